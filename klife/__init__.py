@@ -1,0 +1,1 @@
+"""Klife: a Kafka client for greenlet-based Python services."""

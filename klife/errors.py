@@ -1,0 +1,149 @@
+"""Every error a user of klife can meet, in one tree under `KlifeError`.
+
+An error says what happened, names the offending value's type (never a key, a value or a secret), and says what to do. Two facts
+are carried as attributes because programs decide by them:
+
+- `retriable`: the same call may succeed later without a change on the user's side.
+- `possibly_persisted`: the client cannot know whether the record is in the log. False means it certainly is not.
+
+`WaitTimeout`, which is also a `pykka.Timeout`, lives with the futures in `klife.actors.runtime.future`: this module is a leaf that
+even the sans-IO protocol may import.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from klife.record import Record
+
+
+class KlifeError(Exception):
+    """Root of all errors raised by klife."""
+
+    retriable = False
+
+
+class ConfigError(KlifeError, ValueError):
+    """The configuration is wrong; `problems` lists everything that is, one line each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        head = "invalid configuration" if count == 1 else f"invalid configuration, {count} problems"
+        super().__init__(head + ":\n" + "\n".join(f"  - {problem}" for problem in self.problems))
+
+
+class InvalidRecordType(KlifeError, TypeError):
+    """A record's field has the wrong type. Nothing was queued."""
+
+
+class InvalidRecordValue(KlifeError, ValueError):
+    """A record's field has the right type and an impossible value. Nothing was queued."""
+
+
+class NotReady(KlifeError, TimeoutError):
+    """`wait_ready` ended before the cluster could be used; the text says what each address answered."""
+
+    retriable = True
+
+
+class ClientClosed(KlifeError, RuntimeError):
+    """The client was stopped (or gave up); start a new one."""
+
+
+class NoSuchClient(KlifeError, LookupError):
+    """`Client.get(name)` found no client of that name."""
+
+
+class BufferFull(KlifeError):
+    """`max_buffered_bytes` are waiting for the brokers, and no room came free within `max_block_ms`. Nothing was queued."""
+
+    retriable = True
+
+
+class FlushTimeout(KlifeError, TimeoutError):
+    """`flush` ended before everything was settled; `undelivered` records are still on their way."""
+
+    retriable = True
+
+    def __init__(self, undelivered: int, timeout: float) -> None:
+        self.undelivered = undelivered
+        super().__init__(
+            f"{undelivered} records were not settled within {timeout:g} s. They are still being delivered, each until its "
+            "delivery_timeout_ms; call flush() again with more time, or look at client.status() for what holds them."
+        )
+
+
+class ForkedDelivery(KlifeError, RuntimeError):
+    """A delivery made before a fork was waited on in the child. It is the parent's to settle."""
+
+
+class ProduceError(KlifeError):
+    """A record was not, or not certainly, written.
+
+    `error_code` is Kafka's error code, or None when the client itself gave up. See the module docstring for
+    `retriable` and `possibly_persisted`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        topic: str | None = None,
+        partition: int | None = None,
+        error_code: int | None = None,
+        retriable: bool = False,
+        possibly_persisted: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.topic = topic
+        self.partition = partition
+        self.error_code = error_code
+        self.retriable = retriable
+        self.possibly_persisted = possibly_persisted
+
+
+class UnknownTopic(ProduceError):
+    """The cluster did not know the topic (or partition) within `max_block_ms`. Nothing was queued."""
+
+
+class RecordTooLarge(ProduceError):
+    """One record alone is over a limit; `size` and `limit` are bytes (`limit` None where the broker does not tell it)."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        size: int,
+        limit: int | None,
+        topic: str | None = None,
+        partition: int | None = None,
+        error_code: int | None = None,
+    ) -> None:
+        super().__init__(message, topic=topic, partition=partition, error_code=error_code)
+        self.size = size
+        self.limit = limit
+
+
+class DeliveryTimeout(ProduceError):
+    """`delivery_timeout_ms` ran out. `possibly_persisted` is False where the record was never sent, True where it was in flight."""
+
+
+class BatchError(KlifeError):
+    """Some records of a batch were not delivered. `delivered` and `failed` are the result records, each in input order."""
+
+    def __init__(self, delivered: Sequence[Record], failed: Sequence[Record]) -> None:
+        self.delivered = list(delivered)
+        self.failed = list(failed)
+        first = self.failed[0].error
+        super().__init__(
+            f"{len(self.failed)} of {len(self.failed) + len(self.delivered)} records were not delivered; the first error: {first}"
+        )
+
+    @property
+    def possibly_persisted(self) -> bool:
+        """Whether the fate of any failed record is unknown."""
+        return any(record.error is not None and record.error.possibly_persisted for record in self.failed)

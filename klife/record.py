@@ -1,0 +1,146 @@
+"""`Record`: what a user sends, and what comes back.
+
+A plain value of the leaf layer. It checks nothing when built: the call that takes it does, because only there is the error's
+reader (and a record is built more often than anything else here, so its constructor stays bare).
+
+Results are new records of the same type with `offset`, `partition`, `timestamp_ms` and `error` filled in. Those fields are class
+attributes here and slots of `_Result`, so that a user's record pays only for the six fields it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from klife.errors import BatchError, InvalidRecordType, ProduceError
+
+Header = tuple[str, bytes | None]
+
+
+class Record:
+    """A Kafka record.
+
+    Args:
+        topic: the topic's name.
+        value: the payload in bytes; None is a tombstone.
+        key: bytes or None. The default partitioner sends equal keys to one partition.
+        headers: a sequence of `(str, bytes | None)`; order and duplicates are kept.
+        partition: the partition to write to; None lets the partitioner choose.
+        timestamp_ms: CreateTime in milliseconds since 1970 (UTC); None is the time of `produce`.
+
+    On a record returned by klife, `offset`, `partition` and `timestamp_ms` say where it was written, `error` is a `ProduceError` or
+    None, and `error_code` is 0 when delivered, Kafka's code when the broker refused it, None when the client itself gave up.
+    """
+
+    __slots__ = ("topic", "value", "key", "headers", "partition", "timestamp_ms")
+
+    offset: int | None = None
+    error: ProduceError | None = None
+    error_code: int | None = None
+
+    def __init__(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None = None,
+        headers: Sequence[Header] = (),
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+    ) -> None:
+        self.topic = topic
+        self.value = value
+        self.key = key
+        self.headers = headers
+        self.partition = partition
+        self.timestamp_ms = timestamp_ms
+
+    @staticmethod
+    def verify_batch(results: Iterable[Record]) -> list[Record]:
+        """Return `results` as a list when every record was delivered, or raise `BatchError` with `.delivered` and `.failed`."""
+        records = list(results)
+        for record in records:
+            if not isinstance(record, Record):
+                raise InvalidRecordType(
+                    f"verify_batch takes the records a batch returned; one of them is a {type(record).__name__}. "
+                    "Pass client.produce_batch(records).get()."
+                )
+        failed = [record for record in records if record.error is not None]
+        if failed:
+            raise BatchError([record for record in records if record.error is None], failed)
+        return records
+
+    def __repr__(self) -> str:
+        # Sizes, never contents: keys and values may be personal data, and a repr ends up in logs.
+        parts = [f"topic={self.topic!r}", f"value={_size(self.value)}", f"key={_size(self.key)}"]
+        if self.headers:
+            parts.append(f"headers={len(self.headers)}")
+        parts += [
+            f"{name}={getattr(self, name)!r}"
+            for name in ("partition", "timestamp_ms", "offset", "error")
+            if getattr(self, name) is not None
+        ]
+        return f"Record({', '.join(parts)})"
+
+    def _fields(self) -> tuple[object, ...]:
+        return (
+            self.topic,
+            self.value,
+            self.key,
+            tuple(self.headers),
+            self.partition,
+            self.timestamp_ms,
+            self.offset,
+            self.error,
+            self.error_code,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Record):
+            return NotImplemented
+        return self._fields() == other._fields()
+
+    def __hash__(self) -> int:
+        return hash((self.topic, self.value, self.key, self.partition, self.timestamp_ms, self.offset))
+
+
+class _Result(Record):
+    """A record as klife returns it: the same fields, with those of the outcome."""
+
+    __slots__ = ("offset", "error", "error_code")
+
+
+def delivered(
+    topic: str,
+    value: bytes | None,
+    key: bytes | None,
+    headers: Sequence[Header],
+    partition: int,
+    timestamp_ms: int,
+    offset: int | None,
+) -> Record:
+    """A result record for a record that is in the log; `offset` is None where the broker did not say it (acks 0, a duplicate)."""
+    result = _Result(topic, value, key, headers, partition, timestamp_ms)
+    result.offset = offset
+    result.error = None
+    result.error_code = 0
+    return result
+
+
+def failed(
+    topic: str,
+    value: bytes | None,
+    key: bytes | None,
+    headers: Sequence[Header],
+    partition: int | None,
+    timestamp_ms: int | None,
+    error: ProduceError,
+) -> Record:
+    """A result record for a record that is not, or not certainly, in the log."""
+    result = _Result(topic, value, key, headers, partition, timestamp_ms)
+    result.offset = None
+    result.error = error
+    result.error_code = error.error_code
+    return result
+
+
+def _size(data: bytes | None) -> str:
+    return "None" if data is None else f"<{len(data)} bytes>"
