@@ -1,0 +1,212 @@
+"""Writing RecordBatch v2: from records to the bytes of a Produce request (KIP-98; headers: KIP-82).
+
+Three steps, because they happen at different times: `encode_payload` once per batch, `klife.protocol.compression.compress` perhaps
+in a thread, `seal` when producer id and sequence are known. `restamp` changes only the ids, for a retry after an epoch bump.
+A record in the payload is
+
+    length varint · attributes 1 · timestamp delta varlong · offset delta varint · key · value · header count varint · headers
+
+where the attributes are 0, and key, value and header values are a zigzag varint length (-1: null) and the bytes.
+
+`encode_payload` runs once per record ever produced, so it is written for speed and each trick is named where it is used. Reading is
+`klife.protocol.record_decode`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from crc32c import crc32c
+
+from klife.protocol.record_layout import BATCH_OVERHEAD, CHECKED, CHECKED_FROM, LENGTH_FROM, MAGIC, TRANSACTIONAL, UNCHECKED
+
+__all__ = [
+    "BATCH_OVERHEAD",
+    "RECORD_OVERHEAD",
+    "Headers",
+    "RecordTuple",
+    "encode_payload",
+    "restamp",
+    "seal",
+    "size_bound",
+]
+
+Headers = Sequence[tuple[str, bytes | None]]
+RecordTuple = tuple[bytes | None, bytes | None, Headers, int]
+"""A record inside a batch: key, value, headers, timestamp in milliseconds since the epoch."""
+
+RECORD_OVERHEAD: Final = 32
+"""A record without headers takes at most this many bytes beyond its key and value: length 5, attributes 1, timestamp delta 10,
+offset delta 5, key length 5, value length 5, header count 1."""
+
+HEADER_OVERHEAD: Final = 10
+MORE_HEADER_COUNT: Final = 4
+
+
+def encode_varint(value: int) -> bytes:
+    """`value` (32 or 64 bits, signed) as Kafka's varint or varlong: zigzag, then seven bits a byte, lowest first."""
+    rest = (value << 1) ^ (value >> 63)
+    encoded = bytearray()
+    while rest > 0x7F:
+        encoded.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    encoded.append(rest)
+    return bytes(encoded)
+
+
+# Nearly every length, offset delta and timestamp delta is below this, so its varint is a list look-up instead of a loop.
+TABLE_SIZE: Final = 16384
+VARINT: Final = [encode_varint(value) for value in range(TABLE_SIZE)]
+# Whole prefixes, so that one part does the work of two: a record's length with its attributes, a null key with the value's length.
+RECORD_START: Final = [varint + b"\0" for varint in VARINT]
+NO_KEY: Final = [b"\1" + varint for varint in VARINT]
+# The bytes a field takes together with its own length.
+SIZED: Final = [value + len(varint) for value, varint in enumerate(VARINT)]
+NULL: Final = encode_varint(-1)
+ZERO: Final = VARINT[0]
+
+
+def varint(value: int) -> bytes:
+    """`encode_varint`, from the table where it can be."""
+    return VARINT[value] if 0 <= value < TABLE_SIZE else encode_varint(value)
+
+
+# Offset deltas by the size of their varint (and by the end of the table): inside a run, the fixed part of a record has one size.
+OFFSET_RUNS: Final = (
+    (0, 1 << 6, 1),
+    (1 << 6, 1 << 13, 2),
+    (1 << 13, TABLE_SIZE, 3),
+    (TABLE_SIZE, 1 << 20, 3),
+    (1 << 20, 1 << 27, 4),
+    (1 << 27, 1 << 31, 5),
+)
+
+
+def encode_payload(records: Sequence[RecordTuple]) -> tuple[bytes, int, int]:
+    """The records section of a batch, uncompressed, with the first and the largest timestamp.
+
+    The n-th record gets offset delta n. Timestamps may be in any order; deltas count from the first record's. `ValueError` for no
+    records: a producer's batch is never empty.
+    """
+    count = len(records)
+    if not count:
+        raise ValueError("a batch needs at least one record, got none")
+    first_timestamp = max_timestamp = timestamp_now = records[0][3]
+    delta = ZERO
+    parts: list[bytes] = []
+    extend = parts.extend
+    names: dict[str, bytes] = {}
+    # One iterator for all runs: `zip` asks the offsets first, so the end of a run takes no record with it.
+    rest = iter(records)
+    for start, end, offset_size in OFFSET_RUNS:
+        if start >= count:
+            break
+        offsets: Iterable[bytes] = VARINT[start:end] if start < TABLE_SIZE else map(encode_varint, range(start, end))
+        # Attributes, timestamp delta, offset delta, header count.
+        fixed = 2 + len(delta) + offset_size
+        for offset, (key, value, headers, timestamp) in zip(offsets, rest, strict=False):
+            # Neighbours mostly share their millisecond: the delta is encoded when it changes.
+            if timestamp != timestamp_now:
+                timestamp_now = timestamp
+                max_timestamp = max(timestamp, max_timestamp)
+                delta = varint(timestamp - first_timestamp)
+                fixed = 2 + len(delta) + offset_size
+            if headers or value is None:
+                parts += _record_parts(key, value, headers, delta, offset, names)
+                continue
+            # One `extend` of ready pieces, joined once at the end. Too large for the tables is an exception, since a `try` is free.
+            try:
+                size = len(value)
+                if key is None:
+                    extend((RECORD_START[fixed + 1 + SIZED[size]], delta, offset, NO_KEY[size], value, ZERO))
+                else:
+                    key_size = len(key)
+                    body = fixed + SIZED[key_size] + SIZED[size]
+                    extend((RECORD_START[body], delta, offset, VARINT[key_size], key, VARINT[size], value, ZERO))
+            except IndexError:
+                parts += _record_parts(key, value, headers, delta, offset, names)
+    return b"".join(parts), first_timestamp, max_timestamp
+
+
+def _record_parts(
+    key: bytes | None, value: bytes | None, headers: Headers, delta: bytes, offset: bytes, names: dict[str, bytes]
+) -> list[bytes]:
+    """Any record, in the general way: with headers, a tombstone, or large. `names` keeps a batch's encoded header names."""
+    parts = [b"", ZERO, delta, offset]
+    append = parts.append
+    if key is None:
+        append(NULL)
+    else:
+        parts += (varint(len(key)), key)
+    if value is None:
+        append(NULL)
+    else:
+        parts += (varint(len(value)), value)
+    append(varint(len(headers)))
+    for name, content in headers:
+        encoded = names.get(name)
+        if encoded is None:
+            utf8 = name.encode()
+            encoded = names[name] = varint(len(utf8)) + utf8
+        if content is None:
+            parts += (encoded, NULL)
+        else:
+            parts += (encoded, varint(len(content)), content)
+    parts[0] = varint(sum(map(len, parts)))
+    return parts
+
+
+def seal(
+    payload: bytes,
+    record_count: int,
+    first_timestamp: int,
+    max_timestamp: int,
+    *,
+    codec: int = 0,
+    producer_id: int = -1,
+    producer_epoch: int = -1,
+    base_sequence: int = -1,
+    is_transactional: bool = False,
+) -> bytes:
+    """The complete batch: header with CRC, then `payload`, which is already compressed when `codec` is not 0.
+
+    Base offset 0 and leader epoch -1: the broker sets both. Producer id, epoch and sequence -1: not idempotent.
+    """
+    checked = CHECKED.pack(
+        codec | TRANSACTIONAL if is_transactional else codec,
+        record_count - 1,
+        first_timestamp,
+        max_timestamp,
+        producer_id,
+        producer_epoch,
+        base_sequence,
+        record_count,
+    )
+    return _with_crc(checked, payload)
+
+
+def restamp(batch: bytes, producer_id: int, producer_epoch: int, base_sequence: int) -> bytes:
+    """The same batch under other ids and with the CRC that goes with them; the records are neither decoded nor compressed again."""
+    attributes, last_delta, first, latest, _, _, _, count = CHECKED.unpack_from(batch, CHECKED_FROM)
+    checked = CHECKED.pack(attributes, last_delta, first, latest, producer_id, producer_epoch, base_sequence, count)
+    return _with_crc(checked, memoryview(batch)[BATCH_OVERHEAD:])
+
+
+def _with_crc(checked: bytes, payload: bytes | memoryview) -> bytes:
+    length = BATCH_OVERHEAD - LENGTH_FROM + len(payload)
+    unchecked = UNCHECKED.pack(0, length, -1, MAGIC, crc32c(payload, crc32c(checked)))
+    return b"".join((unchecked, checked, payload))
+
+
+def size_bound(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    """An upper bound of the bytes this record takes in a payload, at any timestamp and offset.
+
+    `UnicodeEncodeError` (a `ValueError`) for a header name that has no UTF-8 form.
+    """
+    bound = RECORD_OVERHEAD + (len(key) if key else 0) + (len(value) if value else 0)
+    if headers:
+        bound += MORE_HEADER_COUNT
+        for name, content in headers:
+            bound += HEADER_OVERHEAD + (len(name) if name.isascii() else len(name.encode())) + (len(content) if content else 0)
+    return bound

@@ -1,0 +1,133 @@
+"""The fast codec writes exactly what the slow, obvious one writes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from reference_records import ReferenceBatch, ReferenceRecord, encode_batch, encode_record, encode_records, nullable_bytes
+
+from klife.protocol.records import BATCH_OVERHEAD, RECORD_OVERHEAD, RecordTuple, encode_payload, restamp, seal, size_bound
+
+NOW = 1_760_000_000_000
+# Where a varint grows by a byte, and where the encoder's tables end.
+BOUNDARIES = [0, 1, 62, 63, 64, 65, 8190, 8191, 8192, 8193, 16300, 16383, 16384, 16385, 1 << 20, (1 << 20) + 1]
+
+small_bytes = st.binary(max_size=80)
+# Repeating one byte makes a large value cheap to generate.
+sized_bytes = st.sampled_from(BOUNDARIES[:14]).map(lambda size: b"v" * size)
+contents = st.none() | small_bytes | sized_bytes
+header_lists = st.lists(
+    st.tuples(st.text(max_size=12) | st.sampled_from(["trace", "größe", "鍵"]), st.none() | small_bytes), max_size=4
+)
+times = st.sampled_from([NOW, NOW + 1, NOW + 63, NOW + 64, NOW + 8192, NOW + 20_000]) | st.integers(-1, (1 << 62))
+records_strategy = st.lists(
+    st.tuples(contents, contents, st.just(()) | header_lists.map(tuple), times),
+    min_size=1,
+    max_size=90,
+)
+
+
+def reference(records: list[RecordTuple]) -> list[ReferenceRecord]:
+    return [ReferenceRecord(key, value, list(headers), timestamp) for key, value, headers, timestamp in records]
+
+
+@given(records_strategy)
+def test_a_payload_is_byte_for_byte_the_reference_codecs(records: list[RecordTuple]) -> None:
+    payload, first, latest = encode_payload(records)
+    assert payload == encode_records(reference(records))
+    assert (first, latest) == (records[0][3], max(record[3] for record in records))
+
+
+@given(
+    records_strategy,
+    st.integers(-1, (1 << 63) - 1),
+    st.integers(-1, (1 << 15) - 1),
+    st.integers(-1, (1 << 31) - 1),
+    st.booleans(),
+)
+@example([(None, None, (), -1)], (1 << 63) - 1, 32767, (1 << 31) - 1, True)
+def test_a_sealed_batch_is_byte_for_byte_the_reference_codecs(
+    records: list[RecordTuple], producer_id: int, epoch: int, sequence: int, transactional: bool
+) -> None:
+    payload, first, latest = encode_payload(records)
+    sealed = seal(
+        payload,
+        len(records),
+        first,
+        latest,
+        producer_id=producer_id,
+        producer_epoch=epoch,
+        base_sequence=sequence,
+        is_transactional=transactional,
+    )
+    assert sealed == encode_batch(
+        ReferenceBatch(
+            reference(records),
+            attributes=0x10 if transactional else 0,
+            producer_id=producer_id,
+            producer_epoch=epoch,
+            base_sequence=sequence,
+        )
+    )
+
+
+@pytest.mark.parametrize("size", BOUNDARIES)
+@pytest.mark.parametrize("count", [1, 65])
+def test_sizes_around_every_varint_boundary_are_encoded_alike(size: int, count: int) -> None:
+    content = b"x" * size
+    for record in [(None, content, (), NOW), (content, b"", (), NOW), (content, content, (("h", content),), NOW)]:
+        records: list[RecordTuple] = [(None, b"", (), NOW - 5)] * (count - 1) + [record]
+        assert encode_payload(records)[0] == encode_records(reference(records))
+
+
+@pytest.mark.parametrize("count", [1, 2, 63, 64, 65, 8191, 8192, 8193, 16383, 16384, 16385])
+def test_batches_of_any_length_are_encoded_alike(count: int) -> None:
+    records: list[RecordTuple] = [(b"k" if n % 3 else None, b"v" * (n % 5), (), NOW + n // 7 - n % 2) for n in range(count)]
+    assert encode_payload(records)[0] == encode_records(reference(records))
+
+
+def test_offsets_past_a_million_keep_growing_their_varint() -> None:
+    count = (1 << 20) + 2
+    payload, _, _ = encode_payload([(None, b"", (), 0)] * count)
+    record = ReferenceRecord(None, b"", [], 0)
+    assert payload.endswith(b"".join(encode_record(record, delta, 0) for delta in range(count - 3, count)))
+
+
+@given(records_strategy)
+def test_restamping_changes_the_ids_and_nothing_else(records: list[RecordTuple]) -> None:
+    payload, first, latest = encode_payload(records)
+    before = seal(payload, len(records), first, latest, producer_id=7, producer_epoch=1, base_sequence=40, is_transactional=True)
+    expected = seal(payload, len(records), first, latest, producer_id=8, producer_epoch=0, base_sequence=0, is_transactional=True)
+    assert restamp(before, 8, 0, 0) == expected
+
+
+@given(records_strategy)
+def test_the_size_bound_of_a_record_is_never_too_small(records: list[RecordTuple]) -> None:
+    payload, _, _ = encode_payload(records)
+    assert len(payload) <= sum(size_bound(key, value, headers) for key, value, headers, _ in records)
+
+
+def test_the_size_bound_of_a_record_without_headers_is_its_bytes_and_a_constant() -> None:
+    assert size_bound(b"key", b"value", ()) == RECORD_OVERHEAD + 8
+    assert size_bound(None, None, ()) == RECORD_OVERHEAD
+
+
+def test_a_header_name_without_a_utf8_form_is_refused_when_it_is_sized() -> None:
+    with pytest.raises(UnicodeEncodeError):
+        size_bound(None, b"", [("\ud800", None)])
+
+
+def test_a_batch_is_its_payload_and_a_constant() -> None:
+    payload, first, latest = encode_payload([(None, b"v", (), NOW)])
+    assert len(seal(payload, 1, first, latest)) == BATCH_OVERHEAD + len(payload)
+
+
+def test_a_batch_of_no_records_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one record"):
+        encode_payload([])
+
+
+def test_the_reference_knows_null_from_empty() -> None:
+    assert nullable_bytes(None) == b"\x01"
+    assert nullable_bytes(b"") == b"\x00"
