@@ -24,7 +24,7 @@ class ErrorCode(IntEnum):
     retriable: bool
     description: str
 
-    def __new__(cls, code: int, retriable: bool, description: str) -> ErrorCode:
+    def __new__(cls, code: int, retriable: bool = False, description: str = "") -> ErrorCode:  # defaults: ErrorCode(6) looks one up
         member = int.__new__(cls, code)
         member._value_ = code
         member.retriable = retriable

@@ -29,7 +29,8 @@ def test_every_code_is_described_in_one_line_of_its_own() -> None:
 
 
 def test_a_member_equals_its_number_and_carries_its_facts() -> None:
-    assert ErrorCode.NOT_LEADER_OR_FOLLOWER == 6
+    answered: int = 6
+    assert answered == ErrorCode.NOT_LEADER_OR_FOLLOWER
     assert ErrorCode(6) is ErrorCode.NOT_LEADER_OR_FOLLOWER
     assert ErrorCode(6).retriable
     assert not ErrorCode.MESSAGE_TOO_LARGE.retriable
