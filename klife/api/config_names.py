@@ -1,0 +1,143 @@
+"""Kafka's dotted option names, Java's and librdkafka's, and what each is here: facts only.
+
+Sources: the producer configuration reference of Apache Kafka (ProducerConfig, CommonClientConfigs, SaslConfigs, SslConfigs) and
+librdkafka's CONFIGURATION.md. Where the two use one name for different things, the comment says which meaning was kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class KafkaName:
+    """`option` is klife's name; `inner` the setting inside it, for tls and sasl; `factor` turns its unit into ours."""
+
+    option: str
+    inner: str | None = None
+    factor: int = 1
+
+
+KAFKA_NAMES: Final[dict[str, KafkaName]] = {
+    "bootstrap.servers": KafkaName("bootstrap_servers"),
+    "metadata.broker.list": KafkaName("bootstrap_servers"),
+    "client.id": KafkaName("client_id"),
+    "metadata.max.age.ms": KafkaName("metadata_max_age_ms"),
+    "topic.metadata.refresh.interval.ms": KafkaName("metadata_max_age_ms"),
+    "buffer.memory": KafkaName("max_buffered_bytes"),
+    "queue.buffering.max.kbytes": KafkaName("max_buffered_bytes", factor=1024),
+    "max.block.ms": KafkaName("max_block_ms"),
+    "reconnect.backoff.ms": KafkaName("reconnect_backoff_ms"),
+    "reconnect.backoff.max.ms": KafkaName("reconnect_backoff_max_ms"),
+    "socket.connection.setup.timeout.ms": KafkaName("connect_timeout_ms"),
+    "receive.message.max.bytes": KafkaName("max_response_bytes"),
+    "acks": KafkaName("acks"),
+    "request.required.acks": KafkaName("acks"),
+    "linger.ms": KafkaName("linger_ms"),
+    "queue.buffering.max.ms": KafkaName("linger_ms"),
+    # Java and librdkafka limit a batch of one partition by this name; klife limits the request, which holds many partitions.
+    # Java's default (16384) copied here would make requests needlessly small.
+    "batch.size": KafkaName("batch_size_bytes"),
+    "delivery.timeout.ms": KafkaName("delivery_timeout_ms"),
+    "message.timeout.ms": KafkaName("delivery_timeout_ms"),
+    "request.timeout.ms": KafkaName("request_timeout_ms"),
+    "retry.backoff.ms": KafkaName("retry_backoff_ms"),
+    "retry.backoff.max.ms": KafkaName("retry_backoff_max_ms"),
+    "max.in.flight.requests.per.connection": KafkaName("max_in_flight_requests"),
+    "max.in.flight": KafkaName("max_in_flight_requests"),
+    "enable.idempotence": KafkaName("enable_idempotence"),
+    "compression.type": KafkaName("compression_type"),
+    "compression.codec": KafkaName("compression_type"),
+    "compression.level": KafkaName("compression_level"),
+    "compression.gzip.level": KafkaName("compression_level"),
+    "compression.lz4.level": KafkaName("compression_level"),
+    "compression.zstd.level": KafkaName("compression_level"),
+    "partitioner": KafkaName("default_partitioner"),
+    "ssl.ca.location": KafkaName("tls", "ca_file"),
+    "ssl.certificate.location": KafkaName("tls", "cert_file"),
+    "ssl.key.location": KafkaName("tls", "key_file"),
+    "ssl.key.password": KafkaName("tls", "key_password"),
+    "ssl.endpoint.identification.algorithm": KafkaName("tls", "check_hostname"),
+    "sasl.mechanism": KafkaName("sasl", "mechanism"),
+    "sasl.mechanisms": KafkaName("sasl", "mechanism"),
+    "sasl.username": KafkaName("sasl", "username"),
+    "sasl.password": KafkaName("sasl", "password"),
+}
+
+# Java's levels name their codec and count only when compression.type is that codec (KIP-390).
+LEVEL_OF_CODEC: Final = {"compression.gzip.level": "gzip", "compression.lz4.level": "lz4", "compression.zstd.level": "zstd"}
+
+# librdkafka's partitioners. Its plain "murmur2" and "consistent" send all key-less records to one partition, the "_random" ones
+# spread them; klife always spreads them, and keys land on the same partitions either way.
+PARTITIONERS: Final = {
+    "murmur2": "murmur2",
+    "murmur2_random": "murmur2",
+    "consistent": "crc32",
+    "consistent_random": "crc32",
+    "random": "random",
+}
+
+SECURITY_PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+
+_BYTES = "records are bytes here; serialise before making a Record"
+_UNTIL = "a record is retried until its delivery_timeout_ms; set delivery.timeout.ms"
+_TXN = "transactional producers come in pools (txn_pools), not by a setting of the client; transactions are not available yet"
+_PEM = "certificates and keys are PEM files: ssl.ca.location, ssl.certificate.location, ssl.key.location"
+_CALLBACK = "a result comes by Delivery.get() or by the callback of produce_async"
+_CONSUMER = "it is a consumer's setting, and this is a producer"
+_LOGS = "klife logs through structlog; set levels there"
+_BUFFER_BYTES = "what waits is bounded in bytes; set buffer.memory"
+_SOCKET = "give it as a socket option: socket_options=[(level, option, value)]"
+_STATUS = "numbers about the client are in Client.status()"
+
+NO_EQUIVALENT: Final[dict[str, str]] = {
+    "key.serializer": _BYTES,
+    "value.serializer": _BYTES,
+    "retries": _UNTIL,
+    "message.send.max.retries": _UNTIL,
+    "transactional.id": _TXN,
+    "transaction.timeout.ms": _TXN,
+    "partitioner.class": 'it names a Java class; give default_partitioner="murmur2" (as Java), another name or a klife.Partitioner',
+    "partitioner.ignore.keys": "give a klife.Partitioner as default_partitioner",
+    "partitioner.adaptive.partitioning.enable": "key-less records stick to a partition per batch; leave it out",
+    "max.request.size": "a request to a broker is bounded by batch_size_bytes, and a record by the broker's own limit",
+    "message.max.bytes": "a request to a broker is bounded by batch_size_bytes, and a record by the broker's own limit",
+    "batch.num.messages": "batches are bounded in bytes; set batch_size_bytes",
+    "queue.buffering.max.messages": _BUFFER_BYTES,
+    "queue.buffering.backpressure.threshold": "batches form while earlier requests are unanswered; leave it out",
+    "enable.gapless.guarantee": "order is always kept; leave it out",
+    "send.buffer.bytes": _SOCKET,
+    "receive.buffer.bytes": _SOCKET,
+    "socket.send.buffer.bytes": _SOCKET,
+    "socket.receive.buffer.bytes": _SOCKET,
+    "socket.keepalive.enable": _SOCKET,
+    "socket.nagle.disable": "Nagle's algorithm is always off",
+    "socket.timeout.ms": "set request.timeout.ms",
+    "socket.connection.setup.timeout.max.ms": "the time to connect does not grow; set socket.connection.setup.timeout.ms",
+    "connections.max.idle.ms": "connections are kept, and made again when a broker closes them",
+    "metadata.max.idle.ms": "topics stay known while the client runs",
+    "metadata.recovery.strategy": "when no known broker answers the bootstrap list is always asked again",
+    "interceptor.classes": _CALLBACK,
+    "delivery.report.only.error": _CALLBACK,
+    "dr_cb": _CALLBACK,
+    "dr_msg_cb": _CALLBACK,
+    "metric.reporters": _STATUS,
+    "statistics.interval.ms": _STATUS,
+    "debug": _LOGS,
+    "log_level": _LOGS,
+    "group.id": _CONSUMER,
+    "auto.offset.reset": _CONSUMER,
+    "enable.auto.commit": _CONSUMER,
+    "key.deserializer": _CONSUMER,
+    "value.deserializer": _CONSUMER,
+    "session.timeout.ms": _CONSUMER,
+    "max.poll.records": _CONSUMER,
+    "ssl.truststore.location": _PEM,
+    "ssl.truststore.password": _PEM,
+    "ssl.keystore.location": _PEM,
+    "ssl.keystore.password": _PEM,
+    "sasl.jaas.config": "give sasl.username and sasl.password",
+    "sasl.client.callback.handler.class": "give a token_provider in the option sasl",
+    "sasl.login.callback.handler.class": "give a token_provider in the option sasl",
+}
