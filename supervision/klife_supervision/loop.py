@@ -1,0 +1,344 @@
+"""The part that all supervisors share: a greenlet with a mailbox, a table of children, and a handle others hold.
+
+The life of a supervisor:
+
+1. `start` spawns the loop and waits. The loop starts the children in order; if one fails, those started are stopped in reverse,
+   the loop ends, and `start` raises.
+2. The loop waits for messages: a life that ended, a restart whose time has come, a call, a shutdown. They are served one after
+   the other; a restart that failed is such a message too, so that a shutdown can be served in between.
+3. A shutdown, or a decision to give up, ends the loop: the children are stopped, as their specs say.
+4. A kill, or an error in the loop itself, kills the children instead; nothing is orphaned.
+5. When the greenlet is over, its end is told: calls still waiting get an error, the name is freed, monitors are called.
+
+Only the loop changes the table. Reading calls read it directly, so they answer even while a start function hangs.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Sequence
+from typing import Any, Literal, Self
+
+import gevent
+import structlog
+from gevent.event import AsyncResult, Event
+
+from klife_supervision.call import Call
+from klife_supervision.child import as_running_child
+from klife_supervision.child_spec import ChildSpec
+from klife_supervision.errors import (
+    NameTaken,
+    RestartIntensityReached,
+    StartFailed,
+    StartTimeout,
+    SupervisorStopped,
+)
+from klife_supervision.exit_reason import ExitReason
+from klife_supervision.life import Child, Life, Retry, terminate, wait_killed
+from klife_supervision.mailbox import HomeThread, Mailbox
+from klife_supervision.monitors import Monitors, call_guarded
+from klife_supervision.options import SupervisorOptions
+from klife_supervision.policy import RestartPlan, RestartWindow, restart_pause, should_restart
+from klife_supervision.registry import register, release
+
+log = structlog.get_logger("klife_supervision")
+
+SupervisorState = Literal["starting", "running", "stopping", "ended"]
+
+
+class ShutdownAsked:
+    """Message: end in an orderly way, with this reason."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: ExitReason) -> None:
+        self.reason = reason
+
+
+class SupervisorLoop(ABC):
+    """The loop of `Supervisor` and `DynamicSupervisor`, which add what differs; `SupervisorHandle` adds what others call."""
+
+    def __init__(self, options: SupervisorOptions) -> None:
+        self._options = options
+        self._label = options.label
+        self._children: dict[Hashable, Child] = {}
+        self._window = RestartWindow(options.intensity, options.period)
+        self._home = HomeThread()
+        self._mailbox: Mailbox[Life | Retry | Call[Any] | ShutdownAsked] = Mailbox()
+        self._monitors = Monitors()
+        self._started: Any = AsyncResult()
+        self._ended: Any = Event()
+        self._state: SupervisorState = "starting"
+        self._verdict: ExitReason | None = None
+        self._gave_up = False
+        self._failure: StartFailed | None = None
+        self._call: Call[Any] | None = None
+        self._greenlet: Any = None
+
+    # Differences between the two kinds.
+
+    @abstractmethod
+    def _restart_plan(self, child: Child) -> RestartPlan:
+        """Who is stopped and started when this child is to be restarted."""
+
+    @abstractmethod
+    def _ended_for_good(self, child: Child, reason: ExitReason) -> None:
+        """A child ended by itself and is not to be restarted."""
+
+    @abstractmethod
+    def _terminate_all(self) -> None:
+        """Stop all children, as their specs say."""
+
+    # The loop.
+
+    def _run(self, specs: Sequence[ChildSpec]) -> None:
+        """The greenlet, whichever way it ends: children first, then itself. `_finish` is called once it is over."""
+        try:
+            if self._start_all(specs):
+                self._state = "running"
+                if not self._options.nested:
+                    log.info("supervisor started", supervisor=self._label, children=len(specs))
+                self._started.set(None)
+                while self._verdict is None:
+                    self._handle(self._mailbox.get())
+            self._state = "stopping"
+            self._terminate_all()
+        except gevent.GreenletExit:
+            self._state = "stopping"
+            self._verdict = ExitReason.killed()
+            self._kill_all()
+        except BaseException as error:
+            self._state = "stopping"
+            self._verdict = ExitReason.crashed(error)
+            self._gave_up = True
+            log.critical("supervisor crashed", supervisor=self._label, reason=str(self._verdict), exception=_traceback(error))
+            self._kill_all()
+            if not isinstance(error, Exception):
+                # KeyboardInterrupt is meant for the program: gevent hands it to the main greenlet.
+                raise
+
+    def _start_all(self, specs: Sequence[ChildSpec]) -> bool:
+        for spec in specs:
+            child = Child(spec)
+            self._children[spec.id] = child
+            cause = self._start_child(child)
+            if cause is not None:
+                self._failure = StartFailed(self._label, spec.id, cause)
+                self._verdict = ExitReason.crashed(self._failure)
+                return False
+        return True
+
+    def _handle(self, message: Life | Retry | Call[Any] | ShutdownAsked) -> None:
+        if isinstance(message, Life):
+            # A life that was stopped or replaced meanwhile is no longer the child's.
+            if message.child.life is message:
+                self._child_exited(message)
+        elif isinstance(message, Retry):
+            if message.child.retry is message:
+                self._retry(message)
+        elif isinstance(message, ShutdownAsked):
+            self._verdict = message.reason
+        else:
+            self._call = message
+            message.run()
+            self._call = None
+
+    def _child_exited(self, life: Life) -> None:
+        child, reason = life.child, life.reason
+        assert reason is not None
+        self._bury(life)
+        if should_restart(child.spec.restart, reason):
+            self._restart(child, reason, lived=time.monotonic() - life.started_at)
+        else:
+            child.state = "stopped"
+            self._ended_for_good(child, reason)
+
+    def _restart(self, child: Child, reason: ExitReason, *, lived: float) -> None:
+        """Count a restart; give up, or stop who must stop, and start again now or after the child's pause."""
+        if self._window.add(time.monotonic()):
+            child.state = "stopped"
+            self._give_up(child, reason)
+            return
+        child.state = "restarting"
+        self._stop_for_restart(self._restart_plan(child))
+        pause = restart_pause(child.spec.restart_delay or self._options.restart_delay, child.attempt, lived)
+        child.attempt = pause.attempt
+        if pause.seconds > 0:
+            child.retry = Retry(child, reason, counted=True)
+            child.retry.after(pause.seconds, self._mailbox.put)
+        else:
+            self._start_again(child, reason)
+
+    def _retry(self, retry: Retry) -> None:
+        retry.child.retry = None
+        if retry.counted:
+            self._start_again(retry.child, retry.reason)
+        else:
+            self._restart(retry.child, retry.reason, lived=0.0)
+
+    def _start_again(self, failed: Child, reason: ExitReason) -> None:
+        plan = self._restart_plan(failed)
+        # Someone may have started one of them by hand during the pause.
+        self._stop_for_restart(plan)
+        for child_id in plan.start:
+            child = self._children[child_id]
+            cause = self._start_child(child, because=str(reason) if child is failed else f"restarted with {failed.spec.id!r}")
+            if cause is not None:
+                child.state = "restarting"
+                child.retry = Retry(child, ExitReason.crashed(cause), counted=False)
+                self._mailbox.put(child.retry)
+                return
+
+    def _stop_for_restart(self, plan: RestartPlan) -> None:
+        for child_id in plan.stop:
+            self._stop_child(self._children[child_id])
+        for child_id in plan.drop:
+            del self._children[child_id]
+
+    def _give_up(self, child: Child, reason: ExitReason) -> None:
+        term = RestartIntensityReached(self._label, child.spec.id, reason, self._options.intensity, self._options.period)
+        self._verdict = ExitReason.shutdown(term, reason.exception)
+        self._gave_up = True
+        log.error("supervisor gave up", supervisor=self._label, child=child.spec.id, reason=str(reason), restarts=child.restarts)
+
+    # Starting and stopping one child.
+
+    def _start_child(self, child: Child, *, because: str | None = None) -> BaseException | None:
+        """Start it; returns what went wrong, or None. `because` is why it is a restart."""
+        spec = child.spec
+        child.cancel_retry()
+        child.state = "starting"
+        cause = self._try_start(child)
+        if cause is not None:
+            child.state = "stopped"
+            self._log_ill("child start failed", child, f"{type(cause).__name__}: {cause}", cause)
+            return cause
+        child.state = "running"
+        if because is None:
+            log.info("child started", supervisor=self._label, child=spec.id, reason="start", restarts=child.restarts)
+        else:
+            child.restarts += 1
+            log.info("child restarted", supervisor=self._label, child=spec.id, reason=because, restarts=child.restarts)
+        return None
+
+    def _try_start(self, child: Child) -> BaseException | None:
+        spec = child.spec
+        deadline = gevent.Timeout.start_new(spec.start_timeout)
+        try:
+            handle = spec.start()
+            running = as_running_child(handle)
+        except (gevent.GreenletExit, KeyboardInterrupt):
+            child.state = "stopped"
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a start raises fails that start alone; the one who asked for it is told
+            if error is deadline:
+                return StartTimeout(
+                    f"start of child {spec.id!r} did not return within {spec.start_timeout:g} s (its start_timeout)"
+                )
+            return error
+        finally:
+            deadline.close()
+        child.life = Life(child, handle, running, self._home, self._mailbox.put)
+        if spec.name is not None:
+            try:
+                register(spec.name, handle)
+            except NameTaken as error:
+                self._stop_child(child)
+                return error
+        return None
+
+    def _stop_child(self, child: Child) -> None:
+        """End it as its spec says, and wait; nothing if it does not run."""
+        child.cancel_retry()
+        life = child.life
+        if life is not None:
+            child.state = "stopping"
+            terminate([life], ExitReason.shutdown())
+            self._bury(life)
+        child.state = "stopped"
+
+    def _bury(self, life: Life) -> None:
+        """Note that a life is over: its one event, its name, its row."""
+        child = life.child
+        child.life = None
+        reason = life.reason or ExitReason.killed()
+        if child.spec.name is not None:
+            release(child.spec.name, life.handle)
+        if reason.is_abnormal:
+            self._log_ill("child exited", child, str(reason), reason.exception)
+        else:
+            log.info("child exited", supervisor=self._label, child=child.spec.id, reason=str(reason), restarts=child.restarts)
+
+    def _log_ill(self, event: str, child: Child, reason: str, error: BaseException | None) -> None:
+        # Where a supervisor below could not start a child, it has logged the traceback itself.
+        details = {} if error is None or isinstance(error, StartFailed) else {"exception": _traceback(error)}
+        log.error(event, supervisor=self._label, child=child.spec.id, reason=reason, restarts=child.restarts, **details)
+
+    def _kill_all(self) -> None:
+        """Kill all children, last started first, and wait until they have ended; another kill does not cut that short."""
+        lives = [child.life for child in self._children.values() if child.life is not None]
+        for life in reversed(lives):
+            life.kill()
+        while True:
+            try:
+                wait_killed(lives)
+                break
+            except gevent.GreenletExit:
+                continue
+        for life in reversed(lives):
+            self._bury(life)
+            life.child.state = "stopped"
+
+    # Beginning and end, outside of the greenlet.
+
+    @classmethod
+    def _start(cls, options: SupervisorOptions, specs: Sequence[ChildSpec]) -> Self:
+        supervisor = cls(options)
+        supervisor._launch(specs)
+        return supervisor
+
+    def _launch(self, specs: Sequence[ChildSpec]) -> None:
+        """Spawn the loop and wait until all children are up. If that fails, or the caller is interrupted, nothing is left."""
+        if self._options.name is not None:
+            register(self._options.name, self)
+        self._greenlet = gevent.spawn(self._run, specs)
+        self._greenlet.rawlink(self._finish)
+        try:
+            self._started.get()
+        except BaseException:
+            self._kill_greenlet()
+            self._ended.wait()
+            raise
+
+    def _kill_greenlet(self) -> None:
+        self._greenlet.kill(block=False)
+
+    def _finish(self, _greenlet: Any) -> None:
+        """The greenlet is over (called in the hub): tell everyone who waits or watches."""
+        reason = self._verdict or ExitReason.killed()
+        self._state = "ended"
+        for child in self._children.values():
+            child.cancel_retry()
+        if self._options.name is not None:
+            release(self._options.name, self)
+        stopped = SupervisorStopped(self._label, reason)
+        calls = [self._call, *(message for message in self._mailbox.drain() if isinstance(message, Call))]
+        for call in calls:
+            if call is not None:
+                call.refuse(stopped)
+        if not self._started.ready():
+            self._started.set_exception(self._failure or stopped)
+        if not self._options.nested:
+            log.info("supervisor exited", supervisor=self._label, reason=str(reason))
+        self._monitors.fire(reason)
+        self._ended.set()
+        if self._gave_up and self._options.on_give_up is not None:
+            # In a greenlet of its own: it is the user's, and may wait.
+            gevent.spawn(call_guarded, self._options.on_give_up, reason)
+
+
+def _traceback(error: BaseException) -> str:
+    """As text and by the standard library: renderers of log events may add local variables, which hold what is not to be logged."""
+    return "".join(traceback.format_exception(error)).rstrip()

@@ -1,0 +1,79 @@
+"""The inbox of a supervisor's loop, and the way into its thread.
+
+A deque and a parked greenlet: a put wakes the loop with one callback of the hub, and nothing runs while nothing arrives. Puts
+may come from any greenlet and, where gevent has not patched threads, from any thread: a pykka `ThreadingActor` ends in its own.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import gevent
+from gevent.hub import Waiter
+from gevent.monkey import get_original
+
+# The patched function answers with the greenlet's id; what matters here is whose event loop this is.
+_thread_id: Callable[[], int] = get_original("_thread", "get_ident")
+
+Message = TypeVar("Message")
+
+
+class HomeThread:
+    """The thread (and gevent hub) in which it was made."""
+
+    __slots__ = ("_hub", "_id")
+
+    def __init__(self) -> None:
+        self._id = _thread_id()
+        self._hub = gevent.get_hub()
+
+    def is_here(self) -> bool:
+        """Whether the caller runs in that thread."""
+        return _thread_id() == self._id
+
+    def soon(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call `function` in that thread's hub, soon; it must not wait. May be called from any thread."""
+        loop = self._hub.loop
+        if self.is_here():
+            loop.run_callback(function, *args)
+        else:
+            loop.run_callback_threadsafe(function, *args)
+
+
+class Mailbox(Generic[Message]):
+    """First in, first out; many may put, one greenlet gets."""
+
+    def __init__(self) -> None:
+        self._home = HomeThread()
+        self._messages: deque[Message] = deque()
+        self._waiter: Any = None
+
+    def put(self, message: Message) -> None:
+        """Add a message; never waits."""
+        self._messages.append(message)
+        # From another thread the loop may be about to park, so it is always woken; here nothing runs in between.
+        if self._waiter is not None or not self._home.is_here():
+            self._home.soon(self._wake)
+
+    def get(self) -> Message:
+        """Wait for a message, however long, and take it."""
+        while not self._messages:
+            self._waiter = Waiter()
+            try:
+                self._waiter.get()
+            finally:
+                self._waiter = None
+        return self._messages.popleft()
+
+    def drain(self) -> list[Message]:
+        """Take all that is there, without waiting."""
+        messages = list(self._messages)
+        self._messages.clear()
+        return messages
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.switch(None)

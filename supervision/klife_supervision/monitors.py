@@ -1,0 +1,72 @@
+"""Who wants to know that something ended: callbacks, each called exactly once, none able to hurt another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from klife_supervision.exit_reason import ExitReason
+from klife_supervision.mailbox import HomeThread
+
+MonitorCallback = Callable[[ExitReason], None]
+Cancel = Callable[[], None]
+
+log = structlog.get_logger("klife_supervision")
+
+
+class Monitors:
+    """The monitors of one life. Whoever implements `RunningChild` may keep one: `add` is its `monitor`, and `fire` its end.
+
+    Callbacks must not wait: they are called in the hub, or by the one who calls `fire`. One that raises is logged.
+    """
+
+    __slots__ = ("_callbacks", "_reason")
+
+    def __init__(self) -> None:
+        self._callbacks: dict[object, MonitorCallback] | None = None
+        self._reason: ExitReason | None = None
+
+    @property
+    def reason(self) -> ExitReason | None:
+        """What `fire` was called with first; None before."""
+        return self._reason
+
+    def add(self, callback: MonitorCallback) -> Cancel:
+        """Call `callback` with the reason at the end, soon if that has been. Returns a function that cancels this."""
+        if self._callbacks is None:
+            self._callbacks = {}
+        token = object()
+        self._callbacks[token] = callback
+        if self._reason is not None:
+            HomeThread().soon(self._call_all)
+
+        def cancel() -> None:
+            if self._callbacks is not None:
+                self._callbacks.pop(token, None)
+
+        return cancel
+
+    def fire(self, reason: ExitReason) -> None:
+        """It ended: call everyone. Only the first call counts."""
+        if self._reason is None:
+            self._reason = reason
+            self._call_all()
+
+    def _call_all(self) -> None:
+        callbacks, reason = self._callbacks, self._reason
+        if not callbacks or reason is None:
+            return
+        # Another thread may add or call meanwhile: the pop decides who calls.
+        for token in tuple(callbacks):
+            callback = callbacks.pop(token, None)
+            if callback is not None:
+                call_guarded(callback, reason)
+
+
+def call_guarded(callback: MonitorCallback, reason: ExitReason) -> None:
+    """Call a user's callback; what it raises is logged and goes no further."""
+    try:
+        callback(reason)
+    except Exception:
+        log.exception("monitor callback raised", callback=getattr(callback, "__qualname__", type(callback).__name__))
