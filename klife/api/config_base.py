@@ -101,7 +101,7 @@ def attempt(cls: type[M], options: Mapping[str, Any], origins: Origins | None = 
         rest, taken_out = _without(cls, rest, wrong)
         _, found, _ = _validate(cls, rest, origins, [*broken, *taken_out], only_across=True)
         lines += found
-    return (None if lines else model), list(dict.fromkeys(lines))
+    return (None if lines else model), lines
 
 
 def _validate(

@@ -191,7 +191,8 @@ def _buffer(config: ClientConfig, producer: ProducerConfig, origin: _Origin) -> 
         yield origin.problem(
             ("batch_size_bytes", "max_buffered_bytes"),
             f"batch_size_bytes ({producer.batch_size_bytes}) is more than max_buffered_bytes "
-            f"({config.max_buffered_bytes}), so that no request could ever be full; lower batch_size_bytes, or raise max_buffered_bytes",
+            f"({config.max_buffered_bytes}), so that no request could ever be full; "
+            "lower batch_size_bytes, or raise max_buffered_bytes",
         )
 
 

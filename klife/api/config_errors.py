@@ -33,7 +33,7 @@ def format_path(loc: Loc, origins: Origins) -> str:
     for part in loc:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
     origin = origins.get(str(loc[0])) if loc else None
-    return f"{path} (given as {origin})" if origin else path
+    return f"{path} (given as {origin})" if origin and origin != path else path
 
 
 def describe(value: object, *, secret: bool = False) -> str:
@@ -41,11 +41,16 @@ def describe(value: object, *, secret: bool = False) -> str:
     if value is None:
         return "None"
     kind = type(value).__qualname__
-    if isinstance(value, str) and not secret and "@" not in value and len(value) <= _LONGEST_SHOWN:
-        return f"{kind} {value!r}"
-    if isinstance(value, bool | int | float) and not secret and len(repr(value)) <= _LONGEST_SHOWN:
-        return f"{kind} {value!r}"
-    return kind
+    match value:
+        case _ if secret:
+            shown = False
+        case str():
+            shown = "@" not in value and len(value) <= _LONGEST_SHOWN
+        case int():
+            shown = value.bit_length() <= 64
+        case _:
+            shown = isinstance(value, float)
+    return f"{kind} {value!r}" if shown else kind
 
 
 def suggest(name: str, candidates: Iterable[str]) -> str | None:

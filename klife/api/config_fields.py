@@ -95,7 +95,9 @@ def _address(value: str) -> str:
 
 def _acks(value: object) -> object:
     # Kafka writes "all replicas in sync" as -1 on the wire, and both Java and librdkafka take that number for it.
-    return "all" if type(value) is int and value == -1 else value
+    if type(value) not in (int, str):
+        raise ValueError("it is a str or an int")  # a Literal takes whatever equals 1, and True does
+    return "all" if value == -1 else value
 
 
 def _partitioner(value: Any) -> Any:

@@ -169,4 +169,7 @@ if TYPE_CHECKING:
 
     Tls = bool | TlsConfig | ssl.SSLContext
 else:
-    Tls = Annotated[Any, PlainValidator(_tls), Expected("False, True, a dict of settings, a TlsConfig or an ssl.SSLContext")]
+    # The union is not validated by; it lets an error's path be followed into the settings.
+    Tls = Annotated[
+        bool | TlsConfig | Any, PlainValidator(_tls), Expected("False, True, a dict of settings, a TlsConfig or an ssl.SSLContext")
+    ]

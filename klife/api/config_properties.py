@@ -78,7 +78,7 @@ class PropertiesReader:
                 return NOT_YET[option][1]
         meant = suggest(name, [*KAFKA_NAMES, *NO_EQUIVALENT, "security.protocol"])
         return (
-            f"unknown property; did you mean {meant}?" if meant else "unknown property; docs/configuration.md lists the known ones"
+            f"unknown property; did you mean {meant}?" if meant else "unknown property; klife.api.config_names lists the known ones"
         )
 
 
