@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from klife_supervision import ExitReason, InvalidChildSpec, RestartDelay
 from klife_supervision.policy import RestartPlan, RestartWindow, restart_pause, restart_plan, should_restart, shuts_down
 
