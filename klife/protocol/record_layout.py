@@ -19,11 +19,13 @@ MAGIC: Final = 2
 MAGIC_AT: Final = 16
 """Where the magic byte is, in every format Kafka ever had."""
 
-CHECKED_FROM: Final = 21
-"""The CRC covers the batch from here (the attributes) to its end."""
-
+LENGTH: Final = Struct(">i")
+LENGTH_AT: Final = 8
 LENGTH_FROM: Final = 12
 """The batch length counts from here (the leader epoch) to the end."""
+
+CHECKED_FROM: Final = 21
+"""The CRC covers the batch from here (the attributes) to its end."""
 
 UNCHECKED: Final = Struct(">qiibI")
 """Base offset, length, leader epoch, magic, CRC."""

@@ -19,6 +19,7 @@ from typing import Final
 
 from crc32c import crc32c
 
+from klife.protocol.compression import compress
 from klife.protocol.record_layout import BATCH_OVERHEAD, CHECKED, CHECKED_FROM, LENGTH_FROM, MAGIC, TRANSACTIONAL, UNCHECKED
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "RECORD_OVERHEAD",
     "Headers",
     "RecordTuple",
+    "encode_batch",
     "encode_payload",
     "restamp",
     "seal",
@@ -184,6 +186,31 @@ def seal(
         record_count,
     )
     return _with_crc(checked, payload)
+
+
+def encode_batch(
+    records: Sequence[RecordTuple],
+    *,
+    codec: int = 0,
+    level: int | None = None,
+    producer_id: int = -1,
+    producer_epoch: int = -1,
+    base_sequence: int = -1,
+    is_transactional: bool = False,
+) -> bytes:
+    """The complete batch of `records`: `encode_payload`, `compress` and `seal` in one go, for where they need not be apart."""
+    payload, first_timestamp, max_timestamp = encode_payload(records)
+    return seal(
+        compress(codec, payload, level),
+        len(records),
+        first_timestamp,
+        max_timestamp,
+        codec=codec,
+        producer_id=producer_id,
+        producer_epoch=producer_epoch,
+        base_sequence=base_sequence,
+        is_transactional=is_transactional,
+    )
 
 
 def restamp(batch: bytes, producer_id: int, producer_epoch: int, base_sequence: int) -> bytes:

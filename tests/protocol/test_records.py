@@ -5,34 +5,17 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from record_strategies import BOUNDARIES, NOW, record_lists
 from reference_records import ReferenceBatch, ReferenceRecord, encode_batch, encode_record, encode_records, nullable_bytes
 
 from klife.protocol.records import BATCH_OVERHEAD, RECORD_OVERHEAD, RecordTuple, encode_payload, restamp, seal, size_bound
-
-NOW = 1_760_000_000_000
-# Where a varint grows by a byte, and where the encoder's tables end.
-BOUNDARIES = [0, 1, 62, 63, 64, 65, 8190, 8191, 8192, 8193, 16300, 16383, 16384, 16385, 1 << 20, (1 << 20) + 1]
-
-small_bytes = st.binary(max_size=80)
-# Repeating one byte makes a large value cheap to generate.
-sized_bytes = st.sampled_from(BOUNDARIES[:14]).map(lambda size: b"v" * size)
-contents = st.none() | small_bytes | sized_bytes
-header_lists = st.lists(
-    st.tuples(st.text(max_size=12) | st.sampled_from(["trace", "größe", "鍵"]), st.none() | small_bytes), max_size=4
-)
-times = st.sampled_from([NOW, NOW + 1, NOW + 63, NOW + 64, NOW + 8192, NOW + 20_000]) | st.integers(-1, (1 << 62))
-records_strategy = st.lists(
-    st.tuples(contents, contents, st.just(()) | header_lists.map(tuple), times),
-    min_size=1,
-    max_size=90,
-)
 
 
 def reference(records: list[RecordTuple]) -> list[ReferenceRecord]:
     return [ReferenceRecord(key, value, list(headers), timestamp) for key, value, headers, timestamp in records]
 
 
-@given(records_strategy)
+@given(record_lists)
 def test_a_payload_is_byte_for_byte_the_reference_codecs(records: list[RecordTuple]) -> None:
     payload, first, latest = encode_payload(records)
     assert payload == encode_records(reference(records))
@@ -40,7 +23,7 @@ def test_a_payload_is_byte_for_byte_the_reference_codecs(records: list[RecordTup
 
 
 @given(
-    records_strategy,
+    record_lists,
     st.integers(-1, (1 << 63) - 1),
     st.integers(-1, (1 << 15) - 1),
     st.integers(-1, (1 << 31) - 1),
@@ -94,7 +77,7 @@ def test_offsets_past_a_million_keep_growing_their_varint() -> None:
     assert payload.endswith(b"".join(encode_record(record, delta, 0) for delta in range(count - 3, count)))
 
 
-@given(records_strategy)
+@given(record_lists)
 def test_restamping_changes_the_ids_and_nothing_else(records: list[RecordTuple]) -> None:
     payload, first, latest = encode_payload(records)
     before = seal(payload, len(records), first, latest, producer_id=7, producer_epoch=1, base_sequence=40, is_transactional=True)
@@ -102,7 +85,7 @@ def test_restamping_changes_the_ids_and_nothing_else(records: list[RecordTuple])
     assert restamp(before, 8, 0, 0) == expected
 
 
-@given(records_strategy)
+@given(record_lists)
 def test_the_size_bound_of_a_record_is_never_too_small(records: list[RecordTuple]) -> None:
     payload, _, _ = encode_payload(records)
     assert len(payload) <= sum(size_bound(key, value, headers) for key, value, headers, _ in records)

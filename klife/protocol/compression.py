@@ -1,0 +1,274 @@
+"""The four codecs of Kafka's batches, as Java's consumers and brokers read and write them.
+
+Two of them have a container of Kafka's own making, written and read here; the libraries only see its blocks:
+
+- snappy travels in the framing of the Java library snappy-java: a 16-byte header, then blocks with a length. That is what we write;
+  bare snappy, as some clients send it, is read too.
+- lz4 is the standard frame (KIP-57), of which Java reads only independent blocks without a dictionary. Same here, both ways.
+
+Decompression takes memory for what came out, never for what the data claims: a few bytes can claim gigabytes (a "zip bomb").
+Checksums inside the containers are not looked at: the batch's CRC-32C covers the same bytes.
+
+Codec libraries are imported by the first use of their codec, so that an uncompressed client does not pay for them.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from struct import Struct
+from typing import Final, Literal, NamedTuple
+
+from klife.protocol.errors import DecodeError
+
+CODECS: Final = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
+"""Kafka's names of the codecs and their numbers in a batch's attributes."""
+
+
+class LevelRange(NamedTuple):
+    """The levels a codec takes, both ends included, and the one it uses when none is given."""
+
+    minimum: int
+    maximum: int
+    default: int
+
+    def allows(self, level: int) -> bool:
+        """Whether `level` may be given: gzip's default, -1, is outside its range and allowed."""
+        return self.minimum <= level <= self.maximum or level == self.default
+
+
+LEVELS: Final = {
+    "gzip": LevelRange(1, 9, -1),
+    "lz4": LevelRange(1, 17, 9),
+    "zstd": LevelRange(-131072, 22, 3),
+}
+"""Compression levels by codec, as Java's producer has them (KIP-390). snappy has none; of lz4's, 9 is fast and the rest slow."""
+
+SNAPPY_MAGIC: Final = b"\x82SNAPPY\0"
+# Magic, version 1, oldest version that can read it 1.
+SNAPPY_HEADER: Final = SNAPPY_MAGIC + b"\0\0\0\1\0\0\0\1"
+SNAPPY_BLOCK: Final = 32 * 1024
+SNAPPY_MAX_RATIO: Final = 32
+"""More than any snappy can expand: its densest element makes 64 bytes of 3."""
+
+LZ4_MAGIC: Final = b"\x04\x22\x4d\x18"
+# Version 1, independent blocks, no checksums or sizes; blocks of 64 KiB; and the checksum of these two bytes.
+LZ4_HEADER: Final = LZ4_MAGIC + b"\x60\x40\x82"
+LZ4_BLOCK: Final = 64 * 1024
+LZ4_STORED: Final = 0x80000000
+"""In a block's length: the block is not compressed, which would have made it larger."""
+LZ4_HAS_CONTENT_CHECKSUM: Final = 0x04
+LZ4_HAS_CONTENT_SIZE: Final = 0x08
+LZ4_HAS_BLOCK_CHECKSUMS: Final = 0x10
+
+FIRST_GUESS: Final = 64 * 1024
+OUTPUT_FULL: Final = "failed to write whole buffer"
+"""How cramjam says, in the words of Rust's standard library, that the output was too small and the data not damaged."""
+
+U32: Final = Struct(">I")
+U32_LE: Final = Struct("<I")
+
+
+def compress(codec: int, data: bytes, level: int | None = None) -> bytes:
+    """`data` compressed by codec number `codec` (0 returns it as it is) at `level`, or at the codec's default.
+
+    The level is taken as valid; `LEVELS` says which are.
+    """
+    return _COMPRESSORS[codec](data, level)
+
+
+def decompress(codec: int, data: bytes, max_bytes: int) -> bytes:
+    """What `data` holds when it is decompressed.
+
+    `DecodeError` for damaged data, an unknown codec, or more than `max_bytes`, which is known before more than about twice as much
+    memory is taken.
+    """
+    decompressor = _DECOMPRESSORS.get(codec)
+    if decompressor is None:
+        raise DecodeError(f"a batch is compressed with codec {codec}; Kafka has codecs 0 to {max(_DECOMPRESSORS)}")
+    return decompressor(data, max_bytes)
+
+
+def _too_large(codec: str, max_bytes: int) -> DecodeError:
+    return DecodeError(f"a batch's {codec} data is larger than the {max_bytes} bytes allowed once decompressed")
+
+
+def _damaged(codec: str, why: object) -> DecodeError:
+    return DecodeError(f"a batch's {codec} data is damaged: {why}")
+
+
+def _block_size(view: memoryview, at: int, number: Struct, codec: str) -> tuple[int, int]:
+    """The length that stands before a block, and where the block begins."""
+    start = at + number.size
+    if start > len(view):
+        raise _damaged(codec, "it ends too early")
+    return int(number.unpack_from(view, at)[0]), start
+
+
+def _block(view: memoryview, at: int, size: int, codec: str) -> memoryview:
+    if size > len(view) - at:
+        raise _damaged(codec, f"a block of {size} bytes where {len(view) - at} are left")
+    return view[at : at + size]
+
+
+def _store(data: bytes, level: int | None) -> bytes:
+    return data
+
+
+def _load(data: bytes, max_bytes: int) -> bytes:
+    if len(data) > max_bytes:
+        raise _too_large("uncompressed", max_bytes)
+    return data
+
+
+def _gzip(data: bytes, level: int | None) -> bytes:
+    compressor = zlib.compressobj(LEVELS["gzip"].default if level is None else level, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    return compressor.compress(data) + compressor.flush()
+
+
+def _gunzip(data: bytes, max_bytes: int) -> bytes:
+    member = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        plain = member.decompress(data, max_bytes + 1)
+    except zlib.error as error:
+        raise _damaged("gzip", error) from None
+    if len(plain) > max_bytes:
+        raise _too_large("gzip", max_bytes)
+    if not member.eof or member.unused_data:
+        raise _damaged("gzip", "it does not end where the data ends")
+    return plain
+
+
+def _snappy(data: bytes, level: int | None) -> bytes:
+    from cramjam import snappy
+
+    view = memoryview(data)
+    parts = [SNAPPY_HEADER]
+    for start in range(0, len(data), SNAPPY_BLOCK):
+        block = bytes(snappy.compress_raw(view[start : start + SNAPPY_BLOCK]))
+        parts += (U32.pack(len(block)), block)
+    return b"".join(parts)
+
+
+def _unsnappy(data: bytes, max_bytes: int) -> bytes:
+    if not data.startswith(SNAPPY_MAGIC):
+        return _unsnappy_block(memoryview(data), max_bytes, max_bytes)
+    view = memoryview(data)
+    parts: list[bytes] = []
+    room = max_bytes
+    at = len(SNAPPY_HEADER)
+    while at < len(data):
+        size, at = _block_size(view, at, U32, "snappy")
+        part = _unsnappy_block(_block(view, at, size, "snappy"), room, max_bytes)
+        parts.append(part)
+        room -= len(part)
+        at += size
+    return b"".join(parts)
+
+
+def _unsnappy_block(block: memoryview, room: int, max_bytes: int) -> bytes:
+    from cramjam import DecompressionError, snappy
+
+    try:
+        size = snappy.decompress_raw_len(block)
+        if size > room:
+            raise _too_large("snappy", max_bytes)
+        if size > SNAPPY_MAX_RATIO * len(block):
+            raise _damaged("snappy", f"{len(block)} bytes claim to hold {size}")
+        return bytes(snappy.decompress_raw(block))
+    except DecompressionError as error:
+        raise _damaged("snappy", error) from None
+
+
+def _lz4(data: bytes, level: int | None) -> bytes:
+    from cramjam import lz4
+
+    mode: Literal["default", "high_compression"] = "default"
+    compression = None
+    if level is not None and level != LEVELS["lz4"].default:
+        mode, compression = "high_compression", level
+    view = memoryview(data)
+    parts = [LZ4_HEADER]
+    for start in range(0, len(data), LZ4_BLOCK):
+        plain = view[start : start + LZ4_BLOCK]
+        block = bytes(lz4.compress_block(plain, mode=mode, compression=compression, store_size=False))
+        if len(block) < len(plain):
+            parts += (U32_LE.pack(len(block)), block)
+        else:
+            parts += (U32_LE.pack(len(plain) | LZ4_STORED), bytes(plain))
+    parts.append(U32_LE.pack(0))
+    return b"".join(parts)
+
+
+def _unlz4(data: bytes, max_bytes: int) -> bytes:
+    from cramjam import DecompressionError, lz4
+
+    flags, max_block, at = _lz4_descriptor(data)
+    view = memoryview(data)
+    buffer = bytearray(max_block)
+    parts: list[bytes] = []
+    room = max_bytes
+    while True:
+        size, at = _block_size(view, at, U32_LE, "lz4")
+        stored = bool(size & LZ4_STORED)
+        size &= ~LZ4_STORED
+        if size == 0:
+            break
+        if size > max_block:
+            raise _damaged("lz4", f"a block of {size} bytes where {max_block} is the most")
+        block = _block(view, at, size, "lz4")
+        if stored:
+            part = bytes(block)
+        else:
+            try:
+                part = bytes(memoryview(buffer)[: lz4.decompress_block_into(block, buffer, output_len=max_block)])
+            except DecompressionError as error:
+                raise _damaged("lz4", error) from None
+        if len(part) > room:
+            raise _too_large("lz4", max_bytes)
+        parts.append(part)
+        room -= len(part)
+        at += size + (4 if flags & LZ4_HAS_BLOCK_CHECKSUMS else 0)
+    if at + (4 if flags & LZ4_HAS_CONTENT_CHECKSUM else 0) != len(data):
+        raise _damaged("lz4", "the frame does not end where the data ends")
+    return b"".join(parts)
+
+
+def _lz4_descriptor(data: bytes) -> tuple[int, int, int]:
+    """An lz4 frame's flags, its largest block and where its blocks begin, under the restrictions of Java's Lz4BlockInputStream."""
+    if not data.startswith(LZ4_MAGIC) or len(data) < len(LZ4_HEADER):
+        raise _damaged("lz4", "it does not start with a frame")
+    flags, block_descriptor = data[4], data[5]
+    # Version 01 and independent blocks, neither a dictionary nor the reserved bit.
+    if flags & 0b11100011 != 0b01100000:
+        raise _damaged("lz4", f"frame flags {flags:#04x}; Kafka's frames are version 1 with independent blocks and no dictionary")
+    if block_descriptor & 0b10001111 or block_descriptor < 0x40:
+        raise _damaged("lz4", f"block descriptor {block_descriptor:#04x} is not one of the format's")
+    return flags, 1 << (2 * (block_descriptor >> 4) + 8), len(LZ4_HEADER) + (8 if flags & LZ4_HAS_CONTENT_SIZE else 0)
+
+
+def _zstd(data: bytes, level: int | None) -> bytes:
+    from cramjam import zstd
+
+    return bytes(zstd.compress(data, level=LEVELS["zstd"].default if level is None else level))
+
+
+def _unzstd(data: bytes, max_bytes: int) -> bytes:
+    from cramjam import DecompressionError, zstd
+
+    # Java writes no content size, and one that is written may lie: so the output grows only when it was filled.
+    size = min(max_bytes, max(4 * len(data), FIRST_GUESS))
+    while True:
+        output = bytearray(size)
+        try:
+            return bytes(memoryview(output)[: zstd.decompress_into(data, output)])
+        except DecompressionError as error:
+            if OUTPUT_FULL not in str(error):
+                raise _damaged("zstd", error) from None
+        if size == max_bytes:
+            raise _too_large("zstd", max_bytes)
+        size = min(max_bytes, 4 * size)
+
+
+_COMPRESSORS: Final[dict[int, Callable[[bytes, int | None], bytes]]] = {0: _store, 1: _gzip, 2: _snappy, 3: _lz4, 4: _zstd}
+_DECOMPRESSORS: Final[dict[int, Callable[[bytes, int], bytes]]] = {0: _load, 1: _gunzip, 2: _unsnappy, 3: _unlz4, 4: _unzstd}
