@@ -1,0 +1,86 @@
+"""What a way of running Kafka must offer, and the description of the cluster it is asked for.
+
+Three ways exist: `cluster_jars` (processes from Kafka's jars), `cluster_docker` (containers), `cluster_external` (one that runs
+already). They know how to begin and end brokers; readiness, topics and in-sync waits are asked of the brokers themselves, once
+for all, in `klife.testing.cluster`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSpec:
+    """What was asked for.
+
+    `version` is a full release, `config` extra broker properties, `port` the first broker's port or None for free ones.
+    """
+
+    brokers: int
+    version: str
+    listeners: tuple[str, ...] = ("PLAINTEXT",)
+    config: Mapping[str, object] = field(default_factory=dict)
+    port: int | None = None
+
+    @property
+    def broker_ids(self) -> range:
+        return range(1, self.brokers + 1)
+
+
+class Backend(Protocol):
+    """One way of running Kafka. Methods raise ClusterError; every verb but `up` and `down` is about one broker."""
+
+    def up(self) -> None:
+        """Begin all brokers, without waiting until they are ready. BackendUnavailable when this way is not there."""
+
+    def down(self) -> None:
+        """End everything and leave nothing behind. Safe to call at any time, also after a failed `up`."""
+
+    def addresses(self, listener: str) -> dict[int, str]:
+        """`host:port` of that listener, by broker id."""
+
+    def kill(self, node_id: int) -> None: ...
+
+    def stop(self, node_id: int) -> None: ...
+
+    def start(self, node_id: int) -> None: ...
+
+    def pause(self, node_id: int) -> None: ...
+
+    def resume(self, node_id: int) -> None: ...
+
+    def ended(self) -> dict[int, str]:
+        """Brokers that have ended, and how; a broker that stopped by itself during a start means that the start failed."""
+
+    def save_logs(self, folder: Path) -> None:
+        """Write each broker's log into `folder`, a file a broker."""
+
+
+def broker_properties(brokers: int) -> dict[str, object]:
+    """Settings that make a cluster quick to fail over and small, whichever way it runs. Overridden by the user's `config`."""
+    replicas = min(brokers, 3)
+    min_in_sync = 2 if brokers >= 3 else 1
+    return {
+        "default.replication.factor": replicas,
+        "min.insync.replicas": min_in_sync,
+        "auto.create.topics.enable": "false",
+        # Kafka's own topics: 50 partitions each by default, which a failing-over test cluster has to move for nothing.
+        "offsets.topic.replication.factor": replicas,
+        "offsets.topic.num.partitions": 3,
+        "transaction.state.log.replication.factor": replicas,
+        "transaction.state.log.min.isr": min_in_sync,
+        "transaction.state.log.num.partitions": 3,
+        "share.coordinator.state.topic.replication.factor": replicas,
+        "share.coordinator.state.topic.min.isr": min_in_sync,
+        "share.coordinator.state.topic.num.partitions": 3,
+        "group.initial.rebalance.delay.ms": 0,
+        # A dead broker is noticed after its session: 9 s by default.
+        "broker.session.timeout.ms": 3000,
+        "broker.heartbeat.interval.ms": 500,
+        # The log cleaner takes 128 MiB of heap at once by default.
+        "log.cleaner.dedupe.buffer.size": 4 * 1024 * 1024,
+    }

@@ -1,0 +1,215 @@
+"""Brokers as plain Java processes, from Kafka's jars: combined broker and controller nodes (KRaft) on 127.0.0.1.
+
+    FOLDER/log4j2.xml   log4j.properties   tmp/   format.log   node-1/server.properties   node-1/server.log   node-1/data/
+    node-2/...
+
+The folder lies below the system's temporary directory and belongs to a `ProcessKeeper`, so that neither it nor a broker outlives
+this process.
+
+Formatting (KIP-631: `meta.properties` and `bootstrap.checkpoint` in each log directory) costs a JVM, more than a second each.
+`bootstrap.checkpoint` holds the initial feature levels, the same for each node; `meta.properties` holds the ids. So one node is
+formatted by Kafka's StorageTool, and the others get its checkpoint and a `meta.properties` of their own.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import signal
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from klife.testing.cluster_backend import broker_properties
+from klife.testing.cluster_errors import BackendUnavailable, ClusterError
+from klife.testing.cluster_processes import ProcessKeeper
+from klife.testing.jars import kafka_jars
+
+if TYPE_CHECKING:
+    from klife.testing.cluster_backend import ClusterSpec
+
+FORMAT_TIMEOUT_SECONDS = 60
+CONTROLLED_SHUTDOWN_SECONDS = 60
+
+LOG4J2 = """<Configuration status="WARN">
+  <Appenders><Console name="out"><PatternLayout pattern="%d %p %c{1} %m%n"/></Console></Appenders>
+  <Loggers>
+    <Logger name="org.apache.kafka.common.config" level="WARN"/>
+    <Root level="INFO"><AppenderRef ref="out"/></Root>
+  </Loggers>
+</Configuration>
+"""
+
+# Kafka 3 logs through reload4j, which reads the older notation.
+LOG4J1 = """log4j.rootLogger=INFO, out
+log4j.logger.org.apache.kafka.common.config=WARN
+log4j.appender.out=org.apache.log4j.ConsoleAppender
+log4j.appender.out.layout=org.apache.log4j.PatternLayout
+log4j.appender.out.layout.ConversionPattern=%d %p %c{1} %m%n
+"""
+
+HEAP_OPTIONS = ("-Xms256m", "-Xmx512m")
+# A killed JVM leaves its /tmp/hsperfdata file behind.
+JVM_OPTIONS = ("-XX:-UsePerfData",)
+
+
+def find_java() -> str:
+    """The path of `java`, from JAVA_HOME or the PATH; BackendUnavailable when there is none."""
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which(str(Path(home) / "bin" / "java")) if home else None
+    java = java or shutil.which("java")
+    if java is None:
+        raise BackendUnavailable("Java is neither below JAVA_HOME nor on the PATH; Kafka 4 needs Java 17 or newer")
+    return java
+
+
+def kafka_uuid() -> str:
+    """A random id in Kafka's notation:
+
+    16 bytes, URL-safe base64 without padding. No leading dash, which tools take for an option.
+    """
+    while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()).startswith("-"):
+        pass
+    return text
+
+
+class JarsBackend:
+    """See `klife.testing.cluster_backend.Backend` for what each method promises."""
+
+    def __init__(self, spec: ClusterSpec) -> None:
+        self._spec = spec
+        self._keeper: ProcessKeeper | None = None
+        self._java = ""
+        self._jars = Path()
+        self._ports: dict[int, int] = {}
+        self._controller_ports: dict[int, int] = {}
+
+    def up(self) -> None:
+        self._java = find_java()
+        self._jars = kafka_jars(self._spec.version)
+        self._keeper = ProcessKeeper(Path(tempfile.mkdtemp(prefix="klife-kafka-")))
+        count = self._spec.brokers
+        first = self._spec.port
+        wanted = [0] * count if first is None else list(range(first, first + count))
+        ports = self._keeper.reserve_ports([*wanted, *[0] * count])
+        self._ports = dict(zip(self._spec.broker_ids, ports[:count], strict=True))
+        self._controller_ports = dict(zip(self._spec.broker_ids, ports[count:], strict=True))
+        (self.folder / "tmp").mkdir()
+        (self.folder / "log4j2.xml").write_text(LOG4J2)
+        (self.folder / "log4j.properties").write_text(LOG4J1)
+        for node_id in self._spec.broker_ids:
+            self._node(node_id).mkdir()
+            lines = [f"{name}={value}\n" for name, value in self._properties(node_id).items()]
+            (self._node(node_id) / "server.properties").write_text("".join(lines))
+        self._format()
+        for node_id in self._spec.broker_ids:
+            self.start(node_id)
+
+    def down(self) -> None:
+        if self._keeper is not None:
+            self._keeper.close()
+
+    def addresses(self, listener: str) -> dict[int, str]:
+        return {node_id: f"127.0.0.1:{port}" for node_id, port in self._ports.items()}
+
+    def kill(self, node_id: int) -> None:
+        self._running().signal(_name(node_id), signal.SIGKILL)
+        self._running().wait(_name(node_id), timeout=10)
+
+    def stop(self, node_id: int) -> None:
+        self._running().signal(_name(node_id), signal.SIGTERM)
+        if self._running().wait(_name(node_id), CONTROLLED_SHUTDOWN_SECONDS) is None:
+            raise ClusterError(
+                f"broker {node_id} did not stop within {CONTROLLED_SHUTDOWN_SECONDS} s; is it paused? resume() it, or kill() it"
+            )
+
+    def start(self, node_id: int) -> None:
+        node = self._node(node_id)
+        command = self._java_command(*HEAP_OPTIONS, main="kafka.Kafka")
+        self._running().spawn(_name(node_id), [*command, str(node / "server.properties")], node / "server.log")
+
+    def pause(self, node_id: int) -> None:
+        self._running().signal(_name(node_id), signal.SIGSTOP)
+
+    def resume(self, node_id: int) -> None:
+        self._running().signal(_name(node_id), signal.SIGCONT)
+
+    def ended(self) -> dict[int, str]:
+        statuses = {node_id: self._running().exit_status(_name(node_id)) for node_id in self._spec.broker_ids}
+        return {node_id: _describe(status) for node_id, status in statuses.items() if status is not None}
+
+    def save_logs(self, folder: Path) -> None:
+        for log in [*self.folder.glob("*.log"), *self.folder.glob("node-*/server.log")]:
+            name = log.name if log.parent == self.folder else f"{log.parent.name}.log"
+            shutil.copyfile(log, folder / name)
+
+    @property
+    def folder(self) -> Path:
+        """Where everything of this cluster is; it exists between `up` and `down`."""
+        return self._running().folder
+
+    def _running(self) -> ProcessKeeper:
+        if self._keeper is None:
+            raise ClusterError("the cluster is not up: call up(), or use it inside its `with` block")
+        return self._keeper
+
+    def _node(self, node_id: int) -> Path:
+        return self.folder / f"node-{node_id}"
+
+    def _properties(self, node_id: int) -> dict[str, object]:
+        voters = ",".join(f"{voter}@127.0.0.1:{port}" for voter, port in self._controller_ports.items())
+        return {
+            "process.roles": "broker,controller",
+            "node.id": node_id,
+            "controller.quorum.voters": voters,
+            "listeners": f"PLAINTEXT://127.0.0.1:{self._ports[node_id]},CONTROLLER://127.0.0.1:{self._controller_ports[node_id]}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "log.dirs": self._node(node_id) / "data",
+            **broker_properties(self._spec.brokers),
+            **self._spec.config,
+        }
+
+    def _format(self) -> None:
+        first, *others = self._spec.broker_ids
+        cluster_id = kafka_uuid()
+        log = self.folder / "format.log"
+        command = self._java_command(main="kafka.tools.StorageTool")
+        properties = self._node(first) / "server.properties"
+        self._running().spawn("format", [*command, "format", "-t", cluster_id, "-c", str(properties)], log)
+        if self._running().wait("format", FORMAT_TIMEOUT_SECONDS) != 0:
+            output = log.read_text(errors="replace")
+            if "UnsupportedClassVersionError" in output:
+                raise BackendUnavailable(f"{self._java} is too old for Kafka {self._spec.version}; Kafka 4 needs Java 17 or newer")
+            raise ClusterError(f"formatting the storage failed:\n{output[-3000:]}")
+        checkpoint = self._node(first) / "data" / "bootstrap.checkpoint"
+        for node_id in others:
+            data = self._node(node_id) / "data"
+            data.mkdir()
+            shutil.copyfile(checkpoint, data / checkpoint.name)
+            meta = {"version": 1, "cluster.id": cluster_id, "node.id": node_id, "directory.id": kafka_uuid()}
+            (data / "meta.properties").write_text("".join(f"{name}={value}\n" for name, value in meta.items()))
+
+    def _java_command(self, *options: str, main: str) -> list[str]:
+        return [
+            self._java,
+            *JVM_OPTIONS,
+            *options,
+            # Native compression libraries unpack themselves there, and a killed JVM does not remove them.
+            f"-Djava.io.tmpdir={self.folder / 'tmp'}",
+            f"-Dlog4j2.configurationFile={self.folder / 'log4j2.xml'}",
+            f"-Dlog4j.configuration=file:{self.folder / 'log4j.properties'}",
+            "-cp",
+            f"{self._jars}/*",
+            main,
+        ]
+
+
+def _name(node_id: int) -> str:
+    return f"node-{node_id}"
+
+
+def _describe(status: int) -> str:
+    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exited with status {status}"
