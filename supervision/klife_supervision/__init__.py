@@ -23,6 +23,7 @@ from klife_supervision.errors import (
 )
 from klife_supervision.exit_reason import ExitReason
 from klife_supervision.info import ChildCounts, ChildInfo
+from klife_supervision.link import link, monitor
 from klife_supervision.monitors import Monitors
 from klife_supervision.policy import RestartDelay
 from klife_supervision.registry import register, registered, whereis
@@ -56,6 +57,8 @@ __all__ = [
     "Supervisor",
     "SupervisorStopped",
     "TreeNode",
+    "link",
+    "monitor",
     "register",
     "registered",
     "whereis",

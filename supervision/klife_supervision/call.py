@@ -29,23 +29,27 @@ class Call(Generic[Answer]):
 
     def wait(self, timeout: float | None) -> Answer:
         """The answer. Raises CallTimeout after `timeout` seconds (None waits without a limit), or what the call raised."""
+        deadline = gevent.Timeout.start_new(timeout)
         try:
-            answer: Answer = self._answer.get(timeout=timeout)
-        except gevent.Timeout:
-            if self._answer.ready():
-                raise
+            answer: Answer = self._answer.get()
+        except BaseException as error:
             self._withdrawn = True
+            if error is not deadline:
+                raise
             fate = "it is being carried out" if self._begun else "it was withdrawn"
             raise CallTimeout(
                 f"the supervisor did not answer within {timeout:g} s; {fate} (is a start function, or a child's shutdown, slow?)"
             ) from None
-        except BaseException:
-            self._withdrawn = True
-            raise
+        finally:
+            deadline.close()
         return answer
 
     def run(self) -> None:
-        """Do it, unless the caller has gone. An error that is not a SupervisionError also goes on to the loop: it is a bug."""
+        """Do it, unless the caller has gone.
+
+        An error other than a SupervisionError is a bug and goes on to the loop. A kill of the loop is not the caller's: `refuse`
+        answers it.
+        """
         if self._withdrawn:
             return
         self._begun = True
@@ -53,7 +57,7 @@ class Call(Generic[Answer]):
             self._answer.set(self._what())
         except SupervisionError as error:
             self._answer.set_exception(error)
-        except BaseException as error:
+        except Exception as error:
             self._answer.set_exception(error)
             raise
 

@@ -12,7 +12,7 @@ from klife_supervision.child_spec import ChildSpec, Shutdown
 from klife_supervision.errors import AlreadyStarted, ChildNotFound, InvalidChildSpec, MaxChildrenReached, StartFailed
 from klife_supervision.exit_reason import ExitReason
 from klife_supervision.handle import SupervisorHandle
-from klife_supervision.life import Child, terminate
+from klife_supervision.life import Child
 from klife_supervision.monitors import MonitorCallback
 from klife_supervision.options import SupervisorOptions
 from klife_supervision.policy import Restart, RestartDelay, RestartPlan
@@ -86,16 +86,16 @@ class DynamicSupervisor(SupervisorHandle):
             )
 
     def _add(self, spec: ChildSpec) -> Any:
-        known = self._children.get(spec.id)
+        known = self._table.rows.get(spec.id)
         if known is not None:
             raise AlreadyStarted(f"supervisor {self._label!r} has a child {spec.id!r}, which is {known.state}")
         limit = self._options.max_children
-        if limit is not None and len(self._children) >= limit:
-            raise MaxChildrenReached(f"supervisor {self._label!r} has {len(self._children)} children, its max_children")
-        child = self._children[spec.id] = Child(spec)
-        cause = self._start_child(child)
+        if limit is not None and len(self._table.rows) >= limit:
+            raise MaxChildrenReached(f"supervisor {self._label!r} has {len(self._table.rows)} children, its max_children")
+        child = self._table.rows[spec.id] = Child(spec)
+        cause = self._table.start(child)
         if cause is not None:
-            del self._children[spec.id]
+            del self._table.rows[spec.id]
             raise StartFailed(self._label, spec.id, cause)
         return child.life.handle if child.life is not None else None
 
@@ -105,28 +105,19 @@ class DynamicSupervisor(SupervisorHandle):
             raise ChildNotFound(
                 f"supervisor {self._label!r} has no child {child!r}; give the id of its spec, or what start_child returned"
             )
-        self._stop_child(row)
-        del self._children[row.spec.id]
+        self._table.stop(row)
+        del self._table.rows[row.spec.id]
 
     def _find(self, child: Any) -> Child | None:
-        if isinstance(child, Hashable) and child in self._children:
-            return self._children[child]
-        return next((row for row in self._children.values() if row.life is not None and row.life.handle is child), None)
+        if isinstance(child, Hashable) and child in self._table.rows:
+            return self._table.rows[child]
+        return next((row for row in self._table.rows.values() if row.life is not None and row.life.handle is child), None)
 
     def _restart_plan(self, child: Child) -> RestartPlan:
         return RestartPlan(stop=(), start=(child.spec.id,), drop=())
 
     def _ended_for_good(self, child: Child, _reason: ExitReason) -> None:
-        del self._children[child.spec.id]
+        del self._table.rows[child.spec.id]
 
     def _terminate_all(self) -> None:
-        lives = []
-        for child in self._children.values():
-            child.cancel_retry()
-            if child.life is not None:
-                child.state = "stopping"
-                lives.append(child.life)
-        terminate(lives, ExitReason.shutdown())
-        for life in lives:
-            self._bury(life)
-            life.child.state = "stopped"
+        self._table.stop_together(list(self._table.rows.values()))

@@ -47,21 +47,21 @@ class SupervisorHandle(SupervisorLoop):
 
     def which_children(self) -> list[ChildInfo]:
         """All children, in start order. Never waits."""
-        return [info_of(child) for child in list(self._children.values())]
+        return [info_of(child) for child in list(self._table.rows.values())]
 
     def count_children(self) -> ChildCounts:
         """How many children there are, run, and of which type. Never waits."""
-        return counts_of(list(self._children.values()))
+        return counts_of(list(self._table.rows.values()))
 
     def child(self, id: Hashable) -> Any:  # noqa: A002 - OTP's word
         """What the start function of the child returned, or None when no such child runs. Never waits."""
-        child = self._children.get(id)
+        child = self._table.rows.get(id)
         life = child.life if child is not None else None
         return life.handle if life is not None and life.reason is None else None
 
     def tree(self) -> TreeNode:
         """This supervisor and all below it, as a value that prints as a drawn tree. Never waits."""
-        nodes = tuple(tree_of(child) for child in list(self._children.values()))
+        nodes = tuple(tree_of(child) for child in list(self._table.rows.values()))
         return TreeNode(self._label, "supervisor", self._state, 0, nodes, self.kill)
 
     def start_child(self, spec: ChildSpec, *, timeout: float | None = CALL_TIMEOUT) -> Any:

@@ -51,28 +51,19 @@ def tree_of(child: Child) -> TreeNode:
     spec, life = child.spec, child.life
     if life is None:
         return TreeNode(spec.id, spec.type, child.state, child.restarts)
-    below = _tree_below(life.handle)
-    state = child.state
-    if child.state != "running":
-        shown: str = state
-    elif below is not None:
-        shown = below.state
-    else:
-        own = _own_state(life.handle)
-        shown = own if isinstance(own, str) else state
-    children = below.children if below is not None else ()
-    return TreeNode(spec.id, spec.type, shown, child.restarts, children, life.kill)
-
-
-def _tree_below(handle: Any) -> TreeNode | None:
-    if not callable(getattr(type(handle), "tree", None)):
-        return None
-    tree = handle.tree()
-    return tree if isinstance(tree, TreeNode) else None
-
-
-def _own_state(handle: Any) -> Any:
     try:
-        return getattr(handle, "state", None)
+        own_state, below = _look_inside(life.handle)
     except Exception as error:  # noqa: BLE001 - a tree is for looking into a sick program: what is sick is shown, not raised
-        return f"state raised {type(error).__name__}"
+        own_state, below = f"{child.state}, raised {type(error).__name__} when looked at", ()
+    state = own_state if own_state is not None and child.state == "running" else child.state
+    return TreeNode(spec.id, spec.type, state, child.restarts, below, life.kill)
+
+
+def _look_inside(handle: Any) -> tuple[str | None, tuple[TreeNode, ...]]:
+    # Looked up on the type: a proxy may turn the look into a message.
+    if callable(getattr(type(handle), "tree", None)):
+        tree = handle.tree()
+        if isinstance(tree, TreeNode):
+            return tree.state, tree.children
+    state = getattr(handle, "state", None)
+    return (state if isinstance(state, str) else None), ()

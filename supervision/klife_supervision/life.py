@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import gevent
-import structlog
 from gevent.event import Event
 
 from klife_supervision.child import RunningChild
 from klife_supervision.child_spec import ChildSpec
+from klife_supervision.events import emit
 from klife_supervision.exit_reason import ExitReason
 from klife_supervision.mailbox import HomeThread
 
@@ -23,8 +23,6 @@ ChildState = Literal["starting", "running", "restarting", "stopping", "stopped"]
 
 KILL_GRACE = 5.0
 """Seconds a killed child has to end. OTP's kill cannot be refused; a greenlet that swallows GreenletExit, or never waits, can."""
-
-log = structlog.get_logger("klife_supervision")
 
 
 class Child:
@@ -104,16 +102,16 @@ class Life:
         """Ask it to end; if asking fails, kill it."""
         try:
             self.running.shutdown(reason)
-        except Exception:
-            log.exception("child cannot be asked to shut down; it is killed", child=self.child.spec.id)
+        except Exception as error:  # noqa: BLE001 - one child that cannot be asked does not keep the others from being stopped
+            emit("error", "child cannot be asked to shut down; it is killed", child=self.child.spec.id, error=error)
             self.kill()
 
     def kill(self) -> None:
         """End it brutally."""
         try:
             self.running.kill()
-        except Exception:
-            log.exception("child cannot be killed", child=self.child.spec.id)
+        except Exception as error:  # noqa: BLE001 - as above; waiting for it will tell
+            emit("error", "child cannot be killed", child=self.child.spec.id, error=error)
 
     def on_end(self, callback: Callable[[], None] | None) -> None:
         """Call `callback`, in this life's thread, when it ends; None calls nobody."""
@@ -144,18 +142,17 @@ def terminate(lives: Iterable[Life], reason: ExitReason) -> None:
     wait_killed(living)
 
 
-def wait_killed(lives: Iterable[Life]) -> list[Life]:
-    """Wait for lives that were killed. Returns those that are to be abandoned.
+def wait_killed(lives: Iterable[Life]) -> None:
+    """Wait for lives that were killed; those that survive that for KILL_GRACE seconds are abandoned, loudly.
 
     A supervisor is waited for without a limit: it takes its own children down, each within a limit.
     """
     living = [life for life in lives if life.reason is None]
     _wait([life for life in living if life.child.spec.type == "supervisor"], None)
     _wait(living, time.monotonic() + KILL_GRACE)
-    abandoned = [life for life in living if life.reason is None]
-    for life in abandoned:
-        log.error("child survived its kill and is abandoned", child=life.child.spec.id, kind=type(life.handle).__name__)
-    return abandoned
+    for life in living:
+        if life.reason is None:
+            emit("error", "child survived its kill and is abandoned", child=life.child.spec.id, type=type(life.handle).__name__)
 
 
 def _wait(lives: list[Life], deadline: float | None) -> bool:

@@ -16,34 +16,25 @@ Only the loop changes the table. Reading calls read it directly, so they answer 
 from __future__ import annotations
 
 import time
-import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import gevent
-import structlog
 from gevent.event import AsyncResult, Event
 
 from klife_supervision.call import Call
-from klife_supervision.child import as_running_child
 from klife_supervision.child_spec import ChildSpec
-from klife_supervision.errors import (
-    NameTaken,
-    RestartIntensityReached,
-    StartFailed,
-    StartTimeout,
-    SupervisorStopped,
-)
+from klife_supervision.errors import RestartIntensityReached, StartFailed, SupervisorStopped
+from klife_supervision.events import emit
 from klife_supervision.exit_reason import ExitReason
-from klife_supervision.life import Child, Life, Retry, terminate, wait_killed
+from klife_supervision.life import Child, Life, Retry
 from klife_supervision.mailbox import HomeThread, Mailbox
 from klife_supervision.monitors import Monitors, call_guarded
 from klife_supervision.options import SupervisorOptions
 from klife_supervision.policy import RestartPlan, RestartWindow, restart_pause, should_restart
 from klife_supervision.registry import register, release
-
-log = structlog.get_logger("klife_supervision")
+from klife_supervision.table import ChildTable
 
 SupervisorState = Literal["starting", "running", "stopping", "ended"]
 
@@ -63,10 +54,10 @@ class SupervisorLoop(ABC):
     def __init__(self, options: SupervisorOptions) -> None:
         self._options = options
         self._label = options.label
-        self._children: dict[Hashable, Child] = {}
         self._window = RestartWindow(options.intensity, options.period)
         self._home = HomeThread()
         self._mailbox: Mailbox[Life | Retry | Call[Any] | ShutdownAsked] = Mailbox()
+        self._table = ChildTable(options.label, self._mailbox.put)
         self._monitors = Monitors()
         self._started: Any = AsyncResult()
         self._ended: Any = Event()
@@ -99,7 +90,7 @@ class SupervisorLoop(ABC):
             if self._start_all(specs):
                 self._state = "running"
                 if not self._options.nested:
-                    log.info("supervisor started", supervisor=self._label, children=len(specs))
+                    emit("info", "supervisor started", supervisor=self._label, children=len(specs))
                 self._started.set(None)
                 while self._verdict is None:
                     self._handle(self._mailbox.get())
@@ -108,22 +99,24 @@ class SupervisorLoop(ABC):
         except gevent.GreenletExit:
             self._state = "stopping"
             self._verdict = ExitReason.killed()
-            self._kill_all()
+            self._table.kill_all()
         except BaseException as error:
             self._state = "stopping"
             self._verdict = ExitReason.crashed(error)
             self._gave_up = True
-            log.critical("supervisor crashed", supervisor=self._label, reason=str(self._verdict), exception=_traceback(error))
-            self._kill_all()
+            emit("critical", "supervisor crashed", supervisor=self._label, reason=str(self._verdict), error=error)
+            self._table.kill_all()
             if not isinstance(error, Exception):
                 # KeyboardInterrupt is meant for the program: gevent hands it to the main greenlet.
                 raise
+        if not self._options.nested and self._failure is None:
+            emit("info", "supervisor exited", supervisor=self._label, reason=str(self._verdict))
 
     def _start_all(self, specs: Sequence[ChildSpec]) -> bool:
         for spec in specs:
             child = Child(spec)
-            self._children[spec.id] = child
-            cause = self._start_child(child)
+            self._table.rows[spec.id] = child
+            cause = self._table.start(child)
             if cause is not None:
                 self._failure = StartFailed(self._label, spec.id, cause)
                 self._verdict = ExitReason.crashed(self._failure)
@@ -148,17 +141,15 @@ class SupervisorLoop(ABC):
     def _child_exited(self, life: Life) -> None:
         child, reason = life.child, life.reason
         assert reason is not None
-        self._bury(life)
+        self._table.bury(life)
         if should_restart(child.spec.restart, reason):
             self._restart(child, reason, lived=time.monotonic() - life.started_at)
         else:
-            child.state = "stopped"
             self._ended_for_good(child, reason)
 
     def _restart(self, child: Child, reason: ExitReason, *, lived: float) -> None:
         """Count a restart; give up, or stop who must stop, and start again now or after the child's pause."""
         if self._window.add(time.monotonic()):
-            child.state = "stopped"
             self._give_up(child, reason)
             return
         child.state = "restarting"
@@ -172,7 +163,7 @@ class SupervisorLoop(ABC):
             self._start_again(child, reason)
 
     def _retry(self, retry: Retry) -> None:
-        retry.child.retry = None
+        retry.child.cancel_retry()
         if retry.counted:
             self._start_again(retry.child, retry.reason)
         else:
@@ -183,113 +174,28 @@ class SupervisorLoop(ABC):
         # Someone may have started one of them by hand during the pause.
         self._stop_for_restart(plan)
         for child_id in plan.start:
-            child = self._children[child_id]
-            cause = self._start_child(child, because=str(reason) if child is failed else f"restarted with {failed.spec.id!r}")
+            child = self._table.rows[child_id]
+            cause = self._table.start(child, because=str(reason) if child is failed else f"restarted with {failed.spec.id!r}")
             if cause is not None:
                 child.state = "restarting"
                 child.retry = Retry(child, ExitReason.crashed(cause), counted=False)
-                self._mailbox.put(child.retry)
+                # Through the hub: others get their turn, and may ask for a shutdown, however fast the start fails.
+                self._home.soon(self._mailbox.put, child.retry)
                 return
 
     def _stop_for_restart(self, plan: RestartPlan) -> None:
         for child_id in plan.stop:
-            self._stop_child(self._children[child_id])
+            self._table.stop(self._table.rows[child_id])
         for child_id in plan.drop:
-            del self._children[child_id]
+            del self._table.rows[child_id]
 
     def _give_up(self, child: Child, reason: ExitReason) -> None:
         term = RestartIntensityReached(self._label, child.spec.id, reason, self._options.intensity, self._options.period)
         self._verdict = ExitReason.shutdown(term, reason.exception)
         self._gave_up = True
-        log.error("supervisor gave up", supervisor=self._label, child=child.spec.id, reason=str(reason), restarts=child.restarts)
-
-    # Starting and stopping one child.
-
-    def _start_child(self, child: Child, *, because: str | None = None) -> BaseException | None:
-        """Start it; returns what went wrong, or None. `because` is why it is a restart."""
-        spec = child.spec
-        child.cancel_retry()
-        child.state = "starting"
-        cause = self._try_start(child)
-        if cause is not None:
-            child.state = "stopped"
-            self._log_ill("child start failed", child, f"{type(cause).__name__}: {cause}", cause)
-            return cause
-        child.state = "running"
-        if because is None:
-            log.info("child started", supervisor=self._label, child=spec.id, reason="start", restarts=child.restarts)
-        else:
-            child.restarts += 1
-            log.info("child restarted", supervisor=self._label, child=spec.id, reason=because, restarts=child.restarts)
-        return None
-
-    def _try_start(self, child: Child) -> BaseException | None:
-        spec = child.spec
-        deadline = gevent.Timeout.start_new(spec.start_timeout)
-        try:
-            handle = spec.start()
-            running = as_running_child(handle)
-        except (gevent.GreenletExit, KeyboardInterrupt):
-            child.state = "stopped"
-            raise
-        except BaseException as error:  # noqa: BLE001 - whatever a start raises fails that start alone; the one who asked for it is told
-            if error is deadline:
-                return StartTimeout(
-                    f"start of child {spec.id!r} did not return within {spec.start_timeout:g} s (its start_timeout)"
-                )
-            return error
-        finally:
-            deadline.close()
-        child.life = Life(child, handle, running, self._home, self._mailbox.put)
-        if spec.name is not None:
-            try:
-                register(spec.name, handle)
-            except NameTaken as error:
-                self._stop_child(child)
-                return error
-        return None
-
-    def _stop_child(self, child: Child) -> None:
-        """End it as its spec says, and wait; nothing if it does not run."""
-        child.cancel_retry()
-        life = child.life
-        if life is not None:
-            child.state = "stopping"
-            terminate([life], ExitReason.shutdown())
-            self._bury(life)
-        child.state = "stopped"
-
-    def _bury(self, life: Life) -> None:
-        """Note that a life is over: its one event, its name, its row."""
-        child = life.child
-        child.life = None
-        reason = life.reason or ExitReason.killed()
-        if child.spec.name is not None:
-            release(child.spec.name, life.handle)
-        if reason.is_abnormal:
-            self._log_ill("child exited", child, str(reason), reason.exception)
-        else:
-            log.info("child exited", supervisor=self._label, child=child.spec.id, reason=str(reason), restarts=child.restarts)
-
-    def _log_ill(self, event: str, child: Child, reason: str, error: BaseException | None) -> None:
-        # Where a supervisor below could not start a child, it has logged the traceback itself.
-        details = {} if error is None or isinstance(error, StartFailed) else {"exception": _traceback(error)}
-        log.error(event, supervisor=self._label, child=child.spec.id, reason=reason, restarts=child.restarts, **details)
-
-    def _kill_all(self) -> None:
-        """Kill all children, last started first, and wait until they have ended; another kill does not cut that short."""
-        lives = [child.life for child in self._children.values() if child.life is not None]
-        for life in reversed(lives):
-            life.kill()
-        while True:
-            try:
-                wait_killed(lives)
-                break
-            except gevent.GreenletExit:
-                continue
-        for life in reversed(lives):
-            self._bury(life)
-            life.child.state = "stopped"
+        emit(
+            "error", "supervisor gave up", supervisor=self._label, child=child.spec.id, reason=str(reason), restarts=child.restarts
+        )
 
     # Beginning and end, outside of the greenlet.
 
@@ -319,7 +225,7 @@ class SupervisorLoop(ABC):
         """The greenlet is over (called in the hub): tell everyone who waits or watches."""
         reason = self._verdict or ExitReason.killed()
         self._state = "ended"
-        for child in self._children.values():
+        for child in self._table.rows.values():
             child.cancel_retry()
         if self._options.name is not None:
             release(self._options.name, self)
@@ -330,15 +236,8 @@ class SupervisorLoop(ABC):
                 call.refuse(stopped)
         if not self._started.ready():
             self._started.set_exception(self._failure or stopped)
-        if not self._options.nested:
-            log.info("supervisor exited", supervisor=self._label, reason=str(reason))
         self._monitors.fire(reason)
         self._ended.set()
         if self._gave_up and self._options.on_give_up is not None:
             # In a greenlet of its own: it is the user's, and may wait.
             gevent.spawn(call_guarded, self._options.on_give_up, reason)
-
-
-def _traceback(error: BaseException) -> str:
-    """As text and by the standard library: renderers of log events may add local variables, which hold what is not to be logged."""
-    return "".join(traceback.format_exception(error)).rstrip()

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import structlog
-
+from klife_supervision.events import emit
 from klife_supervision.exit_reason import ExitReason
-from klife_supervision.mailbox import HomeThread
 
 MonitorCallback = Callable[[ExitReason], None]
 Cancel = Callable[[], None]
-
-log = structlog.get_logger("klife_supervision")
 
 
 class Monitors:
@@ -33,13 +29,13 @@ class Monitors:
         return self._reason
 
     def add(self, callback: MonitorCallback) -> Cancel:
-        """Call `callback` with the reason at the end, soon if that has been. Returns a function that cancels this."""
+        """Call `callback` with the reason at the end, at once if that has been. Returns a function that cancels this."""
         if self._callbacks is None:
             self._callbacks = {}
         token = object()
         self._callbacks[token] = callback
         if self._reason is not None:
-            HomeThread().soon(self._call_all)
+            self._call_all()
 
         def cancel() -> None:
             if self._callbacks is not None:
@@ -68,5 +64,6 @@ def call_guarded(callback: MonitorCallback, reason: ExitReason) -> None:
     """Call a user's callback; what it raises is logged and goes no further."""
     try:
         callback(reason)
-    except Exception:
-        log.exception("monitor callback raised", callback=getattr(callback, "__qualname__", type(callback).__name__))
+    except Exception as error:  # noqa: BLE001 - the ending of one thing is not undone by who watches it
+        name = getattr(callback, "__qualname__", type(callback).__name__)
+        emit("error", "monitor callback raised", callback=name, reason=str(reason), error=error)

@@ -80,13 +80,15 @@ class PykkaActorChild:
 
     def kill(self) -> None:
         """Let it handle no further message and regard it as ended now; see the module's docstring."""
-        if self._fate is not None and self.exit_reason is not None:
+        if self.exit_reason is not None:
             return
         self._fate = ExitReason.killed()
         self._ref.stop(block=False)
         self._set_stopped()
         # Not through its _stop(), it would stay in pykka's registry for good.
-        sys.modules["pykka"].ActorRegistry.unregister(self._ref)
+        pykka = sys.modules.get("pykka")
+        if pykka is not None:
+            pykka.ActorRegistry.unregister(self._ref)
         self.finished()
 
     def _stopping(self) -> None:

@@ -122,7 +122,7 @@ class Supervisor(SupervisorHandle):
 
         def delete() -> None:
             child = self._stopped_child(id)
-            del self._children[child.spec.id]
+            del self._table.rows[child.spec.id]
 
         self._ask(delete, timeout)
 
@@ -133,13 +133,13 @@ class Supervisor(SupervisorHandle):
         return child
 
     def _found(self, id: Hashable) -> Child:  # noqa: A002
-        child = self._children.get(id)
+        child = self._table.rows.get(id)
         if child is None:
-            raise ChildNotFound(f"supervisor {self._label!r} has no child {id!r}; it has {list(self._children)!r}")
+            raise ChildNotFound(f"supervisor {self._label!r} has no child {id!r}; it has {list(self._table.rows)!r}")
         return child
 
     def _start_or_raise(self, child: Child) -> Any:
-        cause = self._start_child(child)
+        cause = self._table.start(child)
         if cause is not None:
             raise StartFailed(self._label, child.spec.id, cause)
         return child.life.handle if child.life is not None else None
@@ -148,37 +148,37 @@ class Supervisor(SupervisorHandle):
         _checked(self._options, [spec])
 
     def _add(self, spec: ChildSpec) -> Any:
-        known = self._children.get(spec.id)
+        known = self._table.rows.get(spec.id)
         if known is not None:
             raise AlreadyStarted(f"supervisor {self._label!r} has a child {spec.id!r}, which is {known.state}")
-        child = self._children[spec.id] = Child(spec)
+        child = self._table.rows[spec.id] = Child(spec)
         try:
             return self._start_or_raise(child)
         except BaseException:
-            del self._children[spec.id]
+            del self._table.rows[spec.id]
             raise
 
     def _terminate_child(self, id: Any) -> None:  # noqa: A002
         child = self._found(id)
-        self._stop_child(child)
+        self._table.stop(child)
         if child.spec.restart == "temporary":
-            del self._children[id]
+            del self._table.rows[id]
 
     def _restart_plan(self, child: Child) -> RestartPlan:
-        order = [(id, row.spec.restart) for id, row in self._children.items()]  # noqa: A001
+        order = [(id, row.spec.restart) for id, row in self._table.rows.items()]  # noqa: A001
         return restart_plan(self._options.strategy, order, child.spec.id)
 
     def _ended_for_good(self, child: Child, reason: ExitReason) -> None:
         if child.spec.restart == "temporary":
-            del self._children[child.spec.id]
-        others = (row for row in self._children.values() if row is not child)
+            del self._table.rows[child.spec.id]
+        others = (row for row in self._table.rows.values() if row is not child)
         left = sum(row.spec.significant and row.state != "stopped" for row in others)
         if shuts_down(self._options.auto_shutdown, significant=child.spec.significant, significant_left=left):
             self._verdict = ExitReason.shutdown(AutoShutdown(self._label, child.spec.id, reason), reason.exception)
 
     def _terminate_all(self) -> None:
-        for child in reversed(list(self._children.values())):
-            self._stop_child(child)
+        for child in reversed(list(self._table.rows.values())):
+            self._table.stop(child)
 
 
 def _checked(options: SupervisorOptions, children: Iterable[ChildSpec]) -> tuple[ChildSpec, ...]:

@@ -62,7 +62,8 @@ class Task:
             self._exception = error
             raise
         except BaseException as error:  # noqa: BLE001 - whatever a child raises ends that child alone, and its supervisor tells why
-            self._exception = error
+            # Without this frame, whose `self` leads back to the exception: a crash leaves no garbage for the cycle collector.
+            self._exception = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
 
     def _ended(self, greenlet: Any) -> None:
         if self._exception is not None:
