@@ -1,0 +1,1 @@
+"""Kafka's requests and responses, one module an API, named as in Kafka's own definitions."""

@@ -1,0 +1,43 @@
+"""Agreeing on versions: the highest one that client and broker both have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from klife.protocol.apis.api_versions import ApiVersionsResponse
+from klife.protocol.errors import UnsupportedVersion
+from klife.protocol.message import Request
+
+OLDEST_KAFKA = "2.4"
+"""The oldest broker whose versions the declarations cover."""
+
+
+def ranges_from(response: ApiVersionsResponse) -> dict[int, tuple[int, int]]:
+    """What a broker serves: API key to (lowest, highest version)."""
+    return {api.api_key: (api.min_version, api.max_version) for api in response.api_keys}
+
+
+def negotiate(request: type[Request[Any]], ranges: Mapping[int, tuple[int, int]], *, max_version: int | None = None) -> int:
+    """The highest version of `request` that the broker also serves, at most `max_version`.
+
+    Raises:
+        UnsupportedVersion: there is none; the text names both ranges.
+    """
+    highest = request.MAX_VERSION if max_version is None else min(request.MAX_VERSION, max_version)
+    name = request.__name__.removesuffix("Request")
+    served = ranges.get(request.API_KEY)
+    if served is None:
+        raise UnsupportedVersion(
+            f"the broker does not serve {name} (API key {request.API_KEY}) on this listener; klife needs one of its versions "
+            f"{request.MIN_VERSION} to {highest}. Is this a client listener of a broker of Kafka {OLDEST_KAFKA} or later?"
+        )
+    version = min(highest, served[1])
+    if version < max(request.MIN_VERSION, served[0]):
+        too_old = served[1] < request.MIN_VERSION
+        advice = f"upgrade the brokers to Kafka {OLDEST_KAFKA} or later" if too_old else "upgrade klife"
+        raise UnsupportedVersion(
+            f"no common version of {name}: klife has {request.MIN_VERSION} to {highest}, "
+            f"the broker serves {served[0]} to {served[1]}; {advice}"
+        )
+    return version
