@@ -1,0 +1,61 @@
+"""Each test begins and ends with no supervisor, no name and no log on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import pytest
+from klife_supervision import DynamicSupervisor, Supervisor, registered
+from structlog.testing import capture_logs
+from supervision_fakes import DEADLINE, Family
+
+
+@pytest.fixture(autouse=True)
+def events() -> Iterator[list[Any]]:
+    """All log events of the test."""
+    with capture_logs() as captured:
+        yield captured
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    yield
+    assert registered() == ()
+
+
+@pytest.fixture
+def family() -> Family:
+    return Family()
+
+
+@pytest.fixture
+def supervise(_nothing_left: None) -> Iterator[Callable[..., Supervisor]]:
+    """`Supervisor.start`, and its end after the test."""
+    started: list[Supervisor] = []
+
+    def start(*args: Any, **options: Any) -> Supervisor:
+        with gevent.Timeout(DEADLINE):
+            supervisor = Supervisor.start(*args, **options)
+        started.append(supervisor)
+        return supervisor
+
+    yield start
+    for supervisor in started:
+        supervisor.stop(timeout=DEADLINE)
+
+
+@pytest.fixture
+def supervise_dynamic(_nothing_left: None) -> Iterator[Callable[..., DynamicSupervisor]]:
+    """`DynamicSupervisor.start`, and its end after the test."""
+    started: list[DynamicSupervisor] = []
+
+    def start(**options: Any) -> DynamicSupervisor:
+        supervisor = DynamicSupervisor.start(**options)
+        started.append(supervisor)
+        return supervisor
+
+    yield start
+    for supervisor in started:
+        supervisor.stop(timeout=DEADLINE)
