@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
-
-import gevent
-from gevent.event import AsyncResult
+from typing import Generic, TypeVar
 
 from klife_supervision.errors import CallTimeout, SupervisionError
+from klife_supervision.latch import Latch
+from klife_supervision.mailbox import HomeThread
 
 Answer = TypeVar("Answer")
 
@@ -19,30 +18,32 @@ CALL_TIMEOUT = 60.0
 class Call(Generic[Answer]):
     """One call. The caller waits with `wait`; the loop runs it once with `run`, or ends it with `refuse`."""
 
-    __slots__ = ("_answer", "_begun", "_what", "_withdrawn")
+    __slots__ = ("_answer", "_answered", "_begun", "_error", "_what", "_withdrawn")
 
-    def __init__(self, what: Callable[[], Answer]) -> None:
+    def __init__(self, what: Callable[[], Answer], home: HomeThread) -> None:
         self._what = what
-        self._answer: Any = AsyncResult()
+        self._answered = Latch(home)
+        self._answer: list[Answer] = []
+        self._error: Exception | None = None
         self._begun = False
         self._withdrawn = False
 
     def wait(self, timeout: float | None) -> Answer:
         """The answer. Raises CallTimeout after `timeout` seconds (None waits without a limit), or what the call raised."""
-        deadline = gevent.Timeout.start_new(timeout)
         try:
-            answer: Answer = self._answer.get()
-        except BaseException as error:
+            answered = self._answered.wait(timeout)
+        except BaseException:
             self._withdrawn = True
-            if error is not deadline:
-                raise
+            raise
+        if not answered:
+            self._withdrawn = True
             fate = "it is being carried out" if self._begun else "it was withdrawn"
             raise CallTimeout(
                 f"the supervisor did not answer within {timeout:g} s; {fate} (is a start function, or a child's shutdown, slow?)"
-            ) from None
-        finally:
-            deadline.close()
-        return answer
+            )
+        if self._error is not None:
+            raise self._error
+        return self._answer[0]
 
     def run(self) -> None:
         """Do it, unless the caller has gone.
@@ -54,14 +55,17 @@ class Call(Generic[Answer]):
             return
         self._begun = True
         try:
-            self._answer.set(self._what())
+            self._answer.append(self._what())
         except SupervisionError as error:
-            self._answer.set_exception(error)
+            self._error = error
         except Exception as error:
-            self._answer.set_exception(error)
+            self._error = error
+            self._answered.open()
             raise
+        self._answered.open()
 
     def refuse(self, error: SupervisionError) -> None:
         """It will not be done, or not be finished."""
-        if not self._answer.ready():
-            self._answer.set_exception(error)
+        if not self._answered.is_open():
+            self._error = error
+            self._answered.open()

@@ -141,7 +141,7 @@ class SupervisorHandle(SupervisorLoop):
     def _ask(self, what: Callable[[], Answer], timeout: float | None) -> Answer:
         """Have the loop do `what`, and wait for its answer."""
         self._not_from_loop("this call")
-        call = Call(what)
+        call = Call(what, self._home)
         self._mailbox.put(call)
         if self.exit_reason is not None:
             # It ended before the put: nobody will take the call out of the mailbox.

@@ -21,13 +21,14 @@ from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import gevent
-from gevent.event import AsyncResult, Event
+from gevent.event import AsyncResult
 
 from klife_supervision.call import Call
 from klife_supervision.child_spec import ChildSpec
 from klife_supervision.errors import RestartIntensityReached, StartFailed, SupervisorStopped
 from klife_supervision.events import emit
 from klife_supervision.exit_reason import ExitReason
+from klife_supervision.latch import Latch
 from klife_supervision.life import Child, Life, Retry
 from klife_supervision.mailbox import HomeThread, Mailbox
 from klife_supervision.monitors import Monitors, call_guarded
@@ -60,7 +61,7 @@ class SupervisorLoop(ABC):
         self._table = ChildTable(options.label, self._mailbox.put)
         self._monitors = Monitors()
         self._started: Any = AsyncResult()
-        self._ended: Any = Event()
+        self._ended = Latch(self._home)
         self._state: SupervisorState = "starting"
         self._verdict: ExitReason | None = None
         self._gave_up = False
@@ -215,7 +216,7 @@ class SupervisorLoop(ABC):
             self._started.get()
         except BaseException:
             self._kill_greenlet()
-            self._ended.wait()
+            self._ended.wait(None)
             raise
 
     def _kill_greenlet(self) -> None:
@@ -237,7 +238,7 @@ class SupervisorLoop(ABC):
         if not self._started.ready():
             self._started.set_exception(self._failure or stopped)
         self._monitors.fire(reason)
-        self._ended.set()
+        self._ended.open()
         if self._gave_up and self._options.on_give_up is not None:
             # In a greenlet of its own: it is the user's, and may wait.
             gevent.spawn(call_guarded, self._options.on_give_up, reason)
