@@ -8,10 +8,8 @@
 
 Where the brokers come from, the first of these that is there:
 
-1. `KLIFE_TEST_BOOTSTRAP=host:port,...` in the environment: a cluster that runs already. Its brokers cannot be killed or paused
-from here.
-2. Kafka's jars, resolved by Maven and cached, and Java 17: brokers are processes on 127.0.0.1. Ready in some 7 s on two quiet
-cores.
+1. `KLIFE_TEST_BOOTSTRAP=host:port,...` in the environment: a cluster that runs already. It is not ours to kill or pause.
+2. Kafka's jars, resolved by Maven and cached, and Java 17: processes on 127.0.0.1. Ready in some 7 s on two quiet cores.
 3. A container engine, through testcontainers.
 
 Nothing is left running or on disk: not after the `with` block, not after Ctrl-C, and not when this process is killed. Broker
@@ -25,14 +23,16 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-import gevent.socket
-
-from klife.testing.cluster_backend import ClusterSpec
+from klife.protocol.errors import DecodeError
+from klife.testing.admin import AdminClient, AdminError, NewTopic, Partition
+from klife.testing.cluster_backend import Backend, ClusterSpec
+from klife.testing.cluster_docker import DockerBackend
 from klife.testing.cluster_errors import BackendUnavailable, ClusterError
+from klife.testing.cluster_external import ExternalBackend
 from klife.testing.cluster_jars import JarsBackend
 from klife.testing.cluster_processes import wait_until
 from klife.testing.jars import full_version
@@ -40,13 +40,21 @@ from klife.testing.jars import full_version
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from klife.testing.cluster_backend import Backend
-
 __all__ = ["BackendUnavailable", "ClusterError", "KafkaCluster"]
 
 READY_TIMEOUT_SECONDS = 90.0
+TOPIC_TIMEOUT_SECONDS = 30.0
 
 BackendName = Literal["external", "jars", "docker"]
+
+WAYS: dict[BackendName, tuple[Callable[[ClusterSpec], Backend], str]] = {
+    "external": (ExternalBackend, "a cluster that runs already, named by KLIFE_TEST_BOOTSTRAP=host:port,..."),
+    "jars": (JarsBackend, "Kafka's jars: Java 17 or newer, and Maven to resolve them the first time"),
+    "docker": (DockerBackend, "a container engine, through testcontainers"),
+}
+"""By name, in the order in which they are tried."""
+
+LOGS_NOTE = "The Kafka brokers' logs are kept in "
 
 
 class KafkaCluster:
@@ -54,8 +62,9 @@ class KafkaCluster:
 
     `version` is a release or a series ("4.3", "3.9"; None is the newest tried). `config` are broker properties over those of
     `klife.testing.cluster_backend.broker_properties`. `port` is the first broker's port, the next broker has the next; free ones
-    by default. `backend` forces one way of running Kafka. Broker ids are 1, 2, ... Raises ValueError for a listener that is not
-    available.
+    by default. `backend` forces one way of running Kafka. Broker ids are 1, 2, ... where the cluster is our own.
+
+    Methods raise ClusterError for what the cluster cannot do, and ValueError for a broker or listener that is not there.
     """
 
     def __init__(
@@ -72,47 +81,58 @@ class KafkaCluster:
             raise ValueError(f"brokers must be 1 or more, not {brokers}")
         if unavailable := [name for name in listeners if name != "PLAINTEXT"]:
             raise ValueError(f"listeners {unavailable} are not available yet; only 'PLAINTEXT' is")
+        if backend is not None and backend not in WAYS:
+            raise ValueError(f"backend must be one of {', '.join(WAYS)}, not {backend!r}")
         self._spec = ClusterSpec(brokers, full_version(version), tuple(listeners), dict(config or {}), port)
-        self._backend: Backend = JarsBackend(self._spec)
+        self._forced: BackendName | None = backend
+        self._running: Backend | None = None
         self._owner = os.getpid()
-        self._up = False
         self._stopped: set[int] = set()
+        self._paused: set[int] = set()
 
     def __enter__(self) -> Self:
         self.up()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        # Ctrl-C, SystemExit and a skipped test are BaseExceptions: nothing failed.
-        if isinstance(error, Exception) and self._up and os.getpid() == self._owner:
-            error.add_note(f"The Kafka brokers' logs are kept in {self.keep_logs()}")
+        if error is not None:
+            self._note_logs(error)
         self.down()
 
     def up(self, timeout: float = READY_TIMEOUT_SECONDS) -> None:
         """Start the brokers and return when all of them serve.
 
-        ClusterError, naming the kept logs, when they do not within `timeout` seconds.
+        BackendUnavailable, saying what was missing, when Kafka can be run in none of the three ways; ClusterError, naming the kept
+        logs, when the brokers do not serve within `timeout` seconds.
         """
-        if self._up:
+        if self._running is not None:
             raise ClusterError("the cluster is up already")
+        self._owner = os.getpid()
         try:
-            self._backend.up()
-            self._up = True
+            self._begin()
             self.wait_until_ready(timeout)
-        except BaseException:
+        except BaseException as error:
+            self._note_logs(error)
             self.down()
             raise
 
     def down(self) -> None:
         """End the brokers and remove everything. Does nothing when the cluster is down, or in a forked child."""
-        if os.getpid() == self._owner:
-            self._up = False
-            self._backend.down()
+        if self._running is not None and os.getpid() == self._owner:
+            backend, self._running = self._running, None
+            self._stopped.clear()
+            self._paused.clear()
+            backend.down()
+
+    @property
+    def version(self) -> str:
+        """The release that was asked for. A cluster of KLIFE_TEST_BOOTSTRAP may be another."""
+        return self._spec.version
 
     @property
     def broker_ids(self) -> tuple[int, ...]:
         """The ids of all brokers, running or not."""
-        return tuple(self._spec.broker_ids)
+        return tuple(self._backend.addresses("PLAINTEXT"))
 
     @property
     def bootstrap_servers(self) -> str:
@@ -123,84 +143,153 @@ class KafkaCluster:
         """The same for one listener."""
         if listener not in self._spec.listeners:
             raise ValueError(f"this cluster has the listeners {', '.join(self._spec.listeners)}, and no {listener!r}")
-        self._check_up()
         return ",".join(self._backend.addresses(listener).values())
 
     def kill(self, node_id: int) -> None:
         """SIGKILL: the broker is gone at once, as in a crash. Its leaders move after `broker.session.timeout.ms`, 3 s here."""
         self._check(node_id)
         self._backend.kill(node_id)
+        self._paused.discard(node_id)
         self._stopped.add(node_id)
 
     def stop(self, node_id: int) -> None:
         """A controlled shutdown: its leaders move first. Returns when the broker has ended."""
         self._check(node_id)
+        if node_id in self._paused:
+            raise ClusterError(f"broker {node_id} is paused and cannot shut down by itself: resume() it first, or kill() it")
         self._backend.stop(node_id)
         self._stopped.add(node_id)
 
-    def start(self, node_id: int, timeout: float = READY_TIMEOUT_SECONDS) -> None:
-        """Start a killed or stopped broker again, with its data and port, and return when it serves."""
-        self._check(node_id)
-        if node_id not in self._stopped:
-            raise ClusterError(f"broker {node_id} runs already")
-        self._backend.start(node_id)
-        self._stopped.discard(node_id)
+    def start(self, *node_ids: int, timeout: float = READY_TIMEOUT_SECONDS) -> None:
+        """Start killed or stopped brokers again, with their data and ports, and return when they serve.
+
+        Start a majority at once when a majority was down: without a quorum of controllers, none gets ready.
+        """
+        for node_id in node_ids:
+            self._check(node_id)
+            if node_id not in self._stopped:
+                raise ClusterError(f"broker {node_id} runs already")
+        for node_id in node_ids:
+            self._backend.start(node_id)
+            self._stopped.discard(node_id)
         self.wait_until_ready(timeout)
 
     def pause(self, node_id: int) -> None:
         """Freeze the broker (SIGSTOP): its connections stay open and nothing answers. It is fenced after its session, 3 s here."""
         self._check(node_id)
+        if node_id in self._stopped:
+            raise ClusterError(f"broker {node_id} does not run")
         self._backend.pause(node_id)
+        self._paused.add(node_id)
 
     def resume(self, node_id: int) -> None:
-        """End a `pause`."""
+        """End a `pause`. The broker answers at once, and is back in sync some seconds later: see `wait_until_in_sync`."""
         self._check(node_id)
+        if node_id not in self._paused:
+            raise ClusterError(f"broker {node_id} is not paused")
         self._backend.resume(node_id)
+        self._paused.discard(node_id)
+
+    def create_topic(
+        self, name: str, partitions: int = -1, replication_factor: int = -1, config: Mapping[str, object] | None = None
+    ) -> None:
+        """Create a topic; returns when every live broker knows all its partitions, each with a leader.
+
+        -1 leaves the number to the brokers: one partition, replicated to three brokers or to as many as there are. AdminError,
+        with Kafka's `error_code`, when the brokers refuse.
+        """
+        with self.admin() as admin:
+            admin.create_topics([NewTopic(name, partitions, replication_factor, dict(config or {}))])
+
+    def describe_topic(self, name: str) -> list[Partition]:
+        """The topic's partitions, with their leaders and in-sync replicas, as a running broker sees them now."""
+        with self.admin() as admin:
+            return admin.describe_topics([name])[name]
+
+    def admin(self, timeout: float = TOPIC_TIMEOUT_SECONDS) -> AdminClient:
+        """A new AdminClient of the brokers that run; close it, or use it in a `with` block."""
+        return AdminClient(",".join(self._serving().values()), timeout=timeout)
 
     def wait_until_ready(self, timeout: float = READY_TIMEOUT_SECONDS) -> None:
-        """Return when every broker that should run serves;
+        """Return when every broker that should run answers, and knows all the others as live: registered and not fenced."""
+        expected = self._serving()
 
-        ClusterError, naming the kept logs, when one does not within `timeout` seconds.
+        def ready() -> bool:
+            if failed := {node_id: how for node_id, how in self._backend.ended().items() if node_id in expected}:
+                raise ClusterError(f"brokers ended by themselves: {failed}")
+            return all(expected.keys() <= admin.live_brokers(address) for address in expected.values())
+
+        with self.admin() as admin:
+            self._wait("are not all ready", ready, timeout)
+
+    def wait_until_in_sync(self, timeout: float = READY_TIMEOUT_SECONDS) -> None:
+        """Return when every partition has a leader, and all its replicas on brokers that should run are in sync.
+
+        Call it after `start` or `resume` and before the next broker goes: with two of three replicas in sync, one may be lost.
         """
-        self._check_up()
-        waiting = {
-            node_id: address for node_id, address in self._backend.addresses("PLAINTEXT").items() if node_id not in self._stopped
-        }
+        expected = self._serving()
 
-        def all_serve() -> bool:
-            if failed := {node_id: how for node_id, how in self._backend.ended().items() if node_id in waiting}:
-                raise ClusterError(f"brokers ended while starting: {failed}; their logs are kept in {self.keep_logs()}")
-            for node_id, address in list(waiting.items()):
-                if _accepts(address):
-                    del waiting[node_id]
-            return not waiting
+        def in_sync() -> bool:
+            views = [admin.describe_topics(address=address) for address in expected.values()]
+            partitions = [partition for view in views for topic in view.values() for partition in topic]
+            return all(each.leader >= 0 and expected.keys() & set(each.replicas) <= set(each.in_sync) for each in partitions)
 
-        if not wait_until(all_serve, timeout):
-            raise ClusterError(
-                f"brokers {sorted(waiting)} are not ready after {timeout:g} s; their logs are kept in {self.keep_logs()}"
-            )
+        with self.admin() as admin:
+            self._wait("are not all in sync", in_sync, timeout)
 
     def keep_logs(self) -> Path:
         """Copy the brokers' logs to a new folder that outlives the cluster; the folder."""
-        self._check_up()
         folder = Path(tempfile.mkdtemp(prefix=time.strftime("kafka-logs-%H%M%S-")))
         self._backend.save_logs(folder)
         return folder
 
-    def _check_up(self) -> None:
-        if not self._up:
+    @property
+    def _backend(self) -> Backend:
+        if self._running is None:
             raise ClusterError("the cluster is not up: call up(), or use it inside its `with` block")
+        return self._running
+
+    def _begin(self) -> None:
+        missing = []
+        for name, (way, description) in WAYS.items():
+            if self._forced not in (None, name):
+                continue
+            self._running = way(self._spec)
+            try:
+                self._running.up()
+            except BackendUnavailable as error:
+                self.down()
+                missing.append(f"- {description}: {error}")
+            else:
+                return
+        tried = "none of the three ways to run Kafka is there" if self._forced is None else f"{self._forced!r} cannot run Kafka"
+        raise BackendUnavailable(f"{tried}:\n" + "\n".join(missing))
+
+    def _serving(self) -> dict[int, str]:
+        """The addresses of the brokers that should answer."""
+        addresses = self._backend.addresses("PLAINTEXT")
+        return {node_id: address for node_id, address in addresses.items() if node_id not in self._stopped | self._paused}
+
+    def _wait(self, what: str, condition: Callable[[], bool], timeout: float) -> None:
+        problem = ""
+
+        def holds() -> bool:
+            nonlocal problem
+            try:
+                return condition()
+            except (OSError, DecodeError, AdminError) as error:
+                problem = f": {error}"
+                return False
+
+        if not wait_until(holds, timeout):
+            raise ClusterError(f"the brokers {sorted(self._serving())} {what} after {timeout:g} s{problem}")
+
+    def _note_logs(self, error: BaseException) -> None:
+        # Ctrl-C, SystemExit and a skipped test are BaseExceptions: nothing failed.
+        noted = any(note.startswith(LOGS_NOTE) for note in getattr(error, "__notes__", ()))
+        if isinstance(error, Exception) and not noted and self._running is not None and os.getpid() == self._owner:
+            error.add_note(f"{LOGS_NOTE}{self.keep_logs()}")
 
     def _check(self, node_id: int) -> None:
-        self._check_up()
         if node_id not in self.broker_ids:
             raise ValueError(f"there is no broker {node_id!r}: the ids are {', '.join(map(str, self.broker_ids))}")
-
-
-def _accepts(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        gevent.socket.create_connection((host, int(port)), timeout=1).close()
-    except OSError:
-        return False
-    return True

@@ -7,6 +7,8 @@ for all, in `klife.testing.cluster`.
 
 from __future__ import annotations
 
+import base64
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,3 +86,13 @@ def broker_properties(brokers: int) -> dict[str, object]:
         # The log cleaner takes 128 MiB of heap at once by default.
         "log.cleaner.dedupe.buffer.size": 4 * 1024 * 1024,
     }
+
+
+def kafka_uuid() -> str:
+    """A random id in Kafka's notation:
+
+    16 bytes, URL-safe base64 without padding. No leading dash, which tools take for an option.
+    """
+    while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()).startswith("-"):
+        pass
+    return text

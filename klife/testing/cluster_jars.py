@@ -13,16 +13,14 @@ formatted by Kafka's StorageTool, and the others get its checkpoint and a `meta.
 
 from __future__ import annotations
 
-import base64
 import os
 import shutil
 import signal
 import tempfile
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from klife.testing.cluster_backend import broker_properties
+from klife.testing.cluster_backend import broker_properties, kafka_uuid
 from klife.testing.cluster_errors import BackendUnavailable, ClusterError
 from klife.testing.cluster_processes import ProcessKeeper
 from klife.testing.jars import kafka_jars
@@ -63,16 +61,6 @@ def find_java() -> str:
     if java is None:
         raise BackendUnavailable("Java is neither below JAVA_HOME nor on the PATH; Kafka 4 needs Java 17 or newer")
     return java
-
-
-def kafka_uuid() -> str:
-    """A random id in Kafka's notation:
-
-    16 bytes, URL-safe base64 without padding. No leading dash, which tools take for an option.
-    """
-    while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()).startswith("-"):
-        pass
-    return text
 
 
 class JarsBackend:

@@ -67,8 +67,11 @@ class Keeper:
         for port in ports:
             holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            holder.bind(("127.0.0.1", port))
             self.held.append(holder)
+            try:
+                holder.bind(("127.0.0.1", port))
+            except OSError as error:
+                raise ValueError(f"port {port} of 127.0.0.1 cannot be had: {error}") from error
             numbers.append(holder.getsockname()[1])
         if sys.platform != "linux":
             self.release()
@@ -122,7 +125,7 @@ def serve(keeper: Keeper, control: socket.socket, owner: int) -> None:
             try:
                 reply = {"id": request["id"], "result": keeper.handle(request)}
             except (OSError, KeyError, ValueError) as error:
-                reply = {"id": request["id"], "error": f"{type(error).__name__}: {error}"}
+                reply = {"id": request["id"], "error": str(error)}
             control.sendall(json.dumps(reply).encode() + b"\n")
 
 

@@ -1,0 +1,328 @@
+"""Topics and metadata for tests: a small synchronous client of Kafka's administrative requests.
+
+    with AdminClient("127.0.0.1:9092") as admin:
+        admin.create_topics([NewTopic("orders", partitions=6, replication_factor=3)])
+        admin.describe_topics(["orders"])["orders"][0].leader
+
+It shares the protocol with klife's client and none of its machinery, so that a test can look at a cluster with eyes other than
+those of the client under test. One request at a time over a gevent socket: waiting lets other greenlets run. Not to be shared
+between OS threads.
+
+Brokers learn of a change one after another. What changes topics here therefore returns when every live broker tells the new
+state, and the next line of a test can rely on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self, TypeVar
+
+import gevent
+import gevent.socket
+
+from klife.protocol.apis.create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
+from klife.protocol.apis.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
+from klife.protocol.apis.delete_topics import DeleteTopicsRequest, DeleteTopicState
+from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
+from klife.protocol.connection import KafkaConnection, State
+from klife.protocol.error_codes import ErrorCode, describe, is_retriable
+from klife.protocol.errors import DecodeError
+from klife.protocol.message import Request, Response
+from klife.testing.cluster_errors import ClusterError
+
+R = TypeVar("R", bound=Response)
+
+CLIENT_ID = "klife-testing"
+MAX_RESPONSE_BYTES = 100 * 1024 * 1024
+ATTEMPT_TIMEOUT_SECONDS = 5.0
+ATTEMPT_TIMEOUT_MS = 5000
+RETRY_SECONDS = 0.05
+
+
+class AdminError(ClusterError):
+    """The brokers refused, or did not agree in time. `error_code` is Kafka's code, or None where no broker gave one."""
+
+    def __init__(self, message: str, error_code: int | None = None) -> None:
+        super().__init__(message)
+        self.error_code = error_code
+
+
+@dataclass(frozen=True, slots=True)
+class NewTopic:
+    """A topic to create; `partitions` and `replication_factor` -1 leave the choice to the broker's settings (KIP-464)."""
+
+    name: str
+    partitions: int = -1
+    replication_factor: int = -1
+    config: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A live broker, at the address it advertises on the listener that was asked."""
+
+    node_id: int
+    host: str
+    port: int
+
+    @property
+    def address(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition as the brokers see it; `leader` is -1 while it has none."""
+
+    index: int
+    leader: int
+    replicas: tuple[int, ...]
+    in_sync: tuple[int, ...]
+
+
+class BrokerConnection:
+    """One connection, one request at a time. OSError and DecodeError mean that it is of no more use."""
+
+    def __init__(self, address: str, timeout: float = ATTEMPT_TIMEOUT_SECONDS) -> None:
+        host, _, port = address.rpartition(":")
+        self._machine = KafkaConnection(CLIENT_ID, MAX_RESPONSE_BYTES)
+        self._machine.connect()
+        self._socket = gevent.socket.create_connection((host.strip("[]"), int(port)), timeout)
+        try:
+            self._write(self._machine.opened())
+            while self._machine.state is State.NEGOTIATING:
+                self._machine.receive(self._read())
+                self._write(self._machine.take_handshake())
+        except BaseException:
+            self.close()
+            raise
+
+    def request(self, request: Request[R], timeout: float = ATTEMPT_TIMEOUT_SECONDS) -> R:
+        """Send, and wait at most `timeout` seconds for each part of the answer."""
+        self._socket.settimeout(timeout)
+        self._write(self._machine.send(request, None, client_id=CLIENT_ID))
+        while not (replies := self._machine.receive(self._read())):
+            pass
+        response: R = replies[0].response
+        return response
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _write(self, buffers: Sequence[Any]) -> None:
+        self._socket.sendall(b"".join(buffers))
+
+    def _read(self) -> bytes:
+        data: bytes = self._socket.recv(65536)
+        if not data:
+            raise ConnectionError("the broker closed the connection")
+        return data
+
+
+class AdminClient:
+    """Asks any broker that answers. Every method ends within `timeout` seconds (and one attempt), with AdminError if it must."""
+
+    def __init__(self, bootstrap_servers: str, *, timeout: float = 30.0) -> None:
+        self._bootstrap = [address.strip() for address in bootstrap_servers.split(",")]
+        self._timeout = timeout
+        self._connections: dict[str, BrokerConnection] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; the next request opens them again."""
+        for address in list(self._connections):
+            self._drop(address)
+
+    def send(self, request: Request[R], address: str) -> R:
+        """One request to one broker, once. OSError or DecodeError when that broker cannot be asked."""
+        if address not in self._connections:
+            self._connections[address] = BrokerConnection(address)
+        try:
+            return self._connections[address].request(request)
+        except BaseException:
+            self._drop(address)  # whatever interrupted it: the next answer on this connection would be the wrong one
+            raise
+
+    def brokers(self) -> list[Broker]:
+        """The live brokers, by id."""
+        metadata = self._send_any(MetadataRequest(topics=[]), self._deadline())
+        return _brokers(metadata)
+
+    def live_brokers(self, address: str) -> set[int]:
+        """The ids of the brokers that this one knows as live. OSError or DecodeError when it cannot be asked."""
+        return {broker.node_id for broker in self.send(MetadataRequest(topics=[]), address).brokers}
+
+    def describe_topics(self, names: Sequence[str] | None = None, *, address: str | None = None) -> dict[str, list[Partition]]:
+        """Partitions by topic, in order of their index; of every topic when `names` is None. AdminError for one that is not there.
+
+        With `address`, as that broker sees them; OSError or DecodeError when it cannot be asked.
+        """
+        request = _metadata_request(names)
+        metadata = self._send_any(request, self._deadline()) if address is None else self.send(request, address)
+        for topic in metadata.topics:
+            _check(f"topic {topic.name!r}", topic.error_code, None)
+        return {str(topic.name): _partitions(topic) for topic in metadata.topics}
+
+    def create_topics(self, topics: Sequence[NewTopic]) -> None:
+        """Create topics; returns when every live broker knows all their partitions, each with a leader."""
+        deadline = self._deadline()
+        request = CreateTopicsRequest(timeout_ms=ATTEMPT_TIMEOUT_MS)
+        for topic in topics:
+            configs = [CreatableTopicConfig(name=name, value=_config_text(value)) for name, value in topic.config.items()]
+            wanted = CreatableTopic(name=topic.name, num_partitions=topic.partitions, replication_factor=topic.replication_factor)
+            wanted.configs = configs
+            request.topics.append(wanted)
+        self._change("create", request, lambda response: response.topics, ErrorCode.TOPIC_ALREADY_EXISTS, deadline)
+        names = [topic.name for topic in topics]
+        counts = {topic.name: topic.partitions for topic in topics}
+
+        def complete(metadata: MetadataResponse) -> bool:
+            return all(
+                topic.error_code == 0
+                and len(topic.partitions) >= max(counts[str(topic.name)], 1)
+                and all(partition.leader_id >= 0 for partition in topic.partitions)
+                for topic in metadata.topics
+            )
+
+        self._until_every_broker(complete, names, deadline, f"know all partitions of {names}, with leaders")
+
+    def create_partitions(self, topic: str, count: int) -> None:
+        """Raise a topic's number of partitions to `count`; returns when every live broker knows them, each with a leader."""
+        deadline = self._deadline()
+        request = CreatePartitionsRequest(timeout_ms=ATTEMPT_TIMEOUT_MS)
+        request.topics.append(CreatePartitionsTopic(name=topic, count=count, assignments=None))
+        # After a lost reply, INVALID_PARTITIONS can mean that the first attempt did it; the wait below makes sure.
+        self._change("extend", request, lambda response: response.results, ErrorCode.INVALID_PARTITIONS, deadline)
+
+        def complete(metadata: MetadataResponse) -> bool:
+            partitions = metadata.topics[0].partitions
+            return len(partitions) >= count and all(partition.leader_id >= 0 for partition in partitions)
+
+        self._until_every_broker(complete, [topic], deadline, f"know {count} partitions of {topic!r}, with leaders")
+
+    def delete_topics(self, names: Sequence[str]) -> None:
+        """Delete topics; returns when no live broker knows them any more."""
+        deadline = self._deadline()
+        request = DeleteTopicsRequest(timeout_ms=ATTEMPT_TIMEOUT_MS, topics=[DeleteTopicState(name=name) for name in names])
+        self._change("delete", request, lambda response: response.responses, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, deadline)
+
+        def gone(metadata: MetadataResponse) -> bool:
+            return all(topic.error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION for topic in metadata.topics)
+
+        self._until_every_broker(gone, names, deadline, f"forget {list(names)}")
+
+    def _change(
+        self, verb: str, request: Request[R], results: Callable[[R], Sequence[Any]], done_already: ErrorCode, deadline: float
+    ) -> None:
+        """Send a request that changes topics until each is settled.
+
+        Once a reply was lost, `done_already` means that it was done.
+        """
+        lost = False
+        while True:
+            address = self._reachable(deadline)
+            try:
+                response = self.send(request, address)
+            except (OSError, DecodeError) as error:
+                lost = True
+                self._check_time(deadline, f"{address}: {error}")
+                continue
+            failed = [
+                result for result in results(response) if result.error_code and not (lost and result.error_code == done_already)
+            ]
+            if not failed:
+                return
+            final = [result for result in failed if result.error_code == done_already or not is_retriable(result.error_code)]
+            if final or time.monotonic() > deadline:
+                first = (final or failed)[0]
+                _check(f"cannot {verb} topic {first.name!r}", first.error_code, first.error_message)
+            lost = True  # a timeout in the broker, too, leaves open what was done
+            gevent.sleep(RETRY_SECONDS)
+
+    def _until_every_broker(
+        self, condition: Callable[[MetadataResponse], bool], topics: Sequence[str], deadline: float, what: str
+    ) -> None:
+        """Wait until the metadata of every live broker satisfies `condition`.
+
+        A broker that dies meanwhile stops being one of them.
+        """
+        while True:
+            brokers = _brokers(self._send_any(MetadataRequest(topics=[]), deadline))
+            with contextlib.suppress(OSError, DecodeError):
+                if all(condition(self.send(_metadata_request(topics), broker.address)) for broker in brokers):
+                    return
+            if time.monotonic() > deadline:
+                raise AdminError(f"the brokers do not all {what} after {self._timeout:g} s")
+            gevent.sleep(RETRY_SECONDS)
+
+    def _send_any(self, request: Request[R], deadline: float) -> R:
+        """The answer of the first broker that gives one; for requests that may be repeated."""
+        while True:
+            address = self._reachable(deadline)
+            try:
+                return self.send(request, address)
+            except (OSError, DecodeError) as error:
+                self._check_time(deadline, f"{address}: {error}")
+
+    def _reachable(self, deadline: float) -> str:
+        """The address of a broker that accepts a connection and agrees on versions: what fails before that has changed nothing."""
+        while True:
+            problems = []
+            for address in self._bootstrap:
+                try:
+                    if address not in self._connections:
+                        self._connections[address] = BrokerConnection(address)
+                except (OSError, DecodeError) as error:
+                    problems.append(f"{address}: {error}")
+                else:
+                    return address
+            self._check_time(deadline, "; ".join(problems))
+            gevent.sleep(RETRY_SECONDS)
+
+    def _check_time(self, deadline: float, problem: str) -> None:
+        if time.monotonic() > deadline:
+            raise AdminError(f"no broker answered within {self._timeout:g} s: {problem}")
+
+    def _drop(self, address: str) -> None:
+        connection = self._connections.pop(address, None)
+        if connection is not None:
+            connection.close()
+
+    def _deadline(self) -> float:
+        return time.monotonic() + self._timeout
+
+
+def _metadata_request(names: Sequence[str] | None) -> MetadataRequest:
+    topics = None if names is None else [MetadataRequestTopic(name=name) for name in names]
+    return MetadataRequest(topics=topics, allow_auto_topic_creation=False)
+
+
+def _brokers(metadata: MetadataResponse) -> list[Broker]:
+    return sorted(
+        (Broker(broker.node_id, broker.host, broker.port) for broker in metadata.brokers), key=lambda broker: broker.node_id
+    )
+
+
+def _partitions(topic: Any) -> list[Partition]:
+    partitions = (
+        Partition(each.partition_index, each.leader_id, tuple(each.replica_nodes), tuple(each.isr_nodes))
+        for each in topic.partitions
+    )
+    return sorted(partitions, key=lambda partition: partition.index)
+
+
+def _config_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _check(what: str, error_code: int, message: str | None) -> None:
+    if error_code:
+        raise AdminError(f"{what}: {describe(error_code)}" + (f" ({message})" if message else ""), error_code)

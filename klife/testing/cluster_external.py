@@ -1,0 +1,75 @@
+"""A cluster that runs already, named by `KLIFE_TEST_BOOTSTRAP`: used as it is, and left as it is.
+
+Its brokers are not ours to kill, pause or configure, so those verbs raise. Topics made by `create_topic` stay: give them names
+of their own.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NoReturn
+
+from klife.testing.admin import AdminClient
+from klife.testing.cluster_errors import BackendUnavailable, ClusterError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from klife.testing.cluster_backend import ClusterSpec
+
+VARIABLE = "KLIFE_TEST_BOOTSTRAP"
+CONNECT_TIMEOUT_SECONDS = 30.0
+
+
+class ExternalBackend:
+    """See `klife.testing.cluster_backend.Backend` for what each method promises."""
+
+    def __init__(self, spec: ClusterSpec) -> None:
+        self._spec = spec
+        self._addresses: dict[int, str] = {}
+
+    def up(self) -> None:
+        bootstrap = os.environ.get(VARIABLE, "").strip()
+        if not bootstrap:
+            raise BackendUnavailable(f"{VARIABLE} is not set in the environment")
+        if self._spec.config or self._spec.port is not None:
+            raise ClusterError(f"config= and port= cannot be applied to the cluster of {VARIABLE}, which runs already")
+        with AdminClient(bootstrap, timeout=CONNECT_TIMEOUT_SECONDS) as admin:
+            self._addresses = {broker.node_id: broker.address for broker in admin.brokers()}
+        if len(self._addresses) < self._spec.brokers:
+            raise ClusterError(
+                f"the cluster of {VARIABLE} has {len(self._addresses)} brokers, and {self._spec.brokers} are needed: "
+                f"start more, or unset {VARIABLE}"
+            )
+
+    def down(self) -> None:
+        self._addresses = {}
+
+    def addresses(self, listener: str) -> dict[int, str]:
+        return self._addresses
+
+    def kill(self, node_id: int) -> None:
+        self._refuse("killed")
+
+    def stop(self, node_id: int) -> None:
+        self._refuse("stopped")
+
+    def start(self, node_id: int) -> None:
+        self._refuse("started")
+
+    def pause(self, node_id: int) -> None:
+        self._refuse("paused")
+
+    def resume(self, node_id: int) -> None:
+        self._refuse("resumed")
+
+    def ended(self) -> dict[int, str]:
+        return {}
+
+    def save_logs(self, folder: Path) -> None:
+        (folder / "README").write_text(f"The cluster of {VARIABLE} keeps its logs itself: {self._addresses}\n")
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise ClusterError(
+            f"a broker of the cluster of {VARIABLE} cannot be {what} from here: unset {VARIABLE} to test with one of our own"
+        )
