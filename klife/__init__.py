@@ -1,1 +1,133 @@
-"""Klife: a Kafka client for greenlet-based Python services."""
+"""Klife: a Kafka client for greenlet-based Python services.
+
+    from klife import Client, Record
+
+    client = Client.start("localhost:9092")
+    print(client.produce(Record(topic="orders", value=b"...")).get().offset)
+
+The public names are loaded when first used (PEP 562): importing a part, such as the sans-IO `klife.protocol`, does not import gevent.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from klife.version import __version__
+
+if TYPE_CHECKING:
+    from klife.actors.producer.delivery import BatchDelivery, Delivery
+    from klife.actors.producer.partitioners import (
+        Crc32Partitioner,
+        Murmur2Partitioner,
+        Partitioner,
+        Phash2Partitioner,
+        RandomPartitioner,
+    )
+    from klife.actors.runtime.future import WaitTimeout
+    from klife.api.client import Client
+    from klife.api.config import ClientConfig, ProducerConfig, TopicConfig, TxnPoolConfig
+    from klife.api.status import BrokerStatus, ClientStatus, PartitionStatus, ProducerStatus, StopReport
+    from klife.errors import (
+        BatchError,
+        BufferFull,
+        ClientClosed,
+        ConfigError,
+        DeliveryTimeout,
+        FlushTimeout,
+        ForkedDelivery,
+        InvalidRecordType,
+        InvalidRecordValue,
+        KlifeError,
+        NoSuchClient,
+        NotReady,
+        ProduceError,
+        RecordTooLarge,
+        UnknownTopic,
+    )
+    from klife.record import Record
+
+_WHERE = {
+    "klife.api.client": ("Client",),
+    "klife.api.config": ("ClientConfig", "ProducerConfig", "TopicConfig", "TxnPoolConfig"),
+    "klife.api.status": ("BrokerStatus", "ClientStatus", "PartitionStatus", "ProducerStatus", "StopReport"),
+    "klife.record": ("Record",),
+    "klife.actors.producer.delivery": ("BatchDelivery", "Delivery"),
+    "klife.actors.producer.partitioners": (
+        "Crc32Partitioner",
+        "Murmur2Partitioner",
+        "Partitioner",
+        "Phash2Partitioner",
+        "RandomPartitioner",
+    ),
+    "klife.actors.runtime.future": ("WaitTimeout",),
+    "klife.errors": (
+        "BatchError",
+        "BufferFull",
+        "ClientClosed",
+        "ConfigError",
+        "DeliveryTimeout",
+        "FlushTimeout",
+        "ForkedDelivery",
+        "InvalidRecordType",
+        "InvalidRecordValue",
+        "KlifeError",
+        "NoSuchClient",
+        "NotReady",
+        "ProduceError",
+        "RecordTooLarge",
+        "UnknownTopic",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
+
+__all__ = [
+    "BatchDelivery",
+    "BatchError",
+    "BrokerStatus",
+    "BufferFull",
+    "Client",
+    "ClientClosed",
+    "ClientConfig",
+    "ClientStatus",
+    "ConfigError",
+    "Crc32Partitioner",
+    "Delivery",
+    "DeliveryTimeout",
+    "FlushTimeout",
+    "ForkedDelivery",
+    "InvalidRecordType",
+    "InvalidRecordValue",
+    "KlifeError",
+    "Murmur2Partitioner",
+    "NoSuchClient",
+    "NotReady",
+    "PartitionStatus",
+    "Partitioner",
+    "Phash2Partitioner",
+    "ProduceError",
+    "ProducerConfig",
+    "ProducerStatus",
+    "RandomPartitioner",
+    "Record",
+    "RecordTooLarge",
+    "StopReport",
+    "TopicConfig",
+    "TxnPoolConfig",
+    "UnknownTopic",
+    "WaitTimeout",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'klife' has no attribute {name!r}")
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

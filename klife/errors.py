@@ -58,12 +58,6 @@ class NoSuchClient(KlifeError, LookupError):
     """`Client.get(name)` found no client of that name."""
 
 
-class BufferFull(KlifeError):
-    """`max_buffered_bytes` are waiting for the brokers, and no room came free within `max_block_ms`. Nothing was queued."""
-
-    retriable = True
-
-
 class FlushTimeout(KlifeError, TimeoutError):
     """`flush` ended before everything was settled; `undelivered` records are still on their way."""
 
@@ -108,6 +102,10 @@ class ProduceError(KlifeError):
 
 class UnknownTopic(ProduceError):
     """The cluster did not know the topic (or partition) within `max_block_ms`. Nothing was queued."""
+
+
+class BufferFull(ProduceError):
+    """`max_buffered_bytes` are waiting for the brokers, and no room came free within `max_block_ms`. Nothing was queued."""
 
 
 class RecordTooLarge(ProduceError):

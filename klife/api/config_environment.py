@@ -56,7 +56,5 @@ class EnvironmentReader:
     def _unknown(self, variable: str) -> str:
         names = [self._variable(option) for option in self._model.model_fields]
         meant = suggest(variable, names)
-        advice = (
-            f"did you mean {meant}?" if meant else f"variables are {self._prefix} and an option's name in capitals, as {names[0]}"
-        )
+        advice = f"did you mean {meant}?" if meant else f"variables are {self._prefix} and an option's name in capitals, as {names[0]}"
         return f"unknown variable; {advice}"

@@ -77,9 +77,7 @@ class PropertiesReader:
             if name.startswith(prefix) and option in NOT_YET:
                 return NOT_YET[option][1]
         meant = suggest(name, [*KAFKA_NAMES, *NO_EQUIVALENT, "security.protocol"])
-        return (
-            f"unknown property; did you mean {meant}?" if meant else "unknown property; klife.api.config_names lists the known ones"
-        )
+        return f"unknown property; did you mean {meant}?" if meant else "unknown property; klife.api.config_names lists the known ones"
 
 
 def _setting(inner: str, value: Any) -> Any:

@@ -1,13 +1,12 @@
 """The four codecs of Kafka's batches, as Java's consumers and brokers read and write them.
 
-Two of them have a container of Kafka's own making, written and read here; the libraries only see its blocks:
-
+- gzip and zstd are what they are elsewhere.
 - snappy travels in the framing of the Java library snappy-java: a 16-byte header, then blocks with a length. That is what we write;
   bare snappy, as some clients send it, is read too.
 - lz4 is the standard frame (KIP-57), of which Java reads only independent blocks without a dictionary. Same here, both ways.
 
-Decompression takes memory for what came out, never for what the data claims: a few bytes can claim gigabytes (a "zip bomb").
-Checksums inside the containers are not looked at: the batch's CRC-32C covers the same bytes.
+Decompression takes memory for what came out, not for what the data claims: a few bytes can claim gigabytes (a "zip bomb"). The one
+exception is the window a zstd frame asks for, which the library reserves, untouched, and refuses above 128 MiB. Checksums inside the containers are not looked at: the batch's CRC-32C covers the same bytes.
 
 Codec libraries are imported by the first use of their codec, so that an uncompressed client does not pay for them.
 """
@@ -17,7 +16,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from struct import Struct
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from klife.protocol.errors import DecodeError
 
@@ -52,9 +51,9 @@ SNAPPY_MAX_RATIO: Final = 32
 """More than any snappy can expand: its densest element makes 64 bytes of 3."""
 
 LZ4_MAGIC: Final = b"\x04\x22\x4d\x18"
-# Version 1, independent blocks, no checksums or sizes; blocks of 64 KiB; and the checksum of these two bytes.
-LZ4_HEADER: Final = LZ4_MAGIC + b"\x60\x40\x82"
-LZ4_BLOCK: Final = 64 * 1024
+LZ4_HEADER_SIZE: Final = len(LZ4_MAGIC) + 3
+"""Magic, flags, block descriptor, and the checksum of the two."""
+
 LZ4_STORED: Final = 0x80000000
 """In a block's length: the block is not compressed, which would have made it larger."""
 LZ4_HAS_CONTENT_CHECKSUM: Final = 0x04
@@ -183,21 +182,11 @@ def _unsnappy_block(block: memoryview, room: int, max_bytes: int) -> bytes:
 def _lz4(data: bytes, level: int | None) -> bytes:
     from cramjam import lz4
 
-    mode: Literal["default", "high_compression"] = "default"
-    compression = None
-    if level is not None and level != LEVELS["lz4"].default:
-        mode, compression = "high_compression", level
-    view = memoryview(data)
-    parts = [LZ4_HEADER]
-    for start in range(0, len(data), LZ4_BLOCK):
-        plain = view[start : start + LZ4_BLOCK]
-        block = bytes(lz4.compress_block(plain, mode=mode, compression=compression, store_size=False))
-        if len(block) < len(plain):
-            parts += (U32_LE.pack(len(block)), block)
-        else:
-            parts += (U32_LE.pack(len(plain) | LZ4_STORED), bytes(plain))
-    parts.append(U32_LE.pack(0))
-    return b"".join(parts)
+    # The library's levels below 3 are its fast mode, and it always adds block checksums, which Java checks.
+    slow = level is not None and level != LEVELS["lz4"].default
+    frame = lz4.Compressor(level=max(level or 0, 3) if slow else 0, content_checksum=False, block_linked=False)
+    frame.compress(data)
+    return bytes(frame.finish())
 
 
 def _unlz4(data: bytes, max_bytes: int) -> bytes:
@@ -236,7 +225,7 @@ def _unlz4(data: bytes, max_bytes: int) -> bytes:
 
 def _lz4_descriptor(data: bytes) -> tuple[int, int, int]:
     """An lz4 frame's flags, its largest block and where its blocks begin, under the restrictions of Java's Lz4BlockInputStream."""
-    if not data.startswith(LZ4_MAGIC) or len(data) < len(LZ4_HEADER):
+    if not data.startswith(LZ4_MAGIC) or len(data) < LZ4_HEADER_SIZE:
         raise _damaged("lz4", "it does not start with a frame")
     flags, block_descriptor = data[4], data[5]
     # Version 01 and independent blocks, neither a dictionary nor the reserved bit.
@@ -244,7 +233,7 @@ def _lz4_descriptor(data: bytes) -> tuple[int, int, int]:
         raise _damaged("lz4", f"frame flags {flags:#04x}; Kafka's frames are version 1 with independent blocks and no dictionary")
     if block_descriptor & 0b10001111 or block_descriptor < 0x40:
         raise _damaged("lz4", f"block descriptor {block_descriptor:#04x} is not one of the format's")
-    return flags, 1 << (2 * (block_descriptor >> 4) + 8), len(LZ4_HEADER) + (8 if flags & LZ4_HAS_CONTENT_SIZE else 0)
+    return flags, 1 << (2 * (block_descriptor >> 4) + 8), LZ4_HEADER_SIZE + (8 if flags & LZ4_HAS_CONTENT_SIZE else 0)
 
 
 def _zstd(data: bytes, level: int | None) -> bytes:

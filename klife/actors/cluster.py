@@ -1,0 +1,181 @@
+"""`Cluster`: what the client knows of the cluster, and how its parts ask for more.
+
+A plain value that outlives the `MetadataActor` which fills it: the snapshot, a channel for each broker, which topics interest
+anybody, and who wants to hear of news.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from time import monotonic
+
+from klife.actors.channel import BrokerChannel, Call
+from klife.actors.metadata_snapshot import BrokerInfo, ClusterSnapshot, TopicInfo, with_leader
+from klife.actors.runtime.inbox import Inbox
+from klife.actors.runtime.latch import Latch
+from klife.actors.settings import ClientSettings
+from klife.errors import ProduceError, UnknownTopic
+from klife.protocol.apis.describe_configs import TOPIC_RESOURCE, DescribeConfigsRequest, DescribeConfigsResource, configured_int
+from klife.protocol.error_codes import describe
+
+_HOPELESS = frozenset((17, 29))  # an impossible name, no permission: waiting changes nothing
+
+
+class Cluster:
+    """Snapshot, channels and interest. Used from the client's home thread only."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self.settings = settings
+        self.snapshot = ClusterSnapshot()
+        self.snapshots_seen = 0
+        self.client_id = f"klife.{settings.name}"
+        # Bootstrap addresses are brokers whose id is not known yet; they get negative ids of our own.
+        self.channels: dict[int, BrokerChannel] = {
+            -1 - index: BrokerChannel(-1 - index, host, port, settings.connection, self.client_id)
+            for index, (host, port) in enumerate(settings.bootstrap)
+        }
+        self.interest: dict[str, None] = dict.fromkeys(settings.prefetched_topics)
+        self.refresh_wanted = True
+        self.urgent = 0  # callers waiting for a topic that is not known yet
+        self.inbox: Inbox | None = None  # the MetadataActor's, while it lives
+        self.on_change: list[Callable[[], None]] = []
+        self._answered = Latch()
+
+    # asking
+
+    def request_refresh(self) -> None:
+        """Have the metadata fetched anew, soon; any number of requests become one."""
+        self.refresh_wanted = True
+        if self.inbox is not None:
+            self.inbox.wake()
+
+    def topic(self, name: str, deadline: float) -> TopicInfo:
+        """What is known of a topic; for one seen the first time, wait for the cluster to tell.
+
+        Raises:
+            UnknownTopic: the cluster did not know it by `deadline` (monotonic seconds).
+            ProduceError: the cluster refuses to tell (no permission, an impossible name).
+        """
+        info = self.snapshot.topics.get(name)
+        if info is not None and info.partition_count:
+            return info
+        known_before = name in self.interest
+        self.interest[name] = None
+        self.urgent += 1
+        asked_since = self.snapshots_seen
+        try:
+            while True:
+                self.request_refresh()
+                if not self._answered.wait(deadline - monotonic()):
+                    break
+                info = self.snapshot.topics.get(name)
+                if info is not None and info.partition_count:
+                    return info
+                code = self.snapshot.topic_errors.get(name, 0)
+                if code in _HOPELESS and self.snapshots_seen > asked_since:
+                    raise ProduceError(
+                        f"the cluster refuses topic {name!r}: {describe(code)}. The record was not queued.",
+                        topic=name,
+                        error_code=code,
+                    )
+        except BaseException:
+            self._forget(name, known_before)
+            raise
+        finally:
+            self.urgent -= 1
+        self._forget(name, known_before)
+        refusal = self.snapshot.topic_errors.get(name)
+        if self.snapshots_seen == asked_since:
+            why = "the cluster could not be asked (" + "; ".join(self.troubles()) + ")"
+        else:
+            why = describe(refusal) if refusal is not None else "the cluster does not know it"
+        raise UnknownTopic(
+            f"topic {name!r} was not found within max_block_ms: {why}. The record was not queued; "
+            "create the topic, or correct its name.",
+            topic=name,
+            error_code=refusal,
+            retriable=True,
+        )
+
+    def wait_for_answer(self, timeout: float) -> bool:
+        """Wait for the next answer of the cluster, whatever it says; return whether one came."""
+        return self._answered.wait(timeout)
+
+    def _forget(self, name: str, known_before: bool) -> None:
+        if not known_before and name not in self.snapshot.topics:
+            self.interest.pop(name, None)
+
+    # channels
+
+    def channel(self, node_id: int) -> BrokerChannel:
+        """The channel of a broker; made on the spot for one that the snapshot does not list yet."""
+        channel = self.channels.get(node_id)
+        if channel is None:
+            broker = self.snapshot.brokers.get(node_id)
+            channel = BrokerChannel(
+                node_id,
+                broker.host if broker is not None else None,
+                broker.port if broker is not None else 0,
+                self.settings.connection,
+                self.client_id,
+            )
+            self.channels[node_id] = channel
+            if self.inbox is not None:
+                self.inbox.wake()  # the MetadataActor has an actor started for it
+        return channel
+
+    def broker_channels(self) -> Iterator[BrokerChannel]:
+        """Channels of brokers by id, without those of the bootstrap list."""
+        return (channel for channel in self.channels.values() if channel.node_id >= 0)
+
+    def any_ready_channel(self) -> BrokerChannel | None:
+        """A channel that takes requests, a broker's rather than a bootstrap address's, the least busy first."""
+        ready = [channel for channel in self.channels.values() if channel.is_ready]
+        return min(ready, key=lambda channel: (channel.node_id < 0, len(channel.calls)), default=None)
+
+    def troubles(self) -> list[str]:
+        """Each address and what happened there last."""
+        return [channel.describe() for channel in self.channels.values() if not channel.is_ready] or ["no address was tried yet"]
+
+    def topic_size_limit(self, topic: str, channel: BrokerChannel, then: Callable[[int | None], None]) -> None:
+        """Call `then` with the topic's `max.message.bytes`, or with None when the cluster does not tell it.
+
+        Asked each time: it is wanted only for an error message, and may have been changed since the last one.
+        """
+
+        def answered(call: Call) -> None:
+            then(configured_int(call.response, "max.message.bytes") if call.response is not None else None)
+
+        channel.call(
+            DescribeConfigsRequest(
+                resources=[
+                    DescribeConfigsResource(resource_type=TOPIC_RESOURCE, resource_name=topic, configuration_keys=["max.message.bytes"])
+                ]
+            ),
+            answered,
+            timeout=2.0,
+            client_id=self.client_id,
+        )
+
+    # news
+
+    def publish(self, snapshot: ClusterSnapshot) -> None:
+        """Swap the snapshot, follow the brokers' addresses, and tell who listens."""
+        for broker in snapshot.brokers.values():
+            channel = self.channels.get(broker.node_id)
+            if channel is not None:
+                channel.set_address(broker.host, broker.port)
+        self.snapshot = snapshot
+        for broker in snapshot.brokers.values():
+            self.channel(broker.node_id)
+        self.snapshots_seen += 1
+        for listener in self.on_change:
+            listener()
+        answered, self._answered = self._answered, Latch()
+        answered.set()
+
+    def leader_hint(self, topic: str, partition: int, leader: int, epoch: int, broker: BrokerInfo | None) -> None:
+        """A broker told who leads a partition now (KIP-951)."""
+        snapshot = with_leader(self.snapshot, topic, partition, leader, epoch, broker)
+        if snapshot is not self.snapshot:
+            self.publish(snapshot)

@@ -1,0 +1,225 @@
+"""`ConnectionActor`: keeps one broker's connection, and moves its bytes.
+
+One greenlet does it all, because nothing here waits: the socket never blocks, its readiness wakes the actor, and the only thing that
+takes time, connecting (with the name look-up), runs in a helper greenlet that the actor owns and can drop. So a stop or a kill is
+served at once in every state.
+
+An unreachable broker is a state with a backoff, never a crash. Every step has a deadline: connecting and the handshake
+`connect_timeout`, each request its own. When a request's passes, the connection is closed: answers come in order, so whatever is
+behind the missing one is stuck too, and a half-open connection is found only this way.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+import gevent
+import structlog
+from gevent import socket
+
+from klife.actors.backoff import backoff
+from klife.actors.channel import BrokerChannel, CallFailed
+from klife.actors.runtime.actor import GeventActor
+from klife.protocol.connection import State
+from klife.protocol.errors import DecodeError
+from klife_supervision import ExitReason
+
+log = structlog.get_logger("klife.connection")
+
+_READ_BYTES = 262_144
+_READS_A_TURN = 8
+_NEVER = float("inf")
+
+
+class ConnectionActor(GeventActor):
+    """Owns the socket of one `BrokerChannel`."""
+
+    def __init__(self, channel: BrokerChannel, on_trouble: Callable[[BrokerChannel], None]) -> None:
+        super().__init__()
+        self.channel = channel
+        self._on_trouble = on_trouble
+        self._connector: Any = None
+        self._connected: Any = None  # what the connector came back with: a socket or an exception
+        self._retry_at = 0.0
+        self._failures = 0
+        self._handshake_deadline = _NEVER
+
+    @property
+    def state(self) -> str:
+        """Shown in the supervision tree."""
+        return self.channel.connection.state.value
+
+    def on_start(self) -> None:
+        self.channel.inbox = self.actor_inbox
+        self.channel.wake_at = _NEVER
+        self.actor_inbox.wake()
+
+    def on_exit(self, reason: ExitReason) -> None:
+        if self._connector is not None:
+            self._connector.kill(block=False)
+        if self.channel.inbox is self.actor_inbox:
+            self.channel.inbox = None
+            if self._connected is not None and not isinstance(self._connected, OSError):
+                self._connected.close()
+            self._close(f"the connection's actor ended ({reason})")
+
+    def on_wake(self) -> None:
+        channel, connection = self.channel, self.channel.connection
+        now = monotonic()
+        if channel.failure is not None and connection.state is not State.DISCONNECTED:
+            self._failed(channel.failure, now)
+        if self._connected is not None:
+            self._adopt(now)
+        if channel.writable and channel.sock is not None:
+            channel.write_more()
+        if channel.readable and channel.sock is not None:
+            self._read(now)
+        if channel.released:
+            channel.released = False
+            if connection.state is State.READY and not channel.calls and not channel.waiting:
+                self._close("not needed any more")
+                channel.last_error = None
+        if connection.state is State.DISCONNECTED:
+            channel.failure = None
+            if channel.waiting and channel.host is not None and now >= self._retry_at and self._connector is None:
+                self._connect()
+        else:
+            self._check_deadlines(now)
+        self._arm(now)
+
+    # connecting
+
+    def _connect(self) -> None:
+        channel = self.channel
+        channel.connection.connect()
+        channel.connects += 1
+        self._connector = gevent.spawn(self._open_socket, channel.host, channel.port)
+
+    def _open_socket(self, host: str, port: int) -> None:
+        """In a greenlet of its own: look the name up and connect."""
+        settings = self.channel.settings
+        sock = None
+        try:
+            with gevent.Timeout(settings.connect_timeout):
+                sock = socket.create_connection((host, port))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for level, option, value in settings.socket_options:
+                sock.setsockopt(level, option, value)
+            sock.setblocking(False)
+            self._connected, sock = sock, None
+        except gevent.Timeout:
+            self._connected = TimeoutError(f"no connection within {settings.connect_timeout:g} s")
+        except OSError as error:
+            self._connected = error
+        finally:
+            if sock is not None:
+                sock.close()
+        self.actor_inbox.wake()
+
+    def _adopt(self, now: float) -> None:
+        result, self._connected, self._connector = self._connected, None, None
+        if isinstance(result, OSError):
+            self._failed(f"connecting failed: {result}", now)
+            return
+        if self.channel.connection.state is not State.CONNECTING:
+            result.close()
+            return
+        self.channel.attach(result, self.actor_inbox)
+        self._handshake_deadline = now + self.channel.settings.connect_timeout
+        self.channel.write(self.channel.connection.opened())
+
+    def _became_ready(self) -> None:
+        channel = self.channel
+        self._failures = 0
+        self._handshake_deadline = _NEVER
+        channel.last_error = None
+        waiting, channel.waiting = channel.waiting, {}
+        for wake in waiting:
+            wake()
+
+    # moving bytes
+
+    def _read(self, now: float) -> None:
+        channel = self.channel
+        connection = channel.connection
+        channel.readable = False
+        negotiating = connection.state is State.NEGOTIATING
+        for _ in range(_READS_A_TURN):
+            try:
+                data = channel.sock.recv(_READ_BYTES)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._failed(f"reading failed: {error}", now)
+                return
+            if not data:
+                self._failed("the broker closed the connection", now)
+                return
+            try:
+                replies = connection.receive(data)
+            except DecodeError as error:
+                log.error("response_not_understood", broker=channel.node_id, address=channel.address, error=str(error))
+                self._failed(f"a response was not understood: {error}", now)
+                return
+            for reply in replies:
+                if reply.tag in channel.calls:
+                    del channel.calls[reply.tag]
+                    reply.tag.finish(reply.response)
+            if negotiating:
+                handshake = connection.take_handshake()
+                if handshake:
+                    channel.write(handshake)
+                if connection.state is State.READY:
+                    negotiating = False
+                    self._became_ready()
+            if len(data) < _READ_BYTES:
+                return
+
+    # deadlines and the end of a connection
+
+    def _check_deadlines(self, now: float) -> None:
+        channel = self.channel
+        if now >= self._handshake_deadline:
+            self._failed(f"the handshake was not through within {channel.settings.connect_timeout:g} s", now)
+            return
+        for call in channel.calls:
+            if call.deadline <= now:
+                self._failed(f"{type(call.request).__name__} was not answered in time", now)
+                return
+
+    def _arm(self, now: float) -> None:
+        """Wake for the earliest deadline. Deadlines only get later as requests come and go, so this is rarely done anew."""
+        channel = self.channel
+        if channel.connection.state is State.DISCONNECTED:
+            due = self._retry_at if channel.waiting and channel.host is not None and self._connector is None else _NEVER
+        else:
+            due = min(self._handshake_deadline, min((call.deadline for call in channel.calls), default=_NEVER))
+        if due == _NEVER:
+            channel.wake_at = _NEVER
+        elif channel.wake_at <= now or due < channel.wake_at:
+            channel.wake_at = due
+            self.wake_after(due - now)
+
+    def _failed(self, reason: str, now: float) -> None:
+        channel = self.channel
+        self._failures += 1
+        settings = channel.settings
+        self._retry_at = now + backoff(self._failures, settings.reconnect_backoff, settings.reconnect_backoff_max, random.random())
+        log.warning("connection_failed", broker=channel.node_id, address=channel.address, reason=reason, attempt=self._failures)
+        self._close(reason)
+        self._on_trouble(channel)
+
+    def _close(self, reason: str) -> None:
+        channel = self.channel
+        channel.last_error = reason
+        channel.failure = None
+        self._handshake_deadline = _NEVER
+        channel.detach()
+        channel.connection.closed()
+        calls, channel.calls = channel.calls, {}
+        for call in calls:
+            call.finish(None, CallFailed(f"broker {channel.node_id} ({channel.address}): {reason}", sent=True))

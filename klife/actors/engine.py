@@ -1,0 +1,185 @@
+"""`Engine`: the state of one running client, apart from the actors that work on it.
+
+It owns the cluster's snapshot and channels, the buffer pool and each producer's accumulator; `tree` builds the actors around it.
+When the client's tree ends, for whatever reason, `ended` settles every delivery that is left, so that nobody waits for an answer
+that can not come.
+
+Engines are found by their client's name. A client that its user's supervisor restarts has a new engine under the old name, and that
+is how a facade finds its way back.
+"""
+
+from __future__ import annotations
+
+import os
+from time import monotonic
+from typing import Any
+
+import structlog
+from gevent import get_hub
+
+from klife.actors.cluster import Cluster
+from klife.actors.producer.accumulator import Accumulator
+from klife.actors.producer.buffer_pool import BufferPool
+from klife.actors.producer.partitioners import resolve
+from klife.actors.producer.route import TopicRoute
+from klife.actors.producer.validation import checked_topic
+from klife.actors.runtime.latch import Latch, get_thread_ident
+from klife.actors.settings import ClientSettings
+from klife.errors import ClientClosed, InvalidRecordType, InvalidRecordValue
+from klife_supervision import ExitReason
+
+log = structlog.get_logger("klife")
+
+
+class Engine:
+    """One running client."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.pid = os.getpid()
+        self.home = get_thread_ident()
+        self.loop = get_hub().loop
+        self.cluster = Cluster(settings)
+        self.pool = BufferPool(settings.max_buffered_bytes, block=settings.block_on_full)
+        self.routes: dict[str, TopicRoute] = {}  # of topics produced to, by each topic's own producer: the hot path's one look-up
+        self.accumulators = {
+            producer.name: Accumulator(producer, self.pool, self.home, settings.max_block, self.cluster.channel)
+            for producer in settings.producers
+        }
+        self.supervisor: Any = None
+        self.closing: str | None = None
+        self.finished = Latch(self.home)
+        self.undelivered = 0
+        self._partitioner = resolve(settings.default_partitioner or "murmur2")
+        self._topic_partitioners = {topic: resolve(spec) for topic, spec in settings.topic_partitioners.items()}
+        self.cluster.on_change.append(self._drop_vanished_topics)
+        for accumulator in self.accumulators.values():
+            self.cluster.on_change.append(accumulator.wake)
+
+    # routes
+
+    def route(self, topic: Any, producer: str | None, deadline: float) -> TopicRoute:
+        """The route of a topic, waiting for metadata where it is seen the first time.
+
+        Raises:
+            InvalidRecordType, InvalidRecordValue: no such producer, or no such name for a topic.
+            UnknownTopic, ProduceError: the cluster does not know it by `deadline`, or refuses it.
+            ClientClosed: the client takes no more records.
+        """
+        name = checked_topic(topic)
+        accumulator = self._accumulator(producer or self.settings.topic_producers.get(name) or self.settings.default_producer)
+        if accumulator.closed is not None:
+            raise accumulator.closed_error()
+        route = accumulator.routes.get(name)
+        if route is None:
+            info = self.cluster.topic(name, deadline)
+            if accumulator.closed is not None:  # stopped while we waited
+                raise accumulator.closed_error()
+            route = accumulator.routes.get(name) or accumulator.add_topic(info, self._topic_partitioners.get(name, self._partitioner))
+        if producer is None:
+            self.routes[name] = route
+        return route
+
+    def _accumulator(self, producer: Any) -> Accumulator:
+        if not isinstance(producer, str):
+            raise InvalidRecordType(f"producer is a {type(producer).__name__}; expected the name of one of this client's producers")
+        accumulator = self.accumulators.get(producer)
+        if accumulator is None:
+            names = ", ".join(map(repr, self.accumulators)) or "none: its feature is disabled"
+            raise InvalidRecordValue(f"there is no producer {producer!r} in this client; it has {names}")
+        return accumulator
+
+    def _drop_vanished_topics(self) -> None:
+        topics = self.cluster.snapshot.topics
+        for topic in [topic for topic in self.routes if topic not in topics]:
+            del self.routes[topic]
+
+    # the end
+
+    def close(self, reason: str) -> None:
+        """Take no more records."""
+        if self.closing is None:
+            self.closing = reason
+        self.routes.clear()
+        for accumulator in self.accumulators.values():
+            accumulator.close(reason)
+
+    def closed_error(self) -> ClientClosed:
+        return ClientClosed(f"client {self.name!r} takes no more records: {self.closing}. Nothing was queued; start a new client.")
+
+    def flush(self, deadline: float) -> int:
+        """Send what is pending now and wait for the outcomes until `deadline` (monotonic seconds); return how many are left."""
+        left = sum(accumulator.flush(deadline) for accumulator in self.accumulators.values())
+        while not left and any(accumulator.callbacks.running for accumulator in self.accumulators.values()):
+            if not self._callbacks_done(deadline):
+                log.warning("callbacks_still_running", client=self.name)
+                break
+        return left
+
+    def _callbacks_done(self, deadline: float) -> bool:
+        for accumulator in self.accumulators.values():
+            if accumulator.callbacks.running and not accumulator.callbacks.wait_idle(deadline - monotonic()):
+                return False
+        return True
+
+    def ended(self, reason: ExitReason) -> None:
+        """The client's tree is gone: settle what is left, and let the name go."""
+        if self.finished.is_set:
+            return
+        self.close(f"it ended ({reason})")
+        why = f"client {self.name!r} ended ({reason}) before the brokers had confirmed"
+        left = sum(accumulator.abandon(why) for accumulator in self.accumulators.values())
+        self.undelivered += left
+        if left:
+            log.error("records_not_delivered", client=self.name, count=left, reason=str(reason))
+        unregister(self)
+        self.finished.set()
+
+    @property
+    def unsettled(self) -> int:
+        """Records without an outcome."""
+        return sum(accumulator.unsettled for accumulator in self.accumulators.values())
+
+
+_engines: dict[str, Engine] = {}
+_registered = Latch()
+
+
+def register(engine: Engine) -> None:
+    """Let `engine` be found by its name.
+
+    Raises:
+        ValueError: the name is taken by a client that lives.
+    """
+    global _registered
+    if engine.name in _engines:
+        raise ValueError(f"there is a client named {engine.name!r} already; stop it first, or choose another name")
+    _engines[engine.name] = engine
+    waiting, _registered = _registered, Latch()
+    waiting.set()
+
+
+def unregister(engine: Engine) -> None:
+    """Free the engine's name, if it is still its own."""
+    if _engines.get(engine.name) is engine:
+        del _engines[engine.name]
+
+
+def find(name: str) -> Engine | None:
+    """The running engine of that name."""
+    return _engines.get(name)
+
+
+def wait_for(name: str, timeout: float) -> Engine | None:
+    """The engine of that name, waiting up to `timeout` seconds for one to be started."""
+    deadline = monotonic() + timeout
+    while name not in _engines:
+        if not _registered.wait(deadline - monotonic()):
+            return None
+    return _engines[name]
+
+
+def running() -> list[Engine]:
+    """All running engines of this process."""
+    return list(_engines.values())

@@ -1,0 +1,143 @@
+"""`MetadataActor`: keeps the cluster's snapshot current.
+
+A refresh is due by age, when somebody asked for one (a leadership error, a connection lost, a topic not known yet), and again soon
+while callers wait for a topic. Requests for a refresh coalesce: one is on its way at a time, and they keep a minimum distance.
+
+Whom to ask: any broker that is connected, the least busy one. If none is, the known brokers and the bootstrap addresses are tried in
+turn, a new one every second, until one answers (KIP-899, KIP-1102): so the client starts with the cluster down, and comes back when
+all the brokers it knew are gone but the bootstrap list knows others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+
+import structlog
+
+from klife.actors.channel import BrokerChannel, Call
+from klife.actors.cluster import Cluster
+from klife.actors.metadata_snapshot import updated
+from klife.actors.runtime.actor import GeventActor
+from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
+from klife_supervision import ExitReason, SupervisionError
+
+log = structlog.get_logger("klife.metadata")
+
+_MIN_INTERVAL = 0.05  # seconds between two refreshes
+_URGENT_INTERVAL = 0.2  # while somebody waits for a topic
+_TRY_NEXT_AFTER = 1.0
+_REBOOTSTRAP_REQUIRED = 129  # KIP-1102
+
+
+class MetadataActor(GeventActor):
+    """Fills a `Cluster`. `start_connection(channel)` starts the actor of a channel that has none, and may raise SupervisionError."""
+
+    def __init__(self, cluster: Cluster, start_connection: Callable[[BrokerChannel], None]) -> None:
+        super().__init__()
+        self.cluster = cluster
+        self._start_connection = start_connection
+        self._call: Call | None = None
+        self._answer: Call | None = None
+        self._asked: tuple[str, ...] = ()
+        self._answered_at = float("-inf")
+        self._trying: list[BrokerChannel] = []  # whom to try next while nobody is connected
+        self._tried_at = float("-inf")
+
+    def on_start(self) -> None:
+        self.cluster.inbox = self.actor_inbox
+        self.actor_inbox.wake()
+
+    def on_exit(self, reason: ExitReason) -> None:
+        if self.cluster.inbox is self.actor_inbox:
+            self.cluster.inbox = None
+
+    def on_wake(self) -> None:
+        now = monotonic()
+        if self._answer is not None:
+            self._take_answer(now)
+        if not self._start_connections():
+            self.wake_after(0.1)
+            return
+        due = self._due()
+        if self._call is None and now >= due:
+            self._refresh(now)
+        elif self._call is None:
+            self.wake_after(due - now)
+
+    def _start_connections(self) -> bool:
+        """Have an actor started for each broker that is new; False when their supervisor is being restarted just now."""
+        for channel in list(self.cluster.channels.values()):
+            if not channel.has_actor:
+                try:
+                    self._start_connection(channel)
+                except SupervisionError as error:  # when it is up, it starts them all itself
+                    log.info("connection_not_started", broker=channel.node_id, error=str(error))
+                    return False
+        return True
+
+    def _due(self) -> float:
+        cluster = self.cluster
+        if cluster.urgent:
+            return self._answered_at + _URGENT_INTERVAL
+        if cluster.refresh_wanted or any(name not in cluster.snapshot.topics for name in cluster.interest):
+            return self._answered_at + (_MIN_INTERVAL if cluster.refresh_wanted else 1.0)
+        return self._answered_at + cluster.settings.metadata_max_age
+
+    def _refresh(self, now: float) -> None:
+        cluster = self.cluster
+        channel = cluster.any_ready_channel()
+        if channel is None:
+            self._try_someone(now)
+            return
+        self._trying = []
+        cluster.refresh_wanted = False
+        self._asked = tuple(cluster.interest)
+        request = MetadataRequest(
+            topics=[MetadataRequestTopic(name=name) for name in self._asked],
+            # As the Java producer: whether a topic comes to be by producing to it is the brokers' setting.
+            allow_auto_topic_creation=True,
+        )
+        self._call = channel.call(request, self._done, timeout=cluster.settings.connection.request_timeout, client_id=cluster.client_id)
+        if self._answer is not None:  # it failed at once
+            self.actor_inbox.wake()
+
+    def _done(self, call: Call) -> None:
+        self._answer = call
+        self.actor_inbox.wake()
+
+    def _take_answer(self, now: float) -> None:
+        call, self._answer, self._call = self._answer, None, None
+        assert call is not None
+        cluster = self.cluster
+        if call.error is not None:
+            log.warning("metadata_refresh_failed", error=str(call.error))
+            cluster.refresh_wanted = True
+            self._answered_at = now
+            return
+        response: MetadataResponse = call.response
+        self._answered_at = now
+        if response.error_code == _REBOOTSTRAP_REQUIRED:
+            log.warning("rebootstrap_required")
+            cluster.refresh_wanted = True
+            for channel in cluster.broker_channels():
+                channel.fail("the cluster asks its clients to start over from the bootstrap list (KIP-1102)")
+            return
+        cluster.publish(updated(cluster.snapshot, response, self._asked if cluster.interest else None))
+        self._release_bootstrap()
+
+    def _release_bootstrap(self) -> None:
+        """Close bootstrap connections once the brokers are known by id: one connection a broker."""
+        if not self.cluster.snapshot.brokers:
+            return
+        for channel in self.cluster.channels.values():
+            if channel.node_id < 0 and channel.is_ready and not channel.calls:
+                channel.release()
+
+    def _try_someone(self, now: float) -> None:
+        if now >= self._tried_at + _TRY_NEXT_AFTER or not any(channel.waiting for channel in self.cluster.channels.values()):
+            if not self._trying:
+                self._trying = sorted(self.cluster.channels.values(), key=lambda channel: channel.node_id < 0)
+            self._trying.pop(0).when_ready(self.actor_inbox.wake)
+            self._tried_at = now
+        self.wake_after(max(self._tried_at + _TRY_NEXT_AFTER - now, 0.01))

@@ -1,0 +1,333 @@
+"""`Accumulator`: everything one producer knows about its records, apart from the actors that move them.
+
+A plain value, owned by the client and not by any actor, as an ETS table outlives the process that fills it. Killing the producer's
+actors at any moment loses nothing: what they were doing stands here, and their successors go on with it.
+
+It keeps the queues and lanes, the identity (producer id and epoch), and the *clock*: every batch that is not settled, in the order
+of their deadlines (the delivery timeout is the same for all, so that is the order they were opened in).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from klife.actors.metadata_snapshot import NO_LEADER, ClusterSnapshot, TopicInfo
+from klife.actors.producer.batch import Batch, Identity
+from klife.actors.producer.buffer_pool import BufferPool
+from klife.actors.producer.callbacks import Callbacks
+from klife.actors.producer.lane import Lane
+from klife.actors.producer.partition_queue import PartitionQueue
+from klife.actors.producer.route import TopicRoute
+from klife.actors.runtime.latch import Latch
+from klife.actors.settings import ProducerSettings
+from klife.errors import ClientClosed, DeliveryTimeout, ProduceError
+
+if TYPE_CHECKING:
+    from klife.actors.channel import BrokerChannel
+    from klife.actors.runtime.inbox import Inbox
+
+_MAX_EPOCH = 32767
+_OPEN_AT_MOST = 1.0  # seconds; see `expire`
+
+
+class Accumulator:
+    """The state of one producer."""
+
+    def __init__(
+        self, settings: ProducerSettings, pool: BufferPool, home: int, max_block: float, channel_of: Callable[[int], BrokerChannel]
+    ) -> None:
+        self.settings = settings
+        self.pool = pool
+        self.home = home
+        self.max_block = max_block
+        self.idempotent = settings.idempotent
+        self.routes: dict[str, TopicRoute] = {}
+        self.lanes: dict[tuple[int, int], Lane] = {}
+        self.callbacks = Callbacks(pool, home)
+        self.pending: OrderedDict[Batch, None] = OrderedDict()  # not settled, oldest first
+        self.open: OrderedDict[Batch, None] = OrderedDict()  # of those, the ones still growing
+        self.identity: Identity | None = None
+        self.identity_known = Latch(home)  # set while there is one
+        self.identity_error: str | None = None  # why there is none yet
+        self.inbox: Inbox | None = None  # the ProducerActor's, while it lives
+        self.clock_set = False
+        self.flushing = 0
+        self.closed: str | None = None
+        self.delivered = 0
+        self.failed = 0
+        self.requests = 0
+        self.retries = 0
+        self._channel_of = channel_of
+        self._leaderless: dict[PartitionQueue, None] = {}  # with something to send, as far as known
+        self._absent: dict[str, TopicRoute] = {}  # routes of topics that disappeared, with what is still queued for them
+
+    @property
+    def linger(self) -> float:
+        """Seconds an open batch waits for company; none while a flush is under way."""
+        return 0.0 if self.flushing else self.settings.linger
+
+    # topics and leaders
+
+    def add_topic(self, info: TopicInfo, partitioner: Any) -> TopicRoute:
+        """The route of a topic, made when it is first produced to."""
+        route = self._absent.pop(info.name, None)
+        if route is None:
+            route = TopicRoute(self, info, partitioner)
+        self.routes[info.name] = route
+        self._follow(route, info)
+        return route
+
+    def apply(self, snapshot: ClusterSnapshot) -> None:
+        """Move partitions to their leaders' lanes, with everything that is queued; numbers and order stay as they are."""
+        for topic, route in list(self.routes.items()):
+            info = snapshot.topics.get(topic)
+            if info is None:
+                del self.routes[topic]
+                self._absent[topic] = route
+                self._follow(route, TopicInfo(topic, route.info.topic_id, (NO_LEADER,) * route.count, (-1,) * route.count))
+            elif info is not route.info:
+                self._follow(route, info)
+        for topic, route in list(self._absent.items()):
+            info = snapshot.topics.get(topic)
+            if info is not None:
+                self.add_topic(info, route.partitioner)
+
+    def _follow(self, route: TopicRoute, info: TopicInfo) -> None:
+        route.info = info
+        if info.partition_count > route.count:
+            route.queues.extend([None] * (info.partition_count - route.count))
+        route.count = info.partition_count
+        for queue in route.queues:
+            if queue is not None:
+                self.place(queue)
+        del route.queues[route.count :]  # a topic made anew with fewer partitions; what was queued beyond them expires
+
+    def place(self, queue: PartitionQueue) -> None:
+        """Put `queue` on the lane of its partition's leader, or on none while there is no leader."""
+        leaders = queue.route.info.leaders
+        leader = leaders[queue.partition] if queue.partition < len(leaders) else NO_LEADER
+        lane = None if leader == NO_LEADER else self._lane(leader, queue)
+        if lane is queue.lane:
+            return
+        queue.lane = lane
+        queue.listed = False
+        queue.retry_at = 0.0  # the backoff was for the old leader
+        if queue.empty:
+            return
+        if lane is not None:
+            lane.offer(queue)
+        else:
+            self._leaderless[queue] = None
+
+    def _lane(self, node_id: int, queue: PartitionQueue) -> Lane:
+        index = (crc32(queue.topic.encode()) + queue.partition) % self.settings.batchers_count
+        lane = self.lanes.get((node_id, index))
+        if lane is None:
+            lane = self.lanes[node_id, index] = Lane(self, node_id, index, self._channel_of(node_id))
+            self.wake()  # the ProducerActor starts its batcher
+        return lane
+
+    def has_leaderless(self) -> bool:
+        """Whether records wait for a partition to have a leader."""
+        for queue in list(self._leaderless):
+            if queue.lane is not None or queue.empty:
+                del self._leaderless[queue]
+        return bool(self._leaderless)
+
+    # identity
+
+    def want_identity(self) -> None:
+        """A batch can not be sent for want of a producer id; the ProducerActor fetches one."""
+        self.wake()
+
+    def bump_epoch(self, lost: Identity) -> None:
+        """The next epoch after `lost` (KIP-360), or none when the epochs are used up: then a new id is fetched."""
+        if self.identity is not lost:
+            return
+        if lost.epoch < _MAX_EPOCH:
+            self.identity = Identity(lost.producer_id, lost.epoch + 1)
+        else:
+            self.discard_identity(lost)
+
+    def discard_identity(self, refused: Identity | None) -> None:
+        """The broker refuses this id: a new one is fetched."""
+        if refused is not None and self.identity is not None and self.identity.producer_id == refused.producer_id:
+            self.identity = None
+            self.identity_known = Latch(self.home)
+            self.wake()
+
+    # the clock
+
+    def batch_opened(self, batch: Batch) -> None:
+        self.pending[batch] = None
+        self.open[batch] = None
+        if batch.queue.lane is None:
+            self._leaderless[batch.queue] = None
+            self.wake()
+        elif not self.clock_set:
+            self.wake()
+
+    def expire(self, now: float) -> float | None:
+        """Settle what is past its delivery timeout; return when to look again, None when nothing is pending.
+
+        A batch's clock started at its first record. So that a record never pays for a much older one, a batch that could not be sent
+        is closed after a second, and later records start a batch, and a clock, of their own.
+        """
+        timeout = self.settings.delivery_timeout
+        while self.pending:
+            batch = next(iter(self.pending))
+            if batch.created + timeout > now:
+                break
+            self._expire_batch(batch)
+        while self.open:
+            batch = next(iter(self.open))
+            if batch.created + _OPEN_AT_MOST > now:
+                break
+            batch.queue.close()
+        if not self.pending:
+            return None
+        due = next(iter(self.pending)).created + timeout
+        if self.open:
+            due = min(due, next(iter(self.open)).created + _OPEN_AT_MOST)
+        return due
+
+    def _expire_batch(self, batch: Batch) -> None:
+        queue = batch.queue
+        unknown = batch.in_flight or batch.fate_unknown
+        waited = f"not delivered within delivery_timeout_ms ({self.settings.delivery_timeout * 1000:g} ms)"
+        why = self._held_up_by(batch)
+        error = DeliveryTimeout(
+            f"records of {queue.topic}-{queue.partition} were {waited}: {why}. "
+            + (
+                "They may be in the log: check before sending them again."
+                if unknown
+                else "They were not written, and may be sent again."
+            ),
+            topic=queue.topic,
+            partition=queue.partition,
+            retriable=True,
+            possibly_persisted=unknown,
+        )
+        if batch is queue.open:
+            queue.close()
+        if batch.identity is not None:
+            queue.sequence_lost = True
+        self.settle(batch, None, -1, error)
+
+    def _held_up_by(self, batch: Batch) -> str:
+        queue = batch.queue
+        if batch.in_flight:
+            return "the broker has not answered yet"
+        if queue.lane is None:
+            return "the partition has no leader"
+        if self.idempotent and self.identity is None:
+            return f"no producer id could be had ({self.identity_error or 'no broker answered'})"
+        if not queue.lane.channel.is_ready:
+            return f"broker {queue.lane.node_id} can not be reached ({queue.lane.channel.describe()})"
+        return f"broker {queue.lane.node_id} had {len(queue.lane.calls)} requests to answer first, {batch.attempts} attempts were made"
+
+    # outcomes
+
+    def settle(self, batch: Batch, base_offset: int | None, append_time_ms: int, error: ProduceError | None) -> None:
+        """Give `batch` its outcome, once; whoever waits is woken, its callbacks run, its bytes come free."""
+        self.pending.pop(batch, None)
+        self.open.pop(batch, None)
+        if batch.is_set:
+            return
+        if error is None:
+            self.delivered += len(batch.records)
+        else:
+            self.failed += len(batch.records)
+        batch.wire = None
+        complete = batch.report(base_offset, append_time_ms, error)
+        if batch.root is not None:
+            batch.set()  # a piece nobody waits on; its root is what callers hold
+        if complete:
+            self._complete(batch.root or batch)
+
+    def split(self, batch: Batch, pieces: list[Batch]) -> None:
+        """`batch` goes on in `pieces`; they take its place on the clock."""
+        self.pending.pop(batch, None)
+        for piece in reversed(pieces):
+            piece.size = sum(len(key or b"") + len(value or b"") for key, value, _, _ in piece.records)
+            self.pending[piece] = None
+            self.pending.move_to_end(piece, last=False)
+
+    def _complete(self, batch: Batch) -> None:
+        batch.set()
+        if batch.callbacks is not None:
+            self.callbacks.batch_settled(batch)
+        else:
+            self.pool.give(batch.size)
+
+    # the end
+
+    def close(self, reason: str) -> None:
+        """Take no more records; `reason` ends the error that `produce` raises from now on."""
+        if self.closed is None:
+            self.closed = reason
+        self.routes.clear()
+
+    def closed_error(self) -> ClientClosed:
+        return ClientClosed(f"the client takes no more records: {self.closed}. Nothing was queued; start a new client.")
+
+    def abandon(self, reason: str) -> int:
+        """Settle everything that is left as failed, or possibly persisted; return how many records that were."""
+        count = 0
+        for batch in list(self.pending):
+            queue = batch.queue
+            unknown = batch.in_flight or batch.fate_unknown
+            if batch is queue.open:
+                queue.close()
+            count += len(batch.records)
+            fate = "may be in the log: check before sending them again" if unknown else "were not written"
+            self.settle(
+                batch,
+                None,
+                -1,
+                ProduceError(
+                    f"{reason}; records of {queue.topic}-{queue.partition} {fate}",
+                    topic=queue.topic,
+                    partition=queue.partition,
+                    retriable=True,
+                    possibly_persisted=unknown,
+                ),
+            )
+        return count
+
+    def fail_unsent(self, error_of: Callable[[str, int], ProduceError]) -> None:
+        """Settle as failed what was never sent, because it never can be."""
+        for batch in list(self.pending):
+            queue = batch.queue
+            if not batch.in_flight and not batch.attempts:
+                if batch is queue.open:
+                    queue.close()
+                self.settle(batch, None, -1, error_of(queue.topic, queue.partition))
+
+    @property
+    def unsettled(self) -> int:
+        """Records without an outcome."""
+        return sum(len(batch.records) for batch in self.pending)
+
+    def flush(self, deadline: float) -> int:
+        """Send without linger and wait, until `deadline` (monotonic seconds), for all that is pending now; return what is left."""
+        batches = list(self.pending)
+        self.flushing += 1
+        try:
+            for lane in self.lanes.values():
+                lane.wake()
+            for batch in batches:
+                if not batch.wait(deadline - monotonic()):
+                    break
+        finally:
+            self.flushing -= 1
+        return sum(len(batch.records) for batch in batches if not batch.is_set)
+
+    def wake(self) -> None:
+        """Have the ProducerActor look."""
+        if self.inbox is not None:
+            self.inbox.wake()

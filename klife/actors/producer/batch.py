@@ -1,0 +1,116 @@
+"""`Batch`: the records of one partition that travel together, and what became of them.
+
+A batch is both the unit on the wire and the thing callers wait for. A `Delivery` is nothing but (batch, index); settling a batch
+wakes all its waiters at once and costs nothing per record: the result records are built when somebody asks.
+
+Rarely, a batch must be taken apart: it is too large for the broker, or some of its records are refused (KIP-467). Then the pieces
+are child batches that share the root's fate bookkeeping: each reports the outcome of its records to the root, and the root is done
+when the last record is. Callers keep waiting on the root and never notice.
+
+States: open (growing) -> queued (closed, waiting for its turn) -> in flight <-> queued (retries) -> settled. The clock for its
+delivery timeout starts when the batch is opened, at its first record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from klife.actors.runtime.latch import Latch
+from klife.errors import ProduceError
+from klife.record import Record, delivered, failed
+
+if TYPE_CHECKING:
+    from klife.actors.producer.partition_queue import PartitionQueue
+
+Fields = tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes | None]], int]
+Callback = Callable[[Record], object]
+Outcome = tuple[int | None, int, ProduceError | None]
+
+
+class Identity:
+    """A producer id and epoch. Compared by identity: two epochs of one id are two objects."""
+
+    __slots__ = ("producer_id", "epoch")
+
+    def __init__(self, producer_id: int, epoch: int) -> None:
+        self.producer_id = producer_id
+        self.epoch = epoch
+
+    def __repr__(self) -> str:
+        return f"Identity({self.producer_id}, {self.epoch})"
+
+
+class Batch(Latch):
+    """Records of one partition, in order. Class attributes are the values most batches never change."""
+
+    callbacks: list[tuple[int, Callback]] | None = None
+    # on the wire
+    in_flight = False
+    identity: Identity | None = None
+    sequence = -1
+    attempts = 0
+    fate_unknown = False  # some attempt ended without the broker's verdict
+    wire: bytes | None = None
+    # the outcome
+    base_offset: int | None = None
+    append_time_ms = -1
+    error: ProduceError | None = None
+    # pieces
+    root: Batch | None = None
+    positions: Sequence[int] = ()  # of a piece: where its records stand in the root
+    outcomes: list[Outcome | None] | None = None  # of a root in pieces
+    missing = 0
+
+    def __init__(self, queue: PartitionQueue, created: float, home: int) -> None:
+        super().__init__(home)
+        self.queue = queue
+        self.created = created
+        self.records: list[Fields] = []
+        self.size = 0
+        self.number = 0
+
+    def result(self, index: int) -> Record:
+        """The result record at `index`. Only for a settled batch."""
+        key, value, headers, timestamp_ms = self.records[index]
+        queue = self.queue
+        if self.outcomes is None:
+            offset, append_time_ms, error = self.base_offset, self.append_time_ms, self.error
+            if offset is not None:
+                offset += index
+        else:
+            outcome = self.outcomes[index]
+            assert outcome is not None
+            offset, append_time_ms, error = outcome
+        if error is not None:
+            return failed(queue.topic, value, key, headers, queue.partition, timestamp_ms, error)
+        if append_time_ms != -1:  # the topic has LogAppendTime: the broker's clock is the record's timestamp
+            timestamp_ms = append_time_ms
+        return delivered(queue.topic, value, key, headers, queue.partition, timestamp_ms, offset)
+
+    def piece(self, indices: Sequence[int]) -> Batch:
+        """A child batch of the records at `indices`, of the same age, to be sent or failed by itself."""
+        root = self.root or self
+        if root.outcomes is None:
+            root.outcomes = [None] * len(root.records)
+            root.missing = len(root.records)
+        child = Batch(self.queue, self.created, self._home)
+        child.root = root
+        child.positions = [self.positions[i] for i in indices] if self.root is not None else list(indices)
+        child.records = [self.records[i] for i in indices]
+        child.number = self.number
+        child.attempts = self.attempts
+        child.fate_unknown = self.fate_unknown
+        return child
+
+    def report(self, base_offset: int | None, append_time_ms: int, error: ProduceError | None) -> bool:
+        """Note this batch's outcome; True when the batch callers wait on (the root, or this one) is thereby complete."""
+        root = self.root
+        if root is None:
+            self.base_offset, self.append_time_ms, self.error = base_offset, append_time_ms, error
+            return True
+        assert root.outcomes is not None
+        for index, position in enumerate(self.positions):
+            root.outcomes[position] = (None if base_offset is None else base_offset + index, append_time_ms, error)
+        root.missing -= len(self.positions)
+        return root.missing == 0

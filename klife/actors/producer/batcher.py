@@ -1,0 +1,307 @@
+"""`BatcherActor`: turns the records of one lane into produce requests, and answers into outcomes.
+
+The open batches are its inbox: callers append to them and wake it at most once per flush. It takes what is ready, one batch a
+partition, into one request; up to `max_in_flight_requests` are unanswered at a time, and an answer wakes it to send the next. It
+never polls. What it holds while it works stands in its lane, so a successor finds requests that were never sent, and answers that
+were never looked at.
+"""
+
+from __future__ import annotations
+
+import random
+from time import monotonic
+from typing import Any
+
+import structlog
+from gevent import get_hub
+
+from klife.actors.backoff import backoff
+from klife.actors.channel import Call, CallFailed
+from klife.actors.cluster import Cluster
+from klife.actors.metadata_snapshot import BrokerInfo
+from klife.actors.producer.batch import Batch
+from klife.actors.producer.lane import Lane
+from klife.actors.producer.policy import Action, rule_for
+from klife.actors.producer.verdict import Verdict, apply_verdict, fail_too_large
+from klife.actors.runtime.actor import GeventActor
+from klife.errors import KlifeError, ProduceError
+from klife.protocol.apis.produce import PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData
+from klife.protocol.compression import compress
+from klife.protocol.error_codes import describe
+from klife.protocol.primitives import ZERO_UUID
+from klife.protocol.records import encode_payload, seal
+from klife_supervision import ExitReason
+
+log = structlog.get_logger("klife.producer")
+
+_COMPRESS_ELSEWHERE_FROM = 16_384  # bytes; more would hold the hub too long
+_LAST_VERSION_BY_NAME = 12  # from 13 on, Produce names topics by id
+_NEVER = float("inf")
+
+
+class ProduceCall:
+    """One produce request: the batches in it, and whether it was handed to the connection."""
+
+    __slots__ = ("batches", "submitted", "call")
+
+    def __init__(self, batches: list[Batch]) -> None:
+        self.batches = batches
+        self.submitted = False
+        self.call: Call | None = None
+
+
+class BatcherActor(GeventActor):
+    """Drains one `Lane`."""
+
+    def __init__(self, lane: Lane, cluster: Cluster) -> None:
+        super().__init__()
+        self.lane = lane
+        self.accumulator = lane.accumulator
+        self.settings = lane.accumulator.settings
+        self.cluster = cluster
+
+    @property
+    def state(self) -> str:
+        """Shown in the supervision tree."""
+        return f"{len(self.lane.calls)} in flight, {len(self.lane.ready)} partitions ready"
+
+    def on_start(self) -> None:
+        lane = self.lane
+        lane.inbox = self.actor_inbox
+        lane.wake_at = _NEVER
+        for produce_call in list(lane.calls):
+            if not produce_call.submitted or (produce_call.call is not None and produce_call not in lane.completed):
+                self._take_over(produce_call)
+        self.actor_inbox.wake()
+
+    def _take_over(self, produce_call: ProduceCall) -> None:
+        """Our predecessor ended before it had sent this, or in the middle of the answer: what it left in flight goes again."""
+        self.lane.calls.discard(produce_call)
+        for batch in produce_call.batches:
+            if batch.in_flight:
+                batch.fate_unknown = batch.fate_unknown or produce_call.submitted
+                batch.queue.put_back(batch, 0.0)
+            self._offer(batch)
+
+    def on_exit(self, reason: ExitReason) -> None:
+        if self.lane.inbox is self.actor_inbox:
+            self.lane.inbox = None
+
+    def on_wake(self) -> None:
+        lane = self.lane
+        while lane.completed:
+            produce_call = lane.completed.popleft()
+            self._answered(produce_call)
+            lane.calls.discard(produce_call)  # not before: a successor takes over what it still finds here
+        now = monotonic()
+        lane.promote(now)
+        if lane.ready and len(lane.calls) < self.settings.max_in_flight:
+            if not lane.channel.is_ready:
+                lane.channel.when_ready(lane.wake)
+            else:
+                batches = lane.drain(now)
+                if batches:
+                    self._send(batches)
+                    if lane.ready and len(lane.calls) < self.settings.max_in_flight:
+                        # One request a turn: encoding more would hold the hub.
+                        get_hub().loop.run_callback(self.actor_inbox.wake_from_hub)
+        due = lane.next_due()
+        if due != lane.wake_at:
+            lane.wake_at = due
+            if due != _NEVER:
+                self.wake_after(due - monotonic())
+
+    # sending
+
+    def _send(self, batches: list[Batch]) -> None:
+        lane, settings = self.lane, self.settings
+        produce_call = ProduceCall(batches)
+        lane.calls.add(produce_call)
+        topics: dict[str, TopicProduceData] = {}
+        by_id = True
+        sendable: list[Batch] = []
+        for batch in batches:
+            wire = self._encoded(batch)
+            if wire is None:
+                continue
+            sendable.append(batch)
+            queue = batch.queue
+            topic = topics.get(queue.topic)
+            if topic is None:
+                topic_id = queue.route.info.topic_id
+                by_id = by_id and topic_id != ZERO_UUID
+                topic = topics[queue.topic] = TopicProduceData(name=queue.topic, topic_id=topic_id, partition_data=[])
+            topic.partition_data.append(PartitionProduceData(index=queue.partition, records=wire))
+        produce_call.batches = sendable
+        produce_call.submitted = True
+        if not sendable:
+            lane.calls.discard(produce_call)
+            return
+        self.accumulator.requests += 1
+        request = ProduceRequest(acks=settings.acks, timeout_ms=int(settings.request_timeout * 1000), topic_data=list(topics.values()))
+
+        def done(call: Call) -> None:
+            produce_call.call = call
+            lane.completed.append(produce_call)
+            lane.wake()
+
+        lane.channel.call(
+            request,
+            done,
+            timeout=settings.request_timeout,
+            client_id=settings.client_id,
+            max_version=None if by_id else _LAST_VERSION_BY_NAME,
+            expect_reply=settings.acks != 0,
+        )
+
+    def _encoded(self, batch: Batch) -> bytes | None:
+        """The batch's bytes. One that can not be encoded fails alone; it must not stop its broker's others for ever."""
+        if batch.wire is None:
+            settings = self.settings
+            try:
+                payload, first_timestamp, max_timestamp = encode_payload(batch.records)
+                if settings.codec:
+                    payload = self._compressed(payload)
+                identity = batch.identity
+                batch.wire = seal(
+                    payload,
+                    len(batch.records),
+                    first_timestamp,
+                    max_timestamp,
+                    codec=settings.codec,
+                    producer_id=identity.producer_id if identity is not None else -1,
+                    producer_epoch=identity.epoch if identity is not None else -1,
+                    base_sequence=batch.sequence if identity is not None else -1,
+                )
+            except Exception as error:
+                log.error("batch_not_encodable", topic=batch.queue.topic, partition=batch.queue.partition, exc_info=error)
+                self._give_up(batch, f"the records could not be encoded: {error}")
+        return batch.wire
+
+    def _compressed(self, payload: bytes) -> bytes:
+        settings = self.settings
+        if len(payload) < _COMPRESS_ELSEWHERE_FROM:
+            return compress(settings.codec, payload, settings.compression_level)
+        compressed: bytes = get_hub().threadpool.apply(compress, (settings.codec, payload, settings.compression_level))
+        return compressed
+
+    # answers
+
+    def _answered(self, produce_call: ProduceCall) -> None:
+        call = produce_call.call
+        assert call is not None
+        if call.error is not None:
+            self._unanswered(produce_call.batches, call.error)
+        elif call.response is None:  # acks 0: handed to the socket is all we will ever know
+            for batch in produce_call.batches:
+                batch.queue.settled(batch)
+                self.accumulator.settle(batch, None, -1, None)
+        else:
+            self._judge(produce_call.batches, call.response)
+        for batch in produce_call.batches:
+            self._offer(batch)
+
+    def _unanswered(self, batches: list[Batch], error: KlifeError) -> None:
+        if not isinstance(error, CallFailed):  # this broker can not be talked to like this, now or later
+            for batch in batches:
+                self._give_up(batch, str(error))
+            return
+        now = monotonic()
+        for batch in batches:
+            if error.sent:
+                batch.fate_unknown = True
+            self._retry(batch, now)
+        self.cluster.request_refresh()
+
+    def _judge(self, batches: list[Batch], response: ProduceResponse) -> None:
+        now = monotonic()
+        waiting: dict[tuple[Any, int], Batch] = {}
+        for batch in batches:
+            queue = batch.queue
+            waiting[queue.topic, queue.partition] = waiting[queue.route.info.topic_id, queue.partition] = batch
+        nodes = {node.node_id: BrokerInfo(node.node_id, node.host, node.port, node.rack) for node in response.node_endpoints}
+        left = dict.fromkeys(batches)
+        for topic in response.responses:
+            for answer in topic.partition_responses:
+                found = waiting.get((topic.name, answer.index)) or waiting.get((topic.topic_id, answer.index))
+                if found is None or found not in left:
+                    continue
+                del left[found]
+                rule = rule_for(answer.error_code)
+                if rule.action is Action.DELIVERED:
+                    found.queue.settled(found)
+                    offset = answer.base_offset if answer.base_offset >= 0 else None
+                    self.accumulator.settle(found, offset, answer.log_append_time_ms, None)
+                    continue
+                log.info(
+                    "partition_refused",
+                    topic=found.queue.topic,
+                    partition=found.queue.partition,
+                    error=describe(answer.error_code),
+                    action=rule.action.value,
+                )
+                verdict = Verdict(
+                    answer.error_code,
+                    rule,
+                    answer.error_message,
+                    {record.batch_index: record.batch_index_error_message for record in answer.record_errors},
+                )
+                if rule.action is Action.SPLIT and len(found.records) == 1:
+                    self._too_large(found, verdict)
+                    continue
+                if rule.action is Action.REROUTE:
+                    leader = answer.current_leader
+                    self.cluster.leader_hint(
+                        found.queue.topic, answer.index, leader.leader_id, leader.leader_epoch, nodes.get(leader.leader_id)
+                    )
+                    self.cluster.request_refresh()
+                self._retry_at(found, now, apply_verdict(self.accumulator, found, verdict))
+        for batch in left:  # the broker left it out of its answer
+            batch.fate_unknown = True
+            self._retry(batch, now)
+
+    def _too_large(self, batch: Batch, verdict: Verdict) -> None:
+        """A single record is over the topic's limit. The broker does not say what that is, so ask before telling the caller."""
+        queue = batch.queue
+        queue.settled(batch)
+        queue.sequence_lost = queue.sequence_lost or batch.identity is not None
+        self.cluster.topic_size_limit(
+            queue.topic, self.lane.channel, lambda limit: fail_too_large(self.accumulator, batch, verdict, limit)
+        )
+
+    def _retry(self, batch: Batch, now: float) -> None:
+        batch.queue.put_back(batch, 0.0)
+        self._retry_at(batch, now, True)
+
+    def _retry_at(self, batch: Batch, now: float, backs_off: bool) -> None:
+        """Count a retry of the partition and let it wait (KIP-580); `batch`, or its pieces, are back in the queue already."""
+        queue = batch.queue
+        batch.attempts += 1
+        self.accumulator.retries += 1
+        if backs_off:
+            settings = self.settings
+            queue.failures += 1
+            queue.retry_at = now + backoff(queue.failures, settings.retry_backoff, settings.retry_backoff_max, random.random())
+
+    def _give_up(self, batch: Batch, why: str) -> None:
+        queue = batch.queue
+        queue.settled(batch)
+        if batch.identity is not None:
+            queue.sequence_lost = True
+        self.accumulator.settle(
+            batch,
+            None,
+            -1,
+            ProduceError(
+                f"records of {queue.topic}-{queue.partition} were not written: {why}",
+                topic=queue.topic,
+                partition=queue.partition,
+                possibly_persisted=batch.fate_unknown,
+            ),
+        )
+
+    def _offer(self, batch: Batch) -> None:
+        """The partition may have more to send, here or, if its leader moved, elsewhere."""
+        queue = batch.queue
+        if queue.lane is not None and not queue.empty:
+            queue.lane.offer(queue)

@@ -1,0 +1,107 @@
+"""`BufferPool`: how much of `max_buffered_bytes` is in use, and the queue of greenlets that wait for some of it.
+
+One pool serves all producers of a client. The fast path is inlined where records are appended: one subtraction and one comparison
+against `room`. `room` is what may be taken without asking; while anyone waits it is held at 0, so that a newcomer queues up behind
+those who came first instead of snatching what they wait for.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from time import monotonic
+
+from klife.actors.runtime.latch import Latch
+from klife.errors import BufferFull
+
+
+class _Waiter(Latch):
+    __slots__ = ("size",)
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+
+class BufferPool:
+    """Bytes that records may occupy. Used from one thread (the client's home)."""
+
+    __slots__ = ("limit", "room", "block", "_free", "_waiters")
+
+    def __init__(self, limit: int, *, block: bool) -> None:
+        self.limit = limit
+        self.room = limit
+        self.block = block
+        self._free = 0  # the free bytes while `room` is held at 0 for those who wait
+        self._waiters: deque[_Waiter] = deque()
+
+    @property
+    def used(self) -> int:
+        """Bytes taken now."""
+        return self.limit - (self._free if self._waiters else self.room)
+
+    @property
+    def waiting(self) -> int:
+        """Greenlets waiting for room now."""
+        return len(self._waiters)
+
+    def take(self, size: int, deadline: float, max_block: float) -> None:
+        """Take `size` bytes, waiting for them in turn until `deadline` (monotonic seconds).
+
+        Raises:
+            BufferFull: at once with `on_buffer_full="raise"`, else when the deadline passes.
+        """
+        if self.room >= size:
+            self.room -= size
+            return
+        timeout = deadline - monotonic()
+        if not self.block or timeout <= 0:
+            raise self._full(size, max_block)
+        if not self._waiters:
+            self._free, self.room = self.room, 0
+        waiter = _Waiter(size)
+        self._waiters.append(waiter)
+        try:
+            waiter.wait(timeout)
+        except BaseException:
+            self._leave(waiter)
+            raise
+        if not waiter.is_set:
+            self._leave(waiter)
+            raise self._full(size, max_block)
+
+    def give(self, size: int) -> None:
+        """Return `size` bytes, and let those who wait have them, first come first served."""
+        if not self._waiters:
+            self.room += size
+            return
+        self._free += size
+        self._grant()
+
+    def _grant(self) -> None:
+        waiters = self._waiters
+        while waiters and waiters[0].size <= self._free:
+            waiter = waiters.popleft()
+            self._free -= waiter.size
+            waiter.set()
+        if not waiters:
+            self.room, self._free = self._free, 0
+
+    def _leave(self, waiter: _Waiter) -> None:
+        """A waiter goes away empty-handed: out of the queue, or, if its bytes were granted meanwhile, by giving them back."""
+        if waiter.is_set:
+            self.give(waiter.size)
+        else:
+            self._waiters.remove(waiter)
+            self._grant()
+
+    def _full(self, size: int, max_block: float) -> BufferFull:
+        waited = (
+            f"no room for {size} bytes came free within max_block_ms ({max_block * 1000:g} ms)"
+            if self.block
+            else (f"{size} more bytes do not fit, and on_buffer_full is 'raise'")
+        )
+        return BufferFull(
+            f"{self.used} of max_buffered_bytes {self.limit} are waiting to be delivered; {waited}. The record was not queued. "
+            "Produce slower, raise max_buffered_bytes, or see client.status() for what holds deliveries up.",
+            retriable=True,
+        )

@@ -1,0 +1,90 @@
+"""Callbacks of deliveries: in order per partition, off the I/O greenlets, and bounded.
+
+Each partition with callbacks to run has one greenlet for as long as it has any. So a callback that raises is logged and the next
+runs; one that blocks delays the callbacks of its own partition (their order is the promise) and nothing else.
+
+The bytes of a batch with callbacks go back to the buffer pool when its callbacks begin, not when the broker answers. Callbacks that
+are slower than the brokers thereby slow `produce` down, instead of piling up results without bound; and a callback that produces
+never waits for its own bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gevent
+import structlog
+from gevent import get_hub
+
+from klife.actors.producer.batch import Batch, Callback
+from klife.actors.producer.buffer_pool import BufferPool
+from klife.actors.producer.partition_queue import PartitionQueue
+from klife.actors.runtime.latch import Latch, get_thread_ident
+
+log = structlog.get_logger("klife.producer")
+
+
+class Callbacks:
+    """All callbacks of one producer."""
+
+    def __init__(self, pool: BufferPool, home: int) -> None:
+        self._pool = pool
+        self._home = home
+        self._loop = get_hub().loop
+        self._idle = Latch(home)
+        self.running = 0  # partitions whose callbacks are being run
+
+    def add(self, batch: Batch, index: int, callback: Callback) -> None:
+        """Run `callback` with the result at `index` once `batch` is settled. From any thread."""
+        if get_thread_ident() != self._home:
+            self._loop.run_callback_threadsafe(self.add, batch, index, callback)
+            return
+        if batch.callbacks is not None:
+            batch.callbacks.append((index, callback))
+            return
+        batch.callbacks = [(index, callback)]
+        if batch.is_set:
+            batch.size = 0  # its bytes went back when it was settled
+            self.batch_settled(batch)
+
+    def batch_settled(self, batch: Batch) -> None:
+        """A batch with callbacks is settled: its callbacks run after those of the partition's earlier batches."""
+        queue = batch.queue
+        queue.callback_backlog.append(batch)
+        if not queue.callbacks_running:
+            queue.callbacks_running = True
+            self.running += 1
+            gevent.spawn(self._run, queue)
+
+    def wait_idle(self, timeout: float) -> bool:
+        """Wait until no callbacks are running, at most `timeout` seconds; return whether that came."""
+        return not self.running or self._idle.wait(timeout)
+
+    def _run(self, queue: PartitionQueue) -> None:
+        try:
+            while queue.callback_backlog:
+                batch = queue.callback_backlog.popleft()
+                self._pool.give(batch.size)
+                batch.size = 0
+                while batch.callbacks:
+                    callbacks, batch.callbacks = batch.callbacks, []
+                    for index, callback in callbacks:
+                        _call(callback, batch, index)
+                batch.callbacks = None
+        finally:
+            queue.callbacks_running = False
+            self.running -= 1
+            if not self.running:
+                idle, self._idle = self._idle, Latch(self._home)
+                idle.set()
+            if queue.callback_backlog:  # this greenlet was killed in a callback; the others' turn all the same
+                self.batch_settled(queue.callback_backlog.pop())
+
+
+def _call(callback: Any, batch: Batch, index: int) -> None:
+    try:
+        callback(batch.result(index))
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        log.error("delivery_callback_failed", topic=batch.queue.topic, partition=batch.queue.partition, exc_info=error)

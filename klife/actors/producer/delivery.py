@@ -1,0 +1,122 @@
+"""`Delivery`: what `produce` returns, and `BatchDelivery` for `produce_batch`.
+
+Deliberately next to nothing: one is made for each record. Both speak pykka's future verb (`get`) and those of
+`concurrent.futures` (`result`, `exception`, `done`, `add_done_callback`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from time import monotonic
+
+from klife.actors.producer.batch import Batch
+from klife.actors.runtime.future import WaitTimeout
+from klife.errors import ProduceError
+from klife.record import Record
+
+
+class Delivery:
+    """The outcome of one record, now or later. Always settled within the producer's `delivery_timeout_ms`."""
+
+    __slots__ = ("_batch", "_index")
+
+    def __init__(self, batch: Batch, index: int) -> None:
+        self._batch = batch
+        self._index = index
+
+    def get(self, timeout: float | None = None) -> Record:
+        """Wait, at most `timeout` seconds, and return the delivered record with its `offset` and `partition`.
+
+        Raises:
+            ProduceError: the record was not, or not certainly, written (`possibly_persisted` tells which).
+            WaitTimeout: this wait ended first; the delivery goes on.
+        """
+        batch = self._batch
+        if not batch.is_set and not batch.wait(timeout):
+            raise WaitTimeout(_still_on_its_way(timeout))
+        record = batch.result(self._index)
+        if record.error is not None:
+            raise record.error.with_traceback(None)
+        return record
+
+    def result(self, timeout: float | None = None) -> Record:
+        """As `get`: the name `concurrent.futures` uses."""
+        return self.get(timeout)
+
+    def exception(self, timeout: float | None = None) -> ProduceError | None:
+        """Wait as `get` does, and return the record's error, or None when it was delivered."""
+        batch = self._batch
+        if not batch.wait(timeout):
+            raise WaitTimeout(_still_on_its_way(timeout))
+        return batch.result(self._index).error
+
+    def done(self) -> bool:
+        """Whether the outcome is known."""
+        return self._batch.is_set
+
+    def add_done_callback(self, callback: Callable[[Delivery], object]) -> None:
+        """Call `callback(self)` once when the outcome is known, off the I/O greenlets; soon, if it is known already."""
+        self._batch.queue.call_when_settled(self._batch, self._index, lambda _record: callback(self))
+
+    def __repr__(self) -> str:
+        return f"<Delivery {'done' if self.done() else 'pending'}>"
+
+
+class BatchDelivery:
+    """The outcomes of `produce_batch`, in input order. `get` does not raise for a record's failure: look at `record.error`."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, parts: list[tuple[Batch, int] | Record]) -> None:
+        self._parts = parts
+
+    def get(self, timeout: float | None = None) -> list[Record]:
+        """Wait, at most `timeout` seconds in all, and return one result record for each input record.
+
+        Raises:
+            WaitTimeout: this wait ended first; the deliveries go on.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        for batch in self._batches():
+            if not batch.is_set and not batch.wait(None if deadline is None else deadline - monotonic()):
+                raise WaitTimeout(_still_on_its_way(timeout))
+        return [part if isinstance(part, Record) else part[0].result(part[1]) for part in self._parts]
+
+    def result(self, timeout: float | None = None) -> list[Record]:
+        """As `get`: the name `concurrent.futures` uses."""
+        return self.get(timeout)
+
+    def exception(self, timeout: float | None = None) -> ProduceError | None:
+        """Wait as `get` does, and return the first record's error in input order, or None when all were delivered."""
+        return next((record.error for record in self.get(timeout) if record.error is not None), None)
+
+    def done(self) -> bool:
+        """Whether all outcomes are known."""
+        return all(batch.is_set for batch in self._batches())
+
+    def add_done_callback(self, callback: Callable[[BatchDelivery], object]) -> None:
+        """Call `callback(self)` once when all outcomes are known, off the I/O greenlets; soon, if they are already."""
+        batches = list(self._batches())
+        if not batches:
+            callback(self)
+            return
+        left = len(batches)
+
+        def one_settled(_record: Record) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                callback(self)
+
+        for batch in batches:
+            batch.queue.call_when_settled(batch, 0, one_settled)
+
+    def _batches(self) -> Iterable[Batch]:
+        return {part[0]: None for part in self._parts if not isinstance(part, Record)}
+
+    def __repr__(self) -> str:
+        return f"<BatchDelivery of {len(self._parts)} records, {'done' if self.done() else 'pending'}>"
+
+
+def _still_on_its_way(timeout: float | None) -> str:
+    return f"not settled within {timeout:g} s; the delivery goes on, and waiting again is fine" if timeout is not None else ""

@@ -1,0 +1,133 @@
+"""`Lane`: the partitions of one broker that one batcher serves, and which of them have something to send.
+
+A plain value between the callers, who put partitions on it, and the batcher, who drains it. Work is proportional to the partitions
+that have records now, never to those that exist: a partition is on the ready list only while it has something, and one that lingers
+or backs off waits in a heap by its time. One that waits for an answer is on neither; the answer puts it back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any
+
+from klife.actors.producer.batch import Batch
+
+if TYPE_CHECKING:
+    from klife.actors.channel import BrokerChannel
+    from klife.actors.producer.accumulator import Accumulator
+    from klife.actors.producer.partition_queue import PartitionQueue
+    from klife.actors.runtime.inbox import Inbox
+
+_NEVER = float("inf")
+
+
+class Lane:
+    """State of the batcher `index` of broker `node_id`."""
+
+    __slots__ = (
+        "accumulator",
+        "node_id",
+        "index",
+        "channel",
+        "ready",
+        "calls",
+        "completed",
+        "inbox",
+        "has_actor",
+        "wake_at",
+        "_later",
+        "_ticket",
+    )
+
+    def __init__(self, accumulator: Accumulator, node_id: int, index: int, channel: BrokerChannel) -> None:
+        self.accumulator = accumulator
+        self.node_id = node_id
+        self.index = index
+        self.channel = channel
+        self.ready: deque[PartitionQueue] = deque()
+        self.calls: set[Any] = set()  # produce requests without an answer
+        self.completed: deque[Any] = deque()  # answered ones the batcher has not looked at yet
+        self.inbox: Inbox | None = None  # the batcher's, while it lives; a new one looks at everything when it starts
+        self.has_actor = False  # whether its supervisor was told to run one
+        self.wake_at = _NEVER  # when the batcher wakes by itself
+        self._later: list[tuple[float, int, PartitionQueue]] = []
+        self._ticket = 0  # makes heap entries of the same time comparable
+
+    def wake(self) -> None:
+        """Have the batcher look, after the greenlets that are ready now."""
+        if self.inbox is not None:
+            self.inbox.wake()
+
+    def batch_opened(self, queue: PartitionQueue, batch: Batch) -> None:
+        """`queue` has a new batch: it may leave now, or after its linger."""
+        linger = self.accumulator.linger
+        if linger and not queue.pending:
+            self._offer_at(queue, batch.created + linger)
+        else:
+            self.offer(queue)
+
+    def offer(self, queue: PartitionQueue) -> None:
+        """`queue` may have something to send."""
+        if not queue.listed:
+            queue.listed = True
+            self.ready.append(queue)
+        if len(self.calls) < self.accumulator.settings.max_in_flight:  # else the next answer wakes the batcher anyway
+            self.wake()
+
+    def _offer_at(self, queue: PartitionQueue, due: float) -> None:
+        self._ticket += 1
+        heappush(self._later, (due, self._ticket, queue))
+        if due < self.wake_at:
+            self.wake()
+
+    def promote(self, now: float) -> None:
+        """Move to the ready list what has lingered or backed off long enough (everything, in a flush)."""
+        later = self._later
+        while later and (later[0][0] <= now or self.accumulator.flushing):
+            queue = heappop(later)[2]
+            if queue.lane is self and not queue.listed and not queue.empty:
+                queue.listed = True
+                self.ready.append(queue)
+
+    def next_due(self) -> float:
+        """When `promote` will have something; infinity when nothing waits for a time."""
+        return self._later[0][0] if self._later else _NEVER
+
+    def drain(self, now: float) -> list[Batch]:
+        """Take the batches of the next request in flight: at most one a partition (as Kafka demands), `batch_size_bytes` in all.
+
+        Partitions take turns: one that has more goes to the end of the ready list. A batch larger than the limit travels alone.
+        """
+        limit, linger = self.accumulator.settings.batch_size_bytes, self.accumulator.linger
+        ready = self.ready
+        batches: list[Batch] = []
+        taken: set[PartitionQueue] = set()
+        total = 0
+        for _ in range(len(ready)):
+            queue = ready.popleft()
+            if queue.lane is not self:  # its leader moved; the new lane has it
+                continue
+            if queue in taken:
+                ready.append(queue)
+                continue
+            batch = queue.head(now, linger)
+            if batch is None:
+                queue.listed = False
+                due = queue.due(now, linger)
+                if due is not None:
+                    self._ticket += 1
+                    heappush(self._later, (due, self._ticket, queue))
+                continue
+            if batches and total + batch.size > limit:
+                ready.appendleft(queue)
+                break
+            queue.take(batch)
+            taken.add(queue)
+            batches.append(batch)
+            total += batch.size
+            if queue.empty:
+                queue.listed = False
+            else:
+                ready.append(queue)
+        return batches

@@ -1,0 +1,207 @@
+"""`PartitionQueue`: the records of one partition on their way to its leader, and the numbers that make resending them safe.
+
+A plain value. It outlives the actors that work on it: whoever drains it next finds everything here.
+
+What it guards, in order of importance:
+
+1. *Order.* Batches leave in the order they were opened. After a failure nothing newer leaves before the failed one has: a retry
+   waits until everything in flight is back, then goes first. Without idempotence only one batch is in flight, because the broker
+   would not notice two that change places.
+2. *Sequences.* A batch gets its identity (producer id, epoch) and base sequence when it is first sent and keeps them through every
+   retry, on whatever leader; that is what makes a resend harmless. Sequences are per partition, not per request, and wrap at 2**31.
+3. *Renumbering* (KIP-360). When a number is lost for good (`sequence_lost`: a batch ended without being written, or the broker lost
+   track) the following batches can not be accepted under this epoch. They are renumbered from 0 under the next, once nothing is in
+   flight, and only if no earlier attempt of a waiting batch may be in the log: such a batch is first resent under its old number,
+   so that the broker's answer tells.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from klife.actors.producer.batch import Batch, Identity
+
+if TYPE_CHECKING:
+    from klife.actors.producer.accumulator import Accumulator
+    from klife.actors.producer.batch import Callback
+    from klife.actors.producer.lane import Lane
+    from klife.actors.producer.route import TopicRoute
+
+MAX_IN_FLIGHT = 5  # what brokers remember of a producer per partition; more could not be told from duplicates
+_SEQUENCE_MASK = 0x7FFFFFFF
+
+
+class PartitionQueue:
+    """One partition of one producer."""
+
+    __slots__ = (
+        "accumulator",
+        "route",
+        "topic",
+        "partition",
+        "lane",
+        "open",
+        "pending",
+        "in_flight",
+        "retry_at",
+        "failures",
+        "identity",
+        "next_sequence",
+        "sequence_lost",
+        "listed",
+        "opened",
+        "callback_backlog",
+        "callbacks_running",
+    )
+
+    def __init__(self, route: TopicRoute, partition: int) -> None:
+        self.accumulator: Accumulator = route.accumulator
+        self.route = route
+        self.topic = route.topic
+        self.partition = partition
+        self.lane: Lane | None = None  # None while the partition has no known leader
+        self.open: Batch | None = None
+        self.pending: deque[Batch] = deque()  # closed batches, oldest first
+        self.in_flight: list[Batch] = []
+        self.retry_at = 0.0
+        self.failures = 0  # in a row; the backoff grows with it
+        self.identity: Identity | None = None
+        self.next_sequence = 0
+        self.sequence_lost = False
+        self.listed = False  # whether the lane has it in its ready list
+        self.opened = 0  # batches so far: their order
+        self.callback_backlog: deque[Batch] = deque()
+        self.callbacks_running = False
+
+    # filling
+
+    def open_batch(self, now: float) -> Batch:
+        """Close the open batch, if any, and start a new one."""
+        if self.open is not None:
+            self.close()
+        self.opened += 1
+        batch = Batch(self, now, self.accumulator.home)
+        batch.number = self.opened
+        self.open = batch
+        self.accumulator.batch_opened(batch)
+        if self.lane is not None:
+            self.lane.batch_opened(self, batch)
+        return batch
+
+    def close(self) -> None:
+        """No record joins the open batch any more."""
+        batch = self.open
+        assert batch is not None
+        self.open = None
+        self.pending.append(batch)
+        self.accumulator.open.pop(batch, None)
+        self.route.batch_closed(self.partition)
+
+    # draining
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits to be sent."""
+        return self.open is None and not self.pending
+
+    def head(self, now: float, linger: float) -> Batch | None:
+        """The batch that may leave now, or None. It is only looked at; `take` removes it."""
+        pending = self.pending
+        while pending and pending[0].is_set:  # its delivery timeout passed while it waited
+            pending.popleft()
+        if self.retry_at > now:
+            return None
+        if pending:
+            batch = pending[0]
+        elif self.open is not None and now >= self.open.created + linger:
+            batch = self.open
+        else:
+            return None
+        if self.in_flight and (
+            batch.attempts or self.sequence_lost or not self.accumulator.idempotent or len(self.in_flight) >= MAX_IN_FLIGHT
+        ):
+            return None
+        if self.accumulator.idempotent and not self._has_identity(batch):
+            return None
+        return batch
+
+    def due(self, now: float, linger: float) -> float | None:
+        """When `head` may have something without anything else happening, or None when it waits for an answer or an identity."""
+        if self.empty:
+            return None
+        if self.retry_at > now:
+            return self.retry_at
+        if not self.pending and self.open is not None and self.open.created + linger > now:
+            return self.open.created + linger
+        return None
+
+    def take(self, batch: Batch) -> None:
+        """Move `batch` (what `head` returned) in flight, with its number."""
+        if batch is self.open:
+            self.close()
+        self.pending.popleft()
+        self.in_flight.append(batch)
+        batch.in_flight = True
+        if self.accumulator.idempotent and batch.identity is not self.identity:
+            batch.identity = self.identity
+            batch.sequence = self.next_sequence
+            self.next_sequence = (self.next_sequence + len(batch.records)) & _SEQUENCE_MASK
+            batch.wire = None
+
+    def _has_identity(self, batch: Batch) -> bool:
+        """Make sure there is an identity to send `batch` under, renumbering if that is due; False when one must be fetched first."""
+        accumulator = self.accumulator
+        if self.in_flight:
+            return True  # the numbers go on until all is back
+        if batch.fate_unknown and batch.identity is self.identity and self.identity is not None:
+            return True  # an earlier attempt may be in the log: only its old number can tell
+        if self.sequence_lost and self.identity is accumulator.identity and self.identity is not None:
+            accumulator.bump_epoch(self.identity)
+        if self.identity is not accumulator.identity or self.sequence_lost:
+            if accumulator.identity is None:
+                accumulator.want_identity()
+                return False
+            self.identity = accumulator.identity
+            self.next_sequence = 0
+            self.sequence_lost = False
+        return self.identity is not None
+
+    # coming back
+
+    def settled(self, batch: Batch) -> None:
+        """`batch` came back with its final answer."""
+        self._landed(batch)
+        self.failures = 0
+
+    def put_back(self, batch: Batch, retry_at: float) -> None:
+        """`batch` came back to be sent again, not before `retry_at`; it takes its old place in the order."""
+        self._landed(batch)
+        self.retry_at = max(self.retry_at, retry_at)
+        if not batch.is_set:
+            self._insert(batch)
+
+    def replace(self, batch: Batch, pieces: list[Batch], retry_at: float) -> None:
+        """`batch` came back to be sent again in `pieces`."""
+        self._landed(batch)
+        self.retry_at = max(self.retry_at, retry_at)
+        for piece in pieces:
+            self._insert(piece)
+
+    def _landed(self, batch: Batch) -> None:
+        batch.in_flight = False
+        if batch in self.in_flight:
+            self.in_flight.remove(batch)
+
+    def _insert(self, batch: Batch) -> None:
+        mine = _order(batch)
+        place = next((place for place, other in enumerate(self.pending) if _order(other) > mine), len(self.pending))
+        self.pending.insert(place, batch)
+
+    def call_when_settled(self, batch: Batch, index: int, callback: Callback) -> None:
+        """Have `callback(result)` called off the I/O greenlets once `batch` is settled, after this partition's earlier callbacks."""
+        self.accumulator.callbacks.add(batch, index, callback)
+
+
+def _order(batch: Batch) -> tuple[int, int]:
+    return batch.number, batch.positions[0] if batch.positions else 0

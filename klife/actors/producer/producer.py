@@ -1,0 +1,155 @@
+"""`ProducerActor`: one producer's control: its identity, its partitions' way to their leaders, and its delivery clock.
+
+It touches no record. Everything it decides is done on the `Accumulator`; when it dies, nothing is lost, and its successor looks at
+everything once when it starts.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from time import monotonic
+
+import structlog
+
+from klife.actors.backoff import backoff
+from klife.actors.channel import Call
+from klife.actors.cluster import Cluster
+from klife.actors.producer.accumulator import Accumulator
+from klife.actors.producer.batch import Identity
+from klife.actors.producer.lane import Lane
+from klife.actors.runtime.actor import GeventActor
+from klife.errors import ProduceError
+from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
+from klife.protocol.error_codes import describe, is_retriable
+from klife_supervision import ExitReason, SupervisionError
+
+log = structlog.get_logger("klife.producer")
+
+_LOOK_FOR_LEADERS_EVERY = 0.25
+_NEVER = float("inf")
+
+
+class ProducerActor(GeventActor):
+    """Runs one `Accumulator`. `start_batcher(lane)` starts the actor of a lane that has none, and may raise SupervisionError."""
+
+    def __init__(self, accumulator: Accumulator, cluster: Cluster, start_batcher: Callable[[Lane], None]) -> None:
+        super().__init__()
+        self.accumulator = accumulator
+        self.cluster = cluster
+        self._start_batcher = start_batcher
+        self._snapshot: object = None
+        self._call: Call | None = None
+        self._answer: Call | None = None
+        self._id_failures = 0
+        self._id_retry_at = 0.0
+
+    @property
+    def state(self) -> str:
+        """Shown in the supervision tree."""
+        accumulator = self.accumulator
+        if not accumulator.idempotent:
+            return "not idempotent"
+        identity = accumulator.identity
+        return f"id {identity.producer_id} epoch {identity.epoch}" if identity is not None else "no producer id yet"
+
+    def on_start(self) -> None:
+        self.accumulator.inbox = self.actor_inbox
+        self.accumulator.clock_set = False
+        self.actor_inbox.wake()
+
+    def on_exit(self, reason: ExitReason) -> None:
+        if self.accumulator.inbox is self.actor_inbox:
+            self.accumulator.inbox = None
+
+    def on_wake(self) -> None:
+        accumulator, cluster = self.accumulator, self.cluster
+        now = monotonic()
+        if self._snapshot is not cluster.snapshot:
+            self._snapshot = cluster.snapshot
+            accumulator.apply(cluster.snapshot)
+        retry = self._start_batchers()
+        due = min(retry, self._get_identity(now))
+        expiry = accumulator.expire(now)
+        accumulator.clock_set = expiry is not None
+        if expiry is not None:
+            due = min(due, expiry)
+        if accumulator.has_leaderless():
+            cluster.request_refresh()
+            due = min(due, now + _LOOK_FOR_LEADERS_EVERY)
+        if due != _NEVER:
+            self.wake_after(due - now)
+
+    def _start_batchers(self) -> float:
+        for lane in list(self.accumulator.lanes.values()):
+            if not lane.has_actor:
+                try:
+                    self._start_batcher(lane)
+                except SupervisionError as error:  # the batchers' supervisor is being restarted; it starts them all when it is up
+                    log.info("batcher_not_started", broker=lane.node_id, error=str(error))
+                    return monotonic() + 0.1
+        return _NEVER
+
+    # identity
+
+    def _get_identity(self, now: float) -> float:
+        """Make sure there is a producer id, or that one is on its way; return when to try again."""
+        accumulator = self.accumulator
+        if self._answer is not None:
+            self._take_identity(now)
+        if not accumulator.idempotent or accumulator.identity is not None or self._call is not None:
+            return _NEVER
+        if now < self._id_retry_at:
+            return self._id_retry_at
+        channel = self.cluster.any_ready_channel()
+        if channel is None:
+            self.cluster.request_refresh()  # which connects to somebody; we hear of it by the new snapshot
+            return now + 0.1
+        settings = accumulator.settings
+        self._call = channel.call(
+            # With no transactional id the timeout says nothing; Java's client sends the largest number too.
+            InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=2**31 - 1),
+            self._done,
+            timeout=settings.request_timeout,
+            client_id=settings.client_id,
+        )
+        if self._answer is not None:  # failed at once
+            return now
+        return _NEVER
+
+    def _done(self, call: Call) -> None:
+        self._answer = call
+        self.actor_inbox.wake()
+
+    def _take_identity(self, now: float) -> None:
+        call, self._answer, self._call = self._answer, None, None
+        assert call is not None
+        accumulator = self.accumulator
+        response: InitProducerIdResponse | None = call.response
+        code = response.error_code if response is not None else None
+        if response is not None and code == 0:
+            accumulator.identity = Identity(response.producer_id, response.producer_epoch)
+            accumulator.identity_error = None
+            accumulator.identity_known.set()
+            self._id_failures = 0
+            for batch in accumulator.pending:
+                queue = batch.queue
+                if queue.lane is not None:
+                    queue.lane.offer(queue)
+            return
+        self._id_failures += 1
+        settings = accumulator.settings
+        self._id_retry_at = now + backoff(self._id_failures, settings.retry_backoff, settings.retry_backoff_max, random.random())
+        accumulator.identity_error = describe(code) if code is not None else str(call.error)
+        log.warning("no_producer_id", producer=settings.name, error=accumulator.identity_error, attempt=self._id_failures)
+        if code is not None and not is_retriable(code):
+            accumulator.fail_unsent(
+                lambda topic, partition: ProduceError(
+                    f"records of {topic}-{partition} were not sent: the cluster gives producer {settings.name!r} no id: "
+                    f"{describe(code)}; grant its principal IdempotentWrite on the cluster (or Write on a topic), "
+                    "or set enable_idempotence=False",
+                    topic=topic,
+                    partition=partition,
+                    error_code=code,
+                )
+            )

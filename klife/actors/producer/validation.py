@@ -1,0 +1,146 @@
+"""What a record's fields must be, and the errors that say so. Called by the hot path only for what is out of the ordinary.
+
+An error names the field, the type it has, what is expected and what to do; never the contents of a key or a value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from klife.errors import InvalidRecordType, InvalidRecordValue, KlifeError, RecordTooLarge
+from klife.record import Record
+
+_LEGAL_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+_MAX_TIMESTAMP_MS = 2**63 - 1
+_HEADER_OVERHEAD = 10  # two lengths as varints of at most five bytes
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+def invalid_payload(record: Record, field: str) -> KlifeError:
+    """The error for a key or value that is neither bytes nor None."""
+    got = type(getattr(record, field)).__name__
+    hint = {
+        "str": f"encode it first: {field}=text.encode()",
+        "bytearray": f"copy it first: {field}=bytes(data)",
+        "memoryview": f"copy it first: {field}=bytes(data)",
+        "dict": f"serialise it first, e.g. {field}=json.dumps(data).encode()",
+    }.get(got, "serialise it to bytes first")
+    what = "bytes, or None for a tombstone" if field == "value" else "bytes or None"
+    return InvalidRecordType(f"Record.{field} is a {got}; expected {what} ({hint}). The record was not queued.")
+
+
+def not_a_record(value: object) -> KlifeError:
+    """The error for something else where a record belongs."""
+    return InvalidRecordType(
+        f"expected a klife.Record, got a {type(value).__name__}; make one with Record(topic='...', value=b'...'). Nothing was queued."
+    )
+
+
+def checked_topic(topic: object) -> str:
+    """`topic`, if Kafka allows it as a name."""
+    if type(topic) is not str:
+        raise InvalidRecordType(
+            f"Record.topic is a {type(topic).__name__}; expected the topic's name as a str. The record was not queued."
+        )
+    if not _LEGAL_TOPIC.fullmatch(topic) or topic in (".", ".."):
+        raise InvalidRecordValue(
+            f"Record.topic is {topic!r}, which Kafka does not allow as a name: expected 1 to 249 of the characters a-z, A-Z, 0-9, "
+            "'.', '_' and '-'. The record was not queued."
+        )
+    return topic
+
+
+def checked_headers(record: Record) -> tuple[Headers, int]:
+    """The record's headers as a tuple of their own (a caller may reuse its list), and a bound of their encoded size."""
+    headers = record.headers
+    if not isinstance(headers, (list, tuple)):
+        raise InvalidRecordType(
+            f"Record.headers is a {type(headers).__name__}; expected a sequence of (str, bytes | None) pairs, e.g. "
+            "[('trace', b'abc')]. The record was not queued."
+        )
+    size = 0
+    for index, header in enumerate(headers):
+        if not isinstance(header, tuple) or len(header) != 2:
+            raise InvalidRecordType(
+                f"Record.headers[{index}] is a {type(header).__name__}"
+                + (f" of {len(header)}" if isinstance(header, tuple) else "")
+                + "; expected a (str, bytes | None) pair. The record was not queued."
+            )
+        name, value = header
+        if type(name) is not str:
+            raise InvalidRecordType(
+                f"the name of Record.headers[{index}] is a {type(name).__name__}; expected a str. The record was not queued."
+            )
+        if value is not None and type(value) is not bytes:
+            raise InvalidRecordType(
+                f"the value of Record.headers[{index}] is a {type(value).__name__}; expected bytes or None. The record was not queued."
+            )
+        try:
+            encoded = len(name) if name.isascii() else len(name.encode())
+        except UnicodeEncodeError:
+            raise InvalidRecordValue(
+                f"the name of Record.headers[{index}] can not be written as UTF-8 (it holds a lone surrogate). "
+                "The record was not queued."
+            ) from None
+        size += encoded + (len(value) if value is not None else 0) + _HEADER_OVERHEAD
+    return tuple(headers), size
+
+
+def checked_timestamp(record: Record) -> int:
+    """The record's explicit timestamp, if it is one."""
+    timestamp_ms = record.timestamp_ms
+    if type(timestamp_ms) is not int:
+        raise InvalidRecordType(
+            f"Record.timestamp_ms is a {type(timestamp_ms).__name__}; expected an int of milliseconds since 1970, or None for now. "
+            "The record was not queued."
+        )
+    if not 0 <= timestamp_ms <= _MAX_TIMESTAMP_MS:
+        raise InvalidRecordValue(
+            f"Record.timestamp_ms is {timestamp_ms}; expected milliseconds since 1970, from 0 to 2**63 - 1, or None for now. "
+            "The record was not queued."
+        )
+    return timestamp_ms
+
+
+def check(record: object, where: str = "") -> None:
+    """Raise for a record that `append` would refuse whatever the cluster looks like. Used before a batch is queued."""
+    try:
+        if not isinstance(record, Record):
+            raise not_a_record(record)
+        checked_topic(record.topic)
+        for field in ("value", "key"):
+            data = getattr(record, field)
+            if data is not None and type(data) is not bytes:
+                raise invalid_payload(record, field)
+        if record.headers != ():
+            checked_headers(record)
+        if record.timestamp_ms is not None:
+            checked_timestamp(record)
+        partition = record.partition
+        if partition is not None and type(partition) is not int:
+            raise InvalidRecordType(
+                f"Record.partition is a {type(partition).__name__}; expected an int, or None to let the partitioner choose. "
+                "The record was not queued."
+            )
+        if partition is not None and partition < 0:
+            raise InvalidRecordValue(
+                f"Record.partition is {partition}; expected an int from 0 on, or None to let the partitioner choose. "
+                "The record was not queued."
+            )
+    except (InvalidRecordType, InvalidRecordValue) as error:
+        if where:
+            raise type(error)(f"{where}: {error}") from None
+        raise
+
+
+def too_large_for_buffer(topic: str, size: int, limit: int) -> RecordTooLarge:
+    """The error for a record that could never be buffered."""
+    return RecordTooLarge(
+        f"the record is about {size} bytes, more than max_buffered_bytes ({limit}) can ever hold; raise it, or send smaller records. "
+        "The record was not queued.",
+        size=size,
+        limit=limit,
+        topic=topic,
+    )

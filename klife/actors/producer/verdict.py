@@ -1,0 +1,142 @@
+"""What a broker's refusal does to a batch and its queue. Pure bookkeeping on plain values; the rules are in `policy`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from klife.actors.producer.batch import Batch
+from klife.actors.producer.policy import Action, Rule
+from klife.errors import ProduceError, RecordTooLarge
+from klife.protocol.error_codes import describe, is_retriable
+from klife.protocol.records import BATCH_OVERHEAD, size_bound
+
+if TYPE_CHECKING:
+    from klife.actors.producer.accumulator import Accumulator
+
+
+class Verdict(NamedTuple):
+    """A broker's answer for one partition: the code, its rule, and what the broker said in words."""
+
+    code: int
+    rule: Rule
+    message: str | None
+    record_errors: Mapping[int, str | None]
+
+
+def apply_verdict(accumulator: Accumulator, batch: Batch, verdict: Verdict) -> bool:
+    """Settle, split or put back `batch` as the rule says; return whether the partition should back off before its next attempt."""
+    queue = batch.queue
+    action = verdict.rule.action
+    if verdict.rule.fate_unknown:
+        batch.fate_unknown = True
+    if batch.is_set:  # its delivery timeout passed meanwhile
+        queue.settled(batch)
+        return False
+    if action is Action.SPLIT:
+        return _split(accumulator, batch)
+    if action is Action.REJECT_RECORDS:
+        return _reject_records(accumulator, batch, verdict)
+    if action is Action.FAIL:
+        queue.settled(batch)
+        _fail(accumulator, batch, verdict, verdict.message)
+        return False
+    if action is Action.RENUMBER and _is_first(batch):
+        # The broker's last number is not the one before ours, and nothing of ours is on the way: so this batch is not in its log,
+        # whatever became of earlier attempts, and may go under a new number.
+        batch.fate_unknown = False
+        queue.sequence_lost = True
+    elif action is Action.NEW_ID:
+        queue.sequence_lost = True
+        accumulator.discard_identity(batch.identity)
+    queue.put_back(batch, 0.0)
+    return True
+
+
+def _is_first(batch: Batch) -> bool:
+    """Whether no earlier batch of the partition is still to be written; if one is, this batch's number just came too early."""
+    queue = batch.queue
+    return not any(
+        other is not batch and not other.is_set and other.identity is batch.identity and other.number <= batch.number
+        for other in (*queue.in_flight, *queue.pending)
+    )
+
+
+def _split(accumulator: Accumulator, batch: Batch) -> bool:
+    """Halve a batch of several records (one alone is for `fail_too_large`)."""
+    queue = batch.queue
+    count = len(batch.records)
+    middle = count // 2
+    pieces = [batch.piece(range(middle)), batch.piece(range(middle, count))]
+    if batch.identity is not None:
+        # Nothing of the refused batch was written, so its numbers still hold for its halves.
+        for piece, offset in zip(pieces, (0, middle), strict=True):
+            piece.identity = batch.identity
+            piece.sequence = (batch.sequence + offset) & 0x7FFFFFFF
+    accumulator.split(batch, pieces)
+    queue.replace(batch, pieces, 0.0)
+    return False
+
+
+def _reject_records(accumulator: Accumulator, batch: Batch, verdict: Verdict) -> bool:
+    """Fail the records the broker names and send the others again; if it names none, it means all (KIP-467)."""
+    queue = batch.queue
+    count = len(batch.records)
+    guilty = [index for index in verdict.record_errors if 0 <= index < count] or list(range(count))
+    if len(guilty) == count and len(set(verdict.record_errors.values())) <= 1:
+        queue.settled(batch)
+        _fail(accumulator, batch, verdict, next(iter(verdict.record_errors.values()), None) or verdict.message)
+        return False
+    bad = {index: batch.piece([index]) for index in guilty}
+    rest = [index for index in range(count) if index not in bad]
+    good = [batch.piece(rest)] if rest else []
+    accumulator.split(batch, [*bad.values(), *good])
+    queue.replace(batch, good, 0.0)
+    if batch.identity is not None:
+        queue.sequence_lost = True
+    for index, piece in bad.items():
+        _fail(accumulator, piece, verdict, verdict.record_errors.get(index) or verdict.message)
+    return False
+
+
+def fail_too_large(accumulator: Accumulator, batch: Batch, verdict: Verdict, limit: int | None) -> None:
+    """Settle a batch of one record that the broker finds too large; `limit` is the topic's, if it could be learned."""
+    key, value, headers, _ = batch.records[0]
+    size = size_bound(key, value, headers) + BATCH_OVERHEAD
+    queue = batch.queue
+    takes = "the broker takes" if limit is None else f"the {limit} bytes (max.message.bytes) that the topic takes"
+    accumulator.settle(
+        batch,
+        None,
+        -1,
+        RecordTooLarge(
+            f"a record of {queue.topic}-{queue.partition} is {size} bytes with its batch, more than {takes}: "
+            f"{describe(verdict.code)}; {verdict.rule.advice}",
+            size=size,
+            limit=limit,
+            topic=queue.topic,
+            partition=queue.partition,
+            error_code=verdict.code,
+        ),
+    )
+
+
+def _fail(accumulator: Accumulator, batch: Batch, verdict: Verdict, message: str | None) -> None:
+    queue = batch.queue
+    if batch.identity is not None:
+        queue.sequence_lost = True  # later batches were numbered behind this one
+    said = f" ({message})" if message else ""
+    advice = f"; {verdict.rule.advice}" if verdict.rule.advice else ""
+    accumulator.settle(
+        batch,
+        None,
+        -1,
+        ProduceError(
+            f"records of {queue.topic}-{queue.partition} were refused: {describe(verdict.code)}{said}{advice}",
+            topic=queue.topic,
+            partition=queue.partition,
+            error_code=verdict.code,
+            retriable=is_retriable(verdict.code),
+            possibly_persisted=batch.fate_unknown,
+        ),
+    )

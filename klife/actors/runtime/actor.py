@@ -1,0 +1,204 @@
+"""`GeventActor`: pykka's actor on a greenlet, with exit reasons.
+
+What stock pykka does, and why the loop here is our own:
+
+- a `BaseException` in one actor (`GreenletExit`, `gevent.Timeout`) stops *every* actor of the process. Here it ends that actor.
+- `start()` returns before `on_start` has run, and a failure there leaves a reference to something dead. Here `start()` returns when
+  `on_start` is through, and raises what it raised.
+- nobody learns why an actor ended. Here each leaves an `ExitReason`, and others may `monitor` it; that is also what makes an actor a
+  child that `klife_supervision` can look after.
+
+The order of an actor's life: `__init__` in the starter's greenlet; `on_start`; then messages and wake-ups, each batch of waiting
+messages handled in one go; `on_stop` after an orderly end or `on_failure` after any other; `on_exit` always; envelopes left in the
+inbox are answered; monitors are told. pykka's public verbs (`tell`, `ask`, `proxy`, `stop`) are untouched.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Self
+
+import gevent
+import pykka
+import structlog
+from gevent import GreenletExit, get_hub
+from pykka import ActorDeadError, ActorRegistry
+from pykka.messages import _ActorStop
+
+from klife.actors.runtime.future import GeventFuture
+from klife.actors.runtime.inbox import Inbox
+from klife.actors.runtime.life import Life
+from klife.actors.runtime.ref import GeventActorRef
+from klife_supervision import ExitReason
+
+log = structlog.get_logger("klife.actors")
+
+
+class GeventActor(pykka.Actor):
+    """Base of klife's actors. Subclasses implement pykka's hooks and, for wake-ups without messages, `on_wake`."""
+
+    actor_inbox: Inbox
+    _actor_ref: GeventActorRef[Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._life = Life()
+        self._actor_ref = GeventActorRef(self, self._life)
+        self._timer: Any = None
+
+    # pykka's three runtime hooks
+
+    @staticmethod
+    def _create_actor_inbox() -> Inbox:
+        return Inbox()
+
+    @staticmethod
+    def _create_future() -> GeventFuture[Any]:
+        return GeventFuture()
+
+    def _start_actor_loop(self) -> None:
+        greenlet = gevent.Greenlet(self._actor_loop)
+        greenlet.name = type(self).__name__
+        self._life.greenlet = greenlet
+        greenlet.link(self._never_ran)
+        greenlet.start()
+        self._life.started.wait()
+        if self._life.start_error is not None:
+            raise self._life.start_error
+
+    @classmethod
+    def start(cls, *args: Any, **kwargs: Any) -> GeventActorRef[Self]:
+        """Start the actor and wait until its `on_start` is through.
+
+        Raises:
+            whatever `on_start` raised; the actor is then gone, and nothing of it is left registered.
+        """
+        ref: GeventActorRef[Self] = super().start(*args, **kwargs)  # type: ignore[assignment]
+        return ref
+
+    # hooks for subclasses beyond pykka's
+
+    def on_wake(self) -> None:
+        """Called once after any number of `actor_inbox.wake()`. An exception here crashes the actor."""
+
+    def on_exit(self, reason: ExitReason) -> None:
+        """Called last on every way out, a kill included: release what the actor holds. Must not wait."""
+
+    def wake_after(self, seconds: float) -> None:
+        """Wake the actor once after `seconds`. One timer an actor: a later call replaces an earlier one."""
+        if self._timer is None:
+            self._timer = get_hub().loop.timer(max(seconds, 0.0))
+        else:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = get_hub().loop.timer(max(seconds, 0.0))
+        self._timer.start(self.actor_inbox.wake_from_hub)
+
+    # the loop
+
+    def _actor_loop(self) -> None:
+        life = self._life
+        reason = ExitReason.normal()
+        fatal: BaseException | None = None
+        try:
+            self.on_start()
+            life.started.set()
+            self._run()
+            reason = life.asked_reason or ExitReason.normal()
+        except GreenletExit:
+            reason = ExitReason.killed()
+        except BaseException as error:  # noqa: BLE001 - nothing an actor raises reaches another actor
+            reason = ExitReason.crashed(error)
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                fatal = error  # a signal handler ran in this greenlet: the main greenlet must hear of it
+        self._end(reason)
+        if fatal is not None:
+            raise fatal
+
+    def _run(self) -> None:
+        inbox, queue, stopped = self.actor_inbox, self.actor_inbox.queue, self.actor_stopped
+        while True:
+            if not queue and not inbox.woken:
+                inbox.park()
+            if inbox.woken:
+                inbox.woken = False
+                self.on_wake()
+            while queue:
+                self._handle(queue.popleft())
+                if stopped.is_set():
+                    return
+
+    def _handle(self, envelope: Any) -> None:
+        reply_to = envelope.reply_to
+        if reply_to is None:
+            self._handle_receive(envelope.message)
+            return
+        if isinstance(envelope.message, _ActorStop):
+            self._life.stop_replies.append(reply_to)
+            self._handle_receive(envelope.message)
+            return
+        try:
+            reply_to.set(self._handle_receive(envelope.message))
+        except GreenletExit:
+            reply_to.set_exception(_dead(self, "was killed while handling the message"))
+            raise
+        except Exception:  # noqa: BLE001 - an ask's exception is the asker's; the actor goes on, as in pykka
+            reply_to.set_exception()
+        except BaseException:
+            reply_to.set_exception()
+            raise
+
+    def _stop(self) -> None:
+        """Handle pykka's stop message: leave the loop after this envelope."""
+        self.actor_stopped.set()
+
+    def _end(self, reason: ExitReason) -> None:
+        self.actor_stopped.set()
+        ActorRegistry.unregister(self._actor_ref)
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+        error = reason.exception
+        try:
+            if reason.is_abnormal:
+                if error is not None and self._life.started.is_set:
+                    log.error("actor_crashed", actor=str(self), exc_info=(type(error), error, error.__traceback__))
+                self.on_failure(*((type(error), error, error.__traceback__) if error is not None else (None, None, None)))
+            else:
+                self.on_stop()
+        except BaseException as hook_error:
+            log.error("actor_hook_failed", actor=str(self), exc_info=hook_error)
+            if not reason.is_abnormal:
+                reason = ExitReason.crashed(hook_error)
+        try:
+            self.on_exit(reason)
+        except BaseException as hook_error:
+            log.error("actor_hook_failed", actor=str(self), exc_info=hook_error)
+        self._actor_loop_teardown()
+        self._life.end(reason)
+
+    def _actor_loop_teardown(self) -> None:
+        queue = self.actor_inbox.queue
+        while queue:
+            envelope = queue.popleft()
+            if envelope.reply_to is None:
+                continue
+            if isinstance(envelope.message, _ActorStop):
+                envelope.reply_to.set(None)
+            else:
+                envelope.reply_to.set_exception(_dead(self, "stopped before handling the message"))
+        for reply_to in self._life.stop_replies:
+            reply_to.set(None)
+
+    def _never_ran(self, greenlet: Any) -> None:
+        """A greenlet killed before its first switch never enters the loop; its end is settled here instead."""
+        if self._life.exit_reason is None:
+            self._end(ExitReason.killed())
+
+
+def _dead(actor: GeventActor, what: str) -> tuple[Any, Any, Any]:
+    try:
+        raise ActorDeadError(f"{actor} {what}")
+    except ActorDeadError:
+        return sys.exc_info()

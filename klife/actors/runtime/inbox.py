@@ -1,0 +1,79 @@
+"""`Inbox`: an actor's mailbox, with a second way to be woken that costs no message.
+
+Control comes as envelopes (`put`). Data does not: a producer's records wait in plain values, a connection's bytes in its socket,
+and all that has to be said is "look". That is `wake`: a flag and at most one loop callback, however often it is called before the
+actor runs. The callback comes after the greenlets that are ready now, which is what lets sixteen of them share a request.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from gevent import get_hub, getcurrent
+
+from klife.actors.runtime.latch import get_thread_ident
+
+
+class Inbox:
+    """A queue for one consumer greenlet. Any thread may `put` and `wake`; only the actor's greenlet calls `park` and `get`."""
+
+    __slots__ = ("queue", "woken", "_home", "_loop", "_parked", "_scheduled")
+
+    def __init__(self) -> None:
+        self.queue: deque[Any] = deque()
+        self.woken = False
+        self._home = get_thread_ident()
+        self._loop = get_hub().loop
+        self._parked: Any = None
+        self._scheduled = False
+
+    def put(self, envelope: Any, /) -> None:
+        self.queue.append(envelope)
+        if get_thread_ident() == self._home:
+            if self._parked is not None and not self._scheduled:
+                self._scheduled = True
+                self._loop.run_callback(self._switch)
+        else:
+            self._loop.run_callback_threadsafe(self._switch)
+
+    def wake(self) -> None:
+        """Ask the actor to look at its state (`on_wake`), after the greenlets that are ready now. Idempotent."""
+        self.woken = True
+        if self._parked is not None and not self._scheduled:
+            if get_thread_ident() == self._home:
+                self._scheduled = True
+                self._loop.run_callback(self._switch)
+            else:
+                self._loop.run_callback_threadsafe(self._switch)
+
+    def wake_from_hub(self) -> None:
+        """The same for a watcher's callback, which already runs in the hub: switch to the actor at once."""
+        self.woken = True
+        self._switch()
+
+    def _switch(self) -> None:
+        self._scheduled = False
+        greenlet = self._parked
+        if greenlet is not None:
+            self._parked = None
+            greenlet.switch()
+
+    def park(self) -> None:
+        """Sleep until there is an envelope or a wake-up."""
+        while not self.queue and not self.woken:
+            self._parked = getcurrent()
+            try:
+                get_hub().switch()
+            finally:
+                self._parked = None
+
+    def get(self) -> Any:
+        """Take the next envelope, waiting for it. (pykka's interface; the actor loop itself drains `queue`.)"""
+        while not self.queue:
+            self.woken = False
+            self.park()
+        return self.queue.popleft()
+
+    def empty(self) -> bool:
+        return not self.queue

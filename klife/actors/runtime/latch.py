@@ -1,0 +1,120 @@
+"""`Latch`: something that happens once, and that greenlets and threads wait for.
+
+It is under every wait of the library: a future's value and a batch's outcome are latches. What the stock answers cost is why it
+exists: a `gevent.event.Event` spends a link and a callback per waiter, and a `threading.Event` blocks the hub when nothing is
+monkey-patched. A latch keeps its greenlet waiters in one plain list and wakes them all in **one** loop callback.
+
+Who may wait:
+
+- greenlets of the thread the latch was made for (its *home*) park in that thread's hub;
+- any other OS thread waits on a real lock, taken from below monkey patching. Such a wait blocks that whole thread, as a thread's
+  waits do; it does not touch the home hub.
+
+Anyone may set it, from any thread. A waiter that leaves early (timeout, kill) takes itself off the list, also when the wake-up is
+already scheduled: a stray switch would otherwise end some later, unrelated wait of that greenlet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from gevent import get_hub, getcurrent
+from gevent.monkey import get_original
+
+get_thread_ident: Callable[[], int] = get_original("_thread", "get_ident")
+_allocate_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
+
+
+class Latch:
+    """Set once, waited for by any number of greenlets and threads."""
+
+    __slots__ = ("is_set", "_home", "_loop", "_greenlets", "_locks")
+
+    def __init__(self, home: int | None = None) -> None:
+        self.is_set = False
+        self._home = get_thread_ident() if home is None else home
+        self._loop: Any = None
+        self._greenlets: list[Any] | None = None
+        self._locks: list[Any] | None = None
+
+    def set(self) -> None:
+        """Let every waiter go, and every later wait return at once. Never blocks; setting twice does nothing."""
+        self.is_set = True
+        if self._greenlets:
+            if get_thread_ident() == self._home:
+                self._loop.run_callback(_wake_all, self._greenlets)
+            else:
+                self._loop.run_callback_threadsafe(_wake_all, self._greenlets)
+        if self._locks:
+            for lock in self._locks:
+                lock.release()
+            self._locks = None
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until set, at most `timeout` seconds; return whether it is set."""
+        if self.is_set:
+            return True
+        if timeout is not None and timeout <= 0:
+            return False
+        if get_thread_ident() != self._home:
+            return self._wait_in_thread(timeout)
+        return self._wait_in_greenlet(timeout)
+
+    def _wait_in_greenlet(self, timeout: float | None) -> bool:
+        hub = get_hub()
+        current = getcurrent()
+        if current is hub:
+            raise RuntimeError("waiting inside the gevent hub would stop every greenlet; wait in a greenlet (gevent.spawn)")
+        self._loop = hub.loop
+        if self._greenlets is None:
+            self._greenlets = []
+        waiters = self._greenlets
+        waiters.append(current)
+        timer = None
+        try:
+            if timeout is None:
+                while not self.is_set:
+                    hub.switch()
+                return True
+            deadline = monotonic() + timeout
+            timer = hub.loop.timer(timeout)
+            timer.start(current.switch)
+            while not self.is_set:
+                hub.switch()
+                left = deadline - monotonic()
+                if left <= 0:
+                    break
+                if not timer.active:  # libev may fire a little early; a waiter never leaves before its time
+                    timer.stop()
+                    timer.close()
+                    timer = hub.loop.timer(left)
+                    timer.start(current.switch)
+            return self.is_set
+        finally:
+            if timer is not None:
+                timer.stop()
+                timer.close()
+            if current in waiters:
+                waiters.remove(current)
+
+    def _wait_in_thread(self, timeout: float | None) -> bool:
+        lock = _allocate_lock()
+        lock.acquire()
+        if self._locks is None:
+            self._locks = []
+        self._locks.append(lock)
+        # The setter raises the flag first and looks at the list second; we do it the other way round, so one of us sees the other.
+        if not self.is_set:
+            lock.acquire(True, -1 if timeout is None else timeout)
+        locks = self._locks
+        if locks is not None and lock in locks:
+            locks.remove(lock)
+        return self.is_set
+
+
+def _wake_all(waiters: list[Any]) -> None:
+    """Switch to each waiter in turn; runs in the hub. Taken off first, so that each is switched to once."""
+    while waiters:
+        waiters.pop(0).switch()

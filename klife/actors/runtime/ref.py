@@ -1,0 +1,53 @@
+"""`GeventActorRef`: pykka's reference, made a child that a supervisor can look after.
+
+The four names `monitor`, `shutdown`, `kill`, `exit_reason` are the structural protocol of `klife_supervision`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import pykka
+from pykka import ActorDeadError
+from pykka.messages import _ActorStop
+
+from klife.actors.runtime.life import Life
+from klife_supervision import ExitReason
+
+A = TypeVar("A", bound=pykka.Actor)
+
+
+class GeventActorRef(pykka.ActorRef[A]):
+    """A reference to a `GeventActor`, valid also after its end."""
+
+    def __init__(self, actor: A, life: Life) -> None:
+        super().__init__(actor)
+        self._life = life
+
+    @property
+    def exit_reason(self) -> ExitReason | None:
+        """Why the actor ended; None while it lives."""
+        return self._life.exit_reason
+
+    def monitor(self, callback: Callable[[ExitReason], None]) -> Callable[[], None]:
+        """Call `callback` exactly once when the actor has ended; returns a function that cancels this."""
+        return self._life.monitor(callback)
+
+    def shutdown(self, reason: ExitReason | None = None) -> None:
+        """Ask for an orderly end, after the messages that wait already. Returns at once."""
+        if self._life.asked_reason is None:
+            self._life.asked_reason = reason or ExitReason.shutdown()
+        try:
+            self.tell(_ActorStop())
+        except ActorDeadError:
+            return
+
+    def kill(self) -> None:
+        """End the actor where it stands (`GreenletExit` at its next switch). Returns at once."""
+        if self._life.greenlet is not None:
+            self._life.greenlet.kill(block=False)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the actor has ended, at most `timeout` seconds; return whether it has."""
+        return self._life.ended.wait(timeout)

@@ -1,0 +1,115 @@
+"""The client's supervision tree: child specs only.
+
+    client (one_for_one)
+    ├─ connections (dynamic) ── ConnectionActor × broker (and bootstrap address)
+    ├─ metadata                 MetadataActor
+    ├─ producer NAME × n (rest_for_one)
+    │    ├─ producer            ProducerActor
+    │    └─ batchers (dynamic) ── BatcherActor × broker × batchers_count
+    └─ gate                     flushes when an orderly stop begins
+
+Connections come before metadata, which needs them; the gate comes last, because the last child is the first to be stopped. In a
+producer, the batchers come after the actor that gives them work: if that one crashes, they are started anew with it.
+
+A dynamic supervisor forgets its children when it is restarted itself, so its start function adds them again from the engine's state.
+
+How many restarts: an actor here crashes for a bug, never because a broker is away (that is a state with a backoff). A bug that is met
+now and then must cost a restart and nothing else, so each supervisor stands fifty in five seconds, many times what scattered faults
+bring; one that strikes at every start uses them up within a second or two and is passed on, until the client gives up and says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from klife.actors.channel import BrokerChannel
+from klife.actors.connection import ConnectionActor
+from klife.actors.engine import Engine
+from klife.actors.gate import Gate
+from klife.actors.metadata import MetadataActor
+from klife.actors.producer.accumulator import Accumulator
+from klife.actors.producer.batcher import BatcherActor
+from klife.actors.producer.lane import Lane
+from klife.actors.producer.producer import ProducerActor
+from klife_supervision import AlreadyStarted, ChildSpec, DynamicSupervisor, SupervisionError, Supervisor
+
+INTENSITY = 50
+PERIOD = 5.0
+
+
+def children(engine: Engine, flush_timeout: float) -> list[ChildSpec]:
+    """The children of a client's supervisor, in the order they are started."""
+    connections = _Children(engine.cluster.channels, lambda channel: _connection(engine, channel))
+    return [
+        connections.spec("connections"),
+        ChildSpec(id="metadata", start=lambda: MetadataActor.start(engine.cluster, connections.start_child)),
+        *(_producer(engine, accumulator) for accumulator in engine.accumulators.values()),
+        ChildSpec(id="gate", start=lambda: Gate.start(engine, flush_timeout), shutdown=flush_timeout + 2.0),
+    ]
+
+
+def _producer(engine: Engine, accumulator: Accumulator) -> ChildSpec:
+    batchers = _Children(accumulator.lanes, lambda lane: _batcher(engine, lane))
+    return Supervisor.child_spec(
+        id=f"producer {accumulator.settings.name}",
+        strategy="rest_for_one",
+        intensity=INTENSITY,
+        period=PERIOD,
+        children=[
+            ChildSpec(id="producer", start=lambda: ProducerActor.start(accumulator, engine.cluster, batchers.start_child)),
+            batchers.spec("batchers"),
+        ],
+    )
+
+
+def _connection(engine: Engine, channel: BrokerChannel) -> ChildSpec:
+    name = f"broker {channel.node_id}" if channel.node_id >= 0 else f"bootstrap {channel.address}"
+    return ChildSpec(
+        id=name, start=lambda: ConnectionActor.start(channel, lambda _channel: engine.cluster.request_refresh()), shutdown=2.0
+    )
+
+
+def _batcher(engine: Engine, lane: Lane) -> ChildSpec:
+    return ChildSpec(id=f"batcher {lane.node_id}.{lane.index}", start=lambda: BatcherActor.start(lane, engine.cluster))
+
+
+class _Children:
+    """The children of a dynamic supervisor: one for each plain value (channel, lane) that wants an actor."""
+
+    def __init__(self, values: dict[Any, Any], spec_of: Callable[[Any], ChildSpec]) -> None:
+        self._values = values
+        self._spec_of = spec_of
+        self._supervisor: Any = None
+
+    def spec(self, supervisor_id: str) -> ChildSpec:
+        """The supervisor's own spec; started again, it starts its children again."""
+        spec = DynamicSupervisor.child_spec(id=supervisor_id, intensity=INTENSITY, period=PERIOD)
+
+        def start() -> Any:
+            supervisor = spec.start()
+            try:
+                for value in list(self._values.values()):
+                    supervisor.start_child(self._spec_of(value))
+                    value.has_actor = True
+            except BaseException:
+                supervisor.kill()
+                raise
+            self._supervisor = supervisor
+            return supervisor
+
+        return replace(spec, start=start)
+
+    def start_child(self, value: Any) -> None:
+        """Start the actor of a new value.
+
+        Raises:
+            SupervisionError: the supervisor is not there just now, or the actor could not be started.
+        """
+        if self._supervisor is None:
+            raise SupervisionError("the supervisor has not been started yet")
+        with suppress(AlreadyStarted):  # by a caller that was killed before it could note it
+            self._supervisor.start_child(self._spec_of(value))
+        value.has_actor = True

@@ -1,0 +1,462 @@
+"""`Client`: what users hold. It validates, finds the way to the engine, and returns plain values.
+
+A facade without state of its own worth losing: it knows its client's name, and the engine that runs under it now. When a supervisor
+restarts the client, the next call finds the new engine by the name.
+
+All calls work from any OS thread. From the thread that started the client (its *home*, where its greenlets run) they go straight in;
+from others they are carried there, which is slower. The home thread must let its hub run: a plain `thread.join()` there, without
+monkey patching, stops the client too.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from time import monotonic
+from typing import Any, Self
+
+import gevent
+
+from klife.actors import engine as engines
+from klife.actors.engine import Engine
+from klife.actors.producer import validation
+from klife.actors.producer.batch import Batch
+from klife.actors.producer.delivery import BatchDelivery, Delivery
+from klife.actors.runtime.latch import Latch, get_thread_ident
+from klife.actors.tree import INTENSITY, PERIOD, children
+from klife.api import exit as at_exit
+from klife.api.config import ClientConfig
+from klife.api.settings import client_settings
+from klife.api.status import ClientStatus, PartitionStatus, StopReport, client_status, stop_report
+from klife.errors import (
+    ClientClosed,
+    ConfigError,
+    FlushTimeout,
+    InvalidRecordType,
+    KlifeError,
+    NoSuchClient,
+    NotReady,
+    ProduceError,
+)
+from klife.record import Record, failed
+from klife_supervision import ChildSpec, ExitReason, Supervisor, TreeNode
+
+_STOP_TIMEOUT = 30.0
+_THREAD_GRACE = 10.0  # seconds another thread waits beyond what the call itself may take
+
+Callback = Callable[[Record], object]
+
+
+class Client:
+    """A Kafka client. Make one with `start`, or under a supervisor with `child_spec`, or find one with `get`."""
+
+    __slots__ = ("_name", "_engine", "_routes", "_home", "_supervised")
+
+    def __init__(self, engine: Engine, *, supervised: bool) -> None:
+        self._name = engine.name
+        self._supervised = supervised
+        self._bind(engine)
+
+    def _bind(self, engine: Engine) -> None:
+        self._engine = engine
+        self._routes = engine.routes
+        self._home = engine.home
+
+    # starting and finding
+
+    @classmethod
+    def start(cls, source: str | list[str] | Mapping[str, Any] | ClientConfig | None = None, /, **options: Any) -> Self:
+        """Start a client with a supervisor of its own.
+
+        Needs no live broker: it connects in the background, and records are accepted as soon as their topic's metadata is known.
+
+        Args:
+            source: bootstrap servers ("host:port,..." or a list), a dict of options, or a ClientConfig.
+            options: options by name, over those of `source`.
+
+        Raises:
+            ConfigError: with one line for everything wrong.
+        """
+        config = ClientConfig.build(source, **options)
+        engine = _register(config)
+        try:
+            supervisor = Supervisor.start(
+                children(engine, _STOP_TIMEOUT),
+                strategy="one_for_one",
+                intensity=INTENSITY,
+                period=PERIOD,
+                name=("klife", engine.name),
+            )
+        except BaseException:
+            engines.unregister(engine)
+            raise
+        _adopt(engine, supervisor)
+        at_exit.watch()
+        return cls(engine, supervised=False)
+
+    @classmethod
+    def child_spec(
+        cls, config: str | list[str] | Mapping[str, Any] | ClientConfig | None = None, /, name: str | None = None, **options: Any
+    ) -> ChildSpec:
+        """The client as a child of the user's own supervisor; `Client.get(name)` is the way to it.
+
+        Stopped by the supervisor, it delivers what it has accepted first (up to 30 s). Restarted, it starts afresh under its name.
+
+        Raises:
+            ConfigError: with one line for everything wrong; now, not at the start.
+        """
+        if name is not None:
+            options["name"] = name
+        checked = ClientConfig.build(config, **options)
+        if checked.name is None:
+            raise ConfigError(["name: a client under a supervisor needs one, so that Client.get can find it; give name='...'"])
+
+        def start() -> Supervisor:
+            engine = _register(checked)
+            nested = Supervisor.child_spec(
+                id=engine.name,
+                strategy="one_for_one",
+                intensity=INTENSITY,
+                period=PERIOD,
+                children=children(engine, _STOP_TIMEOUT),
+            )
+            try:
+                supervisor: Supervisor = nested.start()
+            except BaseException:
+                engines.unregister(engine)
+                raise
+            _adopt(engine, supervisor)
+            at_exit.watch()
+            return supervisor
+
+        return ChildSpec(id=checked.name, start=start, type="supervisor", shutdown=_STOP_TIMEOUT + 5.0)
+
+    @classmethod
+    def get(cls, name: str) -> Self:
+        """The client of that name, wherever it was started in this process. Goes on working when the client is restarted.
+
+        Raises:
+            NoSuchClient: there is none.
+        """
+        engine = engines.find(name)
+        if engine is None:
+            raise NoSuchClient(f"there is no client named {name!r} in this process; start it first, with name={name!r}")
+        return cls(engine, supervised=True)
+
+    @property
+    def name(self) -> str:
+        """What `get` calls this client."""
+        return self._name
+
+    def wait_ready(self, timeout: float = 30.0) -> None:
+        """Wait until the cluster has answered and every idempotent producer has its id.
+
+        Raises:
+            NotReady: not within `timeout` seconds; the text says what each address answered.
+            ClientClosed: the client was stopped.
+        """
+        engine = self._current(monotonic() + timeout)
+        if get_thread_ident() != self._home:
+            self._from_thread(lambda: self.wait_ready(timeout), timeout)
+            return
+        deadline = monotonic() + timeout
+        while not engine.finished.is_set:
+            waiting = [a for a in engine.accumulators.values() if a.idempotent and a.identity is None]
+            if engine.cluster.snapshot.brokers and not waiting:
+                return
+            left = deadline - monotonic()
+            if left <= 0:
+                raise NotReady(_why_not_ready(engine, timeout))
+            if engine.cluster.snapshot.brokers:
+                waiting[0].identity_known.wait(left)
+            else:
+                engine.cluster.wait_for_answer(left)
+        raise engine.closed_error()
+
+    # producing
+
+    def produce(self, record: Record, *, producer: str | None = None, partitioner: Any = None) -> Delivery:
+        """Queue a record and return its delivery; `.get()` waits for the offset.
+
+        May wait, at most `max_block_ms`: for the metadata of a topic seen the first time, and for buffer space.
+
+        Raises:
+            InvalidRecordType, InvalidRecordValue: a field is wrong (TypeError and ValueError).
+            UnknownTopic: the cluster does not know the topic. BufferFull: no room. ClientClosed: the client was stopped.
+            In all these cases nothing was queued.
+        """
+        if get_thread_ident() != self._home:
+            delivery: Delivery = self._from_thread(lambda: self.produce(record, producer=producer, partitioner=partitioner))
+            return delivery
+        try:
+            route = self._routes.get(record.topic)
+        except (AttributeError, TypeError):
+            route = None
+        if route is None or producer is not None or partitioner is not None:
+            batch = self._append(record, producer, partitioner, None)
+        else:
+            batch = route.append(record)
+        return Delivery(batch, len(batch.records) - 1)
+
+    def produce_async(
+        self, record: Record, callback: Callback | None = None, *, producer: str | None = None, partitioner: Any = None
+    ) -> None:
+        """Queue a record; `callback(result)`, if given, is called with the result record, delivered or not.
+
+        No future is made. Callbacks of a partition run in order, in a greenlet apart from the I/O; one that raises is logged.
+        Waits and raises as `produce`.
+        """
+        if get_thread_ident() != self._home:
+            self._from_thread(lambda: self.produce_async(record, callback, producer=producer, partitioner=partitioner))
+            return
+        try:
+            route = self._routes.get(record.topic)
+        except (AttributeError, TypeError):
+            route = None
+        if route is None or producer is not None or partitioner is not None:
+            batch = self._append(record, producer, partitioner, None)
+        else:
+            batch = route.append(record)
+        if callback is not None:
+            callbacks = batch.callbacks
+            if callbacks is None:
+                callbacks = batch.callbacks = []
+            callbacks.append((len(batch.records) - 1, callback))
+
+    def produce_batch(self, records: Iterable[Record], *, producer: str | None = None, partitioner: Any = None) -> BatchDelivery:
+        """Queue records of any topics and partitions; `.get()` returns one result for each, in input order, and raises for none.
+
+        Every record is checked before any is queued. One whose topic is unknown, or for which no room comes free within
+        `max_block_ms` (of the whole call), has that as its result's `error`; the others are delivered.
+
+        Raises:
+            InvalidRecordType, InvalidRecordValue: a record's field is wrong; the text tells which record. Nothing was queued.
+            ClientClosed: the client was stopped.
+        """
+        checked = self._checked(records)
+        if get_thread_ident() != self._home:
+            batch_delivery: BatchDelivery = self._from_thread(
+                lambda: self.produce_batch(checked, producer=producer, partitioner=partitioner)
+            )
+            return batch_delivery
+        deadline = monotonic() + self._engine.settings.max_block
+        parts: list[tuple[Batch, int] | Record] = []
+        for index, record in enumerate(checked):
+            try:
+                batch = self._append(record, producer, partitioner, deadline)
+            except ProduceError as error:
+                parts.append(
+                    failed(record.topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms, error)
+                )
+            except (TypeError, ValueError) as error:
+                if not parts:
+                    raise
+                # Earlier records are queued; this one (a partition out of range) fails alone.
+                parts.append(
+                    failed(
+                        record.topic,
+                        record.value,
+                        record.key,
+                        record.headers,
+                        record.partition,
+                        record.timestamp_ms,
+                        ProduceError(f"records[{index}]: {error}", topic=record.topic),
+                    )
+                )
+            else:
+                parts.append((batch, len(batch.records) - 1))
+        return BatchDelivery(parts)
+
+    def produce_batch_async(
+        self,
+        records: Iterable[Record],
+        callback: Callable[[list[Record]], object] | None = None,
+        *,
+        producer: str | None = None,
+        partitioner: Any = None,
+    ) -> None:
+        """Queue records as `produce_batch`; `callback(results)`, if given, is called once with all results, in input order."""
+        delivery = self.produce_batch(records, producer=producer, partitioner=partitioner)
+        if callback is not None:
+            delivery.add_done_callback(lambda done: callback(done.get()))
+
+    def _append(self, record: Record, producer: str | None, partitioner: Any, deadline: float | None) -> Batch:
+        """The way of a record whose topic is new, or which asks for a producer or partitioner of its own."""
+        if not isinstance(record, Record):
+            raise validation.not_a_record(record)
+        if partitioner is not None and not callable(getattr(partitioner, "partition", None)):
+            raise InvalidRecordType(
+                f"partitioner is a {type(partitioner).__name__}; expected an object with partition(record, partition_count) -> int"
+            )
+        if deadline is None:
+            deadline = monotonic() + self._engine.settings.max_block
+        validation.check(record)
+        engine = self._current(deadline)
+        route = engine.route(record.topic, producer, deadline)
+        return route.append(record, partitioner, deadline)
+
+    def _checked(self, records: Iterable[Record]) -> list[Record]:
+        if isinstance(records, Record):
+            raise InvalidRecordType("produce_batch takes an iterable of Records, got one Record; use produce(record) for a single one")
+        try:
+            listed = list(records)
+        except TypeError:
+            raise InvalidRecordType(f"produce_batch takes an iterable of Records, got a {type(records).__name__}") from None
+        for index, record in enumerate(listed):
+            validation.check(record, f"records[{index}]")
+        return listed
+
+    # finishing
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Send what is queued, without lingering, and wait until all of it (and its callbacks) is settled.
+
+        Records produced meanwhile are not waited for. Without `timeout` the producers' `delivery_timeout_ms` is the bound.
+
+        Raises:
+            FlushTimeout: `undelivered` records were not settled within `timeout` seconds; they go on being delivered.
+        """
+        engine = self._current(monotonic())
+        if timeout is None:
+            timeout = 1.0 + max((p.delivery_timeout for p in engine.settings.producers), default=0.0)
+        if get_thread_ident() != self._home:
+            self._from_thread(lambda: self.flush(timeout), timeout)
+            return
+        left = engine.flush(monotonic() + timeout)
+        if left:
+            raise FlushTimeout(left, timeout)
+
+    def stop(self, timeout: float = _STOP_TIMEOUT) -> StopReport:
+        """Take no more records, deliver what was accepted, end all actors; returns within `timeout` seconds (and a little).
+
+        What the brokers have not confirmed by then is settled as failed or possibly persisted, counted in the report, and logged.
+        Stopping a stopped client returns the report again. A client under a supervisor is stopped for good only by that.
+        """
+        engine = self._engine
+        if engine.finished.is_set:
+            return stop_report(engine)
+        if get_thread_ident() != self._home:
+            report: StopReport = self._from_thread(lambda: self.stop(timeout), timeout)
+            return report
+        deadline = monotonic() + timeout
+        engine.close("it was stopped")
+        engine.flush(deadline)
+        for accumulator in engine.accumulators.values():
+            engine.undelivered += accumulator.abandon(f"client {self._name!r} was stopped before the brokers had confirmed")
+        engine.supervisor.stop(timeout=max(deadline - monotonic(), 2.0))
+        engine.ended(ExitReason.shutdown("stopped"))
+        return stop_report(engine)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc_info: object) -> None:
+        self.stop()
+
+    # looking
+
+    def partitions(self, topic: str) -> tuple[PartitionStatus, ...]:
+        """The partitions of a topic, waiting up to `max_block_ms` where it is seen the first time.
+
+        Raises:
+            UnknownTopic: the cluster does not know it.
+        """
+        engine = self._current(monotonic())
+        if get_thread_ident() != self._home:
+            result: tuple[PartitionStatus, ...] = self._from_thread(lambda: self.partitions(topic))
+            return result
+        info = engine.cluster.topic(validation.checked_topic(topic), monotonic() + engine.settings.max_block)
+        return tuple(
+            PartitionStatus(
+                topic=topic,
+                partition=partition,
+                leader=leader if leader >= 0 else None,
+                leader_epoch=info.leader_epochs[partition],
+                replicas=info.replicas[partition],
+                isr=info.isr[partition],
+            )
+            for partition, leader in enumerate(info.leaders)
+        )
+
+    def status(self) -> ClientStatus:
+        """The client at this moment, as a frozen value."""
+        return client_status(self._engine)
+
+    def tree(self) -> TreeNode:
+        """The supervision tree at this moment; prints as a drawing, and each node can be killed (`node.kill()`)."""
+        tree: TreeNode = self._engine.supervisor.tree()
+        return tree
+
+    def __repr__(self) -> str:
+        return f"<Client {self._name!r}>"
+
+    # the way to the engine
+
+    def _current(self, deadline: float) -> Engine:
+        """The engine that runs under this client's name, waiting for a supervisor to restart it if need be."""
+        engine = self._engine
+        if engine.closing is None:
+            return engine
+        found = engines.find(self._name)
+        if found is engine and not engine.finished.is_set and not self._supervised:
+            raise engine.closed_error()
+        if found is None or found.closing is not None:
+            found = engines.wait_for(self._name, deadline - monotonic()) if self._supervised else None
+        if found is None or found.closing is not None:
+            raise engine.closed_error()
+        self._bind(found)
+        return found
+
+    def _from_thread(self, function: Callable[[], Any], timeout: float | None = None) -> Any:
+        """Call `function` in a greenlet of the home thread and wait, as a thread does, for what it returns or raises."""
+        engine = self._engine
+        if engine.finished.is_set:
+            raise engine.closed_error()
+        done = Latch(engine.home)
+        outcome: list[Any] = [None, None]
+
+        def run() -> None:
+            try:
+                outcome[0] = function()
+            except BaseException as error:  # noqa: BLE001 - it is the caller's, who waits in another thread
+                outcome[1] = error
+            done.set()
+
+        engine.loop.run_callback_threadsafe(gevent.spawn, run)
+        limit = (engine.settings.max_block if timeout is None else timeout) + _THREAD_GRACE
+        if not done.wait(limit):
+            raise KlifeError(
+                f"the thread that started client {self._name!r} did not run its gevent hub for {limit:g} s, so the call could not be "
+                "carried out (it may still be); keep that thread in gevent: wait with gevent.sleep, Event or joinall, not in a "
+                "blocking call such as Thread.join without monkey patching"
+            )
+        if outcome[1] is not None:
+            raise outcome[1]
+        return outcome[0]
+
+
+def _register(config: ClientConfig) -> Engine:
+    name = config.name or f"klife-{uuid.uuid4().hex[:8]}"
+    if engines.find(name) is not None:
+        raise ConfigError([f"name: there is a client named {name!r} in this process already; stop it first, or choose another name"])
+    engine = Engine(client_settings(config, name))
+    engines.register(engine)
+    return engine
+
+
+def _adopt(engine: Engine, supervisor: Supervisor) -> None:
+    engine.supervisor = supervisor
+    supervisor.monitor(engine.ended)
+
+
+def _why_not_ready(engine: Engine, timeout: float) -> str:
+    lines = [f"client {engine.name!r} was not ready within {timeout:g} s:"]
+    lines += [f"  - {trouble}" for trouble in engine.cluster.troubles()]
+    for accumulator in engine.accumulators.values():
+        if accumulator.idempotent and accumulator.identity is None and accumulator.identity_error is not None:
+            lines.append(f"  - producer {accumulator.settings.name!r} has no producer id: {accumulator.identity_error}")
+    lines.append("It goes on trying. Check bootstrap_servers, and that the brokers' advertised.listeners can be reached from here.")
+    return "\n".join(lines)
+
+
+__all__ = ["Client", "ClientClosed"]

@@ -1,0 +1,126 @@
+"""What `status()`, `partitions()` and `stop()` return: frozen values, safe to keep, to print and to compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from klife.actors.channel import BrokerChannel
+from klife.actors.engine import Engine
+from klife.actors.producer.accumulator import Accumulator
+
+
+@dataclass(frozen=True, slots=True)
+class StopReport:
+    """What became of the records of a client that was stopped, over its whole life.
+
+    `undelivered` are those `stop` had to leave without the brokers' confirmation; `failed` those that had failed by themselves.
+    """
+
+    delivered: int
+    failed: int
+    undelivered: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionStatus:
+    """A partition as the cluster last told: the leader's node id (None for nobody) and its epoch, replicas and in-sync replicas."""
+
+    topic: str
+    partition: int
+    leader: int | None
+    leader_epoch: int
+    replicas: tuple[int, ...]
+    isr: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerStatus:
+    """A broker (negative ids are bootstrap addresses): its connection's state, and how much went over it."""
+
+    node_id: int
+    address: str
+    state: str
+    in_flight: int
+    requests_sent: int
+    connects: int
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerStatus:
+    """A producer: its identity, its records by outcome, and its requests. Counters run from the client's start."""
+
+    name: str
+    producer_id: int | None
+    producer_epoch: int | None
+    delivered: int
+    failed: int
+    unsettled: int
+    requests: int
+    retries: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStatus:
+    """A client at one moment."""
+
+    name: str
+    state: str
+    cluster_id: str | None
+    brokers: tuple[BrokerStatus, ...]
+    topics: tuple[str, ...]
+    producers: tuple[ProducerStatus, ...]
+    buffered_bytes: int
+    max_buffered_bytes: int
+    waiting_for_buffer: int
+
+
+def client_status(engine: Engine) -> ClientStatus:
+    """The engine as a frozen value."""
+    return ClientStatus(
+        name=engine.name,
+        state="closed" if engine.closing else "running" if engine.cluster.snapshots_seen else "connecting",
+        cluster_id=engine.cluster.snapshot.cluster_id,
+        brokers=tuple(_broker(channel) for channel in engine.cluster.channels.values()),
+        topics=tuple(engine.cluster.snapshot.topics),
+        producers=tuple(_producer(accumulator) for accumulator in engine.accumulators.values()),
+        buffered_bytes=engine.pool.used,
+        max_buffered_bytes=engine.pool.limit,
+        waiting_for_buffer=engine.pool.waiting,
+    )
+
+
+def stop_report(engine: Engine) -> StopReport:
+    """The report of an engine that has ended."""
+    accumulators = engine.accumulators.values()
+    return StopReport(
+        delivered=sum(accumulator.delivered for accumulator in accumulators),
+        failed=sum(accumulator.failed for accumulator in accumulators) - engine.undelivered,
+        undelivered=engine.undelivered,
+    )
+
+
+def _broker(channel: BrokerChannel) -> BrokerStatus:
+    return BrokerStatus(
+        node_id=channel.node_id,
+        address=channel.address,
+        state=channel.connection.state.value,
+        in_flight=len(channel.calls),
+        requests_sent=channel.requests_sent,
+        connects=channel.connects,
+        last_error=channel.last_error,
+    )
+
+
+def _producer(accumulator: Accumulator) -> ProducerStatus:
+    identity = accumulator.identity
+    return ProducerStatus(
+        name=accumulator.settings.name,
+        producer_id=identity.producer_id if identity is not None else None,
+        producer_epoch=identity.epoch if identity is not None else None,
+        delivered=accumulator.delivered,
+        failed=accumulator.failed,
+        unsettled=accumulator.unsettled,
+        requests=accumulator.requests,
+        retries=accumulator.retries,
+    )

@@ -1,0 +1,194 @@
+"""A connection to a broker, without the connection: bytes in, events out, and bytes to write.
+
+It knows what a client must know about the stream, and nothing of sockets, clocks or greenlets: the handshake (ApiVersions, with the
+step back to v0 for a broker that does not know our version), correlation ids, the strict order in which brokers answer, and which
+version of each request this broker takes. Whoever owns a socket calls it:
+
+    buffers = connection.opened()              # write them
+    replies = connection.receive(data)         # data as read; complete replies come out
+    buffers = connection.send(request, tag)    # once READY; the reply will carry the same tag
+    tags = connection.closed()                 # the requests whose replies will never come
+
+`TRANSITIONS` is the whole state machine; nothing else changes the state.
+
+Two error classes split the blame: `ConnectionMisused` when our side asks for something the state does not allow, `DecodeError` when
+the peer sends something that can not be right. After a DecodeError the connection is of no use and must be closed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, NamedTuple
+
+from klife.protocol.apis.api_versions import ApiVersionsRequest, ApiVersionsResponse
+from klife.protocol.errors import DecodeError
+from klife.protocol.framing import FrameReader, decode_response_header, encode_request
+from klife.protocol.versions import negotiate, ranges_from
+from klife.version import __version__
+
+_UNSUPPORTED_VERSION = 35
+_API_VERSIONS_FIRST_TRY = 3  # KIP-511: tells the broker our name; every broker since 2.4 knows it
+
+
+class State(Enum):
+    """Where the connection is."""
+
+    DISCONNECTED = "disconnected"
+    CONNECTING = "connecting"
+    NEGOTIATING = "negotiating"
+    READY = "ready"
+
+
+class Event(Enum):
+    """What may happen to it."""
+
+    CONNECT = "connect"
+    OPENED = "opened"
+    VERSIONS_AGREED = "versions agreed"
+    CLOSED = "closed"
+
+
+TRANSITIONS: dict[tuple[State, Event], State] = {
+    (State.DISCONNECTED, Event.CONNECT): State.CONNECTING,
+    (State.CONNECTING, Event.OPENED): State.NEGOTIATING,
+    (State.NEGOTIATING, Event.VERSIONS_AGREED): State.READY,
+    (State.DISCONNECTED, Event.CLOSED): State.DISCONNECTED,
+    (State.CONNECTING, Event.CLOSED): State.DISCONNECTED,
+    (State.NEGOTIATING, Event.CLOSED): State.DISCONNECTED,
+    (State.READY, Event.CLOSED): State.DISCONNECTED,
+}
+
+
+class ConnectionMisused(RuntimeError):
+    """Our side asked for something that the connection's state does not allow."""
+
+
+class Reply(NamedTuple):
+    """A response and the tag its request was sent with."""
+
+    tag: Any
+    response: Any
+
+
+class _Sent(NamedTuple):
+    correlation_id: int
+    request_class: Any
+    version: int
+    tag: Any
+
+
+class KafkaConnection:
+    """The client's side of one connection to a broker."""
+
+    def __init__(self, client_id: str, max_response_bytes: int) -> None:
+        self.state = State.DISCONNECTED
+        self.ranges: Mapping[int, tuple[int, int]] = {}
+        self._client_id = client_id
+        self._max_response_bytes = max_response_bytes
+        self._reader = FrameReader(max_response_bytes)
+        self._in_flight: deque[_Sent] = deque()
+        self._next_correlation_id = 0
+        self._handshake: list[Any] = []
+
+    @property
+    def in_flight(self) -> int:
+        """Requests without a reply."""
+        return len(self._in_flight)
+
+    def connect(self) -> None:
+        """A connection is being opened."""
+        self._move(Event.CONNECT)
+
+    def opened(self) -> list[Any]:
+        """The transport is open; returns what to write first."""
+        self._move(Event.OPENED)
+        self._reader = FrameReader(self._max_response_bytes)
+        return self._ask_versions(_API_VERSIONS_FIRST_TRY)
+
+    def send(self, request: Any, tag: Any, *, client_id: str, max_version: int | None = None, expect_reply: bool = True) -> list[Any]:
+        """Returns the buffers of `request`, in the highest version both sides know (not above `max_version`).
+
+        With `expect_reply` False (Produce with acks 0) the broker will not answer, and the tag is forgotten.
+
+        Raises:
+            UnsupportedVersion: there is no common version. The connection stays usable.
+            EncodeError: the request can not be written. The connection stays usable.
+            ConnectionMisused: the connection is not READY.
+        """
+        if self.state is not State.READY:
+            raise ConnectionMisused(f"a request was sent on a connection that is {self.state.value}; only READY ones take requests")
+        version = negotiate(type(request), self.ranges, max_version=max_version)
+        return self._encode(request, version, tag, client_id, expect_reply)
+
+    def receive(self, data: Any) -> list[Reply]:
+        """Take bytes as they were read; returns the replies that are complete now.
+
+        Raises:
+            DecodeError: the peer broke the protocol. Close the connection.
+        """
+        replies: list[Reply] = []
+        for frame in self._reader.feed(data):
+            if not self._in_flight:
+                raise DecodeError("the broker sent a response that no request is waiting for")
+            sent = self._in_flight[0]
+            correlation_id, offset = decode_response_header(frame, sent.request_class, sent.version)
+            if correlation_id != sent.correlation_id:
+                raise DecodeError(
+                    f"the broker answered correlation id {correlation_id} where {sent.correlation_id} was due "
+                    f"({sent.request_class.__name__}); responses must come in the order of their requests"
+                )
+            self._in_flight.popleft()
+            if self.state is State.NEGOTIATING:
+                self._versions_answered(frame, sent, offset)
+            else:
+                replies.append(Reply(sent.tag, sent.request_class.RESPONSE.decode(frame, sent.version, offset)))
+        return replies
+
+    def take_handshake(self) -> list[Any]:
+        """What the handshake wants written after `receive`; empty most of the time."""
+        buffers, self._handshake = self._handshake, []
+        return buffers
+
+    def closed(self) -> list[Any]:
+        """The transport is gone; returns the tags of the requests that will not be answered, oldest first."""
+        self._move(Event.CLOSED)
+        tags = [sent.tag for sent in self._in_flight if sent.tag is not None]
+        self._in_flight.clear()
+        self._handshake = []
+        return tags
+
+    def _ask_versions(self, version: int) -> list[Any]:
+        request = ApiVersionsRequest(client_software_name="klife", client_software_version=__version__)
+        return self._encode(request, version, None, self._client_id, True)
+
+    def _versions_answered(self, frame: Any, sent: _Sent, offset: int) -> None:
+        if sent.version > 0 and _says_unsupported(frame, offset):
+            # A broker that does not know our version answers in the layout of v0, whatever we asked for (KIP-511). The rest of its
+            # answer may be anything; all that counts is to ask again in the version every broker knows.
+            self._handshake = self._ask_versions(0)
+            return
+        response: ApiVersionsResponse = sent.request_class.RESPONSE.decode(frame, sent.version, offset)
+        if response.error_code:
+            raise DecodeError(f"the broker refused ApiVersions v{sent.version} with error code {response.error_code}")
+        self.ranges = ranges_from(response)
+        self._move(Event.VERSIONS_AGREED)
+
+    def _encode(self, request: Any, version: int, tag: Any, client_id: str, expect_reply: bool) -> list[Any]:
+        correlation_id = self._next_correlation_id
+        buffers = encode_request(request, version, correlation_id, client_id)
+        self._next_correlation_id = (correlation_id + 1) & 0x7FFFFFFF
+        if expect_reply:
+            self._in_flight.append(_Sent(correlation_id, type(request), version, tag))
+        return buffers
+
+    def _move(self, event: Event) -> None:
+        state = TRANSITIONS.get((self.state, event))
+        if state is None:
+            raise ConnectionMisused(f"{event.value!r} can not happen to a connection that is {self.state.value}")
+        self.state = state
+
+
+def _says_unsupported(frame: Any, offset: int) -> bool:
+    return len(frame) >= offset + 2 and int.from_bytes(frame[offset : offset + 2], "big") == _UNSUPPORTED_VERSION

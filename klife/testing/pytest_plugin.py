@@ -1,0 +1,1 @@
+"""The pytest plugin: fixtures a user's own suite can use."""
