@@ -6,7 +6,8 @@
 - lz4 is the standard frame (KIP-57), of which Java reads only independent blocks without a dictionary. Same here, both ways.
 
 Decompression takes memory for what came out, not for what the data claims: a few bytes can claim gigabytes (a "zip bomb"). The one
-exception is the window a zstd frame asks for, which the library reserves, untouched, and refuses above 128 MiB. Checksums inside the containers are not looked at: the batch's CRC-32C covers the same bytes.
+exception is the window a zstd frame asks for, which the library reserves, untouched, and refuses above 128 MiB. Checksums inside
+the containers are not looked at: the batch's CRC-32C covers the same bytes.
 
 Codec libraries are imported by the first use of their codec, so that an uncompressed client does not pay for them.
 """

@@ -81,8 +81,8 @@ def test_offsets_past_a_million_keep_growing_their_varint() -> None:
 def test_restamping_changes_the_ids_and_nothing_else(records: list[RecordTuple]) -> None:
     payload, first, latest = encode_payload(records)
     before = seal(payload, len(records), first, latest, producer_id=7, producer_epoch=1, base_sequence=40, is_transactional=True)
-    expected = seal(payload, len(records), first, latest, producer_id=8, producer_epoch=0, base_sequence=0, is_transactional=True)
-    assert restamp(before, 8, 0, 0) == expected
+    expected = seal(payload, len(records), first, latest, producer_id=8, producer_epoch=2, base_sequence=41, is_transactional=True)
+    assert restamp(before, 8, 2, 41) == expected
 
 
 @given(record_lists)
