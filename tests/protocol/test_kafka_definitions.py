@@ -1,0 +1,167 @@
+"""Every declaration against Kafka's own: the JSON files its classes are generated from."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from message_strategies import declared_messages
+
+from klife.protocol.api_keys import ApiKey
+from klife.protocol.message import Message, Request
+from klife.protocol.schema import EMPTY, NEVER, ArrayOf, Field, FieldType, Scalar, Struct, StructOf, Versions
+
+Definitions = dict[str, dict[str, Any]]
+
+every_message = pytest.mark.parametrize("cls", declared_messages(), ids=lambda cls: cls.__name__)
+
+
+@pytest.fixture(scope="module")
+def definitions(kafka_jars: Path) -> Definitions:
+    """Kafka's message definitions by name. The files are JSON with comment lines."""
+    (jar,) = kafka_jars.glob("kafka-clients-*.jar")
+    with zipfile.ZipFile(jar) as archive:
+        texts = [archive.read(name).decode() for name in archive.namelist() if re.fullmatch(r"common/message/\w+\.json", name)]
+    parsed = [json.loads(re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE)) for text in texts]
+    return {definition["name"]: definition for definition in parsed}
+
+
+def snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def stable_versions(name: str, definitions: Definitions) -> Versions:
+    """What brokers serve unless they are told to try unstable versions. Kafka marks those in the request."""
+    versions = Versions.parse(definitions[name]["validVersions"])
+    request = definitions[re.sub("Response$", "Request", name)]
+    return versions._replace(last=versions.last - 1) if request.get("latestVersionUnstable") else versions
+
+
+def common(versions: Versions, valid: Versions) -> tuple[int, int] | None:
+    """The range within `valid`: "0+" and "3+" are the same to a message that begins with version 3."""
+    first, last = max(versions.first, valid.first), min(versions.last, valid.last)
+    return (first, last) if first <= last else None
+
+
+def kafkas_default(spec: dict[str, Any], *, is_struct: bool) -> Any:
+    """A field's default by the rules of Kafka's generator."""
+    text, kind = spec.get("default", ""), spec["type"]
+    if str(text) == "null" or kind == "records":
+        return None
+    if kind.startswith("[]") or is_struct:
+        return EMPTY
+    if kind in ("string", "bytes"):
+        return text if kind == "string" else text.encode()
+    if kind == "uuid":
+        return bytes(16)
+    if kind == "bool":
+        return text in ("true", True)
+    return int(str(text or 0), 0) if kind != "float64" else float(text or 0)
+
+
+def structs_of(definition: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The fields of every nested struct by its name."""
+    found = {common["name"]: common["fields"] for common in definition.get("commonStructs", [])}
+    todo = [definition["fields"], *found.values()]
+    while todo:
+        for spec in todo.pop():
+            if "fields" in spec:
+                found[spec["type"].removeprefix("[]")] = spec["fields"]
+                todo.append(spec["fields"])
+    return found
+
+
+def type_name(kind: FieldType) -> str:
+    if isinstance(kind, ArrayOf):
+        return f"[]{type_name(kind.element)}"
+    return kind.name if isinstance(kind, Scalar) else kind.cls.__name__
+
+
+def structs(cls: type[Struct]) -> Iterator[type[Struct]]:
+    yield cls
+    for field in cls.FIELDS:
+        kind = field.type.element if isinstance(field.type, ArrayOf) else field.type
+        if isinstance(kind, StructOf):
+            yield from structs(kind.cls)
+
+
+def described(field: Field, valid: Versions) -> dict[str, Any]:
+    return {
+        "name": field.name,
+        "type": type_name(field.type),
+        "versions": common(field.versions, valid),
+        "nullable": common(field.nullable, valid),
+        "tag": field.tag,
+        "tagged": common(field.tagged, valid),
+        "ignorable": field.ignorable,
+        "default": field.default,
+    }
+
+
+def described_by_kafka(spec: dict[str, Any], known: dict[str, Any], valid: Versions) -> dict[str, Any]:
+    versions = Versions.parse(spec["versions"])
+    nullable = Versions.parse(spec.get("nullableVersions"))
+    return {
+        "name": snake_case(spec["name"]),
+        "type": spec["type"],
+        "versions": common(versions, valid),
+        # A field is never null where it is not: one definition says "nullableVersions": "0+" of a field of version 1.
+        "nullable": common(nullable, Versions(*common(versions, valid) or (1, 0))),
+        "tag": spec.get("tag"),
+        "tagged": common(Versions.parse(spec.get("taggedVersions")), valid),
+        "ignorable": spec.get("ignorable", False),
+        "default": kafkas_default(spec, is_struct=spec["type"] in known),
+    }
+
+
+@every_message
+def test_key_and_versions_are_kafkas(cls: type[Message], definitions: Definitions) -> None:
+    definition = definitions[cls.__name__]
+
+    assert definition["apiKey"] == cls.API_KEY
+    assert stable_versions(cls.__name__, definitions) == (cls.MIN_VERSION, cls.MAX_VERSION)
+    assert min(Versions.parse(definition["flexibleVersions"]).first, NEVER) == cls.FLEXIBLE_FROM
+
+
+@every_message
+def test_every_field_is_kafkas_in_order_type_versions_nullability_tag_and_default(cls: type[Message], definitions: Definitions) -> None:
+    definition = definitions[cls.__name__]
+    valid = stable_versions(cls.__name__, definitions)
+    known = structs_of(definition)
+
+    for declared in structs(cls):
+        specs = definition["fields"] if declared is cls else known[declared.__name__]
+        kafkas = [described_by_kafka(spec, known, valid) for spec in specs]
+        ours = [described(field, valid) for field in declared.FIELDS]
+        for description in ours:
+            description["nullable"] = common(Versions(*description["nullable"] or (1, 0)), Versions(*description["versions"]))
+        # Fields that exist in an unstable version only are left out.
+        assert ours == [description for description in kafkas if description["versions"]], declared.__name__
+
+
+def test_a_request_and_its_response_have_one_key_and_the_same_versions() -> None:
+    for cls in declared_messages():
+        if issubclass(cls, Request):
+            response = cls.RESPONSE
+            assert response.__name__ == cls.__name__.removesuffix("Request") + "Response"
+            assert (response.API_KEY, response.MIN_VERSION, response.MAX_VERSION) == (
+                cls.API_KEY,
+                cls.MIN_VERSION,
+                cls.MAX_VERSION,
+            )
+            assert response.FLEXIBLE_FROM == cls.FLEXIBLE_FROM
+
+
+def test_the_table_of_api_keys_is_kafkas(definitions: Definitions) -> None:
+    kafkas = {
+        snake_case(name.removesuffix("Request")).upper(): definition["apiKey"]
+        for name, definition in definitions.items()
+        if definition["type"] == "request"
+    }
+
+    assert {key.name: key.value for key in ApiKey} == kafkas
