@@ -80,9 +80,7 @@ class RecordBatch:
     records: list[DecodedRecord] = field(repr=False)
 
 
-def decode_batches(
-    data: bytes | bytearray | memoryview, *, max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES
-) -> list[RecordBatch]:
+def decode_batches(data: bytes | bytearray | memoryview, *, max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES) -> list[RecordBatch]:
     """All whole batches of `data`; one cut off at its end is left out.
 
     `max_decompressed_bytes` is for all compressed batches of `data` together. `DecodeError` for a batch that is damaged, in the
@@ -123,9 +121,7 @@ def _decode_batch(view: memoryview, room: int) -> tuple[RecordBatch, int]:
     base_offset, _, leader_epoch, _, crc = UNCHECKED.unpack_from(view)
     computed = crc32c(view[CHECKED_FROM:])
     if computed != crc:
-        raise DecodeError(
-            f"a record batch at offset {base_offset} is damaged: its CRC is {computed:#010x} and should be {crc:#010x}"
-        )
+        raise DecodeError(f"a record batch at offset {base_offset} is damaged: its CRC is {computed:#010x} and should be {crc:#010x}")
     attributes, last_delta, base_time, max_time, producer_id, epoch, sequence, count = CHECKED.unpack_from(view, CHECKED_FROM)
     if not 0 <= count <= last_delta + 1:
         raise DecodeError(f"a record batch at offset {base_offset} counts {count} records and {last_delta + 1} offsets")
