@@ -15,6 +15,7 @@ from klife.protocol.decoding import layout, tag_of
 from klife.protocol.primitives import (
     MAX_STRING_BYTES,
     SHORT_UVARINTS,
+    SPLIT_BYTES,
     Unencodable,
     append_records,
     pack_numbers,
@@ -138,15 +139,20 @@ class Encoder:
                 source.line(f"{data} = {data}.encode()")
                 source.line(f"{length} = len({data})")
                 self._refuse_if(f"{length} > {MAX_STRING_BYTES}")
+            elif kind.name == "records":
+                source.line(f"{length} = len({data}) if type({data}) is bytes else records_size({data})")
             else:
-                source.line(f"{length} = {'records_size' if kind.name == 'records' else 'len'}({data})")
+                source.line(f"{length} = len({data})")
         if nullable:
             with source.block("else"):
                 source.line(f"{length} = -1")
                 source.line(f"{data} = b''")
         self._length(length, "h" if kind.name == "string" else "i")
         if kind.name == "records":
-            source.line(f"append_records({data}, {length}, {self._out}, {self._parts})")
+            with source.block(f"if {length} > {SPLIT_BYTES} or type({data}) is not bytes"):
+                source.line(f"append_records({data}, {length}, {self._out}, {self._parts})")
+            with source.block("else"):
+                source.line(f"{self._write}({data})")
         else:
             source.line(f"{self._write}({data})")
 

@@ -80,5 +80,5 @@ _SCALARS: dict[str, Callable[[Any, random.Random], Any]] = {
     "bytes": _bytes,
     "records": _bytes,
     "float64": _float,
-    **{name: _integer for name in ("int8", "int16", "uint16", "int32", "uint32", "int64")},
+    **dict.fromkeys(("int8", "int16", "uint16", "int32", "uint32", "int64"), _integer),
 }

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import re
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kafka_definitions import Definitions, kafka_definitions, kafkas_default, snake_case, structs_of
 from message_strategies import declared_messages
 
 from klife.protocol.api_keys import ApiKey
 from klife.protocol.message import Message, Request
-from klife.protocol.schema import EMPTY, NEVER, ArrayOf, Field, FieldType, Scalar, Struct, StructOf, Versions
-
-Definitions = dict[str, dict[str, Any]]
+from klife.protocol.schema import NEVER, ArrayOf, Field, FieldType, Scalar, Struct, StructOf, Versions
 
 every_message = pytest.mark.parametrize("cls", declared_messages(), ids=lambda cls: cls.__name__)
 
 
 @pytest.fixture(scope="module")
 def definitions(kafka_jars: Path) -> Definitions:
-    """Kafka's message definitions by name. The files are JSON with comment lines."""
-    (jar,) = kafka_jars.glob("kafka-clients-*.jar")
-    with zipfile.ZipFile(jar) as archive:
-        texts = [archive.read(name).decode() for name in archive.namelist() if re.fullmatch(r"common/message/\w+\.json", name)]
-    parsed = [json.loads(re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE)) for text in texts]
-    return {definition["name"]: definition for definition in parsed}
-
-
-def snake_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    return kafka_definitions(kafka_jars)
 
 
 def stable_versions(name: str, definitions: Definitions) -> Versions:
@@ -46,34 +34,6 @@ def common(versions: Versions, valid: Versions) -> tuple[int, int] | None:
     """The range within `valid`: "0+" and "3+" are the same to a message that begins with version 3."""
     first, last = max(versions.first, valid.first), min(versions.last, valid.last)
     return (first, last) if first <= last else None
-
-
-def kafkas_default(spec: dict[str, Any], *, is_struct: bool) -> Any:
-    """A field's default by the rules of Kafka's generator."""
-    text, kind = spec.get("default", ""), spec["type"]
-    if str(text) == "null" or kind == "records":
-        return None
-    if kind.startswith("[]") or is_struct:
-        return EMPTY
-    if kind in ("string", "bytes"):
-        return text if kind == "string" else text.encode()
-    if kind == "uuid":
-        return bytes(16)
-    if kind == "bool":
-        return text in ("true", True)
-    return int(str(text or 0), 0) if kind != "float64" else float(text or 0)
-
-
-def structs_of(definition: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """The fields of every nested struct by its name."""
-    found = {common["name"]: common["fields"] for common in definition.get("commonStructs", [])}
-    todo = [definition["fields"], *found.values()]
-    while todo:
-        for spec in todo.pop():
-            if "fields" in spec:
-                found[spec["type"].removeprefix("[]")] = spec["fields"]
-                todo.append(spec["fields"])
-    return found
 
 
 def type_name(kind: FieldType) -> str:
