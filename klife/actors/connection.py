@@ -134,7 +134,6 @@ class ConnectionActor(GeventActor):
 
     def _became_ready(self) -> None:
         channel = self.channel
-        self._failures = 0
         self._handshake_deadline = _NEVER
         channel.last_error = None
         waiting, channel.waiting = channel.waiting, {}
@@ -165,6 +164,8 @@ class ConnectionActor(GeventActor):
                 log.error("response_not_understood", broker=channel.node_id, address=channel.address, error=str(error))
                 self._failed(f"a response was not understood: {error}", now)
                 return
+            if replies:
+                self._failures = 0  # not by the handshake: a broker whose answers break us must not be tried without a pause
             for reply in replies:
                 if reply.tag in channel.calls:
                     del channel.calls[reply.tag]

@@ -10,11 +10,13 @@ all the brokers it knew are gone but the bootstrap list knows others.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from time import monotonic
 
 import structlog
 
+from klife.actors.backoff import backoff
 from klife.actors.channel import BrokerChannel, Call
 from klife.actors.cluster import Cluster
 from klife.actors.metadata_snapshot import updated
@@ -41,6 +43,7 @@ class MetadataActor(GeventActor):
         self._answer: Call | None = None
         self._asked: tuple[str, ...] = ()
         self._answered_at = float("-inf")
+        self._failures = 0
         self._trying: list[BrokerChannel] = []  # whom to try next while nobody is connected
         self._tried_at = float("-inf")
 
@@ -78,6 +81,8 @@ class MetadataActor(GeventActor):
 
     def _due(self) -> float:
         cluster = self.cluster
+        if self._failures:
+            return self._answered_at + backoff(self._failures, _MIN_INTERVAL, 1.0, random.random())
         if cluster.urgent:
             return self._answered_at + _URGENT_INTERVAL
         if cluster.refresh_wanted or any(name not in cluster.snapshot.topics for name in cluster.interest):
@@ -114,7 +119,9 @@ class MetadataActor(GeventActor):
             log.warning("metadata_refresh_failed", error=str(call.error))
             cluster.refresh_wanted = True
             self._answered_at = now
+            self._failures += 1
             return
+        self._failures = 0
         response: MetadataResponse = call.response
         self._answered_at = now
         if response.error_code == _REBOOTSTRAP_REQUIRED:

@@ -23,7 +23,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from klife.protocol.apis.api_versions import ApiVersionsRequest, ApiVersionsResponse
-from klife.protocol.errors import DecodeError
+from klife.protocol.errors import DecodeError, TrailingBytes
 from klife.protocol.framing import FrameReader, decode_response_header, encode_request
 from klife.protocol.versions import negotiate, ranges_from
 from klife.version import __version__
@@ -143,7 +143,7 @@ class KafkaConnection:
             if self.state is State.NEGOTIATING:
                 self._versions_answered(frame, sent, offset)
             else:
-                replies.append(Reply(sent.tag, sent.request_class.RESPONSE.decode(frame, sent.version, offset)))
+                replies.append(Reply(sent.tag, _response(frame, sent, offset)))
         return replies
 
     def take_handshake(self) -> list[Any]:
@@ -169,7 +169,7 @@ class KafkaConnection:
             # answer may be anything; all that counts is to ask again in the version every broker knows.
             self._handshake = self._ask_versions(0)
             return
-        response: ApiVersionsResponse = sent.request_class.RESPONSE.decode(frame, sent.version, offset)
+        response: ApiVersionsResponse = _response(frame, sent, offset)
         if response.error_code:
             raise DecodeError(f"the broker refused ApiVersions v{sent.version} with error code {response.error_code}")
         self.ranges = ranges_from(response)
@@ -188,6 +188,14 @@ class KafkaConnection:
         if state is None:
             raise ConnectionMisused(f"{event.value!r} can not happen to a connection that is {self.state.value}")
         self.state = state
+
+
+def _response(frame: Any, sent: _Sent, offset: int) -> Any:
+    """The response in `frame`. Bytes after its end are passed over, as Java's client does: librdkafka's mock sends some."""
+    try:
+        return sent.request_class.RESPONSE.decode(frame, sent.version, offset)
+    except TrailingBytes as longer:
+        return longer.message
 
 
 def _says_unsupported(frame: Any, offset: int) -> bool:

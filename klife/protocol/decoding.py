@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
 
-from klife.protocol.errors import DecodeError
+from klife.protocol.errors import DecodeError, TrailingBytes
 from klife.protocol.primitives import Buffer, Malformed, numbers, skip_tags, uvarint_rest
 from klife.protocol.schema import EMPTY, ArrayOf, Field, FieldType, Scalar, Struct, StructOf, records_, walk
 from klife.protocol.source import Source
@@ -34,11 +34,11 @@ def malformed(what: str, pos: int, size: int, error: Exception) -> DecodeError:
     return DecodeError(f"{what} cannot be decoded near byte {pos} of {size}: {reason}")
 
 
-def overrun(what: str, pos: int, size: int) -> DecodeError:
+def overrun(what: str, pos: int, size: int, message: Any) -> DecodeError:
     """The error for input that is shorter or longer than the message in it."""
     if pos > size:
         return DecodeError(f"{what} cannot be decoded: it ends {pos - size} bytes too early, after {size}")
-    return DecodeError(f"{what} cannot be decoded: {size - pos} bytes are left over after its {pos}")
+    return TrailingBytes(f"{what} cannot be decoded: {size - pos} bytes are left over after its {pos}", message)
 
 
 @cache
@@ -75,7 +75,7 @@ class Decoder:
         with source.block("except (IndexError, ValueError, LayoutError) as error"):
             source.line(f"raise malformed({self.title!r}, pos, size, error) from None")
         with source.block("if pos != size"):
-            source.line(f"raise overrun({self.title!r}, pos, size)")
+            source.line(f"raise overrun({self.title!r}, pos, size, {message})")
         source.line(f"return {message}")
 
     def _read(self, target: str, code: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from klife.errors import KlifeError
 
 
@@ -15,3 +17,11 @@ class EncodeError(KlifeError):
 
 class UnsupportedVersion(KlifeError):
     """Client and broker have no version of an API in common, or a message was asked for in a version it does not have."""
+
+
+class TrailingBytes(DecodeError):
+    """A message was complete before its bytes were; `message` is what was read."""
+
+    def __init__(self, text: str, message: Any) -> None:
+        super().__init__(text)
+        self.message = message
