@@ -67,7 +67,8 @@ class Message(Struct):
     def decode(cls: type[M], data: Buffer, version: int, offset: int = 0) -> M:
         """The message that fills `data` from `offset` to its end.
 
-        `records` fields are views of `data`, which must then stay as it is. Unknown tagged fields are skipped.
+        `records` fields are views of `data`, which must then stay as it is (a memoryview is copied first, once). Unknown tagged
+        fields are skipped.
 
         Raises:
             DecodeError: the bytes are truncated, corrupt, or longer than the message.
