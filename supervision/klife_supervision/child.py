@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import gevent
 
@@ -37,14 +37,16 @@ class RunningChild(Protocol):
         """Why it ended; None while it lives."""
 
 
+_ASKED = "_klife_supervision_asked"
+
+
 class GreenletChild:
     """A `gevent.Greenlet` as a child. `GreenletExit` is how it is asked to end, and how it is killed."""
 
-    __slots__ = ("_asked", "_greenlet")
+    __slots__ = ("_greenlet",)
 
     def __init__(self, greenlet: gevent.Greenlet[..., Any]) -> None:
-        self._greenlet = greenlet
-        self._asked: ExitReason | None = None
+        self._greenlet: Any = greenlet
 
     @property
     def exit_reason(self) -> ExitReason | None:
@@ -55,7 +57,7 @@ class GreenletChild:
         if greenlet.exception is not None:
             return ExitReason.crashed(greenlet.exception)
         if isinstance(greenlet.value, gevent.GreenletExit):
-            return self._asked or ExitReason.killed()
+            return getattr(greenlet, _ASKED, None) or ExitReason.killed()
         return ExitReason.normal()
 
     def monitor(self, callback: MonitorCallback) -> Cancel:
@@ -73,23 +75,33 @@ class GreenletChild:
 
     def shutdown(self, reason: ExitReason | None = None) -> None:
         """Raise `GreenletExit` where it waits."""
-        self._asked = reason or ExitReason.shutdown()
-        self._greenlet.kill(block=False)
+        self._throw(reason or ExitReason.shutdown())
 
     def kill(self) -> None:
         """Raise `GreenletExit` where it waits, and call its end `killed`."""
-        self._asked = ExitReason.killed()
+        self._throw(ExitReason.killed())
+
+    def _throw(self, reason: ExitReason) -> None:
+        # Kept on the greenlet: whoever asked, all who watch see the same reason.
+        setattr(self._greenlet, _ASKED, reason)
         self._greenlet.kill(block=False)
+
+
+def _fits(value: Any) -> TypeGuard[RunningChild]:
+    # isinstance() with a protocol would do, at 100 µs a time.
+    if isinstance(value, type):
+        return False
+    return hasattr(value, "exit_reason") and all(callable(getattr(value, name, None)) for name in ("monitor", "shutdown", "kill"))
 
 
 def as_running_child(value: Any) -> RunningChild:
     """`value` itself where it fits the protocol, or an adapter around it. Raises InvalidChild for anything else."""
     if isinstance(value, gevent.Greenlet):
         return GreenletChild(value)
-    if not isinstance(value, type) and isinstance(value, RunningChild):
+    if _fits(value):
         return value
     if is_pykka_ref(value):
-        return PykkaActorChild(value)
+        return PykkaActorChild.of(value)
     raise InvalidChild(
         f"start returned {type(value).__name__}, which cannot be supervised: expected a gevent.Greenlet, a pykka ActorRef, "
         "a Supervisor, or an object with monitor(callback), shutdown(reason), kill() and exit_reason "

@@ -194,9 +194,7 @@ class SupervisorLoop(ABC):
         term = RestartIntensityReached(self._label, child.spec.id, reason, self._options.intensity, self._options.period)
         self._verdict = ExitReason.shutdown(term, reason.exception)
         self._gave_up = True
-        emit(
-            "error", "supervisor gave up", supervisor=self._label, child=child.spec.id, reason=str(reason), restarts=child.restarts
-        )
+        emit("error", "supervisor gave up", supervisor=self._label, child=child.spec.id, reason=str(reason), restarts=child.restarts)
 
     # Beginning and end, outside of the greenlet.
 

@@ -75,20 +75,20 @@ def shuts_down(policy: AutoShutdownPolicy, *, significant: bool, significant_lef
 
 
 class RestartWindow:
-    """Counts restarts: more than `intensity` of them within `period` seconds are too many.
-
-    Only the last `intensity + 1` times are kept, so that adding one costs the same whatever the intensity.
-    """
+    """Counts restarts: more than `intensity` of them within `period` seconds are too many."""
 
     def __init__(self, intensity: int, period: float) -> None:
+        self._intensity = intensity
         self._period = period
-        self._times: deque[float] = deque(maxlen=intensity + 1)
+        self._times: deque[float] = deque()
 
     def add(self, now: float) -> bool:
         """Note a restart at `now` (seconds of a monotonic clock); true when it is one too many."""
         times = self._times
         times.append(now)
-        return len(times) == times.maxlen and times[0] >= now - self._period
+        while times[0] < now - self._period:
+            times.popleft()
+        return len(times) > self._intensity
 
 
 @dataclass(frozen=True, slots=True)

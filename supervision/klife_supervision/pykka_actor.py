@@ -3,7 +3,7 @@
 Stock pykka tells nobody why, or that, an actor ended. Two facts of its loop are enough to know it without polling:
 
 - `actor_stopped.set()` is called once the actor's fate is settled: from an `except` block when it failed, so that the exception
-  is at hand there; outside of one when it stopped in an orderly way.
+  is at hand there; outside of one when it stopped in an orderly way. So we take the place of that event.
 - after `on_stop`, every envelope left in the inbox is answered with an error. One of ours, put there when the fate is settled,
   tells when the actor is really done.
 
@@ -19,7 +19,7 @@ from typing import Any
 from klife_supervision.exit_reason import ExitReason
 from klife_supervision.monitors import Cancel, MonitorCallback, Monitors
 
-_SHAPE = ("actor_urn", "actor_inbox", "actor_stopped", "actor_class")
+_SHAPE = ("actor_urn", "actor_inbox", "actor_stopped", "actor_class", "_actor_weakref")
 
 
 def is_pykka_ref(value: Any) -> bool:
@@ -50,17 +50,38 @@ class _LastEnvelope:
         self._child.finished()
 
 
+class _Stopped:
+    """In the place of an actor's `actor_stopped`, a `threading.Event`: the same, and `set` tells the child first."""
+
+    def __init__(self, event: Any, child: PykkaActorChild) -> None:
+        self._event = event
+        self.child = child
+        self.is_set = event.is_set
+        self.wait = event.wait
+
+    def set(self) -> None:
+        self.child.stopping(sys.exc_info()[1])
+        self._event.set()
+
+
 class PykkaActorChild:
-    """Adapter around a stock `pykka.ActorRef`."""
+    """Adapter around a stock `pykka.ActorRef`. One per actor, see `of`: whoever ends it, all who watch see the same reason."""
+
+    @classmethod
+    def of(cls, ref: Any) -> PykkaActorChild:
+        """The adapter of this actor."""
+        return ref.actor_stopped.child if isinstance(ref.actor_stopped, _Stopped) else cls(ref)
 
     def __init__(self, ref: Any) -> None:
         self._ref = ref
         self._monitors = Monitors()
         self._asked: ExitReason | None = None
         self._fate: ExitReason | None = None
-        self._set_stopped = ref.actor_stopped.set
-        ref.actor_stopped.set = self._stopping
-        if ref.actor_stopped.is_set() and self._fate is None:
+        self._stopped = ref.actor_stopped
+        actor = ref._actor_weakref()
+        if actor is not None:
+            actor.actor_stopped = ref.actor_stopped = _Stopped(self._stopped, self)
+        if self._stopped.is_set() and self._fate is None:
             self._fate = ExitReason.crashed(ActorEndedUnseen(f"{ref.actor_class.__name__} stopped before it could be watched"))
             self.finished()
 
@@ -84,20 +105,18 @@ class PykkaActorChild:
             return
         self._fate = ExitReason.killed()
         self._ref.stop(block=False)
-        self._set_stopped()
+        self._stopped.set()
         # Not through its _stop(), it would stay in pykka's registry for good.
         pykka = sys.modules.get("pykka")
         if pykka is not None:
             pykka.ActorRegistry.unregister(self._ref)
         self.finished()
 
-    def _stopping(self) -> None:
-        """In place of `actor_stopped.set`, called in the actor's thread or greenlet."""
+    def stopping(self, error: BaseException | None) -> None:
+        """The actor's fate is settled (called in its thread or greenlet): orderly, or by `error`."""
         if self._fate is None:
-            error = sys.exc_info()[1]
-            self._fate = (self._asked or ExitReason.normal()) if error is None else ExitReason.crashed(error)
+            self._fate = ExitReason.crashed(error) if error is not None else self._asked or ExitReason.normal()
             self._ref.actor_inbox.put(_LastEnvelope(self))
-        self._set_stopped()
 
     def finished(self) -> None:
         """The actor's loop is over."""

@@ -7,9 +7,10 @@ from typing import Any
 
 import gevent
 import pytest
-from klife_supervision import DynamicSupervisor, Supervisor, registered
 from structlog.testing import capture_logs
 from supervision_fakes import DEADLINE, Family
+
+from klife_supervision import DynamicSupervisor, Supervisor, registered
 
 
 @pytest.fixture(autouse=True)

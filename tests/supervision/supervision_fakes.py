@@ -7,6 +7,7 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
+
 from klife_supervision import ChildSpec, DynamicSupervisor, ExitReason, Monitors, Supervisor, SupervisorStopped
 
 DEADLINE = 10.0
@@ -77,7 +78,7 @@ class Family:
         self.failing: dict[Hashable, int] = {}
         self.stubborn: set[Hashable] = set()
 
-    def spec(self, name: Hashable, **options: Any) -> ChildSpec:
+    def spec(self, name: Hashable, /, **options: Any) -> ChildSpec:
         def start() -> FakeChild:
             self.journal.write(f"start {name}")
             if self.failing.get(name, 0):

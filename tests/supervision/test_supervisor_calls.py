@@ -10,6 +10,8 @@ import gevent
 import pytest
 from gevent.event import AsyncResult, Event
 from gevent.threadpool import ThreadPool
+from supervision_fakes import DEADLINE, Family, ended, forever, settled, states
+
 from klife_supervision import (
     AlreadyStarted,
     CalledFromSupervisor,
@@ -26,7 +28,6 @@ from klife_supervision import (
     Supervisor,
     SupervisorStopped,
 )
-from supervision_fakes import DEADLINE, Family, ended, forever, settled, states
 
 Supervise = Callable[..., Supervisor]
 

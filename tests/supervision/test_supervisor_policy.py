@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from klife_supervision import ExitReason, InvalidChildSpec, RestartDelay
 from klife_supervision.policy import RestartPlan, RestartWindow, restart_pause, restart_plan, should_restart, shuts_down
 
@@ -106,9 +107,7 @@ def test_the_pause_before_a_restart_doubles_up_to_its_maximum() -> None:
 @pytest.mark.parametrize(
     ("reset_after", "lived", "seconds"), [(None, 0.9, 0.8), (None, 1.0, 0.1), (3.0, 1.0, 0.8), (3.0, 3.0, 0.1), (0.0, 0.0, 0.1)]
 )
-def test_a_child_that_lived_long_enough_starts_again_from_the_minimum(
-    reset_after: float | None, lived: float, seconds: float
-) -> None:
+def test_a_child_that_lived_long_enough_starts_again_from_the_minimum(reset_after: float | None, lived: float, seconds: float) -> None:
     assert restart_pause(RestartDelay(0.1, 1.0, reset_after), 3, lived).seconds == pytest.approx(seconds)
 
 

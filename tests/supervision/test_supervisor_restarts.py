@@ -9,9 +9,10 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import AsyncResult, Event
+from supervision_fakes import DEADLINE, Family, ended, forever, settled, states
+
 from klife_supervision import ChildSpec, ExitReason, RestartDelay, RestartIntensityReached, StartFailed, Supervisor
 from klife_supervision.policy import RESTARTS, STRATEGIES
-from supervision_fakes import DEADLINE, Family, ended, forever, settled, states
 
 Supervise = Callable[..., Supervisor]
 
@@ -25,9 +26,7 @@ REASONS = {
 
 @pytest.mark.parametrize(("strategy", "restart", "kind", "who"), list(itertools.product(STRATEGIES, RESTARTS, REASONS, "abc")))
 def test_otp_rule_table(family: Family, supervise: Supervise, strategy: str, restart: str, kind: str, who: str) -> None:
-    supervisor = supervise(
-        [family.spec(each, restart=restart if each == who else "permanent") for each in "abc"], strategy=strategy
-    )
+    supervisor = supervise([family.spec(each, restart=restart if each == who else "permanent") for each in "abc"], strategy=strategy)
     family.journal.take()
     untouched = {each: supervisor.child(each) for each in "abc"}
 

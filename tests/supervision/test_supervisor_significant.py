@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from klife_supervision import AutoShutdown, ExitReason, InvalidChildSpec, Supervisor
 from supervision_fakes import Family, ended, settled, states
+
+from klife_supervision import AutoShutdown, ExitReason, InvalidChildSpec, Supervisor
 
 Supervise = Callable[..., Supervisor]
 

@@ -9,6 +9,8 @@ import gevent
 import pytest
 from gevent.event import Event
 from gevent.exceptions import LoopExit
+from supervision_fakes import DEADLINE, Family, ended, forever, settled, states
+
 from klife_supervision import (
     ChildSpec,
     ExitReason,
@@ -20,7 +22,6 @@ from klife_supervision import (
     Supervisor,
     life,
 )
-from supervision_fakes import DEADLINE, Family, ended, forever, settled, states
 
 Supervise = Callable[..., Supervisor]
 
@@ -44,9 +45,7 @@ def test_a_failed_start_stops_those_before_and_names_the_child_and_the_cause(fam
         Supervisor.start(family.specs("abc"), name="shop")
     assert (raised.value.supervisor, raised.value.child) == ("shop", broken)
     assert isinstance(raised.value.__cause__, OSError)
-    assert family.journal.take() == [f"start {each}" for each in before + broken] + [
-        f"shutdown {each}" for each in reversed(before)
-    ]
+    assert family.journal.take() == [f"start {each}" for each in before + broken] + [f"shutdown {each}" for each in reversed(before)]
 
 
 def test_a_failed_start_deep_in_the_tree_takes_down_all_and_names_the_path(family: Family) -> None:

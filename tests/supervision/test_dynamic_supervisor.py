@@ -1,0 +1,212 @@
+"""Children that come and go, and a storm of crashes over a thousand of them."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+import pytest
+from gevent.event import Event
+from supervision_fakes import DEADLINE, Family, ended, settled, states
+
+from klife_supervision import (
+    AlreadyStarted,
+    ChildNotFound,
+    ChildSpec,
+    DynamicSupervisor,
+    ExitReason,
+    InvalidChildSpec,
+    InvalidSupervisorOption,
+    MaxChildrenReached,
+    StartFailed,
+    Supervisor,
+)
+
+SuperviseDynamic = Callable[..., DynamicSupervisor]
+
+
+def test_children_are_added_and_restarted_alone(family: Family, supervise_dynamic: SuperviseDynamic) -> None:
+    supervisor = supervise_dynamic()
+    for name in "abc":
+        supervisor.start_child(family.spec(name))
+    family.journal.take()
+    supervisor.child("a").crash()
+    settled(supervisor)
+    assert family.journal.take() == ["start a"]
+    assert states(supervisor) == {"a": "running", "b": "running", "c": "running"}
+
+
+@pytest.mark.parametrize(
+    ("restart", "reason", "restarted"),
+    [
+        ("permanent", ExitReason.normal(), True),
+        ("transient", ExitReason.normal(), False),
+        ("transient", ExitReason.killed(), True),
+        ("temporary", ExitReason.killed(), False),
+    ],
+)
+def test_a_child_that_ended_for_good_is_forgotten(
+    family: Family, supervise_dynamic: SuperviseDynamic, restart: Any, reason: ExitReason, restarted: bool
+) -> None:
+    supervisor = supervise_dynamic()
+    supervisor.start_child(family.spec("a", restart=restart)).end(reason)
+    settled(supervisor)
+    assert states(supervisor) == ({"a": "running"} if restarted else {})
+
+
+def test_a_child_is_terminated_and_forgotten_by_id_or_by_handle(family: Family, supervise_dynamic: SuperviseDynamic) -> None:
+    supervisor = supervise_dynamic()
+    supervisor.start_child(family.spec("a"))
+    b = supervisor.start_child(family.spec("b"))
+    supervisor.terminate_child("a")
+    assert states(supervisor) == {"b": "running"}
+    supervisor.terminate_child(b)
+    assert states(supervisor) == {}
+    with pytest.raises(ChildNotFound, match="has no child 'a'"):
+        supervisor.terminate_child("a")
+    with pytest.raises(ChildNotFound):
+        supervisor.terminate_child(b)
+
+
+def test_an_id_is_free_again_once_its_child_is_gone(family: Family, supervise_dynamic: SuperviseDynamic) -> None:
+    supervisor = supervise_dynamic()
+    supervisor.start_child(family.spec("a", restart="temporary"))
+    with pytest.raises(AlreadyStarted, match="'a', which is running"):
+        supervisor.start_child(family.spec("a"))
+    supervisor.child("a").crash()
+    settled(supervisor)
+    supervisor.start_child(family.spec("a"))
+    assert states(supervisor) == {"a": "running"}
+
+
+def test_max_children_bounds_those_that_live(family: Family, supervise_dynamic: SuperviseDynamic) -> None:
+    supervisor = supervise_dynamic(max_children=2)
+    for name in "ab":
+        supervisor.start_child(family.spec(name))
+    with pytest.raises(MaxChildrenReached, match="has 2 children"):
+        supervisor.start_child(family.spec("c"))
+    supervisor.terminate_child("a")
+    supervisor.start_child(family.spec("c"))
+    assert states(supervisor) == {"b": "running", "c": "running"}
+
+
+def test_a_child_that_waits_for_its_restart_counts_as_a_child(family: Family, supervise_dynamic: SuperviseDynamic) -> None:
+    supervisor = supervise_dynamic(max_children=1, intensity=1_000_000)
+    supervisor.start_child(family.spec("a"))
+    family.failing["a"] = 1_000_000
+    supervisor.child("a").crash()
+    settled(supervisor)
+    with pytest.raises(MaxChildrenReached):
+        supervisor.start_child(family.spec("b"))
+
+
+def test_a_failed_start_leaves_no_child(family: Family, supervise_dynamic: SuperviseDynamic) -> None:
+    supervisor = supervise_dynamic(max_children=1)
+    family.failing["a"] = 1
+    with pytest.raises(StartFailed):
+        supervisor.start_child(family.spec("a"))
+    assert states(supervisor) == {}
+    supervisor.start_child(family.spec("a"))
+
+
+def test_all_children_are_stopped_at_once(family: Family, supervise_dynamic: SuperviseDynamic) -> None:
+    family.stubborn = {"a", "b"}
+    supervisor = supervise_dynamic()
+    for name in "ab":
+        supervisor.start_child(family.spec(name, shutdown=0.01))
+    supervisor.start_child(family.spec("c", shutdown="brutal_kill"))
+    supervisor.start_child(family.spec("d", shutdown="infinity"))
+    family.journal.take()
+    supervisor.stop()
+    journal = family.journal.take()
+    assert journal[:4] == ["shutdown a", "shutdown b", "kill c", "shutdown d"]
+    assert sorted(journal[4:]) == ["kill a", "kill b"]
+
+
+def test_a_dynamic_supervisor_gives_up_too(family: Family, supervise_dynamic: SuperviseDynamic) -> None:
+    supervisor = supervise_dynamic(intensity=1)
+    supervisor.start_child(family.spec("a"))
+    supervisor.start_child(family.spec("b"))
+    supervisor.child("a").crash()
+    settled(supervisor)
+    supervisor.child("b").crash()
+    assert ended(supervisor).term.child == "b"
+
+
+def test_a_dynamic_supervisor_is_empty_after_its_restart(family: Family) -> None:
+    with Supervisor.start([DynamicSupervisor.child_spec(id="dyn")]) as root:
+        first = root.child("dyn")
+        first.start_child(family.spec("a"))
+        first.kill()
+        ended(first)
+        settled(root)
+        assert root.child("dyn") is not first
+        assert states(root.child("dyn")) == {}
+
+
+@pytest.mark.parametrize("wrong", [-1, 1.0, True, "9"])
+def test_a_max_children_that_makes_no_sense_is_refused(wrong: Any) -> None:
+    with pytest.raises(InvalidSupervisorOption, match="max_children must be"):
+        DynamicSupervisor.start(max_children=wrong)
+
+
+def test_significant_children_are_refused(family: Family, supervise_dynamic: SuperviseDynamic) -> None:
+    with pytest.raises(InvalidChildSpec, match="cannot be significant"):
+        supervise_dynamic().start_child(family.spec("a", restart="temporary", significant=True))
+
+
+# The storm
+
+CHILDREN = 1_000
+CRASHES = 10_000
+
+
+def greenlets() -> int:
+    return sum(isinstance(each, gevent.Greenlet) and not each.dead for each in gc.get_objects())
+
+
+def test_ten_thousand_crashes_over_a_thousand_children_leak_nothing(supervise_dynamic: SuperviseDynamic, events: list[Any]) -> None:
+    def crashes_when_told() -> None:
+        nonlocal born
+        born += 1
+        if born == expected:
+            all_born.set()
+        bomb.wait()
+        raise ValueError("boom")
+
+    def storm(rounds: int) -> None:
+        nonlocal expected, bomb
+        for _ in range(rounds):
+            all_born.clear()
+            expected = born + CHILDREN
+            fuse, bomb = bomb, Event()
+            fuse.set()
+            assert all_born.wait(DEADLINE)
+            events.clear()
+
+    def footprint() -> tuple[int, int]:
+        gc.collect()
+        return greenlets(), tracemalloc.get_traced_memory()[0]
+
+    born, expected = 0, CHILDREN
+    bomb, all_born = Event(), Event()
+    tracemalloc.start()
+    try:
+        supervisor = supervise_dynamic(intensity=CRASHES, period=0.1)
+        for number in range(CHILDREN):
+            supervisor.start_child(ChildSpec.from_callable(crashes_when_told, id=number))
+        assert all_born.wait(DEADLINE)
+        storm(1)
+        greenlets_before, memory_before = footprint()
+        storm(CRASHES // CHILDREN - 1)
+        greenlets_after, memory_after = footprint()
+    finally:
+        tracemalloc.stop()
+    assert supervisor.exit_reason is None
+    assert supervisor.count_children().active == CHILDREN
+    assert sum(child.restarts for child in supervisor.which_children()) == CRASHES
+    assert greenlets_after == greenlets_before
+    assert memory_after <= memory_before * 1.05
