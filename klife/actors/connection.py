@@ -17,7 +17,6 @@ from time import monotonic
 from typing import Any
 
 import gevent
-import structlog
 from gevent import socket
 
 from klife.actors.backoff import backoff
@@ -26,8 +25,9 @@ from klife.actors.runtime.actor import GeventActor
 from klife.protocol.connection import State
 from klife.protocol.errors import DecodeError
 from klife_supervision import ExitReason
+from klife_supervision.logs import get_logger
 
-log = structlog.get_logger("klife.connection")
+log = get_logger("klife.connection")
 
 _READ_BYTES = 262_144
 _READS_A_TURN = 8

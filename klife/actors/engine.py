@@ -14,7 +14,6 @@ import os
 from time import monotonic
 from typing import Any
 
-import structlog
 from gevent import get_hub
 
 from klife.actors.cluster import Cluster
@@ -27,8 +26,9 @@ from klife.actors.runtime.latch import Latch, get_thread_ident
 from klife.actors.settings import ClientSettings
 from klife.errors import ClientClosed, InvalidRecordType, InvalidRecordValue
 from klife_supervision import ExitReason
+from klife_supervision.logs import get_logger
 
-log = structlog.get_logger("klife")
+log = get_logger("klife")
 
 
 class Engine:

@@ -14,8 +14,6 @@ import random
 from collections.abc import Callable
 from time import monotonic
 
-import structlog
-
 from klife.actors.backoff import backoff
 from klife.actors.channel import BrokerChannel, Call
 from klife.actors.cluster import Cluster
@@ -23,8 +21,9 @@ from klife.actors.metadata_snapshot import updated
 from klife.actors.runtime.actor import GeventActor
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from klife_supervision import ExitReason, SupervisionError
+from klife_supervision.logs import get_logger
 
-log = structlog.get_logger("klife.metadata")
+log = get_logger("klife.metadata")
 
 _MIN_INTERVAL = 0.05  # seconds between two refreshes
 _URGENT_INTERVAL = 0.2  # while somebody waits for a topic

@@ -12,12 +12,11 @@ import traceback
 from collections.abc import Hashable
 from typing import Any, Literal
 
-import structlog
-
 from klife_supervision.errors import StartFailed
 from klife_supervision.exit_reason import ExitReason
+from klife_supervision.logs import get_logger, traceback_of
 
-log = structlog.get_logger("klife_supervision")
+log = get_logger("klife_supervision")
 
 Level = Literal["info", "error", "critical"]
 
@@ -26,7 +25,7 @@ def emit(level: Level, event: str, *, error: BaseException | None = None, **fiel
     """Write one event, with the traceback of `error` where there is one."""
     # A supervisor below that could not start its child has logged the traceback itself.
     if error is not None and not isinstance(error, StartFailed):
-        fields["exception"] = "".join(traceback.format_exception(error)).rstrip()
+        fields["exception"] = traceback_of(error)
     try:
         getattr(log, level)(event, **fields)
     except Exception:  # noqa: BLE001 - it goes where errors go that cannot be logged

@@ -12,7 +12,6 @@ import random
 from time import monotonic
 from typing import Any
 
-import structlog
 from gevent import get_hub
 
 from klife.actors.backoff import backoff
@@ -31,8 +30,9 @@ from klife.protocol.error_codes import describe
 from klife.protocol.primitives import ZERO_UUID
 from klife.protocol.records import encode_payload, seal
 from klife_supervision import ExitReason
+from klife_supervision.logs import get_logger, traceback_of
 
-log = structlog.get_logger("klife.producer")
+log = get_logger("klife.producer")
 
 _COMPRESS_ELSEWHERE_FROM = 16_384  # bytes; more would hold the hub too long
 _LAST_VERSION_BY_NAME = 12  # from 13 on, Produce names topics by id
@@ -173,8 +173,10 @@ class BatcherActor(GeventActor):
                     producer_epoch=identity.epoch if identity is not None else -1,
                     base_sequence=batch.sequence if identity is not None else -1,
                 )
-            except Exception as error:
-                log.error("batch_not_encodable", topic=batch.queue.topic, partition=batch.queue.partition, exc_info=error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must not take the other partitions' batches along
+                log.error(
+                    "batch_not_encodable", topic=batch.queue.topic, partition=batch.queue.partition, exception=traceback_of(error)
+                )
                 self._give_up(batch, f"the records could not be encoded: {error}")
         return batch.wire
 

@@ -13,15 +13,15 @@ from __future__ import annotations
 from typing import Any
 
 import gevent
-import structlog
 from gevent import get_hub
 
 from klife.actors.producer.batch import Batch, Callback
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.runtime.latch import Latch, get_thread_ident
+from klife_supervision.logs import get_logger, traceback_of
 
-log = structlog.get_logger("klife.producer")
+log = get_logger("klife.producer")
 
 
 class Callbacks:
@@ -86,5 +86,5 @@ def _call(callback: Any, batch: Batch, index: int) -> None:
         callback(batch.result(index))
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:
-        log.error("delivery_callback_failed", topic=batch.queue.topic, partition=batch.queue.partition, exc_info=error)
+    except BaseException as error:  # noqa: BLE001 - a user's callback must not take down what runs the others
+        log.error("delivery_callback_failed", topic=batch.queue.topic, partition=batch.queue.partition, exception=traceback_of(error))

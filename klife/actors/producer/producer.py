@@ -10,8 +10,6 @@ import random
 from collections.abc import Callable
 from time import monotonic
 
-import structlog
-
 from klife.actors.backoff import backoff
 from klife.actors.channel import Call
 from klife.actors.cluster import Cluster
@@ -23,8 +21,9 @@ from klife.errors import ProduceError
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.error_codes import describe, is_retriable
 from klife_supervision import ExitReason, SupervisionError
+from klife_supervision.logs import get_logger
 
-log = structlog.get_logger("klife.producer")
+log = get_logger("klife.producer")
 
 _LOOK_FOR_LEADERS_EVERY = 0.25
 _NEVER = float("inf")

@@ -20,7 +20,6 @@ from typing import Any, Self
 
 import gevent
 import pykka
-import structlog
 from gevent import GreenletExit, get_hub
 from pykka import ActorDeadError, ActorRegistry
 from pykka.messages import _ActorStop
@@ -30,8 +29,9 @@ from klife.actors.runtime.inbox import Inbox
 from klife.actors.runtime.life import Life
 from klife.actors.runtime.ref import GeventActorRef
 from klife_supervision import ExitReason
+from klife_supervision.logs import get_logger, traceback_of
 
-log = structlog.get_logger("klife.actors")
+log = get_logger("klife.actors")
 
 
 class GeventActor(pykka.Actor):
@@ -163,18 +163,18 @@ class GeventActor(pykka.Actor):
         try:
             if reason.is_abnormal:
                 if error is not None and self._life.started.is_set:
-                    log.error("actor_crashed", actor=str(self), exc_info=(type(error), error, error.__traceback__))
+                    log.error("actor_crashed", actor=str(self), exception=traceback_of(error))
                 self.on_failure(*((type(error), error, error.__traceback__) if error is not None else (None, None, None)))
             else:
                 self.on_stop()
-        except BaseException as hook_error:
-            log.error("actor_hook_failed", actor=str(self), exc_info=hook_error)
+        except BaseException as hook_error:  # noqa: BLE001 - a failing hook must not keep the rest of the end from happening
+            log.error("actor_hook_failed", actor=str(self), exception=traceback_of(hook_error))
             if not reason.is_abnormal:
                 reason = ExitReason.crashed(hook_error)
         try:
             self.on_exit(reason)
-        except BaseException as hook_error:
-            log.error("actor_hook_failed", actor=str(self), exc_info=hook_error)
+        except BaseException as hook_error:  # noqa: BLE001 - a failing hook must not keep the rest of the end from happening
+            log.error("actor_hook_failed", actor=str(self), exception=traceback_of(hook_error))
         self._actor_loop_teardown()
         self._life.end(reason)
 
