@@ -235,9 +235,7 @@ class AdminClient:
                 lost = True
                 self._check_time(deadline, f"{address}: {error}")
                 continue
-            failed = [
-                result for result in results(response) if result.error_code and not (lost and result.error_code == done_already)
-            ]
+            failed = [result for result in results(response) if result.error_code and not (lost and result.error_code == done_already)]
             if not failed:
                 return
             final = [result for result in failed if result.error_code == done_already or not is_retriable(result.error_code)]
@@ -306,15 +304,12 @@ def _metadata_request(names: Sequence[str] | None) -> MetadataRequest:
 
 
 def _brokers(metadata: MetadataResponse) -> list[Broker]:
-    return sorted(
-        (Broker(broker.node_id, broker.host, broker.port) for broker in metadata.brokers), key=lambda broker: broker.node_id
-    )
+    return sorted((Broker(broker.node_id, broker.host, broker.port) for broker in metadata.brokers), key=lambda broker: broker.node_id)
 
 
 def _partitions(topic: Any) -> list[Partition]:
     partitions = (
-        Partition(each.partition_index, each.leader_id, tuple(each.replica_nodes), tuple(each.isr_nodes))
-        for each in topic.partitions
+        Partition(each.partition_index, each.leader_id, tuple(each.replica_nodes), tuple(each.isr_nodes)) for each in topic.partitions
     )
     return sorted(partitions, key=lambda partition: partition.index)
 

@@ -237,10 +237,16 @@ class KafkaCluster:
         with self.admin() as admin:
             self._wait("are not all in sync", in_sync, timeout)
 
+    def log(self, node_id: int) -> str:
+        """What the broker has logged since `up`, over its restarts."""
+        self._check(node_id)
+        return self._backend.log(node_id).decode(errors="replace")
+
     def keep_logs(self) -> Path:
-        """Copy the brokers' logs to a new folder that outlives the cluster; the folder."""
+        """Copy the brokers' logs to a new folder that outlives the cluster, `broker-1.log` and so on; the folder."""
         folder = Path(tempfile.mkdtemp(prefix=time.strftime("kafka-logs-%H%M%S-")))
-        self._backend.save_logs(folder)
+        for node_id in self.broker_ids:
+            (folder / f"broker-{node_id}.log").write_bytes(self._backend.log(node_id))
         return folder
 
     @property

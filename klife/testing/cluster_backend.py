@@ -11,7 +11,6 @@ import base64
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 
@@ -58,8 +57,8 @@ class Backend(Protocol):
     def ended(self) -> dict[int, str]:
         """Brokers that have ended, and how; a broker that stopped by itself during a start means that the start failed."""
 
-    def save_logs(self, folder: Path) -> None:
-        """Write each broker's log into `folder`, a file a broker."""
+    def log(self, node_id: int) -> bytes:
+        """All that the broker has logged, over its restarts."""
 
 
 def broker_properties(brokers: int) -> dict[str, object]:

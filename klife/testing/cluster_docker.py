@@ -20,7 +20,6 @@ from klife.testing.cluster_errors import BackendUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from klife.testing.cluster_backend import ClusterSpec
 
@@ -68,9 +67,9 @@ class DockerBackend:
     def ended(self) -> dict[int, str]:
         return _in_thread(self._ended)
 
-    def save_logs(self, folder: Path) -> None:
-        for node_id in self._containers:
-            (folder / f"node-{node_id}.log").write_bytes(_in_thread(self._container(node_id).logs))
+    def log(self, node_id: int) -> bytes:
+        log: bytes = _in_thread(self._container(node_id).logs)
+        return log
 
     def _container(self, node_id: int) -> Any:
         return self._containers[node_id].get_wrapped_container()
@@ -125,9 +124,7 @@ class DockerBackend:
             "node.id": node_id,
             "controller.quorum.voters": ",".join(f"{voter}@{_alias(voter)}:{CONTROLLER_PORT}" for voter in self._spec.broker_ids),
             "listeners": ",".join(f"{name}://0.0.0.0:{port}" for name, port in listeners.items()),
-            "advertised.listeners": (
-                f"PLAINTEXT://{self._host}:{self._ports[node_id]},INTERNAL://{_alias(node_id)}:{INTERNAL_PORT}"
-            ),
+            "advertised.listeners": (f"PLAINTEXT://{self._host}:{self._ports[node_id]},INTERNAL://{_alias(node_id)}:{INTERNAL_PORT}"),
             "inter.broker.listener.name": "INTERNAL",
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,INTERNAL:PLAINTEXT,PLAINTEXT:PLAINTEXT",

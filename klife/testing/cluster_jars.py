@@ -128,10 +128,9 @@ class JarsBackend:
         statuses = {node_id: self._running().exit_status(_name(node_id)) for node_id in self._spec.broker_ids}
         return {node_id: _describe(status) for node_id, status in statuses.items() if status is not None}
 
-    def save_logs(self, folder: Path) -> None:
-        for log in [*self.folder.glob("*.log"), *self.folder.glob("node-*/server.log")]:
-            name = log.name if log.parent == self.folder else f"{log.parent.name}.log"
-            shutil.copyfile(log, folder / name)
+    def log(self, node_id: int) -> bytes:
+        log = self._node(node_id) / "server.log"
+        return log.read_bytes() if log.exists() else b""
 
     @property
     def folder(self) -> Path:
@@ -171,7 +170,8 @@ class JarsBackend:
             output = log.read_text(errors="replace")
             if "UnsupportedClassVersionError" in output:
                 raise BackendUnavailable(f"{self._java} is too old for Kafka {self._spec.version}; Kafka 4 needs Java 17 or newer")
-            raise ClusterError(f"formatting the storage failed:\n{output[-3000:]}")
+            why = "\n".join(line for line in output.splitlines() if not line.startswith("\tat "))  # without the stack trace
+            raise ClusterError(f"the brokers' storage cannot be formatted; is a property of config= wrong?\n{why}")
         checkpoint = self._node(first) / "data" / "bootstrap.checkpoint"
         for node_id in others:
             data = self._node(node_id) / "data"

@@ -133,9 +133,7 @@ class ProcessKeeper:
         if self._control is None:
             raise ClusterError("the cluster is down: start it with up(), or use it inside its `with` block")
         if os.getpid() != self._owner:
-            raise ClusterError(
-                f"the cluster belongs to process {self._owner}, and this is a forked child: steer it from the parent"
-            )
+            raise ClusterError(f"the cluster belongs to process {self._owner}, and this is a forked child: steer it from the parent")
         with self._lock:
             self._last_request += 1
             request["id"] = self._last_request

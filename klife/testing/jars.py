@@ -40,10 +40,14 @@ def full_version(version: str | None) -> str:
     return DEFAULT_VERSION if version is None else LATEST_PATCH.get(version, version)
 
 
+def cache_folder() -> Path:
+    """The folder of klife in the user's cache: below `$XDG_CACHE_HOME`, or `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "klife"
+
+
 def jars_folder(version: str) -> Path:
-    """Where the jars of this version are, or would be: below `$XDG_CACHE_HOME`, or `~/.cache`."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "klife" / "kafka-jars" / full_version(version)
+    """Where the jars of this version are, or would be."""
+    return cache_folder() / "kafka-jars" / full_version(version)
 
 
 def kafka_jars(version: str = DEFAULT_VERSION) -> Path:
