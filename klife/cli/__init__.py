@@ -1,0 +1,20 @@
+"""The `klife` command. Its packages are an extra, `pip install "klife[cli]"`, and nothing is imported before `main` runs."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the command line; the entry point of `klife` and of `python -m klife.cli`."""
+    try:
+        import rich  # noqa: F401  the commands need both
+        import typer
+    except ImportError as error:
+        raise SystemExit(
+            f'the klife command needs typer and rich, and {error.name} is not installed: pip install "klife[cli]"'
+        ) from None
+
+    from klife.cli import cluster
+
+    app = typer.Typer(name="klife", help="Tools around klife, the Kafka client.", no_args_is_help=True)
+    app.add_typer(cluster.app, name="cluster")
+    app()

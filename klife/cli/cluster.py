@@ -1,0 +1,182 @@
+"""`klife cluster up` and `klife cluster down`: a real Kafka for the afternoon.
+
+`up` stays in the foreground, and Ctrl-C takes the cluster down; with `--detach` the same command runs in the background. Either
+way the process that runs `up` owns the cluster (see `klife.testing.cluster`), so `down` has little to do: it ends that process
+and waits until it is gone.
+
+How `down` finds it: `up` writes its pid and the bootstrap servers to a state file, and holds a lock on that file as long as it
+lives. The kernel gives the lock back whichever way a process ends, so a state file that is not locked is a relic, and a locked
+one names the right process. Bootstrap servers go to standard output, for scripts; everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from klife.errors import KlifeError
+from klife.testing.cluster import KafkaCluster
+from klife.testing.cluster_external import VARIABLE
+from klife.testing.jars import cache_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+app = typer.Typer(help="A real Kafka cluster on this machine.", no_args_is_help=True)
+console = Console(stderr=True, highlight=False)
+
+DOWN_TIMEOUT_SECONDS = 60
+
+Name = Annotated[str, typer.Option(help="Several clusters can be up at once, each with a name of its own.")]
+
+
+@app.command()
+def up(
+    brokers: Annotated[int, typer.Option(min=1, help="How many brokers; 3 replicate, and survive the loss of one.")] = 3,
+    version: Annotated[str | None, typer.Option(help="Kafka's release or series, such as 4.3 or 3.9.", show_default="4.3")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port of the first broker; the next has the next.", show_default="free ports")
+    ] = None,
+    name: Name = "default",
+    detach: Annotated[bool, typer.Option("--detach", help="Leave it running in the background.")] = False,
+) -> None:
+    """Start a cluster and print its bootstrap servers."""
+    if detach:
+        _up_in_background(name)
+    else:
+        os.environ.pop(VARIABLE, None)  # it names a cluster to use; this command is asked for a new one
+        _up_in_foreground(KafkaCluster(brokers, version, port=port), name)
+
+
+@app.command()
+def down(name: Name = "default") -> None:
+    """Stop the cluster that `klife cluster up` started, and remove its data."""
+    path = _state_path(name)
+    state = _running_state(path)
+    if state is None:
+        _fail(f"no cluster named {name!r} is up")
+    os.kill(state["pid"], signal.SIGTERM)
+    deadline = time.monotonic() + DOWN_TIMEOUT_SECONDS
+    while _running_state(path) is not None:
+        if time.monotonic() > deadline:
+            _fail(f"process {state['pid']} does not end; its cluster is gone as soon as it is killed: kill -9 {state['pid']}")
+        time.sleep(0.1)
+    console.print(f"the cluster {name!r} is down")
+
+
+def _up_in_foreground(cluster: KafkaCluster, name: str) -> None:
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit())  # so that the `with` blocks are left in order
+    with _claimed(_state_path(name), name) as state_file:
+        try:
+            with console.status(f"starting Kafka {cluster.version}"):
+                cluster.up()
+        except KlifeError as error:
+            _fail("\n".join([str(error), *getattr(error, "__notes__", ())]))
+        try:
+            _write_state(state_file, cluster.bootstrap_servers)
+            typer.echo(cluster.bootstrap_servers)
+            console.print(f"Kafka {cluster.version} is up. Ctrl-C, or {_down_command(name)}, ends it.")
+            with contextlib.suppress(KeyboardInterrupt):
+                while True:
+                    signal.pause()
+        finally:
+            cluster.down()
+
+
+def _up_in_background(name: str) -> None:
+    path = _state_path(name)
+    if (state := _running_state(path)) is not None:
+        _fail(_already_up(name, state))
+    log = path.with_suffix(".log")
+    arguments = [argument for argument in sys.argv[1:] if argument != "--detach"]
+    with log.open("w") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "klife.cli", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # a Ctrl-C here, or the end of this terminal, does not reach it
+        )
+    try:
+        with console.status("starting Kafka in the background"):
+            while not (servers := (_running_state(path) or {}).get("bootstrap_servers")):
+                if child.poll() is not None:
+                    _fail(log.read_text().strip())
+                time.sleep(0.1)
+    except KeyboardInterrupt:
+        child.terminate()
+        child.wait()
+        raise
+    finally:
+        log.unlink()
+    typer.echo(servers)
+    console.print(f"{_down_command(name)} ends it.")
+
+
+def _state_path(name: str) -> Path:
+    folder = cache_folder() / "clusters"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}.json"
+
+
+@contextlib.contextmanager
+def _claimed(path: Path, name: str) -> Iterator[IO[str]]:
+    """The state file, locked for this process for the length of the block, and removed at its end."""
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _fail(_already_up(name, _running_state(path) or {}))
+        try:
+            _write_state(file, None)
+            yield file
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _write_state(file: IO[str], bootstrap_servers: str | None) -> None:
+    file.seek(0)
+    file.truncate()
+    json.dump({"pid": os.getpid(), "bootstrap_servers": bootstrap_servers}, file)
+    file.flush()
+
+
+def _running_state(path: Path) -> dict[str, Any] | None:
+    """What the state file says, if the process that wrote it lives."""
+    try:
+        with path.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                with contextlib.suppress(json.JSONDecodeError):  # it is being written
+                    state: dict[str, Any] = json.load(file)
+                    return state
+                return {}
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def _already_up(name: str, state: dict[str, Any]) -> str:
+    where = state.get("bootstrap_servers") or "starting"
+    return f"a cluster named {name!r} is up already ({where}): {_down_command(name)} ends it, and another --name starts one beside it"
+
+
+def _down_command(name: str) -> str:
+    return "`klife cluster down`" if name == "default" else f"`klife cluster down --name {name}`"
+
+
+def _fail(message: str) -> NoReturn:
+    console.print(message, markup=False, soft_wrap=True)
+    raise typer.Exit(1)
