@@ -1,0 +1,36 @@
+"""The clients under test, a module each.
+
+A contestant's module has `DISTRIBUTIONS` (the packages whose versions matter), `SETTINGS` (what it is configured with, beyond the
+bootstrap servers), `DRIVEN` (how its workers call it, in words) and `run(job) -> Sample`. It is imported in the measurement's own
+process only, so no contestant's import or event loop touches another's.
+
+All run with equal semantics: acks all, idempotent, one request in flight per broker, linger 0, batches of up to 512 000 bytes,
+32 MiB of buffer. A record that fails ends the measurement with an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Protocol, cast
+
+from bench.meter import Sample
+from bench.workload import Job
+
+
+class Contestant(Protocol):
+    DISTRIBUTIONS: tuple[str, ...]
+    SETTINGS: Mapping[str, object]
+    DRIVEN: str
+
+    def run(self, job: Job) -> Sample: ...
+
+
+# klife first: reports give ratios to it.
+NAMES = ("klife", "confluent-kafka", "aiokafka", "kafka-python")
+
+
+def load(name: str) -> Contestant:
+    """Import the contestant's module. Raises ImportError where its package is not installed."""
+    module = {"confluent-kafka": "confluent", "kafka-python": "kafka_python"}.get(name, name)
+    return cast(Contestant, import_module(f"bench.contestants.{module}"))

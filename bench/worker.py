@@ -1,0 +1,33 @@
+"""A measurement's own process: a job as JSON on standard input, its sample as JSON on standard output.
+
+`python -m bench.worker NAME` instead prints what the contestant is: versions, settings, and how it is driven.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from importlib.metadata import version
+
+from bench import contestants
+from bench.workload import Job, Workload
+
+
+def describe(name: str) -> dict[str, object]:
+    contestant = contestants.load(name)
+    return {
+        "versions": {distribution: version(distribution) for distribution in contestant.DISTRIBUTIONS},
+        "settings": dict(contestant.SETTINGS),
+        "driven": contestant.DRIVEN,
+    }
+
+
+def run(text: str) -> dict[str, object]:
+    fields = json.loads(text)
+    job = Job(**{**fields, "workload": Workload(**fields["workload"])})
+    return dataclasses.asdict(contestants.load(job.contestant).run(job))
+
+
+if __name__ == "__main__":
+    print(json.dumps(describe(sys.argv[1]) if len(sys.argv) > 1 else run(sys.stdin.read())))
