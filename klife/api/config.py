@@ -246,6 +246,9 @@ class ClientConfig(ProducerOptions):
             option: getattr(producer if option in producer.model_fields_set else self, option)
             for option in ProducerOptions.model_fields
         }
+        asked = "enable_idempotence" in producer.model_fields_set or "enable_idempotence" in self.model_fields_set
+        if not asked and inherited["acks"] != "all":
+            inherited["enable_idempotence"] = False  # as in Java (KIP-679): on by default where the acks allow it
         inherited["client_id"] = inherited["client_id"].format(client=self.name or "klife", producer=producer.name)
         return producer.model_copy(update=inherited)
 

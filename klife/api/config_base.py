@@ -51,7 +51,7 @@ class CrossCheckFailed(ValueError):
 class _ExplainedErrors(ModelMetaclass):
     # Building a model is where a user meets an error. Nested models are made by pydantic without this call, so that their errors
     # arrive with the full path at the outermost one.
-    def __call__(cls: type[M], /, **options: Any) -> M:  # type: ignore[misc]
+    def __call__(cls: type[M], /, **options: Any) -> M:  # type: ignore[misc]  # noqa: N805 - a method of a metaclass
         model, problems = attempt(cls, options)
         if model is None:
             raise ConfigError(problems)

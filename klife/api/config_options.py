@@ -76,7 +76,7 @@ class ProducerOptions(DeliveryOptions):
     """Batchers per broker, among which its partitions are divided."""
 
     enable_idempotence: bool = True
-    """Whether the broker drops the duplicates that retries make (KIP-98). Needs acks "all"."""
+    """Whether the broker drops the duplicates retries make (KIP-98). Needs acks "all"; with other acks it is off unless asked for."""
 
 
 class ProducerConfig(ProducerOptions):

@@ -336,10 +336,7 @@ def test_a_partitioner_is_a_name_an_object_or_a_class() -> None:
     assert ClientConfig.build(BROKER, default_partitioner="phash2").default_partitioner == "phash2"
     assert ClientConfig.build(BROKER, default_partitioner=instance).default_partitioner is instance
     assert isinstance(ClientConfig.build(BROKER, default_partitioner=EveryThird).default_partitioner, EveryThird)
-    assert (
-        ClientConfig.build(BROKER, topics=[{"name": "t", "default_partitioner": instance}]).topics[0].default_partitioner
-        is instance
-    )
+    assert ClientConfig.build(BROKER, topics=[{"name": "t", "default_partitioner": instance}]).topics[0].default_partitioner is instance
     assert "give an instance" in only_problem(default_partitioner=Weighted)
 
 

@@ -33,8 +33,8 @@ def problems(**options: Any) -> list[str]:
         ({"retry_backoff_ms": 2_000}, ["retry_backoff_max_ms: ", "(1000)", "(2000)", "at least 2000"]),
         ({"producers": [{"name": "a", "retry_backoff_max_ms": 50}]}, ["producers[0].retry_backoff_max_ms: ", "(50)", "(100)"]),
         ({"reconnect_backoff_ms": 20_000}, ["reconnect_backoff_max_ms: ", "10000", "(20000)", "at least 20000"]),
-        ({"acks": 1}, ["acks: ", "is 1", 'acks="all"', "enable_idempotence=False"]),
-        ({"acks": 0}, ["acks: ", "is 0", 'acks="all"', "enable_idempotence=False"]),
+        ({"acks": 1, "enable_idempotence": True}, ["acks: ", "is 1", 'acks="all"', "enable_idempotence=False"]),
+        ({"acks": 0, "enable_idempotence": True}, ["acks: ", "is 0", 'acks="all"', "enable_idempotence=False"]),
         (
             {"acks": 1, "enable_idempotence": False, "producers": [{"name": "a", "enable_idempotence": True}]},
             ["producers[0].enable_idempotence: ", "acks is 1"],
@@ -81,9 +81,7 @@ def problems(**options: Any) -> list[str]:
     ],
     ids=repr,
 )
-def test_options_that_do_not_go_together_are_refused_with_both_values_and_the_way_out(
-    options: dict[str, Any], says: list[str]
-) -> None:
+def test_options_that_do_not_go_together_are_refused_with_both_values_and_the_way_out(options: dict[str, Any], says: list[str]) -> None:
     found = problems(**options)
     assert len(found) == 1, found
     assert found[0].startswith(says[0])
@@ -128,7 +126,7 @@ def test_a_buffer_smaller_than_the_default_batch_size_is_no_mistake() -> None:
 
 
 def test_a_clients_mistake_is_told_once_however_many_producers_inherit_it() -> None:
-    assert len(problems(acks=1, producers=[{"name": "a"}, {"name": "b"}])) == 1
+    assert len(problems(acks=1, enable_idempotence=True, producers=[{"name": "a"}, {"name": "b"}])) == 1
 
 
 def test_a_clients_default_that_every_producer_overrides_is_no_mistake() -> None:
@@ -142,12 +140,12 @@ def test_a_clients_default_that_every_producer_overrides_is_no_mistake() -> None
 
 
 def test_a_producer_listed_as_a_model_is_checked_as_one_listed_as_a_dict() -> None:
-    assert problems(producers=[ProducerConfig(name="a", acks=1)])[0].startswith("producers[0].acks: ")
+    assert problems(producers=[ProducerConfig(name="a", acks=1, enable_idempotence=True)])[0].startswith("producers[0].acks: ")
 
 
 def test_pydantics_own_way_in_makes_the_same_checks() -> None:
     with pytest.raises(ValidationError, match="idempotence needs acks"):
-        ClientConfig.model_validate({"bootstrap_servers": BROKER, "acks": 1})
+        ClientConfig.model_validate({"bootstrap_servers": BROKER, "acks": 1, "enable_idempotence": True})
     with pytest.raises(ValidationError, match="not available yet"):
         ClientConfig.model_validate({"bootstrap_servers": BROKER, "tls": True})
 
@@ -185,3 +183,11 @@ def test_each_missing_feature_is_among_those_tried() -> None:
 )
 def test_asking_for_nothing_of_a_missing_feature_is_fine(option: str, value: Any) -> None:
     ClientConfig.build(BROKER, **{option: value})
+
+
+def test_acks_below_all_turn_idempotence_off_where_nobody_asked_for_it() -> None:
+    config = ClientConfig(bootstrap_servers="k:9092", acks=1, producers=[{"name": "careful", "acks": "all"}])
+    assert {producer.name: producer.enable_idempotence for producer in config.resolved_producers} == {
+        "careful": True,
+        config.default_producer_name: False,
+    }

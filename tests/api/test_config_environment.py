@@ -100,7 +100,9 @@ def test_what_cannot_be_read_names_the_option_and_the_variable(variables: dict[s
 
 
 def test_everything_wrong_comes_in_one_error() -> None:
-    found = problems({"KLIFE_LINGER": "5", "KLIFE_ACKS": "1", "KLIFE_PRODUCERS": "[", "KLIFE_MAX_BLOCK_MS": "x"})
+    found = problems(
+        {"KLIFE_LINGER": "5", "KLIFE_ACKS": "1", "KLIFE_ENABLE_IDEMPOTENCE": "true", "KLIFE_PRODUCERS": "[", "KLIFE_MAX_BLOCK_MS": "x"}
+    )
     assert sorted(line.split(" ")[0].rstrip(":") for line in found) == ["KLIFE_LINGER", "acks", "max_block_ms", "producers"]
 
 

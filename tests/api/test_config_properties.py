@@ -144,7 +144,7 @@ def test_what_cannot_be_taken_says_why_and_what_to_do(properties: dict[Any, Any]
 
 
 def test_everything_wrong_comes_in_one_error_unknown_names_and_cross_checks_included() -> None:
-    found = problems({"liger.ms": 5, "retries": 3, "acks": "1", "request.timeout.ms": "soon"})
+    found = problems({"liger.ms": 5, "retries": 3, "acks": "1", "enable.idempotence": "true", "request.timeout.ms": "soon"})
     assert sorted(line.split(" ")[0].rstrip(":") for line in found) == ["acks", "liger.ms", "request_timeout_ms", "retries"]
 
 
