@@ -1,0 +1,180 @@
+"""`LogReader`: what is in the logs of a topic, read from the brokers by Fetch, without a consumer group.
+
+    with LogReader("127.0.0.1:9092") as reader:
+        ends = reader.end_offsets()
+        ...
+        reader.read("orders", ends)      # what was written since, from every partition
+
+It shares the protocol with klife's client and none of its machinery, so what it finds does not depend on what the client believes.
+It reads up to the high watermark: records that all in-sync replicas have, those of open and aborted transactions included. One made
+with `acks` 1 or 0 can therefore be confirmed a moment before it is seen here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Self, TypeVar
+
+import gevent
+
+from klife.protocol.apis.fetch import FetchPartition, FetchRequest, FetchTopic
+from klife.protocol.apis.list_offsets import (
+    EARLIEST_TIMESTAMP,
+    LATEST_TIMESTAMP,
+    ListOffsetsPartition,
+    ListOffsetsRequest,
+    ListOffsetsTopic,
+)
+from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic
+from klife.protocol.error_codes import describe, is_retriable
+from klife.protocol.errors import DecodeError
+from klife.protocol.record_decode import decode_batches
+from klife.record import Record, delivered
+from klife.testing.admin import AdminClient, AdminError
+
+T = TypeVar("T")
+
+ATTEMPT_SECONDS = 5.0
+RETRY_SECONDS = 0.05
+MAX_WAIT_MS = 500
+REQUEST_BYTES = 16 * 1024 * 1024
+PARTITION_BYTES = 1024 * 1024
+NOBODY = -1
+
+
+class Log(NamedTuple):
+    """The log of a partition. The topic's id tells a topic from its successor of the same name (KIP-516)."""
+
+    topic: str
+    topic_id: bytes
+    partition: int
+
+
+class LogReader:
+    """Asks the leaders. All its calls together end within `timeout` seconds (and one attempt), with AdminError if they must."""
+
+    def __init__(self, bootstrap_servers: str, *, timeout: float = 30.0) -> None:
+        self._timeout = timeout
+        self._deadline = time.monotonic() + timeout
+        self._admin = AdminClient(bootstrap_servers, timeout=min(timeout, ATTEMPT_SECONDS))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._admin.close()
+
+    def end_offsets(self, topics: Sequence[str] | None = None) -> dict[Log, int]:
+        """The offset that each partition's next record gets; of every topic that is not Kafka's own when `topics` is None."""
+        return self._until_answered(lambda: self._offsets(topics, LATEST_TIMESTAMP))
+
+    def read(self, topic: str, start: Mapping[Log, int]) -> list[Record]:
+        """The topic's records from `start` up to the ends there are now, by partition and offset.
+
+        A partition that `start` does not name is read from its beginning.
+        """
+        ends = self.end_offsets([topic])
+        begins = self._until_answered(lambda: self._offsets([topic], EARLIEST_TIMESTAMP))
+        positions = {log: max(start.get(log, 0), begins.get(log, 0)) for log in ends}
+        found: list[Record] = []
+        while behind := [log for log in ends if positions[log] < ends[log]]:
+            self._until_answered(lambda behind=behind: self._fetch(behind, positions, ends, found))  # type: ignore[misc]
+        return sorted(found, key=lambda record: (record.partition, record.offset))
+
+    def _offsets(self, topics: Sequence[str] | None, timestamp: int) -> dict[Log, int]:
+        offsets: dict[Log, int] = {}
+        for address, logs in self._by_leader(topics).items():
+            request = ListOffsetsRequest(replica_id=NOBODY)
+            for name, of_topic in _by_topic(logs).items():
+                asked = [ListOffsetsPartition(partition_index=log.partition, timestamp=timestamp) for log in of_topic]
+                request.topics.append(ListOffsetsTopic(name=name, partitions=asked))
+            known = {(log.topic, log.partition): log for log in logs}
+            for topic in self._admin.send(request, address).topics:
+                for answer in topic.partitions:
+                    _check(f"{topic.name}-{answer.partition_index}", answer.error_code)
+                    offsets[known[topic.name, answer.partition_index]] = answer.offset
+        return offsets
+
+    def _fetch(self, behind: Sequence[Log], positions: dict[Log, int], ends: Mapping[Log, int], found: list[Record]) -> None:
+        """One round of requests. Whatever it gets is noted in `positions` and `found`, so an error loses nothing."""
+        for address, logs in self._by_leader([behind[0].topic]).items():
+            wanted = [log for log in logs if log in behind]
+            if not wanted:
+                continue
+            topic = FetchTopic(topic=wanted[0].topic, topic_id=wanted[0].topic_id)
+            topic.partitions = [
+                FetchPartition(partition=log.partition, fetch_offset=positions[log], partition_max_bytes=PARTITION_BYTES)
+                for log in wanted
+            ]
+            request = FetchRequest(max_wait_ms=MAX_WAIT_MS, min_bytes=1, max_bytes=REQUEST_BYTES, topics=[topic])
+            response = self._admin.send(request, address)
+            _check("the fetch", response.error_code)
+            by_partition = {log.partition: log for log in wanted}
+            for answer in (answer for each in response.responses for answer in each.partitions):
+                log = by_partition[answer.partition_index]
+                _check(f"{log.topic}-{log.partition}", answer.error_code)
+                positions[log] = _take(log, answer.records, positions[log], ends[log], found)
+
+    def _by_leader(self, names: Sequence[str] | None) -> dict[str, list[Log]]:
+        """Partitions by the address of their leader. Raises _NotNow while one has none."""
+        topics = None if names is None else [MetadataRequestTopic(name=name) for name in names]
+        request = MetadataRequest(topics=topics, allow_auto_topic_creation=False)
+        metadata = self._admin.send(request, self._admin.brokers()[0].address)
+        addresses = {broker.node_id: f"{broker.host}:{broker.port}" for broker in metadata.brokers}
+        logs: dict[str, list[Log]] = {}
+        for topic in metadata.topics:
+            # A topic that the brokers do not know is an answer; waiting for one to appear is not a reader's business.
+            _check(f"topic {topic.name!r}", topic.error_code, final=True)
+            for partition in topic.partitions:
+                if names is None and topic.is_internal:
+                    continue
+                address = addresses.get(partition.leader_id)
+                if address is None:
+                    raise _NotNow(f"{topic.name}-{partition.partition_index} has no leader")
+                logs.setdefault(address, []).append(Log(str(topic.name), topic.topic_id, partition.partition_index))
+        return logs
+
+    def _until_answered(self, attempt: Callable[[], T]) -> T:
+        while True:
+            try:
+                return attempt()
+            except (OSError, DecodeError, _NotNow, AdminError) as error:
+                if isinstance(error, AdminError) and error.error_code is not None:
+                    raise
+                if time.monotonic() > self._deadline:
+                    raise AdminError(f"the logs could not be read within {self._timeout:g} s: {error}") from error
+            gevent.sleep(RETRY_SECONDS)
+
+
+class _NotNow(Exception):
+    """Kafka's answer is that asking again will help."""
+
+
+def _take(log: Log, data: Any, position: int, end: int, found: list[Record]) -> int:
+    """Add the records of `data` that lie between `position` and `end` to `found`; where to go on."""
+    for batch in decode_batches(data or b""):
+        if not batch.is_control:
+            found += [
+                delivered(log.topic, each.value, each.key, each.headers, log.partition, each.timestamp_ms, each.offset)
+                for each in batch.records
+                if position <= each.offset < end
+            ]
+        position = max(position, batch.base_offset + batch.last_offset_delta + 1)
+    return position
+
+
+def _by_topic(logs: Sequence[Log]) -> dict[str, list[Log]]:
+    topics: dict[str, list[Log]] = {}
+    for log in logs:
+        topics.setdefault(log.topic, []).append(log)
+    return topics
+
+
+def _check(what: str, error_code: int, *, final: bool = False) -> None:
+    if not error_code:
+        return
+    text = f"{what}: {describe(error_code)}"
+    if is_retriable(error_code) and not final:
+        raise _NotNow(text)
+    raise AdminError(text, error_code)
