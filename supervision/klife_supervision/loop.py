@@ -37,6 +37,9 @@ from klife_supervision.policy import RestartPlan, RestartWindow, restart_pause, 
 from klife_supervision.registry import register, release
 from klife_supervision.table import ChildTable
 
+# gevent's greenlets are collected as garbage when nothing that can wake them is reachable; a supervisor ends when told to.
+_alive: set[SupervisorLoop] = set()
+
 SupervisorState = Literal["starting", "running", "stopping", "ended"]
 
 
@@ -208,6 +211,7 @@ class SupervisorLoop(ABC):
         """Spawn the loop and wait until all children are up. If that fails, or the caller is interrupted, nothing is left."""
         if self._options.name is not None:
             register(self._options.name, self)
+        _alive.add(self)
         self._greenlet = gevent.spawn(self._run, specs)
         self._greenlet.rawlink(self._finish)
         try:
@@ -224,8 +228,7 @@ class SupervisorLoop(ABC):
         """The greenlet is over (called in the hub): tell everyone who waits or watches."""
         reason = self._verdict or ExitReason.killed()
         self._state = "ended"
-        for child in self._table.rows.values():
-            child.cancel_retry()
+        _alive.discard(self)
         if self._options.name is not None:
             release(self._options.name, self)
         stopped = SupervisorStopped(self._label, reason)

@@ -26,7 +26,6 @@ class ChildTable:
 
     def start(self, child: Child, *, because: str | None = None) -> BaseException | None:
         """Start it; returns what went wrong, or None. `because` is why, if it is a restart."""
-        child.cancel_retry()
         child.state = "starting"
         try:
             cause = self._try_start(child)
@@ -92,9 +91,13 @@ class ChildTable:
 
     def kill_all(self) -> None:
         """Kill all children, last started first, and wait until they have ended; another kill does not cut that short."""
-        lives = [child.life for child in reversed(self.rows.values()) if child.life is not None]
-        for life in lives:
-            life.kill()
+        lives = []
+        for child in reversed(self.rows.values()):
+            child.cancel_retry()
+            child.state = "stopped"
+            if child.life is not None:
+                lives.append(child.life)
+                child.life.kill()
         while True:
             try:
                 wait_killed(lives)

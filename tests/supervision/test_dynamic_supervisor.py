@@ -126,6 +126,18 @@ def test_all_children_are_stopped_at_once(family: Family, supervise_dynamic: Sup
     assert sorted(journal[4:]) == ["kill a", "kill b"]
 
 
+def test_a_child_with_all_the_time_delays_nobody_elses_kill(family: Family, supervise_dynamic: SuperviseDynamic) -> None:
+    family.stubborn = {"patient", "hasty"}
+    supervisor = supervise_dynamic()
+    patient = supervisor.start_child(family.spec("patient", shutdown="infinity"))
+    supervisor.start_child(family.spec("hasty", shutdown=0.01))
+    supervisor.shutdown()
+    family.journal.wait_for("kill hasty")
+    assert supervisor.exit_reason is None
+    patient.end(ExitReason.normal())
+    assert ended(supervisor) == ExitReason.shutdown()
+
+
 def test_a_dynamic_supervisor_gives_up_too(family: Family, supervise_dynamic: SuperviseDynamic) -> None:
     supervisor = supervise_dynamic(intensity=1)
     supervisor.start_child(family.spec("a"))

@@ -60,6 +60,10 @@ def test_a_taken_name_is_refused_and_what_was_started_is_stopped(family: Family,
     with pytest.raises(StartFailed, match="NameTaken: the name 'till' is taken by FakeChild"):
         Supervisor.start([family.spec("b", name="till")])
     assert family.journal.take() == ["start b", "shutdown b"]
+    other = supervise()
+    with pytest.raises(StartFailed, match="NameTaken"):
+        other.start_child(family.spec("b", name="till"))
+    assert family.journal.take() == ["start b", "shutdown b"]
 
 
 def test_a_nested_supervisor_may_have_a_name(supervise: Supervise) -> None:

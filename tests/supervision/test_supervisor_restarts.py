@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import gevent
 import pytest
 from gevent.event import AsyncResult, Event
+from gevent.exceptions import LoopExit
 from supervision_fakes import DEADLINE, Family, ended, forever, settled, states
 
 from klife_supervision import ChildSpec, ExitReason, RestartDelay, RestartIntensityReached, StartFailed, Supervisor
@@ -309,7 +312,47 @@ def test_the_restart_of_a_group_takes_over_a_delayed_restart_within_it(family: F
     assert family.journal.take() == ["start a", "start b"]
 
 
+def test_a_sibling_started_by_hand_during_a_delay_is_restarted_with_its_group(family: Family, supervise: Supervise) -> None:
+    supervisor = supervise(family.specs("abc"), strategy="rest_for_one", restart_delay=RestartDelay(3600.0, 3600.0))
+    supervisor.child("b").crash()
+    settled(supervisor)
+    supervisor.restart_child("c")
+    family.journal.take()
+    # What the timer would do in an hour.
+    supervisor._mailbox.put(supervisor._table.rows["b"].retry)
+    settled(supervisor)
+    assert family.journal.take() == ["shutdown c", "start b", "start c"]
+
+
+def test_a_killed_supervisor_leaves_no_delayed_restart_behind(family: Family, supervise: Supervise) -> None:
+    supervisor = supervise(family.specs("ab"), restart_delay=RestartDelay(3600.0, 3600.0))
+    supervisor.child("a").crash()
+    settled(supervisor)
+    supervisor.kill()
+    ended(supervisor)
+    assert states(supervisor) == {"a": "stopped", "b": "stopped"}
+    with pytest.raises(LoopExit):
+        # No timer is left that could wake anyone.
+        Event().wait()
+
+
 # The supervisor itself
+
+
+def test_a_supervisor_nobody_refers_to_lives_on(family: Family) -> None:
+    watch = weakref.ref(Supervisor.start(family.specs("a")))
+    gc.collect()
+    supervisor = watch()
+    assert supervisor is not None
+    assert family.journal.take() == ["start a"]
+    supervisor.stop()
+
+
+def test_a_supervisor_that_ended_is_not_kept(family: Family) -> None:
+    watch = weakref.ref(Supervisor.start(family.specs("a")))
+    watch().stop()
+    gc.collect()
+    assert watch() is None
 
 
 def test_killing_the_supervisor_kills_its_children_last_first_and_orphans_nothing(family: Family, supervise: Supervise) -> None:

@@ -21,6 +21,7 @@ from klife_supervision import (
     StartTimeout,
     Supervisor,
     life,
+    whereis,
 )
 
 Supervise = Callable[..., Supervisor]
@@ -297,7 +298,7 @@ def test_a_child_whose_shutdown_raises_is_killed(supervise: Supervise, family: F
         child.shutdown = lambda _reason: 1 / 0
         return child
 
-    supervisor = supervise([ChildSpec(id="a", start=start)])
+    supervisor = supervise([ChildSpec(id="a", start=start, shutdown="infinity")])
     assert supervisor.stop() == ExitReason.shutdown()
     assert family.journal.take() == ["start a", "kill a"]
 
@@ -313,8 +314,9 @@ def test_a_child_that_survives_its_kill_is_abandoned_loudly(
         child.kill = lambda: None
         return child
 
-    supervisor = supervise([ChildSpec(id="a", start=start, shutdown="brutal_kill"), family.spec("b")])
+    supervisor = supervise([ChildSpec(id="a", start=start, shutdown="brutal_kill", name="till"), family.spec("b")])
     assert supervisor.stop() == ExitReason.shutdown()
+    assert whereis("till") is None
     assert "child survived its kill and is abandoned" in [event["event"] for event in events]
 
 
