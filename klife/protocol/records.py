@@ -68,6 +68,7 @@ NO_KEY: Final = [b"\1" + varint for varint in VARINT]
 SIZED: Final = [value + len(varint) for value, varint in enumerate(VARINT)]
 NULL: Final = encode_varint(-1)
 ZERO: Final = VARINT[0]
+ZEROS: Final = ZERO * 3
 
 
 def varint(value: int) -> bytes:
@@ -93,8 +94,10 @@ def encode_payload(records: Sequence[RecordTuple]) -> tuple[bytes, int, int]:
     records: a producer's batch is never empty.
     """
     count = len(records)
-    if not count:
-        raise ValueError("a batch needs at least one record, got none")
+    if count <= 1:
+        if not count:
+            raise ValueError("a batch needs at least one record, got none")
+        return _single_payload(records[0])
     first_timestamp = max_timestamp = timestamp_now = records[0][3]
     delta = ZERO
     parts: list[bytes] = []
@@ -130,6 +133,25 @@ def encode_payload(records: Sequence[RecordTuple]) -> tuple[bytes, int, int]:
             except IndexError:
                 parts += _record_parts(key, value, headers, delta, offset, names)
     return b"".join(parts), first_timestamp, max_timestamp
+
+
+def _single_payload(record: RecordTuple) -> tuple[bytes, int, int]:
+    """`encode_payload` of one record: callers that wait for each record mostly send these, so they are spared the loop's set-up."""
+    key, value, headers, timestamp = record
+    if headers or value is None:
+        return b"".join(_record_parts(key, value, headers, ZERO, ZERO, {})), timestamp, timestamp
+    size = len(value)
+    parts: tuple[bytes, ...]
+    try:
+        # Attributes, timestamp delta, offset delta and header count are a zero byte each.
+        if key is None:
+            parts = (VARINT[5 + SIZED[size]], ZEROS, NO_KEY[size], value, ZERO)
+        else:
+            key_size = len(key)
+            parts = (VARINT[4 + SIZED[key_size] + SIZED[size]], ZEROS, VARINT[key_size], key, VARINT[size], value, ZERO)
+    except IndexError:
+        return b"".join(_record_parts(key, value, headers, ZERO, ZERO, {})), timestamp, timestamp
+    return b"".join(parts), timestamp, timestamp
 
 
 def _record_parts(
