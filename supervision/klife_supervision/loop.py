@@ -67,7 +67,7 @@ class SupervisorLoop(ABC):
         self._ended = Latch(self._home)
         self._state: SupervisorState = "starting"
         self._verdict: ExitReason | None = None
-        self._gave_up = False
+        self._gave_up: ExitReason | None = None
         self._failure: StartFailed | None = None
         self._call: Call[Any] | None = None
         self._greenlet: Any = None
@@ -106,8 +106,7 @@ class SupervisorLoop(ABC):
             self._table.kill_all()
         except BaseException as error:
             self._state = "stopping"
-            self._verdict = ExitReason.crashed(error)
-            self._gave_up = True
+            self._verdict = self._gave_up = ExitReason.crashed(error)
             emit("critical", "supervisor crashed", supervisor=self._label, reason=str(self._verdict), error=error)
             self._table.kill_all()
             if not isinstance(error, Exception):
@@ -195,8 +194,7 @@ class SupervisorLoop(ABC):
 
     def _give_up(self, child: Child, reason: ExitReason) -> None:
         term = RestartIntensityReached(self._label, child.spec.id, reason, self._options.intensity, self._options.period)
-        self._verdict = ExitReason.shutdown(term, reason.exception)
-        self._gave_up = True
+        self._verdict = self._gave_up = ExitReason.shutdown(term, reason.exception)
         emit("error", "supervisor gave up", supervisor=self._label, child=child.spec.id, reason=str(reason), restarts=child.restarts)
 
     # Beginning and end, outside of the greenlet.
@@ -231,6 +229,8 @@ class SupervisorLoop(ABC):
         _alive.discard(self)
         if self._options.name is not None:
             release(self._options.name, self)
+        # First, so that a call from another thread either sees it or is in the mailbox that is drained next.
+        self._monitors.fire(reason)
         stopped = SupervisorStopped(self._label, reason)
         calls = [self._call, *(message for message in self._mailbox.drain() if isinstance(message, Call))]
         for call in calls:
@@ -238,8 +238,7 @@ class SupervisorLoop(ABC):
                 call.refuse(stopped)
         if not self._started.ready():
             self._started.set_exception(self._failure or stopped)
-        self._monitors.fire(reason)
         self._ended.open()
-        if self._gave_up and self._options.on_give_up is not None:
+        if self._gave_up is not None and self._options.on_give_up is not None:
             # In a greenlet of its own: it is the user's, and may wait.
-            gevent.spawn(call_guarded, self._options.on_give_up, reason)
+            gevent.spawn(call_guarded, self._options.on_give_up, self._gave_up)

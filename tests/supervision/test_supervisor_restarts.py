@@ -125,6 +125,17 @@ def test_the_user_is_told_at_the_root_with_the_reason_once_all_children_are_down
     assert active == 0
 
 
+def test_the_user_is_told_why_it_gave_up_even_if_it_is_killed_on_its_way_down(family: Family, supervise: Supervise) -> None:
+    family.stubborn = {"a"}
+    told: Any = AsyncResult()
+    supervisor = supervise([family.spec("a", shutdown="infinity"), family.spec("b")], intensity=0, on_give_up=told.set)
+    supervisor.child("b").crash()
+    family.journal.wait_for("shutdown a")
+    supervisor.kill()
+    assert ended(supervisor) == ExitReason.killed()
+    assert told.get(timeout=DEADLINE).term.child == "b"
+
+
 def test_a_supervisor_that_is_stopped_did_not_give_up(family: Family, supervise: Supervise) -> None:
     told: list[ExitReason] = []
     supervisor = supervise(family.specs("a"), on_give_up=told.append)
