@@ -99,7 +99,7 @@ class Batch(Latch):
         child.positions = [self.positions[i] for i in indices] if self.root is not None else list(indices)
         child.records = [self.records[i] for i in indices]
         child.number = self.number
-        child.attempts = self.attempts
+        child.attempts = self.attempts + 1  # a piece is always a second attempt, and retries leave one at a time
         child.fate_unknown = self.fate_unknown
         return child
 

@@ -231,7 +231,7 @@ class BatcherActor(GeventActor):
                 del left[found]
                 rule = rule_for(answer.error_code)
                 if rule.action is Action.DELIVERED:
-                    found.queue.settled(found)
+                    found.queue.written(found)
                     offset = answer.base_offset if answer.base_offset >= 0 else None
                     self.accumulator.settle(found, offset, answer.log_append_time_ms, None)
                     continue

@@ -6,7 +6,8 @@ What it guards, in order of importance:
 
 1. *Order.* Batches leave in the order they were opened. After a failure nothing newer leaves before the failed one has: a retry
    waits until everything in flight is back, then goes first. Without idempotence only one batch is in flight, because the broker
-   would not notice two that change places.
+   would not notice two that change places. The same holds for the first batch under an identity: a broker that knows nothing of a
+   producer takes any number as its first, so the second batch, too, while it refuses the first one as too large.
 2. *Sequences.* A batch gets its identity (producer id, epoch) and base sequence when it is first sent and keeps them through every
    retry, on whatever leader; that is what makes a resend harmless. Sequences are per partition, not per request, and wrap at 2**31.
 3. *Renumbering* (KIP-360). When a number is lost for good (`sequence_lost`: a batch ended without being written, or the broker lost
@@ -49,6 +50,7 @@ class PartitionQueue:
         "identity",
         "next_sequence",
         "sequence_lost",
+        "accepted",
         "listed",
         "opened",
         "callback_backlog",
@@ -69,6 +71,7 @@ class PartitionQueue:
         self.identity: Identity | None = None
         self.next_sequence = 0
         self.sequence_lost = False
+        self.accepted: Identity | None = None  # the last one under which the broker wrote something
         self.listed = False  # whether the lane has it in its ready list
         self.opened = 0  # batches so far: their order
         self.callback_backlog: deque[Batch] = deque()
@@ -119,7 +122,11 @@ class PartitionQueue:
         else:
             return None
         if self.in_flight and (
-            batch.attempts or self.sequence_lost or not self.accumulator.idempotent or len(self.in_flight) >= MAX_IN_FLIGHT
+            batch.attempts
+            or self.sequence_lost
+            or self.accepted is not self.identity
+            or not self.accumulator.idempotent
+            or len(self.in_flight) >= MAX_IN_FLIGHT
         ):
             return None
         if self.accumulator.idempotent and not self._has_identity(batch):
@@ -169,6 +176,11 @@ class PartitionQueue:
 
     # coming back
 
+    def written(self, batch: Batch) -> None:
+        """`batch` came back as delivered."""
+        self.accepted = batch.identity
+        self.settled(batch)
+
     def settled(self, batch: Batch) -> None:
         """`batch` came back with its final answer."""
         self._landed(batch)
@@ -194,8 +206,8 @@ class PartitionQueue:
             self.in_flight.remove(batch)
 
     def _insert(self, batch: Batch) -> None:
-        mine = _order(batch)
-        place = next((place for place, other in enumerate(self.pending) if _order(other) > mine), len(self.pending))
+        mine = order(batch)
+        place = next((place for place, other in enumerate(self.pending) if order(other) > mine), len(self.pending))
         self.pending.insert(place, batch)
 
     def call_when_settled(self, batch: Batch, index: int, callback: Callback) -> None:
@@ -203,5 +215,6 @@ class PartitionQueue:
         self.accumulator.callbacks.add(batch, index, callback)
 
 
-def _order(batch: Batch) -> tuple[int, int]:
+def order(batch: Batch) -> tuple[int, int]:
+    """Where a batch, or a piece of one, stands among those of its partition."""
     return batch.number, batch.positions[0] if batch.positions else 0

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from klife.actors.producer.batch import Batch
+from klife.actors.producer.partition_queue import order
 from klife.actors.producer.policy import Action, Rule
 from klife.errors import ProduceError, RecordTooLarge
 from klife.protocol.error_codes import describe, is_retriable
@@ -57,7 +58,7 @@ def _is_first(batch: Batch) -> bool:
     """Whether no earlier batch of the partition is still to be written; if one is, this batch's number just came too early."""
     queue = batch.queue
     return not any(
-        other is not batch and not other.is_set and other.identity is batch.identity and other.number <= batch.number
+        other is not batch and not other.is_set and other.identity is batch.identity and order(other) < order(batch)
         for other in (*queue.in_flight, *queue.pending)
     )
 
