@@ -1,0 +1,52 @@
+"""For tests on the real cluster: clients that end with their test, topics of their own, and the independent reader.
+
+One cluster serves them all (`kafka_cluster`, of klife's own pytest plugin). The tests run in greenlets of an unpatched process, as a
+user's plain script does: they wait by klife's and gevent's means, never in a call that holds the hub.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from on_cluster import MakeTopic, ReadBack, StartClient
+from reader import read_topic
+
+from klife import Client
+from klife.testing.cluster import KafkaCluster
+
+
+@pytest.fixture
+def start_client(kafka_cluster: KafkaCluster) -> Iterator[StartClient]:
+    """Start a ready client with these options; it is stopped after the test."""
+    started: list[Client] = []
+
+    def start(**options: Any) -> Client:
+        client = Client.start(kafka_cluster.bootstrap_servers, **options)
+        started.append(client)
+        client.wait_ready(30.0)
+        return client
+
+    yield start
+    for client in started:
+        client.stop(10.0)
+
+
+@pytest.fixture
+def make_topic(kafka_cluster: KafkaCluster) -> MakeTopic:
+    """Create a topic under a name of its own."""
+
+    def make(partitions: int = 3, **config: object) -> str:
+        name = f"integration-{uuid.uuid4().hex[:12]}"
+        kafka_cluster.create_topic(name, partitions, config={key.replace("_", "."): value for key, value in config.items()})
+        return name
+
+    return make
+
+
+@pytest.fixture
+def read_back(kafka_cluster: KafkaCluster) -> ReadBack:
+    """Read a topic with confluent-kafka."""
+    return lambda topic: read_topic(kafka_cluster.bootstrap_servers, topic)
