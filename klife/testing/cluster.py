@@ -292,8 +292,10 @@ class KafkaCluster:
 
     def _note_logs(self, error: BaseException) -> None:
         # Ctrl-C, SystemExit and a skipped test are BaseExceptions: nothing failed.
+        if not isinstance(error, Exception) or self._running is None or os.getpid() != self._owner:
+            return
         noted = any(note.startswith(LOGS_NOTE) for note in getattr(error, "__notes__", ()))
-        if isinstance(error, Exception) and not noted and self._running is not None and os.getpid() == self._owner:
+        if not noted and any(self._running.log(node_id) for node_id in self.broker_ids):
             error.add_note(f"{LOGS_NOTE}{self.keep_logs()}")
 
     def _check(self, node_id: int) -> None:

@@ -58,7 +58,7 @@ class Backend(Protocol):
         """Brokers that have ended, and how; a broker that stopped by itself during a start means that the start failed."""
 
     def log(self, node_id: int) -> bytes:
-        """All that the broker has logged, over its restarts."""
+        """All that the broker has logged, over its restarts; empty where it cannot be had."""
 
 
 def broker_properties(brokers: int) -> dict[str, object]:

@@ -4,6 +4,9 @@ Each container listens three times: PLAINTEXT for the tests, advertised as the h
 other brokers, advertised as its name in the containers' network; CONTROLLER for the quorum. testcontainers' reaper removes the
 containers when this process dies.
 
+Written from what Kafka's image and testcontainers document, and not yet run against an engine: where jars can be had, they come
+first.
+
 Calls of the engine's API run in the hub's thread pool, so that a container that takes its time to stop freezes no greenlet.
 """
 
@@ -98,7 +101,10 @@ class DockerBackend:
             container.with_envs(CLUSTER_ID=cluster_id, KAFKA_HEAP_OPTS="-Xms256m -Xmx512m")
             container.with_envs(**{_variable(name): str(value) for name, value in self._properties(node_id).items()})
             self._containers[node_id] = container
-            container.start()
+            try:
+                container.start()
+            except Exception as error:
+                raise BackendUnavailable(f"a container of {container.image} does not start: {error}") from error
 
     def _down(self) -> None:
         for container in self._containers.values():

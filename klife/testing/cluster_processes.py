@@ -54,6 +54,7 @@ class ProcessKeeper:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._control: int | None = None
         self._owner = os.getpid()
         self._last_request = 0
         self._unread = b""
@@ -61,7 +62,7 @@ class ProcessKeeper:
         self._lock: Any = get_original("_thread", "allocate_lock")()
         ours, theirs = socket.socketpair()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", REPLY_TIMEOUT_SECONDS, 0))
-        self._control: int | None = ours.detach()
+        self._control = ours.detach()
         os.set_blocking(self._control, True)
         with theirs:
             self._pid = os.posix_spawn(

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,21 +53,24 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def owner_of_a_sleeper(folder: Path, *how: str) -> tuple[subprocess.Popen[str], int]:
-    owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(folder), *how], stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    assert owner.stdout is not None
-    child, status = owner.stdout.readline().split()
-    assert status == "None", "the sleeper should run"
-    return owner, int(child)
+@contextlib.contextmanager
+def owner_of_a_sleeper(folder: Path, *how: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A process that owns a keeper with one child, and the child's pid. What is left of its session is killed at the end."""
+    command = [sys.executable, "-c", OWNER, str(folder), *how]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as owner:
+        try:
+            assert owner.stdout is not None
+            child, status = owner.stdout.readline().split()
+            assert status == "None", "the sleeper should run"
+            yield owner, int(child)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(owner.pid, signal.SIGKILL)
 
 
 def end(owner: subprocess.Popen[str], signal_number: int) -> None:
     owner.send_signal(signal_number)
     owner.wait(timeout=10)
-    assert owner.stdout is not None
-    owner.stdout.close()
 
 
 def test_close_ends_the_children_and_removes_the_folder(folder: Path) -> None:
@@ -81,26 +85,22 @@ def test_close_ends_the_children_and_removes_the_folder(folder: Path) -> None:
     "signal_number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: signal.Signals(number).name
 )
 def test_children_and_folder_are_gone_when_the_owner_is_ended_by(signal_number: int, folder: Path) -> None:
-    owner, child = owner_of_a_sleeper(folder)
-    end(owner, signal_number)
-    assert wait_until(lambda: not alive(child) and not folder.exists(), timeout=10)
+    with owner_of_a_sleeper(folder) as (owner, child):
+        end(owner, signal_number)
+        assert wait_until(lambda: not alive(child) and not folder.exists(), timeout=10)
 
 
 def test_a_forked_child_that_holds_the_control_socket_keeps_nothing_alive(folder: Path) -> None:
-    owner, child = owner_of_a_sleeper(folder, "forking")
-    end(owner, signal.SIGKILL)
-    try:
+    with owner_of_a_sleeper(folder, "forking") as (owner, child):
+        end(owner, signal.SIGKILL)
         assert wait_until(lambda: not alive(child) and not folder.exists(), timeout=10)
-    finally:
-        os.killpg(owner.pid, signal.SIGKILL)  # the forked child, in the session of its own
 
 
 @pytest.mark.parametrize("how", [("leaving",), ("leaving", "patched")], ids=" ".join)
 def test_a_forked_child_that_closes_and_exits_takes_nothing_down(how: tuple[str, ...], folder: Path) -> None:
-    owner, child = owner_of_a_sleeper(folder, *how)
-    assert alive(child)
-    assert folder.exists()
-    end(owner, signal.SIGKILL)
+    with owner_of_a_sleeper(folder, *how) as (_, child):
+        assert alive(child)
+        assert folder.exists()
 
 
 def test_a_forked_child_cannot_steer(folder: Path) -> None:
