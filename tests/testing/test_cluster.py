@@ -179,7 +179,10 @@ def test_a_second_cluster_of_an_older_kafka_runs_beside_in_a_patched_process_and
     assert confluent_brokers(cluster) == {1, 2, 3}
 
 
-def test_a_cluster_that_runs_already_is_used_as_it_is_and_left_as_it_is(cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_runs_already_is_used_as_it_is_and_left_as_it_is(
+    cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("KLIFE_TEST_BOOTSTRAP", cluster.bootstrap_servers.split(",")[0])
     with KafkaCluster() as external:
         assert external.bootstrap_servers == cluster.bootstrap_servers
@@ -191,6 +194,7 @@ def test_a_cluster_that_runs_already_is_used_as_it_is_and_left_as_it_is(cluster:
         KafkaCluster(brokers=4).up()
     with pytest.raises(ClusterError, match="config= and port= cannot be applied"):
         KafkaCluster(config={"num.partitions": 4}).up()
+    assert not list(tmp_path.iterdir()), "an empty folder for logs was left"
 
 
 def test_where_kafka_cannot_be_run_the_error_lists_the_three_ways_and_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
