@@ -9,7 +9,6 @@ of their deadlines (the delivery timeout is the same for all, so that is the ord
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -48,14 +47,15 @@ class Accumulator:
         self.routes: dict[str, TopicRoute] = {}
         self.lanes: dict[tuple[int, int], Lane] = {}
         self.callbacks = Callbacks(pool, home)
-        self.pending: OrderedDict[Batch, None] = OrderedDict()  # not settled, oldest first
-        self.open: OrderedDict[Batch, None] = OrderedDict()  # of those, the ones still growing
+        self.pending: dict[Batch, None] = {}  # not settled, oldest first
+        self.linger = settings.linger  # seconds an open batch waits for company; none while a flush is under way
         self.identity: Identity | None = None
         self.identity_known = Latch(home)  # set while there is one
         self.identity_error: str | None = None  # why there is none yet
         self.inbox: Inbox | None = None  # the ProducerActor's, while it lives
         self.clock_set = False
         self.flushing = 0
+        self._growing: set[PartitionQueue] = set()  # whose batch was opened since the clock last looked, or is open still
         self.closed: str | None = None
         self.delivered = 0
         self.failed = 0
@@ -64,11 +64,6 @@ class Accumulator:
         self._channel_of = channel_of
         self._leaderless: dict[PartitionQueue, None] = {}  # with something to send, as far as known
         self._absent: dict[str, TopicRoute] = {}  # routes of topics that disappeared, with what is still queued for them
-
-    @property
-    def linger(self) -> float:
-        """Seconds an open batch waits for company; none while a flush is under way."""
-        return 0.0 if self.flushing else self.settings.linger
 
     # topics and leaders
 
@@ -164,7 +159,7 @@ class Accumulator:
 
     def batch_opened(self, batch: Batch) -> None:
         self.pending[batch] = None
-        self.open[batch] = None
+        self._growing.add(batch.queue)
         if batch.queue.lane is None:
             self._leaderless[batch.queue] = None
             self.wake()
@@ -183,17 +178,11 @@ class Accumulator:
             if batch.created + timeout > now:
                 break
             self._expire_batch(batch)
-        while self.open:
-            batch = next(iter(self.open))
-            if batch.created + _OPEN_AT_MOST > now:
-                break
-            batch.queue.close()
+        self._growing = {queue for queue in self._growing if not queue.close_if_older(now - _OPEN_AT_MOST)}
         if not self.pending:
             return None
         due = next(iter(self.pending)).created + timeout
-        if self.open:
-            due = min(due, next(iter(self.open)).created + _OPEN_AT_MOST)
-        return due
+        return min(due, now + _OPEN_AT_MOST) if self._growing else due
 
     def _expire_batch(self, batch: Batch) -> None:
         queue = batch.queue
@@ -235,7 +224,6 @@ class Accumulator:
     def settle(self, batch: Batch, base_offset: int | None, append_time_ms: int, error: ProduceError | None) -> None:
         """Give `batch` its outcome, once; whoever waits is woken, its callbacks run, its bytes come free."""
         self.pending.pop(batch, None)
-        self.open.pop(batch, None)
         if batch.is_set:
             return
         if error is None:
@@ -252,10 +240,9 @@ class Accumulator:
     def split(self, batch: Batch, pieces: list[Batch]) -> None:
         """`batch` goes on in `pieces`; they take its place on the clock."""
         self.pending.pop(batch, None)
-        for piece in reversed(pieces):
+        for piece in pieces:
             piece.size = sum(len(key or b"") + len(value or b"") for key, value, _, _ in piece.records)
-            self.pending[piece] = None
-            self.pending.move_to_end(piece, last=False)
+        self.pending = dict.fromkeys([*pieces, *self.pending])  # at the front: no batch in the queue is older than one in flight
 
     def _complete(self, batch: Batch) -> None:
         batch.set()
@@ -317,6 +304,7 @@ class Accumulator:
         """Send without linger and wait, until `deadline` (monotonic seconds), for all that is pending now; return what is left."""
         batches = list(self.pending)
         self.flushing += 1
+        self.linger = 0.0
         try:
             for lane in self.lanes.values():
                 lane.wake()
@@ -325,6 +313,8 @@ class Accumulator:
                     break
         finally:
             self.flushing -= 1
+            if not self.flushing:
+                self.linger = self.settings.linger
         return sum(len(batch.records) for batch in batches if not batch.is_set)
 
     def wake(self) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import random
 from time import monotonic
-from typing import Any
 
 from gevent import get_hub
 
@@ -24,7 +23,13 @@ from klife.actors.producer.policy import Action, rule_for
 from klife.actors.producer.verdict import Verdict, apply_verdict, fail_too_large
 from klife.actors.runtime.actor import GeventActor
 from klife.errors import KlifeError, ProduceError
-from klife.protocol.apis.produce import PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData
+from klife.protocol.apis.produce import (
+    PartitionProduceData,
+    PartitionProduceResponse,
+    ProduceRequest,
+    ProduceResponse,
+    TopicProduceData,
+)
 from klife.protocol.compression import compress
 from klife.protocol.error_codes import describe
 from klife.protocol.primitives import ZERO_UUID
@@ -40,12 +45,14 @@ _NEVER = float("inf")
 
 
 class ProduceCall:
-    """One produce request: the batches in it, and whether it was handed to the connection."""
+    """One produce request: the batches in it, where its answer will name them, and whether it was handed to the connection."""
 
-    __slots__ = ("batches", "submitted", "call")
+    __slots__ = ("batches", "by_topic", "submitted", "call")
 
     def __init__(self, batches: list[Batch]) -> None:
         self.batches = batches
+        # By topic name and by topic id, as they were when it was sent: answers name topics as their request did.
+        self.by_topic: dict[str | bytes, dict[int, Batch]] = {}
         self.submitted = False
         self.call: Call | None = None
 
@@ -118,23 +125,24 @@ class BatcherActor(GeventActor):
         produce_call = ProduceCall(batches)
         lane.calls.add(produce_call)
         topics: dict[str, TopicProduceData] = {}
+        by_topic = produce_call.by_topic
         by_id = True
-        sendable: list[Batch] = []
         for batch in batches:
-            wire = self._encoded(batch)
+            wire = batch.wire or self._encoded(batch)
             if wire is None:
                 continue
-            sendable.append(batch)
             queue = batch.queue
-            topic = topics.get(queue.topic)
+            name = queue.topic
+            topic = topics.get(name)
             if topic is None:
                 topic_id = queue.route.info.topic_id
                 by_id = by_id and topic_id != ZERO_UUID
-                topic = topics[queue.topic] = TopicProduceData(name=queue.topic, topic_id=topic_id, partition_data=[])
+                topic = topics[name] = TopicProduceData(name=name, topic_id=topic_id, partition_data=[])
+                by_topic[name] = by_topic[topic_id] = {}
             topic.partition_data.append(PartitionProduceData(index=queue.partition, records=wire))
-        produce_call.batches = sendable
+            by_topic[name][queue.partition] = batch
         produce_call.submitted = True
-        if not sendable:
+        if not topics:
             lane.calls.discard(produce_call)
             return
         self.accumulator.requests += 1
@@ -199,7 +207,7 @@ class BatcherActor(GeventActor):
                 batch.queue.settled(batch)
                 self.accumulator.settle(batch, None, -1, None)
         else:
-            self._judge(produce_call.batches, call.response)
+            self._judge(produce_call, call.response)
         for batch in produce_call.batches:
             self._offer(batch)
 
@@ -215,52 +223,67 @@ class BatcherActor(GeventActor):
             self._retry(batch, now)
         self.cluster.request_refresh()
 
-    def _judge(self, batches: list[Batch], response: ProduceResponse) -> None:
-        now = monotonic()
-        waiting: dict[tuple[Any, int], Batch] = {}
-        for batch in batches:
-            queue = batch.queue
-            waiting[queue.topic, queue.partition] = waiting[queue.route.info.topic_id, queue.partition] = batch
-        nodes = {node.node_id: BrokerInfo(node.node_id, node.host, node.port, node.rack) for node in response.node_endpoints}
-        left = dict.fromkeys(batches)
+    def _judge(self, produce_call: ProduceCall, response: ProduceResponse) -> None:
+        settle = self.accumulator.settle
+        by_topic = produce_call.by_topic
         for topic in response.responses:
+            batches = by_topic.get(topic.name) or by_topic.get(topic.topic_id)
+            if batches is None:
+                continue
             for answer in topic.partition_responses:
-                found = waiting.get((topic.name, answer.index)) or waiting.get((topic.topic_id, answer.index))
-                if found is None or found not in left:
+                batch = batches.pop(answer.index, None)
+                if batch is None:
                     continue
-                del left[found]
-                rule = rule_for(answer.error_code)
-                if rule.action is Action.DELIVERED:
-                    found.queue.written(found)
-                    offset = answer.base_offset if answer.base_offset >= 0 else None
-                    self.accumulator.settle(found, offset, answer.log_append_time_ms, None)
-                    continue
-                log.info(
-                    "partition_refused",
-                    topic=found.queue.topic,
-                    partition=found.queue.partition,
-                    error=describe(answer.error_code),
-                    action=rule.action.value,
-                )
-                verdict = Verdict(
-                    answer.error_code,
-                    rule,
-                    answer.error_message,
-                    {record.batch_index: record.batch_index_error_message for record in answer.record_errors},
-                )
-                if rule.action is Action.SPLIT and len(found.records) == 1:
-                    self._too_large(found, verdict)
-                    continue
-                if rule.action is Action.REROUTE:
-                    leader = answer.current_leader
-                    self.cluster.leader_hint(
-                        found.queue.topic, answer.index, leader.leader_id, leader.leader_epoch, nodes.get(leader.leader_id)
-                    )
-                    self.cluster.request_refresh()
-                self._retry_at(found, now, apply_verdict(self.accumulator, found, verdict))
-        for batch in left:  # the broker left it out of its answer
-            batch.fate_unknown = True
-            self._retry(batch, now)
+                if answer.error_code == 0:
+                    batch.queue.written(batch)
+                    offset = answer.base_offset
+                    settle(batch, offset if offset >= 0 else None, answer.log_append_time_ms, None)
+                else:
+                    self._refused(batch, answer, response)
+        now = monotonic()
+        for batches in by_topic.values():
+            for batch in batches.values():  # the broker left it out of its answer
+                batch.fate_unknown = True
+                self._retry(batch, now)
+            batches.clear()
+
+    def _refused(self, batch: Batch, answer: PartitionProduceResponse, response: ProduceResponse) -> None:
+        queue = batch.queue
+        rule = rule_for(answer.error_code)
+        if rule.action is Action.DELIVERED:
+            queue.written(batch)
+            self.accumulator.settle(batch, answer.base_offset if answer.base_offset >= 0 else None, answer.log_append_time_ms, None)
+            return
+        log.info(
+            "partition_refused",
+            topic=queue.topic,
+            partition=queue.partition,
+            error=describe(answer.error_code),
+            action=rule.action.value,
+        )
+        verdict = Verdict(
+            answer.error_code,
+            rule,
+            answer.error_message,
+            {record.batch_index: record.batch_index_error_message for record in answer.record_errors},
+        )
+        if rule.action is Action.SPLIT and len(batch.records) == 1:
+            self._too_large(batch, verdict)
+            return
+        if rule.action is Action.REROUTE:
+            leader = answer.current_leader
+            node = next((node for node in response.node_endpoints if node.node_id == leader.leader_id), None)
+            self.cluster.leader_hint(
+                queue.topic,
+                answer.index,
+                leader.leader_id,
+                leader.leader_epoch,
+                BrokerInfo(node.node_id, node.host, node.port, node.rack) if node is not None else None,
+            )
+            self.cluster.request_refresh()
+        backs_off = apply_verdict(self.accumulator, batch, verdict)
+        if rule.action is not Action.FAIL:
+            self._retry_at(batch, monotonic(), backs_off)
 
     def _too_large(self, batch: Batch, verdict: Verdict) -> None:
         """A single record is over the topic's limit. The broker does not say what that is, so ask before telling the caller."""

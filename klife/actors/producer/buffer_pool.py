@@ -15,8 +15,6 @@ from klife.errors import BufferFull
 
 
 class _Waiter(Latch):
-    __slots__ = ("size",)
-
     def __init__(self, size: int) -> None:
         super().__init__()
         self.size = size

@@ -34,6 +34,7 @@ class Lane:
         "calls",
         "completed",
         "inbox",
+        "max_in_flight",
         "has_actor",
         "wake_at",
         "_later",
@@ -44,6 +45,7 @@ class Lane:
         self.accumulator = accumulator
         self.node_id = node_id
         self.index = index
+        self.max_in_flight = accumulator.settings.max_in_flight
         self.channel = channel
         self.ready: deque[PartitionQueue] = deque()
         self.calls: set[Any] = set()  # produce requests without an answer
@@ -72,7 +74,7 @@ class Lane:
         if not queue.listed:
             queue.listed = True
             self.ready.append(queue)
-        if len(self.calls) < self.accumulator.settings.max_in_flight:  # else the next answer wakes the batcher anyway
+        if len(self.calls) < self.max_in_flight:  # else the next answer wakes the batcher anyway
             self.wake()
 
     def _offer_at(self, queue: PartitionQueue, due: float) -> None:

@@ -98,8 +98,14 @@ class PartitionQueue:
         assert batch is not None
         self.open = None
         self.pending.append(batch)
-        self.accumulator.open.pop(batch, None)
-        self.route.batch_closed(self.partition)
+        if self.partition == self.route.sticky:
+            self.route.stick_elsewhere()
+
+    def close_if_older(self, opened_before: float) -> bool:
+        """Close the open batch if it was opened before `opened_before`; return whether no batch is open (any more)."""
+        if self.open is not None and self.open.created <= opened_before:
+            self.close()
+        return self.open is None
 
     # draining
 
@@ -146,8 +152,11 @@ class PartitionQueue:
     def take(self, batch: Batch) -> None:
         """Move `batch` (what `head` returned) in flight, with its number."""
         if batch is self.open:
-            self.close()
-        self.pending.popleft()
+            self.open = None
+            if self.partition == self.route.sticky:
+                self.route.stick_elsewhere()
+        else:
+            self.pending.popleft()
         self.in_flight.append(batch)
         batch.in_flight = True
         if self.accumulator.idempotent and batch.identity is not self.identity:

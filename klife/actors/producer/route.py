@@ -52,7 +52,7 @@ class TopicRoute:
         self._pool = accumulator.pool
         self._limit = accumulator.settings.batch_size_bytes
         self.sticky = 0
-        self._stick_elsewhere()
+        self.stick_elsewhere()
 
     def append(self, record: Record, partitioner: Any = None, deadline: float | None = None) -> Batch:
         """Queue `record` and return its batch; it is the last of the batch's records until the caller yields.
@@ -117,12 +117,8 @@ class TopicRoute:
         batch.records.append((key, value, headers, timestamp_ms))
         return batch
 
-    def batch_closed(self, partition: int) -> None:
-        """A partition's batch is closed; if keyless records stuck to it, they go elsewhere from now on (KIP-480)."""
-        if partition == self.sticky:
-            self._stick_elsewhere()
-
-    def _stick_elsewhere(self) -> None:
+    def stick_elsewhere(self) -> None:
+        """The batch that keyless records stuck to is closed; they go to another partition from now on (KIP-480)."""
         if not self.count:
             return
         available = self.info.available

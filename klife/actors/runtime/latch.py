@@ -30,14 +30,14 @@ _allocate_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
 class Latch:
     """Set once, waited for by any number of greenlets and threads."""
 
-    __slots__ = ("is_set", "_home", "_loop", "_greenlets", "_locks")
+    # Class attributes, because most latches (a batch each) are set before anybody waits and never need values of their own.
+    is_set = False
+    _loop: Any = None
+    _greenlets: list[Any] | None = None
+    _locks: list[Any] | None = None
 
     def __init__(self, home: int | None = None) -> None:
-        self.is_set = False
         self._home = get_thread_ident() if home is None else home
-        self._loop: Any = None
-        self._greenlets: list[Any] | None = None
-        self._locks: list[Any] | None = None
 
     def set(self) -> None:
         """Let every waiter go, and every later wait return at once. Never blocks; setting twice does nothing."""
