@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if asked.write_readme:
         shutil.copyfile(path.with_suffix(".svg"), _HERE / _PLOT)
         report.write_readme(result, _HERE / "README.md", _PLOT)
+    if result["failures"]:
+        sys.exit(f"{len(result['failures'])} measurements failed: see above")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -65,7 +67,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _plan(asked: argparse.Namespace) -> Plan:
     if asked.smoke:
-        return Plan(asked.contestants, ["mock"], SMOKE, rounds=1, seconds=0.5, warmup_s=0.2, broker_warmup_s=0)
+        return Plan(asked.contestants, ["mock"], SMOKE, rounds=1, seconds=0.8, warmup_s=0.2, broker_warmup_s=0)
     workloads = [workload for workload in (QUICK if asked.quick else SYNC + ASYNC) if asked.scenario in ("both", workload.mode)]
     return Plan(
         asked.contestants,

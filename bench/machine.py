@@ -8,12 +8,13 @@ from pathlib import Path
 
 
 def facts() -> dict[str, object]:
-    """Processor, cores, memory, kernel and interpreter. Nothing that names the machine."""
+    """Processor, cores, memory, kernel, interpreter, and the load of the minute before. Nothing that names the machine."""
     return {
         "processor": _model_name() or platform.processor() or platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}",
+        "load_before": round(os.getloadavg()[0], 1),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
     }
 

@@ -1,8 +1,8 @@
 """Counting inside a contestant's process: the same for threads, greenlets and coroutines.
 
 Workers run without a break while the clerk (whoever sleeps in that concurrency model) takes two snapshots: after the warm-up, and
-`seconds` later. The sample is the difference, over the time that really passed between them. CPU time is of the whole process, so a
-client's own threads count.
+`seconds` later; each waits until something was delivered meanwhile. The sample is the difference, over the time that really passed
+between them. CPU time is of the whole process, so a client's own threads count.
 
 Counters are plain attributes. Several threads may add to them: between reading and writing an attribute CPython (3.10 and later)
 never switches threads.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bench.workload import Job
@@ -58,29 +58,35 @@ class Meter:
 
     def take(self, sleep: Callable[[float], object] = time.sleep) -> None:
         """Let the workers run, take both snapshots, and tell the workers to stop."""
-        for pause in (self._job.warmup_s, self._job.seconds):
+        for pause in self._pauses():
             sleep(pause)
-            self._snapshot()
         self.running = False
 
     async def take_async(self) -> None:
         """`take` for asyncio."""
-        for pause in (self._job.warmup_s, self._job.seconds):
+        for pause in self._pauses():
             await asyncio.sleep(pause)
-            self._snapshot()
         self.running = False
+
+    def _pauses(self) -> Iterator[float]:
+        """How long to sleep next, with the snapshots taken in between."""
+        for pause in (self._job.warmup_s, self._job.seconds):
+            before = self._count()
+            yield pause
+            # On a busy machine connecting alone may take longer. Whoever started this process limits how long.
+            while self.running and self._count() == before:
+                yield 0.05
+            self._snapshot()
 
     def sample(self) -> Sample:
         """The result. Call it once every record is settled.
 
         Raises:
-            RuntimeError: a record or a worker failed, or nothing was delivered.
+            RuntimeError: a record or a worker failed.
         """
         if self._failure is not None:
             raise RuntimeError(f"a record was not delivered: {self._failure}")
         begin, end = self._snapshots
-        if begin.count == end.count:
-            raise RuntimeError(f"nothing was delivered in {end.clock - begin.clock:.1f} s")
         latencies = sorted(self.latencies[begin.count : end.count]) if self._sync else []
         return Sample(
             count=end.count - begin.count,
@@ -93,8 +99,10 @@ class Meter:
 
     def _snapshot(self) -> None:
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        count = len(self.latencies) if self._sync else self.acked
-        self._snapshots.append(_Snapshot(time.perf_counter(), usage.ru_utime + usage.ru_stime, count))
+        self._snapshots.append(_Snapshot(time.perf_counter(), usage.ru_utime + usage.ru_stime, self._count()))
+
+    def _count(self) -> int:
+        return len(self.latencies) if self._sync else self.acked
 
 
 def _percentile_ms(ordered: list[float], percent: int) -> float | None:

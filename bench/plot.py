@@ -44,7 +44,8 @@ def _draw(axis: Axes, result: Result, target: str, figure: Figure, workloads: li
     names = contestants(result)
     width = 0.8 / len(names)
     for index, name in enumerate(names):
-        values = [[figure(sample) for sample in samples_of(result, target, workload, name)] for workload in workloads]
+        # What failed has a bar of no height.
+        values = [[figure(sample) for sample in samples_of(result, target, workload, name)] or [0.0] for workload in workloads]
         medians = [median(of_case) for of_case in values]
         below = [middle - min(of_case) for middle, of_case in zip(medians, values, strict=True)]
         above = [max(of_case) - middle for middle, of_case in zip(medians, values, strict=True)]

@@ -51,6 +51,8 @@ def markdown(result: Result) -> str:
     for target, mode in dict.fromkeys((target, workload.mode) for target, workload in cases(result)):
         workloads = [workload for on, workload in cases(result) if on == target and workload.mode == mode]
         parts.append(f"### {TARGET_TITLES[target]}, {mode}\n\n{_table(result, target, workloads)}")
+    if result["failures"]:
+        parts.append("### Failures\n\n" + "\n".join(f"- {failure.splitlines()[0]}" for failure in result["failures"]))
     parts.append(_settings(result))
     return "\n\n".join(parts) + "\n"
 
@@ -73,8 +75,9 @@ def _conditions(result: Result) -> str:
     facts = result["machine"]
     versions = {name: number for entry in result["contestants"].values() for name, number in entry["versions"].items()}
     return (
-        f"Taken {result['taken_at']} on {facts['processor']}, {facts['cores']} cores, {facts['memory']}, {facts['system']}, "
-        f"{facts['python']}; {', '.join(f'{name} {number}' for name, number in versions.items())}. Rounds, interleaved: "
+        f"Taken {result['taken_at']} on {facts['processor']}, {facts['cores']} cores, {facts['memory']}, {facts['system']} "
+        f"(load average before: {facts['load_before']}), {facts['python']}; "
+        f"{', '.join(f'{name} {number}' for name, number in versions.items())}. Rounds, interleaved: "
         f"{result['rounds']}. Each measurement: {result['seconds']:g} s after {result['warmup_s']:g} s of warm-up. "
         "Medians; ranges in brackets."
     )
@@ -91,9 +94,14 @@ def _table(result: Result, target: str, workloads: Sequence[Workload]) -> str:
         reference = samples_of(result, target, workload, REFERENCE)
         for contestant in contestants(result):
             samples = samples_of(result, target, workload, contestant)
+            if not samples:
+                rows.append([str(workload.workers), contestant, "failed", *[""] * (len(header) - 3)])
+                continue
             row = [str(workload.workers), contestant, _spread(samples, rate, 0)]
             if with_ratio:
-                row.append("" if contestant == REFERENCE else f"{_median(reference, rate) / _median(samples, rate):.2f}")
+                row.append(
+                    "" if contestant == REFERENCE or not reference else f"{_median(reference, rate) / _median(samples, rate):.2f}"
+                )
             if mode == "sync":
                 row += [_spread(samples, _field("p50_ms"), 2), _spread(samples, _field("p99_ms"), 2)]
             row.append(_spread(samples, cpu_us, 0 if mode == "sync" else 2))

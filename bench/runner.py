@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -46,32 +47,38 @@ def describe(contestant: str) -> dict[str, Any]:
 
 
 def run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
-    """Carry out the plan and return the result as written to JSON: the machine, the contestants, and every sample."""
+    """Carry out the plan and return the result as written to JSON: the machine, the contestants, every sample and every failure."""
+    machine_facts = machine.facts()
     described = {contestant: describe(contestant) for contestant in plan.contestants}
     samples: list[dict[str, Any]] = []
+    failures: list[str] = []
     with ExitStack() as stack:
         targets = [stack.enter_context(open_target(name, plan.workloads[0])) for name in plan.targets]
         for target in targets:
             if target.name == "cluster" and plan.broker_warmup_s:
                 say(f"warming up the brokers for {plan.broker_warmup_s:g} s")
                 _warm_up(target, plan.broker_warmup_s)
-        for round_ in range(plan.rounds):
-            for target in targets:
-                for workload in plan.workloads:
-                    for contestant in _rotated(plan.contestants, round_):
-                        sample = _measure(plan, target, workload, contestant)
-                        samples.append({"round": round_, "target": target.name, "contestant": contestant, **sample})
-                        rate = sample["count"] / sample["elapsed_s"]
-                        name = f"{target.name}, {workload.name}, {contestant}"
-                        say(f"round {round_ + 1}/{plan.rounds}: {name}: {rate:,.0f} {workload.unit}/s")
+        for round_, target, workload in product(range(plan.rounds), targets, plan.workloads):
+            for contestant in _rotated(plan.contestants, round_):
+                name = f"round {round_ + 1}/{plan.rounds}: {target.name}, {workload.name}, {contestant}"
+                try:
+                    sample = _measure(plan, target, workload, contestant)
+                except RuntimeError as error:
+                    # One failure does not throw away what an hour has measured; it is reported with it.
+                    failures.append(f"{name}: {error}")
+                    say(failures[-1])
+                    continue
+                samples.append({"round": round_, "target": target.name, "contestant": contestant, **sample})
+                say(f"{name}: {sample['count'] / sample['elapsed_s']:,.0f} {workload.unit}/s")
     return {
         "taken_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "machine": machine.facts(),
+        "machine": machine_facts,
         "rounds": plan.rounds,
         "seconds": plan.seconds,
         "warmup_s": plan.warmup_s,
         "contestants": described,
         "samples": samples,
+        "failures": failures,
     }
 
 
@@ -102,10 +109,12 @@ def _worker(arguments: list[str], text: str, timeout: float) -> dict[str, Any]:
     command = [sys.executable, "-m", "bench.worker", *arguments]
     try:
         done = subprocess.run(command, cwd=_ROOT, input=text, capture_output=True, text=True, timeout=timeout, check=True)
-    except subprocess.SubprocessError as error:
-        said = getattr(error, "stderr", None) or "nothing"
-        said = said.decode() if isinstance(said, bytes) else said
-        raise RuntimeError(f"{error}\nit was given: {' '.join(arguments) or text}\nit said: {said.strip()}") from None
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip()
+        raise RuntimeError(f"{said.splitlines()[-1]}\n{said}\nIts job was {text}") from None
+    except subprocess.TimeoutExpired as error:
+        said = (error.stderr or b"").decode().strip()
+        raise RuntimeError(f"it did not end within {timeout:g} s\n{said}\nIts job was {text}") from None
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
 

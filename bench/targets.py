@@ -36,7 +36,7 @@ class Target:
         self.bootstrap_servers = bootstrap_servers
         self.topics = topic_names(shape)
         self._shape = shape
-        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 2})
+        self._admin = _admin(bootstrap_servers)
 
     def records_in_logs(self) -> int:
         """How many records were ever written to the current topics."""
@@ -68,10 +68,13 @@ class _RealTarget(Target):
         self.topics = [f"{topic}-{self._generation}" for topic in topic_names(self._shape)]
         new_topics = [NewTopic(topic, self._shape.partitions, 3, config=_TOPIC_CONFIG) for topic in self.topics]
         _results(self._admin.create_topics(new_topics).values())
+        # The client that deleted topics goes on finding no leaders for their successors.
+        self._admin = _admin(self.bootstrap_servers)
         _until(self._all_led, "the new topics have leaders")
 
     def _all_led(self) -> bool:
-        # Metadata names leaders before these know it; what they answer is the truth.
+        # Metadata names leaders before these know it; what they answer is the truth. Asking for it refreshes what `_admin` knows.
+        self._admin.list_topics(timeout=10)
         try:
             return self.records_in_logs() == 0
         except KafkaException:
@@ -91,6 +94,10 @@ def open_target(name: TargetName, shape: Workload) -> Iterator[Target]:
 
 def topic_names(shape: Workload) -> list[str]:
     return [f"bench-{number}" for number in range(shape.topics)]
+
+
+def _admin(bootstrap_servers: str) -> AdminClient:
+    return AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 2})
 
 
 def _results(futures: object) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench import report, runner
+from bench import machine, report, runner
 from bench.meter import Meter
 from bench.targets import Target
 from bench.workload import Job, Mode, Workload
@@ -33,12 +33,13 @@ def result(*samples: dict[str, Any]) -> dict[str, Any]:
     described = {"versions": {"some-client": "1.0"}, "settings": {"acks": "all"}, "driven": "By threads."}
     return {
         "taken_at": "2026-01-01T00:00:00Z",
-        "machine": {"processor": "a processor", "cores": 2, "memory": "24 GiB", "system": "Linux", "python": "CPython"},
+        "machine": machine.facts(),
         "rounds": 3,
         "seconds": 4.0,
         "warmup_s": 2.0,
         "contestants": dict.fromkeys([entry["contestant"] for entry in samples], described),
         "samples": list(samples),
+        "failures": [],
     }
 
 
@@ -60,6 +61,15 @@ class TestTables:
 
     def test_give_cpu_time_for_each_iteration(self) -> None:
         assert row(report.markdown(result(sample("klife", 1000))), "klife")[-1] == "1,000"
+
+    def test_show_a_contestant_that_failed_as_failed_and_say_why(self) -> None:
+        measured = result(sample("klife", 100))
+        measured["contestants"]["aiokafka"] = measured["contestants"]["klife"]
+        measured["failures"] = ["round 1/1: mock, sync N=16, aiokafka: a record was not delivered\nits traceback"]
+        text = report.markdown(measured)
+        assert row(text, "aiokafka")[2:] == ["failed", "", "", "", ""]
+        assert "aiokafka: a record was not delivered\n" in text
+        assert "traceback" not in text
 
 
 class TestReadme:
@@ -103,21 +113,20 @@ class TestMeter:
         assert taken.acked_records == 3 * 16
         assert not meter.running
 
-    def test_a_failed_record_leaves_no_figures(self) -> None:
+    def test_both_warm_up_and_measurement_last_until_something_was_delivered(self) -> None:
         meter = Meter(job("async"))
+        delivered = iter([0, 0, 7, 0, 0, 100])
 
         def work(_seconds: float) -> None:
-            meter.acked += 5
+            meter.acked += next(delivered)
 
         meter.take(work)
-        meter.fail("broker: not enough replicas")
-        with pytest.raises(RuntimeError, match="not enough replicas"):
-            meter.sample()
+        assert meter.sample().count == 100
 
-    def test_nothing_delivered_is_no_figure_either(self) -> None:
+    def test_a_failed_record_leaves_no_figures(self) -> None:
         meter = Meter(job("async"))
-        meter.take(lambda _seconds: None)
-        with pytest.raises(RuntimeError, match="nothing was delivered"):
+        meter.take(lambda _seconds: meter.fail("broker: not enough replicas"))
+        with pytest.raises(RuntimeError, match="not enough replicas"):
             meter.sample()
 
 
