@@ -284,7 +284,9 @@ class Client:
         """The way of a record whose topic is new, or which asks for a producer or partitioner of its own."""
         if not isinstance(record, Record):
             raise validation.not_a_record(record)
-        if partitioner is not None and not callable(getattr(partitioner, "partition", None)):
+        # A str has a method of that name, and a class is not yet an object.
+        wrong = isinstance(partitioner, (str, type)) or not callable(getattr(partitioner, "partition", None))
+        if partitioner is not None and wrong:
             raise InvalidRecordType(
                 f"partitioner is a {type(partitioner).__name__}; expected an object with partition(record, partition_count) -> int"
             )
