@@ -13,8 +13,20 @@ def main() -> None:
             f'the klife command needs typer and rich, and {error.name} is not installed: pip install "klife[cli]"'
         ) from None
 
-    from klife.cli import cluster
+    from klife.cli import cluster, demo, logs, produce, topics
 
-    app = typer.Typer(name="klife", help="Tools around klife, the Kafka client.", no_args_is_help=True)
+    # Without rich's markup an error is a line one can read, cut and search for, not a box; and a bug a plain traceback.
+    app = typer.Typer(
+        name="klife",
+        help="Tools around klife, the Kafka client.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
     app.add_typer(cluster.app, name="cluster")
+    app.command()(demo.demo)
+    app.command()(produce.produce)
+    app.command()(topics.topics)
+    logs.quiet_logs()
     app()

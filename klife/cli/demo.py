@@ -1,0 +1,108 @@
+"""`klife demo`: the whole client at work on a real cluster, with a proof at the end.
+
+It starts a cluster (or takes one that is there), has greenlets produce for some seconds, shows what that was like, and reads every
+record back with connections of its own. The exit code is 0 only when all of it is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Annotated
+
+import typer
+
+from klife.api.client import Client
+from klife.cli.demo_check import compare
+from klife.cli.demo_display import show_figures, step, watch
+from klife.cli.demo_load import VALUE_BYTES, Load, Place
+from klife.cli.terminal import CONNECT_TIMEOUT_SECONDS, checked_servers, ctrl_c_here, err, errors_as_lines, out, wait_ready
+from klife.errors import ProduceError
+from klife.testing.admin import AdminClient, NewTopic
+from klife.testing.cluster import KafkaCluster
+from klife.testing.consumer import LogReader
+
+TOPICS = ("orders", "payments", "shipments")
+PARTITIONS = 10
+WARM_UP_SECONDS = 3.0
+READ_TIMEOUT_SECONDS = 120.0
+
+
+def demo(
+    seconds: Annotated[float, typer.Option(min=0.5, help="How long the measured part lasts.")] = 8.0,
+    greenlets: Annotated[int, typer.Option(min=1, help="How many greenlets produce at once, each waiting for its record.")] = 50,
+    brokers: Annotated[int, typer.Option(min=1, help="How many brokers to start.")] = 3,
+    bootstrap: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT,...", help="Use this cluster.", show_default="one is started, and removed")
+    ] = None,
+) -> None:
+    """Show klife at work on a real Kafka cluster.
+
+    Many greenlets produce for some seconds; then it tells rate, latencies and the supervision tree, reads everything back, and says
+    whether all of it is there.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(errors_as_lines())
+        stack.enter_context(ctrl_c_here())
+        if bootstrap is None:
+            with step(f"starting a Kafka cluster of {brokers} broker{'s' if brokers > 1 else ''}"):
+                servers = stack.enter_context(KafkaCluster(brokers)).bootstrap_servers
+        else:
+            servers = checked_servers(bootstrap)
+        topics = stack.enter_context(_topics(servers))
+        client = stack.enter_context(Client.start(servers, name="demo"))
+        complete = _run(client, servers, topics, seconds, greenlets)
+    if not complete:
+        raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _topics(servers: str) -> Iterator[list[str]]:
+    """New topics for this run, deleted at the end of the block."""
+    with AdminClient(servers, timeout=CONNECT_TIMEOUT_SECONDS) as admin:
+        replicas = min(3, len(admin.brokers()))
+        names = [f"klife-demo-{uuid.uuid4().hex[:8]}-{name}" for name in TOPICS]
+        admin.create_topics([NewTopic(name, PARTITIONS, replicas) for name in names])
+        out.print(f"topics {', '.join(TOPICS)}: {PARTITIONS} partitions each, {replicas} replicas", markup=False)
+        try:
+            yield names
+        finally:
+            admin.delete_topics(names)
+
+
+def _run(client: Client, servers: str, topics: list[str], seconds: float, greenlets: int) -> bool:
+    """The demonstration itself; whether everything was found as it was sent."""
+    wait_ready(client)
+    with Load(client, topics, greenlets) as load:
+        # Brokers that were just started have cold JVMs: their first seconds are slow, and say nothing about the client.
+        watch(load, "warming the brokers up (not measured)", min(WARM_UP_SECONDS, seconds))
+        load.measure()
+        watch(load, f"{greenlets} greenlets produce", seconds)
+        figures = load.figures()
+        load.finish()
+
+    out.rule("figures")
+    out.print(f"{greenlets} greenlets, each waiting for its record; values of {VALUE_BYTES} bytes, acks all, idempotent")
+    show_figures(figures)
+    out.rule("supervision tree")
+    out.print(str(client.tree()), markup=False)
+    out.rule("read back")
+    return all_there(load.places, load.failures, servers, topics)
+
+
+def all_there(places: Mapping[int, Place], failures: Mapping[int, ProduceError], servers: str, topics: Sequence[str]) -> bool:
+    """Read the topics back, and print whether they hold exactly what the client said, or what is wrong."""
+    with step("reading everything back from the brokers"), LogReader(servers, timeout=READ_TIMEOUT_SECONDS) as reader:
+        problems = compare(places, failures, chain.from_iterable(reader.read(topic, {}) for topic in topics))
+    if not problems:
+        out.print(f"all {len(places):,} records are there (those of the warm-up too)", style="green")
+        out.print("each is there once, at the offset the client was told, and in the order it was produced", style="green")
+        return True
+    err.print(f"NOT all of it is there. Of {len(places) + len(failures):,} records", style="red")
+    for problem, count in problems.most_common():
+        err.print(f"  {count:,} {problem}", style="red", markup=False)
+    for failure in list(failures.values())[:1]:
+        err.print(f"  the first delivery failed with: {failure}", style="red", markup=False)
+    return False

@@ -1,0 +1,215 @@
+"""`klife produce TOPIC`: each line becomes a record.
+
+The client's own backpressure is the only buffer: when the brokers are slower than the input, `produce_async` waits, and with it the
+reading. A line that fails fails alone; the command then ends with exit code 1, after all the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import gevent
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from klife.api.client import Client
+from klife.cli.lines import LineReader
+from klife.cli.terminal import (
+    DEFAULT_BOOTSTRAP,
+    INTERRUPTED,
+    Bootstrap,
+    ctrl_c_here,
+    err,
+    errors_as_lines,
+    fail,
+    out,
+    wait_ready,
+)
+from klife.errors import ProduceError
+from klife.record import Record
+
+SHOWN_ERRORS = 5
+TOPIC_TIMEOUT_SECONDS = 5.0  # a topic that was just created, or that the brokers create for us, is there within one
+FLUSH_TIMEOUT_SECONDS = 65.0  # every delivery is settled within its delivery_timeout_ms, 60 s
+BUFFERED_BYTES = 16 * 1024 * 1024
+REFRESH_SECONDS = 0.1
+
+
+class Acks(StrEnum):
+    """Who must have a record before it counts as delivered."""
+
+    ALL = "all"
+    LEADER = "1"
+    NOBODY = "0"
+
+
+class Compression(StrEnum):
+    """The codec of record batches."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    SNAPPY = "snappy"
+    LZ4 = "lz4"
+    ZSTD = "zstd"
+
+
+def produce(
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="The topic to write to. It must be there, or the brokers create it.")],
+    file: Annotated[Path | None, typer.Option(help="Read lines from this file.", show_default="standard input")] = None,
+    key_separator: Annotated[
+        str | None, typer.Option(help="What stands between key and value in each line; without it, records have no key.")
+    ] = None,
+    partition: Annotated[int | None, typer.Option(min=0, help="The partition to write to.", show_default="by key")] = None,
+    compression: Annotated[Compression, typer.Option(help="How batches are compressed.")] = Compression.NONE,
+    acks: Annotated[Acks, typer.Option(help="Whose confirmation counts: all replicas in sync, 1 (the leader), or 0.")] = Acks.ALL,
+    bootstrap: Bootstrap = DEFAULT_BOOTSTRAP,
+) -> None:
+    """Write lines to a topic, one record a line."""
+    if key_separator == "":
+        fail("--key-separator is empty; give what stands between key and value, such as ':'")
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(errors_as_lines())
+        stack.enter_context(ctrl_c_here())
+        descriptor = _opened(file, stack)
+        client = stack.enter_context(
+            Client.start(
+                bootstrap,
+                acks="all" if acks is Acks.ALL else int(acks),
+                enable_idempotence=acks is Acks.ALL,
+                compression_type=compression.value,
+                max_buffered_bytes=BUFFERED_BYTES,
+            )
+        )
+        _check_topic(client, topic, partition)
+        lines = Lines(client, topic, partition, key_separator.encode() if key_separator else None)
+        interrupted = lines.send(LineReader(descriptor))
+    lines.report()
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if lines.failed:
+        raise typer.Exit(1)
+
+
+class Lines:
+    """The lines of one run, and what became of them."""
+
+    def __init__(self, client: Client, topic: str, partition: int | None, separator: bytes | None) -> None:
+        self._client = client
+        self._topic = topic
+        self._partition = partition
+        self._separator = separator
+        self._began = time.monotonic()
+        self._read = 0
+        self.delivered = 0
+        self._errors: list[str] = []
+
+    @property
+    def failed(self) -> int:
+        """Lines that are not, or not certainly, in the topic. Right once the client was stopped."""
+        return self._read - self.delivered
+
+    def send(self, reader: LineReader) -> bool:
+        """Send all lines and stop the client; whether Ctrl-C came before. A second Ctrl-C leaves behind what is not delivered yet."""
+        interrupted = False
+        with self._progress(reader):
+            try:
+                for line in reader:
+                    self._send_line(line)
+                self._client.flush(FLUSH_TIMEOUT_SECONDS)
+            except KeyboardInterrupt:
+                interrupted = True
+                err.print("sending what was read; Ctrl-C again gives up")
+            with contextlib.suppress(KeyboardInterrupt):
+                self._client.stop(FLUSH_TIMEOUT_SECONDS)
+        self._client.stop(timeout=0)
+        return interrupted
+
+    def report(self) -> None:
+        """Print the counts, and the first errors."""
+        for error in self._errors:
+            err.print(error, markup=False, style="red")
+        if self.failed > len(self._errors):
+            err.print(f"... and {self.failed - len(self._errors)} more lines failed")
+        seconds = time.monotonic() - self._began
+        out.print(f"{self.delivered} delivered, {self.failed} failed in {seconds:.1f} s")
+
+    def _send_line(self, line: bytes) -> None:
+        self._read += 1
+        key = None
+        if self._separator is not None:
+            key, found, line = line.partition(self._separator)
+            if not found:
+                self._note(self._read, f"the key separator {self._separator.decode()!r} is not in it; nothing was sent")
+                return
+        try:
+            self._client.produce_async(Record(self._topic, line, key, partition=self._partition), partial(self._settled, self._read))
+        except ProduceError as error:
+            self._note(self._read, str(error))
+
+    def _settled(self, number: int, result: Record) -> None:
+        if result.error is None:
+            self.delivered += 1
+        else:
+            self._note(number, str(result.error))
+
+    def _note(self, number: int, error: str) -> None:
+        if len(self._errors) < SHOWN_ERRORS:
+            self._errors.append(f"line {number}: {error}")
+
+    @contextlib.contextmanager
+    def _progress(self, reader: LineReader) -> Iterator[None]:
+        """A progress bar, unless nobody watches, or somebody types the lines in the same terminal."""
+        if not err.is_terminal or reader.is_terminal:
+            yield
+            return
+        columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn()
+        with Progress(*columns, console=err, auto_refresh=False, transient=True) as progress:
+            task = progress.add_task(self._topic, total=reader.size)
+
+            def show() -> None:
+                description = f"{self.delivered} of {self._read} lines delivered"
+                progress.update(task, completed=reader.bytes_read, description=description, refresh=True)
+
+            def follow() -> None:
+                while True:
+                    show()
+                    gevent.sleep(REFRESH_SECONDS)
+
+            follower = gevent.spawn(follow)
+            try:
+                yield
+            finally:
+                follower.kill()
+                show()
+
+
+def _opened(file: Path | None, stack: contextlib.ExitStack) -> int:
+    if file is None:
+        return sys.stdin.fileno()
+    try:
+        descriptor = os.open(file, os.O_RDONLY)
+    except OSError as error:
+        fail(f"cannot read {file}: {error.strerror}")
+    stack.callback(os.close, descriptor)
+    if file.is_dir():
+        fail(f"cannot read {file}: it is a directory")
+    return descriptor
+
+
+def _check_topic(client: Client, topic: str, partition: int | None) -> None:
+    wait_ready(client)
+    count = None
+    with gevent.Timeout(TOPIC_TIMEOUT_SECONDS, False):
+        count = len(client.partitions(topic))
+    if count is None:
+        fail(f"the cluster has no topic {topic!r}, and did not create it; `klife topics` shows what it has")
+    if partition is not None and partition >= count:
+        fail(f"--partition {partition}: topic {topic!r} has the partitions 0 to {count - 1}")
