@@ -76,6 +76,7 @@ class BrokerChannel:
         self.released = False  # nobody needs the connection any more
         self.last_error: str | None = None
         self.wake_at = float("inf")  # when the actor wakes by itself
+        self.due = float("inf")  # an earlier time it has to be told of
         self.requests_sent = 0
         self.connects = 0
         self._watchers: list[Any] = []
@@ -160,6 +161,7 @@ class BrokerChannel:
         if not expect_reply:
             call.finish(None)
         elif call.deadline < self.wake_at and self.inbox is not None:
+            self.due = min(self.due, call.deadline)
             self.inbox.wake()
         return call
 

@@ -29,8 +29,8 @@ from klife_supervision.logs import get_logger
 
 log = get_logger("klife.connection")
 
-_READ_BYTES = 262_144
-_READS_A_TURN = 8
+_READ_BYTES = 65_536  # as much as the allocator keeps at hand; larger buffers are mapped and unmapped for each read
+_READS_A_TURN = 32
 _NEVER = float("inf")
 
 
@@ -84,11 +84,13 @@ class ConnectionActor(GeventActor):
                 channel.last_error = None
         if connection.state is State.DISCONNECTED:
             channel.failure = None
-            if channel.waiting and channel.host is not None and now >= self._retry_at and self._connector is None:
-                self._connect()
-        else:
-            self._check_deadlines(now)
-        self._arm(now)
+            if channel.waiting and channel.host is not None and self._connector is None:
+                if now >= self._retry_at:
+                    self._connect()
+                else:
+                    channel.due = self._retry_at
+        if channel.due < channel.wake_at or now >= channel.wake_at:
+            self._keep_time(now)
 
     # connecting
 
@@ -129,7 +131,7 @@ class ConnectionActor(GeventActor):
             result.close()
             return
         self.channel.attach(result, self.actor_inbox)
-        self._handshake_deadline = now + self.channel.settings.connect_timeout
+        self.channel.due = self._handshake_deadline = now + self.channel.settings.connect_timeout
         self.channel.write(self.channel.connection.opened())
 
     def _became_ready(self) -> None:
@@ -182,27 +184,25 @@ class ConnectionActor(GeventActor):
 
     # deadlines and the end of a connection
 
-    def _check_deadlines(self, now: float) -> None:
+    def _keep_time(self, now: float) -> None:
+        """Act on deadlines that passed and wake for the next one.
+
+        The timer is left alone while it fires early enough: deadlines get later as requests come and go, so at a steady flow of
+        requests this runs once in a request's timeout and not once a request.
+        """
         channel = self.channel
         if now >= self._handshake_deadline:
             self._failed(f"the handshake was not through within {channel.settings.connect_timeout:g} s", now)
-            return
-        for call in channel.calls:
-            if call.deadline <= now:
-                self._failed(f"{type(call.request).__name__} was not answered in time", now)
-                return
-
-    def _arm(self, now: float) -> None:
-        """Wake for the earliest deadline. Deadlines only get later as requests come and go, so this is rarely done anew."""
-        channel = self.channel
+        late = next((call for call in channel.calls if call.deadline <= now), None)
+        if late is not None:
+            self._failed(f"{type(late.request).__name__} was not answered in time", now)
         if channel.connection.state is State.DISCONNECTED:
             due = self._retry_at if channel.waiting and channel.host is not None and self._connector is None else _NEVER
         else:
             due = min(self._handshake_deadline, min((call.deadline for call in channel.calls), default=_NEVER))
-        if due == _NEVER:
-            channel.wake_at = _NEVER
-        elif channel.wake_at <= now or due < channel.wake_at:
-            channel.wake_at = due
+        channel.due = _NEVER
+        channel.wake_at = due
+        if due != _NEVER:
             self.wake_after(due - now)
 
     def _failed(self, reason: str, now: float) -> None:
@@ -210,6 +210,7 @@ class ConnectionActor(GeventActor):
         self._failures += 1
         settings = channel.settings
         self._retry_at = now + backoff(self._failures, settings.reconnect_backoff, settings.reconnect_backoff_max, random.random())
+        channel.due = self._retry_at
         log.warning("connection_failed", broker=channel.node_id, address=channel.address, reason=reason, attempt=self._failures)
         self._close(reason)
         self._on_trouble(channel)

@@ -90,6 +90,7 @@ class KafkaConnection:
         self._reader = FrameReader(max_response_bytes)
         self._in_flight: deque[_Sent] = deque()
         self._next_correlation_id = 0
+        self._agreed: dict[tuple[Any, int | None], int] = {}
         self._handshake: list[Any] = []
 
     @property
@@ -119,7 +120,10 @@ class KafkaConnection:
         """
         if self.state is not State.READY:
             raise ConnectionMisused(f"a request was sent on a connection that is {self.state.value}; only READY ones take requests")
-        version = negotiate(type(request), self.ranges, max_version=max_version)
+        agreed = (type(request), max_version)
+        version = self._agreed.get(agreed, -1)
+        if version < 0:
+            version = self._agreed[agreed] = negotiate(type(request), self.ranges, max_version=max_version)
         return self._encode(request, version, tag, client_id, expect_reply)
 
     def receive(self, data: Any) -> list[Reply]:
@@ -173,6 +177,7 @@ class KafkaConnection:
         if response.error_code:
             raise DecodeError(f"the broker refused ApiVersions v{sent.version} with error code {response.error_code}")
         self.ranges = ranges_from(response)
+        self._agreed = {}
         self._move(Event.VERSIONS_AGREED)
 
     def _encode(self, request: Any, version: int, tag: Any, client_id: str, expect_reply: bool) -> list[Any]:

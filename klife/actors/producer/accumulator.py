@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _MAX_EPOCH = 32767
 _OPEN_AT_MOST = 1.0  # seconds; see `expire`
+_NEVER = float("inf")
 
 
 class Accumulator:
@@ -53,7 +54,7 @@ class Accumulator:
         self.identity_known = Latch(home)  # set while there is one
         self.identity_error: str | None = None  # why there is none yet
         self.inbox: Inbox | None = None  # the ProducerActor's, while it lives
-        self.clock_set = False
+        self.clock_due = _NEVER  # when the ProducerActor looks at the clock next
         self.flushing = 0
         self._growing: set[PartitionQueue] = set()  # whose batch was opened since the clock last looked, or is open still
         self.closed: str | None = None
@@ -111,12 +112,7 @@ class Accumulator:
         queue.lane = lane
         queue.listed = False
         queue.retry_at = 0.0  # the backoff was for the old leader
-        if queue.empty:
-            return
-        if lane is not None:
-            lane.offer(queue)
-        else:
-            self._leaderless[queue] = None
+        self.offer(queue)
 
     def _lane(self, node_id: int, queue: PartitionQueue) -> Lane:
         index = (crc32(queue.topic.encode()) + queue.partition) % self.settings.batchers_count
@@ -125,6 +121,16 @@ class Accumulator:
             lane = self.lanes[node_id, index] = Lane(self, node_id, index, self._channel_of(node_id))
             self.wake()  # the ProducerActor starts its batcher
         return lane
+
+    def offer(self, queue: PartitionQueue) -> None:
+        """`queue` may have something to send again: on its lane, or, while it has no leader, once it has one."""
+        if queue.empty:
+            return
+        if queue.lane is not None:
+            queue.lane.offer(queue)
+        else:
+            self._leaderless[queue] = None
+            self.wake()
 
     def has_leaderless(self) -> bool:
         """Whether records wait for a partition to have a leader."""
@@ -163,7 +169,7 @@ class Accumulator:
         if batch.queue.lane is None:
             self._leaderless[batch.queue] = None
             self.wake()
-        elif not self.clock_set:
+        elif batch.created + _OPEN_AT_MOST < self.clock_due:
             self.wake()
 
     def expire(self, now: float) -> float | None:
@@ -238,11 +244,13 @@ class Accumulator:
             self._complete(batch.root or batch)
 
     def split(self, batch: Batch, pieces: list[Batch]) -> None:
-        """`batch` goes on in `pieces`; they take its place on the clock."""
-        self.pending.pop(batch, None)
+        """`batch` goes on in `pieces`; they take its place on the clock, behind older batches of other partitions."""
         for piece in pieces:
             piece.size = sum(len(key or b"") + len(value or b"") for key, value, _, _ in piece.records)
-        self.pending = dict.fromkeys([*pieces, *self.pending])  # at the front: no batch in the queue is older than one in flight
+        clock = list(self.pending)
+        place = clock.index(batch)
+        clock[place : place + 1] = pieces
+        self.pending = dict.fromkeys(clock)
 
     def _complete(self, batch: Batch) -> None:
         batch.set()

@@ -88,7 +88,7 @@ class BatcherActor(GeventActor):
             if batch.in_flight:
                 batch.fate_unknown = batch.fate_unknown or produce_call.submitted
                 batch.queue.put_back(batch, 0.0)
-            self._offer(batch)
+            self.accumulator.offer(batch.queue)
 
     def on_exit(self, reason: ExitReason) -> None:
         if self.lane.inbox is self.actor_inbox:
@@ -209,7 +209,7 @@ class BatcherActor(GeventActor):
         else:
             self._judge(produce_call, call.response)
         for batch in produce_call.batches:
-            self._offer(batch)
+            self.accumulator.offer(batch.queue)
 
     def _unanswered(self, batches: list[Batch], error: KlifeError) -> None:
         if not isinstance(error, CallFailed):  # this broker can not be talked to like this, now or later
@@ -324,9 +324,3 @@ class BatcherActor(GeventActor):
                 possibly_persisted=batch.fate_unknown,
             ),
         )
-
-    def _offer(self, batch: Batch) -> None:
-        """The partition may have more to send, here or, if its leader moved, elsewhere."""
-        queue = batch.queue
-        if queue.lane is not None and not queue.empty:
-            queue.lane.offer(queue)

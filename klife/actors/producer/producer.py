@@ -54,7 +54,7 @@ class ProducerActor(GeventActor):
 
     def on_start(self) -> None:
         self.accumulator.inbox = self.actor_inbox
-        self.accumulator.clock_set = False
+        self.accumulator.clock_due = _NEVER
         self.actor_inbox.wake()
 
     def on_exit(self, reason: ExitReason) -> None:
@@ -70,9 +70,8 @@ class ProducerActor(GeventActor):
         retry = self._start_batchers()
         due = min(retry, self._get_identity(now))
         expiry = accumulator.expire(now)
-        accumulator.clock_set = expiry is not None
-        if expiry is not None:
-            due = min(due, expiry)
+        accumulator.clock_due = _NEVER if expiry is None else expiry
+        due = min(due, accumulator.clock_due)
         if accumulator.has_leaderless():
             cluster.request_refresh()
             due = min(due, now + _LOOK_FOR_LEADERS_EVERY)
