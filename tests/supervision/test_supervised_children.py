@@ -187,6 +187,14 @@ def test_a_greenlet_is_a_child_and_a_supervisor_knows_why_it_ended(supervise: Su
 # Stock pykka actors
 
 
+class Task:
+    """A message that takes until `may_end`."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.may_end = threading.Event()
+
+
 class Worker(pykka.ThreadingActor):
     """An ordinary actor, on an operating system thread."""
 
@@ -208,6 +216,9 @@ class Worker(pykka.ThreadingActor):
     def on_receive(self, message: Any) -> Any:
         if isinstance(message, BaseException):
             raise message
+        if isinstance(message, Task):
+            message.begun.set()
+            message.may_end.wait()
         return message
 
 
@@ -260,6 +271,23 @@ def test_a_pykka_actor_that_is_stuck_is_given_up_after_its_seconds(supervise: Su
     assert reasons.next() == ExitReason.killed()
     assert not ref.is_alive()
     may_stop.set()
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_killed_pykka_actor_is_gone_and_replaced(supervise: Supervise, busy: bool) -> None:
+    supervisor = supervise([ChildSpec(id="a", start=Worker.start, restart="transient")])
+    first = supervisor.child("a")
+    task = Task()
+    if busy:
+        first.tell(task)
+        task.begun.wait(DEADLINE)
+    reasons = Reasons(supervisor, "a")
+    supervisor.tree().children[0].kill()
+    assert reasons.next() == ExitReason.killed()
+    assert not first.is_alive()
+    assert pykka.ActorRegistry.get_all() == [supervisor.child("a")]
+    assert supervisor.child("a").ask("new?", timeout=DEADLINE) == "new?"
+    task.may_end.set()
 
 
 def test_a_pykka_actor_that_had_stopped_before_it_could_be_watched_counts_as_crashed(supervise: Supervise) -> None:

@@ -23,4 +23,4 @@ def test_the_readmes_programs_run_one_after_the_other(capsys: pytest.CaptureFixt
     assert re.sub(r"  \d restarts?", "", printed[0]) == re.sub(r"  \d restarts?", "", FIRST_OUTPUT)
     assert "restart" in printed[0]
     assert printed[-1].endswith("└─ till  running  1 restart\n")
-    assert "the helper ended: killed" in printed[-1]
+    assert "the porter left: killed" in printed[-1]

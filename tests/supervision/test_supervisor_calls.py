@@ -139,6 +139,14 @@ def test_child_is_none_for_one_that_does_not_run_or_is_not_known(family: Family,
     assert supervisor.child("z") is None
 
 
+def test_a_child_that_ended_is_not_shown_as_running_even_before_the_supervisor_knows(family: Family, supervise: Supervise) -> None:
+    supervisor = supervise(family.specs("a"))
+    supervisor.child("a").crash()
+    assert supervisor.child("a") is None
+    assert supervisor.which_children()[0].child is None
+    assert supervisor.count_children().active == 0
+
+
 # Who calls
 
 
@@ -244,9 +252,10 @@ def test_a_call_in_progress_at_its_deadline_is_carried_out_and_says_so(family: F
 def test_the_callers_own_timeout_passes_through_a_call(supervise: Supervise) -> None:
     supervisor = supervise()
     with gevent.Timeout(0.01, False) as mine:
-        supervisor.start_child(ChildSpec(id="slow", start=forever, start_timeout=0.05))
+        supervisor.start_child(ChildSpec(id="slow", start=forever, start_timeout=None), timeout=None)
         pytest.fail("the start should have hung")
     assert isinstance(mine, gevent.Timeout)
+    supervisor.kill()
 
 
 def test_calls_to_an_ended_supervisor_say_why_it_ended(family: Family, supervise: Supervise) -> None:

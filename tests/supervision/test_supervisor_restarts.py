@@ -14,7 +14,7 @@ from gevent.event import AsyncResult, Event
 from gevent.exceptions import LoopExit
 from supervision_fakes import DEADLINE, Family, ended, forever, settled, states
 
-from klife_supervision import ChildSpec, ExitReason, RestartDelay, RestartIntensityReached, StartFailed, Supervisor
+from klife_supervision import ChildSpec, ExitReason, RestartDelay, RestartIntensityReached, StartFailed, Supervisor, SupervisorStopped
 from klife_supervision.policy import RESTARTS, STRATEGIES
 
 Supervise = Callable[..., Supervisor]
@@ -270,26 +270,40 @@ def test_terminate_child_ends_the_failing_restarts_of_that_child(family: Family,
 # The restart delay
 
 
-def test_a_delayed_restart_shows_as_restarting_and_then_happens(family: Family, supervise: Supervise) -> None:
-    supervisor = supervise([family.spec("a", restart_delay=RestartDelay(0.01, 0.01)), family.spec("b")])
+def its_time_has_come(supervisor: Supervisor, child: str) -> None:
+    """Do what the timer of a delayed restart does at its end."""
+    retry = supervisor._table.rows[child].retry
+    assert retry is not None
+    supervisor._mailbox.put(retry)
+    settled(supervisor)
+
+
+def test_a_delayed_restart_shows_as_restarting(family: Family, supervise: Supervise) -> None:
+    supervisor = supervise([family.spec("a", restart_delay=RestartDelay(3600.0, 3600.0)), family.spec("b")])
     family.journal.take()
     supervisor.child("a").crash()
     settled(supervisor)
     assert states(supervisor) == {"a": "restarting", "b": "running"}
     assert supervisor.child("a") is None
     assert family.journal.take() == []
+
+
+def test_a_delayed_restart_happens(family: Family, supervise: Supervise) -> None:
+    supervisor = supervise([family.spec("a", restart_delay=RestartDelay(0.01, 0.01)), family.spec("b")])
+    family.journal.take()
+    supervisor.child("a").crash()
     family.journal.wait_for("start a")
     settled(supervisor)
     assert states(supervisor) == {"a": "running", "b": "running"}
 
 
 def test_siblings_of_a_delayed_restart_are_stopped_at_once_and_started_with_it(family: Family, supervise: Supervise) -> None:
-    supervisor = supervise(family.specs("abc"), strategy="rest_for_one", restart_delay=RestartDelay(0.01, 0.01))
+    supervisor = supervise(family.specs("abc"), strategy="rest_for_one", restart_delay=RestartDelay(3600.0, 3600.0))
     family.journal.take()
     supervisor.child("b").crash()
     settled(supervisor)
     assert family.journal.take() == ["shutdown c"]
-    family.journal.wait_for("start b", "start c")
+    its_time_has_come(supervisor, "b")
     assert family.journal.take() == ["start b", "start c"]
 
 
@@ -329,9 +343,7 @@ def test_a_sibling_started_by_hand_during_a_delay_is_restarted_with_its_group(fa
     settled(supervisor)
     supervisor.restart_child("c")
     family.journal.take()
-    # What the timer would do in an hour.
-    supervisor._mailbox.put(supervisor._table.rows["b"].retry)
-    settled(supervisor)
+    its_time_has_come(supervisor, "b")
     assert family.journal.take() == ["shutdown c", "start b", "start c"]
 
 
@@ -434,6 +446,25 @@ def test_an_error_in_the_supervisors_own_loop_is_loud_and_takes_its_children_dow
     assert "kill b" in family.journal.take()
     assert [event["event"] for event in events if event["log_level"] == "critical"] == ["supervisor crashed"]
     assert told.get(timeout=DEADLINE) is reason
+
+
+def test_a_keyboard_interrupt_in_the_supervisor_takes_its_children_down_and_reaches_the_main_greenlet(
+    family: Family, supervise: Supervise
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    def start() -> None:
+        with pytest.raises(SupervisorStopped):
+            supervisor.start_child(ChildSpec(id="c", start=interrupted))
+
+    supervisor = supervise(family.specs("ab"))
+    family.journal.take()
+    gevent.spawn(start)
+    with pytest.raises(KeyboardInterrupt):
+        forever()
+    assert ended(supervisor).kind == "crashed"
+    assert family.journal.take() == ["kill b", "kill a"]
 
 
 def test_a_log_that_cannot_be_written_takes_nothing_down(
