@@ -16,6 +16,7 @@ inbox are answered; monitors are told. pykka's public verbs (`tell`, `ask`, `pro
 from __future__ import annotations
 
 import sys
+from time import monotonic
 from typing import Any, Self
 
 import gevent
@@ -45,6 +46,7 @@ class GeventActor(pykka.Actor):
         self._life = Life()
         self._actor_ref = GeventActorRef(self, self._life)
         self._timer: Any = None
+        self._wake_at = 0.0
 
     # pykka's three runtime hooks
 
@@ -85,14 +87,24 @@ class GeventActor(pykka.Actor):
         """Called last on every way out, a kill included: release what the actor holds. Must not wait."""
 
     def wake_after(self, seconds: float) -> None:
-        """Wake the actor once after `seconds`. One timer an actor: a later call replaces an earlier one."""
-        if self._timer is None:
-            self._timer = get_hub().loop.timer(max(seconds, 0.0))
-        else:
+        """Wake the actor once after `seconds`, never earlier. One timer an actor: a later call replaces an earlier one."""
+        self._wake_at = monotonic() + seconds
+        self._set_timer(seconds)
+
+    def _set_timer(self, seconds: float) -> None:
+        if self._timer is not None:
             self._timer.stop()
             self._timer.close()
-            self._timer = get_hub().loop.timer(max(seconds, 0.0))
-        self._timer.start(self.actor_inbox.wake_from_hub)
+        self._timer = get_hub().loop.timer(max(seconds, 0.0))
+        self._timer.start(self._time_is_up)
+
+    def _time_is_up(self) -> None:
+        # The loop may fire a millisecond early. An actor woken before its time would find nothing to do, and not be woken again.
+        left = self._wake_at - monotonic()
+        if left > 0:
+            self._set_timer(left)
+        else:
+            self.actor_inbox.wake_from_hub()
 
     # the loop
 
