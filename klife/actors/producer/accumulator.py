@@ -56,6 +56,7 @@ class Accumulator:
         self.inbox: Inbox | None = None  # the ProducerActor's, while it lives
         self.clock_due = _NEVER  # when the ProducerActor looks at the clock next
         self.flushing = 0
+        self.hub_ran_at = 0.0  # the last time known
         self._growing: set[PartitionQueue] = set()  # whose batch was opened since the clock last looked, or is open still
         self.closed: str | None = None
         self.delivered = 0

@@ -100,7 +100,7 @@ class BatcherActor(GeventActor):
             produce_call = lane.completed.popleft()
             self._answered(produce_call)
             lane.calls.discard(produce_call)  # not before: a successor takes over what it still finds here
-        now = monotonic()
+        self.accumulator.hub_ran_at = now = monotonic()
         lane.promote(now)
         if lane.ready and len(lane.calls) < self.settings.max_in_flight:
             if not lane.channel.is_ready:
