@@ -1,0 +1,235 @@
+"""A cluster as a plain value: what Kafka's brokers decide about produce requests, and nothing else.
+
+The rules are those of Kafka's `ProducerStateManager` and `ProducerAppendInfo.checkSequence`:
+
+- a batch that equals one of the producer's last five in the partition is a duplicate, and answered with that one's offset;
+- an older epoch is refused (47); a newer epoch has to begin at sequence 0;
+- within an epoch a batch has to follow the last one (45), except where the broker knows nothing of the producer: then *any* sequence
+  is taken. That exception is what makes the first batch of a partition special.
+
+Producer state is replicated with the log, so it moves with the leader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from klife.actors.channel import Call, CallFailed
+from klife.actors.metadata_snapshot import NO_LEADER, BrokerInfo, ClusterSnapshot, TopicInfo, with_leader
+from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
+from klife.protocol.apis.produce import (
+    BatchIndexAndErrorMessage,
+    PartitionProduceResponse,
+    ProduceRequest,
+    ProduceResponse,
+    TopicProduceResponse,
+)
+from klife.protocol.record_decode import RecordBatch, decode_batches
+
+TOPIC = "model"
+GUILTY = b"guilty "  # values that begin so break a rule of the topic
+REMEMBERED = 5
+
+
+@dataclass
+class ProducerEntry:
+    """What a partition knows of a producer: its epoch and its last batches as (first, last sequence, offset)."""
+
+    epoch: int
+    batches: list[tuple[int, int, int]] = field(default_factory=list)
+
+
+class ModelPartition:
+    """A partition's log, and the producers in it."""
+
+    def __init__(self) -> None:
+        self.log: list[bytes] = []
+        self.producers: dict[int, ProducerEntry] = {}
+        self.leader = 1
+        self.leader_epoch = 0
+
+    def append(self, batch: RecordBatch, record_limit: int) -> tuple[int, int, list[int]]:
+        """(error code, base offset, guilty indices), having written the batch where the code is 0."""
+        count = len(batch.records)
+        if count > record_limit:
+            return 10, -1, []
+        guilty = [index for index, record in enumerate(batch.records) if (record.value or b"").startswith(GUILTY)]
+        if guilty:
+            return 87, -1, guilty
+        if batch.producer_id >= 0:
+            entry = self.producers.get(batch.producer_id)
+            first, last = batch.base_sequence, (batch.base_sequence + count - 1) & 0x7FFFFFFF
+            if entry is not None and entry.epoch == batch.producer_epoch:
+                for old_first, old_last, offset in entry.batches:
+                    if (old_first, old_last) == (first, last):
+                        return 0, offset, []
+            if entry is not None:
+                if batch.producer_epoch < entry.epoch:
+                    return 47, -1, []
+                if batch.producer_epoch > entry.epoch:
+                    if first != 0:
+                        return 45, -1, []
+                elif first != (entry.batches[-1][1] + 1) & 0x7FFFFFFF:
+                    return 45, -1, []
+            if entry is None or entry.epoch != batch.producer_epoch:
+                entry = self.producers[batch.producer_id] = ProducerEntry(batch.producer_epoch)
+            entry.batches = [*entry.batches, (first, last, len(self.log))][-REMEMBERED:]
+        offset = len(self.log)
+        self.log.extend(record.value or b"" for record in batch.records)
+        return 0, offset, []
+
+
+class ModelChannel:
+    """A `BrokerChannel` without a socket: requests wait in `calls` until the test has the broker answer or lose them."""
+
+    def __init__(self, node_id: int) -> None:
+        self.node_id = node_id
+        self.is_ready = True
+        self.calls: list[Call] = []
+        self.waiting: dict[Callable[[], None], None] = {}
+
+    def describe(self) -> str:
+        return f"model broker {self.node_id}"
+
+    def when_ready(self, wake: Callable[[], None]) -> None:
+        if self.is_ready:
+            wake()
+        else:
+            self.waiting[wake] = None
+
+    def call(self, request: Any, on_done: Callable[[Call], None], **_options: Any) -> Call:
+        call = Call(request, 0.0, on_done)
+        if self.is_ready:
+            self.calls.append(call)
+        else:
+            call.finish(None, CallFailed("not connected", sent=False))
+        return call
+
+    def reconnect(self) -> None:
+        self.is_ready = True
+        waiting, self.waiting = self.waiting, {}
+        for wake in waiting:
+            wake()
+
+
+class ModelCluster:
+    """Brokers 1 and 2, one topic, and the metadata a client has of them (which may be old): stands in for `Cluster`."""
+
+    def __init__(self, partitions: int, record_limit: int) -> None:
+        self.partitions = [ModelPartition() for _ in range(partitions)]
+        self.record_limit = record_limit
+        self.channels = {node: ModelChannel(node) for node in (1, 2)}
+        self.late: dict[int, list[ProduceRequest]] = {1: [], 2: []}  # sent on connections that are closed, not read yet
+        self.refresh_wanted = False
+        self.next_producer_id = 100
+        self.on_change: list[Callable[[], None]] = []
+        self.snapshot = ClusterSnapshot()
+        self.refresh()
+
+    # what the client sees
+
+    def channel(self, node_id: int) -> ModelChannel:
+        return self.channels[node_id]
+
+    def any_ready_channel(self) -> ModelChannel | None:
+        return next((channel for channel in self.channels.values() if channel.is_ready), None)
+
+    def request_refresh(self) -> None:
+        self.refresh_wanted = True
+
+    def leader_hint(self, topic: str, partition: int, leader: int, epoch: int, broker: BrokerInfo | None) -> None:
+        snapshot = with_leader(self.snapshot, topic, partition, leader, epoch, broker)
+        if snapshot is not self.snapshot:
+            self._publish(snapshot)
+
+    def topic_size_limit(self, topic: str, channel: ModelChannel, then: Callable[[int | None], None]) -> None:
+        then(None)
+
+    def refresh(self) -> None:
+        """The client learns how things stand."""
+        self.refresh_wanted = False
+        info = TopicInfo(TOPIC, b"\1" * 16, tuple(p.leader for p in self.partitions), tuple(p.leader_epoch for p in self.partitions))
+        old = self.snapshot.topics.get(TOPIC)
+        brokers = {node: BrokerInfo(node, "model", node) for node in self.channels}
+        self._publish(
+            ClusterSnapshot(
+                brokers=MappingProxyType(brokers), topics=MappingProxyType({TOPIC: old if old is not None and old == info else info})
+            )
+        )
+
+    def _publish(self, snapshot: ClusterSnapshot) -> None:
+        self.snapshot = snapshot
+        for listener in self.on_change:
+            listener()
+
+    # what the brokers do
+
+    def move(self, partition: int, leader: int) -> None:
+        """Elect `leader` (-1: nobody can lead)."""
+        moved = self.partitions[partition]
+        if moved.leader != leader:
+            moved.leader, moved.leader_epoch = leader, moved.leader_epoch + 1
+
+    def read_late(self, node_id: int) -> None:
+        """A broker reads what was sent to it before, whatever became of the connection."""
+        late, self.late[node_id] = self.late[node_id], []
+        for request in late:
+            self.process(node_id, request, {})
+
+    def process(self, node_id: int, request: ProduceRequest, refusals: dict[int, tuple[int, bool]]) -> ProduceResponse:
+        """Handle a produce request. `refusals` has, by partition, a code and whether the batch is written all the same."""
+        answers = []
+        for data in request.topic_data[0].partition_data:
+            partition = self.partitions[data.index]
+            (batch,) = decode_batches(bytes(data.records or b""))
+            code, write = refusals.get(data.index, (0, True))
+            offset, guilty = -1, []
+            if partition.leader != node_id:
+                code = 6
+            elif write:
+                written, offset, guilty = partition.append(batch, self.record_limit)
+                code = written or code
+            answers.append(
+                PartitionProduceResponse(
+                    index=data.index,
+                    error_code=code,
+                    base_offset=offset if code == 0 else -1,
+                    log_append_time_ms=-1,
+                    record_errors=[BatchIndexAndErrorMessage(batch_index=i, batch_index_error_message="guilty") for i in guilty],
+                )
+            )
+        return ProduceResponse(
+            responses=[TopicProduceResponse(name=TOPIC, topic_id=b"\1" * 16, partition_responses=answers)], node_endpoints=[]
+        )
+
+    def answer(self, node_id: int, refusals: dict[int, tuple[int, bool]]) -> None:
+        """The broker handles its oldest request and answers."""
+        self.read_late(node_id)
+        channel = self.channels[node_id]
+        call = channel.calls.pop(0)
+        if isinstance(call.request, InitProducerIdRequest):
+            self.next_producer_id += 1
+            call.finish(InitProducerIdResponse(error_code=0, producer_id=self.next_producer_id, producer_epoch=0))
+        else:
+            call.finish(self.process(node_id, call.request, refusals))
+
+    def disconnect(self, node_id: int, handled: int, late: bool) -> None:
+        """The connection breaks after the broker has handled `handled` requests; the others it reads late, or never."""
+        self.read_late(node_id)
+        channel = self.channels[node_id]
+        channel.is_ready = False
+        calls, channel.calls = channel.calls, []
+        for index, call in enumerate(calls):
+            if isinstance(call.request, ProduceRequest):
+                if index < handled:
+                    self.process(node_id, call.request, {})
+                elif late:
+                    self.late[node_id].append(call.request)
+        for call in calls:
+            call.finish(None, CallFailed("the connection broke", sent=True))
+
+
+__all__ = ["GUILTY", "NO_LEADER", "TOPIC", "ModelChannel", "ModelCluster"]

@@ -1,0 +1,247 @@
+"""Whatever brokers, connections, leaders, deadlines and kills do: what a delivery says is what the log shows, in produce order.
+
+The real `ProducerActor` and `BatcherActor` (their code, run turn by turn without greenlets), `Accumulator`, `Lane` and
+`PartitionQueue` against the brokers of `model_cluster`. Hypothesis looks for the sequence of events that breaks a promise:
+
+- delivered: in the log exactly once, at the offset the delivery tells;
+- failed and not possibly persisted: not in the log, now or later;
+- possibly persisted: in the log once or not at all;
+- the log is in the order of `produce`, whatever was retried, renumbered, split, moved or expired;
+- when the trouble is over, everything is settled: nothing waits for a wake-up that never comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from model_cluster import GUILTY, NO_LEADER, TOPIC, ModelCluster
+
+from klife.actors.producer.accumulator import Accumulator
+from klife.actors.producer.batch import Batch
+from klife.actors.producer.batcher import BatcherActor
+from klife.actors.producer.buffer_pool import BufferPool
+from klife.actors.producer.lane import Lane
+from klife.actors.producer.producer import ProducerActor
+from klife.actors.runtime.actor import GeventActor
+from klife.actors.runtime.latch import get_thread_ident
+from klife.actors.settings import ProducerSettings
+from klife.record import Record
+from klife_supervision import ExitReason
+
+PARTITIONS = 2
+# (code, whether the batch is written all the same). 7 and 20 come after writing or not; the others never do.
+REFUSALS = [(19, False), (7, False), (7, True), (20, True), (2, False), (5, False), (13, True), (29, False), (90, False), (-1, True)]
+refusals = st.dictionaries(st.integers(0, PARTITIONS - 1), st.sampled_from(REFUSALS), max_size=PARTITIONS)
+nodes = st.sampled_from([1, 2])
+
+
+class DeliveryModel(RuleBasedStateMachine):
+    idempotent = True
+
+    @initialize(
+        max_in_flight=st.integers(1, 5),
+        batchers=st.integers(1, 2),
+        record_limit=st.sampled_from([100, 100, 3, 1]),
+        start_sequence=st.sampled_from([0, 2**31 - 3]),
+    )
+    def start(self, max_in_flight: int, batchers: int, record_limit: int, start_sequence: int) -> None:
+        self.cluster: Any = ModelCluster(PARTITIONS, record_limit)
+        self.accumulator = Accumulator(
+            ProducerSettings(
+                name="p",
+                client_id="c",
+                batch_size_bytes=400,
+                delivery_timeout=1000.0,
+                retry_backoff=0.0,
+                retry_backoff_max=0.0,
+                max_in_flight=max_in_flight if self.idempotent else 1,
+                batchers_count=batchers,
+                idempotent=self.idempotent,
+            ),
+            BufferPool(10_000_000, block=False),
+            get_thread_ident(),
+            1.0,
+            self.cluster.channel,
+        )
+        self.cluster.on_change.append(self.accumulator.wake)
+        self.batchers: dict[Lane, BatcherActor] = {}
+        self.produced: list[list[tuple[bytes, Batch, int]]] = [[] for _ in range(PARTITIONS)]
+        self.producer = self.start_producer()
+        self.route = self.accumulator.add_topic(self.cluster.snapshot.topics[TOPIC], _NoPartitioner())
+        self.turns()
+        if self.idempotent and start_sequence:  # numbers are about to wrap
+            self.cluster.answer(1, {})
+            self.turns()
+            for partition in range(PARTITIONS):
+                queue = self.route._queue(Record(TOPIC, b"", partition=partition), partition, None)
+                queue.identity, queue.next_sequence = self.accumulator.identity, start_sequence
+
+    def start_producer(self) -> ProducerActor:
+        producer = ProducerActor(self.accumulator, self.cluster, self.start_batcher)
+        producer.on_start()
+        return producer
+
+    def start_batcher(self, lane: Lane) -> None:
+        lane.has_actor = True
+        batcher = self.batchers[lane] = BatcherActor(lane, self.cluster)
+        batcher.on_start()
+
+    # events
+
+    @rule(partition=st.integers(0, PARTITIONS - 1), count=st.integers(1, 4), guilty=st.sampled_from([False, False, False, True]))
+    def produce(self, partition: int, count: int, guilty: bool) -> None:
+        for number in range(count):
+            value = b"%s%d" % (GUILTY if guilty and number == 1 else b"", len(self.produced[partition]))
+            batch = self.route.append(Record(TOPIC, value, partition=partition))
+            self.produced[partition].append((value, batch, len(batch.records) - 1))
+
+    @rule()
+    def turn(self) -> None:
+        """The actors that were woken run once."""
+        gevent.sleep(0)  # what they scheduled for the loop's next turn
+        for actor in list(self.actors()):
+            if actor.actor_inbox.woken:
+                actor.actor_inbox.woken = False
+                actor.on_wake()
+
+    @rule()
+    def turns(self) -> None:
+        """They run until there is nothing to do for now."""
+        for _ in range(50):
+            self.turn()
+            if not any(actor.actor_inbox.woken for actor in self.actors()):
+                break
+
+    @precondition(lambda self: any(channel.calls for channel in self.cluster.channels.values()))
+    @rule(node=nodes, refused=refusals)
+    def answer(self, node: int, refused: dict[int, tuple[int, bool]]) -> None:
+        if not self.cluster.channels[node].calls:
+            node = 3 - node
+        self.cluster.answer(node, refused)
+
+    @rule(node=nodes, handled=st.integers(0, 3), late=st.booleans())
+    def disconnect(self, node: int, handled: int, late: bool) -> None:
+        self.cluster.disconnect(node, handled, late)
+
+    @rule(node=nodes)
+    def reconnect(self, node: int) -> None:
+        self.cluster.channels[node].reconnect()
+
+    @rule(partition=st.integers(0, PARTITIONS - 1), leader=st.sampled_from([1, 2, NO_LEADER]))
+    def move(self, partition: int, leader: int) -> None:
+        self.cluster.move(partition, leader)
+
+    @rule()
+    def refresh(self) -> None:
+        self.cluster.refresh()
+
+    @precondition(lambda self: self.accumulator.pending)
+    @rule(count=st.integers(1, 3))
+    def expire(self, count: int) -> None:
+        """The delivery timeout of the oldest batches passes."""
+        oldest = list(self.accumulator.pending)[:count]
+        self.accumulator.expire(oldest[-1].created + self.accumulator.settings.delivery_timeout)
+
+    @rule()
+    def close_open_batches(self) -> None:
+        """The second passes after which an open batch is closed, sent or not."""
+        if self.accumulator.pending:
+            self.accumulator.expire(next(reversed(self.accumulator.pending)).created + 1.0)
+
+    @rule(which=st.integers(0, 3))
+    def kill_batcher(self, which: int) -> None:
+        if self.batchers:
+            lane = list(self.batchers)[which % len(self.batchers)]
+            retire(self.batchers[lane])
+            self.start_batcher(lane)
+
+    @rule()
+    def kill_producer(self) -> None:
+        retire(self.producer)
+        self.producer = self.start_producer()
+
+    def actors(self) -> Iterator[GeventActor]:
+        yield self.producer
+        yield from self.batchers.values()
+
+    # promises
+
+    @invariant()
+    def the_log_shows_what_deliveries_say(self) -> None:
+        for partition, produced in enumerate(getattr(self, "produced", [])):
+            log = self.cluster.partitions[partition].log
+            offsets = {value: offset for offset, value in enumerate(log)}
+            assert len(offsets) == len(log), f"written twice: {log}"
+            assert log == sorted(log, key=lambda value: int(value.removeprefix(GUILTY))), f"out of order: {log}"
+            for value, batch, index in produced:
+                if batch.is_set:
+                    result = batch.result(index)
+                    if result.error is None:
+                        assert offsets.get(value) == result.offset, f"{value!r} delivered at {result.offset}, but {log}"
+                    elif not result.error.possibly_persisted:
+                        assert value not in offsets, f"{value!r} failed ({result.error}), but {log}"
+
+    @invariant()
+    def the_accounts_balance(self) -> None:
+        if hasattr(self, "produced"):
+            unsettled = [batch for produced in self.produced for _, batch, _ in produced if not batch.is_set]
+            used = sum(batch.size for batch in set(unsettled))
+            assert self.accumulator.pool.used == used
+            created = [batch.created for batch in self.accumulator.pending]
+            assert created == sorted(created), "the clock is not in the order of deadlines"
+
+    def teardown(self) -> None:
+        """The trouble ends, and with it every delivery."""
+        if not hasattr(self, "produced"):
+            return
+        for partition in range(PARTITIONS):
+            self.cluster.move(partition, 1 + partition % 2)
+        for _ in range(400):
+            for node, channel in self.cluster.channels.items():
+                channel.reconnect()
+                while channel.calls:
+                    self.cluster.answer(node, {})
+            if self.cluster.refresh_wanted:
+                self.cluster.refresh()
+            for actor in self.actors():  # time passes: what set itself a timer wakes
+                if actor._timer is not None and actor._timer.active:
+                    actor._timer.stop()
+                    actor.actor_inbox.woken = True
+            self.turns()
+            self.the_log_shows_what_deliveries_say()
+            if not self.accumulator.pending:
+                break
+        unsettled = [(queue.topic, queue.partition) for queue in {batch.queue for batch in self.accumulator.pending}]
+        for actor in self.actors():
+            retire(actor)
+        assert not unsettled, f"still waiting when all is well: {unsettled}"
+        for node in self.cluster.channels:
+            self.cluster.read_late(node)
+        self.the_log_shows_what_deliveries_say()
+        self.the_accounts_balance()
+        assert self.accumulator.pool.used == 0
+
+
+class _NoPartitioner:
+    def partition(self, record: Record, partition_count: int) -> int:
+        raise AssertionError("every record names its partition")
+
+
+def retire(actor: GeventActor) -> None:
+    """What is left to do for an actor that was killed."""
+    actor.on_exit(ExitReason.killed())
+    if actor._timer is not None:
+        actor._timer.stop()
+        actor._timer.close()
+        actor._timer = None
+
+
+TestDeliveryModel = DeliveryModel.TestCase
+TestDeliveryModel.settings = settings(
+    max_examples=150, stateful_step_count=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
