@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.producer.validation import checked_headers, checked_timestamp, invalid_payload, too_large_for_buffer
+from klife.actors.runtime.breathe import let_hub_run
 from klife.errors import InvalidRecordType, InvalidRecordValue
 from klife.protocol.records import RECORD_OVERHEAD
 from klife.record import Record
+
+_HUB_AT_LEAST_EVERY = 0.005  # seconds
 
 if TYPE_CHECKING:
     from klife.actors.metadata_snapshot import TopicInfo
@@ -112,10 +115,33 @@ class TopicRoute:
 
         batch = queue.open
         if batch is None or batch.size + size > self._limit:
-            batch = queue.open_batch(monotonic())
+            batch = self._open_batch(queue, size)
         batch.size += size
         batch.records.append((key, value, headers, timestamp_ms))
         return batch
+
+    def _open_batch(self, queue: PartitionQueue, size: int) -> Batch:
+        """A new batch, after letting the hub run if it has not for some milliseconds.
+
+        A greenlet that produces in a tight loop would otherwise keep everybody waiting, its own records included, until the buffer
+        is full. Once a batch is often enough and costs the single record nothing.
+        """
+        accumulator = self.accumulator
+        now = monotonic()
+        if now - accumulator.hub_ran_at > _HUB_AT_LEAST_EVERY:
+            try:
+                let_hub_run()
+            except BaseException:
+                self._pool.give(size)
+                raise
+            accumulator.hub_ran_at = now = monotonic()
+            if accumulator.closed is not None:
+                self._pool.give(size)
+                raise accumulator.closed_error()
+            batch = queue.open  # somebody else may have opened it meanwhile
+            if batch is not None and batch.size + size <= self._limit:
+                return batch
+        return queue.open_batch(now)
 
     def stick_elsewhere(self) -> None:
         """The batch that keyless records stuck to is closed; they go to another partition from now on (KIP-480)."""
