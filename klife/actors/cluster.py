@@ -14,7 +14,7 @@ from klife.actors.metadata_snapshot import BrokerInfo, ClusterSnapshot, TopicInf
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.runtime.latch import Latch
 from klife.actors.settings import ClientSettings
-from klife.errors import ProduceError, UnknownTopic
+from klife.errors import KlifeError, ProduceError, UnknownTopic
 from klife.protocol.apis.describe_configs import TOPIC_RESOURCE, DescribeConfigsRequest, DescribeConfigsResource, configured_int
 from klife.protocol.error_codes import describe
 
@@ -40,6 +40,7 @@ class Cluster:
         self.inbox: Inbox | None = None  # the MetadataActor's, while it lives
         self.on_change: list[Callable[[], None]] = []
         self._answered = Latch()
+        self._closed: Callable[[], KlifeError] | None = None
 
     # asking
 
@@ -55,6 +56,7 @@ class Cluster:
         Raises:
             UnknownTopic: the cluster did not know it by `deadline` (monotonic seconds).
             ProduceError: the cluster refuses to tell (no permission, an impossible name).
+            ClientClosed: the client was stopped meanwhile.
         """
         info = self.snapshot.topics.get(name)
         if info is not None and info.partition_count:
@@ -68,6 +70,8 @@ class Cluster:
                 self.request_refresh()
                 if not self._answered.wait(deadline - monotonic()):
                     break
+                if self._closed is not None:
+                    raise self._closed()
                 info = self.snapshot.topics.get(name)
                 if info is not None and info.partition_count:
                     return info
@@ -96,6 +100,11 @@ class Cluster:
             error_code=refusal,
             retriable=True,
         )
+
+    def close(self, error: Callable[[], KlifeError]) -> None:
+        """Let nobody wait any longer: whoever asks for a topic that is not known gets what `error` makes."""
+        self._closed = error
+        self._answered.set()
 
     def wait_for_answer(self, timeout: float) -> bool:
         """Wait for the next answer of the cluster, whatever it says; return whether one came."""

@@ -102,6 +102,7 @@ class Engine:
         if self.closing is None:
             self.closing = reason
         self.routes.clear()
+        self.cluster.close(self.closed_error)
         for accumulator in self.accumulators.values():
             accumulator.close(reason)
 

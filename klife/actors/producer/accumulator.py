@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from klife.actors.runtime.inbox import Inbox
 
 _MAX_EPOCH = 32767
+_HUB_RUNS_EVERY_MS = 4
 _OPEN_AT_MOST = 1.0  # seconds; see `expire`
 _NEVER = float("inf")
 
@@ -56,7 +57,7 @@ class Accumulator:
         self.inbox: Inbox | None = None  # the ProducerActor's, while it lives
         self.clock_due = _NEVER  # when the ProducerActor looks at the clock next
         self.flushing = 0
-        self.hub_ran_at = 0.0  # the last time known
+        self.hub_due_ms = 0  # when a caller in a tight loop lets the hub run; wall clock, because a record's time is at hand
         self._growing: set[PartitionQueue] = set()  # whose batch was opened since the clock last looked, or is open still
         self.closed: str | None = None
         self.delivered = 0
@@ -139,6 +140,10 @@ class Accumulator:
             if queue.lane is not None or queue.empty:
                 del self._leaderless[queue]
         return bool(self._leaderless)
+
+    def hub_ran(self, now: float) -> None:
+        """The hub ran at `now` (wall-clock seconds), so no caller needs to let it for some milliseconds."""
+        self.hub_due_ms = int(now * 1000) + _HUB_RUNS_EVERY_MS
 
     # identity
 

@@ -19,8 +19,6 @@ from klife.errors import InvalidRecordType, InvalidRecordValue
 from klife.protocol.records import RECORD_OVERHEAD
 from klife.record import Record
 
-_HUB_AT_LEAST_EVERY = 0.005  # seconds
-
 if TYPE_CHECKING:
     from klife.actors.metadata_snapshot import TopicInfo
     from klife.actors.producer.accumulator import Accumulator
@@ -102,9 +100,11 @@ class TopicRoute:
             queue = self._queue(record, partition, partitioner)
 
         if timestamp_ms is None:
-            timestamp_ms = int(time() * 1000)
+            timestamp_ms = now_ms = int(time() * 1000)
         else:
-            timestamp_ms = checked_timestamp(record)
+            timestamp_ms, now_ms = checked_timestamp(record), int(time() * 1000)
+        if now_ms > self.accumulator.hub_due_ms:
+            self._let_hub_run()
 
         pool = self._pool
         room = pool.room - size
@@ -115,33 +115,18 @@ class TopicRoute:
 
         batch = queue.open
         if batch is None or batch.size + size > self._limit:
-            batch = self._open_batch(queue, size)
+            batch = queue.open_batch(monotonic())
         batch.size += size
         batch.records.append((key, value, headers, timestamp_ms))
         return batch
 
-    def _open_batch(self, queue: PartitionQueue, size: int) -> Batch:
-        """A new batch, after letting the hub run if it has not for some milliseconds.
-
-        A greenlet that produces in a tight loop would otherwise keep everybody waiting, its own records included, until the buffer
-        is full. Once a batch is often enough and costs the single record nothing.
-        """
+    def _let_hub_run(self) -> None:
+        """A greenlet that produces in a tight loop would keep everybody waiting, its own records included, until the buffer is full."""
         accumulator = self.accumulator
-        now = monotonic()
-        if now - accumulator.hub_ran_at > _HUB_AT_LEAST_EVERY:
-            try:
-                let_hub_run()
-            except BaseException:
-                self._pool.give(size)
-                raise
-            accumulator.hub_ran_at = now = monotonic()
-            if accumulator.closed is not None:
-                self._pool.give(size)
-                raise accumulator.closed_error()
-            batch = queue.open  # somebody else may have opened it meanwhile
-            if batch is not None and batch.size + size <= self._limit:
-                return batch
-        return queue.open_batch(now)
+        let_hub_run()
+        accumulator.hub_ran(time())
+        if accumulator.closed is not None:
+            raise accumulator.closed_error()
 
     def stick_elsewhere(self) -> None:
         """The batch that keyless records stuck to is closed; they go to another partition from now on (KIP-480)."""
