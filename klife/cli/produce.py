@@ -107,22 +107,23 @@ class Lines:
         self._partition = partition
         self._separator = separator
         self._began = time.monotonic()
-        self._read = 0
+        self._taken = 0  # not counting one that Ctrl-C kept from the buffer
         self.delivered = 0
         self._errors: list[str] = []
 
     @property
     def failed(self) -> int:
         """Lines that are not, or not certainly, in the topic. Right once the client was stopped."""
-        return self._read - self.delivered
+        return self._taken - self.delivered
 
     def send(self, reader: LineReader) -> bool:
         """Send all lines and stop the client; whether Ctrl-C came before. A second Ctrl-C leaves behind what is not delivered yet."""
         interrupted = False
         with self._progress(reader):
             try:
-                for line in reader:
-                    self._send_line(line)
+                for number, line in enumerate(reader, 1):
+                    self._send_line(number, line)
+                    self._taken += 1
                 self._client.flush(FLUSH_TIMEOUT_SECONDS)
             except KeyboardInterrupt:
                 interrupted = True
@@ -141,18 +142,17 @@ class Lines:
         seconds = time.monotonic() - self._began
         out.print(f"{self.delivered} delivered, {self.failed} failed in {seconds:.1f} s")
 
-    def _send_line(self, line: bytes) -> None:
-        self._read += 1
+    def _send_line(self, number: int, line: bytes) -> None:
         key = None
         if self._separator is not None:
             key, found, line = line.partition(self._separator)
             if not found:
-                self._note(self._read, f"the key separator {self._separator.decode()!r} is not in it; nothing was sent")
+                self._note(number, f"the key separator {self._separator.decode()!r} is not in it; nothing was sent")
                 return
         try:
-            self._client.produce_async(Record(self._topic, line, key, partition=self._partition), partial(self._settled, self._read))
+            self._client.produce_async(Record(self._topic, line, key, partition=self._partition), partial(self._settled, number))
         except ProduceError as error:
-            self._note(self._read, str(error))
+            self._note(number, str(error))
 
     def _settled(self, number: int, result: Record) -> None:
         if result.error is None:
@@ -175,7 +175,7 @@ class Lines:
             task = progress.add_task(self._topic, total=reader.size)
 
             def show() -> None:
-                description = f"{self.delivered} of {self._read} lines delivered"
+                description = f"{self.delivered} of {self._taken} lines delivered"
                 progress.update(task, completed=reader.bytes_read, description=description, refresh=True)
 
             def follow() -> None:

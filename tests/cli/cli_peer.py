@@ -26,6 +26,19 @@ def read_back(bootstrap_servers: str, topic: str, count: int) -> list[Any]:
         consumer.close()
 
 
+def written(bootstrap_servers: str, topic: str) -> int:
+    """How many messages the topic's logs hold, by their ends."""
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "tests-cli"})
+    try:
+        partitions = consumer.list_topics(topic, READ_TIMEOUT_SECONDS).topics[topic].partitions
+        ends = [
+            consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, index), READ_TIMEOUT_SECONDS) for index in partitions
+        ]
+        return sum(high - low for low, high in ends)
+    finally:
+        consumer.close()
+
+
 def _read(consumer: Any, topic: str, count: int) -> list[Any]:
     partitions = consumer.list_topics(topic, READ_TIMEOUT_SECONDS).topics[topic].partitions
     consumer.assign([confluent_kafka.TopicPartition(topic, index, confluent_kafka.OFFSET_BEGINNING) for index in partitions])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 from cli_command import COMMAND, NewTopic, RunKlife, environment
-from cli_peer import read_back
+from cli_peer import read_back, written
 
 from klife.testing.cluster import KafkaCluster
 
@@ -132,6 +133,38 @@ def test_a_line_is_sent_while_the_input_stays_open_and_ctrl_c_reports(kafka_clus
     assert output.startswith("1 delivered, 0 failed in ")
     assert "Traceback" not in errors
     assert exit_code == 130
+
+
+def test_ctrl_c_amid_endless_input_delivers_what_was_taken_and_loses_count_of_nothing(
+    kafka_cluster: KafkaCluster, new_topic: NewTopic
+) -> None:
+    topic = new_topic(partitions=3)
+    pipe = subprocess.PIPE
+    with (
+        subprocess.Popen(["yes", "a line of an input that has no end"], stdout=pipe) as endless,
+        subprocess.Popen(
+            [*COMMAND, "produce", topic, "--bootstrap", kafka_cluster.bootstrap_servers],
+            stdin=endless.stdout,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            env=environment(),
+        ) as process,
+    ):
+        try:
+            while not written(kafka_cluster.bootstrap_servers, topic):
+                assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=60)
+        finally:
+            endless.kill()
+            process.kill()
+
+    assert process.returncode == 130
+    assert errors == "sending what was read; Ctrl-C again gives up\n"
+    delivered, failed = (int(number) for number in re.findall(r"\d+", output)[:2])
+    assert failed == 0
+    assert written(kafka_cluster.bootstrap_servers, topic) == delivered
 
 
 def test_a_terminal_sees_a_progress_bar_and_a_pipe_does_not(
