@@ -67,11 +67,11 @@ class Cluster:
         asked_since = self.snapshots_seen
         try:
             while True:
+                if self._closed is not None:
+                    raise self._closed()
                 self.request_refresh()
                 if not self._answered.wait(deadline - monotonic()):
                     break
-                if self._closed is not None:
-                    raise self._closed()
                 info = self.snapshot.topics.get(name)
                 if info is not None and info.partition_count:
                     return info

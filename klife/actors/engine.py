@@ -105,6 +105,7 @@ class Engine:
         self.cluster.close(self.closed_error)
         for accumulator in self.accumulators.values():
             accumulator.close(reason)
+            accumulator.identity_known.set()  # who waits for one waits in vain
 
     def closed_error(self) -> ClientClosed:
         return ClientClosed(f"client {self.name!r} takes no more records: {self.closing}. Nothing was queued; start a new client.")

@@ -160,7 +160,7 @@ class Client:
             self._from_thread(lambda: self.wait_ready(timeout), timeout)
             return
         deadline = monotonic() + timeout
-        while not engine.finished.is_set:
+        while engine.closing is None:
             waiting = [a for a in engine.accumulators.values() if a.idempotent and a.identity is None]
             if engine.cluster.snapshot.brokers and not waiting:
                 return
