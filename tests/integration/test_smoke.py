@@ -1,0 +1,23 @@
+"""The smoke suite (`smoke.py`) in processes of its own: monkey-patched and not, from greenlets and from four OS threads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from gevent import get_hub
+
+from klife.testing.cluster import KafkaCluster
+
+SMOKE = Path(__file__).with_name("smoke.py")
+
+
+@pytest.mark.parametrize("how", [["plain"], ["patched"], ["plain", "threads"], ["patched", "threads"]], ids=" ".join)
+def test_the_smoke_suite_passes(kafka_cluster: KafkaCluster, how: list[str]) -> None:
+    command = [sys.executable, str(SMOKE), kafka_cluster.bootstrap_servers, *how]
+    run = get_hub().threadpool.apply(subprocess.run, (command,), {"capture_output": True, "text": True, "timeout": 90})
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout == "all checks hold\n"
+    assert "Traceback" not in run.stderr
