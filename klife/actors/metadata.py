@@ -4,8 +4,8 @@ A refresh is due by age, when somebody asked for one (a leadership error, a conn
 while callers wait for a topic. Requests for a refresh coalesce: one is on its way at a time, and they keep a minimum distance.
 
 Whom to ask: any broker that is connected, the least busy one. If none is, the known brokers and the bootstrap addresses are tried in
-turn, a new one every second, until one answers (KIP-899, KIP-1102): so the client starts with the cluster down, and comes back when
-all the brokers it knew are gone but the bootstrap list knows others.
+turn, the next one as soon as one fails or a second passes, until one answers (KIP-899, KIP-1102): so the client starts with the
+cluster down, and comes back when all the brokers it knew are gone but the bootstrap list knows others.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from klife.actors.cluster import Cluster
 from klife.actors.metadata_snapshot import updated
 from klife.actors.runtime.actor import GeventActor
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
+from klife.protocol.connection import State
 from klife_supervision import ExitReason, SupervisionError
 from klife_supervision.logs import get_logger
 
@@ -44,6 +45,8 @@ class MetadataActor(GeventActor):
         self._answered_at = float("-inf")
         self._failures = 0
         self._trying: list[BrokerChannel] = []  # whom to try next while nobody is connected
+        self._tried: BrokerChannel | None = None
+        self._connects_before = 0
         self._tried_at = float("-inf")
 
     def on_start(self) -> None:
@@ -141,9 +144,15 @@ class MetadataActor(GeventActor):
                 channel.release()
 
     def _try_someone(self, now: float) -> None:
-        if now >= self._tried_at + _TRY_NEXT_AFTER or not any(channel.waiting for channel in self.cluster.channels.values()):
-            if not self._trying:
-                self._trying = sorted(self.cluster.channels.values(), key=lambda channel: channel.node_id < 0)
-            self._trying.pop(0).when_ready(self.actor_inbox.wake)
+        tried = self._tried
+        failed = tried is not None and tried.connects > self._connects_before and tried.connection.state is State.DISCONNECTED
+        if failed or now >= self._tried_at + _TRY_NEXT_AFTER or not any(channel.waiting for channel in self.cluster.channels.values()):
+            if not self._trying:  # brokers before bootstrap addresses, and those last met in trouble last
+                self._trying = sorted(
+                    self.cluster.channels.values(), key=lambda channel: (channel.node_id < 0, channel.last_error is not None)
+                )
+            tried = self._tried = self._trying.pop(0)
+            self._connects_before = tried.connects
+            tried.when_ready(self.actor_inbox.wake)
             self._tried_at = now
         self.wake_after(max(self._tried_at + _TRY_NEXT_AFTER - now, 0.01))

@@ -48,8 +48,12 @@ def apply_verdict(accumulator: Accumulator, batch: Batch, verdict: Verdict) -> b
         batch.fate_unknown = False
         queue.sequence_lost = True
     elif action is Action.NEW_ID:
-        queue.sequence_lost = True
         accumulator.discard_identity(batch.identity)
+        if batch.fate_unknown:  # only its old number could tell whether an earlier attempt is in the log, and that is refused for good
+            queue.settled(batch)
+            _fail(accumulator, batch, verdict, verdict.message)
+            return False
+        queue.sequence_lost = True
     queue.put_back(batch, 0.0)
     return True
 
@@ -128,12 +132,13 @@ def _fail(accumulator: Accumulator, batch: Batch, verdict: Verdict, message: str
         queue.sequence_lost = True  # later batches were numbered behind this one
     said = f" ({message})" if message else ""
     advice = f"; {verdict.rule.advice}" if verdict.rule.advice else ""
+    unsure = "; they may be in the log all the same: check before sending them again" if batch.fate_unknown else ""
     accumulator.settle(
         batch,
         None,
         -1,
         ProduceError(
-            f"records of {queue.topic}-{queue.partition} were refused: {describe(verdict.code)}{said}{advice}",
+            f"records of {queue.topic}-{queue.partition} were refused: {describe(verdict.code)}{said}{advice}{unsure}",
             topic=queue.topic,
             partition=queue.partition,
             error_code=verdict.code,
