@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import structlog
+from scripted_broker import ScriptedCluster
+
+from klife import Client
 
 
 def _drop(*_event: object) -> None:
@@ -19,3 +23,24 @@ def quiet_logs() -> Iterator[None]:
     structlog.configure(processors=[_drop])
     yield
     structlog.configure(**before)
+
+
+@pytest.fixture
+def start_client() -> Iterator[Callable[..., Client]]:
+    """Starts clients with short backoffs, and stops them when the test is over."""
+    clients: list[Client] = []
+
+    def start(cluster: ScriptedCluster, **options: Any) -> Client:
+        fast: dict[str, Any] = {
+            "retry_backoff_ms": 5,
+            "retry_backoff_max_ms": 20,
+            "reconnect_backoff_ms": 5,
+            "reconnect_backoff_max_ms": 20,
+        }
+        client = Client.start(cluster.bootstrap_servers, **{**fast, **options})
+        clients.append(client)
+        return client
+
+    yield start
+    for client in clients:
+        client.stop(timeout=0)

@@ -1,0 +1,190 @@
+"""Reaching a broker, and what happens when that fails: through `Client.start`, against scripted brokers."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from scripted_broker import (
+    PATIENCE,
+    ScriptedCluster,
+    answer,
+    cut,
+    malformed,
+    oversized,
+    silent,
+    unsupported_in_v0,
+    wrong_correlation,
+)
+
+from klife import NotReady, ProduceError, Record
+from klife.protocol.apis.api_versions import ApiVersionsRequest
+from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
+from klife.protocol.apis.metadata import MetadataRequest
+from klife.protocol.apis.produce import ProduceRequest
+
+ORDER = Record(topic="orders", value=b"v")
+
+
+def test_a_refused_connection_is_named_with_its_address_and_error(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        cluster[1].stop()
+        client = start_client(cluster)
+        with pytest.raises(NotReady, match=rf"{cluster[1].address}.*refused"):
+            client.wait_ready(0.1)
+
+
+def test_a_client_started_without_brokers_is_ready_when_one_comes(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        cluster[1].stop()
+        client = start_client(cluster)
+        with pytest.raises(NotReady):
+            client.wait_ready(0.05)
+        cluster[1].listen()
+        client.wait_ready(PATIENCE)
+
+
+def test_when_one_bootstrap_address_is_dead_the_next_is_tried(start_client: Any) -> None:
+    with ScriptedCluster(brokers=2) as cluster:
+        cluster[1].stop()
+        start_client(cluster).wait_ready(PATIENCE)
+
+
+def test_a_broker_that_accepts_and_says_nothing_is_given_up_after_the_connect_timeout(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        cluster[1].always(ApiVersionsRequest, silent)
+        client = start_client(cluster, connect_timeout_ms=50)
+        with pytest.raises(NotReady, match=r"the handshake was not through within 0\.05 s"):
+            client.wait_ready(0.3)
+        cluster[1].always(ApiVersionsRequest, None)
+        client.wait_ready(PATIENCE)
+
+
+def test_a_broker_that_answers_unsupported_in_the_layout_of_v0_is_asked_again_with_v0(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        cluster[1].script(ApiVersionsRequest, unsupported_in_v0)
+        client = start_client(cluster)
+        client.wait_ready(PATIENCE)
+        first, second = cluster[1].wait_for(ApiVersionsRequest, 2)
+        assert (first.version, second.version) == (3, 0)
+        assert first.connection == second.connection
+
+
+@pytest.mark.parametrize("step", [malformed, oversized, wrong_correlation, cut])
+def test_a_broken_handshake_is_tried_again_on_a_new_connection(start_client: Any, step: Any) -> None:
+    with ScriptedCluster() as cluster:
+        cluster[1].script(ApiVersionsRequest, step)
+        start_client(cluster).wait_ready(PATIENCE)
+        first, second = cluster[1].wait_for(ApiVersionsRequest, 2)
+        assert first.connection != second.connection
+
+
+@pytest.mark.parametrize("step", [malformed, oversized, wrong_correlation, cut])
+def test_a_broken_metadata_answer_is_asked_for_again(start_client: Any, step: Any) -> None:
+    with ScriptedCluster() as cluster:
+        cluster[1].script(MetadataRequest, step)
+        start_client(cluster).wait_ready(PATIENCE)
+
+
+def test_once_the_broker_is_known_by_id_the_bootstrap_connection_is_closed(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster)
+        client.produce(ORDER).get(PATIENCE)
+        client.produce(ORDER).get(PATIENCE)
+        states = {broker.node_id: broker.state for broker in client.status().brokers}
+        assert states[1] == "ready"
+        client.partitions("orders")
+        assert cluster[1].connections == 2
+
+
+def test_a_broker_that_moves_to_another_port_is_followed(start_client: Any) -> None:
+    with ScriptedCluster(brokers=2) as cluster:
+        cluster.move("orders", 0, 2)
+        client = start_client(cluster)
+        client.produce(ORDER).get(PATIENCE)
+        cluster[2].stop()
+        cluster[2].port = 0
+        cluster[2].listen()
+        assert client.produce(ORDER).get(PATIENCE).offset == 1
+
+
+def test_a_broker_with_an_impossible_address_does_not_keep_others_from_working(start_client: Any) -> None:
+    with ScriptedCluster(brokers=2) as cluster:
+        cluster.move("orders", 0, 2)
+        cluster[1].always(MetadataRequest, lambda exchange: _with_port(exchange, 1, 70_000))
+        cluster[2].always(MetadataRequest, lambda exchange: _with_port(exchange, 1, 70_000))
+        client = start_client(cluster)
+        assert client.produce(ORDER).get(PATIENCE).offset == 0
+
+
+def test_a_partition_led_from_an_impossible_address_says_so_when_it_fails(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        cluster[1].always(MetadataRequest, lambda exchange: _with_port(exchange, 1, 70_000))
+        client = start_client(cluster, request_timeout_ms=100, delivery_timeout_ms=200, connect_timeout_ms=100)
+        with pytest.raises(ProduceError, match="connecting failed"):
+            client.produce(ORDER).get(PATIENCE)
+
+
+def _with_port(exchange: Any, node_id: int, port: int) -> None:
+    response = exchange.good_answer()
+    for broker in response.brokers:
+        if broker.node_id == node_id:
+            broker.port = port
+    exchange.send(response)
+
+
+def test_a_producer_id_is_asked_for_until_there_is_one(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        cluster[1].script(InitProducerIdRequest, answer(InitProducerIdResponse(error_code=15, producer_id=-1, producer_epoch=-1)))
+        start_client(cluster).wait_ready(PATIENCE)
+        assert len(cluster[1].got(InitProducerIdRequest)) == 2
+
+
+def test_without_permission_for_a_producer_id_records_fail_at_once_and_say_which(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        cluster[1].always(InitProducerIdRequest, answer(InitProducerIdResponse(error_code=31, producer_id=-1, producer_epoch=-1)))
+        client = start_client(cluster)
+        with pytest.raises(ProduceError, match="IdempotentWrite") as caught:
+            client.produce(ORDER).get(PATIENCE)
+        assert caught.value.error_code == 31
+        assert not caught.value.possibly_persisted
+
+
+def test_a_broker_without_topic_ids_is_sent_names(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        cluster.topics["orders"].topic_id = bytes(16)
+        cluster[1].versions[MetadataRequest] = (0, 9)
+        client = start_client(cluster)
+        assert client.produce(ORDER).get(PATIENCE).offset == 0
+        (request,) = cluster[1].got(ProduceRequest)
+        assert request.version == 12
+        assert request.request.topic_data[0].name == "orders"
+
+
+@pytest.mark.parametrize("version", [3, 7, 8, 9, 12, 13])
+def test_the_highest_version_of_produce_that_both_know_is_used(start_client: Any, version: int) -> None:
+    with ScriptedCluster() as cluster:
+        cluster[1].versions[ProduceRequest] = (0, version)
+        client = start_client(cluster)
+        assert client.produce(ORDER).get(PATIENCE).offset == 0
+        assert cluster[1].got(ProduceRequest)[0].version == version
+
+
+def test_a_broker_too_new_for_us_fails_records_at_once_with_both_ranges(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        cluster[1].versions[ProduceRequest] = (90, 99)
+        client = start_client(cluster)
+        with pytest.raises(ProduceError, match="90 to 99") as caught:
+            client.produce(ORDER).get(PATIENCE)
+        assert not caught.value.possibly_persisted
+
+
+def test_stopping_while_connecting_is_served_at_once(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        cluster[1].always(ApiVersionsRequest, silent)
+        client = start_client(cluster)
+        cluster[1].wait_for(ApiVersionsRequest)
+        began = time.monotonic()
+        client.stop(timeout=5)
+        assert time.monotonic() - began < 1
