@@ -1,0 +1,209 @@
+"""What happens to records when the brokers are away: for a moment, or for good. On a cluster of its own, of one broker."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from time import monotonic
+
+import gevent
+import pytest
+from gevent import get_hub
+from on_cluster import wait_until
+from reader import Read, by_partition, read_topic
+
+from klife import Client, DeliveryTimeout, FlushTimeout, NotReady, Record
+from klife.testing.cluster import KafkaCluster
+
+BROKER = 1
+
+
+@pytest.fixture(scope="module")
+def lone_cluster() -> Iterator[KafkaCluster]:
+    """A broker that may be paused and killed, unlike those that other tests share."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("KLIFE_TEST_BOOTSTRAP", raising=False)
+        cluster = KafkaCluster(brokers=1)
+        cluster.up()
+    try:
+        yield cluster
+    finally:
+        cluster.down()
+
+
+@pytest.fixture
+def topic(lone_cluster: KafkaCluster) -> str:
+    name = f"lone-{uuid.uuid4().hex[:8]}"
+    lone_cluster.create_topic(name, partitions=3)
+    return name
+
+
+@pytest.fixture
+def paused(lone_cluster: KafkaCluster) -> Iterator[list[int]]:
+    """Pause the broker by adding to the list what is to be resumed after the test."""
+    waiting: list[int] = []
+    yield waiting
+    for node_id in waiting:
+        lone_cluster.resume(node_id)
+    lone_cluster.wait_until_ready()
+
+
+def read(cluster: KafkaCluster, topic: str) -> list[Read]:
+    return read_topic(cluster.bootstrap_servers, topic)
+
+
+def test_stop_with_the_broker_gone_returns_by_its_timeout_and_reports_what_was_left(
+    lone_cluster: KafkaCluster, topic: str, paused: list[int]
+) -> None:
+    client = Client.start(lone_cluster.bootstrap_servers)
+    client.produce(Record(topic, b"v", partition=0)).get(30)
+    lone_cluster.pause(BROKER)
+    paused.append(BROKER)
+    deliveries = [client.produce(Record(topic, b"%d" % number, partition=number % 3)) for number in range(60)]
+    began = monotonic()
+    report = client.stop(1.5)
+    assert 1.5 <= monotonic() - began < 6
+    assert (report.delivered, report.failed, report.undelivered) == (1, 0, 60)
+    for delivery in deliveries:
+        error = delivery.exception(0)
+        assert error is not None
+        assert "was stopped before the brokers had confirmed" in str(error)
+        assert error.possibly_persisted, "they were in flight"
+
+
+def test_a_flush_and_a_delivery_timeout_end_on_time_while_the_broker_stalls(
+    lone_cluster: KafkaCluster, topic: str, paused: list[int]
+) -> None:
+    client = Client.start(lone_cluster.bootstrap_servers, delivery_timeout_ms=2_000, request_timeout_ms=1_000)
+    client.produce(Record(topic, b"v", partition=0)).get(30)
+    lone_cluster.pause(BROKER)
+    paused.append(BROKER)
+    delivery = client.produce(Record(topic, b"v", partition=0))
+    began = monotonic()
+    with pytest.raises(FlushTimeout, match=r"1 records were not settled within 0\.3 s"):
+        client.flush(0.3)
+    assert monotonic() - began < 1.5
+    with pytest.raises(DeliveryTimeout, match=r"not delivered within delivery_timeout_ms \(2000 ms\)") as raised:
+        delivery.get(10)
+    assert 1.9 < monotonic() - began < 4
+    assert raised.value.possibly_persisted
+    client.stop(1)
+
+
+def test_a_stall_delays_nothing_but_its_records(lone_cluster: KafkaCluster, topic: str, paused: list[int]) -> None:
+    client = Client.start(lone_cluster.bootstrap_servers)
+    client.produce(Record(topic, b"first", partition=0)).get(30)
+    lone_cluster.pause(BROKER)
+    paused.append(BROKER)
+    delivery = client.produce(Record(topic, b"second", partition=0))
+    slowest = 0.0
+    for _ in range(100):
+        before = monotonic()
+        gevent.sleep(0.005)
+        slowest = max(slowest, monotonic() - before)
+    assert not delivery.done()
+    assert slowest < 0.25, "the hub runs on (5 ms, and room for a busy machine)"
+    lone_cluster.resume(paused.pop())
+    assert delivery.get(30).offset == 1
+    client.stop()
+
+
+def test_a_broker_that_restarts_under_load_costs_no_record_and_no_order(lone_cluster: KafkaCluster, topic: str) -> None:
+    client = Client.start(lone_cluster.bootstrap_servers, max_in_flight_requests=5)
+    client.produce_batch([Record(topic, b"warm", partition=partition) for partition in range(3)]).get(30)
+    going = True
+    results: list[list[Record]] = [[] for _ in range(6)]
+
+    def work(worker: int) -> None:
+        number = 0
+        while going:
+            record = Record(topic, b"%d" % number, key=b"%d" % worker, partition=worker % 3)
+            results[worker].append(client.produce(record).get(60))
+            number += 1
+
+    workers = [gevent.spawn(work, worker) for worker in range(6)]
+    for way in (lone_cluster.stop, lone_cluster.kill):
+        gevent.sleep(0.5)  # load before, between and after
+        way(BROKER)
+        gevent.sleep(0.5)
+        lone_cluster.start(BROKER)
+    seen = [len(of_worker) for of_worker in results]
+    wait_until(lambda: all(len(of_worker) > before for of_worker, before in zip(results, seen, strict=True)), timeout=60)
+    going = False
+    gevent.joinall(workers, timeout=60, raise_error=True)
+    assert client.stop().undelivered == 0
+    found = by_partition(read(lone_cluster, topic))
+    for worker, of_worker in enumerate(results):
+        log = [each for each in found[worker % 3] if each.key == b"%d" % worker]
+        assert [int(each.value or b"") for each in log] == list(range(len(of_worker)))
+        assert all(result.offset in (None, each.offset) for result, each in zip(of_worker, log, strict=True))
+
+
+def test_a_client_starts_while_kafka_is_away_and_is_ready_when_it_comes(lone_cluster: KafkaCluster, topic: str) -> None:
+    lone_cluster.kill(BROKER)
+    with Client.start(lone_cluster.bootstrap_servers, reconnect_backoff_max_ms=500) as client:
+        with pytest.raises(NotReady, match=r"127\.0\.0\.1:.*refused"):
+            client.wait_ready(1)
+        waiting = gevent.spawn(lambda: client.produce(Record(topic, b"early")).get(60))
+        lone_cluster.start(BROKER)
+        client.wait_ready(30)
+        assert waiting.get(timeout=30).offset == 0
+
+
+EXITING = """
+import sys
+import gevent
+from klife import Client, Record
+
+servers, topic = sys.argv[1:]
+client = Client.start(servers, name="careless", linger_ms=20_000)
+client.partitions(topic)
+client.produce(Record(topic, b"ready", partition=0))
+client.flush()
+print("ready", flush=True)
+gevent.get_hub().threadpool.apply(sys.stdin.readline)
+for number in range(100):
+    client.produce_async(Record(topic, b"%d" % number, partition=0))
+"""
+
+
+def run_careless(cluster: KafkaCluster, topic: str, pause: bool) -> tuple[int, str, float]:
+    """A program that exits without stopping its client; its exit status, standard error, and how long its exit took."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", EXITING, cluster.bootstrap_servers, topic],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    in_thread = get_hub().threadpool.apply
+    with process:
+        assert process.stdout is not None
+        assert in_thread(process.stdout.readline) == "ready\n"
+        if pause:
+            cluster.pause(BROKER)
+        began = monotonic()
+        _, errors = in_thread(process.communicate, ("go\n",), {"timeout": 60})
+    return process.returncode, errors, monotonic() - began
+
+
+def test_exit_without_stop_delivers_what_it_can_and_says_so(lone_cluster: KafkaCluster, topic: str) -> None:
+    status, errors, took = run_careless(lone_cluster, topic, pause=False)
+    assert status == 0
+    assert took < 15
+    assert "client 'careless' was not stopped before exit; 100 records were undelivered and have been delivered now" in errors
+    assert "Call client.stop() before the program ends" in errors
+    assert [each.value for each in read(lone_cluster, topic)] == [b"ready"] + [b"%d" % number for number in range(100)]
+
+
+def test_exit_without_stop_while_the_broker_is_away_ends_soon_and_says_what_is_lost(
+    lone_cluster: KafkaCluster, topic: str, paused: list[int]
+) -> None:
+    paused.append(BROKER)
+    status, errors, took = run_careless(lone_cluster, topic, pause=True)
+    assert status == 0
+    assert took < 15
+    assert "client 'careless' was not stopped before exit; 100 records were undelivered" in errors
+    assert "100 are LOST" in errors
