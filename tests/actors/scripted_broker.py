@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from struct import Struct
 from typing import Any, Self
@@ -237,7 +238,8 @@ class ScriptedBroker:
     def cut_all(self) -> None:
         """End all connections."""
         for sock in list(self._socks):
-            sock.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):  # the other side was quicker
+                sock.shutdown(socket.SHUT_RDWR)
 
     def script(self, request: Any, *steps: Step) -> None:
         """Take these steps for the next requests of this class."""

@@ -1,0 +1,289 @@
+"""Killed actors, crashed ones, and stopping in bad times: no record is lost, no order broken, nobody left waiting."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+import pytest
+from gevent.event import Event
+from scripted_broker import PATIENCE, ScriptedCluster, after, refuse, silent
+
+from klife import Client, ClientClosed, FlushTimeout, ProduceError, Record
+from klife.actors import engine as engines
+from klife.protocol.apis.metadata import MetadataRequest
+from klife.protocol.apis.produce import ProduceRequest
+from klife_supervision import Supervisor
+
+ORDER = Record(topic="orders", value=b"v")
+
+
+def nodes(tree: Any) -> Iterator[Any]:
+    yield tree
+    for child in tree.children:
+        yield from nodes(child)
+
+
+def node(client: Any, name: str) -> Any:
+    return next(found for found in nodes(client.tree()) if str(found.id).startswith(name))
+
+
+EVERYONE = ["broker 1", "metadata", "batcher 1.0", "batchers", "connections", "producer ", "producer", "gate"]
+
+
+def named(client: Any, name: str) -> Any:
+    """`producer ` is the producer's supervisor, `producer` the worker in it."""
+    if name == "producer":
+        return next(found for found in nodes(client.tree()) if found.id == "producer")
+    return node(client, name)
+
+
+@pytest.mark.parametrize("victim", EVERYONE)
+def test_killed_while_a_request_is_in_flight_and_more_is_queued(start_client: Any, victim: str) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster)
+        client.produce(Record("orders", b"0")).get(PATIENCE)
+        held = Event()
+        cluster[1].script(ProduceRequest, after(held))
+        deliveries = [client.produce(Record("orders", b"1"))]
+        cluster[1].wait_for(ProduceRequest, 2)
+        deliveries.append(client.produce(Record("orders", b"2")))
+        named(client, victim).kill()
+        deliveries.append(client.produce(Record("orders", b"3")))
+        held.set()
+        assert [delivery.get(PATIENCE).offset for delivery in deliveries] == [1, 2, 3]
+        assert cluster.log("orders") == [b"0", b"1", b"2", b"3"]
+        assert client.produce(Record("orders", b"4")).get(PATIENCE).offset == 4
+
+
+@pytest.mark.parametrize("victim", EVERYONE)
+def test_killed_again_and_again_while_greenlets_produce(start_client: Any, victim: str) -> None:
+    with ScriptedCluster(topics={"orders": 2}) as cluster:
+        client = start_client(cluster, max_in_flight_requests=5)
+        client.produce(Record("orders", b"0", partition=0)).get(PATIENCE)
+        client.produce(Record("orders", b"0", partition=1)).get(PATIENCE)
+
+        def produce(partition: int) -> list[Any]:
+            deliveries = []
+            for number in range(1, 101):
+                deliveries.append(client.produce(Record("orders", b"%d" % number, partition=partition)))
+                if number % 10 == 0:
+                    gevent.sleep(0)
+            return [delivery.get(PATIENCE).offset for delivery in deliveries]
+
+        greenlets = [gevent.spawn(produce, partition) for partition in (0, 1)]
+        for _ in range(5):
+            named(client, victim).kill()
+            gevent.sleep(0)
+        gevent.joinall(greenlets, raise_error=True, timeout=PATIENCE)
+        for partition, greenlet in enumerate(greenlets):
+            assert greenlet.value == list(range(1, 101))
+            assert cluster.log("orders", partition) == [b"%d" % number for number in range(101)]
+
+
+def test_a_batcher_that_crashes_over_an_answer_loses_nothing(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster)
+        client.produce(Record("orders", b"0")).get(PATIENCE)
+        lane = next(iter(engines.find(client.name).accumulators.values())).lanes[1, 0]  # type: ignore[union-attr]
+        good_channel = lane.channel
+
+        class Broken:
+            """A channel whose calls come back with something no batcher can make sense of."""
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(good_channel, name)
+
+            def call(self, request: Any, on_done: Any, **options: Any) -> Any:
+                lane.channel = good_channel
+
+                def nonsense(call: Any) -> None:
+                    call.response = object()
+                    on_done(call)
+
+                return good_channel.call(request, nonsense, **options)
+
+        lane.channel = Broken()  # type: ignore[assignment]
+        deliveries = [client.produce(Record("orders", b"%d" % number)) for number in (1, 2, 3)]
+        assert [delivery.get(PATIENCE).offset for delivery in deliveries] == [1, 2, 3]
+        assert cluster.log("orders") == [b"0", b"1", b"2", b"3"]
+        assert node(client, "batcher 1.0").restarts == 1
+
+
+def test_a_partitioner_that_raises_raises_to_its_caller_and_nothing_else_happens(start_client: Any) -> None:
+    class Broken:
+        def partition(self, record: Record, partition_count: int) -> int:
+            raise LookupError("no such shard")
+
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster)
+        with pytest.raises(LookupError, match="no such shard"):
+            client.produce(ORDER, partitioner=Broken())
+        assert client.produce(ORDER).get(PATIENCE).offset == 0
+        assert client.status().buffered_bytes == 0
+
+
+def test_a_client_that_gives_up_settles_everything(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster)
+        client.wait_ready(PATIENCE)
+        cluster[1].always(ProduceRequest, silent)
+        in_flight = client.produce(ORDER)
+        cluster[1].wait_for(ProduceRequest)
+        queued = client.produce(ORDER)
+        client.tree().kill()
+        for delivery, unknown in ((in_flight, True), (queued, False)):
+            with pytest.raises(ProduceError) as caught:
+                delivery.get(PATIENCE)
+            assert caught.value.possibly_persisted is unknown
+        with pytest.raises(ClientClosed):
+            client.produce(ORDER)
+
+
+# stopping
+
+
+def test_stopping_delivers_what_is_queued(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster, linger_ms=1000)
+        deliveries = [client.produce(Record("orders", b"%d" % number)) for number in range(5)]
+        report = client.stop(timeout=PATIENCE)
+        assert (report.delivered, report.failed, report.undelivered) == (5, 0, 0)
+        assert [delivery.get(0).offset for delivery in deliveries] == list(range(5))
+
+
+def test_stopping_with_a_silent_broker_returns_in_time_and_reports(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        cluster[1].always(ProduceRequest, silent)
+        client = start_client(cluster)
+        client.wait_ready(PATIENCE)
+        delivery = client.produce(ORDER)
+        cluster[1].wait_for(ProduceRequest)
+        began = time.monotonic()
+        report = client.stop(timeout=0.1)
+        assert time.monotonic() - began < 1
+        assert (report.delivered, report.failed, report.undelivered) == (0, 0, 1)
+        with pytest.raises(ProduceError, match="stopped") as caught:
+            delivery.get(0)
+        assert caught.value.possibly_persisted
+        assert client.stop() == report
+
+
+def test_stopping_without_any_broker_returns_in_time(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster)
+        client.produce(ORDER).get(PATIENCE)
+        cluster[1].stop()
+        client.produce(ORDER)
+        began = time.monotonic()
+        assert client.stop(timeout=0.05).undelivered == 1
+        assert time.monotonic() - began < 1
+
+
+def test_a_greenlet_waiting_for_room_hears_of_the_stop(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster, max_buffered_bytes=2000)
+        client.produce(ORDER).get(PATIENCE)
+        cluster[1].always(ProduceRequest, silent)
+        client.produce(Record("orders", b"x" * 1500))
+        waiting = gevent.spawn(client.produce, Record("orders", b"x" * 1500))
+        gevent.sleep(0)
+        assert client.status().waiting_for_buffer == 1
+        client.stop(timeout=0.01)
+        with pytest.raises(ClientClosed):
+            waiting.get(timeout=PATIENCE)
+
+
+def test_a_greenlet_waiting_for_a_topic_hears_of_the_stop(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster)
+        waiting = gevent.spawn(client.produce, Record("unheard-of", b"v"))
+        cluster[1].wait_for(MetadataRequest, 2)
+        began = time.monotonic()
+        client.stop(timeout=0.01)
+        with pytest.raises(ClientClosed):
+            waiting.get(timeout=PATIENCE)
+        assert time.monotonic() - began < 1
+
+
+def test_a_stopped_client_frees_its_name(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        for _ in range(2):
+            client = start_client(cluster, name="again")
+            assert client.produce(ORDER).get(PATIENCE).error is None
+            client.stop()
+
+
+def test_flush_says_how_many_are_left(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster)
+        client.wait_ready(PATIENCE)
+        cluster[1].script(ProduceRequest, silent)
+        client.produce_batch([ORDER, ORDER])
+        with pytest.raises(FlushTimeout) as caught:
+            client.flush(0.05)
+        assert caught.value.undelivered == 2
+
+
+def test_flush_does_not_wait_for_the_linger(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster, linger_ms=30_000)
+        delivery = client.produce(ORDER)
+        client.flush(PATIENCE)
+        assert delivery.done()
+
+
+def test_a_client_under_a_users_supervisor_is_stopped_without_loss() -> None:
+    with ScriptedCluster() as cluster:
+        supervisor = Supervisor.start(
+            [Client.child_spec(cluster.bootstrap_servers, name="supervised", linger_ms=1000)], strategy="one_for_one"
+        )
+        delivery = Client.get("supervised").produce(ORDER)
+        supervisor.stop()
+        assert delivery.get(0).offset == 0
+
+
+def test_a_facade_finds_its_client_again_after_a_restart() -> None:
+    with ScriptedCluster() as cluster:
+        supervisor = Supervisor.start([Client.child_spec(cluster.bootstrap_servers, name="restarted")], strategy="one_for_one")
+        client = Client.get("restarted")
+        client.produce(ORDER).get(PATIENCE)
+        first = engines.find("restarted")
+        assert first is not None
+        client.tree().kill()
+        assert first.finished.wait(PATIENCE)
+        assert client.produce(ORDER).get(PATIENCE).offset == 1
+        supervisor.stop()
+
+
+# callbacks
+
+
+def test_a_slow_callback_holds_up_only_its_own_partition(start_client: Any) -> None:
+    with ScriptedCluster(topics={"orders": 2}) as cluster:
+        client = start_client(cluster)
+        release, slow, quick = Event(), [], Event()
+        client.produce_async(Record("orders", b"v", partition=0), lambda record: (release.wait(), slow.append(record.offset)))
+        client.produce_async(Record("orders", b"v", partition=1), lambda record: quick.set())
+        assert quick.wait(PATIENCE)
+        assert client.produce(Record("orders", b"v", partition=0)).get(PATIENCE).offset == 1
+        assert slow == []
+        release.set()
+        client.flush(PATIENCE)
+        assert slow == [0]
+
+
+def test_callbacks_of_a_partition_come_in_order_also_of_failures(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster)
+        client.produce(ORDER).get(PATIENCE)
+        cluster[1].script(ProduceRequest, refuse(19), refuse(29))
+        seen: list[Any] = []
+        for number in range(10):
+            client.produce_async(Record("orders", b"%d" % number), lambda record: seen.append((record.value, record.error_code)))
+            gevent.sleep(0)
+        client.flush(PATIENCE)
+        assert [value for value, _ in seen] == [b"%d" % number for number in range(10)]
+        assert {code for _, code in seen} == {0, 29}
