@@ -4,7 +4,7 @@ A plain value of the leaf layer. It checks nothing when built: the call that tak
 reader (and a record is built more often than anything else here, so its constructor stays bare).
 
 Results are new records of the same type with `offset`, `partition`, `timestamp_ms` and `error` filled in. Those fields are class
-attributes here and slots of `_Result`, so that a user's record pays only for the six fields it has.
+attributes here and slots of `Result`, so that a user's record pays only for the six fields it has.
 """
 
 from __future__ import annotations
@@ -102,44 +102,31 @@ class Record:
         return hash((self.topic, self.value, self.key, self.partition, self.timestamp_ms, self.offset))
 
 
-class _Result(Record):
-    """A record as klife returns it: the same fields, with those of the outcome."""
+class Result(Record):
+    """A record as klife returns it: the same fields, with those of the outcome. Users see it as a `Record`."""
 
     __slots__ = ("offset", "error", "error_code")
 
-
-def delivered(
-    topic: str,
-    value: bytes | None,
-    key: bytes | None,
-    headers: Sequence[Header],
-    partition: int,
-    timestamp_ms: int,
-    offset: int | None,
-) -> Record:
-    """A result record for a record that is in the log; `offset` is None where the broker did not say it (acks 0, a duplicate)."""
-    result = _Result(topic, value, key, headers, partition, timestamp_ms)
-    result.offset = offset
-    result.error = None
-    result.error_code = 0
-    return result
-
-
-def failed(
-    topic: str,
-    value: bytes | None,
-    key: bytes | None,
-    headers: Sequence[Header],
-    partition: int | None,
-    timestamp_ms: int | None,
-    error: ProduceError,
-) -> Record:
-    """A result record for a record that is not, or not certainly, in the log."""
-    result = _Result(topic, value, key, headers, partition, timestamp_ms)
-    result.offset = None
-    result.error = error
-    result.error_code = error.error_code
-    return result
+    def __init__(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        headers: Sequence[Header],
+        partition: int | None,
+        timestamp_ms: int | None,
+        offset: int | None,
+        error: ProduceError | None,
+    ) -> None:
+        self.topic = topic
+        self.value = value
+        self.key = key
+        self.headers = headers
+        self.partition = partition
+        self.timestamp_ms = timestamp_ms
+        self.offset = offset
+        self.error = error
+        self.error_code = 0 if error is None else error.error_code
 
 
 def _size(data: bytes | None) -> str:

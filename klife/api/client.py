@@ -38,7 +38,7 @@ from klife.errors import (
     NotReady,
     ProduceError,
 )
-from klife.record import Record, failed
+from klife.record import Record, Result
 from klife_supervision import ChildSpec, ExitReason, Supervisor, TreeNode
 
 _STOP_TIMEOUT = 30.0
@@ -245,24 +245,12 @@ class Client:
             try:
                 batch = self._append(record, producer, partitioner, deadline)
             except ProduceError as error:
-                parts.append(
-                    failed(record.topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms, error)
-                )
+                parts.append(_failed(record, error))
             except (TypeError, ValueError) as error:
                 if not parts:
                     raise
                 # Earlier records are queued; this one (a partition out of range) fails alone.
-                parts.append(
-                    failed(
-                        record.topic,
-                        record.value,
-                        record.key,
-                        record.headers,
-                        record.partition,
-                        record.timestamp_ms,
-                        ProduceError(f"records[{index}]: {error}", topic=record.topic),
-                    )
-                )
+                parts.append(_failed(record, ProduceError(f"records[{index}]: {error}", topic=record.topic)))
             else:
                 parts.append((batch, len(batch.records) - 1))
         return BatchDelivery(parts)
@@ -435,6 +423,11 @@ class Client:
         if outcome[1] is not None:
             raise outcome[1]
         return outcome[0]
+
+
+def _failed(record: Record, error: ProduceError) -> Record:
+    """The result of a record that was not even queued."""
+    return Result(record.topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms, None, error)
 
 
 def _register(config: ClientConfig) -> Engine:

@@ -30,6 +30,7 @@ __all__ = [
     "RecordTuple",
     "encode_batch",
     "encode_payload",
+    "encode_single",
     "restamp",
     "seal",
     "size_bound",
@@ -94,10 +95,8 @@ def encode_payload(records: Sequence[RecordTuple]) -> tuple[bytes, int, int]:
     records: a producer's batch is never empty.
     """
     count = len(records)
-    if count <= 1:
-        if not count:
-            raise ValueError("a batch needs at least one record, got none")
-        return _single_payload(records[0])
+    if not count:
+        raise ValueError("a batch needs at least one record, got none")
     first_timestamp = max_timestamp = timestamp_now = records[0][3]
     delta = ZERO
     parts: list[bytes] = []
@@ -135,23 +134,30 @@ def encode_payload(records: Sequence[RecordTuple]) -> tuple[bytes, int, int]:
     return b"".join(parts), first_timestamp, max_timestamp
 
 
-def _single_payload(record: RecordTuple) -> tuple[bytes, int, int]:
-    """`encode_payload` of one record: callers that wait for each record mostly send these, so they are spared the loop's set-up."""
-    key, value, headers, timestamp = record
+def encode_single(record: RecordTuple, producer_id: int, producer_epoch: int, base_sequence: int) -> bytes:
+    """The complete, uncompressed batch of one record: what callers that wait for each record mostly send.
+
+    The same bytes as `encode_batch([record], ...)`, for half the time: no loop to set up, and the record is copied twice, not thrice.
+    """
+    timestamp = record[3]
+    header = CHECKED.pack(0, 0, timestamp, timestamp, producer_id, producer_epoch, base_sequence, 1)
+    checked = b"".join((header, *_single_parts(record)))
+    return UNCHECKED.pack(0, len(checked) + CHECKED_FROM - LENGTH_FROM, -1, MAGIC, crc32c(checked)) + checked
+
+
+def _single_parts(record: RecordTuple) -> Sequence[bytes]:
+    key, value, headers, _ = record
     if headers or value is None:
-        return b"".join(_record_parts(key, value, headers, ZERO, ZERO, {})), timestamp, timestamp
+        return _record_parts(key, value, headers, ZERO, ZERO, {})
     size = len(value)
-    parts: tuple[bytes, ...]
     try:
         # Attributes, timestamp delta, offset delta and header count are a zero byte each.
         if key is None:
-            parts = (VARINT[5 + SIZED[size]], ZEROS, NO_KEY[size], value, ZERO)
-        else:
-            key_size = len(key)
-            parts = (VARINT[4 + SIZED[key_size] + SIZED[size]], ZEROS, VARINT[key_size], key, VARINT[size], value, ZERO)
+            return VARINT[5 + SIZED[size]], ZEROS, NO_KEY[size], value, ZERO
+        key_size = len(key)
+        return VARINT[4 + SIZED[key_size] + SIZED[size]], ZEROS, VARINT[key_size], key, VARINT[size], value, ZERO
     except IndexError:
-        return b"".join(_record_parts(key, value, headers, ZERO, ZERO, {})), timestamp, timestamp
-    return b"".join(parts), timestamp, timestamp
+        return _record_parts(key, value, headers, ZERO, ZERO, {})
 
 
 def _record_parts(

@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from record_strategies import BOUNDARIES, NOW, record_lists
 from reference_records import ReferenceBatch, ReferenceRecord, encode_batch, encode_record, encode_records, nullable_bytes
 
-from klife.protocol.records import BATCH_OVERHEAD, RECORD_OVERHEAD, RecordTuple, encode_payload, restamp, seal, size_bound
+from klife.protocol.records import (
+    BATCH_OVERHEAD,
+    RECORD_OVERHEAD,
+    RecordTuple,
+    encode_payload,
+    encode_single,
+    restamp,
+    seal,
+    size_bound,
+)
 
 
 def reference(records: list[RecordTuple]) -> list[ReferenceRecord]:
@@ -53,6 +62,26 @@ def test_a_sealed_batch_is_byte_for_byte_the_reference_codecs(
             base_sequence=sequence,
         )
     )
+
+
+@given(record_lists, st.integers(-1, (1 << 63) - 1), st.integers(-1, (1 << 15) - 1), st.integers(-1, (1 << 31) - 1))
+def test_a_single_record_is_the_batch_of_that_record(records: list[RecordTuple], producer_id: int, epoch: int, sequence: int) -> None:
+    expected = ReferenceBatch(reference(records[:1]), producer_id=producer_id, producer_epoch=epoch, base_sequence=sequence)
+    assert encode_single(records[0], producer_id, epoch, sequence) == encode_batch(expected)
+
+
+@pytest.mark.parametrize("size", BOUNDARIES)
+def test_a_single_record_of_a_size_around_a_varint_boundary_is_encoded_alike(size: int) -> None:
+    content = b"x" * size
+    for record in [
+        (None, content, (), NOW),
+        (content, b"", (), NOW),
+        (content, content, (("h", content),), NOW),
+        (content, None, (), NOW),
+    ]:
+        assert encode_single(record, 7, 1, 2) == encode_batch(
+            ReferenceBatch(reference([record]), producer_id=7, producer_epoch=1, base_sequence=2)
+        )
 
 
 @pytest.mark.parametrize("size", BOUNDARIES)

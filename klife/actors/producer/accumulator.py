@@ -243,11 +243,14 @@ class Accumulator:
         else:
             self.failed += len(batch.records)
         batch.wire = None
-        complete = batch.report(base_offset, append_time_ms, error)
-        if batch.root is not None:
-            batch.set()  # a piece nobody waits on; its root is what callers hold
-        if complete:
-            self._complete(batch.root or batch)
+        root = batch.root
+        if root is None:
+            batch.base_offset, batch.append_time_ms, batch.error = base_offset, append_time_ms, error
+            self._complete(batch)
+            return
+        batch.set()  # a piece nobody waits on; its root is what callers hold
+        if batch.report(base_offset, append_time_ms, error):
+            self._complete(root)
 
     def split(self, batch: Batch, pieces: list[Batch]) -> None:
         """`batch` goes on in `pieces`; they take its place on the clock, behind older batches of other partitions."""

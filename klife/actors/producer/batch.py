@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from klife.actors.runtime.latch import Latch
 from klife.errors import ProduceError
-from klife.record import Record, delivered, failed
+from klife.record import Record, Result
 
 if TYPE_CHECKING:
     from klife.actors.producer.partition_queue import PartitionQueue
@@ -82,11 +82,9 @@ class Batch(Latch):
             outcome = self.outcomes[index]
             assert outcome is not None
             offset, append_time_ms, error = outcome
-        if error is not None:
-            return failed(queue.topic, value, key, headers, queue.partition, timestamp_ms, error)
         if append_time_ms != -1:  # the topic has LogAppendTime: the broker's clock is the record's timestamp
             timestamp_ms = append_time_ms
-        return delivered(queue.topic, value, key, headers, queue.partition, timestamp_ms, offset)
+        return Result(queue.topic, value, key, headers, queue.partition, timestamp_ms, offset, error)
 
     def piece(self, indices: Sequence[int]) -> Batch:
         """A child batch of the records at `indices`, of the same age, to be sent or failed by itself."""
@@ -104,11 +102,9 @@ class Batch(Latch):
         return child
 
     def report(self, base_offset: int | None, append_time_ms: int, error: ProduceError | None) -> bool:
-        """Note this batch's outcome; True when the batch callers wait on (the root, or this one) is thereby complete."""
+        """Note a piece's outcome at its root; True when the root is thereby complete."""
         root = self.root
-        if root is None:
-            self.base_offset, self.append_time_ms, self.error = base_offset, append_time_ms, error
-            return True
+        assert root is not None
         assert root.outcomes is not None
         for index, position in enumerate(self.positions):
             root.outcomes[position] = (None if base_offset is None else base_offset + index, append_time_ms, error)

@@ -17,7 +17,7 @@ from klife.actors.backoff import backoff
 from klife.actors.channel import Call, CallFailed
 from klife.actors.cluster import Cluster
 from klife.actors.metadata_snapshot import BrokerInfo
-from klife.actors.producer.batch import Batch
+from klife.actors.producer.batch import Batch, Identity
 from klife.actors.producer.lane import Lane
 from klife.actors.producer.policy import Action, rule_for
 from klife.actors.producer.verdict import Verdict, apply_verdict, fail_too_large
@@ -33,7 +33,7 @@ from klife.protocol.apis.produce import (
 from klife.protocol.compression import compress
 from klife.protocol.error_codes import describe
 from klife.protocol.primitives import ZERO_UUID
-from klife.protocol.records import encode_payload, seal
+from klife.protocol.records import encode_payload, encode_single, seal
 from klife_supervision import ExitReason
 from klife_supervision.logs import get_logger, traceback_of
 
@@ -42,6 +42,7 @@ log = get_logger("klife.producer")
 _COMPRESS_ELSEWHERE_FROM = 16_384  # bytes; more would hold the hub too long
 _LAST_VERSION_BY_NAME = 12  # from 13 on, Produce names topics by id
 _NEVER = float("inf")
+_NO_IDENTITY = Identity(-1, -1)  # what batches of a producer without idempotence carry; their sequence is -1 too
 
 
 class ProduceCall:
@@ -167,20 +168,23 @@ class BatcherActor(GeventActor):
         """The batch's bytes. One that can not be encoded fails alone; it must not stop its broker's others for ever."""
         if batch.wire is None:
             settings = self.settings
+            identity = batch.identity or _NO_IDENTITY
             try:
+                if len(batch.records) == 1 and not settings.codec:
+                    batch.wire = encode_single(batch.records[0], identity.producer_id, identity.epoch, batch.sequence)
+                    return batch.wire
                 payload, first_timestamp, max_timestamp = encode_payload(batch.records)
                 if settings.codec:
                     payload = self._compressed(payload)
-                identity = batch.identity
                 batch.wire = seal(
                     payload,
                     len(batch.records),
                     first_timestamp,
                     max_timestamp,
                     codec=settings.codec,
-                    producer_id=identity.producer_id if identity is not None else -1,
-                    producer_epoch=identity.epoch if identity is not None else -1,
-                    base_sequence=batch.sequence if identity is not None else -1,
+                    producer_id=identity.producer_id,
+                    producer_epoch=identity.epoch,
+                    base_sequence=batch.sequence,
                 )
             except Exception as error:  # noqa: BLE001 - whatever it is, it must not take the other partitions' batches along
                 log.error(

@@ -66,8 +66,13 @@ class Lane:
         linger = self.accumulator.linger
         if linger and not queue.pending:
             self._offer_at(queue, batch.created + linger)
-        else:
-            self.offer(queue)
+            return
+        if not queue.listed:
+            queue.listed = True
+            self.ready.append(queue)
+        inbox = self.inbox
+        if inbox is not None and not inbox.woken and len(self.calls) < self.max_in_flight:
+            inbox.wake()
 
     def offer(self, queue: PartitionQueue) -> None:
         """`queue` may have something to send."""

@@ -88,8 +88,9 @@ class PartitionQueue:
         batch.number = self.opened
         self.open = batch
         self.accumulator.batch_opened(batch)
-        if self.lane is not None:
-            self.lane.batch_opened(self, batch)
+        lane = self.lane
+        if lane is not None:
+            lane.batch_opened(self, batch)
         return batch
 
     def close(self) -> None:
@@ -135,8 +136,11 @@ class PartitionQueue:
             or len(self.in_flight) >= MAX_IN_FLIGHT
         ):
             return None
-        if self.accumulator.idempotent and not self._has_identity(batch):
-            return None
+        if self.accumulator.idempotent:
+            identity = self.identity
+            settled = identity is not None and identity is self.accumulator.identity and not self.sequence_lost
+            if not settled and not self._has_identity(batch):
+                return None
         return batch
 
     def due(self, now: float, linger: float) -> float | None:
@@ -188,7 +192,8 @@ class PartitionQueue:
     def written(self, batch: Batch) -> None:
         """`batch` came back as delivered."""
         self.accepted = batch.identity
-        self.settled(batch)
+        self.failures = 0
+        self._landed(batch)
 
     def settled(self, batch: Batch) -> None:
         """`batch` came back with its final answer."""
@@ -211,8 +216,11 @@ class PartitionQueue:
 
     def _landed(self, batch: Batch) -> None:
         batch.in_flight = False
-        if batch in self.in_flight:
-            self.in_flight.remove(batch)
+        in_flight = self.in_flight
+        if in_flight and in_flight[0] is batch:
+            del in_flight[0]
+        elif batch in in_flight:
+            in_flight.remove(batch)
 
     def _insert(self, batch: Batch) -> None:
         mine = order(batch)
