@@ -1,0 +1,59 @@
+"""The pages hang together, and name everything that klife exports."""
+
+from __future__ import annotations
+
+import re
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+from doc_pages import PAGES, ROOT, anchors, links
+
+import klife
+
+LONGEST_PAGE = 250
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = []
+    for target in links(page):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        other = (page.parent / path).resolve() if path else page
+        if not other.exists() or (anchor and anchor not in anchors(other)):
+            broken.append(target)
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name == "docs"], ids=lambda page: page.name)
+def test_the_index_lists_the_page(page: Path) -> None:
+    index = ROOT / "docs" / "README.md"
+    assert page == index or page.name in links(index)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_page_is_short(page: Path) -> None:
+    assert len(page.read_text().splitlines()) <= LONGEST_PAGE
+
+
+@pytest.mark.parametrize("name", klife.__all__)
+def test_the_exported_name_is_in_the_documentation(name: str) -> None:
+    assert any(re.search(rf"\b{re.escape(name)}\b", page.read_text()) for page in PAGES)
+
+
+def test_architecture_names_every_module_of_the_actors() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    modules = [path for path in (ROOT / "klife" / "actors").rglob("*.py") if path.name != "__init__.py"]
+    assert [path.name for path in modules if f"`{path.name}`" not in text and path.parent.name != "runtime"] == []
+
+
+def test_architecture_says_why_of_each_dependency() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    settings = ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    lists = [settings["options"]["install_requires"], *settings["options.extras_require"].values()]
+    names = {re.split(r"[\[><=]", line)[0] for lines in lists for line in lines.split()} - {"klife"}
+    assert len(names) > 6
+    assert {name for name in names if f"`{name}`" not in text} == set()

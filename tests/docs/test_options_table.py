@@ -1,0 +1,22 @@
+"""docs/configuration.md lists every option with the default and the meaning it has in the code."""
+
+from __future__ import annotations
+
+import pytest
+from options_tables import PAGE, tables, with_tables
+
+from klife.api.config import ClientConfig
+from klife.api.config_options import ProducerConfig, TopicConfig
+
+
+def test_the_tables_are_those_of_the_code() -> None:
+    page = PAGE.read_text()
+    assert page == with_tables(page), "run: python tests/docs/options_tables.py"
+
+
+@pytest.mark.parametrize("model", [ClientConfig, ProducerConfig, TopicConfig])
+def test_every_option_has_a_row_and_a_meaning(model: type[ClientConfig | ProducerConfig | TopicConfig]) -> None:
+    rows = [row for table in tables().values() for row in table.splitlines()]
+    for option, field in model.model_fields.items():
+        assert field.description, f"{model.__name__}.{option} has no docstring"
+        assert any(row.startswith(f"| `{option}` |") for row in rows)

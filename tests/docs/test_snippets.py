@@ -1,0 +1,56 @@
+"""Every program in the documentation runs, on a real cluster, and prints what its page says. How: see `doc_pages`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from doc_pages import PAGES, commands, kinds, programs
+
+from klife.testing.cluster import KafkaCluster
+
+RUNNER = Path(__file__).with_name("run_page.py")
+WITH_PROGRAMS = [page for page in PAGES if programs(page)]
+TIMEOUT_SECONDS = 110.0
+
+
+def run_page(page: Path, servers: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("KLIFE_")}
+    command = [sys.executable, str(RUNNER), str(page), servers, *options]
+    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
+
+
+@pytest.mark.parametrize("page", WITH_PROGRAMS, ids=lambda page: page.name)
+def test_the_programs_of_the_page_run_one_after_the_other(page: Path, documented_cluster: KafkaCluster, tmp_path: Path) -> None:
+    ended = run_page(page, documented_cluster.bootstrap_servers, tmp_path)
+    # Nothing on standard error: no warning, no greenlet's traceback, and no client that was left running with records in it.
+    assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
+
+
+@pytest.mark.parametrize("name", ["README.md", "getting-started.md"])
+def test_the_first_pages_run_under_monkey_patching_too(name: str, documented_cluster: KafkaCluster, tmp_path: Path) -> None:
+    page = next(page for page in PAGES if page.name == name)
+    ended = run_page(page, documented_cluster.bootstrap_servers, tmp_path, "--patched")
+    assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_says_what_it_is(page: Path) -> None:
+    assert kinds(page) <= {"python", "text", "sh", "check"}
+    fences = [line for line in page.read_text().splitlines() if line.startswith("```")]
+    assert set(fences[::2]) <= {"```python", "```text", "```sh"}
+    assert set(fences[1::2]) <= {"```"}
+
+
+@pytest.mark.parametrize("command", sorted({line for page in PAGES for line in commands(page) if line.startswith("klife ")}))
+def test_the_commands_on_the_pages_are_klifes(command: str) -> None:
+    words = command.partition("|")[0].split()[1:]
+    subcommand = words[: 2 if words[0] == "cluster" else 1]
+    shown = subprocess.run(
+        [sys.executable, "-m", "klife.cli", *subcommand, "--help"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert [word for word in words if word.startswith("--") and word not in shown.stdout] == []
