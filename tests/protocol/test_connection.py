@@ -1,0 +1,293 @@
+"""The connection machine against a server made of the same codec, back to back: no sockets, every step exact."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from klife.protocol.apis.api_versions import ApiVersion, ApiVersionsRequest, ApiVersionsResponse
+from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
+from klife.protocol.apis.metadata import MetadataRequest, MetadataResponse
+from klife.protocol.apis.produce import ProduceRequest
+from klife.protocol.connection import TRANSITIONS, ConnectionMisused, Event, KafkaConnection, State
+from klife.protocol.errors import DecodeError, EncodeError, UnsupportedVersion
+
+REQUESTS: dict[int, Any] = {
+    request.API_KEY: request for request in (ApiVersionsRequest, InitProducerIdRequest, MetadataRequest, ProduceRequest)
+}
+RESPONSES: dict[Any, Any] = {
+    ApiVersionsRequest: lambda: ApiVersionsResponse(
+        error_code=0,
+        api_keys=[ApiVersion(api_key=r.API_KEY, min_version=r.MIN_VERSION, max_version=r.MAX_VERSION) for r in REQUESTS.values()],
+    ),
+    MetadataRequest: lambda: MetadataResponse(brokers=[], topics=[], cluster_id="back to back", controller_id=7),
+    InitProducerIdRequest: lambda: InitProducerIdResponse(error_code=0, producer_id=11, producer_epoch=3),
+}
+
+
+class Server:
+    """The broker's side: requests out of bytes, answers into bytes."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, int, int, str | None]] = []  # request, version, correlation id, client id
+
+    def take(self, buffers: list[Any]) -> None:
+        data = b"".join(bytes(buffer) for buffer in buffers)
+        while data:
+            size = int.from_bytes(data[:4], "big")
+            frame, data = data[4 : 4 + size], data[4 + size :]
+            assert len(frame) == size
+            request = REQUESTS[int.from_bytes(frame[:2], "big")]
+            version, number = int.from_bytes(frame[2:4], "big"), int.from_bytes(frame[4:8], "big")
+            length = int.from_bytes(frame[8:10], "big", signed=True)
+            start = 10 + max(length, 0)
+            client_id = frame[10:start].decode() if length >= 0 else None
+            body = request.decode(frame, version, start + (version >= request.FLEXIBLE_FROM))
+            self.asked.append((body, version, number, client_id))
+
+    def answer(self, index: int, response: Any = None, *, number: int | None = None, body: bytes | None = None) -> bytes:
+        request, version, asked_number, _ = self.asked[index]
+        kind = type(request)
+        tagged = version >= kind.FLEXIBLE_FROM and kind is not ApiVersionsRequest
+        if body is None:
+            body = (b"\0" if tagged else b"") + (response or RESPONSES[kind]()).encode(version)
+        head = (asked_number if number is None else number).to_bytes(4, "big", signed=True)
+        return (len(head) + len(body)).to_bytes(4, "big") + head + body
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def connection(server: Server) -> KafkaConnection:
+    """A connection whose transport has just been opened."""
+    connection = KafkaConnection("me", 1_000_000)
+    connection.connect()
+    server.take(connection.opened())
+    return connection
+
+
+@pytest.fixture
+def ready(connection: KafkaConnection, server: Server) -> KafkaConnection:
+    assert connection.receive(server.answer(0)) == []
+    assert connection.state is State.READY
+    server.asked.clear()
+    return connection
+
+
+def in_state(state: State) -> KafkaConnection:
+    connection = KafkaConnection("me", 1000)
+    connection.state = state
+    return connection
+
+
+# the table
+
+
+@pytest.mark.parametrize(("state", "event"), list(product(State, Event)), ids=lambda value: value.name)
+def test_every_event_moves_as_the_table_says_or_is_refused_and_changes_nothing(state: State, event: Event) -> None:
+    connection = in_state(state)
+    if (state, event) in TRANSITIONS:
+        connection._move(event)
+        assert connection.state is TRANSITIONS[state, event]
+    else:
+        with pytest.raises(ConnectionMisused, match=state.value):
+            connection._move(event)
+        assert connection.state is state
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.READY])
+def test_only_a_ready_connection_takes_requests(state: State) -> None:
+    connection = in_state(state)
+    with pytest.raises(ConnectionMisused, match=state.value):
+        connection.send(MetadataRequest(topics=[]), "tag", client_id="me")
+    assert (connection.state, connection.in_flight) == (state, 0)
+
+
+def test_every_state_can_be_reached_and_left() -> None:
+    assert {state for state, _ in TRANSITIONS} == set(State)
+    assert set(TRANSITIONS.values()) == set(State)
+
+
+# the handshake
+
+
+def test_an_open_connection_asks_for_versions_and_says_who_it_is(connection: KafkaConnection, server: Server) -> None:
+    ((request, version, _, client_id),) = server.asked
+    assert isinstance(request, ApiVersionsRequest)
+    assert (version, client_id, request.client_software_name) == (3, "me", "klife")
+    assert connection.state is State.NEGOTIATING
+
+
+def test_the_answer_makes_it_ready_and_is_no_reply(connection: KafkaConnection, server: Server) -> None:
+    assert connection.receive(server.answer(0)) == []
+    assert connection.take_handshake() == []
+    assert connection.state is State.READY
+    assert connection.ranges[MetadataRequest.API_KEY] == (0, 13)
+
+
+@pytest.mark.parametrize("rest", [b"", b"\0", b"\xff" * 40, ApiVersionsResponse(error_code=35, api_keys=[]).encode(0)[2:]])
+def test_unsupported_version_in_whatever_layout_is_asked_again_with_v0(
+    connection: KafkaConnection, server: Server, rest: bytes
+) -> None:
+    connection.receive(server.answer(0, body=(35).to_bytes(2, "big") + rest))
+    assert connection.state is State.NEGOTIATING
+    server.take(connection.take_handshake())
+    assert connection.take_handshake() == []
+    assert server.asked[1][1] == 0
+    connection.receive(server.answer(1))
+    assert connection.state is State.READY
+
+
+def test_a_broker_that_refuses_v0_too_is_given_up(connection: KafkaConnection, server: Server) -> None:
+    connection.receive(server.answer(0, body=(35).to_bytes(2, "big")))
+    server.take(connection.take_handshake())
+    with pytest.raises(DecodeError, match="refused ApiVersions v0 with error code 35"):
+        connection.receive(server.answer(1, ApiVersionsResponse(error_code=35, api_keys=[])))
+    assert connection.state is State.NEGOTIATING
+
+
+@pytest.mark.parametrize("body", [b"", b"\0", b"\0\0", b"\0\0\x7f"])
+def test_an_answer_that_is_no_answer_is_a_decode_error(connection: KafkaConnection, server: Server, body: bytes) -> None:
+    with pytest.raises(DecodeError):
+        connection.receive(server.answer(0, body=body))
+    assert connection.state is State.NEGOTIATING
+
+
+# requests and replies
+
+
+def test_replies_carry_the_tags_of_their_requests_in_order(ready: KafkaConnection, server: Server) -> None:
+    tags = [object() for _ in range(3)]
+    server.take(ready.send(MetadataRequest(topics=[]), tags[0], client_id="a"))
+    server.take(ready.send(InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=1), tags[1], client_id="b"))
+    server.take(ready.send(MetadataRequest(topics=[]), tags[2], client_id="c"))
+    assert ready.in_flight == 3
+    assert [client_id for *_, client_id in server.asked] == ["a", "b", "c"]
+    assert len({number for _, _, number, _ in server.asked}) == 3
+    replies = ready.receive(server.answer(0) + server.answer(1) + server.answer(2))
+    assert [reply.tag for reply in replies] == tags
+    assert replies[1].response.producer_id == 11
+    assert ready.in_flight == 0
+
+
+@given(cuts=st.lists(st.integers(0, 400), max_size=20))
+def test_it_does_not_matter_how_the_bytes_are_cut(cuts: list[int]) -> None:
+    server, connection = Server(), KafkaConnection("me", 1_000_000)
+    connection.connect()
+    server.take(connection.opened())
+    connection.receive(server.answer(0))
+    server.asked.clear()
+    for tag in range(4):
+        server.take(connection.send(MetadataRequest(topics=[]), tag, client_id="me"))
+    stream = b"".join(server.answer(index) for index in range(4))
+    edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    replies = [reply for start, end in zip(edges, edges[1:], strict=False) for reply in connection.receive(stream[start:end])]
+    assert [(reply.tag, reply.response.controller_id) for reply in replies] == [(tag, 7) for tag in range(4)]
+
+
+def test_a_request_goes_in_the_highest_common_version(ready: KafkaConnection, server: Server) -> None:
+    ready.ranges = {**ready.ranges, MetadataRequest.API_KEY: (2, 9)}
+    server.take(ready.send(MetadataRequest(topics=[]), 1, client_id="me"))
+    server.take(ready.send(MetadataRequest(topics=[]), 2, client_id="me", max_version=4))
+    assert [version for _, version, _, _ in server.asked] == [9, 4]
+
+
+def test_a_request_without_common_version_leaves_the_connection_usable(ready: KafkaConnection, server: Server) -> None:
+    ready.ranges = {**ready.ranges, ProduceRequest.API_KEY: (90, 99)}
+    with pytest.raises(UnsupportedVersion, match="90 to 99"):
+        ready.send(ProduceRequest(acks=1, timeout_ms=1, topic_data=[]), 1, client_id="me")
+    assert ready.in_flight == 0
+    server.take(ready.send(MetadataRequest(topics=[]), 2, client_id="me"))
+    assert [reply.tag for reply in ready.receive(server.answer(0))] == [2]
+
+
+def test_a_request_that_can_not_be_written_leaves_the_connection_usable(ready: KafkaConnection, server: Server) -> None:
+    with pytest.raises(EncodeError):
+        ready.send(ProduceRequest(acks=1, timeout_ms=2**40, topic_data=[]), 1, client_id="me")
+    assert ready.in_flight == 0
+    server.take(ready.send(MetadataRequest(topics=[]), 2, client_id="me"))
+    assert [reply.tag for reply in ready.receive(server.answer(0))] == [2]
+
+
+def test_a_request_that_expects_no_reply_is_not_waited_for(ready: KafkaConnection, server: Server) -> None:
+    server.take(ready.send(ProduceRequest(acks=0, timeout_ms=1, topic_data=[]), 1, client_id="me", expect_reply=False))
+    server.take(ready.send(MetadataRequest(topics=[]), 2, client_id="me"))
+    assert ready.in_flight == 1
+    assert [reply.tag for reply in ready.receive(server.answer(1))] == [2]
+
+
+def test_correlation_ids_wrap_where_kafka_s_int32_ends(ready: KafkaConnection, server: Server) -> None:
+    ready._next_correlation_id = 2**31 - 1
+    for tag in (1, 2):
+        server.take(ready.send(MetadataRequest(topics=[]), tag, client_id="me"))
+    assert [number for _, _, number, _ in server.asked] == [2**31 - 1, 0]
+    assert [reply.tag for reply in ready.receive(server.answer(0) + server.answer(1))] == [1, 2]
+
+
+# the peer's mistakes
+
+
+def test_an_answer_out_of_order_is_refused_and_names_both_numbers(ready: KafkaConnection, server: Server) -> None:
+    for tag in (1, 2):
+        server.take(ready.send(MetadataRequest(topics=[]), tag, client_id="me"))
+    first, second = (number for _, _, number, _ in server.asked)
+    with pytest.raises(DecodeError, match=rf"correlation id {second} where {first} was due"):
+        ready.receive(server.answer(1))
+    assert ready.closed() == [1, 2]
+
+
+def test_an_answer_nobody_asked_for_is_refused(ready: KafkaConnection, server: Server) -> None:
+    server.take(ready.send(MetadataRequest(topics=[]), 1, client_id="me"))
+    with pytest.raises(DecodeError, match="no request is waiting"):
+        ready.receive(server.answer(0) + server.answer(0))
+
+
+def test_a_malformed_answer_is_refused_and_its_request_is_not_forgotten_silently(ready: KafkaConnection, server: Server) -> None:
+    server.take(ready.send(MetadataRequest(topics=[]), 1, client_id="me"))
+    server.take(ready.send(MetadataRequest(topics=[]), 2, client_id="me"))
+    with pytest.raises(DecodeError):
+        ready.receive(server.answer(0, body=b"\0\x01"))
+    assert 2 in ready.closed()
+
+
+@pytest.mark.parametrize("size", [1_000_001, 2**31 - 1, -1, int.from_bytes(b"HTTP", "big"), int.from_bytes(b"\x15\x03\x01\x00", "big")])
+def test_a_frame_larger_than_allowed_is_refused_by_its_size_alone(ready: KafkaConnection, size: int) -> None:
+    with pytest.raises(DecodeError, match="max_response_bytes"):
+        ready.receive((size & 0xFFFFFFFF).to_bytes(4, "big"))
+
+
+# the end
+
+
+def test_closing_returns_the_tags_of_what_will_not_be_answered(ready: KafkaConnection, server: Server) -> None:
+    for tag in ("first", "second", "third"):
+        server.take(ready.send(MetadataRequest(topics=[]), tag, client_id="me"))
+    ready.receive(server.answer(0))
+    assert ready.closed() == ["second", "third"]
+    assert (ready.state, ready.in_flight, ready.closed()) == (State.DISCONNECTED, 0, [])
+
+
+def test_a_connection_closed_in_the_middle_of_a_frame_starts_clean(ready: KafkaConnection, server: Server) -> None:
+    server.take(ready.send(MetadataRequest(topics=[]), 1, client_id="me"))
+    ready.receive(server.answer(0)[:9])
+    ready.closed()
+    server.asked.clear()
+    ready.connect()
+    server.take(ready.opened())
+    assert ready.receive(server.answer(0)) == []
+    assert ready.state is State.READY
+
+
+def test_a_handshake_that_was_cut_off_leaves_nothing_to_write(connection: KafkaConnection, server: Server) -> None:
+    connection.receive(server.answer(0, body=(35).to_bytes(2, "big")))
+    assert connection.closed() == []
+    connection.connect()
+    connection.opened()
+    assert connection.take_handshake() == []
