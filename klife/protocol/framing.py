@@ -63,6 +63,11 @@ class FrameReader:
         Raises:
             DecodeError: a size is negative or larger than `max_frame_bytes`. The stream cannot be followed any further.
         """
+        if self._size < 0 and not self._partial and type(data) is bytes and len(data) > _SIZE_BYTES:
+            # Mostly a chunk is exactly one frame: the answer to the one request that was open.
+            size = int.from_bytes(data[:_SIZE_BYTES], "big", signed=True)
+            if size == len(data) - _SIZE_BYTES and size <= self._max_frame_bytes:
+                return [data[_SIZE_BYTES:]]
         frames: list[bytes | bytearray] = []
         view = memoryview(data)
         pos, end = 0, len(view)
