@@ -143,11 +143,12 @@ class KafkaConnection:
                     f"the broker answered correlation id {correlation_id} where {sent.correlation_id} was due "
                     f"({sent.request_class.__name__}); responses must come in the order of their requests"
                 )
-            self._in_flight.popleft()
             if self.state is State.NEGOTIATING:
+                self._in_flight.popleft()
                 self._versions_answered(frame, sent, offset)
             else:
                 replies.append(Reply(sent.tag, _response(frame, sent, offset)))
+                self._in_flight.popleft()  # not before: what can not be decoded is not answered, and `closed` has to tell
         return replies
 
     def take_handshake(self) -> list[Any]:
