@@ -17,6 +17,7 @@ already scheduled: a stray switch would otherwise end some later, unrelated wait
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -47,10 +48,13 @@ class Latch:
                 self._loop.run_callback(_wake_all, self._greenlets)
             else:
                 self._loop.run_callback_threadsafe(_wake_all, self._greenlets)
-        if self._locks:
-            for lock in self._locks:
-                lock.release()
-            self._locks = None
+        locks = self._locks
+        while locks:
+            try:
+                lock = locks.pop()
+            except IndexError:  # the last one left by itself at this very moment
+                return
+            lock.release()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until set, at most `timeout` seconds; return whether it is set."""
@@ -102,14 +106,12 @@ class Latch:
     def _wait_in_thread(self, timeout: float | None) -> bool:
         lock = _allocate_lock()
         lock.acquire()
-        if self._locks is None:
-            self._locks = []
-        self._locks.append(lock)
+        locks: list[Any] = self.__dict__.setdefault("_locks", [])  # one atomic step: another thread may be the first at the same time
+        locks.append(lock)
         # The setter raises the flag first and looks at the list second; we do it the other way round, so one of us sees the other.
         if not self.is_set:
             lock.acquire(True, -1 if timeout is None else timeout)
-        locks = self._locks
-        if locks is not None and lock in locks:
+        with suppress(ValueError):  # the setter took it
             locks.remove(lock)
         return self.is_set
 
