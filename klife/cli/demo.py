@@ -65,7 +65,7 @@ def _topics(servers: str) -> Iterator[list[str]]:
         replicas = min(3, len(admin.brokers()))
         names = [f"klife-demo-{uuid.uuid4().hex[:8]}-{name}" for name in TOPICS]
         admin.create_topics([NewTopic(name, PARTITIONS, replicas) for name in names])
-        out.print(f"topics {', '.join(TOPICS)}: {PARTITIONS} partitions each, {replicas} replicas", markup=False)
+        out.print(f"topics {', '.join(TOPICS)}: {PARTITIONS} partitions each, replication factor {replicas}", markup=False)
         try:
             yield names
         finally:
@@ -89,13 +89,15 @@ def _run(client: Client, servers: str, topics: list[str], seconds: float, greenl
     out.rule("supervision tree")
     out.print(str(client.tree()), markup=False)
     out.rule("read back")
-    return all_there(load.places, load.failures, servers, topics)
+    return all_there(load.queued, load.places, load.failures, servers, topics)
 
 
-def all_there(places: Mapping[int, Place], failures: Mapping[int, ProduceError], servers: str, topics: Sequence[str]) -> bool:
+def all_there(
+    queued: Sequence[int], places: Mapping[int, Place], failures: Mapping[int, ProduceError], servers: str, topics: Sequence[str]
+) -> bool:
     """Read the topics back, and print whether they hold exactly what the client said, or what is wrong."""
     with step("reading everything back from the brokers"), LogReader(servers, timeout=READ_TIMEOUT_SECONDS) as reader:
-        problems = compare(places, failures, chain.from_iterable(reader.read(topic, {}) for topic in topics))
+        problems = compare(queued, places, failures, chain.from_iterable(reader.read(topic, {}) for topic in topics))
     if not problems:
         out.print(f"all {len(places):,} records are there (those of the warm-up too)", style="green")
         out.print("each is there once, at the offset the client was told, and in the order it was produced", style="green")

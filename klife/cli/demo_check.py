@@ -6,7 +6,7 @@ Pure: it takes both sides as values, and says in words what does not fit.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from klife.cli.demo_load import Place, number_in
 from klife.errors import ProduceError
@@ -21,12 +21,15 @@ ELSEWHERE = "are at another place than the client said"
 OUT_OF_ORDER = "come after a record that was produced later"
 
 
-def compare(places: Mapping[int, Place], failures: Mapping[int, ProduceError], logs: Iterable[Record]) -> Counter[str]:
+def compare(
+    queued: Sequence[int], places: Mapping[int, Place], failures: Mapping[int, ProduceError], logs: Iterable[Record]
+) -> Counter[str]:
     """How many records have which problem; empty when every record is in the logs once, where the client said, and in order.
 
-    `logs` are all records of the topics, each partition's by offset. A record whose delivery failed with its fate unknown
-    (`possibly_persisted`) may be there or not.
+    `queued` are the numbers of the records in the order the client took them, `logs` all records of the topics, each partition's by
+    offset. A record whose delivery failed with its fate unknown (`possibly_persisted`) may be there or not.
     """
+    ranks = {number: rank for rank, number in enumerate(queued)}
     problems: Counter[str] = Counter()
     seen: set[int] = set()
     last: dict[tuple[str, int | None], int] = {}
@@ -47,9 +50,10 @@ def compare(places: Mapping[int, Place], failures: Mapping[int, ProduceError], l
         elif place != (record.topic, record.partition, record.offset):
             problems[ELSEWHERE] += 1
         log = record.topic, record.partition
-        if number < last.get(log, 0):
+        rank = ranks.get(number, last.get(log, 0))
+        if rank < last.get(log, 0):
             problems[OUT_OF_ORDER] += 1
-        last[log] = number
+        last[log] = rank
     problems[MISSING] = len(places.keys() - seen)
     problems[FAILED] = len(failures)
     return +problems

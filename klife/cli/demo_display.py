@@ -28,8 +28,9 @@ def step(doing: str) -> Iterator[None]:
         with out.status(doing):
             yield
     else:
+        out.print(f"{doing} ...", markup=False)
         yield
-    out.print(f"{doing} ... {monotonic() - began:.1f} s", markup=False)
+    out.print(f"{doing}: {monotonic() - began:.1f} s", markup=False)
 
 
 def watch(load: Load, doing: str, seconds: float) -> None:

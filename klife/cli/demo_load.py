@@ -1,7 +1,8 @@
 """The load of `klife demo`: greenlets that produce one record after another, and wait for each.
 
-Every record carries its number, and key and value follow from it. The number is taken and the record queued without a switch to
-another greenlet in between; so the order of numbers is the order of `produce`, and the log of a partition must repeat it.
+Every record carries its number; key and value follow from it. The order in which records were queued is noted when `produce` returns,
+with no switch to another greenlet in between, and the log of each partition must repeat it. (Calls that overlap have no order of
+their own: `produce` may let other greenlets go first.)
 """
 
 from __future__ import annotations
@@ -81,12 +82,13 @@ class Figures(NamedTuple):
 class Load:
     """Greenlets that produce until `finish`, or, killed, until the end of a `with` block.
 
-    `places` and `failures`, by record number, are what the client told about the records.
+    `queued` are the numbers of the records in the order the client took them; `places` and `failures`, by number, what it told of each.
     """
 
     def __init__(self, client: Client, topics: Sequence[str], greenlets: int) -> None:
         for topic in topics:
-            client.partitions(topic)  # so that no `produce` waits for metadata, and is overtaken
+            client.partitions(topic)  # so that no latency is that of finding the topic
+        self.queued: list[int] = []
         self.places: dict[int, Place] = {}
         self.failures: dict[int, ProduceError] = {}
         self._client = client
@@ -126,7 +128,9 @@ class Load:
             record = Record(self._topics[number % len(self._topics)], value_of(number), key_of(number))
             began = perf_counter()
             try:
-                result = self._client.produce(record).get()
+                delivery = self._client.produce(record)
+                self.queued.append(number)
+                result = delivery.get()
             except ProduceError as error:
                 self.failures[number] = error
                 continue

@@ -45,7 +45,7 @@ def test_a_record_that_is_not_there_is_told_and_the_answer_is_no(
 ) -> None:
     topic = new_topic()
 
-    assert not all_there({0: Place(topic, 0, 0)}, {}, kafka_cluster.bootstrap_servers, [topic])
+    assert not all_there([0], {0: Place(topic, 0, 0)}, {}, kafka_cluster.bootstrap_servers, [topic])
 
     output = capsys.readouterr()
     assert "NOT all of it is there" in output.err
