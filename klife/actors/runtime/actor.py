@@ -179,6 +179,8 @@ class GeventActor(pykka.Actor):
                 self.on_failure(*((type(error), error, error.__traceback__) if error is not None else (None, None, None)))
             else:
                 self.on_stop()
+        except GreenletExit:  # it took too long over its end, and somebody lost patience
+            reason = ExitReason.killed()
         except BaseException as hook_error:  # noqa: BLE001 - a failing hook must not keep the rest of the end from happening
             log.error("actor_hook_failed", actor=str(self), exception=traceback_of(hook_error))
             if not reason.is_abnormal:
