@@ -1,0 +1,167 @@
+"""`Latch`: greenlets and threads wait for one event, and nobody is woken who is not waiting any more."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any
+
+import gevent
+import pytest
+from gevent import get_hub, getcurrent
+from gevent.monkey import get_original
+
+from klife.actors.runtime.latch import Latch
+
+start_thread = get_original("_thread", "start_new_thread")
+allocate_lock = get_original("_thread", "allocate_lock")
+sleep_thread = get_original("time", "sleep")
+
+
+def in_thread(function: Any) -> Any:
+    """Run `function` in an OS thread; the result waits for it in this thread's hub, which goes on running."""
+    return gevent.spawn(get_hub().threadpool.apply, function)
+
+
+def test_a_set_latch_lets_everyone_through_at_once() -> None:
+    latch = Latch()
+    latch.set()
+    latch.set()
+    assert latch.wait()
+    assert latch.wait(0)
+
+
+def test_a_wait_of_no_time_looks_and_goes() -> None:
+    assert not Latch().wait(0)
+    assert not Latch().wait(-1)
+
+
+def test_greenlets_are_woken_in_the_order_they_came_and_in_one_turn_of_the_loop() -> None:
+    latch, woken = Latch(), []
+    greenlets = [gevent.spawn(lambda number=number: (latch.wait(), woken.append(number))) for number in range(10)]
+    gevent.sleep(0)
+    latch.set()
+    assert woken == []
+    gevent.sleep(0)
+    assert woken == list(range(10))
+    gevent.joinall(greenlets)
+
+
+def test_a_wait_that_times_out_never_ends_early() -> None:
+    for timeout in (0.001, 0.0015, 0.003):
+        for _ in range(10):
+            began = monotonic()
+            assert not Latch().wait(timeout)
+            assert monotonic() - began >= timeout
+
+
+def test_a_waiter_that_timed_out_is_not_woken_by_a_later_set() -> None:
+    latch = Latch()
+    assert not latch.wait(0.001)
+    latch.set()
+    began = monotonic()
+    gevent.sleep(0.005)
+    assert monotonic() - began >= 0.004
+
+
+def test_a_killed_waiter_gets_no_stray_switch_in_its_next_wait() -> None:
+    latch, later = Latch(), Latch()
+    seen = []
+
+    def waiter() -> None:
+        try:
+            latch.wait()
+        except gevent.GreenletExit:
+            seen.append(later.wait(0.01))
+
+    greenlet = gevent.spawn(waiter)
+    gevent.sleep(0)
+    greenlet.kill(block=False)
+    latch.set()  # the kill and the wake-up come in the same turn of the loop
+    greenlet.join()
+    assert seen == [False]
+
+
+def test_a_switch_from_elsewhere_does_not_end_a_wait() -> None:
+    latch = Latch()
+    greenlet = gevent.spawn(latch.wait)
+    gevent.sleep(0)
+    get_hub().loop.run_callback(greenlet.switch)
+    gevent.sleep(0)
+    assert not greenlet.dead
+    latch.set()
+    assert greenlet.get(timeout=1)
+
+
+def test_waiting_in_the_hub_is_refused_instead_of_stopping_everything() -> None:
+    raised: list[Any] = []
+
+    def in_hub() -> None:
+        assert getcurrent() is get_hub()
+        try:
+            Latch().wait()
+        except RuntimeError as error:
+            raised.append(error)
+
+    get_hub().loop.run_callback(in_hub)
+    gevent.sleep(0)
+    assert "gevent.spawn" in str(raised[0])
+
+
+def test_a_thread_waits_without_stopping_the_hub() -> None:
+    latch = Latch()
+    waiting = in_thread(lambda: latch.wait(5))
+    for _ in range(3):
+        gevent.sleep(0)
+    latch.set()
+    assert waiting.get(timeout=5) is True
+
+
+def test_a_thread_s_wait_times_out() -> None:
+    latch = Latch()
+    assert in_thread(lambda: latch.wait(0.01)).get(timeout=5) is False
+    assert not latch._locks
+
+
+def test_a_thread_wakes_the_greenlets_of_another() -> None:
+    latch = Latch()
+    greenlets = [gevent.spawn(latch.wait, 5) for _ in range(3)]
+    gevent.sleep(0)
+    in_thread(latch.set).get(timeout=5)
+    gevent.joinall(greenlets, timeout=5)
+    assert [greenlet.value for greenlet in greenlets] == [True] * 3
+
+
+def test_many_threads_that_come_and_go_while_it_is_set_all_get_through() -> None:
+    for _ in range(30):
+        latch, done, finished = Latch(), [], allocate_lock()
+        finished.acquire()
+
+        def waiter(latch: Latch = latch, done: list[bool] = done, finished: Any = finished) -> None:
+            done.append(latch.wait(5))
+            if len(done) == 4:
+                finished.release()
+
+        for _ in range(4):
+            start_thread(waiter, ())
+        latch.set()
+        assert finished.acquire(True, 5)
+        assert done == [True] * 4
+
+
+def test_a_home_given_by_number_makes_the_maker_a_stranger() -> None:
+    latch = Latch(home=-1)
+    assert not latch.wait(0.001)
+    latch.set()
+    assert latch.wait(1)
+
+
+@pytest.mark.parametrize("count", [1, 50])
+def test_kills_of_some_waiters_leave_the_others(count: int) -> None:
+    latch = Latch()
+    greenlets = [gevent.spawn(latch.wait) for _ in range(2 * count)]
+    gevent.sleep(0)
+    for greenlet in greenlets[::2]:
+        greenlet.kill(block=False)
+    latch.set()
+    gevent.joinall(greenlets, timeout=5)
+    assert [greenlet.value for greenlet in greenlets[1::2]] == [True] * count
