@@ -103,6 +103,8 @@ class Accumulator:
             if queue is not None:
                 self.place(queue)
         del route.queues[route.count :]  # a topic made anew with fewer partitions; what was queued beyond them expires
+        if route.sticky >= route.count:
+            route.stick_elsewhere()
 
     def place(self, queue: PartitionQueue) -> None:
         """Put `queue` on the lane of its partition's leader, or on none while there is no leader."""
