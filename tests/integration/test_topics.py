@@ -86,13 +86,13 @@ def test_a_new_partition_is_used_after_the_metadata_refresh(
     assert used == {0, 1, 2, 3}
 
 
-def test_a_deleted_topic_disappears_and_comes_back_anew(
+def test_a_deleted_topic_disappears_and_comes_back_anew_with_fewer_partitions(
     kafka_cluster: KafkaCluster, start_client: StartClient, read_back: ReadBack
 ) -> None:
     client = start_client(metadata_max_age_ms=300, max_block_ms=1_000)
     topic = new_name()
-    kafka_cluster.create_topic(topic, partitions=2)
-    client.produce_batch([Record(topic, b"old", partition=partition) for partition in (0, 1)]).get(30)
+    kafka_cluster.create_topic(topic, partitions=20)
+    client.produce_batch([Record(topic, b"old", partition=partition) for partition in range(20)]).get(30)
     with kafka_cluster.admin() as admin:
         admin.delete_topics([topic])
     wait_until(lambda: topic not in client.status().topics)
