@@ -10,6 +10,7 @@ import pytest
 from doc_pages import PAGES, ROOT, anchors, links
 
 import klife
+from klife.actors import tree
 
 LONGEST_PAGE = 250
 
@@ -47,6 +48,14 @@ def test_architecture_names_every_module_of_the_actors() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     modules = [path for path in (ROOT / "klife" / "actors").rglob("*.py") if path.name != "__init__.py"]
     assert [path.name for path in modules if f"`{path.name}`" not in text and path.parent.name != "runtime"] == []
+
+
+def test_architecture_draws_the_tree_that_the_code_draws() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    drawn = [line.strip() for line in (tree.__doc__ or "").splitlines() if line.lstrip().startswith(("├", "└", "│"))]
+    assert len(drawn) > 5
+    assert [line for line in drawn if line not in text] == []
+    assert f"Each supervisor stands {tree.INTENSITY} restarts in {tree.PERIOD:g} s" in " ".join(text.split())
 
 
 def test_architecture_says_why_of_each_dependency() -> None:
