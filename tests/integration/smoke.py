@@ -18,6 +18,7 @@ import threading
 import traceback
 import uuid
 from collections.abc import Callable
+from time import monotonic
 
 import gevent
 from gevent.monkey import get_original
@@ -30,6 +31,7 @@ from klife.testing.cluster import KafkaCluster
 
 PARTITIONS = 6
 THREADS = 4
+LONGEST_SECONDS = 25.0  # less than any wait below may take
 
 
 def check_one_record(client: Client, topic: str) -> None:
@@ -121,10 +123,13 @@ def raises(kind: type[BaseException], call: Callable[[], object]) -> "ProduceErr
 
 def run_all(client: Client, topic: str, failures: list[str]) -> None:
     for check in CHECKS:
+        began = monotonic()
         try:
             check(client, topic)
         except BaseException:
             failures.append(f"{check.__name__}: {traceback.format_exc()}")
+        if (took := monotonic() - began) > LONGEST_SECONDS:
+            failures.append(f"{check.__name__} took {took:.1f} s: somebody was not woken")
 
 
 def run_in_threads(client: Client, topic: str, failures: list[str]) -> None:

@@ -119,9 +119,12 @@ def test_a_broker_that_restarts_under_load_costs_no_record_and_no_order(lone_clu
     def work(worker: int) -> None:
         number = 0
         while going:
-            record = Record(topic, b"%d" % number, key=b"%d" % worker, partition=worker % 3)
-            results[worker].append(client.produce(record).get(60))
-            number += 1
+            deliveries = []
+            for _ in range(20):
+                deliveries.append(client.produce(Record(topic, b"%d" % number, key=b"%d" % worker, partition=worker % 3)))
+                number += 1
+                gevent.sleep(0)
+            results[worker] += [delivery.get(60) for delivery in deliveries]
 
     workers = [gevent.spawn(work, worker) for worker in range(6)]
     for way in (lone_cluster.stop, lone_cluster.kill):
