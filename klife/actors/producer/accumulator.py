@@ -139,6 +139,7 @@ class Accumulator:
     def has_leaderless(self) -> bool:
         """Whether records wait for a partition to have a leader."""
         for queue in list(self._leaderless):
+            queue.drop_settled()
             if queue.lane is not None or queue.empty:
                 del self._leaderless[queue]
         return bool(self._leaderless)

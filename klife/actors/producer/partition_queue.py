@@ -115,11 +115,16 @@ class PartitionQueue:
         """Whether nothing waits to be sent."""
         return self.open is None and not self.pending
 
+    def drop_settled(self) -> None:
+        """Forget batches at the front whose delivery timeout passed while they waited."""
+        while self.pending and self.pending[0].is_set:
+            self.pending.popleft()
+
     def head(self, now: float, linger: float) -> Batch | None:
         """The batch that may leave now, or None. It is only looked at; `take` removes it."""
         pending = self.pending
-        while pending and pending[0].is_set:  # its delivery timeout passed while it waited
-            pending.popleft()
+        if pending and pending[0].is_set:
+            self.drop_settled()
         if self.retry_at > now:
             return None
         if pending:
