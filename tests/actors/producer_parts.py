@@ -1,0 +1,96 @@
+"""The pure parts of a producer, put together for a test: no actors, no sockets, and a clock that is a number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from model_cluster import ModelChannel
+
+from klife.actors.metadata_snapshot import NO_LEADER, ClusterSnapshot, TopicInfo
+from klife.actors.producer.accumulator import Accumulator
+from klife.actors.producer.batch import Batch, Identity
+from klife.actors.producer.buffer_pool import BufferPool
+from klife.actors.producer.partition_queue import PartitionQueue
+from klife.actors.producer.policy import rule_for
+from klife.actors.producer.route import TopicRoute
+from klife.actors.producer.verdict import Verdict, apply_verdict
+from klife.actors.runtime.latch import get_thread_ident
+from klife.actors.settings import ProducerSettings
+from klife.record import Record
+
+
+class Bell:
+    """Stands in for an actor's inbox."""
+
+    def __init__(self) -> None:
+        self.woken = False
+
+    def wake(self) -> None:
+        self.woken = True
+
+    def rung(self) -> bool:
+        woken, self.woken = self.woken, False
+        return woken
+
+
+def topic_info(leaders: list[int], name: str = "t") -> TopicInfo:
+    return TopicInfo(name, b"\1" * 16, tuple(leaders), (0,) * len(leaders))
+
+
+class Parts:
+    """An accumulator with a topic `t`, whose leaders are given, and an identity."""
+
+    def __init__(self, leaders: list[int] | None = None, **settings: Any) -> None:
+        self.channels: dict[int, ModelChannel] = {}
+        self.accumulator = Accumulator(
+            ProducerSettings(name="p", client_id="c", **{"max_in_flight": 5, **settings}),
+            BufferPool(1_000_000, block=False),
+            get_thread_ident(),
+            1.0,
+            lambda node: self.channels.setdefault(node, ModelChannel(node)),  # type: ignore[arg-type, return-value]
+        )
+        self.bell = Bell()
+        self.accumulator.inbox = self.bell  # type: ignore[assignment]
+        self.identity = self.accumulator.identity = Identity(9, 0)
+        self.route: TopicRoute = self.accumulator.add_topic(topic_info(leaders or [1]), _First())
+
+    def queue(self, partition: int = 0) -> PartitionQueue:
+        queue = self.route.queues[partition]
+        return queue if queue is not None else self.route._queue(Record("t", b"", partition=partition), partition, None)
+
+    def batch(self, count: int = 1, partition: int = 0, *, size: int = 10) -> Batch:
+        """A closed batch of `count` records."""
+        for number in range(count):
+            batch = self.route.append(Record("t", b"%0*d" % (size, number), partition=partition))
+        self.queue(partition).close()
+        return batch
+
+    def send(self, batch: Batch) -> None:
+        """`batch` is what its queue lets go now, and goes."""
+        queue = batch.queue
+        assert queue.head(1e12, 0.0) is batch
+        queue.take(batch)
+
+    def sent(self, count: int = 1, partition: int = 0) -> Batch:
+        batch = self.batch(count, partition)
+        self.send(batch)
+        return batch
+
+    def delivered(self, batch: Batch, offset: int = 0) -> None:
+        batch.queue.written(batch)
+        self.accumulator.settle(batch, offset, -1, None)
+
+    def refused(self, batch: Batch, code: int, record_errors: dict[int, str | None] | None = None) -> bool:
+        return apply_verdict(self.accumulator, batch, Verdict(code, rule_for(code), None, record_errors or {}))
+
+    def apply(self, leaders: list[int] | None) -> None:
+        """News of the topic's leaders; None: it is gone."""
+        self.accumulator.apply(ClusterSnapshot(topics={} if leaders is None else {"t": topic_info(leaders)}))
+
+
+class _First:
+    def partition(self, record: Record, partition_count: int) -> int:
+        return 0
+
+
+__all__ = ["NO_LEADER", "Bell", "Parts", "topic_info"]

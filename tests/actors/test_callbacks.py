@@ -1,0 +1,122 @@
+"""Callbacks: in order, off everybody's way, and not without bound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gevent
+from gevent import get_hub
+from gevent.event import Event
+from producer_parts import Parts
+from structlog.testing import capture_logs
+
+
+def ran(parts: Parts) -> None:
+    assert parts.accumulator.callbacks.wait_idle(5)
+
+
+def test_callbacks_of_a_partition_run_in_the_order_of_its_batches() -> None:
+    parts, seen = Parts(), []
+    batches = []
+    for number in range(3):
+        batch = parts.sent(2)
+        parts.accumulator.callbacks.add(batch, 1, lambda record, number=number: seen.append((number, record.offset)))
+        parts.delivered(batch, 10 * number)
+        batches.append(batch)
+    assert seen == []
+    ran(parts)
+    assert seen == [(0, 1), (1, 11), (2, 21)]
+
+
+def test_one_that_raises_is_logged_without_contents_and_the_next_runs() -> None:
+    parts, seen = Parts(), []
+    batch = parts.sent()
+
+    def broken(_record: Any) -> None:
+        raise LookupError("mine")
+
+    parts.accumulator.callbacks.add(batch, 0, broken)
+    parts.accumulator.callbacks.add(batch, 0, lambda record: seen.append(record.offset))
+    with capture_logs() as logs:
+        parts.delivered(batch)
+        ran(parts)
+    assert seen == [0]
+    assert [entry["event"] for entry in logs] == ["delivery_callback_failed"]
+
+
+def test_one_that_blocks_holds_up_its_own_partition_only() -> None:
+    parts, seen, release = Parts([1, 1]), [], Event()
+    slow, next_one, other = parts.sent(), parts.batch(), parts.sent(partition=1)
+    parts.accumulator.callbacks.add(slow, 0, lambda _record: release.wait())
+    for batch in (next_one, other):
+        parts.accumulator.callbacks.add(batch, 0, lambda record: seen.append(record.partition))
+    parts.delivered(slow)
+    parts.send(next_one)
+    parts.delivered(next_one)
+    parts.delivered(other)
+    gevent.sleep(0)
+    gevent.sleep(0)
+    assert seen == [1]
+    release.set()
+    ran(parts)
+    assert seen == [1, 0]
+
+
+def test_one_added_after_the_outcome_runs_soon() -> None:
+    parts, seen = Parts(), []
+    batch = parts.sent()
+    parts.delivered(batch, 4)
+    parts.accumulator.callbacks.add(batch, 0, lambda record: seen.append(record.offset))
+    assert seen == []
+    ran(parts)
+    assert seen == [4]
+    assert parts.accumulator.pool.used == 0
+
+
+def test_one_added_by_a_callback_runs_too() -> None:
+    parts, seen = Parts(), []
+    batch = parts.sent()
+    callbacks = parts.accumulator.callbacks
+    callbacks.add(batch, 0, lambda _record: callbacks.add(batch, 0, lambda record: seen.append(record.offset)))
+    parts.delivered(batch)
+    ran(parts)
+    assert seen == [0]
+
+
+def test_one_added_from_another_thread_runs_in_the_home_thread() -> None:
+    parts, seen, done = Parts(), [], Event()
+    batch = parts.sent()
+    parts.delivered(batch)
+
+    def callback(record: Any) -> None:
+        seen.append(record.offset)
+        done.set()
+
+    gevent.spawn(get_hub().threadpool.apply, parts.accumulator.callbacks.add, (batch, 0, callback))
+    assert done.wait(5)
+    assert seen == [0]
+
+
+def test_the_bytes_of_a_batch_come_free_when_its_callbacks_begin_and_once() -> None:
+    parts, used = Parts(), []
+    batch = parts.sent(3)
+    parts.accumulator.callbacks.add(batch, 0, lambda _record: used.append(parts.accumulator.pool.used))
+    parts.delivered(batch)
+    assert parts.accumulator.pool.used > 0
+    ran(parts)
+    assert used == [0]
+    assert parts.accumulator.pool.used == 0
+
+
+def test_callbacks_of_a_split_batch_run_when_all_of_it_is_settled() -> None:
+    parts, seen = Parts(), []
+    batch = parts.sent(2)
+    parts.accumulator.callbacks.add(batch, 1, lambda record: seen.append(record.offset))
+    parts.refused(batch, 10)
+    for offset, piece in enumerate(list(parts.queue().pending)):
+        parts.send(piece)
+        parts.delivered(piece, offset)
+        gevent.sleep(0)
+    ran(parts)
+    assert seen == [1]
+    assert parts.accumulator.pool.used == 0

@@ -1,0 +1,137 @@
+"""`Lane`: who goes next, what fits into a request, and what waits for a time."""
+
+from __future__ import annotations
+
+from producer_parts import Parts
+
+from klife import Record
+from klife.actors.producer.batch import Batch
+from klife.actors.producer.lane import Lane
+
+NOW = 1e12
+NEVER = float("inf")
+
+
+def lane_of(parts: Parts, node: int = 1) -> Lane:
+    parts.queue()
+    return parts.accumulator.lanes[node, 0]
+
+
+def partitions(batches: list[Batch]) -> list[int]:
+    return [batch.queue.partition for batch in batches]
+
+
+def test_a_request_has_one_batch_of_each_partition_that_has_any() -> None:
+    parts = Parts([1] * 4)
+    for partition in (2, 0, 2, 3):
+        parts.batch(partition=partition)
+    batches = lane_of(parts).drain(NOW)
+    assert partitions(batches) == [2, 0, 3]
+
+
+def test_partitions_take_turns_when_a_request_is_full() -> None:
+    parts = Parts([1] * 4, batch_size_bytes=200, idempotent=False)
+    lane = lane_of(parts)
+    for _ in range(2):
+        for partition in range(4):
+            parts.batch(partition=partition, size=50)
+    served = []
+    for _ in range(4):
+        batches = lane.drain(NOW)
+        served.append(partitions(batches))
+        for batch in batches:
+            parts.delivered(batch)
+    assert served == [[0, 1], [2, 3], [0, 1], [2, 3]]
+    assert lane.drain(NOW) == []
+
+
+def test_a_batch_over_the_limit_travels_alone() -> None:
+    parts = Parts([1] * 2, batch_size_bytes=100)
+    parts.batch(partition=0, size=500)
+    parts.batch(partition=1)
+    lane = lane_of(parts)
+    assert partitions(lane.drain(NOW)) == [0]
+    assert partitions(lane.drain(NOW)) == [1]
+
+
+def test_a_lingering_batch_waits_in_the_heap_and_a_flush_takes_it_at_once() -> None:
+    parts = Parts(linger=5.0)
+    lane = lane_of(parts)
+    batch = parts.route.append(Record("t", b"v", partition=0))
+    lane.promote(batch.created + 1)
+    assert lane.drain(batch.created + 1) == []
+    assert lane.next_due() == batch.created + 5
+    lane.promote(batch.created + 5)
+    assert lane.drain(batch.created + 5) == [batch]
+    again = parts.route.append(Record("t", b"v", partition=0))
+    parts.delivered(batch)
+    parts.accumulator.flushing, parts.accumulator.linger = 1, 0.0
+    lane.promote(again.created)
+    assert lane.drain(again.created) == [again]
+
+
+def test_a_full_batch_does_not_linger() -> None:
+    parts = Parts(linger=5.0, batch_size_bytes=200)
+    first = parts.route.append(Record("t", b"x" * 100, partition=0))
+    second = parts.route.append(Record("t", b"x" * 100, partition=0))
+    assert first is not second
+    assert lane_of(parts).drain(first.created) == [first]
+
+
+def test_a_partition_that_backs_off_is_promoted_at_its_time() -> None:
+    parts = Parts()
+    lane = lane_of(parts)
+    parts.batch()
+    (batch,) = lane.drain(NOW)
+    parts.refused(batch, 19)
+    batch.queue.retry_at = NOW + 7
+    lane.offer(batch.queue)
+    assert lane.drain(NOW) == []
+    assert lane.next_due() == NOW + 7
+    lane.promote(NOW + 6)
+    assert lane.drain(NOW + 6) == []
+    lane.promote(NOW + 7)
+    assert lane.drain(NOW + 7) == [batch]
+    assert lane.next_due() == NEVER
+
+
+def test_a_partition_that_waits_for_an_answer_costs_nothing_until_it_comes() -> None:
+    parts = Parts()
+    lane = lane_of(parts)
+    parts.batch()
+    (first,) = lane.drain(NOW)
+    second = parts.batch()
+    assert lane.drain(NOW) == []
+    assert not lane.ready
+    assert lane.next_due() == NEVER
+    parts.delivered(first)
+    parts.accumulator.offer(first.queue)
+    assert lane.drain(NOW) == [second]
+
+
+def test_a_partition_that_moved_away_is_passed_over() -> None:
+    parts = Parts([1, 1])
+    old = lane_of(parts)
+    moved, stayed = parts.batch(partition=0), parts.batch(partition=1)
+    parts.apply([2, 1])
+    assert old.drain(NOW) == [stayed]
+    assert parts.accumulator.lanes[2, 0].drain(NOW) == [moved]
+
+
+def test_one_that_moved_away_and_back_is_served_once() -> None:
+    parts = Parts([1])
+    lane = lane_of(parts)
+    batch = parts.batch()
+    parts.apply([2])
+    parts.apply([1])
+    assert lane.drain(NOW) == [batch]
+    assert parts.accumulator.lanes[2, 0].drain(NOW) == []
+
+
+def test_partitions_are_spread_over_the_batchers_of_a_broker() -> None:
+    parts = Parts([1] * 40, batchers_count=4)
+    for partition in range(40):
+        parts.queue(partition)
+    assert set(parts.accumulator.lanes) == {(1, index) for index in range(4)}
+    counts = [sum(queue.lane is lane for queue in parts.route.queues if queue) for lane in parts.accumulator.lanes.values()]
+    assert counts == [10] * 4

@@ -1,0 +1,192 @@
+"""Which class an error code is in, and what each class does to a batch. The table is written out again here on purpose."""
+
+from __future__ import annotations
+
+import pytest
+from producer_parts import Parts
+
+from klife import RecordTooLarge
+from klife.actors.producer.batch import Batch, Identity
+from klife.actors.producer.policy import RULES, Action, rule_for
+from klife.actors.producer.verdict import Verdict, fail_too_large
+from klife.protocol.error_codes import describe, is_retriable
+
+CLASSES = {
+    Action.DELIVERED: {0, 46},
+    Action.REROUTE: {3, 5, 6, 72, 74, 75, 100, 103},
+    Action.RETRY: {2, 7, 13, 14, 15, 16, 19, 20, 51, 56, 60, 89},
+    Action.SPLIT: {10, 18},
+    Action.RENUMBER: {45, 59},
+    Action.NEW_ID: {47, 90},
+    Action.REJECT_RECORDS: {32, 87},
+    Action.FAIL: {-1, 17, 21, 29, 31, 35, 42, 43, 44, 53, 76},
+}
+FATE_UNKNOWN = {-1, 7, 13, 20}
+
+
+@pytest.mark.parametrize(("action", "code"), [(action, code) for action, codes in CLASSES.items() for code in sorted(codes)])
+def test_every_code_of_the_table_has_its_class(action: Action, code: int) -> None:
+    assert rule_for(code).action is action
+    assert rule_for(code).fate_unknown is (code in FATE_UNKNOWN)
+
+
+def test_the_table_has_no_other_codes() -> None:
+    assert set(RULES) == set().union(*CLASSES.values())
+
+
+@pytest.mark.parametrize("code", [code for code in range(140) if code not in RULES and is_retriable(code)])
+def test_a_code_not_listed_that_kafka_calls_retriable_is_retried_with_fate_unknown(code: int) -> None:
+    assert (rule_for(code).action, rule_for(code).fate_unknown) == (Action.RETRY, True)
+
+
+@pytest.mark.parametrize("code", [33, 38, 9999, -2])
+def test_a_code_not_expected_at_all_fails_with_fate_unknown(code: int) -> None:
+    assert (rule_for(code).action, rule_for(code).fate_unknown) == (Action.FAIL, True)
+
+
+@pytest.mark.parametrize("code", sorted(CLASSES[Action.FAIL] | CLASSES[Action.REJECT_RECORDS]))
+def test_what_fails_says_what_to_do(code: int) -> None:
+    assert rule_for(code).advice
+    parts = Parts()
+    batch = parts.sent()
+    parts.refused(batch, code)
+    error = batch.result(0).error
+    assert error is not None
+    assert describe(code) in str(error)
+    assert rule_for(code).advice in str(error)
+    assert error.error_code == code
+    assert error.possibly_persisted is (code in FATE_UNKNOWN)
+
+
+@pytest.mark.parametrize("code", sorted(CLASSES[Action.RETRY] | CLASSES[Action.REROUTE]))
+def test_what_is_retried_is_back_in_its_place_with_its_number(code: int) -> None:
+    parts = Parts()
+    batch, later = parts.sent(), parts.batch()
+    assert parts.refused(batch, code) is True
+    assert list(parts.queue().pending) == [batch, later]
+    assert not parts.queue().sequence_lost
+    assert (batch.identity, batch.sequence, batch.fate_unknown) == (parts.identity, 0, code in FATE_UNKNOWN)
+
+
+@pytest.mark.parametrize("code", sorted(CLASSES[Action.NEW_ID]))
+def test_a_refused_id_is_discarded_and_one_is_wanted(code: int) -> None:
+    parts = Parts()
+    batch = parts.sent()
+    parts.bell.rung()
+    parts.refused(batch, code)
+    assert parts.accumulator.identity is None
+    assert parts.bell.rung()
+
+
+@pytest.mark.parametrize("code", sorted(CLASSES[Action.NEW_ID]))
+def test_a_refused_id_of_the_past_does_not_cost_the_new_one(code: int) -> None:
+    parts = Parts()
+    batch = parts.sent()
+    fresh = parts.accumulator.identity = Identity(10, 0)
+    parts.refused(batch, code)
+    assert parts.accumulator.identity is fresh
+
+
+def test_an_answer_after_the_deadline_changes_nothing_any_more() -> None:
+    for code in (19, 10, 87, 29, 45, 47):
+        parts = Parts(delivery_timeout=10.0)
+        batch = parts.sent(2)
+        parts.accumulator.expire(batch.created + 10)
+        error = batch.result(0).error
+        assert parts.refused(batch, code) is False
+        assert batch.result(0).error is error
+        assert parts.queue().empty
+        assert not parts.queue().in_flight
+
+
+# records
+
+
+def outcomes(batch: Batch) -> list[int | None]:
+    return [batch.result(index).error_code for index in range(len(batch.records))]
+
+
+def test_only_the_named_records_fail_and_the_others_go_again_in_order() -> None:
+    parts = Parts()
+    batch = parts.sent(5)
+    parts.refused(batch, 87, {1: "no key", 3: None})
+    assert not batch.is_set
+    (rest,) = parts.queue().pending
+    assert list(rest.positions) == [0, 2, 4]
+    parts.send(rest)
+    parts.delivered(rest, 100)
+    assert batch.is_set
+    assert outcomes(batch) == [0, 87, 0, 87, 0]
+    assert [batch.result(index).offset for index in (0, 2, 4)] == [100, 101, 102]
+    assert "no key" in str(batch.result(1).error)
+    assert "no key" not in str(batch.result(3).error)
+    assert (parts.accumulator.delivered, parts.accumulator.failed, parts.accumulator.pool.used) == (3, 2, 0)
+
+
+@pytest.mark.parametrize("named", [{}, {0: None, 1: None}, {7: "of another world", -1: "odd"}])
+def test_if_the_broker_names_none_or_all_all_fail(named: dict[int, str | None]) -> None:
+    parts = Parts()
+    batch = parts.sent(2)
+    parts.refused(batch, 87, named)
+    assert outcomes(batch) == [87, 87]
+    assert parts.queue().sequence_lost
+    assert parts.accumulator.pool.used == 0
+
+
+def test_guilt_is_found_in_pieces_of_pieces() -> None:
+    parts = Parts()
+    batch = parts.sent(4)
+    parts.refused(batch, 10)
+    first, second = parts.queue().pending
+    parts.send(first)
+    parts.refused(first, 87, {1: "guilty"})
+    (rest, _) = parts.queue().pending
+    parts.send(rest)
+    parts.delivered(rest, 10)
+    parts.send(second)
+    parts.delivered(second, 11)
+    assert outcomes(batch) == [0, 87, 0, 0]
+    assert [batch.result(index).offset for index in (0, 2, 3)] == [10, 11, 12]
+
+
+def test_a_split_batch_is_settled_with_its_last_piece_and_not_before() -> None:
+    parts = Parts()
+    batch = parts.sent(3)
+    parts.refused(batch, 10)
+    first, second = parts.queue().pending
+    parts.send(first)
+    parts.delivered(first, 0)
+    assert not batch.is_set
+    assert parts.accumulator.pool.used == batch.size
+    parts.send(second)
+    parts.refused(second, 29)
+    assert outcomes(batch) == [0, 29, 29]
+    assert parts.accumulator.pool.used == 0
+
+
+@pytest.mark.parametrize("limit", [None, 1000])
+def test_a_record_too_large_alone_is_told_its_size_and_the_limit(limit: int | None) -> None:
+    parts = Parts()
+    batch = parts.batch(size=2000)
+    fail_too_large(parts.accumulator, batch, Verdict(10, rule_for(10), None, {}), limit)
+    error = batch.result(0).error
+    assert isinstance(error, RecordTooLarge)
+    assert error.limit == limit
+    assert 2000 < error.size < 2100
+    assert "max.message.bytes" in str(error)
+
+
+def test_a_log_append_time_is_the_record_s_timestamp() -> None:
+    parts = Parts()
+    batch = parts.sent()
+    batch.queue.written(batch)
+    parts.accumulator.settle(batch, 5, 123456, None)
+    assert (batch.result(0).timestamp_ms, batch.result(0).offset) == (123456, 5)
+
+
+def test_a_duplicate_of_unknown_offset_is_delivered_without_one() -> None:
+    parts = Parts()
+    batch = parts.sent()
+    batch.queue.written(batch)
+    parts.accumulator.settle(batch, None, -1, None)
+    assert (batch.result(0).error, batch.result(0).offset) == (None, None)
