@@ -1,0 +1,267 @@
+"""The facade itself: what it refuses, and that it is the same from every thread. Scripted brokers stand in for Kafka."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+from gevent import get_hub
+
+from klife import (
+    Client,
+    ClientClosed,
+    ConfigError,
+    InvalidRecordType,
+    InvalidRecordValue,
+    NoSuchClient,
+    Record,
+    UnknownTopic,
+    WaitTimeout,
+)
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "actors"))
+
+from scripted_broker import PATIENCE, ScriptedCluster, silent
+
+from klife.protocol.apis.metadata import MetadataRequest
+from klife.protocol.apis.produce import ProduceRequest
+
+
+@pytest.fixture
+def cluster() -> Iterator[ScriptedCluster]:
+    with ScriptedCluster(topics={"orders": 3}) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def client(cluster: ScriptedCluster) -> Iterator[Client]:
+    client = Client.start(cluster.bootstrap_servers, max_block_ms=300, name="facade")
+    client.wait_ready(PATIENCE)
+    yield client
+    client.stop(timeout=0.1)
+
+
+def in_thread(function: Any) -> Any:
+    return gevent.spawn(get_hub().threadpool.apply, function).get(timeout=PATIENCE)
+
+
+# finding and naming
+
+
+def test_a_client_is_found_by_its_name(client: Client) -> None:
+    found = Client.get("facade")
+    assert found.name == "facade"
+    assert found.produce(Record("orders", b"v", partition=0)).get(PATIENCE).offset == 0
+
+
+def test_an_unknown_name_is_told() -> None:
+    with pytest.raises(NoSuchClient, match="nobody"):
+        Client.get("nobody")
+
+
+def test_a_name_is_taken_once(client: Client, cluster: ScriptedCluster) -> None:
+    with pytest.raises(ConfigError, match="facade"):
+        Client.start(cluster.bootstrap_servers, name="facade")
+
+
+def test_a_client_under_a_supervisor_needs_a_name() -> None:
+    with pytest.raises(ConfigError, match="name"):
+        Client.child_spec("localhost:9092")
+
+
+def test_its_repr_and_status_name_it(client: Client) -> None:
+    assert repr(client) == "<Client 'facade'>"
+    assert client.status().name == "facade"
+
+
+# refusing
+
+
+@pytest.mark.parametrize("verb", ["produce", "produce_async"])
+@pytest.mark.parametrize(
+    ("argument", "error"),
+    [
+        (Record("orders", "text"), InvalidRecordType),  # type: ignore[arg-type]
+        (Record("orders", b"v", key="text"), InvalidRecordType),  # type: ignore[arg-type]
+        (Record(b"orders", b"v"), InvalidRecordType),  # type: ignore[arg-type]
+        (Record(["orders"], b"v"), InvalidRecordType),  # type: ignore[arg-type]
+        (Record("orders", b"v", headers={"a": b"1"}), InvalidRecordType),  # type: ignore[arg-type]
+        (Record("orders", b"v", partition=-1), InvalidRecordValue),
+        (Record("orders", b"v", partition=3), InvalidRecordValue),
+        (Record("orders", b"v", partition="0"), InvalidRecordType),  # type: ignore[arg-type]
+        (Record("or ders", b"v"), InvalidRecordValue),
+        (b"v", InvalidRecordType),
+        (None, InvalidRecordType),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("known", [True, False], ids=["topic known", "topic new"])
+def test_a_bad_record_is_refused_and_nothing_is_queued(client: Client, verb: str, argument: Any, error: Any, known: bool) -> None:
+    if known:
+        client.produce(Record("orders", b"v", partition=0)).get(PATIENCE)
+    with pytest.raises(error):
+        getattr(client, verb)(argument)
+    assert client.status().buffered_bytes == 0
+
+
+def test_a_bad_record_in_a_batch_is_named_and_nothing_of_the_batch_is_queued(client: Client, cluster: ScriptedCluster) -> None:
+    with pytest.raises(InvalidRecordType, match=r"records\[1\]"):
+        client.produce_batch([Record("orders", b"0", partition=0), Record("orders", "1")])  # type: ignore[arg-type]
+    assert client.status().buffered_bytes == 0
+    assert cluster.log("orders") == []
+
+
+@pytest.mark.parametrize("records", [Record("orders", b"v"), 5, None], ids=repr)
+def test_what_is_no_batch_is_refused(client: Client, records: Any) -> None:
+    with pytest.raises(InvalidRecordType, match="produce_batch takes an iterable"):
+        client.produce_batch(records)
+
+
+def test_an_empty_batch_is_done_at_once(client: Client) -> None:
+    delivery = client.produce_batch([])
+    assert (delivery.done(), delivery.get(0)) == (True, [])
+
+
+@pytest.mark.parametrize("partition", [3, -1, "1", None, 1.0], ids=repr)
+def test_a_partitioner_s_bad_answer_is_refused_and_names_it(client: Client, partition: Any) -> None:
+    class Astray:
+        def partition(self, record: Record, partition_count: int) -> Any:
+            return partition
+
+    with pytest.raises((InvalidRecordType, InvalidRecordValue), match="Astray"):
+        client.produce(Record("orders", b"v"), partitioner=Astray())
+    assert client.status().buffered_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "text"), [({"producer": "nobody"}, "nobody"), ({"producer": 5}, "int"), ({"partitioner": 5}, "int")]
+)
+def test_a_producer_or_partitioner_that_is_none_is_refused(client: Client, options: Any, text: str) -> None:
+    with pytest.raises((InvalidRecordType, InvalidRecordValue), match=text):
+        client.produce(Record("orders", b"v"), **options)
+
+
+def test_an_unknown_topic_is_waited_for_as_long_as_max_block_ms(client: Client, cluster: ScriptedCluster) -> None:
+    with pytest.raises(UnknownTopic, match="'nowhere'") as caught:
+        client.produce(Record("nowhere", b"v"))
+    assert caught.value.retriable
+    assert not caught.value.possibly_persisted
+
+
+def test_a_topic_made_meanwhile_is_found(cluster: ScriptedCluster) -> None:
+    with Client.start(cluster.bootstrap_servers) as patient:
+        producing = gevent.spawn(patient.produce, Record("late", b"v"))
+        cluster[1].wait_for(MetadataRequest, 3)  # it was asked for, refused, and asked for again
+        cluster.create_topic("late", 1)
+        assert producing.get(timeout=PATIENCE).get(PATIENCE).offset == 0
+
+
+def test_in_a_batch_an_unknown_topic_fails_alone(client: Client) -> None:
+    client.partitions("orders")
+    results = client.produce_batch([Record("nowhere", b"v"), Record("orders", b"v", partition=1)]).get(PATIENCE)
+    assert isinstance(results[0].error, UnknownTopic)
+    assert results[1].offset == 0
+
+
+def test_a_stopped_client_refuses_and_says_so(client: Client) -> None:
+    client.stop()
+    for call in (
+        lambda: client.produce(Record("orders", b"v")),
+        lambda: client.produce_async(Record("orders", b"v")),
+        lambda: client.produce_batch([Record("orders", b"v")]),
+        lambda: client.wait_ready(1),
+    ):
+        with pytest.raises(ClientClosed, match="facade"):
+            call()
+
+
+# deliveries
+
+
+def test_a_delivery_speaks_pykka_s_and_concurrent_futures_verbs(client: Client) -> None:
+    delivery = client.produce(Record("orders", b"v", partition=2, key=b"k", headers=[("h", b"1")], timestamp_ms=5))
+    assert not delivery.done()
+    result = delivery.result(PATIENCE)
+    assert delivery.done()
+    assert delivery.exception() is None
+    assert (result.topic, result.value, result.key, result.partition, result.offset) == ("orders", b"v", b"k", 2, 0)
+    assert (tuple(result.headers), result.timestamp_ms, result.error, result.error_code) == ((("h", b"1"),), 5, None, 0)
+    seen: list[Any] = []
+    delivery.add_done_callback(seen.append)
+    client.flush(PATIENCE)
+    assert seen == [delivery]
+
+
+def test_a_wait_that_ends_first_leaves_the_delivery_on_its_way(client: Client, cluster: ScriptedCluster) -> None:
+    cluster[1].script(ProduceRequest, silent)
+    delivery = client.produce(Record("orders", b"v", partition=0))
+    for wait in (delivery.get, delivery.result, delivery.exception):
+        with pytest.raises(WaitTimeout):
+            wait(0.01)
+    cluster[1].cut_all()
+    assert delivery.get(PATIENCE).offset == 0
+
+
+def test_a_batch_s_results_come_in_input_order(client: Client) -> None:
+    records = [Record("orders", b"%d" % number, partition=number % 3) for number in range(9)]
+    seen: list[Any] = []
+    client.produce_batch_async(records, seen.append)
+    client.flush(PATIENCE)
+    ((results),) = seen
+    assert [result.value for result in results] == [record.value for record in records]
+    assert [result.offset for result in results] == [number // 3 for number in range(9)]
+
+
+def test_the_user_s_record_is_never_changed(client: Client) -> None:
+    record = Record("orders", b"v")
+    client.produce(record).get(PATIENCE)
+    assert (record.partition, record.offset, record.timestamp_ms, record.error_code) == (None, None, None, None)
+
+
+def test_one_record_object_may_be_produced_twice(client: Client) -> None:
+    record = Record("orders", b"v", partition=0)
+    assert [delivery.get(PATIENCE).offset for delivery in (client.produce(record), client.produce(record))] == [0, 1]
+
+
+# threads
+
+
+def test_every_call_works_from_another_thread(client: Client, cluster: ScriptedCluster) -> None:
+    assert in_thread(lambda: client.produce(Record("orders", b"0", partition=0)).get(PATIENCE)).offset == 0
+    seen: list[Any] = []
+    in_thread(lambda: client.produce_async(Record("orders", b"1", partition=0), lambda record: seen.append(record.offset)))
+    in_thread(lambda: client.flush(PATIENCE))
+    assert seen == [1]
+    results = in_thread(lambda: client.produce_batch([Record("orders", b"2", partition=0)]).get(PATIENCE))
+    assert results[0].offset == 2
+    assert len(in_thread(lambda: client.partitions("orders"))) == 3
+    in_thread(lambda: client.wait_ready(PATIENCE))
+    assert in_thread(client.status).name == "facade"
+    assert in_thread(lambda: client.stop(PATIENCE)).delivered == 3
+
+
+def test_another_thread_hears_of_bad_records_as_the_home_thread_does(client: Client) -> None:
+    with pytest.raises(InvalidRecordType):
+        in_thread(lambda: client.produce(Record("orders", "text")))  # type: ignore[arg-type]
+
+
+# looking
+
+
+def test_partitions_tells_leaders_and_replicas(client: Client) -> None:
+    partitions = client.partitions("orders")
+    assert [(p.partition, p.leader, p.leader_epoch, p.replicas, p.isr) for p in partitions] == [
+        (number, 1, 0, (1,), (1,)) for number in range(3)
+    ]
+
+
+def test_status_counts_what_became_of_records(client: Client) -> None:
+    results = client.produce_batch([Record("orders", value, partition=0) for value in (b"0", b"guilty 1", b"2")]).get(PATIENCE)
+    assert [result.error_code for result in results] == [0, 87, 0]
+    (producer,) = client.status().producers
+    assert (producer.delivered, producer.failed, producer.unsettled, producer.producer_id) == (2, 1, 0, 4001)
+    assert client.status().buffered_bytes == 0
