@@ -130,6 +130,10 @@ class Engine:
         if self.finished.is_set:
             return
         self.close(f"it ended ({reason})")
+        if reason.exception is not None:  # it gave up; that says more than that it was being stopped
+            self.closing = f"it ended ({reason})"
+            for accumulator in self.accumulators.values():
+                accumulator.closed = self.closing
         why = f"client {self.name!r} ended ({reason}) before the brokers had confirmed"
         left = sum(accumulator.abandon(why) for accumulator in self.accumulators.values())
         self.undelivered += left

@@ -23,10 +23,10 @@ from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProd
 from klife.protocol.apis.produce import (
     BatchIndexAndErrorMessage,
     PartitionProduceResponse,
-    ProduceRequest,
     ProduceResponse,
     TopicProduceResponse,
 )
+from klife.protocol.produce_wire import BatchesRequest
 from klife.protocol.record_decode import RecordBatch, decode_batches
 
 TOPIC = "model"
@@ -179,13 +179,13 @@ class ModelCluster:
         for request in late:
             self.process(node_id, request, {})
 
-    def process(self, node_id: int, request: ProduceRequest, refusals: dict[int, tuple[int, bool]]) -> ProduceResponse:
+    def process(self, node_id: int, request: BatchesRequest, refusals: dict[int, tuple[int, bool]]) -> ProduceResponse:
         """Handle a produce request. `refusals` has, by partition, a code and whether the batch is written all the same."""
         answers = []
-        for data in request.topic_data[0].partition_data:
-            partition = self.partitions[data.index]
-            (batch,) = decode_batches(bytes(data.records or b""))
-            code, write = refusals.get(data.index, (0, True))
+        for index, records in request.topics[0][2]:
+            partition = self.partitions[index]
+            (batch,) = decode_batches(records)
+            code, write = refusals.get(index, (0, True))
             offset, guilty = -1, []
             if partition.leader != node_id:
                 code = 6
@@ -194,7 +194,7 @@ class ModelCluster:
                 code = written or code
             answers.append(
                 PartitionProduceResponse(
-                    index=data.index,
+                    index=index,
                     error_code=code,
                     base_offset=offset if code == 0 else -1,
                     log_append_time_ms=-1,

@@ -10,7 +10,7 @@ of their deadlines (the delivery timeout is the same for all, so that is the ord
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -21,6 +21,7 @@ from klife.actors.producer.callbacks import Callbacks
 from klife.actors.producer.lane import Lane
 from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.producer.route import TopicRoute
+from klife.actors.runtime.breathe import let_hub_run
 from klife.actors.runtime.latch import Latch
 from klife.actors.settings import ProducerSettings
 from klife.errors import ClientClosed, DeliveryTimeout, ProduceError
@@ -57,6 +58,7 @@ class Accumulator:
         self.inbox: Inbox | None = None  # the ProducerActor's, while it lives
         self.clock_due = _NEVER  # when the ProducerActor looks at the clock next
         self.flushing = 0
+        self.hub_overdue = False
         self.hub_due_ms = 0  # when a caller in a tight loop lets the hub run; wall clock, because a record's time is at hand
         self._growing: set[PartitionQueue] = set()  # whose batch was opened since the clock last looked, or is open still
         self.closed: str | None = None
@@ -144,8 +146,15 @@ class Accumulator:
                 del self._leaderless[queue]
         return bool(self._leaderless)
 
+    def let_hub_run(self) -> None:
+        """A greenlet that produces in a tight loop would keep everybody waiting, its own records included, until the buffer is full."""
+        self.hub_ran(time())  # at once, so that those who produce during this turn do not ask for another
+        let_hub_run()
+        self.hub_ran(time())
+
     def hub_ran(self, now: float) -> None:
         """The hub ran at `now` (wall-clock seconds), so no caller needs to let it for some milliseconds."""
+        self.hub_overdue = False
         self.hub_due_ms = int(now * 1000) + _HUB_RUNS_EVERY_MS
 
     # identity
@@ -185,7 +194,7 @@ class Accumulator:
         """Settle what is past its delivery timeout; return when to look again, None when nothing is pending.
 
         A batch's clock started at its first record. So that a record never pays for a much older one, a batch that could not be sent
-        is closed after a second, and later records start a batch, and a clock, of their own.
+        is closed after a second or two, and later records start a batch, and a clock, of their own.
         """
         timeout = self.settings.delivery_timeout
         while self.pending:
@@ -193,7 +202,8 @@ class Accumulator:
             if batch.created + timeout > now:
                 break
             self._expire_batch(batch)
-        self._growing = {queue for queue in self._growing if not queue.close_if_older(now - _OPEN_AT_MOST)}
+        lingers = self.settings.linger  # which may well be longer than a second
+        self._growing = {queue for queue in self._growing if not queue.close_if_older(now - lingers - _OPEN_AT_MOST)}
         if not self.pending:
             return None
         due = next(iter(self.pending)).created + timeout

@@ -23,16 +23,11 @@ from klife.actors.producer.policy import Action, rule_for
 from klife.actors.producer.verdict import Verdict, apply_verdict, fail_too_large
 from klife.actors.runtime.actor import GeventActor
 from klife.errors import KlifeError, ProduceError
-from klife.protocol.apis.produce import (
-    PartitionProduceData,
-    PartitionProduceResponse,
-    ProduceRequest,
-    ProduceResponse,
-    TopicProduceData,
-)
+from klife.protocol.apis.produce import PartitionProduceResponse, ProduceResponse
 from klife.protocol.compression import compress
 from klife.protocol.error_codes import describe
 from klife.protocol.primitives import ZERO_UUID
+from klife.protocol.produce_wire import BatchesRequest, PlainAnswer, TopicBatches
 from klife.protocol.records import encode_payload, encode_single, seal
 from klife_supervision import ExitReason
 from klife_supervision.logs import get_logger, traceback_of
@@ -67,6 +62,7 @@ class BatcherActor(GeventActor):
         self.accumulator = lane.accumulator
         self.settings = lane.accumulator.settings
         self.cluster = cluster
+        self._timeout_ms = int(self.settings.request_timeout * 1000)
 
     @property
     def state(self) -> str:
@@ -126,7 +122,7 @@ class BatcherActor(GeventActor):
         lane, settings = self.lane, self.settings
         produce_call = ProduceCall(batches)
         lane.calls.add(produce_call)
-        topics: dict[str, TopicProduceData] = {}
+        topics: dict[str, TopicBatches] = {}
         by_topic = produce_call.by_topic
         by_id = True
         for batch in batches:
@@ -139,16 +135,16 @@ class BatcherActor(GeventActor):
             if topic is None:
                 topic_id = queue.route.info.topic_id
                 by_id = by_id and topic_id != ZERO_UUID
-                topic = topics[name] = TopicProduceData(name=name, topic_id=topic_id, partition_data=[])
+                topic = topics[name] = (name, topic_id, [])
                 by_topic[name] = by_topic[topic_id] = {}
-            topic.partition_data.append(PartitionProduceData(index=queue.partition, records=wire))
+            topic[2].append((queue.partition, wire))
             by_topic[name][queue.partition] = batch
         produce_call.submitted = True
         if not topics:
             lane.calls.discard(produce_call)
             return
         self.accumulator.requests += 1
-        request = ProduceRequest(acks=settings.acks, timeout_ms=int(settings.request_timeout * 1000), topic_data=list(topics.values()))
+        request = BatchesRequest(settings.acks, self._timeout_ms, list(topics.values()))
 
         def done(call: Call) -> None:
             produce_call.call = call
@@ -228,9 +224,29 @@ class BatcherActor(GeventActor):
             self._retry(batch, now)
         self.cluster.request_refresh()
 
-    def _judge(self, produce_call: ProduceCall, response: ProduceResponse) -> None:
+    def _judge(self, produce_call: ProduceCall, response: PlainAnswer | ProduceResponse) -> None:
         settle = self.accumulator.settle
         by_topic = produce_call.by_topic
+        if isinstance(response, PlainAnswer):
+            for key, written in response.topics:
+                batches = by_topic.get(key)
+                if batches is None:
+                    continue
+                for partition, offset, append_time_ms in written:
+                    batch = batches.pop(partition, None)
+                    if batch is not None:
+                        batch.queue.written(batch)
+                        settle(batch, offset if offset >= 0 else None, append_time_ms, None)
+        else:
+            self._judge_each(by_topic, response)
+        now = monotonic()
+        for batches in by_topic.values():
+            for batch in batches.values():  # the broker left it out of its answer
+                batch.fate_unknown = True
+                self._retry(batch, now)
+            batches.clear()
+
+    def _judge_each(self, by_topic: dict[str | bytes, dict[int, Batch]], response: ProduceResponse) -> None:
         for topic in response.responses:
             batches = by_topic.get(topic.name) or by_topic.get(topic.topic_id)
             if batches is None:
@@ -239,20 +255,9 @@ class BatcherActor(GeventActor):
                 batch = batches.pop(answer.index, None)
                 if batch is None:
                     continue
-                if answer.error_code == 0:
-                    batch.queue.written(batch)
-                    offset = answer.base_offset
-                    settle(batch, offset if offset >= 0 else None, answer.log_append_time_ms, None)
-                else:
-                    self._refused(batch, answer, response)
-        now = monotonic()
-        for batches in by_topic.values():
-            for batch in batches.values():  # the broker left it out of its answer
-                batch.fate_unknown = True
-                self._retry(batch, now)
-            batches.clear()
+                self._judge_one(batch, answer, response)
 
-    def _refused(self, batch: Batch, answer: PartitionProduceResponse, response: ProduceResponse) -> None:
+    def _judge_one(self, batch: Batch, answer: PartitionProduceResponse, response: ProduceResponse) -> None:
         queue = batch.queue
         rule = rule_for(answer.error_code)
         if rule.action is Action.DELIVERED:

