@@ -122,7 +122,7 @@ class ModelCluster:
         self.partitions = [ModelPartition() for _ in range(partitions)]
         self.record_limit = record_limit
         self.channels = {node: ModelChannel(node) for node in (1, 2)}
-        self.late: dict[int, list[ProduceRequest]] = {1: [], 2: []}  # sent on connections that are closed, not read yet
+        self.late: dict[int, list[BatchesRequest]] = {1: [], 2: []}  # sent on connections that are closed, not read yet
         self.refresh_wanted = False
         self.next_producer_id = 100
         self.on_change: list[Callable[[], None]] = []
@@ -223,7 +223,7 @@ class ModelCluster:
         channel.is_ready = False
         calls, channel.calls = channel.calls, []
         for index, call in enumerate(calls):
-            if isinstance(call.request, ProduceRequest):
+            if isinstance(call.request, BatchesRequest):
                 if index < handled:
                     self.process(node_id, call.request, {})
                 elif late:
