@@ -214,7 +214,8 @@ class ModelCluster:
             self.next_producer_id += 1
             call.finish(InitProducerIdResponse(error_code=0, producer_id=self.next_producer_id, producer_epoch=0))
         else:
-            call.finish(self.process(node_id, call.request, refusals))
+            response = self.process(node_id, call.request, refusals)
+            call.finish(call.request.RESPONSE.decode(response.encode(13), 13))  # as it comes from the wire: plain, or in full
 
     def disconnect(self, node_id: int, handled: int, late: bool) -> None:
         """The connection breaks after the broker has handled `handled` requests; the others it reads late, or never."""
