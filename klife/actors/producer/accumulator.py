@@ -265,6 +265,21 @@ class Accumulator:
         if batch.report(base_offset, append_time_ms, error):
             self._complete(root)
 
+    def written(self, batch: Batch, base_offset: int, append_time_ms: int) -> None:
+        """The broker has written `batch`: it leaves its queue and is settled. Once for nearly every batch, so in few calls."""
+        batch.queue.written(batch)
+        if batch.root is not None or batch.is_set:
+            self.settle(batch, base_offset if base_offset >= 0 else None, append_time_ms, None)
+            return
+        self.pending.pop(batch, None)
+        self.delivered += len(batch.records)
+        batch.wire = None
+        if base_offset >= 0:
+            batch.base_offset = base_offset
+        if append_time_ms >= 0:
+            batch.append_time_ms = append_time_ms
+        self._complete(batch)
+
     def split(self, batch: Batch, pieces: list[Batch]) -> None:
         """`batch` goes on in `pieces`; they take its place on the clock, behind older batches of other partitions."""
         for piece in pieces:

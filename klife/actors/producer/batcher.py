@@ -225,18 +225,17 @@ class BatcherActor(GeventActor):
         self.cluster.request_refresh()
 
     def _judge(self, produce_call: ProduceCall, response: PlainAnswer | ProduceResponse) -> None:
-        settle = self.accumulator.settle
+        written = self.accumulator.written
         by_topic = produce_call.by_topic
         if isinstance(response, PlainAnswer):
-            for key, written in response.topics:
+            for key, partitions in response.topics:
                 batches = by_topic.get(key)
                 if batches is None:
                     continue
-                for partition, offset, append_time_ms in written:
+                for partition, base_offset, append_time_ms in partitions:
                     batch = batches.pop(partition, None)
                     if batch is not None:
-                        batch.queue.written(batch)
-                        settle(batch, offset if offset >= 0 else None, append_time_ms, None)
+                        written(batch, base_offset, append_time_ms)
         else:
             self._judge_each(by_topic, response)
         now = monotonic()
@@ -261,8 +260,7 @@ class BatcherActor(GeventActor):
         queue = batch.queue
         rule = rule_for(answer.error_code)
         if rule.action is Action.DELIVERED:
-            queue.written(batch)
-            self.accumulator.settle(batch, answer.base_offset if answer.base_offset >= 0 else None, answer.log_append_time_ms, None)
+            self.accumulator.written(batch, answer.base_offset, answer.log_append_time_ms)
             return
         log.info(
             "partition_refused",

@@ -118,6 +118,12 @@ class Lane:
             if queue in taken:
                 ready.append(queue)
                 continue
+            fresh = queue.take_fresh(limit - total) if not linger else None
+            if fresh is not None:
+                queue.listed = False
+                batches.append(fresh)
+                total += fresh.size
+                continue
             batch = queue.head(now, linger)
             if batch is None:
                 queue.listed = False

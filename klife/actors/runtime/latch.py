@@ -64,44 +64,43 @@ class Latch:
             return False
         if get_thread_ident() != self._home:
             return self._wait_in_thread(timeout)
-        return self._wait_in_greenlet(timeout)
-
-    def _wait_in_greenlet(self, timeout: float | None) -> bool:
         hub = get_hub()
         current = getcurrent()
         if current is hub:
             raise RuntimeError("waiting inside the gevent hub would stop every greenlet; wait in a greenlet (gevent.spawn)")
-        self._loop = hub.loop
-        if self._greenlets is None:
-            self._greenlets = []
         waiters = self._greenlets
+        if waiters is None:
+            self._loop = hub.loop
+            waiters = self._greenlets = []
         waiters.append(current)
-        timer = None
         try:
-            if timeout is None:
-                while not self.is_set:
-                    hub.switch()
-                return True
-            deadline = monotonic() + timeout
-            timer = hub.loop.timer(timeout)
-            timer.start(current.switch)
+            if timeout is not None:
+                return self._wait_until(monotonic() + timeout, hub, current)
             while not self.is_set:
                 hub.switch()
+            return True
+        finally:
+            if current in waiters:
+                waiters.remove(current)
+
+    def _wait_until(self, deadline: float, hub: Any, current: Any) -> bool:
+        timer = None
+        try:
+            while not self.is_set:
                 left = deadline - monotonic()
                 if left <= 0:
                     break
-                if not timer.active:  # libev may fire a little early; a waiter never leaves before its time
-                    timer.stop()
-                    timer.close()
+                if timer is None or not timer.active:  # at first, and when libev fired a little early: never leave before the time
+                    if timer is not None:
+                        timer.close()
                     timer = hub.loop.timer(left)
                     timer.start(current.switch)
+                hub.switch()
             return self.is_set
         finally:
             if timer is not None:
                 timer.stop()
                 timer.close()
-            if current in waiters:
-                waiters.remove(current)
 
     def _wait_in_thread(self, timeout: float | None) -> bool:
         lock = _allocate_lock()
