@@ -10,39 +10,30 @@ monkey patching, stops the client too.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any, Self
-
-import gevent
 
 from klife.actors import engine as engines
 from klife.actors.engine import Engine
 from klife.actors.producer import validation
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.delivery import BatchDelivery, Delivery
-from klife.actors.runtime.latch import Latch, get_thread_ident
-from klife.actors.tree import INTENSITY, PERIOD, children
-from klife.api import exit as at_exit
+from klife.actors.runtime.latch import get_thread_ident
+from klife.api import lifecycle
 from klife.api.config import ClientConfig
-from klife.api.settings import client_settings
+from klife.api.from_thread import call_at_home
 from klife.api.status import ClientStatus, PartitionStatus, StopReport, client_status, stop_report
 from klife.errors import (
-    ClientClosed,
     ConfigError,
     FlushTimeout,
     InvalidRecordType,
-    KlifeError,
     NoSuchClient,
     NotReady,
     ProduceError,
 )
 from klife.record import Record, Result
-from klife_supervision import ChildSpec, ExitReason, Supervisor, TreeNode
-
-_STOP_TIMEOUT = 30.0
-_THREAD_GRACE = 10.0  # seconds another thread waits beyond what the call itself may take
+from klife_supervision import ChildSpec, ExitReason, TreeNode
 
 Callback = Callable[[Record], object]
 
@@ -77,21 +68,7 @@ class Client:
         Raises:
             ConfigError: with one line for everything wrong.
         """
-        config = ClientConfig.build(source, **options)
-        engine = _register(config)
-        try:
-            supervisor = Supervisor.start(
-                children(engine, _STOP_TIMEOUT),
-                strategy="one_for_one",
-                intensity=INTENSITY,
-                period=PERIOD,
-                name=f"klife {engine.name}",
-            )
-        except BaseException:
-            engines.unregister(engine)
-            raise
-        _adopt(engine, supervisor)
-        at_exit.watch()
+        engine = lifecycle.start(ClientConfig.build(source, **options))
         return cls(engine, supervised=False)
 
     @classmethod
@@ -111,25 +88,7 @@ class Client:
         if checked.name is None:
             raise ConfigError(["name: a client under a supervisor needs one, so that Client.get can find it; give name='...'"])
 
-        def start() -> Supervisor:
-            engine = _register(checked)
-            nested = Supervisor.child_spec(
-                id=engine.name,
-                strategy="one_for_one",
-                intensity=INTENSITY,
-                period=PERIOD,
-                children=children(engine, _STOP_TIMEOUT),
-            )
-            try:
-                supervisor: Supervisor = nested.start()
-            except BaseException:
-                engines.unregister(engine)
-                raise
-            _adopt(engine, supervisor)
-            at_exit.watch()
-            return supervisor
-
-        return ChildSpec(id=checked.name, start=start, type="supervisor", shutdown=_STOP_TIMEOUT + 5.0)
+        return lifecycle.child_spec(checked, checked.name)
 
     @classmethod
     def get(cls, name: str) -> Self:
@@ -166,7 +125,7 @@ class Client:
                 return
             left = deadline - monotonic()
             if left <= 0:
-                raise NotReady(_why_not_ready(engine, timeout))
+                raise NotReady(lifecycle.why_not_ready(engine, timeout))
             if engine.cluster.snapshot.brokers:
                 waiting[0].identity_known.wait(left)
             else:
@@ -325,7 +284,7 @@ class Client:
         if left:
             raise FlushTimeout(left, timeout)
 
-    def stop(self, timeout: float = _STOP_TIMEOUT) -> StopReport:
+    def stop(self, timeout: float = lifecycle.STOP_TIMEOUT) -> StopReport:
         """Take no more records, deliver what was accepted, end all actors; returns within `timeout` seconds (and a little).
 
         What the brokers have not confirmed by then is settled as failed or possibly persisted, counted in the report, and logged.
@@ -408,59 +367,9 @@ class Client:
 
     def _from_thread(self, function: Callable[[], Any], timeout: float | None = None) -> Any:
         """Call `function` in a greenlet of the home thread and wait, as a thread does, for what it returns or raises."""
-        engine = self._engine
-        if engine.finished.is_set:
-            raise engine.closed_error()
-        done = Latch(engine.home)
-        outcome: list[Any] = [None, None]
-
-        def run() -> None:
-            try:
-                outcome[0] = function()
-            except BaseException as error:  # noqa: BLE001 - it is the caller's, who waits in another thread
-                outcome[1] = error
-            done.set()
-
-        engine.loop.run_callback_threadsafe(gevent.spawn, run)
-        limit = (engine.settings.max_block if timeout is None else timeout) + _THREAD_GRACE
-        if not done.wait(limit):
-            raise KlifeError(
-                f"the thread that started client {self._name!r} did not run its gevent hub for {limit:g} s, so the call could not be "
-                "carried out (it may still be); keep that thread in gevent: wait with gevent.sleep, Event or joinall, not in a "
-                "blocking call such as Thread.join without monkey patching"
-            )
-        if outcome[1] is not None:
-            raise outcome[1]
-        return outcome[0]
+        return call_at_home(self._engine, function, timeout)
 
 
 def _failed(record: Record, error: ProduceError) -> Record:
     """The result of a record that was not even queued."""
     return Result(record.topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms, None, error)
-
-
-def _register(config: ClientConfig) -> Engine:
-    name = config.name or f"klife-{uuid.uuid4().hex[:8]}"
-    if engines.find(name) is not None:
-        raise ConfigError([f"name: there is a client named {name!r} in this process already; stop it first, or choose another name"])
-    engine = Engine(client_settings(config, name))
-    engines.register(engine)
-    return engine
-
-
-def _adopt(engine: Engine, supervisor: Supervisor) -> None:
-    engine.supervisor = supervisor
-    supervisor.monitor(engine.ended)
-
-
-def _why_not_ready(engine: Engine, timeout: float) -> str:
-    lines = [f"client {engine.name!r} was not ready within {timeout:g} s:"]
-    lines += [f"  - {trouble}" for trouble in engine.cluster.troubles()]
-    for accumulator in engine.accumulators.values():
-        if accumulator.idempotent and accumulator.identity is None and accumulator.identity_error is not None:
-            lines.append(f"  - producer {accumulator.settings.name!r} has no producer id: {accumulator.identity_error}")
-    lines.append("It goes on trying. Check bootstrap_servers, and that the brokers' advertised.listeners can be reached from here.")
-    return "\n".join(lines)
-
-
-__all__ = ["Client", "ClientClosed"]

@@ -1,0 +1,87 @@
+"""How a client comes to life: an engine under its name, and a supervision tree around it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+from klife.actors import engine as engines
+from klife.actors.engine import Engine
+from klife.actors.tree import INTENSITY, PERIOD, children
+from klife.api import exit as at_exit
+from klife.api.config import ClientConfig
+from klife.api.settings import client_settings
+from klife.errors import ConfigError
+from klife_supervision import ChildSpec, Supervisor
+
+STOP_TIMEOUT = 30.0  # seconds an orderly stop takes to deliver what was accepted, unless told otherwise
+
+
+def start(config: ClientConfig) -> Engine:
+    """Start a client with a root supervisor of its own; its name is made up if it has none.
+
+    Raises:
+        ConfigError: a client of that name runs already.
+    """
+    engine = _register(config, config.name or f"klife-{uuid.uuid4().hex[:8]}")
+    return _run(
+        engine,
+        lambda: Supervisor.start(
+            children(engine, STOP_TIMEOUT),
+            strategy="one_for_one",
+            intensity=INTENSITY,
+            period=PERIOD,
+            name=f"klife {engine.name}",
+        ),
+    )
+
+
+def child_spec(config: ClientConfig, name: str) -> ChildSpec:
+    """The same as a child of a user's supervisor. Started again, it has a new engine under the old name."""
+
+    def start_child() -> Supervisor:
+        engine = _register(config, name)
+        spec = Supervisor.child_spec(
+            id=name, strategy="one_for_one", intensity=INTENSITY, period=PERIOD, children=children(engine, STOP_TIMEOUT)
+        )
+        supervisor: Supervisor = _run(engine, spec.start).supervisor
+        return supervisor
+
+    return ChildSpec(id=name, start=start_child, type="supervisor", shutdown=STOP_TIMEOUT + 5.0)
+
+
+def why_not_ready(engine: Engine, timeout: float) -> str:
+    """What each address and each producer without an id met with, for `NotReady`."""
+    lines = [f"client {engine.name!r} was not ready within {timeout:g} s:"]
+    lines += [f"  - {trouble}" for trouble in engine.cluster.troubles()]
+    lines += [
+        f"  - producer {accumulator.settings.name!r} has no producer id: {accumulator.identity_error}"
+        for accumulator in engine.accumulators.values()
+        if accumulator.idempotent and accumulator.identity is None and accumulator.identity_error is not None
+    ]
+    lines.append("It goes on trying. Check bootstrap_servers, and that the brokers' advertised.listeners can be reached from here.")
+    return "\n".join(lines)
+
+
+def _register(config: ClientConfig, name: str) -> Engine:
+    running = engines.find(name)
+    if running is not None and running.supervisor is not None and running.supervisor.exit_reason is not None:
+        running.ended(running.supervisor.exit_reason)  # its end has not been told yet
+        running = None
+    if running is not None:
+        raise ConfigError([f"name: there is a client named {name!r} in this process already; stop it first, or choose another name"])
+    engine = Engine(client_settings(config, name))
+    engines.register(engine)
+    return engine
+
+
+def _run(engine: Engine, start_tree: Callable[[], Supervisor]) -> Engine:
+    try:
+        supervisor = start_tree()
+    except BaseException:
+        engines.unregister(engine)
+        raise
+    engine.supervisor = supervisor
+    supervisor.monitor(engine.ended)
+    at_exit.watch()
+    return engine
