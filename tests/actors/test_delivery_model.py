@@ -100,6 +100,13 @@ class DeliveryModel(RuleBasedStateMachine):
             batch = self.route.append(Record(TOPIC, value, partition=partition))
             self.produced[partition].append((value, batch, len(batch.records) - 1))
 
+    @rule(partition=st.integers(0, PARTITIONS - 1), batches=st.integers(1, 3))
+    def send(self, partition: int, batches: int) -> None:
+        """Several batches leave one after another, as far as they may: the way to have more than one in flight."""
+        for _ in range(batches):
+            self.produce(partition, 2, False)
+            self.turns()
+
     @rule()
     def turn(self) -> None:
         """The actors that were woken run once."""
@@ -248,7 +255,7 @@ class PlainDeliveryModel(DeliveryModel):
     idempotent = False
 
 
-_settings = settings(max_examples=100, stateful_step_count=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+_settings = settings(max_examples=200, stateful_step_count=50, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 TestDeliveryModel = DeliveryModel.TestCase
 TestDeliveryModel.settings = _settings
 TestPlainDeliveryModel = PlainDeliveryModel.TestCase
