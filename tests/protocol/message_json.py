@@ -19,8 +19,7 @@ def as_kafka_prints_it(value: Struct, version: int) -> dict[str, Any]:
     return {
         _camel_case(field.name): _json(field.type, getattr(value, field.name), version, printed=True)
         for field in value.FIELDS
-        if field.versions.covers(version)
-        and not (field.tagged.covers(version) and getattr(value, field.name) == field.new_default())
+        if field.versions.covers(version) and not (field.tagged.covers(version) and getattr(value, field.name) == field.new_default())
     }
 
 

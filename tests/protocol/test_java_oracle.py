@@ -28,9 +28,7 @@ def case(cls: type[Message], version: int) -> Any:
 
 
 every_message = pytest.mark.parametrize(("cls", "version"), [case(*pair) for pair in messages_and_versions()])
-every_request = pytest.mark.parametrize(
-    ("cls", "version"), [case(*pair) for pair in messages_and_versions() if pair[0] in REQUESTS]
-)
+every_request = pytest.mark.parametrize(("cls", "version"), [case(*pair) for pair in messages_and_versions() if pair[0] in REQUESTS])
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +92,7 @@ def test_a_request_is_preceded_by_the_header_kafka_writes(java: JavaCodec, cls: 
 
 
 @every_request
-def test_the_header_kafka_writes_before_a_response_is_read_to_its_end(
-    java: JavaCodec, cls: type[Request[Any]], version: int
-) -> None:
+def test_the_header_kafka_writes_before_a_response_is_read_to_its_end(java: JavaCodec, cls: type[Request[Any]], version: int) -> None:
     _, header_version = java.header_versions(kafkas_name(cls), version)
     for correlation_id in (0, 2**31 - 1):
         header = java.encode("ResponseHeaderData", header_version, {"correlationId": correlation_id})
