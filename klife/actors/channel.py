@@ -159,7 +159,7 @@ class BrokerChannel:
             self.calls[call] = None
         self.write(buffers)
         if not expect_reply:
-            call.finish(None)
+            call.finish(None, CallFailed(f"broker {self.node_id}: {self.failure}", sent=True) if self.failure is not None else None)
         elif call.deadline < self.wake_at and self.inbox is not None:
             self.due = min(self.due, call.deadline)
             self.inbox.wake()

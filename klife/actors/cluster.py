@@ -6,7 +6,7 @@ anybody, and who wants to hear of news.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 
 from klife.actors.channel import BrokerChannel, Call
@@ -35,6 +35,7 @@ class Cluster:
             for index, (host, port) in enumerate(settings.bootstrap)
         }
         self.interest: dict[str, None] = dict.fromkeys(settings.prefetched_topics)
+        self._passing: set[str] = set()  # of these, what `ask_for` added and nobody has waited for yet
         self.refresh_wanted = True
         self.urgent = 0  # callers waiting for a topic that is not known yet
         self.inbox: Inbox | None = None  # the MetadataActor's, while it lives
@@ -50,6 +51,14 @@ class Cluster:
         if self.inbox is not None:
             self.inbox.wake()
 
+    def ask_for(self, names: Iterable[str]) -> None:
+        """Have the next refresh tell of topics that a caller is about to wait for one after the other."""
+        new = [name for name in names if name not in self.interest]
+        if new:
+            self.interest.update(dict.fromkeys(new))
+            self._passing.update(new)
+            self.request_refresh()
+
     def topic(self, name: str, deadline: float) -> TopicInfo:
         """What is known of a topic; for one seen the first time, wait for the cluster to tell.
 
@@ -61,7 +70,8 @@ class Cluster:
         info = self.snapshot.topics.get(name)
         if info is not None and info.partition_count:
             return info
-        known_before = name in self.interest
+        known_before = name in self.interest and name not in self._passing
+        self._passing.discard(name)
         self.interest[name] = None
         self.urgent += 1
         asked_since = self.snapshots_seen
@@ -89,10 +99,12 @@ class Cluster:
             self.urgent -= 1
         self._forget(name, known_before)
         refusal = self.snapshot.topic_errors.get(name)
-        if self.snapshots_seen == asked_since:
+        if refusal is not None:
+            why = describe(refusal)
+        elif self.snapshots_seen == asked_since:
             why = "the cluster could not be asked (" + "; ".join(self.troubles()) + ")"
         else:
-            why = describe(refusal) if refusal is not None else "the cluster does not know it"
+            why = "the cluster does not know it"
         raise UnknownTopic(
             f"topic {name!r} was not found within max_block_ms: {why}. The record was not queued; "
             "create the topic, or correct its name.",

@@ -220,6 +220,9 @@ class ConnectionActor(GeventActor):
         channel.last_error = reason
         channel.failure = None
         self._handshake_deadline = _NEVER
+        if self._connector is not None:  # on its way to an address that is not wanted any more
+            self._connector.kill(block=False)
+            self._connector = None
         channel.detach()
         channel.connection.closed()
         calls, channel.calls = channel.calls, {}

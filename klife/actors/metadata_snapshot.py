@@ -108,13 +108,15 @@ def with_leader(
 
 
 def _topic(old: TopicInfo | None, topic: MetadataResponseTopic) -> TopicInfo:
-    count = 1 + max((partition.partition_index for partition in topic.partitions), default=-1)
+    count = len(topic.partitions)  # Kafka numbers them from 0 without gaps; an index beyond that is not believed
     leaders, epochs = [NO_LEADER] * count, [-1] * count
     replicas: list[tuple[int, ...]] = [()] * count
     isr: list[tuple[int, ...]] = [()] * count
     same_topic = old is not None and (old.topic_id in (topic.topic_id, ZERO_UUID) or topic.topic_id == ZERO_UUID)
     for partition in topic.partitions:
         index = partition.partition_index
+        if not 0 <= index < count:
+            continue
         leaders[index], epochs[index] = partition.leader_id, partition.leader_epoch
         replicas[index], isr[index] = tuple(partition.replica_nodes), tuple(partition.isr_nodes)
         if same_topic and old is not None and index < len(old.leaders) and 0 <= epochs[index] < old.leader_epochs[index]:

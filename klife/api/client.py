@@ -206,6 +206,9 @@ class Client:
             )
             return batch_delivery
         deadline = monotonic() + self._engine.settings.max_block
+        new_topics = {record.topic for record in checked} - self._routes.keys()
+        if new_topics:  # together, so that one that does not exist does not keep the others waiting
+            self._current(deadline).cluster.ask_for(new_topics)
         parts: list[tuple[Batch, int] | Record] = []
         for index, record in enumerate(checked):
             try:

@@ -2,7 +2,8 @@
 
 One pool serves all producers of a client. The fast path is inlined where records are appended: one subtraction and one comparison
 against `room`. `room` is what may be taken without asking; while anyone waits it is held at 0, so that a newcomer queues up behind
-those who came first instead of snatching what they wait for.
+those who came first instead of snatching what they wait for. That includes those who were given their bytes and have not run yet:
+otherwise a later record would go before an earlier one.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class _Waiter(Latch):
 class BufferPool:
     """Bytes that records may occupy. Used from one thread (the client's home)."""
 
-    __slots__ = ("limit", "room", "block", "_free", "_waiters")
+    __slots__ = ("limit", "room", "block", "_free", "_served", "_waiters")
 
     def __init__(self, limit: int, *, block: bool) -> None:
         self.limit = limit
@@ -31,11 +32,16 @@ class BufferPool:
         self.block = block
         self._free = 0  # the free bytes while `room` is held at 0 for those who wait
         self._waiters: deque[_Waiter] = deque()
+        self._served = 0  # waiters who were given their bytes and have not run yet
 
     @property
     def used(self) -> int:
         """Bytes taken now."""
-        return self.limit - (self._free if self._waiters else self.room)
+        return self.limit - (self._free if self._held_back else self.room)
+
+    @property
+    def _held_back(self) -> bool:
+        return bool(self._waiters) or self._served > 0
 
     @property
     def waiting(self) -> int:
@@ -54,7 +60,7 @@ class BufferPool:
         timeout = deadline - monotonic()
         if not self.block or timeout <= 0:
             raise self._full(size, max_block)
-        if not self._waiters:
+        if not self._held_back:
             self._free, self.room = self.room, 0
         waiter = _Waiter(size)
         self._waiters.append(waiter)
@@ -66,10 +72,12 @@ class BufferPool:
         if not waiter.is_set:
             self._leave(waiter)
             raise self._full(size, max_block)
+        self._served -= 1
+        self._grant()
 
     def give(self, size: int) -> None:
         """Return `size` bytes, and let those who wait have them, first come first served."""
-        if not self._waiters:
+        if not self._held_back:
             self.room += size
             return
         self._free += size
@@ -80,17 +88,19 @@ class BufferPool:
         while waiters and waiters[0].size <= self._free:
             waiter = waiters.popleft()
             self._free -= waiter.size
+            self._served += 1
             waiter.set()
-        if not waiters:
+        if not self._held_back:
             self.room, self._free = self._free, 0
 
     def _leave(self, waiter: _Waiter) -> None:
         """A waiter goes away empty-handed: out of the queue, or, if its bytes were granted meanwhile, by giving them back."""
         if waiter.is_set:
-            self.give(waiter.size)
+            self._served -= 1
+            self._free += waiter.size
         else:
             self._waiters.remove(waiter)
-            self._grant()
+        self._grant()
 
     def _full(self, size: int, max_block: float) -> BufferFull:
         waited = (
