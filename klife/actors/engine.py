@@ -53,6 +53,7 @@ class Engine:
         self.undelivered = 0
         self._partitioner = resolve(settings.default_partitioner or "murmur2")
         self._topic_partitioners = {topic: resolve(spec) for topic, spec in settings.topic_partitioners.items()}
+        self.pool.on_pressure = self._hurry
         self.cluster.on_change.append(self._drop_vanished_topics)
         for accumulator in self.accumulators.values():
             self.cluster.on_change.append(accumulator.wake)
@@ -89,6 +90,10 @@ class Engine:
             names = ", ".join(map(repr, self.accumulators)) or "none: its feature is disabled"
             raise InvalidRecordValue(f"there is no producer {producer!r} in this client; it has {names}")
         return accumulator
+
+    def _hurry(self, by: int) -> None:
+        for accumulator in self.accumulators.values():
+            accumulator.hurry(by)
 
     def _drop_vanished_topics(self) -> None:
         topics = self.cluster.snapshot.topics

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
+import gevent
 import pytest
 from producer_parts import NO_LEADER, Parts
 
@@ -245,3 +248,18 @@ def test_an_outcome_is_final() -> None:
     parts.accumulator.settle(batch, None, -1, ProduceError("too late"))
     assert batch.result(0).offset == 7
     assert (parts.accumulator.delivered, parts.accumulator.failed, parts.accumulator.pool.used) == (1, 0, 0)
+
+
+def test_nothing_lingers_while_callers_wait_for_buffer_space() -> None:
+    parts = Parts(linger=15.0)
+    changes: list[float] = []
+    parts.accumulator.pool.on_pressure = parts.accumulator.hurry
+    pool = parts.accumulator.pool
+    pool.take(pool.limit, monotonic() + 60, 60)
+    waiting = gevent.spawn(pool.take, 1, monotonic() + 60, 60)
+    gevent.sleep(0)
+    changes.append(parts.accumulator.linger)
+    pool.give(pool.limit)
+    waiting.get()
+    changes.append(parts.accumulator.linger)
+    assert changes == [0.0, 15.0]

@@ -65,7 +65,7 @@ def test_a_lingering_batch_waits_in_the_heap_and_a_flush_takes_it_at_once() -> N
     assert lane.drain(batch.created + 5) == [batch]
     again = parts.route.append(Record("t", b"v", partition=0))
     parts.delivered(batch)
-    parts.accumulator.flushing, parts.accumulator.linger = 1, 0.0
+    parts.accumulator.hurry(1)
     lane.promote(again.created)
     assert lane.drain(again.created) == [again]
 

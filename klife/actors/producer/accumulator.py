@@ -51,13 +51,13 @@ class Accumulator:
         self.lanes: dict[tuple[int, int], Lane] = {}
         self.callbacks = Callbacks(pool, home)
         self.pending: dict[Batch, None] = {}  # not settled, oldest first
-        self.linger = settings.linger  # seconds an open batch waits for company; none while a flush is under way
+        self.linger = settings.linger  # seconds an open batch waits for company; none while somebody waits for it to leave
         self.identity: Identity | None = None
         self.identity_known = Latch(home)  # set while there is one
         self.identity_error: str | None = None  # why there is none yet
         self.inbox: Inbox | None = None  # the ProducerActor's, while it lives
         self.clock_due = _NEVER  # when the ProducerActor looks at the clock next
-        self.flushing = 0
+        self.hurried = 0  # how many wait for records to leave
         self.hub_overdue = False
         self.hub_due_ms = 0  # when a caller in a tight loop lets the hub run; wall clock, because a record's time is at hand
         self._growing: set[PartitionQueue] = set()  # whose batch was opened since the clock last looked, or is open still
@@ -345,21 +345,24 @@ class Accumulator:
         """Records without an outcome."""
         return sum(len(batch.records) for batch in self.pending)
 
+    def hurry(self, by: int) -> None:
+        """One more (1) or one less (-1) who waits for records to leave: a flush, or callers for buffer space. Nothing lingers then."""
+        self.hurried += by
+        self.linger = 0.0 if self.hurried else self.settings.linger
+        if by > 0:
+            for lane in self.lanes.values():
+                lane.wake()
+
     def flush(self, deadline: float) -> int:
         """Send without linger and wait, until `deadline` (monotonic seconds), for all that is pending now; return what is left."""
         batches = list(self.pending)
-        self.flushing += 1
-        self.linger = 0.0
+        self.hurry(1)
         try:
-            for lane in self.lanes.values():
-                lane.wake()
             for batch in batches:
                 if not batch.wait(deadline - monotonic()):
                     break
         finally:
-            self.flushing -= 1
-            if not self.flushing:
-                self.linger = self.settings.linger
+            self.hurry(-1)
         return sum(len(batch.records) for batch in batches if not batch.is_set)
 
     def wake(self) -> None:

@@ -9,6 +9,7 @@ otherwise a later record would go before an earlier one.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from time import monotonic
 
 from klife.actors.runtime.latch import Latch
@@ -24,7 +25,7 @@ class _Waiter(Latch):
 class BufferPool:
     """Bytes that records may occupy. Used from one thread (the client's home)."""
 
-    __slots__ = ("limit", "room", "block", "_free", "_served", "_waiters")
+    __slots__ = ("limit", "room", "block", "_free", "_served", "_waiters", "on_pressure")
 
     def __init__(self, limit: int, *, block: bool) -> None:
         self.limit = limit
@@ -32,6 +33,7 @@ class BufferPool:
         self.block = block
         self._free = 0  # the free bytes while `room` is held at 0 for those who wait
         self._waiters: deque[_Waiter] = deque()
+        self.on_pressure: Callable[[int], None] = lambda _by: None  # told when callers begin to wait (1), and when none does (-1)
         self._served = 0  # waiters who were given their bytes and have not run yet
 
     @property
@@ -62,6 +64,7 @@ class BufferPool:
             raise self._full(size, max_block)
         if not self._held_back:
             self._free, self.room = self.room, 0
+            self.on_pressure(1)
         waiter = _Waiter(size)
         self._waiters.append(waiter)
         try:
@@ -92,6 +95,7 @@ class BufferPool:
             waiter.set()
         if not self._held_back:
             self.room, self._free = self._free, 0
+            self.on_pressure(-1)
 
     def _leave(self, waiter: _Waiter) -> None:
         """A waiter goes away empty-handed: out of the queue, or, if its bytes were granted meanwhile, by giving them back."""

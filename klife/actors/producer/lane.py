@@ -89,9 +89,9 @@ class Lane:
             self.wake()
 
     def promote(self, now: float) -> None:
-        """Move to the ready list what has lingered or backed off long enough (everything, in a flush)."""
+        """Move to the ready list what has lingered or backed off long enough (everything, when somebody waits for it)."""
         later = self._later
-        while later and (later[0][0] <= now or self.accumulator.flushing):
+        while later and (later[0][0] <= now or self.accumulator.hurried):
             queue = heappop(later)[2]
             if queue.lane is self and not queue.listed and not queue.empty:
                 queue.listed = True
