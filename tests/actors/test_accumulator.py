@@ -10,6 +10,7 @@ from producer_parts import NO_LEADER, Parts
 
 from klife import ClientClosed, DeliveryTimeout, ProduceError, Record
 from klife.actors.producer.batch import Identity
+from klife.actors.producer.buffer_pool import BufferPool
 
 NOW = 1e12
 
@@ -253,8 +254,8 @@ def test_an_outcome_is_final() -> None:
 def test_nothing_lingers_while_callers_wait_for_buffer_space() -> None:
     parts = Parts(linger=15.0)
     changes: list[float] = []
-    parts.accumulator.pool.on_pressure = parts.accumulator.hurry
-    pool = parts.accumulator.pool
+    pool = BufferPool(100, block=True)
+    pool.on_pressure = parts.accumulator.hurry
     pool.take(pool.limit, monotonic() + 60, 60)
     waiting = gevent.spawn(pool.take, 1, monotonic() + 60, 60)
     gevent.sleep(0)
