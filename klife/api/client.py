@@ -155,11 +155,7 @@ class Client:
             batch = self._append(record, producer, partitioner, None)
         else:
             batch = route.append(record)
-        delivery = Delivery(batch, len(batch.records) - 1)
-        accumulator = batch.queue.accumulator
-        if accumulator.hub_overdue:
-            accumulator.let_hub_run()
-        return delivery
+        return Delivery(batch, len(batch.records) - 1)
 
     def produce_async(
         self, record: Record, callback: Callback | None = None, *, producer: str | None = None, partitioner: Any = None
@@ -185,9 +181,6 @@ class Client:
             if callbacks is None:
                 callbacks = batch.callbacks = []
             callbacks.append((len(batch.records) - 1, callback))
-        accumulator = batch.queue.accumulator
-        if accumulator.hub_overdue:
-            accumulator.let_hub_run()
 
     def produce_batch(self, records: Iterable[Record], *, producer: str | None = None, partitioner: Any = None) -> BatchDelivery:
         """Queue records of any topics and partitions; `.get()` returns one result for each, in input order, and raises for none.
@@ -222,8 +215,6 @@ class Client:
                 parts.append(_failed(record, ProduceError(f"records[{index}]: {error}", topic=record.topic)))
             else:
                 parts.append((batch, len(batch.records) - 1))
-                if batch.queue.accumulator.hub_overdue:
-                    batch.queue.accumulator.let_hub_run()
         return BatchDelivery(parts)
 
     def produce_batch_async(

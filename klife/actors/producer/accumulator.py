@@ -14,6 +14,8 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
+from gevent import get_hub
+
 from klife.actors.metadata_snapshot import NO_LEADER, ClusterSnapshot, TopicInfo
 from klife.actors.producer.batch import Batch, Identity
 from klife.actors.producer.buffer_pool import BufferPool
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from klife.actors.runtime.inbox import Inbox
 
 _MAX_EPOCH = 32767
-_HUB_RUNS_EVERY_MS = 4
+_HUB_RUNS_EVERY_MS = 2  # so that a tight loop is noticed after two and stopped after four
 _OPEN_AT_MOST = 1.0  # seconds; see `expire`
 _NEVER = float("inf")
 
@@ -58,7 +60,8 @@ class Accumulator:
         self.inbox: Inbox | None = None  # the ProducerActor's, while it lives
         self.clock_due = _NEVER  # when the ProducerActor looks at the clock next
         self.hurried = 0  # how many wait for records to leave
-        self.hub_overdue = False
+        self._loop = get_hub().loop
+        self._hub_marked = False
         self.hub_due_ms = 0  # when a caller in a tight loop lets the hub run; wall clock, because a record's time is at hand
         self._growing: set[PartitionQueue] = set()  # whose batch was opened since the clock last looked, or is open still
         self.closed: str | None = None
@@ -146,15 +149,30 @@ class Accumulator:
                 del self._leaderless[queue]
         return bool(self._leaderless)
 
-    def let_hub_run(self) -> None:
-        """A greenlet that produces in a tight loop would keep everybody waiting, its own records included, until the buffer is full."""
-        self.hub_ran(time())  # at once, so that those who produce during this turn do not ask for another
-        let_hub_run()
-        self.hub_ran(time())
+    def hub_overdue(self, now_ms: int) -> None:
+        """Nobody has noticed the hub running for some milliseconds: find out whether it does, and if not, let it.
+
+        A greenlet that produces in a tight loop would otherwise keep everybody waiting, its own records included, until the buffer
+        is full. One that merely comes after a quiet time only leaves a mark for the hub to wipe out. It yields before its record is
+        queued: what is thrown into it meanwhile (a kill, a timeout) must mean that nothing was.
+        """
+        if self._hub_marked:
+            self.hub_ran(time())  # at once, so that those who produce during this turn do not ask for another
+            let_hub_run()
+            self.hub_ran(time())
+            if self.closed is not None:
+                raise self.closed_error()
+        else:
+            self._hub_marked = True
+            self._loop.run_callback(self._wipe_mark)
+            self.hub_due_ms = now_ms + _HUB_RUNS_EVERY_MS
+
+    def _wipe_mark(self) -> None:
+        self._hub_marked = False
 
     def hub_ran(self, now: float) -> None:
         """The hub ran at `now` (wall-clock seconds), so no caller needs to let it for some milliseconds."""
-        self.hub_overdue = False
+        self._hub_marked = False
         self.hub_due_ms = int(now * 1000) + _HUB_RUNS_EVERY_MS
 
     # identity

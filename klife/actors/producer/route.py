@@ -103,7 +103,7 @@ class TopicRoute:
         else:
             timestamp_ms, now_ms = checked_timestamp(record), int(time() * 1000)
         if now_ms > self.accumulator.hub_due_ms:
-            self.accumulator.hub_overdue = True  # the caller lets it run, once the record is in its place
+            self.accumulator.hub_overdue(now_ms)
 
         pool = self._pool
         room = pool.room - size
