@@ -17,7 +17,6 @@ from typing import Any
 from gevent import get_hub
 
 from klife.actors.runtime.inbox import Inbox
-from klife.actors.runtime.latch import Latch
 from klife.actors.settings import ConnectionSettings
 from klife.errors import KlifeError
 from klife.protocol.connection import KafkaConnection, State
@@ -79,6 +78,7 @@ class BrokerChannel:
         self.due = float("inf")  # an earlier time it has to be told of
         self.requests_sent = 0
         self.connects = 0
+        self._unwritten: list[Call] = []  # calls without a reply whose bytes the socket has not all taken
         self._watchers: list[Any] = []
 
     @property
@@ -96,6 +96,7 @@ class BrokerChannel:
 
     def when_ready(self, wake: Callable[[], None]) -> None:
         """Connect, and call `wake` once when requests are taken."""
+        self.released = False
         if self.is_ready:
             wake()
             return
@@ -141,7 +142,7 @@ class BrokerChannel:
         """Send `request`. `on_done(call)` is called exactly once, within `timeout` seconds: at once when it can not be sent.
 
         `on_done` runs in whatever greenlet learns of the outcome; it must do no more than take a note and wake someone. With
-        `expect_reply` False the call is done, with response None, when it is handed to the socket.
+        `expect_reply` False the call is done, with response None, when the socket has taken all of it.
         """
         call = Call(request, monotonic() + timeout, on_done)
         if not self.is_ready:
@@ -155,28 +156,14 @@ class BrokerChannel:
             call.finish(None, error)
             return call
         self.requests_sent += 1
-        if expect_reply:
-            self.calls[call] = None
-        self.write(buffers)
+        self.calls[call] = None
         if not expect_reply:
-            call.finish(None, CallFailed(f"broker {self.node_id}: {self.failure}", sent=True) if self.failure is not None else None)
-        elif call.deadline < self.wake_at and self.inbox is not None:
+            self._unwritten.append(call)
+        self.write(buffers)
+        if call in self.calls and call.deadline < self.wake_at and self.inbox is not None:
             self.due = min(self.due, call.deadline)
             self.inbox.wake()
         return call
-
-    def ask(self, request: Any, *, timeout: float, client_id: str) -> Any:
-        """Send `request` and wait for its response.
-
-        Raises:
-            CallFailed, UnsupportedVersion, EncodeError: there is none.
-        """
-        done = Latch()
-        call = self.call(request, lambda _call: done.set(), timeout=timeout, client_id=client_id)
-        done.wait()
-        if call.error is not None:
-            raise call.error
-        return call.response
 
     # the socket; writing is everybody's, the rest is the actor's
 
@@ -207,7 +194,16 @@ class BrokerChannel:
             watcher.close()
         self._watchers = []
         self.outgoing.clear()
+        self._unwritten.clear()
         self.readable = self.writable = False
+        sock, self.sock = self.sock, None
+        if sock is not None:
+            sock.close()
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the parent's socket without a word to the broker, and leave its watchers alone."""
+        self.inbox = None
+        self.failure = "the connection belongs to the process this one was forked from"
         sock, self.sock = self.sock, None
         if sock is not None:
             sock.close()
@@ -228,6 +224,7 @@ class BrokerChannel:
             self.fail(f"writing failed: {error}")
             return
         if sent == total:
+            self._all_written()
             return
         for buffer in buffers:
             if sent >= len(buffer):
@@ -236,6 +233,14 @@ class BrokerChannel:
             self.outgoing.append(memoryview(buffer)[sent:])
             sent = 0
         self._watchers[1].start(self._can_write)
+
+    def _all_written(self) -> None:
+        """The socket has taken everything: so much is all that calls without a reply wait for."""
+        if self._unwritten:
+            written, self._unwritten = self._unwritten, []
+            for call in written:
+                if self.calls.pop(call, call) is None:
+                    call.finish(None)
 
     def write_more(self) -> None:
         """Go on with what the socket did not take."""

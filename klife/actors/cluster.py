@@ -6,6 +6,7 @@ anybody, and who wants to hear of news.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 
@@ -35,6 +36,8 @@ class Cluster:
             for index, (host, port) in enumerate(settings.bootstrap)
         }
         self.interest: dict[str, None] = dict.fromkeys(settings.prefetched_topics)
+        self.needs: Callable[[str], bool] = lambda _topic: False  # whether records are queued for a topic
+        self._awaited: Counter[str] = Counter()  # topics by the callers that wait for them
         self._passing: set[str] = set()  # of these, what `ask_for` added and nobody has waited for yet
         self.refresh_wanted = True
         self.urgent = 0  # callers waiting for a topic that is not known yet
@@ -74,6 +77,7 @@ class Cluster:
         self._passing.discard(name)
         self.interest[name] = None
         self.urgent += 1
+        self._awaited[name] += 1
         asked_since = self.snapshots_seen
         try:
             while True:
@@ -97,6 +101,7 @@ class Cluster:
             raise
         finally:
             self.urgent -= 1
+            self._awaited[name] -= 1
         self._forget(name, known_before)
         refusal = self.snapshot.topic_errors.get(name)
         if refusal is not None:
@@ -121,6 +126,12 @@ class Cluster:
     def wait_for_answer(self, timeout: float) -> bool:
         """Wait for the next answer of the cluster, whatever it says; return whether one came."""
         return self._answered.wait(timeout)
+
+    def forget_vanished(self) -> None:
+        """Ask no more for topics that do not exist, unless they are configured, waited for, or have records queued."""
+        for name in [name for name in self.interest if name not in self.snapshot.topics]:
+            if name not in self.settings.prefetched_topics and not self._awaited[name] and not self.needs(name):
+                del self.interest[name]
 
     def _forget(self, name: str, known_before: bool) -> None:
         if not known_before and name not in self.snapshot.topics:

@@ -77,11 +77,10 @@ class ConnectionActor(GeventActor):
             channel.write_more()
         if channel.readable and channel.sock is not None:
             self._read(now)
-        if channel.released:
+        if channel.released and connection.state is State.READY and not channel.calls:
             channel.released = False
-            if connection.state is State.READY and not channel.calls and not channel.waiting:
-                self._close("not needed any more")
-                channel.last_error = None
+            self._close("not needed any more")
+            channel.last_error = None
         if connection.state is State.DISCONNECTED:
             channel.failure = None
             if channel.waiting and channel.host is not None and self._connector is None:
@@ -117,6 +116,8 @@ class ConnectionActor(GeventActor):
             self._connected = TimeoutError(f"no connection within {settings.connect_timeout:g} s")
         except OSError as error:
             self._connected = error
+        except Exception as error:  # noqa: BLE001 - a name that no resolver takes, a socket option out of range: no connection either
+            self._connected = OSError(f"{type(error).__name__}: {error}")
         finally:
             if sock is not None:
                 sock.close()

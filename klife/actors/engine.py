@@ -54,6 +54,7 @@ class Engine:
         self._partitioner = resolve(settings.default_partitioner or "murmur2")
         self._topic_partitioners = {topic: resolve(spec) for topic, spec in settings.topic_partitioners.items()}
         self.pool.on_pressure = self._hurry
+        self.cluster.needs = lambda topic: any(accumulator.holds(topic) for accumulator in self.accumulators.values())
         self.cluster.on_change.append(self._drop_vanished_topics)
         for accumulator in self.accumulators.values():
             self.cluster.on_change.append(accumulator.wake)
@@ -69,7 +70,7 @@ class Engine:
             ClientClosed: the client takes no more records.
         """
         name = checked_topic(topic)
-        accumulator = self._accumulator(producer or self.settings.topic_producers.get(name) or self.settings.default_producer)
+        accumulator = self.accumulator(producer or self.settings.topic_producers.get(name) or self.settings.default_producer)
         if accumulator.closed is not None:
             raise accumulator.closed_error()
         route = accumulator.routes.get(name)
@@ -82,7 +83,7 @@ class Engine:
             self.routes[name] = route
         return route
 
-    def _accumulator(self, producer: Any) -> Accumulator:
+    def accumulator(self, producer: Any) -> Accumulator:
         if not isinstance(producer, str):
             raise InvalidRecordType(f"producer is a {type(producer).__name__}; expected the name of one of this client's producers")
         accumulator = self.accumulators.get(producer)
@@ -117,7 +118,13 @@ class Engine:
 
     def flush(self, deadline: float) -> int:
         """Send what is pending now and wait for the outcomes until `deadline` (monotonic seconds); return how many are left."""
-        left = sum(accumulator.flush(deadline) for accumulator in self.accumulators.values())
+        self._hurry(1)  # all of them, before waiting for any
+        try:
+            left = sum(accumulator.flush(deadline) for accumulator in self.accumulators.values())
+        finally:
+            self._hurry(-1)
+        if any(accumulator.callbacks.is_running_in_this_greenlet for accumulator in self.accumulators.values()):
+            return left  # called by a callback, which must not wait for its own end
         while not left and any(accumulator.callbacks.running for accumulator in self.accumulators.values()):
             if not self._callbacks_done(deadline):
                 log.warning("callbacks_still_running", client=self.name)
@@ -144,6 +151,14 @@ class Engine:
         self.undelivered += left
         if left:
             log.error("records_not_delivered", client=self.name, count=left, reason=str(reason))
+        unregister(self)
+        self.finished.set()
+
+    def forked(self) -> None:
+        """In a forked child: the connections, the ids and the records are the parent's. Nothing of them may be used here."""
+        self.close("it was started in the process this one was forked from; start a client after the fork")
+        for channel in self.cluster.channels.values():
+            channel.abandon()
         unregister(self)
         self.finished.set()
 

@@ -25,5 +25,6 @@ class Gate(GeventActor):
         return "closed" if self._engine.closing else "open"
 
     def on_stop(self) -> None:
-        self._engine.close("it is being stopped")
-        self._engine.flush(monotonic() + self._flush_timeout)
+        if self._engine.closing is None:  # else `Client.stop` has flushed already
+            self._engine.close("it is being stopped")
+            self._engine.flush(monotonic() + self._flush_timeout)

@@ -102,8 +102,9 @@ class MetadataActor(GeventActor):
         self._asked = tuple(cluster.interest)
         request = MetadataRequest(
             topics=[MetadataRequestTopic(name=name) for name in self._asked],
-            # As the Java producer: whether a topic comes to be by producing to it is the brokers' setting.
-            allow_auto_topic_creation=True,
+            # Whether a topic comes to be by producing to it is the brokers' setting, as for the Java producer. But only while somebody
+            # wants to: looking again after a topic that was deleted must not bring it back.
+            allow_auto_topic_creation=cluster.urgent > 0,
         )
         self._call = channel.call(request, self._done, timeout=cluster.settings.connection.request_timeout, client_id=cluster.client_id)
         if self._answer is not None:  # it failed at once
@@ -133,6 +134,7 @@ class MetadataActor(GeventActor):
                 channel.fail("the cluster asks its clients to start over from the bootstrap list (KIP-1102)")
             return
         cluster.publish(updated(cluster.snapshot, response, self._asked if cluster.interest else None))
+        cluster.forget_vanished()
         self._release_bootstrap()
 
     def _release_bootstrap(self) -> None:
@@ -140,7 +142,7 @@ class MetadataActor(GeventActor):
         if not self.cluster.snapshot.brokers:
             return
         for channel in self.cluster.channels.values():
-            if channel.node_id < 0 and channel.is_ready and not channel.calls:
+            if channel.node_id < 0 and channel.is_ready:
                 channel.release()
 
     def _try_someone(self, now: float) -> None:

@@ -69,8 +69,9 @@ def updated(old: ClusterSnapshot, response: MetadataResponse, asked: Iterable[st
     `asked` None means the response covers everything that is known.
     """
     brokers = {broker.node_id: BrokerInfo(broker.node_id, broker.host, broker.port, broker.rack) for broker in response.brokers}
-    topics = {} if asked is None else {name: info for name, info in old.topics.items() if name not in set(asked)}
-    errors: dict[str, int] = {} if asked is None else {n: code for n, code in old.topic_errors.items() if n not in set(asked)}
+    covered = None if asked is None else frozenset(asked)
+    topics = {} if covered is None else {name: info for name, info in old.topics.items() if name not in covered}
+    errors: dict[str, int] = {} if covered is None else {n: code for n, code in old.topic_errors.items() if n not in covered}
     for topic in response.topics:
         name = topic.name
         if name is None:

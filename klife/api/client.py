@@ -186,7 +186,8 @@ class Client:
         """Queue records of any topics and partitions; `.get()` returns one result for each, in input order, and raises for none.
 
         Every record is checked before any is queued. One whose topic is unknown, or for which no room comes free within
-        `max_block_ms` (of the whole call), has that as its result's `error`; the others are delivered.
+        `max_block_ms` (of the whole call), or whose partition does not exist, has that as its result's `error`; the others are
+        delivered.
 
         Raises:
             InvalidRecordType, InvalidRecordValue: a record's field is wrong; the text tells which record. Nothing was queued.
@@ -199,22 +200,23 @@ class Client:
             )
             return batch_delivery
         deadline = monotonic() + self._engine.settings.max_block
-        new_topics = {record.topic for record in checked} - self._routes.keys()
-        if new_topics:  # together, so that one that does not exist does not keep the others waiting
-            self._current(deadline).cluster.ask_for(new_topics)
-        parts: list[tuple[Batch, int] | Record] = []
-        for index, record in enumerate(checked):
+        engine = self._current(deadline)
+        if producer is not None:
+            engine.accumulator(producer)
+        known = engine.cluster.snapshot.topics
+        engine.cluster.ask_for({record.topic for record in checked} - known.keys())
+        parts: list[tuple[Batch, int] | Record] = list(checked)
+        # Records of topics that may have to be waited for, perhaps in vain, come last: a topic's own records stay in order.
+        for index in sorted(range(len(checked)), key=lambda index: checked[index].topic not in known):
+            record = checked[index]
             try:
                 batch = self._append(record, producer, partitioner, deadline)
             except ProduceError as error:
-                parts.append(_failed(record, error))
-            except (TypeError, ValueError) as error:
-                if not parts:
-                    raise
-                # Earlier records are queued; this one (a partition out of range) fails alone.
-                parts.append(_failed(record, ProduceError(f"records[{index}]: {error}", topic=record.topic)))
+                parts[index] = _failed(record, error)
+            except Exception as error:  # noqa: BLE001 - others are queued already: whatever it is, it is this record's alone
+                parts[index] = _failed(record, ProduceError(f"records[{index}]: {error}", topic=record.topic))
             else:
-                parts.append((batch, len(batch.records) - 1))
+                parts[index] = (batch, len(batch.records) - 1)
         return BatchDelivery(parts)
 
     def produce_batch_async(
@@ -268,7 +270,7 @@ class Client:
         Raises:
             FlushTimeout: `undelivered` records were not settled within `timeout` seconds; they go on being delivered.
         """
-        engine = self._current(monotonic())
+        engine = self._current(monotonic() + self._engine.settings.max_block)
         if timeout is None:
             timeout = 1.0 + max((p.delivery_timeout for p in engine.settings.producers), default=0.0)
         if get_thread_ident() != self._home:
@@ -288,7 +290,7 @@ class Client:
         if engine.finished.is_set:
             return stop_report(engine)
         if get_thread_ident() != self._home:
-            report: StopReport = self._from_thread(lambda: self.stop(timeout), timeout)
+            report: StopReport = call_at_home(engine, lambda: self.stop(timeout), timeout)
             return report
         deadline = monotonic() + timeout
         engine.close("it was stopped")
@@ -313,7 +315,7 @@ class Client:
         Raises:
             UnknownTopic: the cluster does not know it.
         """
-        engine = self._current(monotonic())
+        engine = self._current(monotonic() + self._engine.settings.max_block)
         if get_thread_ident() != self._home:
             result: tuple[PartitionStatus, ...] = self._from_thread(lambda: self.partitions(topic))
             return result
@@ -361,7 +363,7 @@ class Client:
 
     def _from_thread(self, function: Callable[[], Any], timeout: float | None = None) -> Any:
         """Call `function` in a greenlet of the home thread and wait, as a thread does, for what it returns or raises."""
-        return call_at_home(self._engine, function, timeout)
+        return call_at_home(self._current(monotonic() + self._engine.settings.max_block), function, timeout)
 
 
 def _failed(record: Record, error: ProduceError) -> Record:

@@ -26,6 +26,13 @@ def watch() -> None:
     if not _watching:
         _watching = True
         atexit.register(_flush_all)
+        os.register_at_fork(after_in_child=_forked)
+
+
+def _forked() -> None:
+    """In a forked child: the parent's clients are not to be used here. They answer so, instead of mixing both processes' bytes."""
+    for engine in engines.running():
+        engine.forked()
 
 
 def _flush_all() -> None:

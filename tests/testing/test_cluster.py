@@ -158,6 +158,11 @@ monkey.patch_all()
 from klife.testing.cluster import KafkaCluster
 with KafkaCluster(brokers=1, version="3.9", config={"num.partitions": 4}) as cluster:
     cluster.create_topic("beside")
+    from klife import Client, Record
+    codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
+    with Client.start(cluster.bootstrap_servers, producers=[{"name": codec, "compression_type": codec} for codec in codecs]) as client:
+        sent = [client.produce(Record("beside", codec.encode() * 100, partition=0), producer=codec) for codec in codecs]
+        print(sorted(delivery.get(30).offset for delivery in sent))
     cluster.kill(1)
     cluster.start(1)
     print(cluster.version, len(cluster.describe_topic("beside")), flush=True)
@@ -172,7 +177,7 @@ def test_a_second_cluster_of_an_older_kafka_runs_beside_in_a_patched_process_and
     ended = subprocess.run(
         [sys.executable, "-c", SECOND_CLUSTER], env=environment, capture_output=True, text=True, timeout=100, check=False
     )
-    assert ended.stdout == "3.9.1 4\n", ended.stderr
+    assert ended.stdout == "[0, 1, 2, 3, 4]\n3.9.1 4\n", ended.stderr
     (logs,) = tmp_path.iterdir()  # and nothing else is left
     assert f"ValueError: a test that fails\nThe Kafka brokers' logs are kept in {logs}" in ended.stderr
     assert "started" in (logs / "broker-1.log").read_text()

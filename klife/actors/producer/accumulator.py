@@ -141,6 +141,11 @@ class Accumulator:
             self._leaderless[queue] = None
             self.wake()
 
+    def holds(self, topic: str) -> bool:
+        """Whether records are queued for `topic`."""
+        route = self.routes.get(topic) or self._absent.get(topic)
+        return route is not None and any(queue is not None and not queue.empty for queue in route.queues)
+
     def has_leaderless(self) -> bool:
         """Whether records wait for a partition to have a leader."""
         for queue in list(self._leaderless):

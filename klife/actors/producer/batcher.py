@@ -147,18 +147,28 @@ class BatcherActor(GeventActor):
         request = BatchesRequest(settings.acks, self._timeout_ms, list(topics.values()))
 
         def done(call: Call) -> None:
+            if produce_call.call is not None:
+                return  # it could not be sent, and now its connection is closed for that
             produce_call.call = call
             lane.completed.append(produce_call)
             lane.wake()
 
-        lane.channel.call(
-            request,
-            done,
-            timeout=settings.request_timeout,
-            client_id=settings.client_id,
-            max_version=None if by_id else _LAST_VERSION_BY_NAME,
-            expect_reply=settings.acks != 0,
-        )
+        try:
+            lane.channel.call(
+                request,
+                done,
+                timeout=settings.request_timeout,
+                client_id=settings.client_id,
+                max_version=None if by_id else _LAST_VERSION_BY_NAME,
+                expect_reply=settings.acks != 0,
+            )
+        except Exception as error:
+            # Some of it may be on the wire: nothing can follow it there. The records go again on a new connection.
+            lane.channel.fail(f"a request could not be sent: {error}")
+            if produce_call.call is None:
+                failed = Call(request, 0.0, done)
+                failed.finish(None, CallFailed(f"the request could not be sent: {error}", sent=True))
+            raise
 
     def _encoded(self, batch: Batch) -> bytes | None:
         """The batch's bytes. One that can not be encoded fails alone; it must not stop its broker's others for ever."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 import gevent
-from gevent import get_hub
+from gevent import get_hub, getcurrent
 
 from klife.actors.producer.batch import Batch, Callback
 from klife.actors.producer.buffer_pool import BufferPool
@@ -32,6 +32,7 @@ class Callbacks:
         self._home = home
         self._loop = get_hub().loop
         self._idle = Latch(home)
+        self._runners: set[Any] = set()  # their greenlets
         self.running = 0  # partitions whose callbacks are being run
 
     def add(self, batch: Batch, index: int, callback: Callback) -> None:
@@ -56,11 +57,17 @@ class Callbacks:
             self.running += 1
             gevent.spawn(self._run, queue)
 
+    @property
+    def is_running_in_this_greenlet(self) -> bool:
+        """Whether the caller is itself a callback."""
+        return getcurrent() in self._runners
+
     def wait_idle(self, timeout: float) -> bool:
         """Wait until no callbacks are running, at most `timeout` seconds; return whether that came."""
         return not self.running or self._idle.wait(timeout)
 
     def _run(self, queue: PartitionQueue) -> None:
+        self._runners.add(getcurrent())
         try:
             while queue.callback_backlog:
                 batch = queue.callback_backlog.popleft()
@@ -72,6 +79,7 @@ class Callbacks:
                         _call(callback, batch, index)
                 batch.callbacks = None
         finally:
+            self._runners.discard(getcurrent())
             queue.callbacks_running = False
             self.running -= 1
             if not self.running:

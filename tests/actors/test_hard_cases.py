@@ -1,0 +1,200 @@
+"""Cases that a reading of the whole turned up: each was wrong once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+from gevent.event import Event
+from scripted_broker import PATIENCE, ScriptedCluster, after, silent
+from test_surviving import node
+
+from klife import BufferFull, Client, NotReady, ProduceError, Record
+from klife.protocol.apis.metadata import MetadataRequest
+from klife.protocol.apis.produce import ProduceRequest
+from klife.protocol.connection import KafkaConnection
+from klife_supervision import Supervisor
+
+
+def test_with_acks_0_a_stalled_broker_fills_the_buffer_and_no_more(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(
+            cluster, acks=0, max_buffered_bytes=2_000_000, max_block_ms=300, request_timeout_ms=20_000, delivery_timeout_ms=30_000
+        )
+        client.produce(Record("orders", b"0")).get(PATIENCE)
+        stalled = Event()
+        cluster[1].always(ProduceRequest, after(stalled))  # it reads one request and then no more
+        accepted = 0
+
+        def flood() -> None:
+            nonlocal accepted
+            while accepted < 60_000_000:
+                client.produce_async(Record("orders", bytes(100_000)))
+                accepted += 100_000
+
+        with pytest.raises(BufferFull):
+            flood()
+        assert accepted < 40_000_000  # the sockets' own buffers take some of it
+        stalled.set()
+
+
+def test_with_acks_0_stopping_hands_everything_to_the_broker(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster, acks=0)
+        for number in range(2_000):
+            client.produce_async(Record("orders", b"%d" % number + bytes(1_000)))
+        assert client.stop(10).delivered == 2_000
+        with gevent.Timeout(PATIENCE):
+            while len(cluster.log("orders")) < 2_000:
+                gevent.sleep(0.01)
+
+
+def test_a_batcher_that_crashes_while_it_sends_loses_nothing(start_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster)
+        client.produce(Record("orders", b"0")).get(PATIENCE)
+        send, crashes = KafkaConnection.send, []
+
+        def crash_once(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+            if request.API_KEY == 0 and not crashes:
+                crashes.append(request)
+                raise RuntimeError("a bug")
+            return send(self, request, *args, **kwargs)
+
+        monkeypatch.setattr(KafkaConnection, "send", crash_once)
+        assert client.produce(Record("orders", b"1")).get(PATIENCE).offset == 1
+        assert client.produce(Record("orders", b"2")).get(PATIENCE).offset == 2
+        assert node(client, "batcher 1.0").restarts == 1
+        assert cluster.log("orders") == [b"0", b"1", b"2"]
+
+
+def test_a_name_that_no_resolver_takes_is_an_address_that_can_not_be_reached(start_client: Any) -> None:
+    address = "x" * 70 + ".test:9092"
+    with Client.start(address) as client, pytest.raises(NotReady, match=f"{address} .*UnicodeError"):
+        client.wait_ready(0.5)
+
+
+def test_other_threads_find_the_client_again_after_a_restart() -> None:
+    with ScriptedCluster() as cluster:
+        supervisor = Supervisor.start([Client.child_spec(cluster.bootstrap_servers, name="restarted")])
+        try:
+            client = Client.get("restarted")
+            client.wait_ready(PATIENCE)
+            before = supervisor.child("restarted")
+            before.kill()
+            with gevent.Timeout(PATIENCE):
+                while supervisor.child("restarted") in (None, before):
+                    gevent.sleep(0.01)
+            produced = gevent.get_hub().threadpool.spawn(lambda: client.produce(Record("orders", b"v")).get(PATIENCE))
+            assert produced.get(timeout=PATIENCE).offset == 0
+        finally:
+            supervisor.stop()
+
+
+def test_in_a_batch_a_partitioner_that_raises_fails_its_record_alone(start_client: Any) -> None:
+    class Picky:
+        def partition(self, record: Record, partition_count: int) -> int:
+            return {b"a": 0, b"c": 0}[record.key or b""]
+
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster)
+        for keys in ([b"a", b"b", b"c"], [b"b", b"a", b"c"]):
+            results = client.produce_batch([Record("orders", key, key=key) for key in keys], partitioner=Picky()).get(PATIENCE)
+            assert [isinstance(result.error, ProduceError) for result in results] == [key == b"b" for key in keys]
+            assert [result.value for result in results] == keys
+
+
+def test_in_a_batch_an_unknown_topic_keeps_nobody_waiting(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster, max_block_ms=2_000)
+        client.partitions("orders")
+        batch = gevent.spawn(client.produce_batch, [Record("nowhere", b""), Record("orders", b"v")])
+        with gevent.Timeout(1.5):
+            cluster[1].wait_for(ProduceRequest, 1)
+        assert [result.error is None for result in batch.get().get(PATIENCE)] == [False, True]
+
+
+def test_flush_hurries_all_producers_before_it_waits_for_one(start_client: Any) -> None:
+    with ScriptedCluster(topics={"orders": 1, "quick": 1}) as cluster:
+        client = start_client(cluster, producers=[{"name": "slow"}, {"name": "lingering", "linger_ms": 20_000}])
+        cluster[1].script(ProduceRequest, silent)
+        client.produce_async(Record("orders", b"v"), producer="slow")
+        client.produce_async(Record("quick", b"v"), producer="lingering")
+        cluster[1].wait_for(ProduceRequest, 1)
+        client.stop(1)
+        assert cluster.log("quick") == [b"v"]
+
+
+def test_a_callback_may_flush(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster)
+        took: list[float] = []
+
+        def flushes(_record: Record) -> None:
+            began = time.monotonic()
+            client.flush(PATIENCE)
+            took.append(time.monotonic() - began)
+
+        client.produce_async(Record("orders", b"v"), flushes)
+        with gevent.Timeout(PATIENCE / 2):
+            while not took:
+                gevent.sleep(0.01)
+
+
+def test_a_topic_that_vanished_is_not_asked_for_again(start_client: Any) -> None:
+    with ScriptedCluster(topics={"orders": 1, "kept": 1}) as cluster:
+        client = start_client(cluster, metadata_max_age_ms=50)
+        client.produce(Record("orders", b"v")).get(PATIENCE)
+        client.produce(Record("kept", b"v")).get(PATIENCE)
+        del cluster.topics["orders"]
+
+        def asked() -> set[str | None]:
+            return {topic.name for topic in cluster[1].got(MetadataRequest)[-1].request.topics or []}
+
+        with gevent.Timeout(PATIENCE):
+            while asked() != {"kept"}:
+                gevent.sleep(0.01)
+        assert not cluster[1].got(MetadataRequest)[-1].request.allow_auto_topic_creation
+
+
+def test_the_bootstrap_connection_is_closed_however_busy_it_was(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster)
+        client.produce(Record("orders", b"v")).get(PATIENCE)
+        with gevent.Timeout(PATIENCE):
+            while [broker.state for broker in client.status().brokers if broker.node_id < 0] != ["disconnected"]:
+                gevent.sleep(0.01)
+
+
+FORK = """
+import os, sys
+sys.path.insert(0, {here!r})
+from scripted_broker import ScriptedCluster
+from klife import Client, ClientClosed, Record
+with ScriptedCluster() as cluster, Client.start(cluster.bootstrap_servers) as client:
+    assert client.produce(Record("orders", b"parent")).get(10).offset == 0
+    child = os.fork()
+    if child == 0:
+        try:
+            client.produce(Record("orders", b"child"))
+        except ClientClosed as error:
+            os._exit(7 if "forked" in str(error) else 8)
+        os._exit(9)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert client.produce(Record("orders", b"parent")).get(10).offset == 1
+    assert cluster.log("orders") == [b"parent", b"parent"]
+"""
+
+
+def test_a_forked_child_is_told_to_start_a_client_of_its_own() -> None:
+    here = str(Path(__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", FORK.format(here=here)], capture_output=True, text=True, timeout=60, env={**os.environ}, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
