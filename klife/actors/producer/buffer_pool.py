@@ -2,8 +2,8 @@
 
 One pool serves all producers of a client. The fast path is inlined where records are appended: one subtraction and one comparison
 against `room`. `room` is what may be taken without asking; while anyone waits it is held at 0, so that a newcomer queues up behind
-those who came first instead of snatching what they wait for. That includes those who were given their bytes and have not run yet:
-otherwise a later record would go before an earlier one.
+those who came first instead of snatching what they wait for. Those who were given their bytes hold nobody up, whether they have run
+yet or not: several greenlets in tight loops would otherwise all wait for each record they produce.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class _Waiter(Latch):
 class BufferPool:
     """Bytes that records may occupy. Used from one thread (the client's home)."""
 
-    __slots__ = ("limit", "room", "block", "_free", "_served", "_waiters", "on_pressure")
+    __slots__ = ("limit", "room", "block", "_free", "_waiters", "on_pressure")
 
     def __init__(self, limit: int, *, block: bool) -> None:
         self.limit = limit
@@ -34,16 +34,11 @@ class BufferPool:
         self._free = 0  # the free bytes while `room` is held at 0 for those who wait
         self._waiters: deque[_Waiter] = deque()
         self.on_pressure: Callable[[int], None] = lambda _by: None  # told when callers begin to wait (1), and when none does (-1)
-        self._served = 0  # waiters who were given their bytes and have not run yet
 
     @property
     def used(self) -> int:
         """Bytes taken now."""
-        return self.limit - (self._free if self._held_back else self.room)
-
-    @property
-    def _held_back(self) -> bool:
-        return bool(self._waiters) or self._served > 0
+        return self.limit - (self._free if self._waiters else self.room)
 
     @property
     def waiting(self) -> int:
@@ -62,7 +57,7 @@ class BufferPool:
         timeout = deadline - monotonic()
         if not self.block or timeout <= 0:
             raise self._full(size, max_block)
-        if not self._held_back:
+        if not self._waiters:
             self._free, self.room = self.room, 0
             self.on_pressure(1)
         waiter = _Waiter(size)
@@ -75,12 +70,10 @@ class BufferPool:
         if not waiter.is_set:
             self._leave(waiter)
             raise self._full(size, max_block)
-        self._served -= 1
-        self._grant()
 
     def give(self, size: int) -> None:
         """Return `size` bytes, and let those who wait have them, first come first served."""
-        if not self._held_back:
+        if not self._waiters:
             self.room += size
             return
         self._free += size
@@ -91,20 +84,18 @@ class BufferPool:
         while waiters and waiters[0].size <= self._free:
             waiter = waiters.popleft()
             self._free -= waiter.size
-            self._served += 1
             waiter.set()
-        if not self._held_back:
+        if not waiters:
             self.room, self._free = self._free, 0
             self.on_pressure(-1)
 
     def _leave(self, waiter: _Waiter) -> None:
         """A waiter goes away empty-handed: out of the queue, or, if its bytes were granted meanwhile, by giving them back."""
         if waiter.is_set:
-            self._served -= 1
-            self._free += waiter.size
+            self.give(waiter.size)
         else:
             self._waiters.remove(waiter)
-        self._grant()
+            self._grant()
 
     def _full(self, size: int, max_block: float) -> BufferFull:
         waited = (

@@ -139,7 +139,9 @@ class ProducerActor(GeventActor):
         settings = accumulator.settings
         self._id_retry_at = now + backoff(self._id_failures, settings.retry_backoff, settings.retry_backoff_max, random.random())
         accumulator.identity_error = describe(code) if code is not None else str(call.error)
-        log.warning("no_producer_id", producer=settings.name, error=accumulator.identity_error, attempt=self._id_failures)
+        # A cluster that has just started answers like this for a moment; that is no reason to alarm anybody.
+        tell = log.info if self._id_failures < 3 and (code is None or is_retriable(code)) else log.warning
+        tell("no_producer_id", producer=settings.name, error=accumulator.identity_error, attempt=self._id_failures)
         if code is not None and not is_retriable(code):
             accumulator.fail_unsent(
                 lambda topic, partition: ProduceError(
