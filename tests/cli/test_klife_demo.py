@@ -32,7 +32,7 @@ def test_the_demo_shows_its_figures_and_finds_every_record(run_klife: RunKlife, 
     assert len(latencies) == 4
     assert latencies == sorted(latencies)
     assert float(figures["records per request"].split()[0]) > 2  # fifty greenlets share their requests
-    for line in ("connections  (supervisor)  running", "broker 1  ready", "batcher 3.0  running"):
+    for line in ("connections  (supervisor)  running", "broker 1  ready", "batcher 3.0  0 in flight"):
         assert line in done.stdout
     found = re.search(r"all ([\d,]+) records are there", done.stdout)
     assert found is not None
