@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr
 
+from klife.topic_name import is_legal_topic
+
 if TYPE_CHECKING:
     from klife.record import Record
 
@@ -125,12 +127,8 @@ def _client_id(value: str) -> str:
     return value
 
 
-_LEGAL_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
-
-
 def _topic_name(value: str) -> str:
-    # Kafka's rule: org.apache.kafka.common.internals.Topic.validate
-    if not _LEGAL_TOPIC.fullmatch(value) or value in (".", ".."):
+    if not is_legal_topic(value):
         raise ValueError("Kafka allows 1 to 249 of the characters a-z A-Z 0-9 . _ - and neither '.' nor '..'")
     return value
 

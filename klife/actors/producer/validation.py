@@ -5,13 +5,12 @@ An error names the field, the type it has, what is expected and what to do; neve
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from klife.errors import InvalidRecordType, InvalidRecordValue, KlifeError, RecordTooLarge
 from klife.record import Record
+from klife.topic_name import is_legal_topic
 
-_LEGAL_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _MAX_TIMESTAMP_MS = 2**63 - 1
 _HEADER_OVERHEAD = 10  # two lengths as varints of at most five bytes
 
@@ -44,7 +43,7 @@ def checked_topic(topic: object) -> str:
         raise InvalidRecordType(
             f"Record.topic is a {type(topic).__name__}; expected the topic's name as a str. The record was not queued."
         )
-    if not _LEGAL_TOPIC.fullmatch(topic) or topic in (".", ".."):
+    if not is_legal_topic(topic):
         raise InvalidRecordValue(
             f"Record.topic is {topic!r}, which Kafka does not allow as a name: expected 1 to 249 of the characters a-z, A-Z, 0-9, "
             "'.', '_' and '-'. The record was not queued."
