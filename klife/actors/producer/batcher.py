@@ -125,6 +125,7 @@ class BatcherActor(GeventActor):
         topics: dict[str, TopicBatches] = {}
         by_topic = produce_call.by_topic
         by_id = True
+        sent: list[Batch] = []
         for batch in batches:
             wire = batch.wire or self._encoded(batch)
             if wire is None:
@@ -139,6 +140,8 @@ class BatcherActor(GeventActor):
                 by_topic[name] = by_topic[topic_id] = {}
             topic[2].append((queue.partition, wire))
             by_topic[name][queue.partition] = batch
+            sent.append(batch)
+        produce_call.batches = sent  # without those that could not be encoded: they are settled, and no answer is theirs
         produce_call.submitted = True
         if not topics:
             lane.calls.discard(produce_call)
@@ -257,7 +260,7 @@ class BatcherActor(GeventActor):
 
     def _judge_each(self, by_topic: dict[str | bytes, dict[int, Batch]], response: ProduceResponse) -> None:
         for topic in response.responses:
-            batches = by_topic.get(topic.name) or by_topic.get(topic.topic_id)
+            batches = by_topic.get(topic.name or topic.topic_id)  # an answer has one of them, as its version goes
             if batches is None:
                 continue
             for answer in topic.partition_responses:
@@ -342,3 +345,4 @@ class BatcherActor(GeventActor):
                 possibly_persisted=batch.fate_unknown,
             ),
         )
+        self.accumulator.offer(queue)  # it may have more to send
