@@ -1,3 +1,27 @@
-"""For all tests: pytest's own test tool, with which the tests of klife's pytest plugin run suites of their own."""
+"""For all tests: pytest's own test tool, with which the tests of klife's pytest plugin run suites of their own; and a watch on the
+actors, so that two that wait for each other fail a test with their names instead of hanging it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from klife.actors.runtime.ask_cycle import AskCycle, watching
 
 pytest_plugins = ["pytester"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _asks_are_watched() -> Iterator[list[AskCycle]]:
+    with watching() as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def ask_cycles(_asks_are_watched: list[AskCycle]) -> Iterator[list[AskCycle]]:
+    """The circles of actors that waited for each other in this test. There must be none, unless the test takes them out."""
+    yield _asks_are_watched
+    found = list(_asks_are_watched)
+    _asks_are_watched.clear()
+    assert found == []

@@ -7,6 +7,7 @@ from typing import Any
 
 import pykka
 import pykka._envelope
+import pytest
 from pykka import messages
 
 from klife.actors.runtime.actor import GeventActor
@@ -64,6 +65,36 @@ def test_a_reference_asks_through_the_actor_s_class_and_holds_it_weakly() -> Non
 def test_an_envelope_is_a_message_and_whom_to_reply_to() -> None:
     assert list(pykka._envelope.Envelope.__slots__) == ["message", "reply_to"]
     assert parameters(pykka._envelope.Envelope) == ["message", "reply_to"]
+
+
+def test_tell_and_ask_put_one_envelope_each_and_an_ask_s_future_is_made_by_the_actor_s_class() -> None:
+    class Bare(GeventActor):
+        pass
+
+    actor = Bare()  # not started: what is put stays in the inbox
+    ref: Any = pykka.ActorRef(actor)
+    ref.tell("told")
+    answer = ref.ask("asked", block=False)
+    told, asked = actor.actor_inbox.queue
+    assert (told.message, told.reply_to) == ("told", None)
+    assert (asked.message, asked.reply_to) == ("asked", answer)
+    assert isinstance(answer, GeventFuture)
+
+
+def test_whether_an_actor_lives_is_what_its_stopped_flag_says() -> None:
+    class Bare(GeventActor):
+        pass
+
+    actor = Bare()
+    ref: Any = pykka.ActorRef(actor)
+    assert ref.is_alive()
+    actor.actor_stopped.set()
+    assert not ref.is_alive()
+    with pytest.raises(pykka.ActorDeadError):
+        ref.tell("told")
+    with pytest.raises(pykka.ActorDeadError):
+        ref.ask("asked", block=False).get()
+    assert actor.actor_inbox.empty()
 
 
 def test_stop_is_a_message_of_its_own_that_actor_and_reference_send() -> None:

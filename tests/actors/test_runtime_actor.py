@@ -15,12 +15,14 @@ import pytest
 from gevent import get_hub
 from gevent.event import Event
 from pykka import ActorDeadError, ActorRegistry
+from pykka._envelope import Envelope
 from structlog.testing import capture_logs
 
 from klife.actors.runtime.actor import GeventActor
+from klife.actors.runtime.future import GeventFuture
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.runtime.latch import Latch
-from klife_supervision import ExitReason
+from klife_supervision import ChildSpec, ExitReason, Supervisor
 
 
 class Recorder(GeventActor):
@@ -202,6 +204,15 @@ def test_one_whose_message_raises_crashed_with_that_and_it_is_logged(ref: Any, e
     assert [entry["event"] for entry in logs] == ["actor_crashed"]
 
 
+def test_the_crash_of_one_under_a_supervisor_is_logged_once_with_its_traceback() -> None:
+    with capture_logs() as logs, Supervisor.start([ChildSpec(id="recorder", start=Recorder.start, restart="temporary")]) as supervisor:
+        recorder = supervisor.child("recorder")
+        recorder.tell(LookupError("x"))
+        ended(recorder)
+    told = [entry for entry in logs if "LookupError: x" in entry.get("exception", "")]
+    assert [(entry["event"], entry["child"]) for entry in told] == [("child exited", "recorder")]
+
+
 def test_one_whose_wake_up_raises_crashed() -> None:
     class Sleepy(Recorder):
         def on_wake(self) -> None:
@@ -281,6 +292,15 @@ def test_messages_left_in_the_inbox_are_answered_that_the_actor_is_dead(ref: Any
     with pytest.raises(ActorDeadError, match="stopped before handling the message"):
         left.get(timeout=5)
     assert stop.get(timeout=5)
+
+
+def test_a_message_that_another_thread_puts_just_after_the_end_is_answered_too(ref: Any) -> None:
+    # That thread saw the actor alive, and was held up before it put its message.
+    ref.stop()
+    late = GeventFuture[Any]()
+    get_hub().threadpool.apply(ref.actor_inbox.put, (Envelope("anyone?", reply_to=late),))
+    with pytest.raises(ActorDeadError, match="stopped before handling the message"):
+        late.get(timeout=5)
 
 
 def test_a_message_to_a_dead_actor_is_refused(ref: Any) -> None:

@@ -15,9 +15,8 @@ inbox are answered; monitors are told. pykka's public verbs (`tell`, `ask`, `pro
 
 from __future__ import annotations
 
-import sys
 from time import monotonic
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import gevent
 import pykka
@@ -40,11 +39,12 @@ class GeventActor(pykka.Actor):
 
     actor_inbox: Inbox
     _actor_ref: GeventActorRef[Any]
+    _ref_type: ClassVar[type[GeventActorRef[Any]]] = GeventActorRef
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._life = Life()
-        self._actor_ref = GeventActorRef(self, self._life)
+        self._actor_ref = self._ref_type(self, self._life)
         self._timer: Any = None
         self._wake_at = 0.0
 
@@ -64,7 +64,7 @@ class GeventActor(pykka.Actor):
         self._life.greenlet = greenlet
         greenlet.link(self._never_ran)
         greenlet.start()
-        self._life.started.wait()
+        self._actor_ref.wait_started()
         if self._life.start_error is not None:
             raise self._life.start_error
 
@@ -152,7 +152,8 @@ class GeventActor(pykka.Actor):
         try:
             reply_to.set(self._handle_receive(envelope.message))
         except GreenletExit:
-            reply_to.set_exception(_dead(self, "was killed while handling the message"))
+            error = ActorDeadError(f"{self} was killed while handling the message")
+            reply_to.set_exception((ActorDeadError, error, None))
             raise
         except Exception:  # noqa: BLE001 - an ask's exception is the asker's; the actor goes on, as in pykka
             reply_to.set_exception()
@@ -174,7 +175,8 @@ class GeventActor(pykka.Actor):
         error = reason.exception
         try:
             if reason.is_abnormal:
-                if error is not None and self._life.started.is_set:
+                if error is not None and self._life.started.is_set and not self._life.is_monitored:
+                    # Who monitors it tells the log: a supervisor's event has this traceback, and one is enough.
                     log.error("actor_crashed", actor=str(self), exception=traceback_of(error))
                 self.on_failure(*((type(error), error, error.__traceback__) if error is not None else (None, None, None)))
             else:
@@ -193,15 +195,7 @@ class GeventActor(pykka.Actor):
         self._life.end(reason)
 
     def _actor_loop_teardown(self) -> None:
-        queue = self.actor_inbox.queue
-        while queue:
-            envelope = queue.popleft()
-            if envelope.reply_to is None:
-                continue
-            if isinstance(envelope.message, _ActorStop):
-                envelope.reply_to.set(None)
-            else:
-                envelope.reply_to.set_exception(_dead(self, "stopped before handling the message"))
+        self.actor_inbox.close(str(self))
         for reply_to in self._life.stop_replies:
             reply_to.set(None)
 
@@ -209,10 +203,3 @@ class GeventActor(pykka.Actor):
         """A greenlet killed before its first switch never enters the loop; its end is settled here instead."""
         if self._life.exit_reason is None:
             self._end(ExitReason.killed())
-
-
-def _dead(actor: GeventActor, what: str) -> tuple[Any, Any, Any]:
-    try:
-        raise ActorDeadError(f"{actor} {what}")
-    except ActorDeadError:
-        return sys.exc_info()

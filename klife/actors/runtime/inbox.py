@@ -11,6 +11,8 @@ from collections import deque
 from typing import Any
 
 from gevent import get_hub, getcurrent
+from pykka import ActorDeadError
+from pykka.messages import _ActorStop
 
 from klife.actors.runtime.latch import get_thread_ident
 
@@ -18,7 +20,7 @@ from klife.actors.runtime.latch import get_thread_ident
 class Inbox:
     """A queue for one consumer greenlet. Any thread may `put` and `wake`; only the actor's greenlet calls `park` and `get`."""
 
-    __slots__ = ("queue", "woken", "_home", "_loop", "_parked", "_scheduled")
+    __slots__ = ("queue", "woken", "_dead", "_home", "_loop", "_parked", "_scheduled")
 
     def __init__(self) -> None:
         self.queue: deque[Any] = deque()
@@ -27,6 +29,7 @@ class Inbox:
         self._loop = get_hub().loop
         self._parked: Any = None
         self._scheduled = False
+        self._dead: str | None = None
 
     def put(self, envelope: Any, /) -> None:
         self.queue.append(envelope)
@@ -58,6 +61,27 @@ class Inbox:
         if greenlet is not None:
             self._parked = None
             greenlet.switch()
+        elif self._dead is not None:
+            self._answer_left(self._dead)
+
+    def close(self, actor: str) -> None:
+        """The actor has ended: answer what is left, so that nobody waits for it.
+
+        What another thread puts later, having seen the actor alive a moment before, is answered too.
+        """
+        self._dead = actor
+        self._answer_left(actor)
+
+    def _answer_left(self, actor: str) -> None:
+        while self.queue:
+            envelope = self.queue.popleft()
+            if envelope.reply_to is None:
+                continue
+            if isinstance(envelope.message, _ActorStop):
+                envelope.reply_to.set(None)
+            else:
+                error = ActorDeadError(f"{actor} stopped before handling the message")
+                envelope.reply_to.set_exception((ActorDeadError, error, None))
 
     def park(self) -> None:
         """Sleep until there is an envelope or a wake-up."""

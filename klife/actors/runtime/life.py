@@ -32,6 +32,11 @@ class Life:
         self.stop_replies: list[Any] = []
         self._monitors: list[Monitor] = []
 
+    @property
+    def is_monitored(self) -> bool:
+        """Whether anybody will be told of the end."""
+        return bool(self._monitors)
+
     def monitor(self, callback: Monitor) -> Callable[[], None]:
         """Call `callback(reason)` once, in a loop callback of its own, when the actor has ended (soon, if it has). Returns a cancel."""
         if self.exit_reason is not None:

@@ -55,6 +55,10 @@ class GeventActorRef(pykka.ActorRef[A]):
         if self._life.greenlet is not None:
             self._life.greenlet.kill(block=False)
 
+    def wait_started(self) -> None:
+        """Wait until `on_start` is through, or has failed."""
+        self._life.started.wait()
+
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the actor has ended, at most `timeout` seconds; return whether it has."""
         return self._life.ended.wait(timeout)
