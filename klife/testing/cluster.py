@@ -64,6 +64,9 @@ class KafkaCluster:
     `klife.testing.cluster_backend.broker_properties`. `port` is the first broker's port, the next broker has the next; free ones
     by default. `backend` forces one way of running Kafka. Broker ids are 1, 2, ... where the cluster is our own.
 
+    `proxies` (`host:port` by broker id; only with the jars) adds a listener PROXIED, on which the brokers send their clients to these
+    addresses. What listens there forwards to `bootstrap_servers_for("PROXIED")`, and can break connections on the way.
+
     Methods raise ClusterError for what the cluster cannot do, and ValueError for a broker or listener that is not there.
     """
 
@@ -76,6 +79,7 @@ class KafkaCluster:
         config: Mapping[str, object] | None = None,
         port: int | None = None,
         backend: BackendName | None = None,
+        proxies: Mapping[int, str] | None = None,
     ) -> None:
         if brokers < 1:
             raise ValueError(f"brokers must be 1 or more, not {brokers}")
@@ -83,7 +87,10 @@ class KafkaCluster:
             raise ValueError(f"listeners {unavailable} are not available yet; only 'PLAINTEXT' is")
         if backend is not None and backend not in WAYS:
             raise ValueError(f"backend must be one of {', '.join(WAYS)}, not {backend!r}")
-        self._spec = ClusterSpec(brokers, full_version(version), tuple(listeners), dict(config or {}), port)
+        if proxies and set(proxies) != set(range(1, brokers + 1)):
+            raise ValueError(f"proxies names the brokers {sorted(proxies)}; it must have an address for each of 1 to {brokers}")
+        names = (*listeners, "PROXIED") if proxies else tuple(listeners)
+        self._spec = ClusterSpec(brokers, full_version(version), names, dict(config or {}), port, dict(proxies or {}))
         self._forced: BackendName | None = backend
         self._running: Backend | None = None
         self._owner = os.getpid()

@@ -18,7 +18,8 @@ from typing import Protocol
 class ClusterSpec:
     """What was asked for.
 
-    `version` is a full release, `config` extra broker properties, `port` the first broker's port or None for free ones.
+    `version` is a full release, `config` extra broker properties, `port` the first broker's port or None for free ones, `proxies`
+    what brokers advertise on a listener PROXIED, by id; without any there is no such listener.
     """
 
     brokers: int
@@ -26,6 +27,7 @@ class ClusterSpec:
     listeners: tuple[str, ...] = ("PLAINTEXT",)
     config: Mapping[str, object] = field(default_factory=dict)
     port: int | None = None
+    proxies: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def broker_ids(self) -> range:

@@ -44,6 +44,8 @@ class DockerBackend:
         self._network: Any = None
 
     def up(self) -> None:
+        if self._spec.proxies:
+            raise BackendUnavailable("proxies= is only there for brokers from Kafka's jars")
         _in_thread(self._up)
 
     def down(self) -> None:

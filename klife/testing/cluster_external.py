@@ -30,8 +30,8 @@ class ExternalBackend:
         bootstrap = os.environ.get(VARIABLE, "").strip()
         if not bootstrap:
             raise BackendUnavailable(f"{VARIABLE} is not set in the environment")
-        if self._spec.config or self._spec.port is not None:
-            raise ClusterError(f"config= and port= cannot be applied to the cluster of {VARIABLE}, which runs already")
+        if self._spec.config or self._spec.port is not None or self._spec.proxies:
+            raise ClusterError(f"config=, port= and proxies= cannot be applied to the cluster of {VARIABLE}, which runs already")
         with AdminClient(bootstrap, timeout=CONNECT_TIMEOUT_SECONDS) as admin:
             self._addresses = {broker.node_id: broker.address for broker in admin.brokers()}
         if len(self._addresses) < self._spec.brokers:

@@ -73,6 +73,7 @@ class JarsBackend:
         self._jars = Path()
         self._ports: dict[int, int] = {}
         self._controller_ports: dict[int, int] = {}
+        self._proxied_ports: dict[int, int] = {}
 
     def up(self) -> None:
         self._java = find_java()
@@ -81,9 +82,10 @@ class JarsBackend:
         count = self._spec.brokers
         first = self._spec.port
         wanted = [0] * count if first is None else list(range(first, first + count))
-        ports = self._keeper.reserve_ports([*wanted, *[0] * count])
+        ports = self._keeper.reserve_ports([*wanted, *[0] * (count + len(self._spec.proxies))])
         self._ports = dict(zip(self._spec.broker_ids, ports[:count], strict=True))
-        self._controller_ports = dict(zip(self._spec.broker_ids, ports[count:], strict=True))
+        self._controller_ports = dict(zip(self._spec.broker_ids, ports[count : 2 * count], strict=True))
+        self._proxied_ports = dict(zip(self._spec.proxies, ports[2 * count :], strict=True))
         (self.folder / "tmp").mkdir()
         (self.folder / "log4j2.xml").write_text(LOG4J2)
         (self.folder / "log4j.properties").write_text(LOG4J1)
@@ -100,7 +102,8 @@ class JarsBackend:
             self._keeper.close()
 
     def addresses(self, listener: str) -> dict[int, str]:
-        return {node_id: f"127.0.0.1:{port}" for node_id, port in self._ports.items()}
+        ports = self._proxied_ports if listener == "PROXIED" else self._ports
+        return {node_id: f"127.0.0.1:{port}" for node_id, port in ports.items()}
 
     def kill(self, node_id: int) -> None:
         self._running().signal(_name(node_id), signal.SIGKILL)
@@ -155,8 +158,22 @@ class JarsBackend:
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
             "log.dirs": self._node(node_id) / "data",
+            **self._proxied(node_id),
             **broker_properties(self._spec.brokers),
             **self._spec.config,
+        }
+
+    def _proxied(self, node_id: int) -> dict[str, object]:
+        """The listener PROXIED. Brokers answer a client with the addresses advertised on the listener that it came in by (KIP-103)."""
+        if not self._spec.proxies:
+            return {}
+        plain, proxied = self._ports[node_id], self._proxied_ports[node_id]
+        controller = self._controller_ports[node_id]
+        return {
+            "listeners": f"PLAINTEXT://127.0.0.1:{plain},PROXIED://127.0.0.1:{proxied},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{plain},PROXIED://{self._spec.proxies[node_id]}",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT",
         }
 
     def _format(self) -> None:

@@ -1,0 +1,165 @@
+"""What a run will be: everything that is random, drawn from the seed alone.
+
+The load and the world each make the plan for themselves and find the same one. Faults come in tracks that do not wait for one
+another: of the brokers at most one is away at a time (a cluster of three keeps its quorum and `min.insync.replicas`), while
+connections break, topics change and actors die at the same time.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+BROKERS = 3
+QUIET_SECONDS = 4.0
+"""At the beginning, so that the load is under way, and at the end."""
+
+BROKER_FAULTS = ("kill", "kill", "stop", "pause", "pause", "elect", "pause all")
+NETWORK_FAULTS = ("cut", "cut", "cut inside an answer", "lose answers", "lose answers", "slow", "black hole")
+TOPIC_FAULTS = ("expand", "expand", "delete")
+ACTOR_FAULTS = ("kill actor",)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`kind` strikes `at` seconds after the beginning, for `seconds`; `target` chooses what it strikes, whatever that is."""
+
+    at: float
+    kind: str
+    target: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.at:6.1f} s  {self.kind} ({self.target}, {self.seconds:.1f} s)"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """A topic, and the producer of its records. `doomed` ones may be deleted, and made anew with `partitions` again."""
+
+    name: str
+    partitions: int
+    producer: str
+    config: Mapping[str, object]
+    doomed: bool
+
+    @property
+    def picky(self) -> bool:
+        """Whether it refuses records without a key."""
+        return "cleanup.policy" in self.config
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run. `client` are the options of `Client.start`, producers and topics included."""
+
+    seed: int
+    seconds: float
+    topics: tuple[TopicPlan, ...]
+    client: Mapping[str, Any]
+    workers: int
+    records_per_second: int
+    faults: tuple[tuple[Fault, ...], ...]
+
+    @property
+    def producers(self) -> dict[str, Mapping[str, Any]]:
+        return {options["name"]: options for options in self.client["producers"]}
+
+    @property
+    def max_block(self) -> float:
+        """Seconds `produce` may wait."""
+        return float(self.client["max_block_ms"]) / 1000
+
+    @property
+    def delivery_timeout(self) -> float:
+        """Seconds until the last record of the slowest producer is settled."""
+        return float(max(options["delivery_timeout_ms"] for options in self.client["producers"])) / 1000
+
+    def __str__(self) -> str:
+        options = [f"    {name}: " + ", ".join(f"{k}={v}" for k, v in o.items() if k != "name") for name, o in self.producers.items()]
+        topics = [
+            f"    {t.name}: {t.partitions} partitions by {t.producer}{', doomed' if t.doomed else ''} {dict(t.config) or ''}".rstrip()
+            for t in self.topics
+        ]
+        faults = [f"    {fault}" for fault in sorted((f for track in self.faults for f in track), key=lambda f: f.at)]
+        head = (
+            f"seed {self.seed}: {self.seconds:g} s, {self.workers} workers, {self.records_per_second} records/s, "
+            f"max_buffered_bytes {self.client['max_buffered_bytes']}, on_buffer_full {self.client['on_buffer_full']}, "
+            f"max_block_ms {self.client['max_block_ms']}"
+        )
+        return "\n".join([head, "  producers", *options, "  topics", *topics, "  faults", *faults])
+
+
+def plan_for(seed: int, minutes: float) -> Plan:
+    """The plan of this seed for a run of that many minutes."""
+    rng = random.Random(seed)
+    seconds = minutes * 60.0
+    producers = [_producer(rng, f"p{index}") for index in range(rng.randint(1, 3))]
+    topics = [_topic(rng, seed, index, producers) for index in range(rng.randint(2, 5))]
+    topics.append(TopicPlan(f"chaos-{seed}-doomed", rng.randint(1, 4), rng.choice(producers)["name"], {}, doomed=True))
+    client = {
+        "max_buffered_bytes": rng.choice((256_000, 1_000_000, 4_000_000, 32_000_000)),
+        "on_buffer_full": rng.choice(("block", "block", "raise")),
+        "max_block_ms": rng.choice((500, 2_000, 10_000)),
+        "metadata_max_age_ms": rng.choice((2_000, 30_000, 300_000)),
+        "reconnect_backoff_max_ms": rng.choice((200, 1_000, 10_000)),
+        "connect_timeout_ms": rng.choice((1_000, 5_000)),
+        "producers": producers,
+        "topics": [{"name": topic.name, "default_producer": topic.producer} for topic in topics],
+    }
+    workers = rng.randint(24, 60)
+    rate = rng.choice((300, 800, 1_500, 2_500))
+    tracks = (
+        _track(rng, seconds, BROKER_FAULTS, every=(5.0, 15.0), lasting=(0.5, 5.0)),
+        _track(rng, seconds, NETWORK_FAULTS, every=(2.0, 9.0), lasting=(0.2, 4.0)),
+        _track(rng, seconds, TOPIC_FAULTS, every=(10.0, 30.0), lasting=(0.0, 2.0)),
+        _track(rng, seconds, ACTOR_FAULTS, every=(0.5, 6.0), lasting=(0.0, 0.0)),
+    )
+    return Plan(seed, seconds, tuple(topics), client, workers, rate, tracks)
+
+
+def _producer(rng: random.Random, name: str) -> dict[str, Any]:
+    acks: str | int = rng.choice(("all",) * 8 + (1, 0))
+    request = rng.choice((1_000, 3_000, 6_000))
+    linger = rng.choice((0, 0, 1, 5, 30))
+    return {
+        "name": name,
+        "acks": acks,
+        "enable_idempotence": acks == "all" and rng.random() < 0.85,
+        "max_in_flight_requests": rng.randint(1, 5),
+        "batchers_count": rng.randint(1, 3),
+        "linger_ms": linger,
+        "batch_size_bytes": rng.choice((16_384, 100_000, 512_000)),
+        "compression_type": rng.choice(("none", "none", "gzip", "snappy", "lz4", "zstd")),
+        "request_timeout_ms": request,
+        "delivery_timeout_ms": linger + request + rng.choice((0, 4_000, 20_000)),
+        "retry_backoff_ms": rng.choice((10, 100)),
+        "retry_backoff_max_ms": 1_000,
+    }
+
+
+def _topic(rng: random.Random, seed: int, index: int, producers: list[dict[str, Any]]) -> TopicPlan:
+    configs: tuple[dict[str, object], ...] = (
+        {},
+        {},
+        {"max.message.bytes": 12_000},  # batches have to be split, and some records are too large
+        {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": 1.0},  # records without a key are refused (KIP-467)
+        {"message.timestamp.type": "LogAppendTime"},
+    )
+    config = rng.choice(configs)
+    return TopicPlan(f"chaos-{seed}-{index}", rng.randint(1, 8), rng.choice(producers)["name"], config, doomed=False)
+
+
+def _track(
+    rng: random.Random, seconds: float, kinds: tuple[str, ...], *, every: tuple[float, float], lasting: tuple[float, float]
+) -> tuple[Fault, ...]:
+    faults: list[Fault] = []
+    at = QUIET_SECONDS + rng.uniform(0.0, every[0])
+    while True:
+        fault = Fault(at, rng.choice(kinds), rng.randrange(1_000), rng.uniform(*lasting))
+        if fault.at + fault.seconds > seconds - QUIET_SECONDS:
+            return tuple(faults)
+        faults.append(fault)
+        at += fault.seconds + rng.uniform(*every)

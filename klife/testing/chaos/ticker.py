@@ -1,0 +1,58 @@
+"""How long a greenlet that only sleeps is kept waiting: in the load, the client's doing and the machine's; in the control process
+(`python -m klife.testing.chaos.ticker FILE SECONDS`) the machine's alone.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from time import monotonic
+
+import gevent
+
+TICK_SECONDS = 0.005
+
+
+class Ticker:
+    """Sleeps, and notes how much later than asked for it woke."""
+
+    def __init__(self) -> None:
+        self._gaps: list[float] = []
+        self._late: list[tuple[float, float]] = []
+
+    def run(self, until: float) -> None:
+        """Tick until `until` (monotonic seconds)."""
+        before = monotonic()
+        while before < until:
+            gevent.sleep(TICK_SECONDS)
+            now = monotonic()
+            gap = now - before - TICK_SECONDS
+            before = now
+            self._gaps.append(gap)
+            if gap > 0.1:
+                self._late.append((now, gap))
+
+    def summary(self) -> dict[str, object]:
+        """Milliseconds: the worst gap, and those that one in a hundred and one in a thousand exceed; when the long ones ended."""
+        gaps = sorted(self._gaps) or [0.0]
+
+        def at(share: float) -> float:
+            return round(gaps[int(share * (len(gaps) - 1))] * 1000, 1)
+
+        return {
+            "p99": at(0.99),
+            "p999": at(0.999),
+            "max": at(1.0),
+            "late": [(round(when, 3), round(gap, 3)) for when, gap in self._late],
+        }
+
+
+def main(path: str, seconds: str) -> None:
+    ticker = Ticker()
+    ticker.run(monotonic() + float(seconds))
+    Path(path).write_text(json.dumps(ticker.summary()))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
