@@ -80,8 +80,8 @@ class Parts:
         batch.queue.written(batch)
         self.accumulator.settle(batch, offset, -1, None)
 
-    def refused(self, batch: Batch, code: int, record_errors: dict[int, str | None] | None = None) -> bool:
-        return apply_verdict(self.accumulator, batch, Verdict(code, rule_for(code), None, record_errors or {}))
+    def refused(self, batch: Batch, code: int, record_errors: dict[int, str | None] | None = None, *, appended: bool = False) -> bool:
+        return apply_verdict(self.accumulator, batch, Verdict(code, rule_for(code), None, record_errors or {}, appended))
 
     def apply(self, leaders: list[int] | None) -> None:
         """News of the topic's leaders; None: it is gone."""

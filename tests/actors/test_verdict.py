@@ -9,19 +9,20 @@ from klife import RecordTooLarge
 from klife.actors.producer.batch import Batch, Identity
 from klife.actors.producer.policy import RULES, Action, rule_for
 from klife.actors.producer.verdict import Verdict, fail_too_large
-from klife.protocol.error_codes import describe, is_retriable
+from klife.protocol.error_codes import ErrorCode, describe, is_retriable
 
 CLASSES = {
     Action.DELIVERED: {0, 46},
-    Action.REROUTE: {3, 5, 6, 72, 74, 75, 100, 103},
-    Action.RETRY: {2, 7, 13, 14, 15, 16, 19, 20, 51, 56, 60, 89},
+    Action.REROUTE: {3, 5, 6, 13, 56, 72, 74, 75, 100, 103},
+    Action.RETRY: {2, 7, 14, 15, 16, 19, 20, 51, 60, 89},
     Action.SPLIT: {10, 18},
     Action.RENUMBER: {45, 59},
     Action.NEW_ID: {47, 90},
     Action.REJECT_RECORDS: {32, 87},
     Action.FAIL: {-1, 17, 21, 29, 31, 35, 42, 43, 44, 53, 76},
 }
-FATE_UNKNOWN = {-1, 7, 13, 20}
+FATE_UNKNOWN = {-1, 7, 13, 20, 56}
+NAMED = set().union(*CLASSES.values())
 
 
 @pytest.mark.parametrize(("action", "code"), [(action, code) for action, codes in CLASSES.items() for code in sorted(codes)])
@@ -30,18 +31,14 @@ def test_every_code_of_the_table_has_its_class(action: Action, code: int) -> Non
     assert rule_for(code).fate_unknown is (code in FATE_UNKNOWN)
 
 
-def test_the_table_has_no_other_codes() -> None:
-    assert set(RULES) == set().union(*CLASSES.values())
+def test_the_table_has_a_row_for_every_code_of_kafkas() -> None:
+    assert set(RULES) == {int(code) for code in ErrorCode}
 
 
-@pytest.mark.parametrize("code", [code for code in range(140) if code not in RULES and is_retriable(code)])
-def test_a_code_not_listed_that_kafka_calls_retriable_is_retried_with_fate_unknown(code: int) -> None:
-    assert (rule_for(code).action, rule_for(code).fate_unknown) == (Action.RETRY, True)
-
-
-@pytest.mark.parametrize("code", [33, 38, 9999, -2])
-def test_a_code_not_expected_at_all_fails_with_fate_unknown(code: int) -> None:
-    assert (rule_for(code).action, rule_for(code).fate_unknown) == (Action.FAIL, True)
+@pytest.mark.parametrize("code", [*(code for code in ErrorCode if code not in NAMED), 9999, -2])
+def test_a_code_that_no_producer_should_get_is_retried_if_kafka_calls_it_retriable_and_leaves_the_fate_open(code: int) -> None:
+    assert rule_for(code).action is (Action.RETRY if is_retriable(code) else Action.FAIL)
+    assert rule_for(code).fate_unknown
 
 
 @pytest.mark.parametrize("code", sorted(CLASSES[Action.FAIL] | CLASSES[Action.REJECT_RECORDS]))
@@ -66,6 +63,38 @@ def test_what_is_retried_is_back_in_its_place_with_its_number(code: int) -> None
     assert list(parts.queue().pending) == [batch, later]
     assert not parts.queue().sequence_lost
     assert (batch.identity, batch.sequence, batch.fate_unknown) == (parts.identity, 0, code in FATE_UNKNOWN)
+
+
+@pytest.mark.parametrize("code", [3, 6, 100])
+def test_a_refusal_with_an_offset_comes_after_the_leader_wrote(code: int) -> None:
+    parts = Parts(delivery_timeout=10.0)
+    batch = parts.sent()
+    parts.refused(batch, code, appended=True)
+    parts.accumulator.expire(batch.created + 10)
+    error = batch.result(0).error
+    assert error is not None
+    assert error.possibly_persisted
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_of_a_batch_that_may_be_in_the_log_as_a_whole_no_half_is_written_under_a_new_number(half: int) -> None:
+    parts = Parts()
+    batch = parts.sent(2)
+    parts.refused(batch, 7)
+    parts.send(batch)
+    parts.refused(batch, 10)  # by a leader with another limit than the one that may have written it
+    pieces = list(parts.queue().pending)
+    if half:
+        parts.send(pieces[0])
+        parts.delivered(pieces[0])
+    parts.send(pieces[half])
+    parts.refused(pieces[half], 45)
+    assert pieces[half] not in parts.queue().pending
+    assert pieces[half].is_set
+    parts.accumulator.abandon("enough")
+    error = batch.result(half).error
+    assert error is not None
+    assert (error.error_code, error.possibly_persisted) == (45, True)
 
 
 @pytest.mark.parametrize("code", sorted(CLASSES[Action.NEW_ID]))

@@ -1,10 +1,17 @@
-"""What to do with a partition's answer: one row an error code, and nothing decided anywhere else.
+"""What to do with a partition's answer: one row for every error code of Kafka's, and nothing decided anywhere else.
 
 Facts about the codes (name, whether Kafka calls it retriable) are in `klife.protocol.error_codes`; this is what *this producer* does.
-The classes are those of the design: settle, retry the partition alone, follow the leader, split, renumber, drop the guilty records,
-fail. `fate_unknown` marks answers after which the records may be in the log all the same.
+The actions are settling, trying the partition alone again, following the leader, splitting, renumbering, dropping the guilty records,
+failing. What a record ends as follows from them: *delivered* by a row that says so; by any other row, or at its deadline, *failed*,
+unless an attempt of it ended with its `fate_unknown`: then it is *possibly persisted*.
 
-Sources: KIP-360 (45, 59), KIP-467 (32, 87), KIP-580 (backoff), KIP-951 (leader hints), and the Java producer's handling of each code.
+`fate_unknown` is for codes that a broker gives after it has written, or that it may give then. Most refusals come before anything is
+written. Three of those (3, 6, 100) come later, too: a broker that loses the partition while it waits for the replicas answers with
+them, and then its answer has the offset it had written at (Kafka's `DelayedProduce`). So a refusal with an offset counts as fate
+unknown whatever its code; see `verdict`.
+
+Sources: KIP-360 (45, 59), KIP-467 (32, 87), KIP-580 (backoff), KIP-951 (leader hints), the brokers' append path, and the Java
+producer's handling of each code; docs/outcomes.md has where this one differs from it, and why.
 """
 
 from __future__ import annotations
@@ -12,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from klife.protocol.error_codes import is_retriable
+from klife.protocol.error_codes import ErrorCode as Code
 
 
 class Action(Enum):
@@ -37,70 +44,69 @@ class Rule:
     advice: str = ""
 
 
+DELIVERED, RETRY, REROUTE, SPLIT, RENUMBER, NEW_ID, REJECT, FAIL = Action
 _PERMISSION = "grant the client's principal {} (kafka-acls), or use another principal"
+_OR_WITHOUT = ", or set enable_idempotence=False"
+_REPLICAS = "fewer in-sync replicas than min.insync.replicas; bring brokers back, or lower it"
+
+# Codes of other requests. Should one come all the same, nothing can be said of the batch; those that Kafka calls retriable are.
+_MISPLACED = Rule(FAIL, fate_unknown=True, advice="this code is not expected here; the broker's log may explain it")
+_MISPLACED_PASSING = Rule(RETRY, fate_unknown=True, advice=_MISPLACED.advice)
 
 RULES: dict[int, Rule] = {
-    0: Rule(Action.DELIVERED),
-    46: Rule(Action.DELIVERED),  # DUPLICATE_SEQUENCE_NUMBER: written by an earlier attempt; the offset may be unknown
+    # what is not named below: codes of other requests, as fetching, groups, transactions, administration
+    **{code: _MISPLACED_PASSING if code.retriable else _MISPLACED for code in Code},
+    # in the log
+    Code.NONE: Rule(DELIVERED),
+    Code.DUPLICATE_SEQUENCE_NUMBER: Rule(DELIVERED),  # by an earlier attempt; the offset may be unknown
     # the leader is elsewhere, or nowhere for the moment
-    3: Rule(Action.REROUTE, advice="the topic or partition may have been deleted; create it, or stop producing to it"),
-    5: Rule(Action.REROUTE, advice="the partition has no leader; look at the brokers that hold its replicas"),
-    6: Rule(Action.REROUTE),
-    72: Rule(Action.REROUTE, advice="the leader has no listener of the kind this client connects to; check advertised.listeners"),
-    74: Rule(Action.REROUTE),
-    75: Rule(Action.REROUTE),
-    100: Rule(Action.REROUTE, advice="the topic was deleted, or deleted and created again"),
-    103: Rule(Action.REROUTE),
+    Code.UNKNOWN_TOPIC_OR_PARTITION: Rule(REROUTE, advice="the topic may have been deleted; create it, or stop producing to it"),
+    Code.LEADER_NOT_AVAILABLE: Rule(REROUTE, advice="the partition has no leader; look at the brokers that hold its replicas"),
+    Code.NOT_LEADER_OR_FOLLOWER: Rule(REROUTE),
+    Code.LISTENER_NOT_FOUND: Rule(REROUTE, advice="the leader lacks the listener this client uses; check advertised.listeners"),
+    Code.FENCED_LEADER_EPOCH: Rule(REROUTE),
+    Code.UNKNOWN_LEADER_EPOCH: Rule(REROUTE),
+    Code.UNKNOWN_TOPIC_ID: Rule(REROUTE, advice="the topic was deleted, or deleted and created again"),
+    Code.INCONSISTENT_TOPIC_ID: Rule(REROUTE),
+    Code.KAFKA_STORAGE_ERROR: Rule(REROUTE, fate_unknown=True, advice="the leader's disk fails; look at its log"),
+    Code.NETWORK_EXCEPTION: Rule(REROUTE, fate_unknown=True),
     # passing trouble of the broker
-    2: Rule(Action.RETRY, advice="the batch arrived damaged; suspect the network or memory between here and the broker"),
-    7: Rule(Action.RETRY, fate_unknown=True, advice="the replicas did not confirm in time; look at the brokers' load"),
-    13: Rule(Action.RETRY, fate_unknown=True),
-    14: Rule(Action.RETRY),
-    15: Rule(Action.RETRY),
-    16: Rule(Action.RETRY),
-    19: Rule(Action.RETRY, advice="fewer in-sync replicas than min.insync.replicas; bring brokers back, or lower it"),
-    20: Rule(
-        Action.RETRY, fate_unknown=True, advice="fewer in-sync replicas than min.insync.replicas; bring brokers back, or lower it"
-    ),
-    51: Rule(Action.RETRY),
-    56: Rule(Action.RETRY, advice="the broker's disk fails; look at its log"),
-    60: Rule(Action.RETRY),
-    89: Rule(Action.RETRY, advice="a quota is exceeded; produce slower or raise it"),
+    Code.CORRUPT_MESSAGE: Rule(RETRY, advice="the batch arrived damaged; suspect memory or the network on its way"),
+    Code.REQUEST_TIMED_OUT: Rule(RETRY, fate_unknown=True, advice="the replicas did not confirm in time; look at the brokers' load"),
+    Code.COORDINATOR_LOAD_IN_PROGRESS: Rule(RETRY),
+    Code.COORDINATOR_NOT_AVAILABLE: Rule(RETRY),
+    Code.NOT_COORDINATOR: Rule(RETRY),
+    Code.NOT_ENOUGH_REPLICAS: Rule(RETRY, advice=_REPLICAS),
+    Code.NOT_ENOUGH_REPLICAS_AFTER_APPEND: Rule(RETRY, fate_unknown=True, advice=_REPLICAS),
+    Code.CONCURRENT_TRANSACTIONS: Rule(RETRY),
+    Code.REASSIGNMENT_IN_PROGRESS: Rule(RETRY),
+    Code.THROTTLING_QUOTA_EXCEEDED: Rule(RETRY, advice="a quota is exceeded; produce slower or raise it"),
     # too large
-    10: Rule(Action.SPLIT, advice="raise the topic's max.message.bytes (and the brokers' message.max.bytes), or send smaller records"),
-    18: Rule(Action.SPLIT, advice="raise the topic's segment.bytes, or send smaller records"),
+    Code.MESSAGE_TOO_LARGE: Rule(SPLIT, advice="raise the topic's max.message.bytes, or send smaller records"),
+    Code.RECORD_LIST_TOO_LARGE: Rule(SPLIT, advice="raise the topic's segment.bytes, or send smaller records"),
     # idempotence
-    45: Rule(Action.RENUMBER),
-    59: Rule(Action.RENUMBER),
-    47: Rule(Action.NEW_ID),
-    90: Rule(Action.NEW_ID),
+    Code.OUT_OF_ORDER_SEQUENCE_NUMBER: Rule(RENUMBER),
+    Code.UNKNOWN_PRODUCER_ID: Rule(RENUMBER),
+    Code.INVALID_PRODUCER_EPOCH: Rule(NEW_ID),
+    Code.PRODUCER_FENCED: Rule(NEW_ID),
     # single records
-    32: Rule(Action.REJECT_RECORDS, advice="the broker refuses the record's timestamp (message.timestamp.*.max.ms) or its form"),
-    87: Rule(Action.REJECT_RECORDS, advice="the record breaks a rule of the topic, e.g. a compacted topic wants a key"),
+    Code.INVALID_TIMESTAMP: Rule(REJECT, advice="its timestamp is out of bounds (message.timestamp.*.max.ms), or its form"),
+    Code.INVALID_RECORD: Rule(REJECT, advice="the record breaks a rule of the topic, e.g. a compacted topic wants a key"),
     # denied, or impossible as configured
-    17: Rule(Action.FAIL, advice="use a topic name that Kafka allows, and not an internal topic"),
-    21: Rule(Action.FAIL, advice="the broker does not accept these acks; use 'all', 1 or 0"),
-    29: Rule(Action.FAIL, advice=_PERMISSION.format("Write on the topic")),
-    31: Rule(
-        Action.FAIL,
-        advice=_PERMISSION.format("IdempotentWrite on the cluster, or Write on any topic") + ", or set enable_idempotence=False",
-    ),
-    35: Rule(Action.FAIL, advice="the broker is too old for this request; Kafka 2.4 or newer is needed"),
-    42: Rule(Action.FAIL, advice="the broker calls the request invalid; please report this with the broker's version"),
-    43: Rule(Action.FAIL, advice="the topic's message format is too old for this setting; upgrade message.format.version"),
-    44: Rule(Action.FAIL, advice="a policy of the cluster refuses it; ask who runs the cluster"),
-    53: Rule(Action.FAIL, advice=_PERMISSION.format("Write on the transactional id")),
-    76: Rule(Action.FAIL, advice="the topic or broker does not take this compression_type; choose another"),
-    -1: Rule(Action.FAIL, fate_unknown=True, advice="the broker failed in a way it cannot name; its log has the cause"),
+    Code.INVALID_TOPIC_EXCEPTION: Rule(FAIL, advice="use a topic name that Kafka allows, and not an internal topic"),
+    Code.INVALID_REQUIRED_ACKS: Rule(FAIL, advice="the broker does not accept these acks; use 'all', 1 or 0"),
+    Code.TOPIC_AUTHORIZATION_FAILED: Rule(FAIL, advice=_PERMISSION.format("Write on the topic")),
+    Code.CLUSTER_AUTHORIZATION_FAILED: Rule(FAIL, advice=_PERMISSION.format("IdempotentWrite on the cluster") + _OR_WITHOUT),
+    Code.UNSUPPORTED_VERSION: Rule(FAIL, advice="the broker is too old for this request; Kafka 2.4 or newer is needed"),
+    Code.INVALID_REQUEST: Rule(FAIL, advice="the broker calls the request invalid; please report this with the broker's version"),
+    Code.UNSUPPORTED_FOR_MESSAGE_FORMAT: Rule(FAIL, advice="the topic's format is too old; upgrade its message.format.version"),
+    Code.POLICY_VIOLATION: Rule(FAIL, advice="a policy of the cluster refuses it; ask who runs the cluster"),
+    Code.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: Rule(FAIL, advice=_PERMISSION.format("Write on the transactional id")),
+    Code.UNSUPPORTED_COMPRESSION_TYPE: Rule(FAIL, advice="the topic or broker does not take this compression_type; choose another"),
+    Code.UNKNOWN_SERVER_ERROR: Rule(FAIL, fate_unknown=True, advice="the broker failed in a way it cannot name; its log has the cause"),
 }
-
-_UNKNOWN_RETRIABLE = Rule(Action.RETRY, fate_unknown=True)
-_UNKNOWN_FATAL = Rule(Action.FAIL, fate_unknown=True, advice="this code is not expected here; the broker's log may explain it")
 
 
 def rule_for(error_code: int) -> Rule:
-    """The row for `error_code`. A code not listed is retried if Kafka calls it retriable, and failed with fate unknown otherwise."""
-    rule = RULES.get(error_code)
-    if rule is None:
-        return _UNKNOWN_RETRIABLE if is_retriable(error_code) else _UNKNOWN_FATAL
-    return rule
+    """The row for `error_code`. A code that is not Kafka's (yet) fails with fate unknown: nobody knows what a retry would do."""
+    return RULES.get(error_code, _MISPLACED)

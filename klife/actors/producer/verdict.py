@@ -17,19 +17,23 @@ if TYPE_CHECKING:
 
 
 class Verdict(NamedTuple):
-    """A broker's answer for one partition: the code, its rule, and what the broker said in words."""
+    """A broker's answer for one partition: the code, its rule, and what the broker said in words.
+
+    `appended` where the answer has an offset all the same: the leader had written the batch, and then something went wrong.
+    """
 
     code: int
     rule: Rule
     message: str | None
     record_errors: Mapping[int, str | None]
+    appended: bool = False
 
 
 def apply_verdict(accumulator: Accumulator, batch: Batch, verdict: Verdict) -> bool:
     """Settle, split or put back `batch` as the rule says; return whether the partition should back off before its next attempt."""
     queue = batch.queue
     action = verdict.rule.action
-    if verdict.rule.fate_unknown:
+    if verdict.rule.fate_unknown or verdict.appended:
         batch.fate_unknown = True
     if batch.is_set:  # its delivery timeout passed meanwhile
         queue.settled(batch)
@@ -38,21 +42,21 @@ def apply_verdict(accumulator: Accumulator, batch: Batch, verdict: Verdict) -> b
         return _split(accumulator, batch)
     if action is Action.REJECT_RECORDS:
         return _reject_records(accumulator, batch, verdict)
-    if action is Action.FAIL:
+    if action is Action.NEW_ID:
+        accumulator.discard_identity(batch.identity)
+    lost = action is Action.RENUMBER and _is_first(batch)
+    if action is Action.FAIL or (batch.fate_unknown and (action is Action.NEW_ID or (lost and batch.root is not None))):
+        # Only its old number could tell whether an earlier attempt is in the log, and that is refused for good; or that attempt was
+        # of the whole that this is a piece of, and then no number of a piece tells.
         queue.settled(batch)
         _fail(accumulator, batch, verdict, verdict.message)
         return False
-    if action is Action.RENUMBER and _is_first(batch):
+    if lost:
         # The broker's last number is not the one before ours, and nothing of ours is on the way: so this batch is not in its log,
         # whatever became of earlier attempts, and may go under a new number.
         batch.fate_unknown = False
         queue.sequence_lost = True
     elif action is Action.NEW_ID:
-        accumulator.discard_identity(batch.identity)
-        if batch.fate_unknown:  # only its old number could tell whether an earlier attempt is in the log, and that is refused for good
-            queue.settled(batch)
-            _fail(accumulator, batch, verdict, verdict.message)
-            return False
         queue.sequence_lost = True
     queue.put_back(batch, 0.0)
     return True
