@@ -45,6 +45,7 @@ class ConnectionActor(GeventActor):
         self._connected: Any = None  # what the connector came back with: a socket or an exception
         self._retry_at = 0.0
         self._failures = 0
+        self._ready_at = _NEVER
         self._handshake_deadline = _NEVER
 
     @property
@@ -138,6 +139,7 @@ class ConnectionActor(GeventActor):
     def _became_ready(self) -> None:
         channel = self.channel
         self._handshake_deadline = _NEVER
+        self._ready_at = monotonic()
         channel.last_error = None
         waiting, channel.waiting = channel.waiting, {}
         for wake in waiting:
@@ -208,8 +210,11 @@ class ConnectionActor(GeventActor):
 
     def _failed(self, reason: str, now: float) -> None:
         channel = self.channel
-        self._failures += 1
         settings = channel.settings
+        if now - self._ready_at > settings.reconnect_backoff_max:  # it worked, though with acks 0 nothing may ever have come back
+            self._failures = 0
+        self._ready_at = _NEVER
+        self._failures += 1
         self._retry_at = now + backoff(self._failures, settings.reconnect_backoff, settings.reconnect_backoff_max, random.random())
         channel.due = self._retry_at
         log.warning("connection_failed", broker=channel.node_id, address=channel.address, reason=reason, attempt=self._failures)

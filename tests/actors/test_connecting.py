@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import gevent
 import pytest
 from scripted_broker import (
     PATIENCE,
@@ -17,6 +18,7 @@ from scripted_broker import (
     unsupported_in_v0,
     wrong_correlation,
 )
+from structlog.testing import capture_logs
 
 from klife import NotReady, ProduceError, Record
 from klife.protocol.apis.api_versions import ApiVersionsRequest
@@ -188,3 +190,21 @@ def test_stopping_while_connecting_is_served_at_once(start_client: Any) -> None:
         began = time.monotonic()
         client.stop(timeout=5)
         assert time.monotonic() - began < 1
+
+
+def test_a_connection_that_lasted_starts_the_backoff_anew_though_nothing_came_back_with_acks_0(start_client: Any) -> None:
+    with ScriptedCluster(brokers=2) as cluster, capture_logs() as logs:
+        cluster.move("orders", 0, 2)
+        client = start_client(cluster, acks=0, reconnect_backoff_max_ms=20)
+
+        def state() -> str:
+            return next(broker.state for broker in client.status().brokers if broker.node_id == 2)
+
+        for _ in range(4):
+            client.produce(ORDER).get(PATIENCE)
+            gevent.sleep(0.05)  # longer than the longest backoff
+            cluster[2].cut_all()
+            with gevent.Timeout(PATIENCE):
+                while state() == "ready":
+                    gevent.sleep(0.001)
+        assert [log["attempt"] for log in logs if log["event"] == "connection_failed" and log["broker"] == 2] == [1, 1, 1, 1]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 SHOWN = 5
 MOST_EVENTS = 60
+NEIGHBOURS = 6
 BEFORE_SECONDS, AFTER_SECONDS = 2.0, 1.0
 
 
@@ -57,6 +58,10 @@ def _history(outcome: Outcome, violation: Violation) -> Iterator[str]:
     for each in outcome.found:
         if each.name == entry.name:
             yield f"  in the log: {each}"
+            batches = outcome.headers.get((each.topic, each.partition), [])
+            here = next((index for index, batch in enumerate(batches) if each.offset < batch.base_offset + batch.records), 0)
+            for index in range(max(here - NEIGHBOURS, 0), min(here + NEIGHBOURS + 1, len(batches))):
+                yield f"    {'>' if index == here else ' '} {batches[index]}"
     begin, end = entry.called - BEFORE_SECONDS, (entry.settled or entry.returned) + AFTER_SECONDS
     for at, text in outcome.notes:
         if begin - 5.0 <= at <= end:

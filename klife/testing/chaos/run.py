@@ -18,6 +18,7 @@ from gevent import subprocess
 from klife.testing.admin import NewTopic
 from klife.testing.chaos.check import Found, Promise, Violation, check
 from klife.testing.chaos.faults import Faults
+from klife.testing.chaos.headers import BatchHeader, read_headers
 from klife.testing.chaos.journal import Entry, read_journal
 from klife.testing.chaos.plan import BROKERS, Plan, plan_for
 from klife.testing.chaos.proxy import Proxy
@@ -48,6 +49,7 @@ class Outcome:
     notes: list[tuple[float, str]]
     entries: list[Entry]
     found: list[Found]
+    headers: Mapping[tuple[str, int], list[BatchHeader]]
     folder: Path
 
 
@@ -106,9 +108,12 @@ class World:
         slack = LATE_SECONDS + float(noise.get("max", 0.0)) / 1000
         violations, counts = check(entries, found, _promises(plan, faults.whole_since), slack)
         violations += _bounds(plan, summary, noise, ended)
+        names_broken = {violation.name for violation in violations}
+        places = {(each.topic, each.partition) for each in found if each.name in names_broken}
+        headers = {place: read_headers(self._cluster, *place) for place in places}
         with self._cluster.admin() as admin:
             admin.delete_topics(names)
-        return Outcome(plan, violations, counts, summary, noise, faults.notes, entries, found, folder)
+        return Outcome(plan, violations, counts, summary, noise, faults.notes, entries, found, headers, folder)
 
 
 def _promises(plan: Plan, whole_since: Mapping[str, float]) -> dict[str, Promise]:
