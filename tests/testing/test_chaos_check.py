@@ -25,7 +25,7 @@ from klife.testing.chaos.check import (
 )
 from klife.testing.chaos.journal import DELIVERED, FAILED, POSSIBLY, UNRESOLVED, Entry
 
-FULL = Promise(acks="all", idempotent=True, delivery_timeout=10.0, max_block=2.0)
+FULL = Promise(acks="all", idempotent=True, max_block=2.0)
 PLAIN = replace(FULL, idempotent=False)
 LEADER_ONLY = replace(PLAIN, acks=1)
 FORGOTTEN = replace(PLAIN, acks=0)
@@ -34,7 +34,9 @@ ORDERS = "orders"
 
 def entry(number: int, outcome: str = DELIVERED, offset: int | None = None, worker: int = 0, **fields: Any) -> Entry:
     """Record `number`, produced at second `number` by a call of its own, settled half a second later."""
-    made = Entry(worker, number, ORDERS, 7, "sync", float(number), 2 * number, float(number), 2 * number + 1, number + 0.5, outcome)
+    made = Entry(
+        worker, number, ORDERS, 7, "sync", 10.0, float(number), 2 * number, float(number), 2 * number + 1, number + 0.5, outcome
+    )
     made.partition, made.offset = 0, offset
     for name, value in fields.items():
         setattr(made, name, value)

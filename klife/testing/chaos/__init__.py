@@ -9,7 +9,7 @@ Three processes take part, so that none disturbs what is measured in another:
 
     world (this one)    the cluster, a TCP proxy before each broker, and the faults: `run`, `faults`, `proxy`
     load                a client, dozens of greenlets that produce, a journal of what each record came to: `load`, `workers`, `journal`
-    control             a greenlet that sleeps and nothing else: the machine's own noise: `ticker`
+    control             no client, only the measure of how long the machine keeps a process waiting: `ticker`
 
 Afterwards the logs are read by confluent-kafka (`witness`) and compared with the journal (`check`, pure functions).
 """

@@ -20,13 +20,17 @@ UNRESOLVED = "unresolved"
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One record. Times are monotonic seconds; `call` and `back` count the beginnings and ends of calls over all workers."""
+    """One record. Times are monotonic seconds; `call` and `back` count the beginnings and ends of calls over all workers.
+
+    `allowed` is how long its outcome may take: its producer's delivery timeout, or the longest of its batch.
+    """
 
     worker: int
     number: int
     topic: str
     crc: int
     verb: str
+    allowed: float
     called: float
     call: int
     returned: float = 0.0

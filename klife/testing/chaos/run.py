@@ -123,7 +123,6 @@ def _promises(plan: Plan, whole_since: Mapping[str, float]) -> dict[str, Promise
         promises[topic.name] = Promise(
             options["acks"],
             options["enable_idempotence"],
-            options["delivery_timeout_ms"] / 1000,
             plan.max_block,
             whole_since.get(topic.name, 0.0),
         )

@@ -59,10 +59,14 @@ class Worker:
             entries, records = [], []
             for _ in range(size):
                 record = self._record(topic)
-                entries.append(self._entry(verb, record))
+                entries.append(self._entry(verb, topic, record))
                 records.append(record)
                 if verb.startswith("batch") and self._rng.random() < 0.3:
                     topic = self._rng.choice(self._plan.topics)
+            if verb.startswith("batch"):  # its outcome is that of its slowest record
+                slowest = max(entry.allowed for entry in entries)
+                for entry in entries:
+                    entry.allowed = slowest
             self._verbs[verb](entries, records)
             gevent.sleep(self._rng.expovariate(1.0 / (pause * size)))
 
@@ -74,11 +78,12 @@ class Worker:
         headers = [("worker", b"%d" % self._index), ("empty", None)] if rng.random() < 0.2 else ()
         return Record(topic.name, value, key=key, headers=headers, partition=partition)
 
-    def _entry(self, verb: str, record: Record) -> Entry:
+    def _entry(self, verb: str, topic: TopicPlan, record: Record) -> Entry:
         value = record.value or b""
         _, number, _ = value.split(b":", 2)
         crc = crc32(value, crc32(record.key or b""))
-        return Entry(self._index, int(number), record.topic, crc, verb, monotonic(), 0, partition=record.partition)
+        allowed = self._plan.producers[topic.producer]["delivery_timeout_ms"] / 1000
+        return Entry(self._index, int(number), record.topic, crc, verb, allowed, monotonic(), 0, partition=record.partition)
 
     # ways to produce
 
