@@ -133,6 +133,23 @@ def test_start_raises_when_the_actor_is_killed_before_its_first_turn(events: lis
     assert events[-1] == ("exit", "killed")
 
 
+def test_one_whose_starter_is_killed_meanwhile_does_not_live_on(events: list[Any]) -> None:
+    reached = Event()
+
+    class SlowToStart(Recorder):
+        def on_start(self) -> None:
+            super().on_start()
+            reached.set()
+            Event().wait()
+
+    starter = gevent.spawn(SlowToStart.start, events)
+    assert reached.wait(5)
+    starter.kill()
+    gevent.sleep(0)
+    assert ActorRegistry.get_by_class(SlowToStart) == []
+    assert events[-1] == ("exit", "killed")
+
+
 def test_one_killed_before_it_ever_ran_ends_all_the_same(events: list[Any]) -> None:
     class Unborn(Recorder):
         def _start_actor_loop(self) -> None:

@@ -64,7 +64,11 @@ class GeventActor(pykka.Actor):
         self._life.greenlet = greenlet
         greenlet.link(self._never_ran)
         greenlet.start()
-        self._actor_ref.wait_started()
+        try:
+            self._actor_ref.wait_started()
+        except BaseException:  # the starter was killed, or ran out of time: an actor that nobody knows of must not live on
+            greenlet.kill(block=False)
+            raise
         if self._life.start_error is not None:
             raise self._life.start_error
 
