@@ -1,4 +1,4 @@
-"""Cases that a reading of the whole turned up: each was wrong once."""
+"""Cases that reading and random trials turned up: each was wrong once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
-from scripted_broker import PATIENCE, ScriptedCluster, after, silent
+from scripted_broker import PATIENCE, Exchange, ScriptedCluster, after, good, refuse, silent
 from test_surviving import node
 
 from klife import BufferFull, Client, NotReady, ProduceError, Record
+from klife.actors.runtime.breathe import let_hub_run
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.connection import KafkaConnection
@@ -72,6 +73,32 @@ def test_a_batcher_that_crashes_while_it_sends_loses_nothing(start_client: Any, 
         assert client.produce(Record("orders", b"2")).get(PATIENCE).offset == 2
         assert node(client, "batcher 1.0").restarts == 1
         assert cluster.log("orders") == [b"0", b"1", b"2"]
+
+
+def test_a_batch_whose_fate_stays_unknown_is_not_pushed_out_of_the_broker_s_memory(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster, max_in_flight_requests=5)
+        client.produce(Record("orders", b"0")).get(PATIENCE)
+        held, resent = Event(), Event()
+
+        def written_but_not_answered(exchange: Exchange) -> None:
+            exchange.good_answer()
+            resent.set()
+
+        too_few_replicas = refuse(20, write=True)
+        cluster[1].script(ProduceRequest, after(held, too_few_replicas), good, good, good, good, written_but_not_answered)
+        deliveries = []
+        for number in range(1, 6):  # five batches, as many as a broker remembers
+            deliveries.append(client.produce(Record("orders", b"%d" % number)))
+            gevent.sleep(0)
+        held.set()
+        assert resent.wait(PATIENCE)
+        deliveries.append(client.produce(Record("orders", b"6")))
+        for _ in range(3):
+            let_hub_run()  # room for it to be sent, were it to be
+        cluster[1].cut_all()
+        assert [delivery.get(PATIENCE).offset for delivery in deliveries] == [1, 2, 3, 4, 5, 6]
+        assert cluster.log("orders") == [b"%d" % number for number in range(7)]
 
 
 def test_a_name_that_no_resolver_takes_is_an_address_that_can_not_be_reached(start_client: Any) -> None:

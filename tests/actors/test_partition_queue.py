@@ -85,6 +85,21 @@ def test_a_retry_waits_for_all_in_flight_and_then_goes_first_with_its_old_number
     assert third.sequence == number + 4
 
 
+def test_a_retry_goes_alone_because_the_broker_remembers_five_batches() -> None:
+    parts = Parts()
+    parts.delivered(parts.sent())
+    first, *others = [parts.sent() for _ in range(5)]
+    parts.refused(first, 20)  # written, but too few replicas confirmed
+    first.attempts += 1
+    for batch in others:
+        parts.delivered(batch)
+    parts.send(first)
+    newer = parts.batch()
+    assert parts.queue().head(NOW, 0.0) is None
+    parts.delivered(first)
+    parts.send(newer)
+
+
 def test_a_backoff_holds_the_partition_until_its_time() -> None:
     parts = Parts()
     batch = parts.sent()

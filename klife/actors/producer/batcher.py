@@ -84,6 +84,7 @@ class BatcherActor(GeventActor):
         for batch in produce_call.batches:
             if batch.in_flight:
                 batch.fate_unknown = batch.fate_unknown or produce_call.submitted
+                batch.attempts += produce_call.submitted
                 batch.queue.put_back(batch, 0.0)
             self.accumulator.offer(batch.queue)
 

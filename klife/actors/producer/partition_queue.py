@@ -5,9 +5,11 @@ A plain value. It outlives the actors that work on it: whoever drains it next fi
 What it guards, in order of importance:
 
 1. *Order.* Batches leave in the order they were opened. After a failure nothing newer leaves before the failed one has: a retry
-   waits until everything in flight is back, then goes first. Without idempotence only one batch is in flight, because the broker
-   would not notice two that change places. The same holds for the first batch under an identity: a broker that knows nothing of a
-   producer takes any number as its first, so the second batch, too, while it refuses the first one as too large.
+   waits until everything in flight is back, then goes first, and alone: those sent behind it the first time may be in the log, and a
+   broker remembers a producer's last five batches only. Pushed out by newer ones, a batch that has to be sent once more would look
+   like one that was lost, and be written twice. Without idempotence only one batch is in flight, because the broker would not notice
+   two that change places. The same holds for the first batch under an identity: a broker that knows nothing of a producer takes any
+   number as its first, so the second batch, too, while it refuses the first one as too large.
 2. *Sequences.* A batch gets its identity (producer id, epoch) and base sequence when it is first sent and keeps them through every
    retry, on whatever leader; that is what makes a resend harmless. Sequences are per partition, not per request, and wrap at 2**31.
 3. *Renumbering* (KIP-360). When a number is lost for good (`sequence_lost`: a batch ended without being written, or the broker lost
@@ -135,6 +137,7 @@ class PartitionQueue:
             return None
         if self.in_flight and (
             batch.attempts
+            or self.in_flight[0].attempts
             or self.sequence_lost
             or self.accepted is not self.identity
             or not self.accumulator.idempotent
