@@ -73,6 +73,7 @@ class BrokerChannel:
         self.calls: dict[Call, None] = {}
         self.failure: str | None = None  # set by whoever meets a broken socket; the actor closes it
         self.released = False  # nobody needs the connection any more
+        self.throttled_until = 0.0  # when it takes requests again; the actor sets it back to 0 then
         self.last_error: str | None = None
         self.wake_at = float("inf")  # when the actor wakes by itself
         self.due = float("inf")  # an earlier time it has to be told of
@@ -83,7 +84,7 @@ class BrokerChannel:
 
     @property
     def is_ready(self) -> bool:
-        return self.connection.state is State.READY and self.failure is None
+        return self.connection.state is State.READY and self.failure is None and not self.throttled_until
 
     @property
     def address(self) -> str:
@@ -91,7 +92,7 @@ class BrokerChannel:
 
     def describe(self) -> str:
         """State and last error, for errors and status."""
-        state = f"{self.address} {self.connection.state.value}"
+        state = f"{self.address} {self.connection.state.value}" + (", throttled by a quota" if self.throttled_until else "")
         return state if self.last_error is None or self.is_ready else f"{state}; last error: {self.last_error}"
 
     def when_ready(self, wake: Callable[[], None]) -> None:
@@ -196,6 +197,7 @@ class BrokerChannel:
         self.outgoing.clear()
         self._unwritten.clear()
         self.readable = self.writable = False
+        self.throttled_until = 0.0
         sock, self.sock = self.sock, None
         if sock is not None:
             sock.close()

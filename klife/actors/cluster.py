@@ -37,6 +37,8 @@ class Cluster:
         }
         self.interest: dict[str, None] = dict.fromkeys(settings.prefetched_topics)
         self.needs: Callable[[str], bool] = lambda _topic: False  # whether records are queued for a topic
+        self.uses: Callable[[int], bool] = lambda _node_id: False  # whether a producer has records, or room for them, for a broker
+        self._absent: dict[int, float] = {}  # brokers that the cluster does not list (any more), and since when
         self._awaited: Counter[str] = Counter()  # topics by the callers that wait for them
         self._passing: set[str] = set()  # of these, what `ask_for` added and nobody has waited for yet
         self.refresh_wanted = True
@@ -160,9 +162,14 @@ class Cluster:
         """Channels of brokers by id, without those of the bootstrap list."""
         return (channel for channel in self.channels.values() if channel.node_id >= 0)
 
-    def any_ready_channel(self) -> BrokerChannel | None:
+    def is_gone(self, node_id: int) -> bool:
+        """Whether the cluster has not listed a broker for `metadata_max_age`. One that restarts is absent, too, but not as long."""
+        since = self._absent.get(node_id)
+        return since is not None and monotonic() >= since + self.settings.metadata_max_age
+
+    def any_ready_channel(self, *, bootstrap: bool = False) -> BrokerChannel | None:
         """A channel that takes requests, a broker's rather than a bootstrap address's, the least busy first."""
-        ready = [channel for channel in self.channels.values() if channel.is_ready]
+        ready = [channel for channel in self.channels.values() if channel.is_ready and (channel.node_id < 0 or not bootstrap)]
         return min(ready, key=lambda channel: (channel.node_id < 0, len(channel.calls)), default=None)
 
     def troubles(self) -> list[str]:
@@ -200,6 +207,12 @@ class Cluster:
         self.snapshot = snapshot
         for broker in snapshot.brokers.values():
             self.channel(broker.node_id)
+        now = monotonic()
+        self._absent = {
+            channel.node_id: self._absent.get(channel.node_id, now)
+            for channel in self.broker_channels()
+            if channel.node_id not in snapshot.brokers
+        }
         self.snapshots_seen += 1
         for listener in self.on_change:
             listener()

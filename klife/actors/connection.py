@@ -82,6 +82,9 @@ class ConnectionActor(GeventActor):
             channel.released = False
             self._close("not needed any more")
             channel.last_error = None
+        if channel.throttled_until and now >= channel.throttled_until:
+            channel.throttled_until = 0.0
+            self._wake_waiting()
         if connection.state is State.DISCONNECTED:
             channel.failure = None
             if channel.waiting and channel.host is not None and self._connector is None:
@@ -141,7 +144,10 @@ class ConnectionActor(GeventActor):
         self._handshake_deadline = _NEVER
         self._ready_at = monotonic()
         channel.last_error = None
-        waiting, channel.waiting = channel.waiting, {}
+        self._wake_waiting()
+
+    def _wake_waiting(self) -> None:
+        waiting, self.channel.waiting = self.channel.waiting, {}
         for wake in waiting:
             wake()
 
@@ -161,7 +167,7 @@ class ConnectionActor(GeventActor):
                 self._failed(f"reading failed: {error}", now)
                 return
             if not data:
-                self._failed("the broker closed the connection", now)
+                self._closed_by_broker(now)
                 return
             try:
                 replies = connection.receive(data)
@@ -172,6 +178,9 @@ class ConnectionActor(GeventActor):
             if replies:
                 self._failures = 0  # not by the handshake: a broker whose answers break us must not be tried without a pause
             for reply in replies:
+                throttle_ms = getattr(reply.response, "throttle_time_ms", 0)
+                if throttle_ms > 0:  # the broker has answered already, and counts on us to wait (KIP-219)
+                    channel.throttled_until = channel.due = now + throttle_ms / 1000
                 if reply.tag in channel.calls:
                     del channel.calls[reply.tag]
                     reply.tag.finish(reply.response)
@@ -202,11 +211,27 @@ class ConnectionActor(GeventActor):
         if channel.connection.state is State.DISCONNECTED:
             due = self._retry_at if channel.waiting and channel.host is not None and self._connector is None else _NEVER
         else:
-            due = min(self._handshake_deadline, min((call.deadline for call in channel.calls), default=_NEVER))
+            due = min(
+                self._handshake_deadline,
+                channel.throttled_until or _NEVER,
+                min((call.deadline for call in channel.calls), default=_NEVER),
+            )
         channel.due = _NEVER
         channel.wake_at = due
         if due != _NEVER:
             self.wake_after(due - now)
+
+    def _closed_by_broker(self, now: float) -> None:
+        """A broker may close what is idle (connections.max.idle.ms), and does when it is stopped: no failure if nobody waits."""
+        channel = self.channel
+        reason = "the broker closed the connection"
+        if channel.connection.state is not State.READY or channel.calls:
+            self._failed(reason, now)
+            return
+        log.info("connection_closed", broker=channel.node_id, address=channel.address, reason=reason)
+        self._close(reason)
+        channel.last_error = None
+        self._on_trouble(channel)
 
     def _failed(self, reason: str, now: float) -> None:
         channel = self.channel

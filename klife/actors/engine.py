@@ -55,6 +55,9 @@ class Engine:
         self._topic_partitioners = {topic: resolve(spec) for topic, spec in settings.topic_partitioners.items()}
         self.pool.on_pressure = self._hurry
         self.cluster.needs = lambda topic: any(accumulator.holds(topic) for accumulator in self.accumulators.values())
+        self.cluster.uses = lambda node_id: any(
+            node_id == lane.node_id for accumulator in self.accumulators.values() for lane in accumulator.lanes.values()
+        )
         self.cluster.on_change.append(self._drop_vanished_topics)
         for accumulator in self.accumulators.values():
             self.cluster.on_change.append(accumulator.wake)

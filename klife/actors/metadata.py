@@ -33,17 +33,25 @@ _REBOOTSTRAP_REQUIRED = 129  # KIP-1102
 
 
 class MetadataActor(GeventActor):
-    """Fills a `Cluster`. `start_connection(channel)` starts the actor of a channel that has none, and may raise SupervisionError."""
+    """Fills a `Cluster`. `start_connection(channel)` starts the actor of a channel that has none, and may raise SupervisionError;
+    `stop_connection(channel)` stops it."""
 
-    def __init__(self, cluster: Cluster, start_connection: Callable[[BrokerChannel], None]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        start_connection: Callable[[BrokerChannel], None],
+        stop_connection: Callable[[BrokerChannel], None],
+    ) -> None:
         super().__init__()
         self.cluster = cluster
         self._start_connection = start_connection
+        self._stop_connection = stop_connection
         self._call: Call | None = None
         self._answer: Call | None = None
         self._asked: tuple[str, ...] = ()
         self._answered_at = float("-inf")
         self._failures = 0
+        self._starting_over = False  # the brokers we know want us to ask the bootstrap list (KIP-1102)
         self._trying: list[BrokerChannel] = []  # whom to try next while nobody is connected
         self._tried: BrokerChannel | None = None
         self._connects_before = 0
@@ -93,7 +101,7 @@ class MetadataActor(GeventActor):
 
     def _refresh(self, now: float) -> None:
         cluster = self.cluster
-        channel = cluster.any_ready_channel()
+        channel = cluster.any_ready_channel(bootstrap=self._starting_over)
         if channel is None:
             self._try_someone(now)
             return
@@ -124,18 +132,22 @@ class MetadataActor(GeventActor):
             self._answered_at = now
             self._failures += 1
             return
-        self._failures = 0
         response: MetadataResponse = call.response
         self._answered_at = now
         if response.error_code == _REBOOTSTRAP_REQUIRED:
             log.warning("rebootstrap_required")
             cluster.refresh_wanted = True
+            self._starting_over = True
+            self._failures += 1  # so that bootstrap addresses that say the same are not asked without a pause
             for channel in cluster.broker_channels():
                 channel.fail("the cluster asks its clients to start over from the bootstrap list (KIP-1102)")
             return
+        self._failures = 0
+        self._starting_over = False
         cluster.publish(updated(cluster.snapshot, response, self._asked if cluster.interest else None))
         cluster.forget_vanished()
         self._release_bootstrap()
+        self._forget_departed()
 
     def _release_bootstrap(self) -> None:
         """Close bootstrap connections once the brokers are known by id: one connection a broker."""
@@ -145,13 +157,23 @@ class MetadataActor(GeventActor):
             if channel.node_id < 0 and channel.is_ready:
                 channel.release()
 
+    def _forget_departed(self) -> None:
+        """Let go of brokers that left the cluster for good, once no producer has a lane for them."""
+        cluster = self.cluster
+        for channel in list(cluster.broker_channels()):
+            if cluster.is_gone(channel.node_id) and not cluster.uses(channel.node_id) and not channel.calls:
+                self._stop_connection(channel)
+                if not cluster.uses(channel.node_id):  # else it came back while we waited, and gets an actor again
+                    del cluster.channels[channel.node_id]
+
     def _try_someone(self, now: float) -> None:
         tried = self._tried
         failed = tried is not None and tried.connects > self._connects_before and tried.connection.state is State.DISCONNECTED
         if failed or now >= self._tried_at + _TRY_NEXT_AFTER or not any(channel.waiting for channel in self.cluster.channels.values()):
             if not self._trying:  # brokers before bootstrap addresses, and those last met in trouble last
                 self._trying = sorted(
-                    self.cluster.channels.values(), key=lambda channel: (channel.node_id < 0, channel.last_error is not None)
+                    (channel for channel in self.cluster.channels.values() if channel.node_id < 0 or not self._starting_over),
+                    key=lambda channel: (channel.node_id < 0, channel.last_error is not None),
                 )
             tried = self._tried = self._trying.pop(0)
             self._connects_before = tried.connects

@@ -45,7 +45,7 @@ def children(engine: Engine, flush_timeout: float) -> list[ChildSpec]:
     connections = _Children(engine.cluster.channels, lambda channel: _connection(engine, channel))
     return [
         connections.spec("connections"),
-        ChildSpec(id="metadata", start=lambda: MetadataActor.start(engine.cluster, connections.start_child)),
+        ChildSpec(id="metadata", start=lambda: MetadataActor.start(engine.cluster, connections.start_child, connections.stop_child)),
         *(_producer(engine, accumulator) for accumulator in engine.accumulators.values()),
         ChildSpec(id="gate", start=lambda: Gate.start(engine, flush_timeout), shutdown=flush_timeout + 2.0),
     ]
@@ -59,7 +59,10 @@ def _producer(engine: Engine, accumulator: Accumulator) -> ChildSpec:
         intensity=INTENSITY,
         period=PERIOD,
         children=[
-            ChildSpec(id="producer", start=lambda: ProducerActor.start(accumulator, engine.cluster, batchers.start_child)),
+            ChildSpec(
+                id="producer",
+                start=lambda: ProducerActor.start(accumulator, engine.cluster, batchers.start_child, batchers.stop_child),
+            ),
             batchers.spec("batchers"),
         ],
     )
@@ -113,3 +116,10 @@ class _Children:
         with suppress(AlreadyStarted):  # by a caller that was killed before it could note it
             self._supervisor.start_child(self._spec_of(value))
         value.has_actor = True
+
+    def stop_child(self, value: Any) -> None:
+        """Stop the actor of a value that is about to go, or that gets another one if it does not."""
+        value.has_actor = False
+        if self._supervisor is not None:
+            with suppress(SupervisionError):  # it has no such child, or is not there: then there is nothing to stop
+                self._supervisor.terminate_child(self._spec_of(value).id)

@@ -34,6 +34,7 @@ _SHORT = Layout(">h")
 # Index, error code, base offset, log append time, log start offset, then a byte each: no record errors, no message, no tags.
 _WRITTEN = Layout(">ihqqqBBB")
 _WELL = (1, 0, 0)
+_NO_THROTTLE_NO_TAGS = b"\0\0\0\0\0"  # a quota's throttle time is for the general decoder, whose answers can tell it
 
 
 class PlainAnswer:
@@ -165,8 +166,7 @@ def _plain(data: bytes | bytearray, pos: int, *, by_id: bool) -> PlainAnswer | N
                 return None
             pos += 1
             topics.append((topic, written))
-        # The throttle time and no tags end it.
-        return PlainAnswer(topics) if len(data) == pos + 5 and not data[pos + 4] else None
+        return PlainAnswer(topics) if data[pos:] == _NO_THROTTLE_NO_TAGS else None
     except (IndexError, ValueError, LayoutError):
         return None
 

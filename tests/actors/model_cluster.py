@@ -137,6 +137,9 @@ class ModelCluster:
     def any_ready_channel(self) -> ModelChannel | None:
         return next((channel for channel in self.channels.values() if channel.is_ready), None)
 
+    def is_gone(self, node_id: int) -> bool:
+        return False
+
     def request_refresh(self) -> None:
         self.refresh_wanted = True
 

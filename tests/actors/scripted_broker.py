@@ -20,6 +20,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from struct import Struct
+from time import monotonic
 from typing import Any, Self
 
 import gevent
@@ -71,6 +72,7 @@ class Exchange:
     version: int
     correlation_id: int
     client_id: str | None
+    at: float  # monotonic seconds
 
     def good_answer(self) -> Any:
         """What a good broker answers, having done what it was asked; None for a request that wants no answer."""
@@ -191,6 +193,17 @@ def refuse(code: int, partition: int | None = None, *, write: bool = False, **fi
     return step
 
 
+def throttle(milliseconds: int) -> Step:
+    """As a good broker, but with a throttle time: the client is over its quota."""
+
+    def step(exchange: Exchange) -> None:
+        response = exchange.good_answer()
+        response.throttle_time_ms = milliseconds
+        exchange.send(response)
+
+    return step
+
+
 def answer(response: Any) -> Step:
     """Answer with `response`, whatever was asked."""
     return lambda exchange: exchange.send(response)
@@ -283,7 +296,7 @@ class ScriptedBroker:
         start = _HEADER.size + max(length, 0)
         client_id = frame[_HEADER.size : start].decode() if length >= 0 else None
         body = request.decode(frame, version, start + (version >= request.FLEXIBLE_FROM))
-        exchange = Exchange(self, sock, number, body, version, correlation_id, client_id)
+        exchange = Exchange(self, sock, number, body, version, correlation_id, client_id, monotonic())
         self.requests.append(exchange)
         self._news.set()
         script = self._script[request]

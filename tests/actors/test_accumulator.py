@@ -227,7 +227,6 @@ def test_a_closed_producer_says_why() -> None:
     parts = Parts()
     parts.accumulator.close("it was stopped")
     parts.accumulator.close("twice")
-    assert parts.accumulator.routes == {}
     error = parts.accumulator.closed_error()
     assert isinstance(error, ClientClosed)
     assert "it was stopped" in str(error)

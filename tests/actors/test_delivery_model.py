@@ -82,7 +82,7 @@ class DeliveryModel(RuleBasedStateMachine):
                 queue.identity, queue.next_sequence = self.accumulator.identity, start_sequence
 
     def start_producer(self) -> ProducerActor:
-        producer = ProducerActor(self.accumulator, self.cluster, self.start_batcher)
+        producer = ProducerActor(self.accumulator, self.cluster, self.start_batcher, lambda _lane: None)
         producer.on_start()
         return producer
 

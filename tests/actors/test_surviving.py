@@ -9,7 +9,7 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
-from scripted_broker import PATIENCE, ScriptedCluster, after, refuse, silent
+from scripted_broker import PATIENCE, ScriptedCluster, after, cut, refuse, silent
 
 from klife import Client, ClientClosed, FlushTimeout, ProduceError, Record
 from klife.actors import engine as engines
@@ -152,6 +152,20 @@ def test_stopping_delivers_what_is_queued(start_client: Any) -> None:
         report = client.stop(timeout=PATIENCE)
         assert (report.delivered, report.failed, report.undelivered) == (5, 0, 0)
         assert [delivery.get(0).offset for delivery in deliveries] == list(range(5))
+
+
+def test_stopping_follows_a_leader_that_moves_meanwhile(start_client: Any) -> None:
+    with ScriptedCluster(brokers=2) as cluster:
+        client = start_client(cluster)
+        client.produce(ORDER).get(PATIENCE)
+        cluster[1].always(ProduceRequest, cut)
+        deliveries = [client.produce(Record("orders", b"%d" % number)) for number in range(5)]
+        stopping = gevent.spawn(client.stop, PATIENCE)
+        cluster[1].wait_for(ProduceRequest, 3)
+        cluster[1].stop()
+        cluster.move("orders", 0, 2)
+        assert stopping.get(timeout=PATIENCE).delivered == 6
+        assert [delivery.get(0).offset for delivery in deliveries] == [1, 2, 3, 4, 5]
 
 
 def test_stopping_with_a_silent_broker_returns_in_time_and_reports(start_client: Any) -> None:

@@ -85,7 +85,7 @@ answers = st.lists(
 )
 
 
-@given(st.sampled_from(range(9, 14)), answers, st.integers(0, 2**31 - 1))
+@given(st.sampled_from(range(9, 14)), answers, st.sampled_from([0, 0, 1, 2**31 - 1]))
 def test_a_plain_answer_is_what_the_declared_message_says(
     version: int, topics: list[tuple[str, bytes, list[tuple[int, int, int]]]], throttle: int
 ) -> None:
@@ -104,7 +104,7 @@ def test_a_plain_answer_is_what_the_declared_message_says(
         ],
     )
     decoded = BatchesResponse.decode(b"head" + response.encode(version), version, 4)
-    if any(len(name) > 126 for name, _, _ in topics) and version < 13:  # long names take the general way
+    if throttle or (any(len(name) > 126 for name, _, _ in topics) and version < 13):  # these take the general way
         assert decoded == ProduceResponse.decode(response.encode(version), version)
         return
     assert isinstance(decoded, PlainAnswer)

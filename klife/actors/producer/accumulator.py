@@ -325,7 +325,6 @@ class Accumulator:
         """Take no more records; `reason` ends the error that `produce` raises from now on."""
         if self.closed is None:
             self.closed = reason
-        self.routes.clear()
 
     def closed_error(self) -> ClientClosed:
         return ClientClosed(f"the client takes no more records: {self.closed}. Nothing was queued; start a new client.")

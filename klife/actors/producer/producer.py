@@ -30,13 +30,17 @@ _NEVER = float("inf")
 
 
 class ProducerActor(GeventActor):
-    """Runs one `Accumulator`. `start_batcher(lane)` starts the actor of a lane that has none, and may raise SupervisionError."""
+    """Runs one `Accumulator`. `start_batcher(lane)` starts the actor of a lane that has none, and may raise SupervisionError;
+    `stop_batcher(lane)` stops it."""
 
-    def __init__(self, accumulator: Accumulator, cluster: Cluster, start_batcher: Callable[[Lane], None]) -> None:
+    def __init__(
+        self, accumulator: Accumulator, cluster: Cluster, start_batcher: Callable[[Lane], None], stop_batcher: Callable[[Lane], None]
+    ) -> None:
         super().__init__()
         self.accumulator = accumulator
         self.cluster = cluster
         self._start_batcher = start_batcher
+        self._stop_batcher = stop_batcher
         self._snapshot: object = None
         self._call: Call | None = None
         self._answer: Call | None = None
@@ -67,6 +71,7 @@ class ProducerActor(GeventActor):
         if self._snapshot is not cluster.snapshot:
             self._snapshot = cluster.snapshot
             accumulator.apply(cluster.snapshot)
+            self._forget_departed()
         retry = self._start_batchers()
         due = min(retry, self._get_identity(now))
         expiry = accumulator.expire(now)
@@ -87,6 +92,18 @@ class ProducerActor(GeventActor):
                     log.info("batcher_not_started", broker=lane.node_id, error=str(error))
                     return monotonic() + 0.1
         return _NEVER
+
+    def _forget_departed(self) -> None:
+        """Let go of the lanes of brokers that left the cluster for good, unless a partition still waits for one of them."""
+        accumulator = self.accumulator
+        for key, lane in list(accumulator.lanes.items()):
+            if self.cluster.is_gone(lane.node_id) and not lane.calls and not self._leads(lane):
+                self._stop_batcher(lane)
+                if not self._leads(lane):  # else it came back while we waited, and gets an actor again
+                    del accumulator.lanes[key]
+
+    def _leads(self, lane: Lane) -> bool:
+        return any(queue is not None and queue.lane is lane for route in self.accumulator.routes.values() for queue in route.queues)
 
     # identity
 
