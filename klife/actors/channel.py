@@ -15,6 +15,7 @@ from time import monotonic
 from typing import Any
 
 from gevent import get_hub
+from gevent.monkey import get_original
 
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.settings import ConnectionSettings
@@ -24,6 +25,14 @@ from klife.protocol.errors import EncodeError, UnsupportedVersion
 
 _GATHER_FROM = 65_536  # bytes from which handing the parts to the kernel beats joining them first
 _MAX_PARTS = 512  # the kernel takes 1024 (IOV_MAX) in one call
+_close: Callable[[int], None] = get_original("os", "close")
+
+
+def close_at_once(sock: Any) -> None:
+    """Close a gevent socket's descriptor now: gevent's own `close`, of sockets as of `os`, may leave it to the loop."""
+    descriptor = sock.detach()
+    if descriptor >= 0:
+        _close(descriptor)
 
 
 class CallFailed(KlifeError):
@@ -198,14 +207,6 @@ class BrokerChannel:
         self._unwritten.clear()
         self.readable = self.writable = False
         self.throttled_until = 0.0
-        sock, self.sock = self.sock, None
-        if sock is not None:
-            sock.close()
-
-    def abandon(self) -> None:
-        """In a forked child: let go of the parent's socket without a word to the broker, and leave its watchers alone."""
-        self.inbox = None
-        self.failure = "the connection belongs to the process this one was forked from"
         sock, self.sock = self.sock, None
         if sock is not None:
             sock.close()

@@ -20,7 +20,7 @@ import gevent
 from gevent import socket
 
 from klife.actors.backoff import backoff
-from klife.actors.channel import BrokerChannel, CallFailed
+from klife.actors.channel import BrokerChannel, CallFailed, close_at_once
 from klife.actors.runtime.actor import GeventActor
 from klife.protocol.connection import State
 from klife.protocol.errors import DecodeError
@@ -42,6 +42,7 @@ class ConnectionActor(GeventActor):
         self.channel = channel
         self._on_trouble = on_trouble
         self._connector: Any = None
+        self._opening: Any = None  # the last socket the connector made
         self._connected: Any = None  # what the connector came back with: a socket or an exception
         self._retry_at = 0.0
         self._failures = 0
@@ -109,7 +110,7 @@ class ConnectionActor(GeventActor):
         sock = None
         try:
             with gevent.Timeout(settings.connect_timeout):
-                sock = socket.create_connection((host, port))
+                sock = self._opened_socket(host, port)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for level, option, value in settings.socket_options:
@@ -126,6 +127,27 @@ class ConnectionActor(GeventActor):
             if sock is not None:
                 sock.close()
         self.actor_inbox.wake()
+
+    def _opened_socket(self, host: str, port: int) -> Any:
+        """A socket connected to the first of the host's addresses that takes it."""
+        last_error = OSError(f"{host} has no address")
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
+            self._opening = socket.socket(family, kind, protocol)
+            try:
+                self._opening.connect(address)
+                return self._opening
+            except OSError as error:
+                last_error = error
+                self._opening.close()
+            except BaseException:
+                self._opening.close()
+                raise
+        raise last_error
+
+    def disown(self) -> None:
+        super().disown()
+        if self._opening is not None:  # it may not be the channel's yet
+            close_at_once(self._opening)
 
     def _adopt(self, now: float) -> None:
         result, self._connected, self._connector = self._connected, None, None

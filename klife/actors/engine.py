@@ -10,7 +10,6 @@ is how a facade finds its way back.
 
 from __future__ import annotations
 
-import os
 from time import monotonic
 from typing import Any
 
@@ -37,7 +36,6 @@ class Engine:
     def __init__(self, settings: ClientSettings) -> None:
         self.settings = settings
         self.name = settings.name
-        self.pid = os.getpid()
         self.home = get_thread_ident()
         self.loop = get_hub().loop
         self.cluster = Cluster(settings)
@@ -51,6 +49,8 @@ class Engine:
         self.closing: str | None = None
         self.finished = Latch(self.home)
         self.undelivered = 0
+        self.inherited = False  # in a forked child: it is the parent's
+        self.after_fork = False  # in a forked child: it took the place of one of the parent's
         self._partitioner = resolve(settings.default_partitioner or "murmur2")
         self._topic_partitioners = {topic: resolve(spec) for topic, spec in settings.topic_partitioners.items()}
         self.pool.on_pressure = self._hurry
@@ -157,13 +157,15 @@ class Engine:
         unregister(self)
         self.finished.set()
 
-    def forked(self) -> None:
-        """In a forked child: the connections, the ids and the records are the parent's. Nothing of them may be used here."""
-        self.close("it was started in the process this one was forked from; start a client after the fork")
-        for channel in self.cluster.channels.values():
-            channel.abandon()
-        unregister(self)
-        self.finished.set()
+    def stop(self, timeout: float) -> None:
+        """Take no more records, deliver what was accepted within `timeout` seconds, settle the rest, end all actors."""
+        deadline = monotonic() + timeout
+        self.close("it was stopped")
+        self.flush(deadline)
+        for accumulator in self.accumulators.values():
+            self.undelivered += accumulator.abandon(f"client {self.name!r} was stopped before the brokers had confirmed")
+        self.supervisor.stop(timeout=max(deadline - monotonic(), 2.0))
+        self.ended(ExitReason.shutdown("stopped"))
 
     @property
     def unsettled(self) -> int:
@@ -172,6 +174,7 @@ class Engine:
 
 
 _engines: dict[str, Engine] = {}
+_inherited: dict[str, Engine] = {}  # in a forked child: the parent's, until something else has their name
 _registered = Latch()
 
 
@@ -182,9 +185,9 @@ def register(engine: Engine) -> None:
         ValueError: the name is taken by a client that lives.
     """
     global _registered
-    if engine.name in _engines:
+    if _engines.setdefault(engine.name, engine) is not engine:
         raise ValueError(f"there is a client named {engine.name!r} already; stop it first, or choose another name")
-    _engines[engine.name] = engine
+    forget_inherited(engine.name)
     waiting, _registered = _registered, Latch()
     waiting.set()
 
@@ -207,6 +210,26 @@ def wait_for(name: str, timeout: float) -> Engine | None:
         if not _registered.wait(deadline - monotonic()):
             return None
     return _engines[name]
+
+
+def inherit() -> list[Engine]:
+    """In a forked child: what runs here is the parent's. Returned, and from now on under `inherited`, no longer under `find`."""
+    global _registered
+    _registered = Latch()  # those who waited are the parent's
+    engines = running()
+    _engines.clear()
+    _inherited.update((engine.name, engine) for engine in engines)
+    return engines
+
+
+def inherited(name: str) -> Engine | None:
+    """The parent's engine of that name, if this is a forked child in which nothing had the name since."""
+    return _inherited.get(name)
+
+
+def forget_inherited(name: str) -> None:
+    """The name is taken, or its client was stopped, in this process."""
+    _inherited.pop(name, None)
 
 
 def running() -> list[Engine]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from time import monotonic
 
+from klife.actors import engine as engines
 from klife.actors.engine import Engine
 from klife.actors.runtime.actor import GeventActor
 
@@ -23,6 +24,17 @@ class Gate(GeventActor):
     def state(self) -> str:
         """Shown in the supervision tree."""
         return "closed" if self._engine.closing else "open"
+
+    def disown(self) -> None:
+        super().disown()
+        setattr(self, "on_stop", self._stop_successor)  # noqa: B010 - mypy takes no assignment to a method
+
+    def _stop_successor(self) -> None:
+        """In a forked child the client that took the place of the parent's is stopped with it: for its user they are one."""
+        successor = engines.find(self._engine.name)
+        if successor is not None and successor.after_fork:
+            successor.stop(self._flush_timeout)
+        engines.forget_inherited(self._engine.name)
 
     def on_stop(self) -> None:
         if self._engine.closing is None:  # else `Client.stop` has flushed already

@@ -59,3 +59,4 @@ class ClientSettings:
     topic_producers: Mapping[str, str] = field(default_factory=dict)
     topic_partitioners: Mapping[str, Any] = field(default_factory=dict)
     prefetched_topics: tuple[str, ...] = ()
+    restart_after_fork: bool = True

@@ -25,6 +25,7 @@ from klife.api.config import ClientConfig
 from klife.api.from_thread import call_at_home
 from klife.api.status import ClientStatus, PartitionStatus, StopReport, client_status, stop_report
 from klife.errors import (
+    ClientClosed,
     ConfigError,
     FlushTimeout,
     InvalidRecordType,
@@ -33,7 +34,7 @@ from klife.errors import (
     ProduceError,
 )
 from klife.record import Record, Result
-from klife_supervision import ChildSpec, ExitReason, TreeNode
+from klife_supervision import ChildSpec, TreeNode
 
 Callback = Callable[[Record], object]
 
@@ -96,11 +97,12 @@ class Client:
 
         Raises:
             NoSuchClient: there is none.
+            ClientClosed: it was started before a fork, and its `on_fork` is "raise".
         """
-        engine = engines.find(name)
+        engine = lifecycle.find(name)
         if engine is None:
             raise NoSuchClient(f"there is no client named {name!r} in this process; start it first, with name={name!r}")
-        return cls(engine, supervised=True)
+        return cls(engine, supervised=not engine.after_fork)
 
     @property
     def name(self) -> str:
@@ -284,21 +286,19 @@ class Client:
         """Take no more records, deliver what was accepted, end all actors; returns within `timeout` seconds (and a little).
 
         What the brokers have not confirmed by then is settled as failed or possibly persisted, counted in the report, and logged.
-        Stopping a stopped client returns the report again. A client under a supervisor is stopped for good only by that.
+        Stopping a stopped client returns the report again. A client under a supervisor is stopped for good only by that. In a forked
+        child this stops what the child has started by using the client, and never the parent's.
         """
+        if self._engine.inherited and not self._found_after_fork():
+            engines.forget_inherited(self._name)
+            return StopReport(delivered=0, failed=0, undelivered=0)
         engine = self._engine
         if engine.finished.is_set:
             return stop_report(engine)
         if get_thread_ident() != self._home:
             report: StopReport = call_at_home(engine, lambda: self.stop(timeout), timeout)
             return report
-        deadline = monotonic() + timeout
-        engine.close("it was stopped")
-        engine.flush(deadline)
-        for accumulator in engine.accumulators.values():
-            engine.undelivered += accumulator.abandon(f"client {self._name!r} was stopped before the brokers had confirmed")
-        engine.supervisor.stop(timeout=max(deadline - monotonic(), 2.0))
-        engine.ended(ExitReason.shutdown("stopped"))
+        engine.stop(timeout)
         return stop_report(engine)
 
     def __enter__(self) -> Self:
@@ -334,11 +334,11 @@ class Client:
 
     def status(self) -> ClientStatus:
         """The client at this moment, as a frozen value."""
-        return client_status(self._engine)
+        return client_status(self._here())
 
     def tree(self) -> TreeNode:
         """The supervision tree at this moment; prints as a drawing, and each node can be killed (`node.kill()`)."""
-        tree: TreeNode = self._engine.supervisor.tree()
+        tree: TreeNode = self._here().supervisor.tree()
         return tree
 
     def __repr__(self) -> str:
@@ -348,7 +348,7 @@ class Client:
 
     def _current(self, deadline: float) -> Engine:
         """The engine that runs under this client's name, waiting for a supervisor to restart it if need be."""
-        engine = self._engine
+        engine = self._here()
         if engine.closing is None:
             return engine
         found = engines.find(self._name)
@@ -361,9 +361,33 @@ class Client:
         self._bind(found)
         return found
 
+    def _here(self) -> Engine:
+        """The engine this client is bound to; in a forked child, where that is the parent's, the one in its place, started if need be.
+
+        Raises:
+            ClientClosed: in a forked child, if it was stopped there, or if `on_fork` is "raise".
+        """
+        if self._engine.inherited:
+            lifecycle.find(self._name)
+            if not self._found_after_fork():
+                raise ClientClosed(f"client {self._name!r} was stopped in this process. Nothing was queued; start a new client.")
+        return self._engine
+
+    def _found_after_fork(self) -> bool:
+        """In a forked child: bind to what runs here under this client's name, if anything does."""
+        found = engines.find(self._name)
+        if found is None:
+            return False
+        self._supervised = self._supervised and not found.after_fork
+        self._bind(found)
+        return True
+
     def _from_thread(self, function: Callable[[], Any], timeout: float | None = None) -> Any:
         """Call `function` in a greenlet of the home thread and wait, as a thread does, for what it returns or raises."""
-        return call_at_home(self._current(monotonic() + self._engine.settings.max_block), function, timeout)
+        engine = self._current(monotonic() + self._engine.settings.max_block)
+        if get_thread_ident() == self._home:  # in a forked child, whose first use made this the home
+            return function()
+        return call_at_home(engine, function, timeout)
 
 
 def _failed(record: Record, error: ProduceError) -> Record:

@@ -115,7 +115,7 @@ class ClientConfig(ProducerOptions):
     """Milliseconds `produce` may wait for metadata of a new topic and for buffer space."""
 
     on_fork: Literal["restart", "raise"] = "restart"
-    """What the client does when used in a forked child: "restart" afresh there, or "raise"."""
+    """What the client does when used in a forked child: "restart" afresh there, or "raise" ClientClosed."""
 
     tls: Tls = False
     """False, True (the system's certificate authorities), settings (TlsConfig or a dict), or an ssl.SSLContext."""

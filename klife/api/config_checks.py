@@ -22,15 +22,13 @@ _IDEMPOTENT_IN_FLIGHT = 5  # a broker remembers the last five batches of a produ
 _LEVELS: dict[str, tuple[int, int]] = {"gzip": (1, 9), "lz4": (1, 17), "zstd": (-131_072, 22)}
 _GZIP_DEFAULT = -1
 
-# Options whose feature is not built: asking for one is refused, never ignored. Each: the value that asks for nothing (or None when
-# giving it at all is asking), and what to say. Delete a row when its feature arrives.
-_WHENEVER_GIVEN = object()
+# Options whose feature is not built: asking for one is refused, never ignored. Each: the value that asks for nothing, and what to
+# say. Delete a row when its feature arrives.
 NOT_YET: dict[str, tuple[object, str]] = {
     "tls": (False, "TLS is not available yet; leave the option out and use a PLAINTEXT listener"),
     "sasl": (None, "SASL is not available yet; leave the option out and use a listener without authentication"),
     "txn_pools": ((), "transactions are not available yet; leave the option out"),
     "default_txn_pool": (None, "transactions are not available yet; leave the option out"),
-    "on_fork": (_WHENEVER_GIVEN, "fork handling is not available yet; leave the option out and start clients after forking"),
 }
 
 

@@ -17,29 +17,25 @@ from klife_supervision import ExitReason
 
 _FLUSH_AT_EXIT = 5.0  # seconds for all clients together
 
-_watching = False
+_watching: int | None = None  # the process that is looked after
 
 
 def watch() -> None:
-    """Have the clients that still run at exit looked after. Idempotent."""
+    """Have the clients that still run when this process exits looked after. Idempotent."""
     global _watching
-    if not _watching:
-        _watching = True
-        atexit.register(_flush_all)
-        os.register_at_fork(after_in_child=_forked)
-
-
-def _forked() -> None:
-    """In a forked child: the parent's clients are not to be used here. They answer so, instead of mixing both processes' bytes."""
-    for engine in engines.running():
-        engine.forked()
+    if _watching == os.getpid():
+        return
+    _watching = os.getpid()
+    atexit.unregister(_flush_all)  # a forked child has its parent's list, unless something cleared it
+    atexit.register(_flush_all)
+    multiprocessing = sys.modules.get("multiprocessing.util")
+    if multiprocessing is not None:  # a process it has forked ends with os._exit, and calls only what is registered here
+        multiprocessing.Finalize(None, _flush_all, exitpriority=0)
 
 
 def _flush_all() -> None:
     deadline = monotonic() + _FLUSH_AT_EXIT
     for engine in engines.running():
-        if engine.pid != os.getpid():
-            continue  # a forked child's copy; its records are the parent's
         unsettled = engine.unsettled
         if not unsettled:
             continue

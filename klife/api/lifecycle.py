@@ -9,6 +9,7 @@ from klife.actors import engine as engines
 from klife.actors.engine import Engine
 from klife.actors.tree import INTENSITY, PERIOD, children
 from klife.api import exit as at_exit
+from klife.api import fork as at_fork
 from klife.api.config import ClientConfig
 from klife.api.settings import client_settings
 from klife.errors import ConfigError
@@ -23,23 +24,40 @@ def start(config: ClientConfig) -> Engine:
     Raises:
         ConfigError: a client of that name runs already.
     """
-    engine = _register(config, config.name or f"klife-{uuid.uuid4().hex[:8]}")
-    return _run(
-        engine,
-        lambda: Supervisor.start(
-            children(engine, STOP_TIMEOUT),
-            strategy="one_for_one",
-            intensity=INTENSITY,
-            period=PERIOD,
-            name=f"klife {engine.name}",
-        ),
-    )
+    return _start_root(_register(config, config.name or f"klife-{uuid.uuid4().hex[:8]}"))
+
+
+def find(name: str) -> Engine | None:
+    """The engine that runs under `name` in this process.
+
+    In a forked child a client of the parent's that is looked for the first time is started afresh, with a supervisor of its own
+    (also where the parent's had another: that one's copy is gevent's, and may not run at all).
+
+    Raises:
+        ClientClosed: it is one of the parent's, and its `on_fork` is "raise".
+    """
+    inherited = engines.inherited(name)  # looked at before what runs: it goes when the one in its place is there
+    found = engines.find(name)
+    if found is not None or inherited is None:
+        return found
+    if not inherited.settings.restart_after_fork:
+        raise inherited.closed_error()
+    engine = Engine(inherited.settings)
+    engine.after_fork = True
+    try:
+        engines.register(engine)
+    except ValueError:  # another thread was first
+        return engines.find(name)
+    return _start_root(engine)
 
 
 def child_spec(config: ClientConfig, name: str) -> ChildSpec:
     """The same as a child of a user's supervisor. Started again, it has a new engine under the old name."""
 
     def start_child() -> Supervisor:
+        running = engines.find(name)
+        if running is not None and running.after_fork:  # in a forked child: the supervisor's copy has its client back
+            running.stop(STOP_TIMEOUT)
         engine = _register(config, name)
         spec = Supervisor.child_spec(
             id=name, strategy="one_for_one", intensity=INTENSITY, period=PERIOD, children=children(engine, STOP_TIMEOUT)
@@ -63,6 +81,19 @@ def why_not_ready(engine: Engine, timeout: float) -> str:
     return "\n".join(lines)
 
 
+def _start_root(engine: Engine) -> Engine:
+    return _run(
+        engine,
+        lambda: Supervisor.start(
+            children(engine, STOP_TIMEOUT),
+            strategy="one_for_one",
+            intensity=INTENSITY,
+            period=PERIOD,
+            name=f"klife {engine.name}",
+        ),
+    )
+
+
 def _register(config: ClientConfig, name: str) -> Engine:
     running = engines.find(name)
     if running is not None and running.supervisor is not None and running.supervisor.exit_reason is not None:
@@ -84,4 +115,5 @@ def _run(engine: Engine, start_tree: Callable[[], Supervisor]) -> Engine:
     engine.supervisor = supervisor
     supervisor.monitor(engine.ended)
     at_exit.watch()
+    at_fork.watch()
     return engine

@@ -33,6 +33,7 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
         topic_producers={topic.name: topic.default_producer for topic in named.topics if topic.default_producer is not None},
         topic_partitioners={topic.name: topic.default_partitioner for topic in named.topics if topic.default_partitioner is not None},
         prefetched_topics=tuple(topic.name for topic in named.topics),
+        restart_after_fork=named.on_fork == "restart",
     )
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -197,31 +193,3 @@ def test_the_bootstrap_connection_is_closed_however_busy_it_was(start_client: An
         with gevent.Timeout(PATIENCE):
             while [broker.state for broker in client.status().brokers if broker.node_id < 0] != ["disconnected"]:
                 gevent.sleep(0.01)
-
-
-FORK = """
-import os, sys
-sys.path.insert(0, {here!r})
-from scripted_broker import ScriptedCluster
-from klife import Client, ClientClosed, Record
-with ScriptedCluster() as cluster, Client.start(cluster.bootstrap_servers) as client:
-    assert client.produce(Record("orders", b"parent")).get(10).offset == 0
-    child = os.fork()
-    if child == 0:
-        try:
-            client.produce(Record("orders", b"child"))
-        except ClientClosed as error:
-            os._exit(7 if "forked" in str(error) else 8)
-        os._exit(9)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-    assert client.produce(Record("orders", b"parent")).get(10).offset == 1
-    assert cluster.log("orders") == [b"parent", b"parent"]
-"""
-
-
-def test_a_forked_child_is_told_to_start_a_client_of_its_own() -> None:
-    here = str(Path(__file__).parent)
-    done = subprocess.run(
-        [sys.executable, "-c", FORK.format(here=here)], capture_output=True, text=True, timeout=60, env={**os.environ}, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")

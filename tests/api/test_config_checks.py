@@ -161,8 +161,6 @@ NOT_THERE: list[tuple[str, Any]] = [
     ("txn_pools", [{"name": "a"}]),
     ("txn_pools", [{"nam": "a"}]),
     ("default_txn_pool", "a"),
-    ("on_fork", "restart"),
-    ("on_fork", "raise"),
 ]
 
 

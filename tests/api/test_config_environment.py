@@ -88,7 +88,6 @@ def test_other_variables_and_the_reserved_ones_are_passed_over() -> None:
         ({"KLIFE_PRODUCERS": '[{"name": "a", "acks": 7}]'}, ["producers[0].acks (given as KLIFE_PRODUCERS)", "int 7"]),
         ({"KLIFE_TLS": "true"}, ["tls (given as KLIFE_TLS)", "not available yet"]),
         ({"KLIFE_SASL": '{"mechanism": "PLAIN"}'}, ["sasl (given as KLIFE_SASL)", "not available yet"]),
-        ({"KLIFE_ON_FORK": "restart"}, ["on_fork (given as KLIFE_ON_FORK)", "not available yet"]),
     ],
     ids=lambda value: str(value)[:60],
 )

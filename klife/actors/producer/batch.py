@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from klife.actors.runtime.latch import Latch
-from klife.errors import ProduceError
+from klife.errors import ForkedDelivery, ProduceError
 from klife.record import Record, Result
 
 if TYPE_CHECKING:
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 Fields = tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes | None]], int]
 Callback = Callable[[Record], object]
 Outcome = tuple[int | None, int, ProduceError | None]
+
+FORKED = (
+    "the record was produced in the process this one was forked from, which delivers it and learns its outcome; "
+    "wait for it there, or produce in this process what this process needs"
+)
 
 
 class Identity:
@@ -71,8 +76,15 @@ class Batch(Latch):
         self.number = 0
 
     def result(self, index: int) -> Record:
-        """The result record at `index`. Only for a settled batch."""
-        key, value, headers, timestamp_ms = self.records[index]
+        """The result record at `index`. Only for a settled batch.
+
+        Raises:
+            ForkedDelivery: this is the copy that a forked child has of a batch its parent delivers.
+        """
+        try:
+            key, value, headers, timestamp_ms = self.records[index]
+        except IndexError:  # the child has let go of the records; see `klife.actors.disown`
+            raise ForkedDelivery(FORKED) from None
         queue = self.queue
         if self.outcomes is None:
             offset, append_time_ms, error = self.base_offset, self.append_time_ms, self.error

@@ -15,10 +15,11 @@ from typing import Any
 import gevent
 from gevent import get_hub, getcurrent
 
-from klife.actors.producer.batch import Batch, Callback
+from klife.actors.producer.batch import FORKED, Batch, Callback
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.runtime.latch import Latch, get_thread_ident
+from klife.errors import ForkedDelivery
 from klife_supervision.logs import get_logger, traceback_of
 
 log = get_logger("klife.producer")
@@ -32,11 +33,17 @@ class Callbacks:
         self._home = home
         self._loop = get_hub().loop
         self._idle = Latch(home)
-        self._runners: set[Any] = set()  # their greenlets
+        self._runners: dict[Any, Batch] = {}  # their greenlets, and whose callbacks they run
         self.running = 0  # partitions whose callbacks are being run
 
     def add(self, batch: Batch, index: int, callback: Callback) -> None:
-        """Run `callback` with the result at `index` once `batch` is settled. From any thread."""
+        """Run `callback` with the result at `index` once `batch` is settled. From any thread.
+
+        Raises:
+            ForkedDelivery: `batch` is delivered by the process this one was forked from.
+        """
+        if not batch.records:
+            raise ForkedDelivery(FORKED)
         if get_thread_ident() != self._home:
             self._loop.run_callback_threadsafe(self.add, batch, index, callback)
             return
@@ -55,22 +62,27 @@ class Callbacks:
         if not queue.callbacks_running:
             queue.callbacks_running = True
             self.running += 1
-            gevent.spawn(self._run, queue)
+            self._runners[gevent.spawn(self._run, queue)] = batch
 
     @property
     def is_running_in_this_greenlet(self) -> bool:
         """Whether the caller is itself a callback."""
         return getcurrent() in self._runners
 
+    def unfinished(self) -> list[Batch]:
+        """Settled batches whose callbacks have not all been called."""
+        running = list(self._runners.values())
+        return running + [waiting for batch in running for waiting in batch.queue.callback_backlog]
+
     def wait_idle(self, timeout: float) -> bool:
         """Wait until no callbacks are running, at most `timeout` seconds; return whether that came."""
         return not self.running or self._idle.wait(timeout)
 
     def _run(self, queue: PartitionQueue) -> None:
-        self._runners.add(getcurrent())
+        me = getcurrent()
         try:
             while queue.callback_backlog:
-                batch = queue.callback_backlog.popleft()
+                batch = self._runners[me] = queue.callback_backlog.popleft()
                 self._pool.give(batch.size)
                 batch.size = 0
                 while batch.callbacks:
@@ -79,7 +91,7 @@ class Callbacks:
                         _call(callback, batch, index)
                 batch.callbacks = None
         finally:
-            self._runners.discard(getcurrent())
+            self._runners.pop(me, None)
             queue.callbacks_running = False
             self.running -= 1
             if not self.running:
@@ -91,7 +103,11 @@ class Callbacks:
 
 def _call(callback: Any, batch: Batch, index: int) -> None:
     try:
-        callback(batch.result(index))
+        result = batch.result(index)
+    except ForkedDelivery:  # this greenlet is a copy, in a forked child; the callback is called in the parent
+        return
+    try:
+        callback(result)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001 - a user's callback must not take down what runs the others

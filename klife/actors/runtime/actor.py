@@ -15,6 +15,7 @@ inbox are answered; monitors are told. pykka's public verbs (`tell`, `ask`, `pro
 
 from __future__ import annotations
 
+import threading
 from time import monotonic
 from typing import Any, ClassVar, Self
 
@@ -109,6 +110,15 @@ class GeventActor(pykka.Actor):
             self._set_timer(left)
         else:
             self.actor_inbox.wake_from_hub()
+
+    def disown(self) -> None:
+        """In a forked child: what this actor works on is the parent's. It does nothing any more but end when it is told to."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+        for hook in ("on_wake", "on_stop", "on_failure", "on_exit"):
+            setattr(self, hook, _nothing)
 
     # the loop
 
@@ -207,3 +217,18 @@ class GeventActor(pykka.Actor):
         """A greenlet killed before its first switch never enters the loop; its end is settled here instead."""
         if self._life.exit_reason is None:
             self._end(ExitReason.killed())
+
+
+def _nothing(*_anything: object) -> None:
+    """What a disowned actor does."""
+
+
+def disown_all() -> None:
+    """In a forked child: disown all actors there are. The registry's lock may be held by a thread that was not forked along."""
+    ActorRegistry._actor_refs_lock = threading.RLock()
+    refs = ActorRegistry._actor_refs
+    ActorRegistry._actor_refs = [ref for ref in refs if not issubclass(ref.actor_class, GeventActor)]
+    for ref in refs:
+        actor = ref._actor_weakref()
+        if isinstance(actor, GeventActor):
+            actor.disown()
