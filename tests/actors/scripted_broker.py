@@ -31,6 +31,7 @@ from model_cluster import ModelPartition
 
 from klife.protocol.apis.api_versions import ApiVersion, ApiVersionsRequest, ApiVersionsResponse
 from klife.protocol.apis.describe_configs import DescribeConfigsRequest
+from klife.protocol.apis.fetch import FetchRequest
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.metadata import (
     MetadataRequest,
@@ -53,7 +54,8 @@ _HEADER = Struct(">hhih")
 _API_VERSIONS_KEY = 18
 REQUESTS: dict[int, Any] = {
     request.API_KEY: request
-    for request in (ApiVersionsRequest, DescribeConfigsRequest, InitProducerIdRequest, MetadataRequest, ProduceRequest)
+    # Fetch is only advertised: librdkafka takes a broker without it for one from before the batch format of Kafka 0.11.
+    for request in (ApiVersionsRequest, DescribeConfigsRequest, FetchRequest, InitProducerIdRequest, MetadataRequest, ProduceRequest)
 }
 
 
@@ -132,11 +134,14 @@ def done_then_cut(exchange: Exchange) -> None:
     raise CutOff
 
 
-def done_then_torn(exchange: Exchange) -> None:
-    """Do what was asked, and close the connection in the middle of the answer."""
-    frame = exchange.frame(exchange.good_answer())
-    exchange.sock.sendall(frame[: len(frame) // 2])
-    raise CutOff
+def torn_after(size: int) -> Step:
+    """Do what was asked, and close the connection when `size` bytes of the answer are sent."""
+
+    def step(exchange: Exchange) -> None:
+        exchange.sock.sendall(exchange.frame(exchange.good_answer())[:size])
+        raise CutOff
+
+    return step
 
 
 def malformed(exchange: Exchange) -> None:
@@ -188,6 +193,18 @@ def refuse(code: int, partition: int | None = None, *, write: bool = False, **fi
                     for name, value in extra.items():
                         setattr(answer, name, value)
         response.node_endpoints = endpoints
+        exchange.send(response)
+
+    return step
+
+
+def stale(cluster: ScriptedCluster) -> Step:
+    """Answer Metadata with the leaders of this moment, whatever changes later: a broker that lags behind."""
+    then = {name: cluster.described(name) for name in cluster.topics}
+
+    def step(exchange: Exchange) -> None:
+        response = exchange.good_answer()
+        response.topics = [then[topic.name] for topic in response.topics]
         exchange.send(response)
 
     return step
@@ -377,10 +394,11 @@ class ScriptedCluster:
             ],
             cluster_id="scripted",
             controller_id=1,
-            topics=[self._topic(name) for name in names],
+            topics=[self.described(name) for name in names],
         )
 
-    def _topic(self, name: str) -> MetadataResponseTopic:
+    def described(self, name: str) -> MetadataResponseTopic:
+        """A topic as Metadata tells of it."""
         topic = self.topics.get(name)
         if topic is None:
             return MetadataResponseTopic(error_code=3, name=name)

@@ -9,12 +9,10 @@ import gevent
 import pytest
 import structlog
 from gevent import socket
-from gevent.event import Event
-from scripted_broker import PATIENCE, Exchange, ScriptedCluster, Step, after, answer, cut, good, throttle
+from scripted_broker import PATIENCE, Exchange, ScriptedCluster, Step, answer, cut, good, throttle
 from test_surviving import nodes
 
 from klife import Client, NotReady, Record
-from klife.actors.backoff import backoff
 from klife.protocol.apis.api_versions import ApiVersionsRequest
 from klife.protocol.apis.metadata import MetadataRequest, MetadataResponse
 from klife.protocol.apis.produce import ProduceRequest
@@ -33,11 +31,6 @@ def broker_status(client: Client, node_id: int) -> Any:
 
 
 # waiting
-
-
-def test_waiting_doubles_up_to_its_highest_and_differs_by_a_fifth() -> None:
-    assert [backoff(attempt, 0.1, 1.0, 0.5) for attempt in (1, 2, 3, 4, 5, 1000)] == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.0, 1.0])
-    assert [backoff(3, 0.1, 1.0, jitter) for jitter in (0.0, 1.0)] == pytest.approx([0.32, 0.48])
 
 
 @pytest.mark.parametrize("request_class", [ProduceRequest, MetadataRequest])
@@ -214,25 +207,3 @@ def test_a_cluster_that_wants_its_clients_to_start_over_is_left_for_the_bootstra
             assert len(cluster[3].got(MetadataRequest)) == 1
         finally:
             client.stop(0)
-
-
-def test_a_leaderless_moment_of_all_partitions_passes(start_client: Any) -> None:
-    with ScriptedCluster(topics={"orders": 4}) as cluster:
-        client = start_client(cluster)
-        for partition in range(4):
-            client.produce(Record("orders", b"0", partition=partition)).get(PATIENCE)
-        held = Event()
-        cluster[1].script(ProduceRequest, after(held))
-        deliveries = [client.produce(Record("orders", b"1", partition=partition)) for partition in range(4)]
-        cluster[1].wait_for(ProduceRequest, 5)
-        for partition in range(4):
-            cluster.move("orders", partition, -1)
-        held.set()
-        asked = len(cluster[1].got(MetadataRequest))
-        deliveries += [client.produce(Record("orders", b"2", partition=partition)) for partition in range(4)]
-        cluster[1].wait_for(MetadataRequest, asked + 2)
-        assert not any(delivery.done() for delivery in deliveries)
-        for partition in range(4):
-            cluster.move("orders", partition, 1)
-        assert [delivery.get(PATIENCE).offset for delivery in deliveries] == [1] * 4 + [2] * 4
-        assert all(cluster.log("orders", partition) == [b"0", b"1", b"2"] for partition in range(4))

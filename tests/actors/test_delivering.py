@@ -15,11 +15,12 @@ from scripted_broker import (
     after,
     cut,
     done_then_cut,
-    done_then_torn,
     malformed,
     oversized,
     refuse,
     silent,
+    stale,
+    torn_after,
     wrong_correlation,
 )
 
@@ -39,7 +40,7 @@ def numbers(exchanges: list[Exchange]) -> list[tuple[int, int, int, int]]:
 # the same again
 
 
-@pytest.mark.parametrize("step", [cut, done_then_cut, done_then_torn, malformed, oversized, wrong_correlation])
+@pytest.mark.parametrize("step", [cut, done_then_cut, torn_after(20), malformed, oversized, wrong_correlation])
 def test_a_request_whose_answer_does_not_come_whole_is_repeated_under_the_same_number(start_client: Any, step: Any) -> None:
     with ScriptedCluster() as cluster:
         cluster[1].script(ProduceRequest, step)
@@ -49,6 +50,24 @@ def test_a_request_whose_answer_does_not_come_whole_is_repeated_under_the_same_n
         first, second = numbers(cluster[1].got(ProduceRequest))
         assert first == second
         assert (result.offset, cluster.log("orders")) == (0, [b"v"])
+
+
+def test_an_answer_may_break_off_at_any_byte(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster, reconnect_backoff_ms=1, reconnect_backoff_max_ms=1)
+        lengths: list[int] = []
+
+        def whole(exchange: Exchange) -> None:
+            frame = exchange.frame(exchange.good_answer())
+            lengths.append(len(frame))
+            exchange.sock.sendall(frame)
+
+        cluster[1].script(ProduceRequest, whole)
+        client.produce(ORDER).get(PATIENCE)
+        for size in range(lengths[0]):
+            cluster[1].script(ProduceRequest, torn_after(size))
+            assert client.produce(ORDER).get(PATIENCE).offset == size + 1
+        assert len(cluster.log("orders")) == lengths[0] + 1
 
 
 def test_a_silent_broker_is_disconnected_after_the_request_timeout_and_the_request_repeated(start_client: Any) -> None:
@@ -220,6 +239,21 @@ def test_a_leader_hint_is_followed_without_waiting_for_metadata(start_client: An
         }
         cluster[1].script(ProduceRequest, refuse(6, **hint))
         assert client.produce(ORDER).get(PATIENCE).offset == 1
+
+
+def test_a_broker_with_old_metadata_does_not_send_records_back_to_the_old_leader(start_client: Any) -> None:
+    with ScriptedCluster(brokers=2) as cluster:
+        lagging = stale(cluster)
+        cluster.move("orders", 0, 2)
+        client = start_client(cluster)
+        client.produce(ORDER).get(PATIENCE)
+        for broker in cluster.brokers.values():
+            broker.always(MetadataRequest, lagging)
+        asked = sum(len(broker.got(MetadataRequest)) for broker in cluster.brokers.values())
+        cluster[2].script(ProduceRequest, refuse(6), cut)  # each makes the client ask who leads
+        assert client.produce(ORDER).get(PATIENCE).offset == 1
+        assert sum(len(broker.got(MetadataRequest)) for broker in cluster.brokers.values()) > asked
+        assert cluster[1].got(ProduceRequest) == []
 
 
 def test_a_leader_that_was_deposed_for_its_broken_disk_is_left(start_client: Any) -> None:

@@ -22,7 +22,7 @@ from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.callbacks import Callbacks
 from klife.actors.producer.lane import Lane
 from klife.actors.producer.partition_queue import PartitionQueue
-from klife.actors.producer.route import TopicRoute
+from klife.actors.producer.route import HUB_RUNS_EVERY_MS, TopicRoute
 from klife.actors.runtime.breathe import let_hub_run
 from klife.actors.runtime.latch import Latch
 from klife.actors.settings import ProducerSettings
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from klife.actors.runtime.inbox import Inbox
 
 _MAX_EPOCH = 32767
-_HUB_RUNS_EVERY_MS = 2  # so that a tight loop is noticed after two and stopped after four
 _OPEN_AT_MOST = 1.0  # seconds; see `expire`
 _NEVER = float("inf")
 
@@ -170,7 +169,7 @@ class Accumulator:
         else:
             self._hub_marked = True
             self._loop.run_callback(self._wipe_mark)
-            self.hub_due_ms = now_ms + _HUB_RUNS_EVERY_MS
+            self.hub_due_ms = now_ms + HUB_RUNS_EVERY_MS
 
     def _wipe_mark(self) -> None:
         self._hub_marked = False
@@ -178,7 +177,7 @@ class Accumulator:
     def hub_ran(self, now: float) -> None:
         """The hub ran at `now` (wall-clock seconds), so no caller needs to let it for some milliseconds."""
         self._hub_marked = False
-        self.hub_due_ms = int(now * 1000) + _HUB_RUNS_EVERY_MS
+        self.hub_due_ms = int(now * 1000) + HUB_RUNS_EVERY_MS
 
     # identity
 
