@@ -1,0 +1,28 @@
+"""Chaos against real brokers: a minute of each of three seeds, and no promise is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from klife.testing.chaos.journal import DELIVERED
+from klife.testing.chaos.report import full_report, headline
+from klife.testing.chaos.run import World
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with World.up() as running:
+        yield running
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", [12, 18, 34])
+def test_a_minute_of_faults_breaks_no_promise(world: World, tmp_path: Path, seed: int) -> None:
+    outcome = world.run(seed, 1.0, tmp_path)
+    print(headline(outcome))
+    assert not outcome.violations, full_report(outcome)
+    assert outcome.counts[DELIVERED] > 1_000
+    assert outcome.summary["killed"]
