@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from itertools import count
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count, takewhile
 from time import monotonic
 from typing import TypeVar
 from zlib import crc32
@@ -39,6 +39,7 @@ class Worker:
         self._journal = journal
         self._turns = turns
         self._numbers = count()
+        self._until = 0.0
         self._patience = plan.delivery_timeout + WAIT_BEYOND_DEADLINE
         verbs: dict[str, Callable[[list[Entry], list[Record]], None]] = {
             "sync": self._sync,
@@ -51,6 +52,7 @@ class Worker:
 
     def run(self, until: float) -> None:
         """Produce until `until` (monotonic seconds), at this worker's share of the plan's rate."""
+        self._until = until
         pause = self._plan.workers / self._plan.records_per_second
         while monotonic() < until:
             verb = self._rng.choice(VERBS)
@@ -93,7 +95,7 @@ class Worker:
             self._wait(entries[0], delivery)
 
     def _pipelined(self, entries: list[Entry], records: list[Record]) -> None:
-        for entry, record in zip(entries, records, strict=True):
+        for entry, record in self._in_time(entries, records):
             delivery = self._begin([entry], lambda record=record: self._client.produce(record))  # type: ignore[misc]
             if delivery is not None:
                 gevent.spawn(self._wait, entry, delivery)
@@ -107,7 +109,7 @@ class Worker:
                 return  # the journal has them as unresolved
 
     def _async(self, entries: list[Entry], records: list[Record]) -> None:
-        for entry, record in zip(entries, records, strict=True):
+        for entry, record in self._in_time(entries, records):
             self._begin(
                 [entry],
                 lambda record=record, entry=entry: self._client.produce_async(record, lambda result: self._settle(entry, result)),  # type: ignore[misc]
@@ -115,6 +117,10 @@ class Worker:
 
     def _batch_async(self, entries: list[Entry], records: list[Record]) -> None:
         self._begin(entries, lambda: self._client.produce_batch_async(records, lambda results: self._settle_all(entries, results)))
+
+    def _in_time(self, entries: list[Entry], records: list[Record]) -> Iterator[tuple[Entry, Record]]:
+        """Those that are begun before the time is up: with a full buffer each may take `max_block_ms`."""
+        return takewhile(lambda _pair: monotonic() < self._until, zip(entries, records, strict=True))
 
     # outcomes
 
