@@ -24,7 +24,7 @@ from klife.actors.producer.validation import checked_topic
 from klife.actors.runtime.latch import Latch, get_thread_ident
 from klife.actors.settings import ClientSettings
 from klife.errors import ClientClosed, InvalidRecordType, InvalidRecordValue
-from klife_supervision import ExitReason
+from klife_supervision import AutoShutdown, ExitReason, RestartIntensityReached
 from klife_supervision.logs import get_logger
 
 log = get_logger("klife")
@@ -140,16 +140,18 @@ class Engine:
                 return False
         return True
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether no part of the client's tree was given up."""
+        return self.supervisor is not None and all(child.state in ("running", "stopping") for child in self.supervisor.which_children())
+
     def ended(self, reason: ExitReason) -> None:
         """The client's tree is gone: settle what is left, and let the name go."""
         if self.finished.is_set:
             return
-        self.close(f"it ended ({reason})")
-        if reason.exception is not None:  # it gave up; that says more than that it was being stopped
-            self.closing = f"it ended ({reason})"
-            for accumulator in self.accumulators.values():
-                accumulator.closed = self.closing
-        why = f"client {self.name!r} ended ({reason}) before the brokers had confirmed"
+        how = _told(reason)
+        self.close(f"it ended ({how})")
+        why = f"client {self.name!r} ended ({how}) before the brokers had confirmed"
         left = sum(accumulator.abandon(why) for accumulator in self.accumulators.values())
         self.undelivered += left
         if left:
@@ -171,6 +173,13 @@ class Engine:
     def unsettled(self) -> int:
         """Records without an outcome."""
         return sum(accumulator.unsettled for accumulator in self.accumulators.values())
+
+
+def _told(reason: ExitReason) -> str:
+    """Why a client ended, for those who had records in it: of supervisors that ended for one below them, what that one says."""
+    while isinstance(reason.term, AutoShutdown):
+        reason = reason.term.reason
+    return str(reason.term) if isinstance(reason.term, RestartIntensityReached) else str(reason)
 
 
 _engines: dict[str, Engine] = {}

@@ -1,6 +1,7 @@
 """`Gate`: the last child of a client, and so the first to be stopped: it makes an orderly stop a lossless one.
 
 While the brokers can be reached, a client that its supervisor stops delivers what was accepted first, whoever the supervisor is.
+One that gives up has nothing left to deliver with, and those who wait are to hear of it at once.
 """
 
 from __future__ import annotations
@@ -37,6 +38,6 @@ class Gate(GeventActor):
         engines.forget_inherited(self._engine.name)
 
     def on_stop(self) -> None:
-        if self._engine.closing is None:  # else `Client.stop` has flushed already
+        if self._engine.closing is None and self._engine.is_whole:  # else `Client.stop` has flushed already, or it gave up
             self._engine.close("it is being stopped")
             self._engine.flush(monotonic() + self._flush_timeout)

@@ -13,9 +13,11 @@ producer, the batchers come after the actor that gives them work: if that one cr
 
 A dynamic supervisor forgets its children when it is restarted itself, so its start function adds them again from the engine's state.
 
-How many restarts: an actor here crashes for a bug, never because a broker is away (that is a state with a backoff). A bug that is met
-now and then must cost a restart and nothing else, so each supervisor stands fifty in five seconds, many times what scattered faults
-bring; one that strikes at every start uses them up within a second or two and is passed on, until the client gives up and says why.
+How many restarts, and who gives up: see docs/supervision.md. An actor here crashes for a bug, never because a broker is away (that
+is a state with a backoff). Scattered faults must cost a restart each and nothing else, for as long as they go on: each supervisor
+stands a hundred in ten seconds. A child that crashes faster than ten times a second uses them up, and then its supervisor's end is the
+client's (`significant`): a supervisor between the two would start the same actors on the same state once more, and only a new client
+has a new one.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ from klife.actors.producer.lane import Lane
 from klife.actors.producer.producer import ProducerActor
 from klife_supervision import AlreadyStarted, ChildSpec, DynamicSupervisor, SupervisionError, Supervisor
 
-INTENSITY = 50
-PERIOD = 5.0
+INTENSITY = 100
+PERIOD = 10.0
 
 
 def children(engine: Engine, flush_timeout: float) -> list[ChildSpec]:
@@ -58,6 +60,9 @@ def _producer(engine: Engine, accumulator: Accumulator) -> ChildSpec:
         strategy="rest_for_one",
         intensity=INTENSITY,
         period=PERIOD,
+        auto_shutdown="any_significant",
+        restart="transient",
+        significant=True,
         children=[
             ChildSpec(
                 id="producer",
@@ -89,7 +94,7 @@ class _Children:
 
     def spec(self, supervisor_id: str) -> ChildSpec:
         """The supervisor's own spec; started again, it starts its children again."""
-        spec = DynamicSupervisor.child_spec(id=supervisor_id, intensity=INTENSITY, period=PERIOD)
+        spec = DynamicSupervisor.child_spec(id=supervisor_id, intensity=INTENSITY, period=PERIOD, restart="transient", significant=True)
 
         def start() -> Any:
             supervisor = spec.start()

@@ -13,7 +13,7 @@ from klife.api import fork as at_fork
 from klife.api.config import ClientConfig
 from klife.api.settings import client_settings
 from klife.errors import ConfigError
-from klife_supervision import ChildSpec, Supervisor
+from klife_supervision import ChildSpec, ExitReason, Supervisor
 
 STOP_TIMEOUT = 30.0  # seconds an orderly stop takes to deliver what was accepted, unless told otherwise
 
@@ -60,7 +60,12 @@ def child_spec(config: ClientConfig, name: str) -> ChildSpec:
             running.stop(STOP_TIMEOUT)
         engine = _register(config, name)
         spec = Supervisor.child_spec(
-            id=name, strategy="one_for_one", intensity=INTENSITY, period=PERIOD, children=children(engine, STOP_TIMEOUT)
+            id=name,
+            strategy="one_for_one",
+            intensity=INTENSITY,
+            period=PERIOD,
+            auto_shutdown="any_significant",
+            children=children(engine, STOP_TIMEOUT),
         )
         supervisor: Supervisor = _run(engine, spec.start).supervisor
         return supervisor
@@ -89,6 +94,7 @@ def _start_root(engine: Engine) -> Engine:
             strategy="one_for_one",
             intensity=INTENSITY,
             period=PERIOD,
+            auto_shutdown="any_significant",
             name=f"klife {engine.name}",
         ),
     )
@@ -109,8 +115,8 @@ def _register(config: ClientConfig, name: str) -> Engine:
 def _run(engine: Engine, start_tree: Callable[[], Supervisor]) -> Engine:
     try:
         supervisor = start_tree()
-    except BaseException:
-        engines.unregister(engine)
+    except BaseException as error:
+        engine.ended(ExitReason.crashed(error))  # a facade that found it by its name may have callers who wait
         raise
     engine.supervisor = supervisor
     supervisor.monitor(engine.ended)

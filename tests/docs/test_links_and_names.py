@@ -58,6 +58,12 @@ def test_architecture_draws_the_tree_that_the_code_draws() -> None:
     assert f"Each supervisor stands {tree.INTENSITY} restarts in {tree.PERIOD:g} s" in " ".join(text.split())
 
 
+def test_supervision_gives_the_numbers_of_the_code() -> None:
+    text = " ".join((ROOT / "docs" / "supervision.md").read_text().split())
+    assert f"stands **{tree.INTENSITY} restarts in {tree.PERIOD:g} s**" in text
+    assert f"more than {tree.INTENSITY} restarts within {tree.PERIOD:g} s" in text
+
+
 def test_architecture_says_why_of_each_dependency() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     settings = ConfigParser()
