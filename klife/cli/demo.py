@@ -7,8 +7,7 @@ record back with connections of its own. The exit code is 0 only when all of it 
 from __future__ import annotations
 
 import contextlib
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Annotated
 
@@ -16,16 +15,13 @@ import typer
 
 from klife.api.client import Client
 from klife.cli.demo_check import compare
+from klife.cli.demo_cluster import Brokers, DemoBootstrap, demo_cluster, demo_topics
 from klife.cli.demo_display import show_figures, step, watch
 from klife.cli.demo_load import VALUE_BYTES, Load, Place
-from klife.cli.terminal import CONNECT_TIMEOUT_SECONDS, checked_servers, ctrl_c_here, err, errors_as_lines, out, wait_ready
+from klife.cli.terminal import ctrl_c_here, err, errors_as_lines, out, wait_ready
 from klife.errors import ProduceError
-from klife.testing.admin import AdminClient, NewTopic
-from klife.testing.cluster import KafkaCluster
 from klife.testing.consumer import LogReader
 
-TOPICS = ("orders", "payments", "shipments")
-PARTITIONS = 10
 WARM_UP_SECONDS = 3.0
 READ_TIMEOUT_SECONDS = 120.0
 
@@ -33,10 +29,8 @@ READ_TIMEOUT_SECONDS = 120.0
 def demo(
     seconds: Annotated[float, typer.Option(min=0.5, help="How long the measured part lasts.")] = 8.0,
     greenlets: Annotated[int, typer.Option(min=1, help="How many greenlets produce at once, each waiting for its record.")] = 50,
-    brokers: Annotated[int, typer.Option(min=1, help="How many brokers to start.")] = 3,
-    bootstrap: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT,...", help="Use this cluster.", show_default="one is started, and removed")
-    ] = None,
+    brokers: Brokers = 3,
+    bootstrap: DemoBootstrap = None,
 ) -> None:
     """Show klife at work on a real Kafka cluster.
 
@@ -46,30 +40,12 @@ def demo(
     with contextlib.ExitStack() as stack:
         stack.enter_context(errors_as_lines())
         stack.enter_context(ctrl_c_here())
-        if bootstrap is None:
-            with step(f"starting a Kafka cluster of {brokers} broker{'s' if brokers > 1 else ''}"):
-                servers = stack.enter_context(KafkaCluster(brokers)).bootstrap_servers
-        else:
-            servers = checked_servers(bootstrap)
-        topics = stack.enter_context(_topics(servers))
+        servers = stack.enter_context(demo_cluster(bootstrap, brokers))
+        topics = stack.enter_context(demo_topics(servers))
         client = stack.enter_context(Client.start(servers, name="demo"))
         complete = _run(client, servers, topics, seconds, greenlets)
     if not complete:
         raise typer.Exit(1)
-
-
-@contextlib.contextmanager
-def _topics(servers: str) -> Iterator[list[str]]:
-    """New topics for this run, deleted at the end of the block."""
-    with AdminClient(servers, timeout=CONNECT_TIMEOUT_SECONDS) as admin:
-        replicas = min(3, len(admin.brokers()))
-        names = [f"klife-demo-{uuid.uuid4().hex[:8]}-{name}" for name in TOPICS]
-        admin.create_topics([NewTopic(name, PARTITIONS, replicas) for name in names])
-        out.print(f"topics {', '.join(TOPICS)}: {PARTITIONS} partitions each, replication factor {replicas}", markup=False)
-        try:
-            yield names
-        finally:
-            admin.delete_topics(names)
 
 
 def _run(client: Client, servers: str, topics: list[str], seconds: float, greenlets: int) -> bool:

@@ -105,6 +105,11 @@ class Supervisor(SupervisorHandle):
             start_timeout=start_timeout,
         )
 
+    @property
+    def strategy(self) -> Strategy:
+        """Who is restarted with a child."""
+        return self._options.strategy
+
     def restart_child(self, id: Hashable, *, timeout: float | None = CALL_TIMEOUT) -> Any:  # noqa: A002
         """Start a stopped child again; returns what its start function returned.
 
