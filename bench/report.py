@@ -7,12 +7,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.page import aligned, replace_figures
 from bench.workload import Workload
 
 REFERENCE = "klife"
 TARGET_TITLES = {"mock": "librdkafka's mock cluster", "cluster": "three real brokers"}
-_BEGIN = "<!-- figures: begin -->"
-_END = "<!-- figures: end -->"
 
 Result = dict[str, Any]
 Figure = Callable[[Result], float]
@@ -63,12 +62,7 @@ def write_readme(result: Result, readme: Path, plot: str) -> None:
     Raises:
         ValueError: the file has no such section.
     """
-    text = readme.read_text()
-    head, begin, rest = text.partition(_BEGIN)
-    _, end, tail = rest.partition(_END)
-    if not begin or not end:
-        raise ValueError(f"{readme} has no section between the lines {_BEGIN} and {_END}")
-    readme.write_text(f"{head}{begin}\n\n![The medians and ranges as a plot]({plot})\n\n{markdown(result)}\n{end}{tail}")
+    replace_figures(readme, f"![The medians and ranges as a plot]({plot})\n\n{markdown(result)}".rstrip())
 
 
 def _conditions(result: Result) -> str:
@@ -106,7 +100,7 @@ def _table(result: Result, target: str, workloads: Sequence[Workload]) -> str:
                 row += [_spread(samples, _field("p50_ms"), 2), _spread(samples, _field("p99_ms"), 2)]
             row.append(_spread(samples, cpu_us, 0 if mode == "sync" else 2))
             rows.append(row)
-    return _aligned([header, *rows])
+    return aligned([header, *rows], names=2)
 
 
 def _settings(result: Result) -> str:
@@ -130,15 +124,3 @@ def _spread(samples: list[Result], figure: Figure, digits: int) -> str:
     values = [figure(sample) for sample in samples]
     text = f"{median(values):,.{digits}f}"
     return text if len(values) == 1 else f"{text} ({min(values):,.{digits}f}-{max(values):,.{digits}f})"
-
-
-def _aligned(rows: list[list[str]]) -> str:
-    """A Markdown table; the first two columns are names, the others numbers."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-
-    def line(cells: list[str]) -> str:
-        padded = [cell.ljust(width) if i < 2 else cell.rjust(width) for i, (cell, width) in enumerate(zip(cells, widths, strict=True))]
-        return "| " + " | ".join(padded) + " |"
-
-    rule = "|" + "|".join("-" * (width + 1) + ("-" if i < 2 else ":") for i, width in enumerate(widths)) + "|"
-    return "\n".join([line(rows[0]), rule, *map(line, rows[1:])])
