@@ -10,11 +10,12 @@ import gevent
 
 from klife_supervision.call import CALL_TIMEOUT, Call
 from klife_supervision.child_spec import ChildSpec
-from klife_supervision.errors import CalledFromSupervisor, InvalidChildSpec, SupervisorStopped
+from klife_supervision.errors import CalledFromSupervisor, SupervisorStopped
 from klife_supervision.exit_reason import ExitReason
 from klife_supervision.info import ChildCounts, ChildInfo, counts_of, info_of, tree_of
 from klife_supervision.loop import ShutdownAsked, SupervisorLoop
 from klife_supervision.monitors import Cancel, MonitorCallback
+from klife_supervision.options import require_spec
 from klife_supervision.tree import TreeNode
 
 Answer = TypeVar("Answer")
@@ -70,8 +71,7 @@ class SupervisorHandle(SupervisorLoop):
         Raises AlreadyStarted for an id in use, StartFailed (nothing is added then), InvalidChildSpec for a spec that does not
         fit this supervisor, SupervisorStopped, and CallTimeout after `timeout` seconds.
         """
-        if not isinstance(spec, ChildSpec):
-            raise InvalidChildSpec(f"start_child takes a ChildSpec, not {type(spec).__name__}")
+        require_spec("what start_child is given", spec)
         self._check_spec(spec)
         return self._ask(lambda: self._add(spec), timeout)
 

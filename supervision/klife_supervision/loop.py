@@ -195,7 +195,16 @@ class SupervisorLoop(ABC):
     def _give_up(self, child: Child, reason: ExitReason) -> None:
         term = RestartIntensityReached(self._label, child.spec.id, reason, self._options.intensity, self._options.period)
         self._verdict = self._gave_up = ExitReason.shutdown(term, reason.exception)
-        emit("error", "supervisor gave up", supervisor=self._label, child=child.spec.id, reason=str(reason), restarts=child.restarts)
+        emit(
+            "error",
+            "supervisor gave up",
+            supervisor=self._label,
+            child=child.spec.id,
+            reason=str(reason),
+            restarts=child.restarts,
+            intensity=self._options.intensity,
+            period=self._options.period,
+        )
 
     # Beginning and end, outside of the greenlet.
 

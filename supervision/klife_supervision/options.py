@@ -54,15 +54,29 @@ class SupervisorOptions:
 
 def checked_children(supervisor: Hashable, children: Iterable[ChildSpec]) -> tuple[ChildSpec, ...]:
     """`children` as a tuple of specs with distinct ids; InvalidChildSpec if they are not."""
+    if not isinstance(children, Iterable):
+        raise InvalidChildSpec(f"supervisor {supervisor!r}: children must be a list of ChildSpecs, not {_name_of(children)}")
     specs = tuple(children)
     ids = set()
     for spec in specs:
-        if not isinstance(spec, ChildSpec):
-            raise InvalidChildSpec(f"supervisor {supervisor!r}: each child must be a ChildSpec, not {type(spec).__name__}")
+        require_spec(f"supervisor {supervisor!r}: each child", spec)
         if spec.id in ids:
             raise InvalidChildSpec(f"supervisor {supervisor!r}: two children have the id {spec.id!r}; ids must differ")
         ids.add(spec.id)
     return specs
+
+
+def require_spec(what: str, value: Any) -> None:
+    """Raise InvalidChildSpec, beginning with `what`, unless `value` is a spec."""
+    if not isinstance(value, ChildSpec):
+        raise InvalidChildSpec(
+            f"{what} must be a ChildSpec, not {_name_of(value)}; ChildSpec.from_callable makes one of a function, "
+            "and Supervisor.child_spec or DynamicSupervisor.child_spec one of a supervisor"
+        )
+
+
+def _name_of(value: Any) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 
 def _is_count(value: Any) -> bool:

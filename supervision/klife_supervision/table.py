@@ -56,7 +56,10 @@ class ChildTable:
         except BaseException as error:  # noqa: BLE001 - whatever else a start raises fails that start alone, and is reported
             if error is deadline:
                 # Its cause has the traceback: the line at which the start hung.
-                timeout = StartTimeout(f"start of child {spec.id!r} took longer than its start_timeout, {spec.start_timeout:g} s")
+                timeout = StartTimeout(
+                    f"start of child {spec.id!r} took longer than its start_timeout, {spec.start_timeout:g} s; start returns "
+                    "the running child, it does not run it (ChildSpec.from_callable has a function run in a greenlet)"
+                )
                 timeout.__cause__ = error
                 return timeout
             return error

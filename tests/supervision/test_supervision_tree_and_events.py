@@ -172,6 +172,8 @@ def test_a_failed_start_and_giving_up_are_events(family: Family, events: list[An
         supervisor.child("b").crash()
         ended(supervisor)
     assert ("supervisor gave up", "shop", "b", "crashed(ValueError: b broke)", 0) in about_children(events)
+    (gave_up,) = (event for event in events if event["event"] == "supervisor gave up")
+    assert (gave_up["log_level"], gave_up["intensity"], gave_up["period"]) == ("error", 0, 5.0)
 
 
 def test_a_crash_is_logged_without_the_values_of_local_variables(supervise: Supervise, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,10 +23,13 @@ from klife_supervision import (
     ChildStillRunning,
     DynamicSupervisor,
     ExitReason,
+    InvalidChild,
     InvalidChildSpec,
     StartFailed,
+    StartTimeout,
     Supervisor,
     SupervisorStopped,
+    whereis,
 )
 
 Supervise = Callable[..., Supervisor]
@@ -49,6 +52,17 @@ def test_a_child_whose_start_failed_is_not_added(family: Family, supervise: Supe
     assert states(supervisor) == {"a": "running"}
     supervisor.start_child(family.spec("b"))
     assert states(supervisor) == {"a": "running", "b": "running"}
+
+
+@pytest.mark.parametrize(("start", "cause"), [(forever, StartTimeout), (object, InvalidChild)])
+def test_a_child_whose_start_hangs_or_returns_nonsense_is_not_added(supervise: Supervise, start: Any, cause: type[Exception]) -> None:
+    supervisor = supervise()
+    with pytest.raises(StartFailed) as raised:
+        supervisor.start_child(ChildSpec(id="odd", start=start, start_timeout=0.01, name="odd"))
+    assert isinstance(raised.value.cause, cause)
+    assert "ChildSpec.from_callable" in str(raised.value), "what was probably meant"
+    assert states(supervisor) == {}
+    assert whereis("odd") is None
 
 
 def test_start_child_with_a_known_id_is_refused_whether_it_runs_or_not(family: Family, supervise: Supervise) -> None:

@@ -209,6 +209,25 @@ def test_a_failed_restart_counts_and_is_tried_again(family: Family, supervise: S
     ended(supervisor)
 
 
+def test_a_restart_that_hangs_is_interrupted_and_tried_again(family: Family, supervise: Supervise) -> None:
+    def hangs_the_second_time() -> Any:
+        starts.append("start")
+        if len(starts) == 2:
+            forever()
+        if len(starts) == 3:
+            third.set()
+        return family.spec("a").start()
+
+    starts: list[str] = []
+    third = Event()
+    supervisor = supervise([ChildSpec(id="a", start=hangs_the_second_time, start_timeout=0.01)])
+    supervisor.child("a").crash()
+    assert third.wait(DEADLINE)
+    settled(supervisor)
+    assert states(supervisor) == {"a": "running"}
+    assert supervisor.which_children()[0].restarts == 1
+
+
 def test_a_child_that_cannot_be_restarted_makes_the_supervisor_give_up_with_the_cause(family: Family, supervise: Supervise) -> None:
     supervisor = supervise(family.specs("ab"), intensity=3)
     family.journal.take()

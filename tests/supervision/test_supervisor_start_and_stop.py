@@ -143,9 +143,18 @@ def test_duplicate_ids_are_refused_before_anything_starts(family: Family) -> Non
     assert family.journal.take() == []
 
 
-@pytest.mark.parametrize("children", [[42], ["a"], [lambda: None], [Supervisor]])
-def test_children_that_are_no_specs_are_refused(children: list[Any]) -> None:
-    with pytest.raises(InvalidChildSpec, match="must be a ChildSpec, not"):
+@pytest.mark.parametrize(
+    ("children", "named"),
+    [([42], "int"), (["a"], "str"), ("a", "str"), ([forever], "function"), ([Supervisor], "the class Supervisor")],
+)
+def test_children_that_are_no_specs_are_refused_with_what_makes_one(children: Any, named: str) -> None:
+    with pytest.raises(InvalidChildSpec, match=f"must be a ChildSpec, not {named}; ChildSpec.from_callable makes one"):
+        Supervisor.start(children)
+
+
+@pytest.mark.parametrize("children", [forever, ChildSpec(id="a", start=forever), None])
+def test_children_that_are_no_list_are_refused(children: Any) -> None:
+    with pytest.raises(InvalidChildSpec, match=f"must be a list of ChildSpecs, not {type(children).__name__}"):
         Supervisor.start(children)
 
 
