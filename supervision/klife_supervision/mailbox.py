@@ -2,10 +2,14 @@
 
 A deque and a parked greenlet: a put wakes the loop with one callback of the hub, and nothing runs while nothing arrives. Puts
 may come from any greenlet and, where gevent has not patched threads, from any thread: a pykka `ThreadingActor` ends in its own.
+
+A thousand children that crash at once are a thousand messages and a tenth of a second of work; so a loop that does not get to park
+lets everybody else have a turn every few milliseconds.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -14,10 +18,15 @@ import gevent
 from gevent.hub import Waiter
 from gevent.monkey import get_original
 
+from klife_supervision.breathe import let_hub_run
+
 # The patched function answers with the greenlet's id; what matters here is whose event loop this is.
 _thread_id: Callable[[], int] = get_original("_thread", "get_ident")
 
 Message = TypeVar("Message")
+
+BUSY_SECONDS = 0.004
+"""How long the loop serves messages before others, sockets and timers included, get a turn."""
 
 
 class HomeThread:
@@ -49,6 +58,7 @@ class Mailbox(Generic[Message]):
         self._home = HomeThread()
         self._messages: deque[Message] = deque()
         self._waiter: Any = None
+        self._turn_began = time.monotonic()
 
     def put(self, message: Message) -> None:
         """Add a message; never waits."""
@@ -59,13 +69,22 @@ class Mailbox(Generic[Message]):
 
     def get(self) -> Message:
         """Wait for a message, however long, and take it."""
+        if self._messages:
+            if time.monotonic() - self._turn_began > BUSY_SECONDS:
+                let_hub_run()
+                self._turn_began = time.monotonic()
+        else:
+            self._park()
+            self._turn_began = time.monotonic()
+        return self._messages.popleft()
+
+    def _park(self) -> None:
         while not self._messages:
             self._waiter = Waiter()
             try:
                 self._waiter.get()
             finally:
                 self._waiter = None
-        return self._messages.popleft()
 
     def drain(self) -> list[Message]:
         """Take all that is there, without waiting."""

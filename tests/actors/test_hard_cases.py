@@ -12,11 +12,11 @@ from scripted_broker import PATIENCE, Exchange, ScriptedCluster, after, good, re
 from test_surviving import node
 
 from klife import BufferFull, Client, NotReady, ProduceError, Record
-from klife.actors.runtime.breathe import let_hub_run
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.connection import KafkaConnection
 from klife_supervision import Supervisor
+from klife_supervision.breathe import let_hub_run
 
 
 def test_with_acks_0_a_stalled_broker_fills_the_buffer_and_no_more(start_client: Any) -> None:

@@ -181,6 +181,29 @@ def greenlets() -> int:
     return sum(isinstance(each, gevent.Greenlet) and not each.dead for each in gc.get_objects())
 
 
+def test_timers_get_their_turns_while_a_supervisor_has_much_to_do(supervise_dynamic: SuperviseDynamic) -> None:
+    def crashes_when_told() -> None:
+        bomb.wait()
+        raise ValueError("boom")
+
+    def restarts() -> int:
+        return sum(child.restarts for child in supervisor.which_children())
+
+    bomb = Event()
+    supervisor = supervise_dynamic(intensity=CRASHES, period=0.1)
+    for number in range(CHILDREN):
+        supervisor.start_child(ChildSpec.from_callable(crashes_when_told, id=number))
+    gevent.idle()
+    fuse, bomb = bomb, Event()
+    fuse.set()
+    seen = [restarts()]
+    with gevent.Timeout(ROUND_DEADLINE):
+        while seen[-1] < CHILDREN:
+            gevent.sleep(0.0001)
+            seen.append(restarts())
+    assert len(set(seen)) > 5, "the timer woke while some were restarted and others were not yet"
+
+
 @pytest.fixture
 def memory_in_use() -> Iterator[Callable[[], int]]:
     """Bytes allocated since the test began and not freed: what a leak is made of. Resident memory also has the allocator's gaps."""
