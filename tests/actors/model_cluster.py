@@ -90,6 +90,7 @@ class ModelChannel:
         self.is_ready = True
         self.calls: list[Call] = []
         self.waiting: dict[Callable[[], None], None] = {}
+        self.last_error: str | None = None
 
     def describe(self) -> str:
         return f"model broker {self.node_id}"

@@ -13,8 +13,10 @@ from scripted_broker import (
     Exchange,
     ScriptedCluster,
     after,
+    answer,
     cut,
     done_then_cut,
+    good,
     malformed,
     oversized,
     refuse,
@@ -27,6 +29,7 @@ from scripted_broker import (
 from klife import DeliveryTimeout, ProduceError, Record, RecordTooLarge
 from klife.actors import engine as engines
 from klife.protocol.apis.describe_configs import DescribeConfigsRequest
+from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import LeaderIdAndEpoch, NodeEndpoint, ProduceRequest
 
@@ -277,6 +280,21 @@ def test_a_dead_broker_s_partitions_go_to_their_new_leader(start_client: Any) ->
         assert client.produce(ORDER).get(PATIENCE).offset == 1
 
 
+def test_a_dead_leader_s_successor_is_found_however_long_the_pause_before_the_next_connection(start_client: Any) -> None:
+    with ScriptedCluster(brokers=2) as cluster:
+        client = start_client(cluster, reconnect_backoff_ms=30_000, reconnect_backoff_max_ms=30_000)
+        client.produce(ORDER).get(PATIENCE)
+        cluster.create_topic("elsewhere", 1)
+        cluster.move("elsewhere", 0, 2)
+        client.produce(Record("elsewhere", b"v")).get(PATIENCE)  # a connection to ask on
+        cluster[1].stop()
+        delivery = client.produce(ORDER)
+        asked = len(cluster[2].got(MetadataRequest))
+        cluster[2].wait_for(MetadataRequest, asked + 3)  # the cluster has not noticed yet
+        cluster.move("orders", 0, 2)
+        assert delivery.get(PATIENCE).offset == 1
+
+
 def test_a_partition_without_leader_is_delivered_soon_after_it_has_one(start_client: Any) -> None:
     with ScriptedCluster() as cluster:
         client = start_client(cluster)
@@ -318,6 +336,22 @@ def test_a_lost_sequence_of_one_partition_moves_the_others_when_they_are_idle(st
         assert [(p, epoch, sequence) for p, _, epoch, sequence in numbers(cluster[1].got(ProduceRequest))[-2:]] == [
             (0, 1, 0),
             (1, 1, 0),
+        ]
+
+
+def test_after_the_last_epoch_of_a_producer_id_comes_another_id(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        cluster[1].script(InitProducerIdRequest, answer(InitProducerIdResponse(error_code=0, producer_id=9, producer_epoch=32766)))
+        client = start_client(cluster)
+        client.produce(ORDER).get(PATIENCE)
+        cluster[1].script(ProduceRequest, refuse(45), good, refuse(45))
+        assert [client.produce(ORDER).get(PATIENCE).offset for _ in range(2)] == [1, 2]
+        assert [number[1:] for number in numbers(cluster[1].got(ProduceRequest))] == [
+            (9, 32766, 0),
+            (9, 32766, 1),
+            (9, 32767, 0),
+            (9, 32767, 1),
+            (4001, 0, 0),
         ]
 
 

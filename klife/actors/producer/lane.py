@@ -56,6 +56,11 @@ class Lane:
         self._later: list[tuple[float, int, PartitionQueue]] = []
         self._ticket = 0  # makes heap entries of the same time comparable
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether records wait for a broker that could not be reached."""
+        return self.channel.last_error is not None and self.wake in self.channel.waiting
+
     def wake(self) -> None:
         """Have the batcher look, after the greenlets that are ready now."""
         if self.inbox is not None:

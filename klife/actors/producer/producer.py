@@ -77,7 +77,8 @@ class ProducerActor(GeventActor):
         expiry = accumulator.expire(now)
         accumulator.clock_due = _NEVER if expiry is None else expiry
         due = min(due, accumulator.clock_due)
-        if accumulator.has_leaderless():
+        if accumulator.has_leaderless() or any(lane.is_cut_off for lane in accumulator.lanes.values()):
+            # A dead broker stays the leader until the cluster has missed it; the next attempt to reach it may be seconds away.
             cluster.request_refresh()
             due = min(due, now + _LOOK_FOR_LEADERS_EVERY)
         if due != _NEVER:
