@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
 from time import monotonic
+from typing import Any
 
 import gevent
 import pytest
@@ -225,3 +227,91 @@ def test_exit_without_stop_while_the_broker_is_away_ends_soon_and_says_what_is_l
     assert took < 15
     assert "client 'careless' was not stopped before exit; 100 records were undelivered" in errors
     assert "100 are LOST" in errors
+
+
+HOLDING = """
+import json, resource, sys
+from time import monotonic
+from typing import Any
+import gevent, structlog
+from klife import BufferFull, Client, Record
+
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+servers, topic = sys.argv[1:]
+WORKERS, EACH = 300, 1_000
+
+def resident():
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * resource.getpagesize()
+
+def answer(**what):
+    print(json.dumps(what), flush=True)
+
+def go_on():
+    gevent.get_hub().threadpool.apply(sys.stdin.readline)
+
+client = Client.start(
+    servers, topics=[{"name": topic}], max_block_ms=5, delivery_timeout_ms=180_000, reconnect_backoff_max_ms=500
+)
+client.wait_ready(30)
+Record.verify_batch(client.produce_batch([Record(topic, b"warm", partition=partition) for partition in range(3)]).get(30))
+answer(limit=client.status().max_buffered_bytes)
+go_on()
+before, held, slowest, refused = resident(), [], 0.0, 0
+
+def work(worker):
+    global slowest, refused
+    for number in range(EACH):
+        record = Record(topic, (b"%d %d " % (worker, number)).ljust(1_000, b"."), partition=worker % 3)
+        began = monotonic()
+        try:
+            held.append((worker, number, client.produce(record)))
+        except BufferFull:
+            refused += 1
+        slowest = max(slowest, monotonic() - began)
+
+gevent.joinall([gevent.spawn(work, worker) for worker in range(WORKERS)], raise_error=True)
+grown = max(resident(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024) - before
+answer(held=len(held), refused=refused, slowest=slowest, grown=grown, buffered=client.status().buffered_bytes)
+go_on()
+results = [delivery.exception(120) for _, _, delivery in held]
+answer(errors=sorted({str(error) for error in results if error is not None}))
+answer(sent=[(worker, number) for worker, number, _ in held])
+client.stop()
+"""
+
+
+def test_with_the_broker_gone_memory_is_bounded_and_what_was_held_arrives_once_and_in_order(
+    lone_cluster: KafkaCluster, topic: str
+) -> None:
+    in_thread = get_hub().threadpool.apply
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDING, lone_cluster.bootstrap_servers, topic], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def next_answer() -> dict[str, Any]:
+            return json.loads(in_thread(process.stdout.readline))  # type: ignore[union-attr, no-any-return]
+
+        def go_on() -> None:
+            process.stdin.write("go on\n")  # type: ignore[union-attr]
+            process.stdin.flush()  # type: ignore[union-attr]
+
+        limit = next_answer()["limit"]
+        lone_cluster.kill(BROKER)
+        go_on()
+        answer = next_answer()
+        lone_cluster.start(BROKER)
+        go_on()
+        errors, sent = next_answer()["errors"], next_answer()["sent"]
+        assert in_thread(process.wait, (60,)) == 0
+    assert answer["held"] + answer["refused"] == 300_000
+    assert limit - 300 * 1_100 < answer["buffered"] <= limit
+    assert answer["grown"] < 2.5 * limit, answer
+    assert answer["slowest"] < 0.005 + 2, "a produce waits its max_block_ms (and for its turn on a busy machine), and no longer"
+    assert errors == []
+    found = by_partition(read(lone_cluster, topic))
+    for partition in range(3):
+        log = [tuple(map(int, (each.value or b"").split()[:2])) for each in found[partition][1:]]
+        assert log == [(worker, number) for worker, number in sent if worker % 3 == partition]

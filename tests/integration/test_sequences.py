@@ -1,0 +1,30 @@
+"""Real brokers agree with how batches are numbered where the numbers end."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from on_cluster import MakeTopic, ReadBack, StartClient
+
+from klife import Record
+from klife.actors import engine as engines
+
+
+def test_sequence_numbers_go_on_at_0_after_the_last(start_client: StartClient, make_topic: MakeTopic, read_back: ReadBack) -> None:
+    topic = make_topic(1)
+    client = start_client(max_in_flight_requests=5)
+    engine = engines.find(client.name)
+    assert engine is not None
+    route = engine.route(topic, None, monotonic() + 30)
+    queue = route._queue(Record(topic, b"", partition=0), 0, None)
+    # A broker that knows nothing of a producer takes any number as its first; so the end is near without 2**31 records.
+    queue.identity, queue.next_sequence = engine.accumulators[engine.settings.default_producer].identity, 2**31 - 5
+    values = [b"%d" % number for number in range(20)]
+    for number in range(0, 20, 4):  # the second batch begins before the end and ends behind it
+        assert all(
+            result.error is None for result in client.produce_batch([Record(topic, v) for v in values[number : number + 4]]).get(30)
+        )
+    assert [each.value for each in read_back(topic)] == values
+    assert queue.next_sequence == 15
+    assert queue.identity is not None
+    assert queue.identity.epoch == 0, "no number was lost"
