@@ -19,7 +19,7 @@ from pykka._envelope import Envelope
 from structlog.testing import capture_logs
 
 from klife.actors.runtime.actor import GeventActor
-from klife.actors.runtime.future import GeventFuture
+from klife.actors.runtime.future import GeventFuture, WaitTimeout
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.runtime.latch import Latch
 from klife_supervision import ChildSpec, ExitReason, Supervisor
@@ -290,6 +290,15 @@ def test_an_ask_s_exception_is_the_asker_s_and_the_actor_lives_on(ref: Any) -> N
     with pytest.raises(LookupError):
         ref.ask(LookupError(), timeout=5)
     assert ref.ask("alive", timeout=5) == "alive"
+
+
+def test_an_ask_has_a_deadline_and_its_late_answer_hurts_nobody(ref: Any, events: list[Any]) -> None:
+    held = Event()
+    with pytest.raises(WaitTimeout, match=r"no reply within 0\.01 s"):
+        ref.ask(held, timeout=0.01)
+    held.set()
+    assert ref.ask("still there", timeout=5) == "still there"
+    assert events == ["start", held, "still there"]
 
 
 def test_messages_come_in_order(ref: Any, events: list[Any]) -> None:
