@@ -173,6 +173,20 @@ def test_the_highest_version_of_produce_that_both_know_is_used(start_client: Any
         assert cluster[1].got(ProduceRequest)[0].version == version
 
 
+def test_a_batch_goes_again_in_an_older_version_when_its_broker_comes_back_as_an_older_one(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster)
+        client.produce(ORDER).get(PATIENCE)
+
+        def downgraded(_exchange: Any) -> None:
+            cluster[1].versions[ProduceRequest] = (0, 8)
+            cluster[1].cut_all()
+
+        cluster[1].script(ProduceRequest, downgraded)
+        assert client.produce(ORDER).get(PATIENCE).offset == 1
+        assert [request.version for request in cluster[1].got(ProduceRequest)] == [13, 13, 8]
+
+
 def test_a_broker_too_new_for_us_fails_records_at_once_with_both_ranges(start_client: Any) -> None:
     with ScriptedCluster() as cluster:
         cluster[1].versions[ProduceRequest] = (90, 99)

@@ -83,6 +83,17 @@ def test_a_silent_broker_is_disconnected_after_the_request_timeout_and_the_reque
         assert first.numbers == second.numbers
 
 
+def test_an_answer_that_is_delayed_for_too_long_is_harmless_when_it_comes(start_client: Any) -> None:
+    held = Event()
+    with ScriptedCluster() as cluster:
+        cluster[1].script(ProduceRequest, after(held))
+        client = start_client(cluster, request_timeout_ms=60)
+        assert client.produce(ORDER).get(PATIENCE).offset == 0
+        held.set()  # now the first attempt is handled, too
+        assert client.produce(ORDER).get(PATIENCE).offset == 1
+        assert cluster.log("orders") == [b"v", b"v"]
+
+
 def test_a_record_a_silent_broker_may_have_is_possibly_persisted_at_its_deadline(start_client: Any) -> None:
     with ScriptedCluster() as cluster:
         cluster[1].always(ProduceRequest, silent)
