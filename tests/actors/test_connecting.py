@@ -21,6 +21,7 @@ from scripted_broker import (
 from structlog.testing import capture_logs
 
 from klife import NotReady, ProduceError, Record
+from klife.actors import engine as engines
 from klife.protocol.apis.api_versions import ApiVersionsRequest
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.metadata import MetadataRequest
@@ -187,6 +188,20 @@ def test_a_batch_goes_again_in_an_older_version_when_its_broker_comes_back_as_an
         assert [request.version for request in cluster[1].got(ProduceRequest)] == [13, 13, 8]
 
 
+def test_a_batch_that_may_be_written_and_can_not_be_sent_again_says_both(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster)
+
+        def replaced(_exchange: Any) -> None:
+            cluster[1].versions[ProduceRequest] = (90, 99)
+            cluster[1].cut_all()
+
+        cluster[1].script(ProduceRequest, replaced)
+        with pytest.raises(ProduceError, match=r"may be in the log, and can not be sent again: .*90 to 99") as caught:
+            client.produce(ORDER).get(PATIENCE)
+        assert caught.value.possibly_persisted
+
+
 def test_a_broker_too_new_for_us_fails_records_at_once_with_both_ranges(start_client: Any) -> None:
     with ScriptedCluster() as cluster:
         cluster[1].versions[ProduceRequest] = (90, 99)
@@ -211,14 +226,12 @@ def test_a_connection_that_lasted_starts_the_backoff_anew_though_nothing_came_ba
         cluster.move("orders", 0, 2)
         client = start_client(cluster, acks=0, reconnect_backoff_max_ms=20)
 
-        def state() -> str:
-            return next(broker.state for broker in client.status().brokers if broker.node_id == 2)
-
         for _ in range(4):
             client.produce(ORDER).get(PATIENCE)
             gevent.sleep(0.05)  # longer than the longest backoff
-            cluster[2].cut_all()
+            channel = engines.find(client.name).cluster.channels[2]  # type: ignore[union-attr]
+            channel.fail("reading failed: reset by peer")
             with gevent.Timeout(PATIENCE):
-                while state() == "ready":
+                while channel.sock is not None:
                     gevent.sleep(0.001)
         assert [log["attempt"] for log in logs if log["event"] == "connection_failed" and log["broker"] == 2] == [1, 1, 1, 1]

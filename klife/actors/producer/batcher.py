@@ -341,7 +341,8 @@ class BatcherActor(GeventActor):
             None,
             -1,
             ProduceError(
-                f"records of {queue.topic}-{queue.partition} were not written: {why}",
+                f"records of {queue.topic}-{queue.partition} "
+                f"{'may be in the log, and can not be sent again' if batch.fate_unknown else 'were not written'}: {why}",
                 topic=queue.topic,
                 partition=queue.partition,
                 possibly_persisted=batch.fate_unknown,
