@@ -202,7 +202,8 @@ class ConnectionActor(GeventActor):
             for reply in replies:
                 throttle_ms = getattr(reply.response, "throttle_time_ms", 0)
                 if throttle_ms > 0:  # the broker has answered already, and counts on us to wait (KIP-219)
-                    channel.throttled_until = channel.due = now + throttle_ms / 1000
+                    channel.throttled_until = max(channel.throttled_until, now + throttle_ms / 1000)
+                    channel.due = min(channel.due, channel.throttled_until)
                 if reply.tag in channel.calls:
                     del channel.calls[reply.tag]
                     reply.tag.finish(reply.response)

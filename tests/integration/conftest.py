@@ -6,8 +6,10 @@ user's plain script does: they wait by klife's and gevent's means, never in a ca
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,8 @@ from reader import read_topic
 
 from klife import Client
 from klife.testing.cluster import KafkaCluster
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for `bench`, which is no installed package
 
 
 @pytest.fixture
