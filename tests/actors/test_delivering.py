@@ -306,6 +306,33 @@ def test_a_dead_leader_s_successor_is_found_however_long_the_pause_before_the_ne
         assert delivery.get(PATIENCE).offset == 1
 
 
+@pytest.mark.parametrize("trouble", ["dead", "leaderless"])
+def test_a_leader_is_looked_for_some_times_a_second_and_not_when_no_record_waits(start_client: Any, trouble: str) -> None:
+    with ScriptedCluster(brokers=2) as cluster:
+        client = start_client(cluster, reconnect_backoff_ms=30_000, reconnect_backoff_max_ms=30_000)
+        cluster.create_topic("elsewhere", 1)
+        cluster.move("elsewhere", 0, 2)
+        for topic in ("orders", "elsewhere"):
+            client.produce(Record(topic, b"v")).get(PATIENCE)
+        if trouble == "dead":
+            cluster[1].stop()
+        else:
+            cluster.move("orders", 0, -1)
+            cluster[1].script(ProduceRequest, refuse(6))
+        delivery = client.produce(ORDER)
+        gevent.sleep(0.2)
+
+        def asked_in_a_second() -> int:
+            before = sum(len(broker.got(MetadataRequest)) for broker in cluster.brokers.values())
+            gevent.sleep(1)
+            return sum(len(broker.got(MetadataRequest)) for broker in cluster.brokers.values()) - before
+
+        assert 1 <= asked_in_a_second() <= 8
+        cluster.move("orders", 0, 2)
+        assert delivery.get(PATIENCE).offset == 1
+        assert asked_in_a_second() <= 1
+
+
 def test_a_partition_without_leader_is_delivered_soon_after_it_has_one(start_client: Any) -> None:
     with ScriptedCluster() as cluster:
         client = start_client(cluster)

@@ -216,6 +216,7 @@ class DeliveryModel(RuleBasedStateMachine):
                     self.cluster.answer(node, {})
             if self.cluster.refresh_wanted:
                 self.cluster.refresh()
+            self.producer._look_at = 0.0
             for actor in self.actors():  # time passes: what set itself a timer wakes
                 if actor._timer is not None and actor._timer.active:
                     actor._timer.stop()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from heapq import heappop, heappush
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from klife.actors.producer.batch import Batch
@@ -59,7 +60,10 @@ class Lane:
     @property
     def is_cut_off(self) -> bool:
         """Whether records wait for a broker that could not be reached."""
-        return self.channel.last_error is not None and self.wake in self.channel.waiting
+        if self.channel.last_error is None or self.channel.is_ready:
+            return False
+        later = (queue for _, _, queue in self._later)
+        return any(queue.lane is self and not queue.empty for queue in chain(self.ready, later))
 
     def wake(self) -> None:
         """Have the batcher look, after the greenlets that are ready now."""

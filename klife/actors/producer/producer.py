@@ -44,6 +44,7 @@ class ProducerActor(GeventActor):
         self._snapshot: object = None
         self._call: Call | None = None
         self._answer: Call | None = None
+        self._look_at = 0.0  # when to ask for leaders again, while records want for one
         self._id_failures = 0
         self._id_retry_at = 0.0
 
@@ -78,9 +79,12 @@ class ProducerActor(GeventActor):
         accumulator.clock_due = _NEVER if expiry is None else expiry
         due = min(due, accumulator.clock_due)
         if accumulator.has_leaderless() or any(lane.is_cut_off for lane in accumulator.lanes.values()):
-            # A dead broker stays the leader until the cluster has missed it; the next attempt to reach it may be seconds away.
-            cluster.request_refresh()
-            due = min(due, now + _LOOK_FOR_LEADERS_EVERY)
+            # A dead broker stays the leader until the cluster has missed it; the next attempt to reach it may be seconds away. Each
+            # answer wakes us, so it takes a clock not to ask again at once.
+            if now >= self._look_at:
+                self._look_at = now + _LOOK_FOR_LEADERS_EVERY
+                cluster.request_refresh()
+            due = min(due, self._look_at)
         if due != _NEVER:
             self.wake_after(due - now)
 
