@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -158,4 +159,4 @@ def test_a_circle_whose_error_is_swallowed_is_still_found_and_logged(start: Any,
 
 def test_outside_of_these_tests_nothing_is_watched(pytester: pytest.Pytester) -> None:
     program = "from klife.actors.runtime.actor import GeventActor\nprint(type(GeventActor.start()).__name__)"
-    assert pytester.run("python", "-c", program).stdout.str().strip() == GeventActorRef.__name__
+    assert pytester.run(sys.executable, "-c", program).stdout.str().strip() == GeventActorRef.__name__

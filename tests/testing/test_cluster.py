@@ -197,7 +197,7 @@ def test_a_cluster_that_runs_already_is_used_as_it_is_and_left_as_it_is(
     assert len(cluster.describe_topic("from-outside")) == 2
     with pytest.raises(ClusterError, match="has 3 brokers, and 4 are needed"):
         KafkaCluster(brokers=4).up()
-    with pytest.raises(ClusterError, match="config= and port= cannot be applied"):
+    with pytest.raises(ClusterError, match="config=, port= and proxies= cannot be applied"):
         KafkaCluster(config={"num.partitions": 4}).up()
     assert not list(tmp_path.iterdir()), "an empty folder for logs was left"
 
