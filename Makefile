@@ -8,7 +8,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SETTINGS := setup.cfg pyproject.toml
+SETTINGS := setup.cfg pyproject.toml setup.py klife/core.py
+# The modules that are compiled (klife/core.py lists them), and what the compiler is told of them.
+CORE := $(shell sed -n 's/^    "\(klife\..*\)",$$/\1/p' klife/core.py | tr . /)
+CORE_SOURCES := $(addsuffix .py,$(CORE)) $(shell find klife -name '*.pxd')
 
 .PHONY: demo test
 .DELETE_ON_ERROR:
@@ -16,12 +19,13 @@ SETTINGS := setup.cfg pyproject.toml
 demo: $(VENV)/.demo-installed
 	$(BIN)/klife demo
 
-test: $(VENV)/.test-installed
+test: $(VENV)/.core-built
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
+	KLIFE_PURE=1 $(BIN)/python -m pytest
 
 $(VENV)/.demo-installed: $(SETTINGS) | $(BIN)/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cli]'
@@ -29,6 +33,11 @@ $(VENV)/.demo-installed: $(SETTINGS) | $(BIN)/pip
 
 $(VENV)/.test-installed: $(SETTINGS) | $(BIN)/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,cli,bench]'
+	touch $@
+
+# An editable installation does not notice that a source has changed since it was compiled.
+$(VENV)/.core-built: $(CORE_SOURCES) $(VENV)/.test-installed
+	$(BIN)/python setup.py --quiet build_ext --inplace
 	touch $@
 
 # pip is the last thing venv makes: where it is missing, an earlier attempt was cut short.

@@ -13,6 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from klife.core import choose
 from klife.version import __version__
 
 if TYPE_CHECKING:
@@ -81,6 +82,9 @@ _WHERE = {
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 
+compiled: bool = choose()
+"""Whether the compiled core is in use; without a C compiler at installation, or with KLIFE_PURE=1, it is not."""
+
 __all__ = [
     "BatchDelivery",
     "BatchError",
@@ -117,6 +121,7 @@ __all__ = [
     "UnknownTopic",
     "WaitTimeout",
     "__version__",
+    "compiled",
 ]
 
 

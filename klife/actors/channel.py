@@ -26,6 +26,14 @@ from klife.protocol.errors import EncodeError, UnsupportedVersion
 _GATHER_FROM = 65_536  # bytes from which handing the parts to the kernel beats joining them first
 _MAX_PARTS = 512  # the kernel takes 1024 (IOV_MAX) in one call
 _close: Callable[[int], None] = get_original("os", "close")
+_plain_socket: Any = get_original("socket", "socket")
+
+
+def without_gevent(sock: Any) -> Any:
+    """The connected gevent socket `sock` as one of the standard library's that never blocks: a call of it is a system call, no more."""
+    plain = _plain_socket(fileno=sock.detach())
+    plain.setblocking(False)
+    return plain
 
 
 def close_at_once(sock: Any) -> None:
@@ -60,7 +68,12 @@ class Call:
     def finish(self, response: Any, error: KlifeError | None = None) -> None:
         self.response = response
         self.error = error
-        self.on_done(self)
+        on_done, self.on_done = self.on_done, _nobody  # else most calls, known to those they tell, are garbage in a circle
+        on_done(self)
+
+
+def _nobody(_call: Call) -> None:
+    """Who is told of a call that was told of."""
 
 
 class BrokerChannel:
@@ -178,7 +191,7 @@ class BrokerChannel:
     # the socket; writing is everybody's, the rest is the actor's
 
     def attach(self, sock: Any, inbox: Inbox) -> None:
-        """Use `sock` (non-blocking) from now on; `inbox` is woken when it can be read or, while there is something, written."""
+        """Use `sock` (of `without_gevent`) from now on; `inbox` is woken when it can be read or, while there is something, written."""
         self.sock = sock
         self.failure = None
         loop = get_hub().loop

@@ -20,7 +20,7 @@ import gevent
 from gevent import socket
 
 from klife.actors.backoff import backoff
-from klife.actors.channel import BrokerChannel, CallFailed, close_at_once
+from klife.actors.channel import BrokerChannel, CallFailed, close_at_once, without_gevent
 from klife.actors.runtime.actor import GeventActor
 from klife.protocol.connection import State
 from klife.protocol.errors import DecodeError
@@ -115,8 +115,7 @@ class ConnectionActor(GeventActor):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for level, option, value in settings.socket_options:
                 sock.setsockopt(level, option, value)
-            sock.setblocking(False)
-            self._connected, sock = sock, None
+            self._connected, sock = without_gevent(sock), None
         except gevent.Timeout:
             self._connected = TimeoutError(f"no connection within {settings.connect_timeout:g} s")
         except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import gevent
 from model_cluster import ModelChannel
 
 from klife.actors.metadata_snapshot import NO_LEADER, ClusterSnapshot, TopicInfo
@@ -93,4 +94,10 @@ class _First:
         return 0
 
 
-__all__ = ["NO_LEADER", "Bell", "Parts", "topic_info"]
+def sent_by_now() -> None:
+    """Let the loop become idle: what was produced and may leave has left."""
+    gevent.idle()
+    gevent.idle()  # the batcher and we were called in any order
+
+
+__all__ = ["NO_LEADER", "Bell", "Parts", "sent_by_now", "topic_info"]

@@ -8,6 +8,7 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
+from producer_parts import sent_by_now
 from scripted_broker import (
     PATIENCE,
     Exchange,
@@ -506,8 +507,7 @@ def test_at_most_max_in_flight_requests_are_unanswered(start_client: Any) -> Non
         deliveries = []
         for partition in range(10):
             deliveries.append(client.produce(Record("orders", b"v", partition=partition)))
-            gevent.sleep(0)
-            gevent.sleep(0)
+            sent_by_now()
         (broker,) = [broker for broker in client.status().brokers if broker.node_id == 1]
         assert broker.in_flight == 3
         held.set()

@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from model_cluster import GUILTY, NO_LEADER, TOPIC, ModelCluster
+from producer_parts import sent_by_now
 
 from klife.actors.producer.accumulator import Accumulator
 from klife.actors.producer.batch import Batch
@@ -111,6 +112,8 @@ class DeliveryModel(RuleBasedStateMachine):
     def turn(self) -> None:
         """The actors that were woken run once."""
         gevent.sleep(0)  # what they scheduled for the loop's next turn
+        if any(actor.actor_inbox.gathering for actor in self.actors()):
+            sent_by_now()
         for actor in list(self.actors()):
             if actor.actor_inbox.woken:
                 actor.actor_inbox.woken = False
@@ -121,7 +124,7 @@ class DeliveryModel(RuleBasedStateMachine):
         """They run until there is nothing to do for now."""
         for _ in range(50):
             self.turn()
-            if not any(actor.actor_inbox.woken for actor in self.actors()):
+            if not any(actor.actor_inbox.woken or actor.actor_inbox.gathering for actor in self.actors()):
                 break
 
     @precondition(lambda self: any(channel.calls for channel in self.cluster.channels.values()))

@@ -8,6 +8,7 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
+from producer_parts import sent_by_now
 from scripted_broker import PATIENCE, Exchange, ScriptedCluster, after, good, refuse, silent
 from test_surviving import node
 
@@ -86,7 +87,7 @@ def test_a_batch_whose_fate_stays_unknown_is_not_pushed_out_of_the_broker_s_memo
         deliveries = []
         for number in range(1, 6):  # five batches, as many as a broker remembers
             deliveries.append(client.produce(Record("orders", b"%d" % number)))
-            gevent.sleep(0)
+            sent_by_now()
         held.set()
         assert resent.wait(PATIENCE)
         deliveries.append(client.produce(Record("orders", b"6")))

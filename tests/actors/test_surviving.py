@@ -9,6 +9,7 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
+from producer_parts import sent_by_now
 from scripted_broker import PATIENCE, ScriptedCluster, after, cut, refuse, silent
 
 from klife import Client, ClientClosed, FlushTimeout, ProduceError, Record
@@ -297,7 +298,7 @@ def test_callbacks_of_a_partition_come_in_order_also_of_failures(start_client: A
         seen: list[Any] = []
         for number in range(10):
             client.produce_async(Record("orders", b"%d" % number), lambda record: seen.append((record.value, record.error_code)))
-            gevent.sleep(0)
+            sent_by_now()
         client.flush(PATIENCE)
         assert [value for value, _ in seen] == [b"%d" % number for number in range(10)]
         assert {code for _, code in seen} == {0, 29}

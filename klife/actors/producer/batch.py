@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from klife.actors.runtime.latch import Latch
+from klife.class_defaults import set_defaults
 from klife.errors import ForkedDelivery, ProduceError
 from klife.record import Record, Result
 
@@ -47,25 +48,23 @@ class Identity:
 
 
 class Batch(Latch):
-    """Records of one partition, in order. Class attributes are the values most batches never change."""
+    """Records of one partition, in order. Most batches never set the fields that have defaults, below."""
 
-    callbacks: list[tuple[int, Callback]] | None = None
+    callbacks: list[tuple[int, Callback]] | None
     # on the wire
-    in_flight = False
-    identity: Identity | None = None
-    sequence = -1
-    attempts = 0
-    fate_unknown = False  # some attempt ended without the broker's verdict
-    wire: bytes | None = None
+    in_flight: bool
+    identity: Identity | None
+    attempts: int
+    fate_unknown: bool  # some attempt ended without the broker's verdict
+    wire: bytes | None
     # the outcome
-    base_offset: int | None = None
-    append_time_ms = -1
-    error: ProduceError | None = None
+    base_offset: int | None
+    error: ProduceError | None
     # pieces
-    root: Batch | None = None
-    positions: Sequence[int] = ()  # of a piece: where its records stand in the root
-    outcomes: list[Outcome | None] | None = None  # of a root in pieces
-    missing = 0
+    root: Batch | None
+    positions: Sequence[int] | None  # of a piece: where its records stand in the root
+    outcomes: list[Outcome | None] | None  # of a root in pieces
+    missing: int
 
     def __init__(self, queue: PartitionQueue, created: float, home: int) -> None:
         self._home = home  # what Latch.__init__ does; a call less for each batch
@@ -74,6 +73,8 @@ class Batch(Latch):
         self.records: list[Fields] = []
         self.size = 0
         self.number = 0
+        self.sequence = -1
+        self.append_time_ms = -1
 
     def result(self, index: int) -> Record:
         """The result record at `index`. Only for a settled batch.
@@ -106,7 +107,7 @@ class Batch(Latch):
             root.missing = len(root.records)
         child = Batch(self.queue, self.created, self._home)
         child.root = root
-        child.positions = [self.positions[i] for i in indices] if self.root is not None else list(indices)
+        child.positions = [self.positions[i] for i in indices] if self.positions is not None else list(indices)
         child.records = [self.records[i] for i in indices]
         child.number = self.number
         child.attempts = self.attempts + 1  # a piece is always a second attempt, and retries leave one at a time
@@ -118,7 +119,25 @@ class Batch(Latch):
         root = self.root
         assert root is not None
         assert root.outcomes is not None
+        assert self.positions is not None
         for index, position in enumerate(self.positions):
             root.outcomes[position] = (None if base_offset is None else base_offset + index, append_time_ms, error)
         root.missing -= len(self.positions)
         return root.missing == 0
+
+
+set_defaults(
+    Batch,
+    callbacks=None,
+    in_flight=False,
+    identity=None,
+    attempts=0,
+    fate_unknown=False,
+    wire=None,
+    base_offset=None,
+    error=None,
+    root=None,
+    positions=None,
+    outcomes=None,
+    missing=0,
+)

@@ -93,7 +93,8 @@ class BatcherActor(GeventActor):
             self.lane.inbox = None
 
     def on_wake(self) -> None:
-        lane = self.lane
+        lane, inbox = self.lane, self.actor_inbox
+        idle, inbox.idle = inbox.idle, False
         while lane.completed:
             produce_call = lane.completed.popleft()
             self._answered(produce_call)
@@ -104,13 +105,14 @@ class BatcherActor(GeventActor):
         if lane.ready and len(lane.calls) < self.settings.max_in_flight:
             if not lane.channel.is_ready:
                 lane.channel.when_ready(lane.wake)
+            elif not idle and not lane.fills_a_request:
+                inbox.wake_when_idle()  # those whom this answer woke, and answers that are there already, have more for the request
             else:
                 batches = lane.drain(now)
                 if batches:
                     self._send(batches)
                     if lane.ready and len(lane.calls) < self.settings.max_in_flight:
-                        # One request a turn: encoding more would hold the hub.
-                        get_hub().loop.run_callback(self.actor_inbox.wake_from_hub)
+                        inbox.wake_when_idle()  # one request a turn: encoding more would hold the hub
         due = lane.next_due()
         if due != lane.wake_at:
             lane.wake_at = due

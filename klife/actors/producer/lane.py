@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from klife.actors.runtime.inbox import Inbox
 
 _NEVER = float("inf")
+_WORTH_A_REQUEST = 65_536  # bytes; the cost of sending so many is that of the bytes, not of the request
 
 
 class Lane:
@@ -80,8 +81,8 @@ class Lane:
             queue.listed = True
             self.ready.append(queue)
         inbox = self.inbox
-        if inbox is not None and not inbox.woken and len(self.calls) < self.max_in_flight:
-            inbox.wake()
+        if inbox is not None and not inbox.gathering and len(self.calls) < self.max_in_flight:
+            inbox.wake_when_idle()
 
     def offer(self, queue: PartitionQueue) -> None:
         """`queue` may have something to send."""
@@ -96,6 +97,12 @@ class Lane:
         heappush(self._later, (due, self._ticket, queue))
         if due < self.wake_at:
             self.wake()
+
+    @property
+    def fills_a_request(self) -> bool:
+        """Whether what is ready (as far as the first partition tells) is worth a request, and need not wait for company."""
+        first = self.ready[0]
+        return bool(first.pending) or (first.open is not None and first.open.size * len(self.ready) >= _WORTH_A_REQUEST)
 
     def promote(self, now: float) -> None:
         """Move to the ready list what has lingered or backed off long enough (everything, when somebody waits for it)."""

@@ -2,7 +2,8 @@
 
 Control comes as envelopes (`put`). Data does not: a producer's records wait in plain values, a connection's bytes in its socket,
 and all that has to be said is "look". That is `wake`: a flag and at most one loop callback, however often it is called before the
-actor runs. The callback comes after the greenlets that are ready now, which is what lets sixteen of them share a request.
+actor runs. The callback comes after the greenlets that are ready now. `wake_when_idle` goes further: it comes after all that is ready
+in the sockets too, and the greenlets which that wakes. That is what lets sixteen of them share a request.
 """
 
 from __future__ import annotations
@@ -16,20 +17,26 @@ from pykka.messages import _ActorStop
 
 from klife.actors.runtime.latch import get_thread_ident
 
+_LATEST = 0.001  # seconds; the least that the loop waits
+
 
 class Inbox:
     """A queue for one consumer greenlet. Any thread may `put` and `wake`; only the actor's greenlet calls `park` and `get`."""
 
-    __slots__ = ("queue", "woken", "_dead", "_home", "_loop", "_parked", "_scheduled")
+    __slots__ = ("queue", "woken", "idle", "gathering", "_dead", "_home", "_loop", "_parked", "_scheduled", "_idle", "_latest")
 
     def __init__(self) -> None:
         self.queue: deque[Any] = deque()
         self.woken = False
+        self.idle = False  # whether it was woken because nothing else was ready; the actor takes it back
+        self.gathering = False  # whether it will be
         self._home = get_thread_ident()
         self._loop = get_hub().loop
         self._parked: Any = None
         self._scheduled = False
         self._dead: str | None = None
+        self._idle: Any = None
+        self._latest: Any = None
 
     def put(self, envelope: Any, /) -> None:
         self.queue.append(envelope)
@@ -55,6 +62,26 @@ class Inbox:
         self.woken = True
         self._switch()
 
+    def wake_when_idle(self) -> None:
+        """Ask the actor to look once nothing else is ready to run, sockets and timers included; on a busy loop, a millisecond from now.
+
+        Idempotent. Only from the actor's thread.
+        """
+        if self.gathering or self._dead is not None:
+            return
+        self.gathering = True
+        if self._idle is None:
+            self._idle, self._latest = self._loop.idle(), self._loop.timer(_LATEST)
+        self._idle.start(self._gathered)
+        self._latest.start(self._gathered)
+
+    def _gathered(self) -> None:
+        self._idle.stop()
+        self._latest.stop()
+        self.gathering = False
+        self.idle = self.woken = True
+        self._switch()
+
     def _switch(self) -> None:
         self._scheduled = False
         greenlet = self._parked
@@ -70,6 +97,10 @@ class Inbox:
         What another thread puts later, having seen the actor alive a moment before, is answered too.
         """
         self._dead = actor
+        if self._idle is not None:
+            for watcher in (self._idle, self._latest):
+                watcher.stop()
+                watcher.close()
         self._answer_left(actor)
 
     def _answer_left(self, actor: str) -> None:

@@ -24,18 +24,20 @@ from typing import Any
 from gevent import get_hub, getcurrent
 from gevent.monkey import get_original
 
+from klife.class_defaults import set_defaults
+
 get_thread_ident: Callable[[], int] = get_original("_thread", "get_ident")
 _allocate_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
+_first_in_thread = _allocate_lock()  # held for an instant, by the first thread that waits for a latch
 
 
 class Latch:
     """Set once, waited for by any number of greenlets and threads."""
 
-    # Class attributes, because most latches (a batch each) are set before anybody waits and never need values of their own.
-    is_set = False
-    _loop: Any = None
-    _greenlets: list[Any] | None = None
-    _locks: list[Any] | None = None
+    is_set: bool
+    _loop: Any
+    _greenlets: list[Any] | None
+    _locks: list[Any] | None
 
     def __init__(self, home: int | None = None) -> None:
         self._home = get_thread_ident() if home is None else home
@@ -105,7 +107,10 @@ class Latch:
     def _wait_in_thread(self, timeout: float | None) -> bool:
         lock = _allocate_lock()
         lock.acquire()
-        locks: list[Any] = self.__dict__.setdefault("_locks", [])  # one atomic step: another thread may be the first at the same time
+        with _first_in_thread:  # another thread may be the first at the same time
+            if self._locks is None:
+                self._locks = []
+        locks = self._locks
         locks.append(lock)
         # The setter raises the flag first and looks at the list second; we do it the other way round, so one of us sees the other.
         if not self.is_set:
@@ -113,6 +118,10 @@ class Latch:
         with suppress(ValueError):  # the setter took it
             locks.remove(lock)
         return self.is_set
+
+
+# Most latches (a batch each) are set before anybody waits, and never need values of their own.
+set_defaults(Latch, is_set=False, _loop=None, _greenlets=None, _locks=None)
 
 
 def _wake_all(waiters: list[Any]) -> None:

@@ -1,0 +1,32 @@
+from klife.actors.runtime.latch cimport Latch
+
+cdef class Identity:
+    cdef public object producer_id
+    cdef public object epoch
+
+cdef class Batch(Latch)
+
+from klife.actors.producer.partition_queue cimport PartitionQueue
+
+cdef class Batch(Latch):
+    cdef public list callbacks
+    cdef public bint in_flight
+    cdef public Identity identity
+    cdef public long long sequence
+    cdef public Py_ssize_t attempts
+    cdef public bint fate_unknown
+    cdef public object wire
+    cdef public object base_offset
+    cdef public long long append_time_ms
+    cdef public object error
+    cdef public Batch root
+    cdef public object positions
+    cdef public list outcomes
+    cdef public Py_ssize_t missing
+    cdef public PartitionQueue queue
+    cdef public double created
+    cdef public list records
+    cdef public Py_ssize_t size
+    cdef public object number
+
+    cpdef result(self, Py_ssize_t index)

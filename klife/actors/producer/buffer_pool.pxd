@@ -1,0 +1,9 @@
+cdef class BufferPool:
+    cdef public long long limit
+    cdef public long long room
+    cdef public bint block
+    cdef public long long _free
+    cdef public object _waiters
+    cdef public object on_pressure
+
+    cpdef give(self, long long size)

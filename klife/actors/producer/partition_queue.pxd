@@ -1,0 +1,37 @@
+cimport cython
+
+cdef class PartitionQueue
+
+from klife.actors.producer.accumulator cimport Accumulator
+from klife.actors.producer.batch cimport Batch, Identity
+from klife.actors.producer.lane cimport Lane
+from klife.actors.producer.route cimport TopicRoute
+
+cdef class PartitionQueue:
+    cdef public Accumulator accumulator
+    cdef public TopicRoute route
+    cdef public object topic
+    cdef public object partition
+    cdef public Lane lane
+    cdef public Batch open
+    cdef public object pending
+    cdef public list in_flight
+    cdef public double retry_at
+    cdef public Py_ssize_t failures
+    cdef public Identity identity
+    cdef public long long next_sequence
+    cdef public bint sequence_lost
+    cdef public Identity accepted
+    cdef public bint listed
+    cdef public object opened
+    cdef public object callback_backlog
+    cdef public bint callbacks_running
+
+    cpdef Batch open_batch(self, double now)
+    cpdef Batch take_fresh(self, Py_ssize_t room)
+    @cython.locals(batch=Batch, first=Batch)
+    cpdef Batch head(self, double now, double linger)
+    cpdef take(self, Batch batch)
+    cpdef bint _has_identity(self, Batch batch) except *
+    cpdef written(self, Batch batch)
+    cpdef _landed(self, Batch batch)

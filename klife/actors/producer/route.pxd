@@ -1,0 +1,26 @@
+cimport cython
+
+cdef class TopicRoute
+
+from klife.actors.producer.accumulator cimport Accumulator
+from klife.actors.producer.batch cimport Batch
+from klife.actors.producer.buffer_pool cimport BufferPool
+from klife.actors.producer.partition_queue cimport PartitionQueue
+from klife.record cimport Record
+
+cdef class TopicRoute:
+    cdef public Accumulator accumulator
+    cdef public object topic
+    cdef public object info
+    cdef public list queues
+    cdef public object count
+    cdef public object partitioner
+    cdef public object sticky
+    cdef public bint sticks
+    cdef public object _partition
+    cdef public BufferPool _pool
+    cdef public Py_ssize_t _limit
+
+    @cython.locals(size=Py_ssize_t, queue=PartitionQueue, batch=Batch, pool=BufferPool, room="long long", now_ms="long long")
+    cpdef Batch append(self, Record record, partitioner=*, deadline=*)
+    cpdef stick_elsewhere(self)

@@ -1,0 +1,20 @@
+cdef class Inbox:
+    cdef public object queue
+    cdef public bint woken
+    cdef public object _dead
+    cdef public object _home
+    cdef public object _loop
+    cdef public object _parked
+    cdef public bint _scheduled
+    cdef public bint idle
+    cdef public bint gathering
+    cdef public object _idle
+    cdef public object _latest
+
+    cpdef wake_when_idle(self)
+    cpdef _gathered(self)
+
+    cpdef wake(self)
+    cpdef wake_from_hub(self)
+    cpdef _switch(self)
+    cpdef park(self)

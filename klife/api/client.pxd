@@ -1,0 +1,13 @@
+cimport cython
+
+from klife.actors.producer.batch cimport Batch
+from klife.actors.producer.delivery cimport Delivery
+from klife.actors.producer.route cimport TopicRoute
+from klife.record cimport Record
+
+cdef class Client:
+    cdef public object _name
+    cdef public object _engine
+    cdef public dict _routes
+    cdef public object _home
+    cdef public object _supervised

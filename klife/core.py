@@ -1,0 +1,63 @@
+"""The compiled core: the modules that run for each record or request, and whether they run compiled.
+
+Cython compiles them from the same sources, where a C compiler is at hand when klife is installed (`setup.py`); each has a `.pxd` beside
+it, which declares its classes and variables to the compiler and says nothing new. Where there is none, the sources run as they are,
+and do the same. All of the group are compiled or none, because compiled classes know each other's fields: so if one is missing, or
+KLIFE_PURE=1 is in the environment, the sources are taken even where compiled modules lie beside them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
+from importlib.util import spec_from_file_location
+from typing import Any
+
+MODULES = (
+    "klife.record",
+    "klife.protocol.records",
+    "klife.protocol.produce_wire",
+    "klife.protocol.connection",
+    "klife.protocol.framing",
+    "klife.protocol.headers",
+    "klife.actors.channel",
+    "klife.actors.connection",
+    "klife.actors.runtime.inbox",
+    "klife.actors.runtime.latch",
+    "klife.actors.producer.accumulator",
+    "klife.actors.producer.batch",
+    "klife.actors.producer.batcher",
+    "klife.actors.producer.buffer_pool",
+    "klife.actors.producer.callbacks",
+    "klife.actors.producer.delivery",
+    "klife.actors.producer.lane",
+    "klife.actors.producer.murmur2",
+    "klife.actors.producer.partition_queue",
+    "klife.actors.producer.route",
+    "klife.api.client",
+)
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+class _Sources:
+    """Finds the modules of the group as sources, before Python's own finder sees what was compiled."""
+
+    @staticmethod
+    def find_spec(name: str, _path: Any = None, _target: Any = None) -> ModuleSpec | None:
+        return spec_from_file_location(name, _file_of(name) + ".py") if name in MODULES else None
+
+
+def choose() -> bool:
+    """Settle, once and before any of the group is imported, what is imported; return whether that is the compiled modules."""
+    built = [any(os.path.exists(_file_of(name) + suffix) for suffix in EXTENSION_SUFFIXES) for name in MODULES]
+    wanted = os.environ.get("KLIFE_PURE", "") in ("", "0")
+    if wanted and all(built):
+        return True
+    if any(built):
+        sys.meta_path.insert(0, _Sources)  # a class of static methods is as good as an instance
+    return False
+
+
+def _file_of(name: str) -> str:
+    return os.path.join(_ROOT, *name.split("."))

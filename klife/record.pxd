@@ -1,0 +1,12 @@
+cdef class Record:
+    cdef public object topic
+    cdef public object value
+    cdef public object key
+    cdef public object headers
+    cdef public object partition
+    cdef public object timestamp_ms
+
+cdef class Result(Record):
+    cdef public object offset
+    cdef public object error
+    cdef public object error_code

@@ -1,0 +1,38 @@
+"""Builds the compiled core (see klife/core.py) where that is possible, and installs klife without it where it is not.
+
+Everything else about the package is in setup.cfg and pyproject.toml. KLIFE_PURE=1 leaves the compiled core out.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+
+from setuptools import Extension, setup
+
+_DIRECTIVES = {
+    "language_level": 3,
+    # The sources' annotations are for readers and mypy; what C types there are is in the .pxd files.
+    "annotation_typing": False,
+    "binding": True,
+}
+
+
+def compiled_core() -> list[Extension]:
+    if os.environ.get("KLIFE_PURE", "") not in ("", "0"):
+        return []
+    try:
+        from Cython.Build import cythonize
+    except ImportError:
+        return []
+    modules = runpy.run_path("klife/core.py")["MODULES"]
+    extensions = [
+        Extension(name, [name.replace(".", "/") + ".py"], optional=True, extra_compile_args=["-O2", "-g0", "-w"]) for name in modules
+    ]
+    built: list[Extension] = cythonize(
+        extensions, compiler_directives=_DIRECTIVES, build_dir="build/cython", nthreads=os.cpu_count() or 1
+    )
+    return built
+
+
+setup(ext_modules=compiled_core())

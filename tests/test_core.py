@@ -1,0 +1,135 @@
+"""The compiled core: it is what the sources say, and there is a way round it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+import klife
+from klife.core import MODULES
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = [ROOT / (name.replace(".", "/") + ".py") for name in MODULES]
+
+
+def compiled_files(source: Path) -> list[Path]:
+    return [path for suffix in EXTENSION_SUFFIXES if (path := source.with_suffix("").with_name(source.stem + suffix)).exists()]
+
+
+def run(program: str, folder: Path = ROOT, **environment: str) -> str:
+    inherited = {name: value for name, value in os.environ.items() if name != "KLIFE_PURE"}
+    command = [sys.executable, "-c", dedent(program)]
+    ended = subprocess.run(command, cwd=folder, env={**inherited, **environment}, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def test_what_is_tested_is_compiled_unless_pure_python_was_asked_for() -> None:
+    assert klife.compiled == (os.environ.get("KLIFE_PURE", "") in ("", "0"))
+
+
+def test_what_is_compiled_is_no_older_than_its_source() -> None:
+    for source in SOURCES:
+        for compiled in compiled_files(source):
+            assert compiled.stat().st_mtime >= source.stat().st_mtime, f"{source} has changed: python setup.py build_ext --inplace"
+
+
+def test_each_declaration_is_of_a_module_of_the_core() -> None:
+    assert {path.with_suffix(".py") for path in (ROOT / "klife").rglob("*.pxd")} <= set(SOURCES)
+
+
+WHERE = """
+    import sys, klife
+    from importlib import import_module
+    from klife.core import MODULES
+    kinds = {import_module(name).__file__.rpartition(".")[2] for name in MODULES}
+    print(klife.compiled, *kinds)
+"""
+
+
+def test_in_pure_python_all_of_the_core_are_sources() -> None:
+    assert run(WHERE, KLIFE_PURE="1").split() == ["False", "py"]
+    assert run(WHERE, KLIFE_PURE="0").split() == ["True", "so"]
+
+
+def test_where_one_compiled_module_is_missing_none_is_used(tmp_path: Path) -> None:
+    for package in ("klife", "supervision"):
+        (tmp_path / package).symlink_to(ROOT / package) if package == "supervision" else _copy_of(ROOT / package, tmp_path / package)
+    missing = tmp_path / "klife/actors/producer/lane.py"
+    for file in compiled_files(missing):
+        file.unlink()
+    path = os.pathsep.join([str(tmp_path), str(tmp_path / "supervision")])
+    assert run(WHERE, tmp_path, PYTHONPATH=path).split() == ["False", "py"]
+
+
+def _copy_of(folder: Path, into: Path) -> None:
+    for file in folder.rglob("*"):
+        if file.suffix in (".py", ".so"):
+            copy = into / file.relative_to(folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.symlink_to(file)
+
+
+@pytest.mark.parametrize("pure", ["0", "1"])
+def test_the_modules_can_be_imported_in_any_order(pure: str) -> None:
+    for name in MODULES:
+        run(f"import {name}", KLIFE_PURE=pure)
+
+
+BYTES = """
+    import hashlib, random
+    from klife import Record
+    from klife.actors.producer.murmur2 import murmur2
+    from klife.protocol.produce_wire import BatchesRequest, BatchesResponse
+    from klife.protocol.records import encode_batch, encode_payload, encode_single, restamp
+
+    source, seen = random.Random(5), hashlib.sha256()
+
+    def some_bytes():
+        return source.choice([None, b"", source.randbytes(source.randrange(200)), source.randbytes(source.randrange(20_000))])
+
+    def record():
+        headers = [(source.choice(["trace", "\u00e9t\u00e9"]), some_bytes()) for _ in range(source.choice([0, 0, 0, 1, 70]))]
+        return some_bytes(), some_bytes(), headers, 1_700_000_000_000 + source.choice([0, 0, 1, -1, 10**6, -10**12])
+
+    for count in [1] * 200 + [2, 63, 64, 65, 300, 9_000]:
+        records = [record() for _ in range(count)] if count < 1_000 else [(None, b"v", (), 5)] * count
+        for codec in (0, 1, 2, 3, 4):
+            ids = dict(producer_id=source.randrange(2**62), producer_epoch=3, base_sequence=source.randrange(2**31))
+            batch = encode_batch(records, codec=codec, **ids)
+            seen.update(batch if codec != 1 else encode_payload(records)[0])  # gzip writes the time
+            if codec == 0:
+                seen.update(restamp(batch, 7, 8, 9))
+        if count == 1:
+            single = encode_single(records[0], 1, 2, 3)
+            for version in range(3, 14):
+                request = BatchesRequest(-1, 15_000, [("orders", b"i" * 16, [(0, single), (200, batch)])])
+                seen.update(b"".join(request.encode_parts(version)))
+    for size in range(300):
+        key = source.randbytes(size)
+        seen.update(str(murmur2(key)).encode())
+    print(seen.hexdigest())
+"""
+
+
+def test_both_builds_write_the_same_bytes() -> None:
+    assert run(BYTES) == run(BYTES, KLIFE_PURE="1")
+
+
+@pytest.mark.parametrize("pure", ["0", "1"])
+def test_both_builds_refuse_the_same(pure: str) -> None:
+    program = """
+        from klife.actors.producer.batch import Batch
+        from klife.class_defaults import set_defaults
+        try:
+            set_defaults(Batch, in_flight=True)
+        except ValueError as error:
+            print(error)
+    """
+    assert "the default of Batch.in_flight is True" in run(program, KLIFE_PURE=pure)
