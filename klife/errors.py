@@ -74,6 +74,12 @@ class FlushTimeout(KlifeError, TimeoutError):
 class ForkedDelivery(KlifeError, RuntimeError):
     """A delivery made before a fork was waited on in the child. It is the parent's to settle."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            "the record was produced in the process this one was forked from, which delivers it and learns its outcome; "
+            "wait for it there, or produce in this process what this process needs"
+        )
+
 
 class ProduceError(KlifeError):
     """A record was not, or not certainly, written.

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+HUB_RUNS_EVERY_MS = 2  # so that a caller in a tight loop is noticed after two, and stopped after four
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:

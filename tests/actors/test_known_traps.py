@@ -146,9 +146,12 @@ def test_a_full_buffer_is_left_in_the_order_it_was_waited_for(start_client: Any)
             accepted.append(who)
             return delivery
 
-        greenlets = [gevent.spawn(produce, who) for who in range(100)]
-        impatient = gevent.spawn(produce, 1000)
-        gevent.sleep(0)
+        greenlets = []
+        for who in [*range(100), 1000]:
+            greenlets.append(gevent.spawn(produce, who))
+            while len(accepted) + client.status().waiting_for_buffer < len(greenlets):
+                gevent.sleep(0)  # the next one comes when this one has its place in the line
+        impatient = greenlets.pop()
         assert 5 < len(accepted) < 20
         assert client.status().waiting_for_buffer == 101 - len(accepted)
         impatient.kill()

@@ -22,9 +22,9 @@ from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.callbacks import Callbacks
 from klife.actors.producer.lane import Lane
 from klife.actors.producer.partition_queue import PartitionQueue
-from klife.actors.producer.route import HUB_RUNS_EVERY_MS, TopicRoute
+from klife.actors.producer.route import TopicRoute
 from klife.actors.runtime.latch import Latch
-from klife.actors.settings import ProducerSettings
+from klife.actors.settings import HUB_RUNS_EVERY_MS, ProducerSettings
 from klife.errors import ClientClosed, DeliveryTimeout, ProduceError
 from klife_supervision.breathe import let_hub_run
 

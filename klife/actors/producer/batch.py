@@ -28,11 +28,6 @@ Fields = tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes | None]], i
 Callback = Callable[[Record], object]
 Outcome = tuple[int | None, int, ProduceError | None]
 
-FORKED = (
-    "the record was produced in the process this one was forked from, which delivers it and learns its outcome; "
-    "wait for it there, or produce in this process what this process needs"
-)
-
 
 class Identity:
     """A producer id and epoch. Compared by identity: two epochs of one id are two objects."""
@@ -85,7 +80,7 @@ class Batch(Latch):
         try:
             key, value, headers, timestamp_ms = self.records[index]
         except IndexError:  # the child has let go of the records; see `klife.actors.disown`
-            raise ForkedDelivery(FORKED) from None
+            raise ForkedDelivery from None
         queue = self.queue
         if self.outcomes is None:
             offset, append_time_ms, error = self.base_offset, self.append_time_ms, self.error

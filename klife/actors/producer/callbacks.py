@@ -10,17 +10,20 @@ never waits for its own bytes.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent import get_hub, getcurrent
 
-from klife.actors.producer.batch import FORKED, Batch, Callback
+from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.runtime.latch import Latch, get_thread_ident
 from klife.errors import ForkedDelivery
 from klife_supervision.logs import get_logger, traceback_of
+
+if TYPE_CHECKING:
+    from klife.actors.producer.batch import Callback
 
 log = get_logger("klife.producer")
 
@@ -43,7 +46,7 @@ class Callbacks:
             ForkedDelivery: `batch` is delivered by the process this one was forked from.
         """
         if not batch.records:
-            raise ForkedDelivery(FORKED)
+            raise ForkedDelivery
         if get_thread_ident() != self._home:
             self._loop.run_callback_threadsafe(self.add, batch, index, callback)
             return

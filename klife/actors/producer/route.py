@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.producer.validation import checked_headers, checked_timestamp, invalid_payload, too_large_for_buffer
+from klife.actors.settings import HUB_RUNS_EVERY_MS
 from klife.errors import InvalidRecordType, InvalidRecordValue
 from klife.protocol.records import RECORD_OVERHEAD
 from klife.record import Record
@@ -21,8 +22,6 @@ from klife.record import Record
 if TYPE_CHECKING:
     from klife.actors.metadata_snapshot import TopicInfo
     from klife.actors.producer.accumulator import Accumulator
-
-HUB_RUNS_EVERY_MS = 2  # so that a tight loop is noticed after two and stopped after four
 
 
 class TopicRoute:
