@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ import gevent
 import pytest
 from reader import read_topic
 from scripted_broker import ScriptedCluster, silent
-from web_service import PATIENCE, Visitor, WebService, gunicorn, paused
+from web_service import EXAMPLE, PATIENCE, Visitor, WebService, gunicorn, paused
 
 from klife import StopReport
 from klife.protocol.apis.produce import ProduceRequest
@@ -49,6 +50,7 @@ class Load:
                 return
             except (OSError, HTTPException):
                 self.unanswered += 1
+        visitor.leave()
 
     def wait(self) -> None:
         """Until all visitors have sent all they had, or nobody listens any more."""
@@ -155,6 +157,13 @@ def test_what_is_queued_when_a_worker_ends_is_delivered(kafka_cluster: KafkaClus
         assert max(found.values()) == 1
         assert 0 < recycled < len(found)
         assert total(service.reports) == StopReport(delivered=len(found), failed=0, undelivered=0)
+
+
+def test_all_is_settled_and_told_before_gunicorn_kills(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {})
+    settings = runpy.run_path(str(EXAMPLE / "gunicorn.conf.py"))
+    longest = int(os.environ["KLIFE_MAX_BLOCK_MS"]) + int(os.environ["KLIFE_DELIVERY_TIMEOUT_MS"])
+    assert longest + 3000 <= settings["graceful_timeout"] * 1000
 
 
 def test_what_cannot_be_delivered_is_reported_before_gunicorn_loses_patience(tmp_path: Path) -> None:

@@ -41,8 +41,12 @@ class Visitor:
             response = self._connection.getresponse()
             return response.status, response.read()
         except (OSError, HTTPException):
-            self._connection.close()
+            self.leave()
             raise
+
+    def leave(self) -> None:
+        """Close the connection, for which a worker would wait at its end."""
+        self._connection.close()
 
 
 class _Connection(HTTPConnection):
