@@ -89,24 +89,26 @@ def total(reports: list[StopReport]) -> StopReport:
 
 
 @pytest.mark.timeout(300)
-def test_five_thousand_orders_of_a_preloaded_application(kafka_cluster: KafkaCluster, make_topic: MakeTopic, tmp_path: Path) -> None:
+def test_five_thousand_orders_of_a_preloaded_application_and_sigterm_under_load(
+    kafka_cluster: KafkaCluster, make_topic: MakeTopic, tmp_path: Path
+) -> None:
     topic = make_topic()
     with gunicorn(kafka_cluster.bootstrap_servers, tmp_path, "--preload", environ={"SHOP_ORDERS_TOPIC": topic}) as service:
-        load = Load(service, "/orders", 5000 // VISITORS)
-        load.wait()
+        load = Load(service, "/orders", 100_000)
+        service.wait_until(lambda: len(load.answered) >= 5000)
         service.terminate()
         assert service.wait() == 0
-        assert (len(load.answered), load.statuses, load.unanswered) == (5000, {201}, 0)
-        assert assert_kept(kafka_cluster, topic, load) == 5000
-        assert total(service.reports) == StopReport(delivered=5000, failed=0, undelivered=0)
-        assert len(service.reports) == 2
+        load.wait()
+        assert load.statuses == {201}
+        in_the_log = assert_kept(kafka_cluster, topic, load)
+        assert in_the_log >= 5000
+        assert total(service.reports) == StopReport(delivered=in_the_log, failed=0, undelivered=0)
 
 
 @pytest.mark.parametrize(
     ("end", "preload"),
     [
         pytest.param(WebService.terminate, [], id="SIGTERM"),
-        pytest.param(WebService.terminate, ["--preload"], id="SIGTERM, preloaded"),
         pytest.param(WebService.interrupt, ["--preload"], id="SIGINT, preloaded"),
         pytest.param(WebService.ctrl_c, [], id="Ctrl-C"),
     ],
@@ -129,7 +131,7 @@ def test_a_signal_under_load_loses_nothing_that_was_answered(
 
 def test_recycled_workers_lose_nothing(kafka_cluster: KafkaCluster, make_topic: MakeTopic, tmp_path: Path) -> None:
     topic = make_topic()
-    options = ("--preload", "--max-requests", "100")
+    options = ("--preload", "--max-requests", "50")
     with gunicorn(kafka_cluster.bootstrap_servers, tmp_path, *options, environ={"SHOP_ORDERS_TOPIC": topic}) as service:
         load = Load(service, "/orders", 30)
         load.wait()
@@ -138,7 +140,7 @@ def test_recycled_workers_lose_nothing(kafka_cluster: KafkaCluster, make_topic: 
         assert load.statuses == {201}
         in_the_log = assert_kept(kafka_cluster, topic, load)
         assert total(service.reports) == StopReport(delivered=in_the_log, failed=0, undelivered=0)
-        assert len(service.reports) > 4
+        assert len(service.reports) > 2  # as many as there are at once
 
 
 def test_what_is_queued_when_a_worker_ends_is_delivered(kafka_cluster: KafkaCluster, make_topic: MakeTopic, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ import gevent.socket
 from klife import StopReport
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "gunicorn_gevent"
-PATIENCE = 60.0
+PATIENCE = 100.0
 
 _REPORT = re.compile(r"klife: StopReport\(delivered=(\d+), failed=(\d+), undelivered=(\d+)\)")
 
