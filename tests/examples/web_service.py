@@ -21,6 +21,7 @@ import gevent.socket
 from klife import StopReport
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "gunicorn_gevent"
+WORKERS = 2
 PATIENCE = 100.0
 
 _REPORT = re.compile(r"klife: StopReport\(delivered=(\d+), failed=(\d+), undelivered=(\d+)\)")
@@ -99,22 +100,43 @@ class WebService:
             gevent.sleep(0.02)
         return result
 
+    def wait_until_whole(self) -> None:
+        """All workers run, none is about to be replaced, and each would hear a signal: one forked just before it does not."""
+        self.wait_until(
+            lambda: (
+                self.log.count("Autorestarting worker") <= self.log.count("Worker exiting")
+                and len(self.workers) == WORKERS
+                and all(_has_its_own_handlers(pid) for pid in self.workers)
+            )
+        )
+
     def terminate(self) -> None:
         """SIGTERM to the master."""
+        self.wait_until_whole()
         self._process.terminate()
 
     def interrupt(self) -> None:
         """SIGINT to the master."""
+        self.wait_until_whole()
         self._process.send_signal(signal.SIGINT)
 
     def ctrl_c(self) -> None:
         """What a terminal does: SIGINT to the master and to its workers."""
+        self.wait_until_whole()
         os.killpg(self._process.pid, signal.SIGINT)
 
     def wait(self) -> int:
         """The exit status, when the master, which waits for its workers, has ended."""
         self.wait_until(lambda: self._process.poll() is not None)
         return self._process.returncode
+
+
+def _has_its_own_handlers(pid: int) -> bool:
+    """Whether a worker, which starts with the master's, has set its own: SIGABRT is the last it sets, and none of the master's."""
+    with suppress(FileNotFoundError):
+        (caught,) = re.findall(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        return bool(int(caught, 16) & 1 << signal.SIGABRT - 1)
+    return False
 
 
 @contextmanager
@@ -133,7 +155,7 @@ def gunicorn(
 ) -> Iterator[WebService]:
     """The application by the README's command, with these options beside; what of it runs at the end of the block is killed."""
     (line,) = re.findall(r"^gunicorn .*$", (EXAMPLE / "README.md").read_text(), re.MULTILINE)
-    command = [sys.executable, "-m", *shlex.split(line), "--bind", "127.0.0.1:0", *options]
+    command = [sys.executable, "-m", *shlex.split(line), "--bind", "127.0.0.1:0", "--workers", str(WORKERS), *options]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("KLIFE_", "GUNICORN_"))}
     environment = inherited | {"KLIFE_BOOTSTRAP_SERVERS": servers, "XDG_RUNTIME_DIR": str(folder), **environ}
     log = folder / "gunicorn.log"
