@@ -145,7 +145,7 @@ def test_recycled_workers_lose_nothing(kafka_cluster: KafkaCluster, make_topic: 
 
 def test_what_is_queued_when_a_worker_ends_is_delivered(kafka_cluster: KafkaCluster, make_topic: MakeTopic, tmp_path: Path) -> None:
     topic = make_topic()
-    options = ("--max-requests", "100")
+    options = ("--preload", "--max-requests", "100")
     with gunicorn(kafka_cluster.bootstrap_servers, tmp_path, *options, environ={"SHOP_CLICKS_TOPIC": topic, **LINGERING}) as service:
         load = Load(service, "/clicks", 20)
         load.wait()
