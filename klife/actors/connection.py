@@ -43,6 +43,7 @@ class ConnectionActor(GeventActor):
         self._on_trouble = on_trouble
         self._connector: Any = None
         self._opening: Any = None  # the last socket the connector made
+        self._may_open = True
         self._connected: Any = None  # what the connector came back with: a socket or an exception
         self._retry_at = 0.0
         self._failures = 0
@@ -131,6 +132,8 @@ class ConnectionActor(GeventActor):
         """A socket connected to the first of the host's addresses that takes it."""
         last_error = OSError(f"{host} has no address")
         for family, kind, protocol, _, address in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
+            if not self._may_open:
+                break
             self._opening = socket.socket(family, kind, protocol)
             try:
                 self._opening.connect(address)
@@ -145,6 +148,7 @@ class ConnectionActor(GeventActor):
 
     def disown(self) -> None:
         super().disown()
+        self._may_open = False  # a connector that is not so far yet: `gunicorn --preload` forks when hardly anything has run
         if self._opening is not None:  # it may not be the channel's yet
             close_at_once(self._opening)
 

@@ -12,6 +12,7 @@ import sys
 from time import monotonic
 
 from klife.actors import engine as engines
+from klife.actors.engine import Engine
 from klife.actors.runtime.latch import get_thread_ident
 from klife_supervision import ExitReason
 
@@ -39,20 +40,37 @@ def _flush_all() -> None:
         unsettled = engine.unsettled
         if not unsettled:
             continue
+        if engine.closing is None:
+            how, advice = "not stopped", " Call client.stop() before the program ends."
+        else:  # `stop` waited in this very greenlet, and what ended the program ended that wait, too
+            how, advice = "still being stopped", ""
         engine.close("the interpreter exits")
-        if engine.home == get_thread_ident():  # only there can its greenlets still run
-            engine.flush(deadline)
+        if engine.home == get_thread_ident() and not _flush(engine, deadline):  # only at home can its greenlets still run
+            deadline = monotonic()
         left = engine.unsettled
         engine.ended(ExitReason.shutdown("the interpreter exits"))
+        what = f"klife: client {engine.name!r} was {how} before exit; {unsettled} records were undelivered"
         if left:
             sys.stderr.write(
-                f"klife: client {engine.name!r} was not stopped before exit; {unsettled} records were undelivered, {unsettled - left} "
-                f"could still be delivered within {_FLUSH_AT_EXIT:g} s, {left} are LOST (or possibly persisted, if they were in "
-                "flight). Call client.stop() before the program ends.\n"
+                f"{what}, {unsettled - left} could still be delivered within {_FLUSH_AT_EXIT:g} s, {left} are LOST (or possibly "
+                f"persisted, if they were in flight).{advice}\n"
             )
         else:
-            sys.stderr.write(
-                f"klife: client {engine.name!r} was not stopped before exit; {unsettled} records were undelivered and have been "
-                "delivered now. Call client.stop() before the program ends.\n"
-            )
+            sys.stderr.write(f"{what} and have been delivered now.{advice}\n")
         sys.stderr.flush()
+
+
+def _flush(engine: Engine, deadline: float) -> bool:
+    """Flush until `deadline`, whoever else wants the program to end; return False if it was Ctrl-C, which cannot wait.
+
+    The exit of a greenlet, as of a signal handler under gevent, is raised in the main one, which waits here. A gunicorn worker gets two
+    of them from one Ctrl-C: the terminal's signal and the master's.
+    """
+    while True:
+        try:
+            engine.flush(deadline)
+        except SystemExit:
+            continue
+        except KeyboardInterrupt:
+            return False
+        return True

@@ -68,6 +68,32 @@ def test_a_child_that_never_uses_the_client_starts_none_and_stops_none() -> None
         assert len({exchange.connection for exchange in cluster[1].got(ProduceRequest)}) == 1
 
 
+def test_a_child_forked_while_the_parent_looks_a_broker_up_does_not_connect_in_its_place() -> None:
+    with ScriptedCluster() as cluster:
+        quiet(
+            """
+            from gevent import socket
+            from gevent.event import Event
+
+            looking, look_up = Event(), socket.getaddrinfo
+
+            def slow(*arguments):
+                found = look_up(*arguments)
+                looking.set()
+                gevent.sleep(0.1)
+                return found
+
+            socket.getaddrinfo = slow
+            client = Client.start(SERVERS, name="web")
+            looking.wait()
+            in_child(lambda: gevent.sleep(0.5))
+            os._exit(0)  # the parent's hub has not run since
+            """,
+            cluster,
+        )
+        assert cluster[1].connections == 0
+
+
 def test_a_stop_in_the_child_is_the_childs_and_final_there() -> None:
     with ScriptedCluster() as cluster:
         quiet(
