@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import files
 from types import TracebackType
 
@@ -21,11 +22,14 @@ _RD_KAFKA_PRODUCER = 0
 
 
 class MockCluster:
-    """A running mock cluster: `with MockCluster(["orders"], partitions=30) as mock: mock.bootstrap_servers`."""
+    """A running mock cluster: `with MockCluster(["orders"], partitions=30) as mock: mock.bootstrap_servers`.
 
-    def __init__(self, topics: list[str], partitions: int) -> None:
+    `idle_topics` have one partition each.
+    """
+
+    def __init__(self, topics: Sequence[str], partitions: int, idle_topics: Sequence[str] = ()) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.mock_cluster", str(partitions), *topics],
+            [sys.executable, "-m", "bench.mock_cluster", str(partitions), ",".join(topics), *idle_topics],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -49,7 +53,7 @@ def _librdkafka() -> ctypes.CDLL:
     raise RuntimeError("this confluent-kafka has no librdkafka of its own; install one of its binary wheels")
 
 
-def _start(topics: list[str], partitions: int) -> str:
+def _start(partitions: dict[str, int]) -> str:
     library = _librdkafka()
     library.rd_kafka_new.restype = ctypes.c_void_p
     library.rd_kafka_conf_new.restype = ctypes.c_void_p
@@ -63,8 +67,9 @@ def _start(topics: list[str], partitions: int) -> str:
     if not handle:
         raise RuntimeError(error.value.decode())
     cluster = ctypes.c_void_p(library.rd_kafka_mock_cluster_new(ctypes.c_void_p(handle), BROKERS))
-    for topic in topics:
-        code = library.rd_kafka_mock_topic_create(cluster, topic.encode(), partitions, BROKERS)
+    # In this order: it looks topics up from the first on.
+    for topic, count in partitions.items():
+        code = library.rd_kafka_mock_topic_create(cluster, topic.encode(), count, BROKERS)
         if code:
             raise RuntimeError(f"the mock cluster refused topic {topic!r}: librdkafka's error {code}")
     bootstrap_servers: bytes = library.rd_kafka_mock_cluster_bootstraps(cluster)
@@ -72,5 +77,6 @@ def _start(topics: list[str], partitions: int) -> str:
 
 
 if __name__ == "__main__":
-    print(_start(sys.argv[2:], int(sys.argv[1])), flush=True)
+    count, topics, *idle_topics = sys.argv[1:]
+    print(_start({**dict.fromkeys(topics.split(","), int(count)), **dict.fromkeys(idle_topics, 1)}), flush=True)
     sys.stdin.read()
