@@ -20,7 +20,7 @@ from bench.scenarios import SCENARIOS, Scenario
 
 _COLOURS = dict(zip(NAMES, ("#0b6e4f", "#74b49b", "#d1495b", "#e8a5ad", "#edae49", "#8d99ae"), strict=True))
 _PANEL_WIDTH, _PANEL_HEIGHT = 460, 180
-_LEFT, _TOP, _BETWEEN, _BELOW = 56, 44, 34, 52
+_LEFT, _TOP, _BELOW, _LEGEND_WIDTH = 56, 44, 52, 120
 
 
 class _Bar(NamedTuple):
@@ -45,19 +45,20 @@ def write_svgs(result: Result, folder: Path) -> list[Path]:
 
 def _picture(result: Result, scenario: Scenario, here: list[Place]) -> Iterator[str]:
     targets = list(dict.fromkeys(target for target, _ in here))
-    width = _LEFT + len(targets) * (_PANEL_WIDTH + _LEFT) - _LEFT + 16
+    names = [name for name in scenario.contestants if any(samples_of(result, place, name) for place in here)]
+    width = 16 + max(len(targets) * (_LEFT + _PANEL_WIDTH), _LEFT + len(names) * _LEGEND_WIDTH)
     height = _TOP + _PANEL_HEIGHT + _BELOW
-    title = f"{scenario.title}: {FIGURES[scenario.figures[0]].title(here[0][1].unit)}"
+    # What stands in brackets in a table is not drawn.
+    drawn, _, _ = FIGURES[scenario.figures[0]].title(here[0][1].unit).partition(" (")
     yield f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="11" fill="#333">'
     yield f'<rect width="{width}" height="{height}" fill="#fff"/>'
-    yield f'<text x="8" y="18" font-size="13" font-weight="bold">{escape(title)}</text>'
+    yield f'<text x="8" y="18" font-size="13" font-weight="bold">{escape(f"{scenario.title}: {drawn}")}</text>'
     for number, target in enumerate(targets):
         x = _LEFT + number * (_PANEL_WIDTH + _LEFT)
         yield f'<text x="{x}" y="{_TOP - 8}">{TARGET_TITLES[target]}</text>'
         yield from _panel(result, scenario, [place for place in here if place[0] == target], x)
-    names = [name for name in scenario.contestants if any(samples_of(result, place, name) for place in here)]
     for number, name in enumerate(names):
-        x = _LEFT + number * 120
+        x = _LEFT + number * _LEGEND_WIDTH
         yield f'<rect x="{x}" y="{height - 18}" width="10" height="10" fill="{_COLOURS[name]}"/>'
         yield f'<text x="{x + 14}" y="{height - 9}">{name}</text>'
     yield "</svg>"
@@ -98,9 +99,9 @@ def _bars(result: Result, scenario: Scenario, place: Place) -> list[_Bar]:
 
 
 def _step(top: float) -> float:
-    """The distance of the marks on an axis up to `top`: 1, 2 or 5 times a power of ten, for three to seven marks."""
+    """The distance of the marks on an axis up to `top`: 1, 2 or 5 times a power of ten, for three to nine marks."""
     power: float = 10 ** floor(log10(top))
-    return float(next(power * factor for factor in (0.2, 0.5, 1, 2) if top / (power * factor) <= 6))
+    return float(next(power * factor for factor in (0.2, 0.5, 1, 2) if top / (power * factor) <= 8))
 
 
 def _short(value: float) -> str:
