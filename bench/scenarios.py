@@ -87,7 +87,7 @@ SCENARIOS: dict[str, Scenario] = {
             "by asking for all metadata once more, so they do not take part.",
             ("cpu", "rate"),
             tuple(
-                replace(_SMALL, scenario="topics", case=f"{known:,} topics", topics=1, idle_topics=known - 1)
+                replace(_SMALL, scenario="topics", case=f"{known:,} known", topics=1, idle_topics=known - 1)
                 for known in (1, 100, 10_000)
             ),
             contestants=("klife", "klife-pure", "confluent-kafka"),
