@@ -18,8 +18,8 @@ from bench.workload import WINDOW, Job, Style
 DISTRIBUTIONS = ("aiokafka",)
 DRIVEN = (
     "N tasks share one AIOKafkaProducer. Sync: send() three times, await the futures. Callbacks: send() with a done callback on each "
-    "future; workers pause while 32 MiB are unacknowledged, so that full batches do not starve the event loop. Deliveries: send(), "
-    "and await the future once 10 000 more are on their way."
+    "future; workers pause while 32 MiB are unacknowledged. Deliveries: send(), and await the future once 10 000 more are on their "
+    "way. Every 1000 records the event loop gets its turn, which send() does not give it while there is room."
 )
 SETTINGS: dict[str, object] = {
     # It never has more than one request in flight per broker, and has no option for it.
@@ -82,6 +82,7 @@ async def _callback(producer: AIOKafkaProducer, meter: Meter, job: Job, number: 
         for topic, partition, key, value in chunk:
             await window.acquire()
             (await producer.send(topic, value, key, partition)).add_done_callback(on_delivery)
+        await asyncio.sleep(0)
 
 
 async def _delivery(producer: AIOKafkaProducer, meter: Meter, job: Job, number: int) -> None:
@@ -95,6 +96,7 @@ async def _delivery(producer: AIOKafkaProducer, meter: Meter, job: Job, number: 
         window.append([await producer.send(topic, value, key, partition) for topic, partition, key, value in chunk])
         if len(window) > WINDOW:
             await settle(window.popleft())
+        await asyncio.sleep(0)
         if not meter.running:
             break
     for futures in window:
