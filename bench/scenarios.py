@@ -108,7 +108,7 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario(
             "compression",
             "Compression",
-            "Records of 1000 bytes of words, the outcome of each looked at.",
+            "Records of 1000 bytes of words, the outcome of each looked at; each client at its own default level.",
             ("rate", "cpu"),
             tuple(
                 replace(_SMALL, scenario="compression", case=codec, value_bytes=1000, value_kind="text", compression=codec)
