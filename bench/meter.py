@@ -1,8 +1,8 @@
 """Counting inside a contestant's process: the same for threads, greenlets and coroutines.
 
-Workers run without a break while the clerk (whoever sleeps in that concurrency model) takes two snapshots: after the warm-up, and
-`seconds` later; each waits until something was delivered meanwhile. The sample is the difference, over the time that really passed
-between them. CPU time is of the whole process, so a client's own threads count.
+Workers run without a break while the clerk (whoever sleeps in that concurrency model) takes two snapshots: after the warm-up, which
+begins with the first record delivered, and `seconds` later, or once something was delivered meanwhile. The sample is the difference,
+over the time that really passed between them. CPU time is of the whole process, so a client's own threads count.
 
 Counters are plain attributes. Several threads may add to them: between reading and writing an attribute CPython (3.10 and later)
 never switches threads.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.workload import Job
@@ -21,15 +21,21 @@ from bench.workload import Job
 
 @dataclass(frozen=True)
 class Sample:
-    """One measurement. `count` is iterations (sync) or acknowledged records (async) in `elapsed_s`; latencies are iterations'."""
+    """One measurement. `count` is iterations (sync) or acknowledged records (else) in `elapsed_s`."""
 
     count: int
     elapsed_s: float
     cpu_s: float
     p50_ms: float | None
+    """Of an iteration (sync) or a record (rate)."""
     p99_ms: float | None
+    gap_p999_ms: float | None
+    """How late a neighbour in the process was woken (ticking)."""
+    gap_max_ms: float | None
     acked_records: int
     """Records acknowledged over the life of the process, warm-up and drain included: what the logs must have grown by."""
+    begin: float
+    """When it began, by `time.perf_counter`."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +43,23 @@ class _Snapshot:
     clock: float
     cpu: float
     count: int
+    gaps: int
 
 
 class Meter:
-    """Workers loop while `running`, append to `latencies` (sync) or add to `acked` (async), and hand a failure to `fail`."""
+    """Workers loop while `running`, append to `latencies` (sync, rate) or add to `acked` (else), and hand a failure to `fail`.
+
+    A neighbour appends to `gaps` by how many seconds it was woken late.
+    """
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._sync = job.workload.mode == "sync"
+        self._timed = job.workload.style in ("sync", "rate")
         self._snapshots: list[_Snapshot] = []
         self._failure: object = None
         self.running = True
         self.latencies: list[float] = []
+        self.gaps: list[float] = []
         self.acked = 0
 
     def fail(self, error: object) -> None:
@@ -70,13 +81,16 @@ class Meter:
 
     def _pauses(self) -> Iterator[float]:
         """How long to sleep next, with the snapshots taken in between."""
-        for pause in (self._job.warmup_s, self._job.seconds):
-            before = self._count()
-            yield pause
-            # On a busy machine connecting alone may take longer. Whoever started this process limits how long.
-            while self.running and self._count() == before:
-                yield 0.05
-            self._snapshot()
+        # On a busy machine connecting alone may take longer than a warm-up. Whoever started this process limits how long.
+        while self.running and not self._count():
+            yield 0.05
+        yield self._job.warmup_s
+        self._snapshot()
+        before = self._count()
+        yield self._job.seconds
+        while self.running and self._count() == before:
+            yield 0.05
+        self._snapshot()
 
     def sample(self) -> Sample:
         """The result. Call it once every record is settled.
@@ -87,23 +101,32 @@ class Meter:
         if self._failure is not None:
             raise RuntimeError(f"a record was not delivered: {self._failure}")
         begin, end = self._snapshots
-        latencies = sorted(self.latencies[begin.count : end.count]) if self._sync else []
+        latencies = sorted(self.latencies[begin.count : end.count]) if self._timed else []
+        gaps = sorted(self.gaps[begin.gaps : end.gaps])
         return Sample(
             count=end.count - begin.count,
             elapsed_s=end.clock - begin.clock,
             cpu_s=end.cpu - begin.cpu,
             p50_ms=_percentile_ms(latencies, 50),
             p99_ms=_percentile_ms(latencies, 99),
-            acked_records=len(self.latencies) * len(self._job.topics) if self._sync else self.acked,
+            gap_p999_ms=_percentile_ms(gaps, 99.9),
+            gap_max_ms=_percentile_ms(gaps, 100),
+            acked_records=self._acked_records(),
+            begin=begin.clock,
         )
+
+    def _acked_records(self) -> int:
+        if self._job.workload.style == "sync":
+            return len(self.latencies) * len(self._job.topics)
+        return self._count()
 
     def _snapshot(self) -> None:
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        self._snapshots.append(_Snapshot(time.perf_counter(), usage.ru_utime + usage.ru_stime, self._count()))
+        self._snapshots.append(_Snapshot(time.perf_counter(), usage.ru_utime + usage.ru_stime, self._count(), len(self.gaps)))
 
     def _count(self) -> int:
-        return len(self.latencies) if self._sync else self.acked
+        return len(self.latencies) if self._timed else self.acked
 
 
-def _percentile_ms(ordered: list[float], percent: int) -> float | None:
-    return ordered[(len(ordered) - 1) * percent // 100] * 1000 if ordered else None
+def _percentile_ms(ordered: Sequence[float], percent: float) -> float | None:
+    return ordered[int((len(ordered) - 1) * percent / 100)] * 1000 if ordered else None

@@ -11,19 +11,27 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import files
 from types import TracebackType
 
 import confluent_kafka  # noqa: F401  loads librdkafka and what it depends on
+
+from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic
+from klife.testing.admin import AdminClient
 
 BROKERS = 3
 _RD_KAFKA_PRODUCER = 0
 
 
 class MockCluster:
-    """A running mock cluster: `with MockCluster(["orders"], partitions=30) as mock: mock.bootstrap_servers`."""
+    """A running mock cluster: `with MockCluster(["orders"], partitions=30) as mock: mock.bootstrap_servers`.
 
-    def __init__(self, topics: list[str], partitions: int) -> None:
+    `idle_topics` have the mock's default of four partitions. It makes them itself when it is asked for them, at once; made one by one,
+    ten thousand take most of an hour, because its thread misses every fourth call and sleeps for a second.
+    """
+
+    def __init__(self, topics: Sequence[str], partitions: int, idle_topics: Sequence[str] = ()) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.mock_cluster", str(partitions), *topics],
             stdin=subprocess.PIPE,
@@ -34,6 +42,10 @@ class MockCluster:
         self.bootstrap_servers = self._process.stdout.readline().strip()
         if not self.bootstrap_servers:
             raise RuntimeError(f"librdkafka's mock cluster did not start (exit code {self._process.wait()}); its error is above")
+        if idle_topics:
+            asked = MetadataRequest(topics=[MetadataRequestTopic(name=name) for name in idle_topics], allow_auto_topic_creation=True)
+            with AdminClient(self.bootstrap_servers) as admin:
+                admin.send(asked, self.bootstrap_servers.split(",")[0])
 
     def __enter__(self) -> MockCluster:
         return self

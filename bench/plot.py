@@ -1,56 +1,108 @@
-"""The results as one SVG: a row of panels for each target, a bar for each contestant, medians with their ranges."""
+"""Results as SVG: for each scenario its first figure, a panel for each cluster, a bar for each contestant, medians with ranges.
+
+Drawn by hand, because a picture of some forty bars should be some forty lines: it lies in the repository, and its changes are read.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from math import floor, log10
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import NamedTuple
+from xml.sax.saxutils import escape
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
+from bench.contestants import NAMES
+from bench.figures import FIGURES, Figure
+from bench.report import TARGET_TITLES
+from bench.results import Place, Result, places, samples_of
+from bench.scenarios import SCENARIOS, Scenario
 
-from bench.report import TARGET_TITLES, Figure, Result, cases, contestants, cpu_us, rate, samples_of
-from bench.workload import Workload
-
-_COLOURS = ("#0b6e4f", "#d1495b", "#edae49", "#8d99ae", "#30638e", "#7d5ba6")
-
-
-def write_svg(result: Result, path: Path) -> None:
-    """Draw `result` to `path`."""
-    # Text stays text, and the same result gives the same file.
-    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "bench"})
-    by_panel: dict[tuple[str, str], list[Workload]] = {}
-    for target, workload in cases(result):
-        by_panel.setdefault((target, workload.mode), []).append(workload)
-    panels: list[tuple[str, str, Figure, list[Workload]]] = []
-    for (target, mode), workloads in by_panel.items():
-        unit = workloads[0].unit
-        panels.append((target, f"{mode}: {unit}/s", rate, workloads))
-        panels.append((target, f"{mode}: client CPU µs per {unit[:-1]}", cpu_us, workloads))
-    columns = max(sum(panel[0] == target for panel in panels) for target in {panel[0] for panel in panels})
-    rows = len(panels) // columns
-    canvas = Canvas(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")
-    axes = canvas.subplots(rows, columns, squeeze=False)
-    for axis, (target, title, figure, workloads) in zip(axes.flat, panels, strict=True):
-        _draw(axis, result, target, figure, workloads)
-        axis.set_title(f"{TARGET_TITLES[target]}\n{title}", fontsize=10)
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    canvas.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-    canvas.savefig(path, format="svg", metadata={"Date": None})
+_COLOURS = dict(zip(NAMES, ("#0b6e4f", "#74b49b", "#d1495b", "#e8a5ad", "#edae49", "#8d99ae"), strict=True))
+_PANEL_WIDTH, _PANEL_HEIGHT = 460, 180
+_LEFT, _TOP, _BELOW, _LEGEND_WIDTH = 56, 44, 52, 120
 
 
-def _draw(axis: Axes, result: Result, target: str, figure: Figure, workloads: list[Workload]) -> None:
-    names = contestants(result)
-    width = 0.8 / len(names)
-    for index, name in enumerate(names):
-        # What failed has a bar of no height.
-        values = [[figure(sample) for sample in samples_of(result, target, workload, name)] or [0.0] for workload in workloads]
-        medians = [median(of_case) for of_case in values]
-        below = [middle - min(of_case) for middle, of_case in zip(medians, values, strict=True)]
-        above = [max(of_case) - middle for middle, of_case in zip(medians, values, strict=True)]
-        places = [case + (index - (len(names) - 1) / 2) * width for case in range(len(workloads))]
-        error_bars: dict[str, Any] = {"yerr": [below, above], "error_kw": {"elinewidth": 0.8, "capsize": 2}}
-        axis.bar(places, medians, width, label=name, color=_COLOURS[index % len(_COLOURS)], **error_bars)
-    axis.set_xticks(range(len(workloads)), [f"N={workload.workers}" for workload in workloads])
-    axis.spines[["top", "right"]].set_visible(False)
+class _Bar(NamedTuple):
+    contestant: str
+    low: float
+    middle: float
+    high: float
+
+
+def write_svgs(result: Result, folder: Path) -> list[Path]:
+    """Draw each measured scenario to `folder`, and return the files in the order of the scenarios."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for scenario in SCENARIOS.values():
+        here = [place for place in places(result) if place[1].scenario == scenario.name and _bars(result, scenario, place)]
+        if here:
+            path = folder / f"{scenario.name}.svg"
+            path.write_text("\n".join(_picture(result, scenario, here)) + "\n")
+            written.append(path)
+    return written
+
+
+def _picture(result: Result, scenario: Scenario, here: list[Place]) -> Iterator[str]:
+    targets = list(dict.fromkeys(target for target, _ in here))
+    names = [name for name in scenario.contestants if any(samples_of(result, place, name) for place in here)]
+    width = 16 + max(len(targets) * (_LEFT + _PANEL_WIDTH), _LEFT + len(names) * _LEGEND_WIDTH)
+    height = _TOP + _PANEL_HEIGHT + _BELOW
+    # What stands in brackets in a table is not drawn.
+    drawn, _, _ = FIGURES[scenario.figures[0]].title(here[0][1].unit).partition(" (")
+    yield f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="11" fill="#333">'
+    yield f'<rect width="{width}" height="{height}" fill="#fff"/>'
+    yield f'<text x="8" y="18" font-size="13" font-weight="bold">{escape(f"{scenario.title}: {drawn}")}</text>'
+    for number, target in enumerate(targets):
+        x = _LEFT + number * (_PANEL_WIDTH + _LEFT)
+        yield f'<text x="{x}" y="{_TOP - 8}">{TARGET_TITLES[target]}</text>'
+        yield from _panel(result, scenario, [place for place in here if place[0] == target], x)
+    for number, name in enumerate(names):
+        x = _LEFT + number * _LEGEND_WIDTH
+        yield f'<rect x="{x}" y="{height - 18}" width="10" height="10" fill="{_COLOURS[name]}"/>'
+        yield f'<text x="{x + 14}" y="{height - 9}">{name}</text>'
+    yield "</svg>"
+
+
+def _panel(result: Result, scenario: Scenario, here: list[Place], left: float) -> Iterator[str]:
+    groups = [_bars(result, scenario, place) for place in here]
+    top = max(bar.high for group in groups for bar in group) or 1.0
+    step = _step(top)
+
+    def y(value: float) -> float:
+        return round(_TOP + _PANEL_HEIGHT * (1 - value / top), 1)
+
+    for mark in range(int(top / step) + 1):
+        line = y(mark * step)
+        yield f'<path d="M{left} {line}h{_PANEL_WIDTH}" stroke="#ddd"/>'
+        yield f'<text x="{left - 4}" y="{line + 4}" text-anchor="end">{_short(mark * step)}</text>'
+    room = _PANEL_WIDTH / len(groups)
+    for number, (place, group) in enumerate(zip(here, groups, strict=True)):
+        middle = left + room * (number + 0.5)
+        wide = min(room * 0.86 / max(len(group), 1), 30)
+        for index, bar in enumerate(group):
+            x = round(middle + wide * (index - len(group) / 2), 1)
+            height = round(_TOP + _PANEL_HEIGHT - y(bar.middle), 1)
+            yield f'<rect x="{x}" y="{y(bar.middle)}" width="{wide * 0.9:.1f}" height="{height}" fill="{_COLOURS[bar.contestant]}"/>'
+            yield f'<path d="M{x + wide * 0.45:.1f} {y(bar.low)}V{y(bar.high)}" stroke="#333"/>'
+        yield f'<text x="{middle:.0f}" y="{_TOP + _PANEL_HEIGHT + 16}" text-anchor="middle">{escape(place[1].case)}</text>'
+
+
+def _bars(result: Result, scenario: Scenario, place: Place) -> list[_Bar]:
+    figure: Figure = FIGURES[scenario.figures[0]]
+    bars = []
+    for name in scenario.contestants:
+        values = [figure.value(sample) for sample in samples_of(result, place, name)]
+        if values:
+            bars.append(_Bar(name, min(values), median(values), max(values)))
+    return bars
+
+
+def _step(top: float) -> float:
+    """The distance of the marks on an axis up to `top`: 1, 2 or 5 times a power of ten, for three to nine marks."""
+    power: float = 10 ** floor(log10(top))
+    return float(next(power * factor for factor in (0.2, 0.5, 1, 2) if top / (power * factor) <= 8))
+
+
+def _short(value: float) -> str:
+    return f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"

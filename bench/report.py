@@ -1,126 +1,109 @@
-"""Results as Markdown: tables that read as well on a terminal, and the section of README.md that they replace."""
+"""A result as Markdown: the bars, a table for each scenario and figure, and what it was all measured on and with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
 from statistics import median
-from typing import Any
 
-from bench.page import aligned, replace_figures
+from bench import bars
+from bench.figures import FIGURES, Figure
+from bench.page import aligned
+from bench.results import Place, Result, failed, median_of, places, ratio, samples_of
+from bench.scenarios import SCENARIOS, Scenario
 from bench.workload import Workload
 
-REFERENCE = "klife"
-TARGET_TITLES = {"mock": "librdkafka's mock cluster", "cluster": "three real brokers"}
-
-Result = dict[str, Any]
-Figure = Callable[[Result], float]
-
-
-def rate(sample: Result) -> float:
-    """Iterations or records a second."""
-    return float(sample["count"] / sample["elapsed_s"])
-
-
-def cpu_us(sample: Result) -> float:
-    """CPU time of the client's process in µs per iteration or record; for records, that is seconds per million."""
-    return float(sample["cpu_s"] / sample["count"] * 1e6)
-
-
-def cases(result: Result) -> list[tuple[str, Workload]]:
-    """Each target with each workload, in the order they were measured."""
-    return list(dict.fromkeys((sample["target"], Workload(**sample["workload"])) for sample in result["samples"]))
-
-
-def contestants(result: Result) -> list[str]:
-    return list(result["contestants"])
-
-
-def samples_of(result: Result, target: str, workload: Workload, contestant: str) -> list[Result]:
-    return [
-        sample
-        for sample in result["samples"]
-        if (sample["target"], sample["contestant"]) == (target, contestant) and Workload(**sample["workload"]) == workload
-    ]
+TARGET_TITLES = {"mock": "mock", "cluster": "real brokers"}
+OURS = ("klife", "klife-pure")
 
 
 def markdown(result: Result) -> str:
-    """The whole report: what it was measured on, a table for each target and mode, and the settings."""
-    parts = [_conditions(result)]
-    for target, mode in dict.fromkeys((target, workload.mode) for target, workload in cases(result)):
-        workloads = [workload for on, workload in cases(result) if on == target and workload.mode == mode]
-        parts.append(f"### {TARGET_TITLES[target]}, {mode}\n\n{_table(result, target, workloads)}")
-    if result["failures"]:
-        parts.append("### Failures\n\n" + "\n".join(f"- {failure.splitlines()[0]}" for failure in result["failures"]))
-    parts.append(_settings(result))
-    return "\n\n".join(parts) + "\n"
+    """The whole report."""
+    parts = ["## Bars", bars.table(result), "## Figures", tables(result), failures(result)]
+    return "\n\n".join([*parts, "## Measured on", conditions(result), settings(result)])
 
 
-def write_readme(result: Result, readme: Path, plot: str) -> None:
-    """Replace the marked section of `readme` with this result and a reference to its plot.
-
-    Raises:
-        ValueError: the file has no such section.
-    """
-    replace_figures(readme, f"![The medians and ranges as a plot]({plot})\n\n{markdown(result)}".rstrip())
-
-
-def _conditions(result: Result) -> str:
-    facts = result["machine"]
+def conditions(result: Result) -> str:
+    """When, on what machine, with what versions, how often and how long."""
     versions = {name: number for entry in result["contestants"].values() for name, number in entry["versions"].items()}
-    return (
-        f"Taken {result['taken_at']} on {facts['processor']}, {facts['cores']} cores, {facts['memory']}, {facts['system']} "
-        f"(load average before: {facts['load_before']}), {facts['python']}; "
-        f"{', '.join(f'{name} {number}' for name, number in versions.items())}. Rounds, interleaved: "
-        f"{result['rounds']}. Each measurement: {result['seconds']:g} s after {result['warmup_s']:g} s of warm-up. "
-        "Medians; ranges in brackets."
-    )
+    facts = result["runs"][0]["machine"]
+    lines = [
+        f"{facts['processor']}, {facts['cores']} cores, {facts['memory']}, {facts['system']}, {facts['python']}; "
+        f"{', '.join(f'{name} {number}' for name, number in versions.items())}.",
+        "",
+    ]
+    lines += [
+        f"- Run {number}: {run['taken_at']}, {run['rounds']} interleaved rounds, each measurement {run['seconds']:g} s after "
+        f"{run['warmup_s']:g} s of warm-up; load average before: {run['machine']['load_before']}."
+        for number, run in enumerate(result["runs"], start=1)
+    ]
+    return "\n".join(lines)
 
 
-def _table(result: Result, target: str, workloads: Sequence[Workload]) -> str:
-    mode, unit = workloads[0].mode, workloads[0].unit
-    with_ratio = REFERENCE in contestants(result)
-    header = ["N", "client", f"{unit}/s"]
-    header += [f"{REFERENCE} is ×"] if with_ratio else []
-    header += ["p50 ms", "p99 ms", "CPU µs / iteration"] if mode == "sync" else ["CPU s / million records"]
-    rows: list[list[str]] = []
-    for workload in workloads:
-        reference = samples_of(result, target, workload, REFERENCE)
-        for contestant in contestants(result):
-            samples = samples_of(result, target, workload, contestant)
-            if not samples:
-                rows.append([str(workload.workers), contestant, "failed", *[""] * (len(header) - 3)])
-                continue
-            row = [str(workload.workers), contestant, _spread(samples, rate, 0)]
-            if with_ratio:
-                row.append(
-                    "" if contestant == REFERENCE or not reference else f"{_median(reference, rate) / _median(samples, rate):.2f}"
-                )
-            if mode == "sync":
-                row += [_spread(samples, _field("p50_ms"), 2), _spread(samples, _field("p99_ms"), 2)]
-            row.append(_spread(samples, cpu_us, 0 if mode == "sync" else 2))
-            rows.append(row)
-    return aligned([header, *rows], names=2)
+def settings(result: Result) -> str:
+    """Each contestant's settings and driving."""
+    lines = []
+    for name, entry in result["contestants"].items():
+        build = {None: "", True: "Compiled core. ", False: "Pure Python. "}[entry["compiled"]]
+        options = ", ".join(f"`{option}={value}`" for option, value in entry["settings"].items())
+        lines.append(f"- **{name}**: {build}{options}. {entry['driven']}")
+    return "\n".join(lines)
 
 
-def _settings(result: Result) -> str:
-    lines = ["### Settings"]
-    for contestant, entry in result["contestants"].items():
-        settings = ", ".join(f"`{name}={value}`" for name, value in entry["settings"].items())
-        lines.append(f"- **{contestant}**: {settings}. {entry['driven']}")
-    return lines[0] + "\n\n" + "\n".join(lines[1:])
+def failures(result: Result) -> str:
+    """What failed, a line each, or that nothing did."""
+    if not result["failures"]:
+        return f"No measurement of {len(result['samples'])} failed, and none lost, doubled or miscounted a record."
+    lines = [
+        f"- run {entry['run'] + 1}, round {entry['round'] + 1}, {entry['target']}, {Workload(**entry['workload']).name}, "
+        f"{entry['contestant']}: {entry['error'].splitlines()[0]}"
+        for entry in result["failures"]
+    ]
+    return "\n".join([f"Of {len(result['samples']) + len(lines)} measurements {len(lines)} failed:", "", *lines])
 
 
-def _field(name: str) -> Figure:
-    return lambda sample: float(sample[name])
+def tables(result: Result) -> str:
+    """All scenarios that were measured."""
+    parts = []
+    for scenario in SCENARIOS.values():
+        here = [place for place in places(result) if place[1].scenario == scenario.name]
+        if here:
+            parts += [f"### {scenario.title}", scenario.about, *(_table(result, scenario, here, name) for name in scenario.figures)]
+    return "\n\n".join(parts)
 
 
-def _median(samples: list[Result], figure: Figure) -> float:
-    return median(map(figure, samples))
+def _table(result: Result, scenario: Scenario, here: list[Place], figure_name: str) -> str:
+    figure = FIGURES[figure_name]
+    names = [name for name in scenario.contestants if name in result["contestants"]]
+    peers = [name for name in names if name not in OURS]
+    compared = "klife" in names and bool(peers)
+    rows = [[figure.title(here[0][1].unit), "", *names, *(["klife is × best peer"] if compared else [])]]
+    for place in here:
+        row = [TARGET_TITLES[place[0]], place[1].case, *(_cell(result, place, name, figure) for name in names)]
+        if compared:
+            row.append(_against_best(result, place, peers, figure))
+        rows.append(row)
+    return aligned(rows, names=2)
 
 
-def _spread(samples: list[Result], figure: Figure, digits: int) -> str:
-    """The median, and the range where there is more than one sample."""
-    values = [figure(sample) for sample in samples]
+def _cell(result: Result, place: Place, contestant: str, figure: Figure) -> str:
+    samples = samples_of(result, place, contestant)
+    if not samples:
+        return "failed" if failed(result, place, contestant) else ""
+    if len(figure.values(samples[0])) == 1:
+        return _spread([figure.value(sample) for sample in samples], figure.digits)
+    first, *others = (f"{median(values):,.{figure.digits}f}" for values in zip(*map(figure.values, samples), strict=True))
+    return f"{first} ({'; '.join(others)})"
+
+
+def _spread(values: list[float], digits: int) -> str:
+    """The median, and the range where there is more than one."""
     text = f"{median(values):,.{digits}f}"
     return text if len(values) == 1 else f"{text} ({min(values):,.{digits}f}-{max(values):,.{digits}f})"
+
+
+def _against_best(result: Result, place: Place, peers: list[str], figure: Figure) -> str:
+    medians = {name: median_of(samples, figure.value) for name in peers if (samples := samples_of(result, place, name))}
+    if not medians:
+        return ""
+    best = (max if figure.more_is_better else min)(medians, key=lambda name: medians[name])
+    times = ratio(result, place, figure.value, "klife", best)
+    return "" if times is None else f"{times:.2f}"

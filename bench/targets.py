@@ -1,23 +1,22 @@
 """The clusters to produce to: librdkafka's mock as a cheap sink, and three real brokers.
 
-A target has topics of the workload's shape, counts what their logs hold, and keeps what a long run writes within bounds.
+A target has topics of a workload's layout, counts what their logs hold, and keeps what a long run writes within bounds. `Targets`
+opens them as they are needed: a mock cluster for each layout, and one real cluster with topics for each.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Literal
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
 
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from bench.mock_cluster import MockCluster
-from bench.workload import Workload
+from bench.workload import TargetName, Workload
 from klife.testing.cluster import KafkaCluster
-
-TargetName = Literal["mock", "cluster"]
 
 # Fresh topics once this much was written: three replicas of it lie on disk.
 _BYTES_PER_GENERATION = 2 * 1024**3
@@ -29,44 +28,47 @@ _TOPIC_CONFIG = {"file.delete.delay.ms": "1000"}
 
 
 class Target:
-    """A cluster with topics for `shape`, the workload whose topics and partitions all measurements of the run share."""
+    """A cluster with topics of `shape`'s layout, which all its measurements share."""
 
     def __init__(self, name: TargetName, bootstrap_servers: str, shape: Workload) -> None:
         self.name = name
         self.bootstrap_servers = bootstrap_servers
         self.topics = topic_names(shape)
-        self._shape = shape
+        self.idle_topics = idle_topic_names(shape)
+        self._partitions = shape.partitions
         self._admin = _admin(bootstrap_servers)
 
     def records_in_logs(self) -> int:
         """How many records were ever written to the current topics."""
         asked = {
-            TopicPartition(topic, partition): OffsetSpec.latest()
-            for topic in self.topics
-            for partition in range(self._shape.partitions)
+            TopicPartition(topic, partition): OffsetSpec.latest() for topic in self.topics for partition in range(self._partitions)
         }
         return sum(answer.result().offset for answer in self._admin.list_offsets(asked).values())
 
-    def make_room(self) -> None:
-        """Start over with empty topics once the current ones are big. The mock's logs are bounded by themselves."""
+    def make_room(self, bytes_written: int) -> None:
+        """Told how much the last measurement wrote: start over with empty topics when it is much. The mock's logs are bounded."""
 
 
 class _RealTarget(Target):
     def __init__(self, bootstrap_servers: str, shape: Workload) -> None:
         super().__init__("cluster", bootstrap_servers, shape)
+        self._shape = shape
         self._generation = 0
+        self._written = 0
         self._create_topics()
 
-    def make_room(self) -> None:
-        if self.records_in_logs() * (self._shape.value_bytes + self._shape.key_bytes) >= _BYTES_PER_GENERATION:
+    def make_room(self, bytes_written: int) -> None:
+        self._written += bytes_written
+        if self._written >= _BYTES_PER_GENERATION:
             _results(self._admin.delete_topics(self.topics).values())
             self._create_topics()
 
     def _create_topics(self) -> None:
         # A deleted topic's name may not be taken again at once.
         self._generation += 1
+        self._written = 0
         self.topics = [f"{topic}-{self._generation}" for topic in topic_names(self._shape)]
-        new_topics = [NewTopic(topic, self._shape.partitions, 3, config=_TOPIC_CONFIG) for topic in self.topics]
+        new_topics = [NewTopic(topic, self._partitions, 3, config=_TOPIC_CONFIG) for topic in self.topics]
         _results(self._admin.create_topics(new_topics).values())
         # The client that deleted topics goes on finding no leaders for their successors.
         self._admin = _admin(self.bootstrap_servers)
@@ -81,19 +83,48 @@ class _RealTarget(Target):
             return False
 
 
-@contextmanager
-def open_target(name: TargetName, shape: Workload) -> Iterator[Target]:
-    """Start the target and take it down afterwards."""
-    if name == "mock":
-        with MockCluster(topic_names(shape), shape.partitions) as mock:
-            yield Target(name, mock.bootstrap_servers, shape)
-    else:
-        with KafkaCluster(brokers=3, config=_BROKER_CONFIG) as cluster:
-            yield _RealTarget(cluster.bootstrap_servers, shape)
+class Targets:
+    """All clusters of a run, taken down at the end of the `with` block. `warm_up(target)` is called with each new real one."""
+
+    def __init__(self, warm_up: Callable[[Target], None]) -> None:
+        self._warm_up = warm_up
+        self._stack = ExitStack()
+        self._cluster: KafkaCluster | None = None
+        self._targets: dict[tuple[TargetName, tuple[int, int, int]], Target] = {}
+
+    def get(self, name: TargetName, shape: Workload) -> Target:
+        """The target with topics of `shape`'s layout; started now if it is the first that asks for them."""
+        target = self._targets.get((name, shape.layout))
+        if target is None:
+            target = self._targets[name, shape.layout] = self._mock(shape) if name == "mock" else self._real(shape)
+        return target
+
+    def _mock(self, shape: Workload) -> Target:
+        mock = self._stack.enter_context(MockCluster(topic_names(shape), shape.partitions, idle_topic_names(shape)))
+        return Target("mock", mock.bootstrap_servers, shape)
+
+    def _real(self, shape: Workload) -> Target:
+        first = self._cluster is None
+        if self._cluster is None:
+            self._cluster = self._stack.enter_context(KafkaCluster(brokers=3, config=_BROKER_CONFIG))
+        target = _RealTarget(self._cluster.bootstrap_servers, shape)
+        if first:
+            self._warm_up(target)
+        return target
+
+    def __enter__(self) -> Targets:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stack.__exit__(kind, error, trace)
 
 
 def topic_names(shape: Workload) -> list[str]:
     return [f"bench-{number}" for number in range(shape.topics)]
+
+
+def idle_topic_names(shape: Workload) -> list[str]:
+    return [f"idle-{number}" for number in range(shape.idle_topics)]
 
 
 def _admin(bootstrap_servers: str) -> AdminClient:

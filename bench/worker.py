@@ -11,6 +11,7 @@ import sys
 from importlib.metadata import version
 
 from bench import contestants
+from bench.ticking import Control
 from bench.workload import Job, Workload
 
 
@@ -20,13 +21,21 @@ def describe(name: str) -> dict[str, object]:
         "versions": {distribution: version(distribution) for distribution in contestant.DISTRIBUTIONS},
         "settings": dict(contestant.SETTINGS),
         "driven": contestant.DRIVEN,
+        # Only klife comes in two builds; for others it is None.
+        "compiled": getattr(contestant, "COMPILED", None),
     }
 
 
 def run(text: str) -> dict[str, object]:
     fields = json.loads(text)
     job = Job(**{**fields, "workload": Workload(**fields["workload"])})
-    return dataclasses.asdict(contestants.load(job.contestant).run(job))
+    contestant = contestants.load(job.contestant)
+    if not job.workload.ticking:
+        return dataclasses.asdict(contestant.run(job))
+    with Control() as control:
+        sample = contestant.run(job)
+    longest = control.longest(sample.begin, sample.begin + sample.elapsed_s)
+    return {**dataclasses.asdict(sample), "control_gap_ms": longest * 1000}
 
 
 if __name__ == "__main__":

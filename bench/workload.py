@@ -1,4 +1,4 @@
-"""What one measurement asks of a contestant, as plain values that travel to its process as JSON."""
+"""What one measurement asks of a contestant, as plain values that travel to its process as JSON, and the records it sends."""
 
 from __future__ import annotations
 
@@ -6,39 +6,78 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-Mode = Literal["sync", "async"]
+Style = Literal["sync", "callback", "delivery", "batch", "rate"]
+TargetName = Literal["mock", "cluster"]
 
-# Prepared payloads: enough that batches differ, few enough that making them takes no time. Each worker goes round them.
-_PREPARED = 1024
-
-# What a client may hold unsent and unacknowledged in the async scenario: Java's `buffer.memory` default, and klife's.
+# What a client may hold unsent and unacknowledged when nobody waits: Java's `buffer.memory` default, and klife's.
 BUFFER_BYTES = 32 * 1024 * 1024
+
+CHUNK = 1000
+"""Records between two looks at anything else (the meter, earlier deliveries, poll), and in a batch."""
+WINDOW = 10
+"""Chunks or batches that are on their way before the outcome of the oldest is waited for."""
+
+# Payloads are prepared, and each worker goes round its own: enough that batches differ, few enough to take no time.
+_PREPARED_BYTES = 16 * 1024 * 1024
+_MOST_ITERATIONS = 16_384
+
+_WORDS = ("order", "customer", "pending", "shipped", "total", "EUR", "street", "created", "null", "true", "false", "17", "2041")
 
 
 @dataclass(frozen=True)
 class Workload:
-    """The shape of the load.
+    """The shape of the load: `case` tells it from the others of its scenario.
 
-    Sync: each of `workers` sends one record to every topic, waits until all are acknowledged, and again; that is an iteration.
-    Async: each of `workers` sends as fast as the client lets it, with a callback for each record.
+    Styles, for each of `workers`:
+
+    - sync: send one record to every topic, wait until all are acknowledged, and again; that is an iteration
+    - callback: send as fast as the client lets one, with a callback for each record
+    - delivery: the same with a future (or what the client has of the kind) for each record, looked at once it is settled
+    - batch: the same with the client's call for many records, a thousand at a time, and the outcome of each looked at
+    - rate: send `rate` records a second, whatever the client does, and take each one's latency
+
+    `placed` records name a random partition; of the others the client chooses it by its own default. Keys are random, or drawn from
+    `distinct_keys`. `idle_topics` are known to the client and not sent to. With `ticking`, a neighbour in the client's process asks
+    to be woken every 5 ms, and how late that happens is measured.
     """
 
-    mode: Mode
-    workers: int
+    scenario: str
+    case: str
+    style: Style
+    workers: int = 1
     topics: int = 3
     partitions: int = 30
+    idle_topics: int = 0
     value_bytes: int = 1000
+    value_kind: Literal["random", "text"] = "random"
     key_bytes: int = 50
+    distinct_keys: int = 0
+    placed: bool = True
+    compression: str = "none"
+    rate: int = 0
+    ticking: bool = False
 
     @property
     def name(self) -> str:
-        return f"{self.mode} N={self.workers}"
+        return f"{self.scenario}, {self.case}"
 
     @property
     def unit(self) -> str:
-        return "iterations" if self.mode == "sync" else "records"
+        return "iterations" if self.style == "sync" else "records"
+
+    @property
+    def layout(self) -> tuple[int, int, int]:
+        """What the cluster must hold: topics, partitions of each, idle topics. Workloads of one layout share topics."""
+        return self.topics, self.partitions, self.idle_topics
+
+
+class Payload(NamedTuple):
+    topic: str
+    partition: Any  # an int, or what the client calls a partition of its own choice
+    key: bytes | None
+    value: bytes
 
 
 @dataclass(frozen=True)
@@ -47,9 +86,10 @@ class Job:
 
     contestant: str
     workload: Workload
-    target: Literal["mock", "cluster"]
+    target: TargetName
     bootstrap_servers: str
     topics: list[str]
+    idle_topics: list[str]
     warmup_s: float
     seconds: float
 
@@ -58,25 +98,41 @@ class Job:
         """How many records fill `BUFFER_BYTES`, for clients that bound nothing themselves."""
         return BUFFER_BYTES // (self.workload.value_bytes + self.workload.key_bytes)
 
-    def iterations(self, worker: int) -> Iterator[list[Payload]]:
-        """Endless iterations, each of one payload to every topic, with a random explicit partition. They differ by worker."""
+    def iterations(self, worker: int, unplaced: Any = None) -> Iterator[list[Payload]]:
+        """Endless iterations, each of one payload to every topic. They differ by worker.
+
+        `unplaced` is what the client calls a partition of its own choice.
+        """
+        return cycle(self._prepared(worker, unplaced))
+
+    def chunks(self, worker: int, unplaced: Any = None, size: int = CHUNK) -> Iterator[list[Payload]]:
+        """The payloads of `iterations`, `size` at a time."""
+        flat = [payload for iteration in self._prepared(worker, unplaced) for payload in iteration]
+        return cycle([flat[start : start + size] for start in range(0, len(flat), size)])
+
+    def batches(self, worker: int) -> Iterator[list[Payload]]:
+        """Like `chunks`, each of one topic, the topics in turn."""
+        by_topic = list(zip(*self._prepared(worker, None), strict=True))
+        starts = range(0, len(by_topic[0]), CHUNK)
+        return cycle([list(payloads[start : start + CHUNK]) for start in starts for payloads in by_topic])
+
+    def _prepared(self, worker: int, unplaced: Any) -> list[list[Payload]]:
         shape, source = self.workload, random.Random(worker)
+        keys = [source.randbytes(shape.key_bytes) for _ in range(shape.distinct_keys)]
+
+        def key() -> bytes | None:
+            if not shape.key_bytes:
+                return None
+            return source.choice(keys) if keys else source.randbytes(shape.key_bytes)
+
+        def value() -> bytes:
+            if shape.value_kind == "random":
+                return source.randbytes(shape.value_bytes)
+            return " ".join(source.choices(_WORDS, k=shape.value_bytes // 4)).encode()[: shape.value_bytes]
 
         def payload(topic: str) -> Payload:
-            return Payload(
-                topic, source.randrange(shape.partitions), source.randbytes(shape.key_bytes), source.randbytes(shape.value_bytes)
-            )
+            return Payload(topic, source.randrange(shape.partitions) if shape.placed else unplaced, key(), value())
 
-        return cycle([[payload(topic) for topic in self.topics] for _ in range(_PREPARED)])
-
-    def payloads(self, worker: int) -> Iterator[Payload]:
-        """The payloads of `iterations`, one by one."""
-        for iteration in self.iterations(worker):
-            yield from iteration
-
-
-class Payload(NamedTuple):
-    topic: str
-    partition: int
-    key: bytes
-    value: bytes
+        bytes_of_one = (shape.value_bytes + shape.key_bytes) * shape.topics * shape.workers
+        count = min(_PREPARED_BYTES // bytes_of_one, _MOST_ITERATIONS // shape.workers)
+        return [[payload(topic) for topic in self.topics] for _ in range(count)]

@@ -2,7 +2,7 @@
 
 A contestant's module has `DISTRIBUTIONS` (the packages whose versions matter), `SETTINGS` (what it is configured with, beyond the
 bootstrap servers), `DRIVEN` (how its workers call it, in words) and `run(job) -> Sample`. It is imported in the measurement's own
-process only, so no contestant's import or event loop touches another's.
+process only, so no contestant's import or event loop touches another's. What it can do is in `scenarios.py`, which only asks for that.
 
 All run with equal semantics: acks all, idempotent, one request in flight per broker, linger 0, batches of up to 512 000 bytes,
 32 MiB of buffer. A record that fails ends the measurement with an error.
@@ -11,6 +11,7 @@ All run with equal semantics: acks all, idempotent, one request in flight per br
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -26,11 +27,25 @@ class Contestant(Protocol):
     def run(self, job: Job) -> Sample: ...
 
 
-# klife first: reports give ratios to it.
-NAMES = ("klife", "confluent-kafka", "aiokafka", "kafka-python")
+@dataclass(frozen=True)
+class Entry:
+    """A contestant's module, and what its process has in its environment."""
+
+    module: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+ENTRIES = {
+    "klife": Entry("klife"),
+    "klife-pure": Entry("klife", {"KLIFE_PURE": "1"}),
+    "confluent-kafka": Entry("confluent"),
+    "confluent-gevent": Entry("confluent_gevent"),
+    "aiokafka": Entry("aiokafka"),
+    "kafka-python": Entry("kafka_python"),
+}
+NAMES = tuple(ENTRIES)
 
 
 def load(name: str) -> Contestant:
     """Import the contestant's module. Raises ImportError where its package is not installed."""
-    module = {"confluent-kafka": "confluent", "kafka-python": "kafka_python"}.get(name, name)
-    return cast(Contestant, import_module(f"bench.contestants.{module}"))
+    return cast(Contestant, import_module(f"bench.contestants.{ENTRIES[name].module}"))

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
 from bench.meter import Meter, Sample
-from bench.workload import Job
+from bench.pacing import Pacer
+from bench.ticking import TICK_S
+from bench.workload import WINDOW, Job, Style
 
 DISTRIBUTIONS = ("aiokafka",)
 DRIVEN = (
-    "N tasks share one AIOKafkaProducer. Sync: send() three times, await the futures. Async: send() with a done callback on each "
-    "future; workers pause while 32 MiB are unacknowledged, so that full batches do not starve the event loop."
+    "N tasks share one AIOKafkaProducer. Sync: send() three times, await the futures. Callbacks: send() with a done callback on each "
+    "future; workers pause while 32 MiB are unacknowledged. Deliveries: send(), and await the future once 10 000 more are on their "
+    "way. Every 1000 records the event loop gets its turn, which send() does not give it while there is room."
 )
 SETTINGS: dict[str, object] = {
     # It never has more than one request in flight per broker, and has no option for it.
@@ -29,12 +35,15 @@ def run(job: Job) -> Sample:
 
 
 async def _run(job: Job) -> Sample:
-    producer = AIOKafkaProducer(bootstrap_servers=job.bootstrap_servers, **SETTINGS)
+    compression = None if job.workload.compression == "none" else job.workload.compression
+    producer = AIOKafkaProducer(bootstrap_servers=job.bootstrap_servers, compression_type=compression, **SETTINGS)
     await producer.start()
     try:
         meter = Meter(job)
-        worker = _sync_worker if job.workload.mode == "sync" else _async_worker
+        worker = _WORKERS[job.workload.style]
         workers = [asyncio.create_task(worker(producer, meter, job, number)) for number in range(job.workload.workers)]
+        if job.workload.ticking:
+            workers.append(asyncio.create_task(_tick(meter)))
         await meter.take_async()
         await asyncio.gather(*workers)
         await producer.flush()
@@ -45,7 +54,7 @@ async def _run(job: Job) -> Sample:
         await producer.stop()
 
 
-async def _sync_worker(producer: AIOKafkaProducer, meter: Meter, job: Job, number: int) -> None:
+async def _sync(producer: AIOKafkaProducer, meter: Meter, job: Job, number: int) -> None:
     for iteration in job.iterations(number):
         if not meter.running:
             return
@@ -56,7 +65,7 @@ async def _sync_worker(producer: AIOKafkaProducer, meter: Meter, job: Job, numbe
         meter.latencies.append(time.perf_counter() - started)
 
 
-async def _async_worker(producer: AIOKafkaProducer, meter: Meter, job: Job, number: int) -> None:
+async def _callback(producer: AIOKafkaProducer, meter: Meter, job: Job, number: int) -> None:
     # Each worker has its share of the buffer.
     window = asyncio.Semaphore(job.buffered_records // job.workload.workers)
 
@@ -67,8 +76,64 @@ async def _async_worker(producer: AIOKafkaProducer, meter: Meter, job: Job, numb
         meter.acked += 1
         window.release()
 
-    for topic, partition, key, value in job.payloads(number):
+    for chunk in job.chunks(number):
         if not meter.running:
             return
-        await window.acquire()
-        (await producer.send(topic, value, key, partition)).add_done_callback(on_delivery)
+        for topic, partition, key, value in chunk:
+            await window.acquire()
+            (await producer.send(topic, value, key, partition)).add_done_callback(on_delivery)
+        await asyncio.sleep(0)
+
+
+async def _delivery(producer: AIOKafkaProducer, meter: Meter, job: Job, number: int) -> None:
+    async def settle(futures: list[asyncio.Future[object]]) -> None:
+        for future in futures:
+            await future
+        meter.acked += len(futures)
+
+    window: deque[list[asyncio.Future[object]]] = deque()
+    for chunk in job.chunks(number):
+        window.append([await producer.send(topic, value, key, partition) for topic, partition, key, value in chunk])
+        if len(window) > WINDOW:
+            await settle(window.popleft())
+        await asyncio.sleep(0)
+        if not meter.running:
+            break
+    for futures in window:
+        await settle(futures)
+
+
+async def _rate(producer: AIOKafkaProducer, meter: Meter, job: Job, number: int) -> None:
+    def timing(started: float) -> Callable[[asyncio.Future[object]], None]:
+        def on_delivery(future: asyncio.Future[object]) -> None:
+            error = future.exception()
+            if error is not None:
+                meter.fail(error)
+            meter.latencies.append(time.perf_counter() - started)
+
+        return on_delivery
+
+    pacer = Pacer(job.workload.rate)
+    for burst in job.chunks(number, size=pacer.burst):
+        while (pause := pacer.pause()) > 0:
+            await asyncio.sleep(pause)
+        if not meter.running:
+            return
+        then = timing(pacer.begin())
+        for topic, partition, key, value in burst:
+            (await producer.send(topic, value, key, partition)).add_done_callback(then)
+
+
+async def _tick(meter: Meter) -> None:
+    while meter.running:
+        before = time.perf_counter()
+        await asyncio.sleep(TICK_S)
+        meter.gaps.append(time.perf_counter() - before - TICK_S)
+
+
+_WORKERS: dict[Style, Callable[[AIOKafkaProducer, Meter, Job, int], Coroutine[Any, Any, None]]] = {
+    "sync": _sync,
+    "callback": _callback,
+    "delivery": _delivery,
+    "rate": _rate,
+}

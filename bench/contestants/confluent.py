@@ -1,25 +1,36 @@
 """confluent-kafka: librdkafka under Python threads.
 
 How it is driven was chosen by trying. Sync: a single worker polls for its own acknowledgements (with a polling thread beside it, it
-is a fifth slower); several workers share one polling thread that wakes each (polling by every worker is slower from two on). Async:
-`poll(0)` after every thousandth record; after every record, as its examples show, costs 15 % more CPU.
+is a fifth slower); several workers share one polling thread that wakes each (polling by every worker is slower from two on). Without
+waiting: `poll(0)` after every thousandth record; after every record, as its examples show, costs 15 % more CPU.
+
+Its only report of a record's outcome is the callback, of `produce_batch` too: that returns how many records it took, marks in
+their dicts those the queue had no room for, and calls back for each of the others.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from threading import Lock, Thread
+from typing import Any
 
 from confluent_kafka import KafkaError, Message, Producer
 
 from bench.contestants.threads import run_workers
 from bench.meter import Meter, Sample
-from bench.workload import BUFFER_BYTES, Job
+from bench.pacing import Pacer
+from bench.workload import BUFFER_BYTES, Job, Payload
+
+OnDelivery = Callable[[KafkaError | None, Message], None]
 
 DISTRIBUTIONS = ("confluent-kafka",)
 DRIVEN = (
-    "N threads share one Producer. Sync: one worker polls for itself, several share a polling thread. "
-    "Async: a delivery callback for each record, poll(0) every 1000 records, poll(0.05) when the queue is full."
+    "N threads share one Producer. Sync: one worker polls for itself, several share a polling thread. Callbacks and deliveries: a "
+    "delivery callback for each record (it has no futures), poll(0) every 1000 records, poll(0.05) when the queue is full. Batches: "
+    "produce_batch() of 1000 with a delivery callback, then poll(0). A given rate: a polling thread. Known topics: list_topics()."
 )
 SETTINGS: dict[str, str | int | bool] = {
     "acks": "all",
@@ -29,20 +40,52 @@ SETTINGS: dict[str, str | int | bool] = {
     "batch.size": 512_000,
     "queue.buffering.max.kbytes": BUFFER_BYTES // 1024,
 }
-_POLL_EVERY = 1000
+UNPLACED = -1
+
+
+def start(job: Job) -> Producer:
+    """A producer for the job, which knows the cluster's topics where it shall."""
+    options = {**SETTINGS, "compression.type": job.workload.compression}
+    # log_level 2: a broker that still loads its coordinator answers "retry", which librdkafka reports on stderr.
+    producer = Producer({"bootstrap.servers": job.bootstrap_servers, "log_level": 2, **options})
+    if job.idle_topics:
+        producer.list_topics(timeout=30)
+    return producer
 
 
 def run(job: Job) -> Sample:
-    # log_level 2: a broker that still loads its coordinator answers "retry", which librdkafka reports on stderr.
-    producer = Producer({"bootstrap.servers": job.bootstrap_servers, "log_level": 2, **SETTINGS})
+    producer = start(job)
     meter = Meter(job)
-    if job.workload.mode == "async":
-        _run_async(producer, meter, job)
-    elif job.workload.workers == 1:
-        run_workers(meter, lambda number: _polling_worker(producer, meter, job, number), 1)
+    style, workers = job.workload.style, job.workload.workers
+    if style == "sync" and workers == 1:
+        run_workers(meter, partial(_polling_worker, producer, meter, job), 1)
+    elif style == "sync":
+        with _polling_thread(producer):
+            run_workers(meter, partial(_waiting_worker, producer, meter, job), workers)
+    elif style == "rate":
+        with _polling_thread(producer):
+            run_workers(meter, partial(_rate_worker, producer, meter, job), workers)
     else:
-        _run_sync(producer, meter, job)
+        run_workers(meter, partial(_batch_worker if style == "batch" else _callback_worker, producer, meter, job), workers)
+    producer.flush()
     return meter.sample()
+
+
+@contextmanager
+def _polling_thread(producer: Producer) -> Iterator[None]:
+    polling = True
+
+    def poll() -> None:
+        while polling:
+            producer.poll(0.1)
+
+    poller = Thread(target=poll, daemon=True)
+    poller.start()
+    try:
+        yield
+    finally:
+        polling = False
+        poller.join()
 
 
 def _polling_worker(producer: Producer, meter: Meter, job: Job, number: int) -> None:
@@ -54,7 +97,7 @@ def _polling_worker(producer: Producer, meter: Meter, job: Job, number: int) -> 
         if error is not None:
             meter.fail(error)
 
-    for iteration in job.iterations(number):
+    for iteration in job.iterations(number, UNPLACED):
         if not meter.running:
             return
         started = time.perf_counter()
@@ -64,20 +107,6 @@ def _polling_worker(producer: Producer, meter: Meter, job: Job, number: int) -> 
         while missing:
             producer.poll(0.01)
         meter.latencies.append(time.perf_counter() - started)
-
-
-def _run_sync(producer: Producer, meter: Meter, job: Job) -> None:
-    polling = True
-
-    def poll() -> None:
-        while polling:
-            producer.poll(0.1)
-
-    poller = Thread(target=poll, daemon=True)
-    poller.start()
-    run_workers(meter, lambda number: _waiting_worker(producer, meter, job, number), job.workload.workers)
-    polling = False
-    poller.join()
 
 
 def _waiting_worker(producer: Producer, meter: Meter, job: Job, number: int) -> None:
@@ -93,7 +122,7 @@ def _waiting_worker(producer: Producer, meter: Meter, job: Job, number: int) -> 
         if not missing:
             settled.release()
 
-    for iteration in job.iterations(number):
+    for iteration in job.iterations(number, UNPLACED):
         if not meter.running:
             return
         started = time.perf_counter()
@@ -104,27 +133,77 @@ def _waiting_worker(producer: Producer, meter: Meter, job: Job, number: int) -> 
         meter.latencies.append(time.perf_counter() - started)
 
 
-def _run_async(producer: Producer, meter: Meter, job: Job) -> None:
+def _callback_worker(producer: Producer, meter: Meter, job: Job, number: int) -> None:
+    on_delivery = counting(meter)
+    for chunk in job.chunks(number, UNPLACED):
+        if not meter.running:
+            return
+        for payload in chunk:
+            topic, partition, key, value = payload
+            try:
+                producer.produce(topic, value, key, partition, on_delivery)
+            except BufferError:
+                _produce_when_there_is_room(producer, payload, on_delivery)
+        producer.poll(0)
+
+
+def _batch_worker(producer: Producer, meter: Meter, job: Job, number: int) -> None:
+    on_delivery = counting(meter)
+    placed = job.workload.placed
+    for batch in job.batches(number):
+        if not meter.running:
+            return
+        messages: list[dict[str, Any]] = (
+            [{"value": value, "key": key, "partition": partition} for _topic, partition, key, value in batch]
+            if placed
+            else [{"value": value, "key": key} for _topic, _partition, key, value in batch]
+        )
+        while producer.produce_batch(batch[0].topic, messages, on_delivery=on_delivery) < len(messages):
+            messages = [message for message in messages if message.pop("_error", None) is not None]
+            producer.poll(0.05)
+        producer.poll(0)
+
+
+def _rate_worker(producer: Producer, meter: Meter, job: Job, number: int) -> None:
+    pacer = Pacer(job.workload.rate)
+    for burst in job.chunks(number, UNPLACED, pacer.burst):
+        while (pause := pacer.pause()) > 0:
+            time.sleep(pause)
+        if not meter.running:
+            return
+        then = timing(meter, pacer.begin())
+        for topic, partition, key, value in burst:
+            producer.produce(topic, value, key, partition, then)
+
+
+def counting(meter: Meter) -> OnDelivery:
+    """A callback that counts what was delivered."""
+
     def on_delivery(error: KafkaError | None, _message: Message) -> None:
         if error is not None:
             meter.fail(error)
         meter.acked += 1
 
-    def worker(number: int) -> None:
-        until_poll = _POLL_EVERY
-        for topic, partition, key, value in job.payloads(number):
-            if not meter.running:
-                return
-            while True:
-                try:
-                    producer.produce(topic, value, key, partition, on_delivery)
-                    break
-                except BufferError:
-                    producer.poll(0.05)
-            until_poll -= 1
-            if not until_poll:
-                producer.poll(0)
-                until_poll = _POLL_EVERY
+    return on_delivery
 
-    run_workers(meter, worker, job.workload.workers)
-    producer.flush()
+
+def timing(meter: Meter, started: float) -> OnDelivery:
+    """A callback that takes the time since `started`."""
+
+    def on_delivery(error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            meter.fail(error)
+        meter.latencies.append(time.perf_counter() - started)
+
+    return on_delivery
+
+
+def _produce_when_there_is_room(producer: Producer, payload: Payload, on_delivery: OnDelivery) -> None:
+    topic, partition, key, value = payload
+    while True:
+        producer.poll(0.05)
+        try:
+            producer.produce(topic, value, key, partition, on_delivery)
+        except BufferError:
+            continue
+        return

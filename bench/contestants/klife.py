@@ -1,19 +1,27 @@
-"""klife: greenlets, gevent not patched."""
+"""klife: greenlets, gevent not patched. Compiled where its core was built; `KLIFE_PURE=1` in the environment has it pure."""
 
 from __future__ import annotations
 
 import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
 
 import gevent
 
+import klife
+from bench.contestants.greenlets import tick
 from bench.meter import Meter, Sample
-from bench.workload import BUFFER_BYTES, Job
-from klife import Client, Record
+from bench.pacing import Pacer
+from bench.workload import BUFFER_BYTES, WINDOW, Job, Style
+from klife import BatchDelivery, Client, Delivery, Record
 
+COMPILED = bool(getattr(klife, "compiled", False))
 DISTRIBUTIONS = ("klife", "gevent")
 DRIVEN = (
-    "N greenlets share one Client. Sync: produce() three times, get() the deliveries. Async: produce_async() with a callback for "
-    "each record; it waits by itself while the buffer is full."
+    "N greenlets share one Client. Sync: produce() three times, get() the deliveries. Callbacks: produce_async() with a callback for "
+    "each record; it waits by itself while the buffer is full. Deliveries: produce(), and get() for each once 10 000 "
+    "more are on their way. Batches: produce_batch() of 1000, and get() once 10 more are on their way. Known topics: the option topics."
 )
 SETTINGS: dict[str, object] = {
     "acks": "all",
@@ -27,35 +35,101 @@ SETTINGS: dict[str, object] = {
 
 def run(job: Job) -> Sample:
     meter = Meter(job)
-    worker = _sync_worker if job.workload.mode == "sync" else _async_worker
-    with Client.start(job.bootstrap_servers, **SETTINGS) as client:
-        workers = [gevent.spawn(worker, client, meter, job, number) for number in range(job.workload.workers)]
+    options = {**SETTINGS, "compression_type": job.workload.compression, "topics": [{"name": name} for name in job.idle_topics]}
+    with Client.start(job.bootstrap_servers, **options) as client:
+        for name in job.idle_topics:
+            client.partitions(name)
+        workers = [gevent.spawn(WORKERS[job.workload.style], client, meter, job, number) for number in range(job.workload.workers)]
+        if job.workload.ticking:
+            workers.append(gevent.spawn(tick, meter))
         meter.take(gevent.sleep)
         gevent.joinall(workers, raise_error=True)
         client.flush(60)
     return meter.sample()
 
 
-def _sync_worker(client: Client, meter: Meter, job: Job, number: int) -> None:
+def _sync(client: Client, meter: Meter, job: Job, number: int) -> None:
     for iteration in job.iterations(number):
         if not meter.running:
             return
         started = time.perf_counter()
-        deliveries = [
-            client.produce(Record(topic=topic, value=value, key=key, partition=partition)) for topic, partition, key, value in iteration
-        ]
+        deliveries = [client.produce(Record(topic, value, key, partition=partition)) for topic, partition, key, value in iteration]
         for delivery in deliveries:
             delivery.get()
         meter.latencies.append(time.perf_counter() - started)
 
 
-def _async_worker(client: Client, meter: Meter, job: Job, number: int) -> None:
+def _callback(client: Client, meter: Meter, job: Job, number: int) -> None:
     def on_delivery(record: Record) -> None:
         if record.error is not None:
             meter.fail(record.error)
         meter.acked += 1
 
-    for topic, partition, key, value in job.payloads(number):
+    for chunk in job.chunks(number):
         if not meter.running:
             return
-        client.produce_async(Record(topic=topic, value=value, key=key, partition=partition), on_delivery)
+        for topic, partition, key, value in chunk:
+            client.produce_async(Record(topic, value, key, partition=partition), on_delivery)
+
+
+def _delivery(client: Client, meter: Meter, job: Job, number: int) -> None:
+    def settle(deliveries: list[Delivery]) -> None:
+        for delivery in deliveries:
+            delivery.get()
+        meter.acked += len(deliveries)
+
+    window: deque[list[Delivery]] = deque()
+    for chunk in job.chunks(number):
+        window.append([client.produce(Record(topic, value, key, partition=partition)) for topic, partition, key, value in chunk])
+        if len(window) > WINDOW:
+            settle(window.popleft())
+        if not meter.running:
+            break
+    for deliveries in window:
+        settle(deliveries)
+
+
+def _batch(client: Client, meter: Meter, job: Job, number: int) -> None:
+    def settle(delivery: BatchDelivery) -> None:
+        results = delivery.get()
+        for result in results:
+            if result.error is not None:
+                meter.fail(result.error)
+        meter.acked += len(results)
+
+    window: deque[BatchDelivery] = deque()
+    for batch in job.batches(number):
+        records = [Record(topic, value, key, partition=partition) for topic, partition, key, value in batch]
+        window.append(client.produce_batch(records))
+        if len(window) > WINDOW:
+            settle(window.popleft())
+        if not meter.running:
+            break
+    for delivery in window:
+        settle(delivery)
+
+
+def _rate(client: Client, meter: Meter, job: Job, number: int) -> None:
+    def on_delivery(started: float, record: Record) -> None:
+        if record.error is not None:
+            meter.fail(record.error)
+        meter.latencies.append(time.perf_counter() - started)
+
+    pacer = Pacer(job.workload.rate)
+    for burst in job.chunks(number, size=pacer.burst):
+        while (pause := pacer.pause()) > 0:
+            gevent.sleep(pause)
+        if not meter.running:
+            return
+        then = partial(on_delivery, pacer.begin())
+        for topic, partition, key, value in burst:
+            client.produce_async(Record(topic, value, key, partition=partition), then)
+
+
+WORKERS: dict[Style, Callable[[Client, Meter, Job, int], None]] = {
+    "sync": _sync,
+    "callback": _callback,
+    "delivery": _delivery,
+    "batch": _batch,
+    "rate": _rate,
+}

@@ -1,0 +1,168 @@
+"""What is measured: scenarios, each of some workloads that differ in one thing, and who takes part in it on which cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bench.contestants import NAMES
+from bench.workload import TargetName, Workload
+
+TARGETS: tuple[TargetName, ...] = ("mock", "cluster")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`figures` are names in `figures.py`; the first is the one that is drawn."""
+
+    name: str
+    title: str
+    about: str
+    figures: tuple[str, ...]
+    workloads: tuple[Workload, ...]
+    contestants: tuple[str, ...] = NAMES
+    targets: tuple[TargetName, ...] = TARGETS
+
+
+@dataclass(frozen=True)
+class Case:
+    """A workload on a cluster, measured with each of these contestants back to back."""
+
+    target: TargetName
+    workload: Workload
+    contestants: tuple[str, ...]
+
+
+WORKERS = (1, 2, 4, 8, 16, 32, 64)
+
+_SMALL = Workload("", "", "delivery", value_bytes=100, key_bytes=0, placed=False)
+_KEYED = replace(_SMALL, key_bytes=16, distinct_keys=10_000)
+
+SCENARIOS: dict[str, Scenario] = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario(
+            "sync",
+            "Waiting for each record",
+            "N workers share a client. Each sends a record of 1000 bytes to three topics, waits until all three are acknowledged, and "
+            "again; that is an iteration.",
+            ("rate", "cpu", "latency"),
+            tuple(Workload("sync", f"N={workers}", "sync", workers) for workers in WORKERS),
+        ),
+        Scenario(
+            "async",
+            "Not waiting, a callback for each record",
+            "N workers send records of 1000 bytes with keys of 50 and explicit partitions as fast as the client lets them.",
+            ("rate", "cpu"),
+            tuple(Workload("async", f"N={workers}", "callback", workers) for workers in (1, 4)),
+        ),
+        Scenario(
+            "deliveries",
+            "Not waiting, small records, the outcome of each looked at",
+            "One worker sends records of 100 bytes; the client chooses the partition. For each there is a delivery or a future, got "
+            "once it is settled; confluent-kafka has callbacks only. Keys have 16 bytes: 10 000 that repeat, or (`fresh keys`) "
+            "more than any client remembers.",
+            ("rate", "cpu"),
+            (
+                replace(_SMALL, scenario="deliveries", case="no key"),
+                replace(_KEYED, scenario="deliveries", case="key"),
+                replace(_KEYED, scenario="deliveries", case="fresh keys", distinct_keys=0),
+            ),
+        ),
+        Scenario(
+            "batch",
+            "The call for many records",
+            "The same records, a thousand in a call; the outcome of each record is looked at.",
+            ("rate", "cpu"),
+            (
+                replace(_SMALL, scenario="batch", case="no key", style="batch"),
+                replace(_KEYED, scenario="batch", case="key", style="batch"),
+            ),
+            contestants=("klife", "klife-pure", "confluent-kafka"),
+        ),
+        Scenario(
+            "topics",
+            "Topics known",
+            "Records of 100 bytes to one topic, while the client knows 1, 100 or 10 000. kafka-python and aiokafka get to know a topic "
+            "by asking for all metadata once more, so they do not take part.",
+            ("cpu", "rate"),
+            tuple(
+                replace(_SMALL, scenario="topics", case=f"{known:,} known", topics=1, idle_topics=known - 1)
+                for known in (1, 100, 10_000)
+            ),
+            contestants=("klife", "klife-pure", "confluent-kafka"),
+            targets=("mock",),
+        ),
+        Scenario(
+            "partitions",
+            "Partitions active",
+            "Records of 100 bytes to random partitions, of 30 or of 1000.",
+            ("cpu", "rate"),
+            (
+                replace(_SMALL, scenario="partitions", case="30 partitions", placed=True, topics=1),
+                replace(_SMALL, scenario="partitions", case="1,000 partitions", placed=True, topics=10, partitions=100),
+            ),
+            contestants=("klife", "klife-pure", "confluent-kafka", "aiokafka"),
+            targets=("mock",),
+        ),
+        Scenario(
+            "compression",
+            "Compression",
+            "Records of 1000 bytes of words, the outcome of each looked at; each client at its own default level.",
+            ("rate", "cpu"),
+            tuple(
+                replace(_SMALL, scenario="compression", case=codec, value_bytes=1000, value_kind="text", compression=codec)
+                for codec in ("none", "gzip", "snappy", "lz4", "zstd")
+            ),
+            contestants=("klife", "klife-pure", "confluent-kafka", "aiokafka"),
+            targets=("mock",),
+        ),
+        Scenario(
+            "latency",
+            "Latency at an offered rate",
+            "One worker sends records of 100 bytes at a fixed rate, however long they take. From the call to the callback; where the "
+            "client held the sender up by more than 2 ms, from when the record was due.",
+            ("latency", "cpu", "rate"),
+            tuple(replace(_SMALL, scenario="latency", case=f"{rate:,} records/s", style="rate", rate=rate) for rate in (1_000, 10_000)),
+        ),
+        Scenario(
+            "gap",
+            "What the neighbours notice",
+            "One worker sends records of 100 bytes without waiting, while a greenlet (aiokafka: a task) of the same process wants to "
+            "be woken every 5 ms. How late it was woken; beside it, a process that does nothing else.",
+            ("gap", "rate"),
+            (
+                replace(_SMALL, scenario="gap", case="deliveries", ticking=True),
+                replace(_SMALL, scenario="gap", case="callbacks", style="callback", ticking=True),
+            ),
+            contestants=("klife", "klife-pure", "confluent-gevent", "aiokafka"),
+        ),
+    )
+}
+
+# Each kind of load, and each contestant with the most of them that 20 seconds allow.
+SMOKE = (
+    Case("mock", SCENARIOS["sync"].workloads[1], NAMES),
+    Case("mock", SCENARIOS["async"].workloads[0], ("klife", "confluent-kafka")),
+    Case("mock", SCENARIOS["deliveries"].workloads[1], ("klife-pure", "aiokafka", "kafka-python")),
+    Case("mock", SCENARIOS["batch"].workloads[0], ("klife", "confluent-kafka")),
+    Case("mock", SCENARIOS["latency"].workloads[0], ("aiokafka",)),
+    Case("mock", SCENARIOS["gap"].workloads[0], ("klife", "confluent-gevent")),
+)
+
+
+def cases(scenarios: Sequence[str], targets: Sequence[TargetName]) -> list[Case]:
+    """All there is to measure in these scenarios on these clusters, by all who can."""
+    return [
+        Case(target, workload, SCENARIOS[name].contestants)
+        for target in targets
+        for name in scenarios
+        if target in SCENARIOS[name].targets
+        for workload in SCENARIOS[name].workloads
+    ]
+
+
+def restricted(chosen: Sequence[Case], contestants: Sequence[str], targets: Sequence[TargetName]) -> list[Case]:
+    """Of these cases what is left with only these contestants and clusters."""
+    left = [replace(case, contestants=tuple(name for name in case.contestants if name in contestants)) for case in chosen]
+    return [case for case in left if case.contestants and case.target in targets]
