@@ -149,7 +149,10 @@ class Client:
         if get_thread_ident() != self._home:
             delivery: Delivery = self._from_thread(lambda: self.produce(record, producer=producer, partitioner=partitioner))
             return delivery
-        route = self._routes.get(record.topic) if type(record) is Record and type(record.topic) is str else None
+        try:
+            route = self._routes[record.topic] if type(record) is Record else None
+        except (KeyError, TypeError):
+            route = None
         if route is None or producer is not None or partitioner is not None:
             batch = self._append(record, producer, partitioner, None)
         else:
@@ -167,7 +170,10 @@ class Client:
         if get_thread_ident() != self._home:
             self._from_thread(lambda: self.produce_async(record, callback, producer=producer, partitioner=partitioner))
             return
-        route = self._routes.get(record.topic) if type(record) is Record and type(record.topic) is str else None
+        try:
+            route = self._routes[record.topic] if type(record) is Record else None
+        except (KeyError, TypeError):
+            route = None
         if route is None or producer is not None or partitioner is not None:
             batch = self._append(record, producer, partitioner, None)
         else:

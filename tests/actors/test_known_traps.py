@@ -68,14 +68,17 @@ def test_a_client_waiting_for_a_broker_or_a_leader_or_an_answer_takes_hardly_any
 
 @pytest.fixture
 def set_wall_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], float]], None]:
-    """Replace `time.time`, wherever klife has it."""
-    real = time.time
+    """Replace `time.time` and `time.time_ns`, wherever klife has them."""
+    real = {"time": time.time, "time_ns": time.time_ns}
 
     def replace(clock: Callable[[], float]) -> None:
-        monkeypatch.setattr(time, "time", clock)
-        for name, module in list(sys.modules.items()):
-            if name.startswith("klife") and getattr(module, "time", None) in (real, time.time):
-                monkeypatch.setattr(module, "time", clock)
+        clocks = {"time": clock, "time_ns": lambda: int(clock() * 1_000_000_000)}
+        known = [*real.values(), time.time, time.time_ns]
+        for each, replaced in clocks.items():
+            for name, module in list(sys.modules.items()):
+                if name.startswith("klife") and getattr(module, each, None) in known:
+                    monkeypatch.setattr(module, each, replaced)
+            monkeypatch.setattr(time, each, replaced)
 
     return replace
 

@@ -25,7 +25,8 @@ cdef class Accumulator:
     cdef public Py_ssize_t hurried
     cdef public object _loop
     cdef public bint _hub_marked
-    cdef public long long hub_due_ms
+    cdef public long long hub_looked_ms
+    cdef public long long _hub_due_ms
     cdef public set _growing
     cdef public object closed
     cdef public long long delivered
@@ -37,7 +38,7 @@ cdef class Accumulator:
     cdef public dict _absent
 
     cpdef offer(self, PartitionQueue queue)
-    cpdef hub_overdue(self, long long now_ms)
+    cpdef look_at_hub(self, long long now_ms)
     cpdef hub_ran(self, double now)
     cpdef batch_opened(self, Batch batch)
     cpdef settle(self, Batch batch, base_offset, long long append_time_ms, error)

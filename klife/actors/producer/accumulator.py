@@ -61,7 +61,8 @@ class Accumulator:
         self.hurried = 0  # how many wait for records to leave
         self._loop = get_hub().loop
         self._hub_marked = False
-        self.hub_due_ms = 0  # when a caller in a tight loop lets the hub run; wall clock, because a record's time is at hand
+        self.hub_looked_ms = 0  # when it was last seen whether the hub is due; wall clock, because a record's time is at hand
+        self._hub_due_ms = 0  # when a caller in a tight loop lets the hub run
         self._growing: set[PartitionQueue] = set()  # whose batch was opened since the clock last looked, or is open still
         self.closed: str | None = None
         self.delivered = 0
@@ -153,7 +154,13 @@ class Accumulator:
                 del self._leaderless[queue]
         return bool(self._leaderless)
 
-    def hub_overdue(self, now_ms: int) -> None:
+    def look_at_hub(self, now_ms: int) -> None:
+        """A millisecond has begun in which records are produced: let the hub run if it is due."""
+        self.hub_looked_ms = now_ms
+        if not 0 <= self._hub_due_ms - now_ms <= HUB_RUNS_EVERY_MS:  # it is due, or the wall clock was set back
+            self._hub_overdue(now_ms)
+
+    def _hub_overdue(self, now_ms: int) -> None:
         """Nobody has noticed the hub running for some milliseconds: find out whether it does, and if not, let it.
 
         A greenlet that produces in a tight loop would otherwise keep everybody waiting, its own records included, until the buffer
@@ -169,7 +176,7 @@ class Accumulator:
         else:
             self._hub_marked = True
             self._loop.run_callback(self._wipe_mark)
-            self.hub_due_ms = now_ms + HUB_RUNS_EVERY_MS
+            self._hub_due_ms = now_ms + HUB_RUNS_EVERY_MS
 
     def _wipe_mark(self) -> None:
         self._hub_marked = False
@@ -177,7 +184,7 @@ class Accumulator:
     def hub_ran(self, now: float) -> None:
         """The hub ran at `now` (wall-clock seconds), so no caller needs to let it for some milliseconds."""
         self._hub_marked = False
-        self.hub_due_ms = int(now * 1000) + HUB_RUNS_EVERY_MS
+        self._hub_due_ms = int(now * 1000) + HUB_RUNS_EVERY_MS
 
     # identity
 

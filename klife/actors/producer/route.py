@@ -8,20 +8,21 @@ everything that can fail or wait comes before the batch is looked up, because ot
 from __future__ import annotations
 
 from random import randrange
-from time import monotonic, time
+from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any
 
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.producer.validation import checked_headers, checked_timestamp, invalid_payload, too_large_for_buffer
-from klife.actors.settings import HUB_RUNS_EVERY_MS
 from klife.errors import InvalidRecordType, InvalidRecordValue
-from klife.protocol.records import RECORD_OVERHEAD
+from klife.protocol.records import RECORD_OVERHEAD, Headers
 from klife.record import Record
 
 if TYPE_CHECKING:
     from klife.actors.metadata_snapshot import TopicInfo
     from klife.actors.producer.accumulator import Accumulator
+
+_NO_HEADERS: Headers = ()  # the one empty tuple there is: the default of a record's headers
 
 
 class TopicRoute:
@@ -62,29 +63,23 @@ class TopicRoute:
             InvalidRecordType, InvalidRecordValue: a field is wrong. Nothing was queued.
             BufferFull: no room until `deadline` (monotonic seconds; by default `max_block_ms` from now). Nothing was queued.
         """
-        key, value, headers, partition, timestamp_ms = (
-            record.key,
-            record.value,
-            record.headers,
-            record.partition,
-            record.timestamp_ms,
-        )
-
         size = RECORD_OVERHEAD
+        value = record.value
         if value is not None:
             if type(value) is not bytes:
                 raise invalid_payload(record, "value")
             size += len(value)
+        key = record.key
         if key is not None:
             if type(key) is not bytes:
                 raise invalid_payload(record, "key")
             size += len(key)
-        if headers:
+        headers = record.headers
+        if headers is not _NO_HEADERS:
             headers, extra = checked_headers(record)
             size += extra
-        elif headers != ():
-            headers, _ = checked_headers(record)
 
+        partition = record.partition
         if partition is None:
             if partitioner is not None:
                 partition = partitioner.partition(record, self.count)
@@ -99,12 +94,11 @@ class TopicRoute:
         if queue is None:
             queue = self._queue(record, partition, partitioner)
 
-        if timestamp_ms is None:
-            timestamp_ms = now_ms = int(time() * 1000)
-        else:
-            timestamp_ms, now_ms = checked_timestamp(record), int(time() * 1000)
-        if not 0 <= self.accumulator.hub_due_ms - now_ms <= HUB_RUNS_EVERY_MS:  # it is due, or the wall clock was set back
-            self.accumulator.hub_overdue(now_ms)
+        now_ms = time_ns() // 1_000_000
+        accumulator = self.accumulator
+        if now_ms != accumulator.hub_looked_ms:
+            accumulator.look_at_hub(now_ms)
+        timestamp_ms = now_ms if record.timestamp_ms is None else checked_timestamp(record)
 
         pool = self._pool
         room = pool.room - size
