@@ -24,23 +24,33 @@ def link(one: Any, other: Any) -> Cancel:
     Returns a function that takes the link back. Raises InvalidChild.
     """
     first, second = as_running_child(one), as_running_child(other)
-    cancel_first = first.monitor(_ender(second))
-    cancel_second = second.monitor(_ender(first))
+    cancels: list[Cancel] = []
+    over = False
 
     def unlink() -> None:
-        cancel_first()
-        cancel_second()
+        nonlocal over
+        over = True
+        for cancel in cancels:
+            cancel()
 
+    def ender(of: RunningChild) -> MonitorCallback:
+        def end(reason: ExitReason) -> None:
+            unlink()  # so that one who outlives a thousand partners keeps nothing of them
+            _pass_on(reason, of)
+
+        return end
+
+    cancels.append(first.monitor(ender(second)))
+    cancels.append(second.monitor(ender(first)))
+    if over:  # one of them had ended
+        unlink()
     return unlink
 
 
-def _ender(other: RunningChild) -> MonitorCallback:
-    def end(reason: ExitReason) -> None:
-        if other.exit_reason is not None:
-            return
-        if reason.is_abnormal:
-            other.kill()
-        elif reason.kind == "shutdown":
-            other.shutdown(reason)
-
-    return end
+def _pass_on(reason: ExitReason, other: RunningChild) -> None:
+    if other.exit_reason is not None:
+        return
+    if reason.is_abnormal:
+        other.kill()
+    elif reason.kind == "shutdown":
+        other.shutdown(reason)

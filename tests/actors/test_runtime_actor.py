@@ -22,7 +22,7 @@ from klife.actors.runtime.actor import GeventActor
 from klife.actors.runtime.future import GeventFuture, WaitTimeout
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.runtime.latch import Latch
-from klife_supervision import ChildSpec, ExitReason, Supervisor
+from klife_supervision import ChildSpec, ExitReason, StartFailed, Supervisor, whereis
 
 
 class Recorder(GeventActor):
@@ -148,6 +148,27 @@ def test_one_whose_starter_is_killed_meanwhile_does_not_live_on(events: list[Any
     gevent.sleep(0)
     assert ActorRegistry.get_by_class(SlowToStart) == []
     assert events[-1] == ("exit", "killed")
+
+
+def test_one_whose_start_hangs_is_given_up_by_its_supervisor_and_leaves_nothing_half_started(events: list[Any]) -> None:
+    class SlowToStart(Recorder):
+        def on_start(self) -> None:
+            super().on_start()
+            Event().wait()
+
+    with pytest.raises(StartFailed, match=r"child 'slow'.*start_timeout, 0.01 s"):
+        Supervisor.start(
+            [
+                ChildSpec(id="before", start=lambda: Recorder.start(events), name="till"),
+                ChildSpec(id="slow", start=lambda: SlowToStart.start(events), start_timeout=0.01, name="slow"),
+            ],
+            name="shop",
+        )
+    gevent.sleep(0)
+    assert ActorRegistry.get_by_class(Recorder) == ActorRegistry.get_by_class(SlowToStart) == []
+    assert [whereis(name) for name in ("till", "slow", "shop")] == [None] * 3
+    assert ("exit", "shutdown") in events
+    assert ("exit", "killed") in events
 
 
 def test_one_killed_before_it_ever_ran_ends_all_the_same(events: list[Any]) -> None:

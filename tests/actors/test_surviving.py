@@ -84,6 +84,31 @@ def test_killed_again_and_again_while_greenlets_produce(start_client: Any, victi
             assert cluster.log("orders", partition) == [b"%d" % number for number in range(101)]
 
 
+@pytest.mark.parametrize("victim", ["broker 1", "batcher 1.0"])
+def test_what_works_for_one_broker_is_killed_and_the_others_do_not_notice(start_client: Any, victim: str) -> None:
+    with ScriptedCluster(brokers=2, topics={"orders": 2}) as cluster:
+        cluster.move("orders", 0, 1)
+        cluster.move("orders", 1, 2)
+        client = start_client(cluster, max_in_flight_requests=2)
+        for partition in (0, 1):
+            client.produce(Record("orders", b"0", partition=partition)).get(PATIENCE)
+        held = Event()
+        cluster[2].script(ProduceRequest, after(held))
+        in_flight = client.produce(Record("orders", b"1", partition=1))
+        cluster[2].wait_for(ProduceRequest, 2)
+        for _ in range(3):
+            node(client, victim).kill()
+            assert client.produce(Record("orders", b"v", partition=0)).get(PATIENCE).error is None
+        held.set()
+        assert in_flight.get(PATIENCE).offset == 1
+        assert client.produce(Record("orders", b"2", partition=1)).get(PATIENCE).offset == 2
+        connections = [exchange.connection for exchange in cluster[2].got(ProduceRequest)]
+        assert connections == connections[:1] * 3, "each was sent once, all over one connection"
+        assert cluster.log("orders", 1) == [b"0", b"1", b"2"]
+        assert (node(client, "batcher 2.0").restarts, node(client, "broker 2").restarts) == (0, 0)
+        assert node(client, victim).restarts == 3
+
+
 def test_a_batcher_that_crashes_over_an_answer_loses_nothing(start_client: Any) -> None:
     with ScriptedCluster() as cluster:
         client = start_client(cluster)

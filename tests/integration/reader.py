@@ -95,6 +95,7 @@ def _read(bootstrap_servers: str, topic: str) -> list[Read]:
         consumer.assign(begins)
         deadline = time.monotonic() + TIMEOUT_SECONDS
         found: list[Read] = []
+        seen: dict[object, tuple[tuple[str, bytes | None], ...]] = {}  # a padding that all records have is kept once
         while ends:
             assert time.monotonic() < deadline, f"confluent-kafka did not reach {ends} of {topic}"
             for message in consumer.consume(1000, timeout=0.2):
@@ -102,9 +103,9 @@ def _read(bootstrap_servers: str, topic: str) -> list[Read]:
                     raise KafkaException(message.error())
                 _, timestamp_ms = message.timestamp()
                 partition, offset = message.partition(), message.offset()
-                found.append(
-                    Read(topic, partition, offset, message.key(), message.value(), tuple(message.headers() or ()), timestamp_ms)
-                )
+                headers = tuple(message.headers() or ())
+                headers = seen.setdefault(headers, headers)
+                found.append(Read(topic, partition, offset, message.key(), message.value(), headers, timestamp_ms))
                 if offset + 1 >= ends.get(partition, 0):
                     ends.pop(partition, None)
         return sorted(found, key=lambda each: (each.partition, each.offset))

@@ -10,7 +10,7 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
-from supervision_fakes import DEADLINE, Family, ended, settled, states
+from supervision_fakes import DEADLINE, Family, ended, forever, settled, states
 
 from klife_supervision import (
     AlreadyStarted,
@@ -18,11 +18,14 @@ from klife_supervision import (
     ChildSpec,
     DynamicSupervisor,
     ExitReason,
+    InvalidChild,
     InvalidChildSpec,
     InvalidSupervisorOption,
     MaxChildrenReached,
     StartFailed,
+    StartTimeout,
     Supervisor,
+    whereis,
 )
 
 SuperviseDynamic = Callable[..., DynamicSupervisor]
@@ -110,6 +113,19 @@ def test_a_failed_start_leaves_no_child(family: Family, supervise_dynamic: Super
         supervisor.start_child(family.spec("a"))
     assert states(supervisor) == {}
     supervisor.start_child(family.spec("a"))
+
+
+@pytest.mark.parametrize(("start", "cause"), [(forever, StartTimeout), (object, InvalidChild)])
+def test_a_start_that_hangs_or_returns_nonsense_leaves_no_child_and_takes_no_place(
+    family: Family, supervise_dynamic: SuperviseDynamic, start: Any, cause: type[Exception]
+) -> None:
+    supervisor = supervise_dynamic(max_children=1)
+    with pytest.raises(StartFailed) as raised:
+        supervisor.start_child(ChildSpec(id="odd", start=start, start_timeout=0.01, name="odd"))
+    assert isinstance(raised.value.cause, cause)
+    assert (states(supervisor), whereis("odd")) == ({}, None)
+    supervisor.start_child(family.spec("odd", name="odd"))
+    assert whereis("odd") is supervisor.child("odd")
 
 
 def test_all_children_are_stopped_at_once(family: Family, supervise_dynamic: SuperviseDynamic) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import gevent
+import pykka
 import pytest
 from gevent.event import AsyncResult
 from supervision_fakes import DEADLINE, FakeChild, Family, ended, forever, settled
@@ -176,6 +179,56 @@ def test_unlinked_lives_end_apart(family: Family) -> None:
     unlink()
     one.crash()
     assert other.exit_reason is None
+
+
+def test_a_link_to_one_that_has_ended_is_as_if_it_ended_now(family: Family) -> None:
+    crashed, normal = FakeChild("crashed", family.journal), FakeChild("normal", family.journal)
+    crashed.crash()
+    normal.end(ExitReason.normal())
+    greenlet = gevent.spawn(forever)
+    greenlet.kill()
+    for dead, survives in ((crashed, False), (greenlet, False), (normal, True)):
+        for turned in (False, True):
+            other = FakeChild("other", family.journal)
+            link(*((other, dead) if turned else (dead, other)))
+            gevent.idle()
+            assert (other.exit_reason is None) is survives
+
+
+def test_one_that_outlives_its_partners_keeps_nothing_of_them(family: Family) -> None:
+    survivor = FakeChild("survivor", family.journal)
+    greenlet = gevent.spawn(forever)
+    gone = []
+    for reason in (ExitReason.normal(), ExitReason.shutdown()):
+        for stays in (survivor, greenlet):
+            partner = FakeChild("partner", family.journal)
+            gone.append(weakref.ref(partner))
+            unlink = link(partner, stays)
+            if reason.kind == "normal":
+                partner.end(reason)
+            else:
+                unlink()
+    del partner, unlink, stays
+    gc.collect()
+    assert [each() for each in gone] == [None] * 4
+    assert (survivor.exit_reason, greenlet.dead) == (None, False)
+    greenlet.kill()
+
+
+def test_a_link_reaches_from_an_actors_thread_into_ours() -> None:
+    class Fragile(pykka.ThreadingActor):
+        use_daemon_thread = True
+
+        def on_receive(self, message: BaseException) -> None:
+            raise message
+
+    greenlet = gevent.spawn(forever)
+    actor: Any = Fragile.start()
+    link(actor, greenlet)
+    gevent.idle()
+    actor.tell(ValueError("x"))
+    greenlet.join(DEADLINE)
+    assert isinstance(greenlet.value, gevent.GreenletExit)
 
 
 def test_a_link_between_children_of_two_supervisors_restarts_both(family: Family, supervise: Supervise) -> None:

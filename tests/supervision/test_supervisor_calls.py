@@ -25,6 +25,7 @@ from klife_supervision import (
     ExitReason,
     InvalidChild,
     InvalidChildSpec,
+    RestartDelay,
     StartFailed,
     StartTimeout,
     Supervisor,
@@ -122,6 +123,24 @@ def test_restart_child_and_delete_child_need_a_stopped_child(family: Family, sup
     supervisor.terminate_child("a")
     supervisor.delete_child("a")
     assert states(supervisor) == {}
+
+
+def test_restart_child_and_delete_child_of_one_that_waits_for_its_restart_are_refused(family: Family, supervise: Supervise) -> None:
+    supervisor = supervise(family.specs("a"), restart_delay=RestartDelay(3600.0, 3600.0))
+    supervisor.child("a").crash()
+    settled(supervisor)
+    for call in (supervisor.restart_child, supervisor.delete_child):
+        with pytest.raises(ChildStillRunning, match=r"'a'.*is restarting"):
+            call("a")
+    assert states(supervisor) == {"a": "restarting"}
+
+
+def test_a_deleted_child_can_be_added_anew_and_comes_last(family: Family, supervise: Supervise) -> None:
+    supervisor = supervise(family.specs("ab"))
+    supervisor.terminate_child("a")
+    supervisor.delete_child("a")
+    supervisor.start_child(family.spec("a"))
+    assert list(states(supervisor)) == ["b", "a"]
 
 
 @pytest.mark.parametrize("call", ["terminate_child", "restart_child", "delete_child"])
