@@ -11,6 +11,7 @@ monkey patching, stops the client too.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from time import monotonic
 from typing import Any, Self
 
@@ -18,7 +19,7 @@ from klife.actors import engine as engines
 from klife.actors.engine import Engine
 from klife.actors.producer import validation
 from klife.actors.producer.batch import Batch
-from klife.actors.producer.delivery import BatchDelivery, Delivery
+from klife.actors.producer.delivery import BatchDelivery, Delivery, Places
 from klife.actors.runtime.latch import get_thread_ident
 from klife.api import lifecycle
 from klife.api.config import ClientConfig
@@ -147,7 +148,7 @@ class Client:
             In all these cases nothing was queued.
         """
         if get_thread_ident() != self._home:
-            delivery: Delivery = self._from_thread(lambda: self.produce(record, producer=producer, partitioner=partitioner))
+            delivery: Delivery = self._from_thread(partial(self.produce, record, producer=producer, partitioner=partitioner))
             return delivery
         try:
             route = self._routes[record.topic] if type(record) is Record else None
@@ -168,7 +169,7 @@ class Client:
         Waits and raises as `produce`.
         """
         if get_thread_ident() != self._home:
-            self._from_thread(lambda: self.produce_async(record, callback, producer=producer, partitioner=partitioner))
+            self._from_thread(partial(self.produce_async, record, callback, producer=producer, partitioner=partitioner))
             return
         try:
             route = self._routes[record.topic] if type(record) is Record else None
@@ -206,20 +207,30 @@ class Client:
         if producer is not None:
             engine.accumulator(producer)
         known = engine.cluster.snapshot.topics
-        engine.cluster.ask_for({record.topic for record in checked} - known.keys())
-        parts: list[tuple[Batch, int] | Record] = list(checked)
-        # Records of topics that may have to be waited for, perhaps in vain, come last: a topic's own records stay in order.
-        for index in sorted(range(len(checked)), key=lambda index: checked[index].topic not in known):
+        unknown = {record.topic for record in checked} - known.keys()
+        order: Iterable[int] = range(len(checked))
+        if unknown:
+            engine.cluster.ask_for(unknown)
+            # Records of topics that may have to be waited for, perhaps in vain, come last: a topic's own records stay in order.
+            order = sorted(order, key=lambda index: checked[index].topic in unknown)
+        places = Places(len(checked))
+        for index in order:
             record = checked[index]
+            # Looked up anew for each: while one waits for room, its topic may go.
+            route = self._routes.get(record.topic) if producer is None and partitioner is None else None
             try:
-                batch = self._append(record, producer, partitioner, deadline)
+                if route is None or type(record) is not Record:
+                    batch = self._append(record, producer, partitioner, deadline)
+                else:
+                    batch = route.append(record, None, deadline)
             except ProduceError as error:
-                parts[index] = _failed(record, error)
+                places.failed(index, _failed(record, error))
             except Exception as error:  # noqa: BLE001 - others are queued already: whatever it is, it is this record's alone
-                parts[index] = _failed(record, ProduceError(f"records[{index}]: {error}", topic=record.topic))
+                places.failed(index, _failed(record, ProduceError(f"records[{index}]: {error}", topic=record.topic)))
             else:
-                parts[index] = (batch, len(batch.records) - 1)
-        return BatchDelivery(parts)
+                places.batches[index] = batch
+                places.indices[index] = len(batch.records) - 1
+        return BatchDelivery(places)
 
     def produce_batch_async(
         self,
@@ -259,7 +270,17 @@ class Client:
         except TypeError:
             raise InvalidRecordType(f"produce_batch takes an iterable of Records, got a {type(records).__name__}") from None
         for index, record in enumerate(listed):
-            validation.check(record, f"records[{index}]")
+            if not (
+                type(record) is Record
+                and type(record.value) is bytes
+                and (record.key is None or type(record.key) is bytes)
+                and type(record.topic) is str
+                and record.topic in self._routes
+                and record.headers == ()
+                and record.partition is None
+                and record.timestamp_ms is None
+            ):  # not of the plain kind that is right at a glance
+                validation.check(record, f"records[{index}]")
         return listed
 
     # finishing

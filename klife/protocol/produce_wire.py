@@ -11,6 +11,7 @@ compared with in turn.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from struct import Struct as Layout
 from struct import error as LayoutError  # noqa: N812  the exception is lower-case in the standard library
 from typing import Any, ClassVar
@@ -31,9 +32,10 @@ _COUNT = Layout(">i")
 _PARTITION = Layout(">ii")
 _INDEX = Layout(">i")
 _SHORT = Layout(">h")
-# Index, error code, base offset, log append time, log start offset, then a byte each: no record errors, no message, no tags.
-_WRITTEN = Layout(">ihqqqBBB")
-_WELL = (1, 0, 0)
+# Index, error code, base offset, log append time, the log's start offset (of no interest), then a byte each: no record errors, no
+# message, no tags.
+_WRITTEN = Layout(">ihqq8x3s")
+_WELL = b"\1\0\0"
 _NO_THROTTLE_NO_TAGS = b"\0\0\0\0\0"  # a quota's throttle time is for the general decoder, whose answers can tell it
 
 
@@ -98,10 +100,11 @@ class BatchesRequest:
         out: list[bytes] = [b"\0", _HEAD.pack(self.acks, self.timeout_ms), _uvarint(len(self.topics) + 1)]
         for name, topic_id, partitions in self.topics:
             out.append(topic_id if version >= _BY_ID else _compact(name))
-            out.append(_uvarint(len(partitions) + 1))
+            count = len(partitions) + 1
+            out.append(_SIZES[count] if count < _KNOWN_SIZES else _uvarint(count))
             for index, batch in partitions:
                 size = len(batch) + 1
-                out.append(_INDEX.pack(index))
+                out.append(_INDICES[index] if 0 <= index < _KNOWN_INDICES else _INDEX.pack(index))
                 out.append(_SIZES[size] if size < _KNOWN_SIZES else _uvarint(size))
                 if size > SPLIT_BYTES:
                     parts += (b"".join(out), batch)
@@ -157,8 +160,8 @@ def _plain(data: bytes | bytearray, pos: int, *, by_id: bool) -> PlainAnswer | N
             pos += 1
             written: list[tuple[int, int, int]] = []
             for _ in range(partitions):
-                index, code, base_offset, append_time, _, errors, message, tags = _WRITTEN.unpack_from(data, pos)
-                if code or (errors, message, tags) != _WELL:
+                index, code, base_offset, append_time, rest = _WRITTEN.unpack_from(data, pos)
+                if code or rest != _WELL:
                     return None
                 pos += _WRITTEN.size
                 written.append((index, base_offset, append_time))
@@ -178,6 +181,7 @@ def _name(name: str) -> bytes:
     return encoded
 
 
+@lru_cache(maxsize=1024)
 def _compact(name: str) -> bytes:
     encoded = _name(name)
     return _uvarint(len(encoded) + 1) + encoded
@@ -194,3 +198,5 @@ def _uvarint(value: int) -> bytes:
 
 _KNOWN_SIZES = 4200  # beyond SPLIT_BYTES a batch is large enough for its size's varint not to matter
 _SIZES = [_uvarint(size) for size in range(_KNOWN_SIZES)]
+_KNOWN_INDICES = 1024
+_INDICES = [_INDEX.pack(index) for index in range(_KNOWN_INDICES)]

@@ -307,7 +307,11 @@ class Accumulator:
             batch.base_offset = base_offset
         if append_time_ms >= 0:
             batch.append_time_ms = append_time_ms
-        self._complete(batch)
+        batch.set()
+        if batch.callbacks is None:
+            self.pool.give(batch.size)
+        else:
+            self.callbacks.batch_settled(batch)
 
     def split(self, batch: Batch, pieces: list[Batch]) -> None:
         """`batch` goes on in `pieces`; they take its place on the clock, behind older batches of other partitions."""
@@ -320,10 +324,10 @@ class Accumulator:
 
     def _complete(self, batch: Batch) -> None:
         batch.set()
-        if batch.callbacks is not None:
-            self.callbacks.batch_settled(batch)
-        else:
+        if batch.callbacks is None:
             self.pool.give(batch.size)
+        else:
+            self.callbacks.batch_settled(batch)
 
     # the end
 

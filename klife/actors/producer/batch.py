@@ -61,13 +61,13 @@ class Batch(Latch):
     outcomes: list[Outcome | None] | None  # of a root in pieces
     missing: int
 
-    def __init__(self, queue: PartitionQueue, created: float, home: int) -> None:
+    def __init__(self, queue: PartitionQueue, created: float, home: int, number: int) -> None:
         self._home = home  # what Latch.__init__ does; a call less for each batch
         self.queue = queue
         self.created = created
         self.records: list[Fields] = []
         self.size = 0
-        self.number = 0
+        self.number = number
         self.sequence = -1
         self.append_time_ms = -1
 
@@ -100,11 +100,10 @@ class Batch(Latch):
         if root.outcomes is None:
             root.outcomes = [None] * len(root.records)
             root.missing = len(root.records)
-        child = Batch(self.queue, self.created, self._home)
+        child = Batch(self.queue, self.created, self._home, self.number)
         child.root = root
         child.positions = [self.positions[i] for i in indices] if self.positions is not None else list(indices)
         child.records = [self.records[i] for i in indices]
-        child.number = self.number
         child.attempts = self.attempts + 1  # a piece is always a second attempt, and retries leave one at a time
         child.fate_unknown = self.fate_unknown
         return child

@@ -226,7 +226,9 @@ class BatcherActor(GeventActor):
         else:
             self._judge(produce_call, call.response)
         for batch in produce_call.batches:
-            self.accumulator.offer(batch.queue)
+            queue = batch.queue
+            if queue.open is not None or queue.pending:
+                self.accumulator.offer(queue)
 
     def _unanswered(self, batches: list[Batch], error: KlifeError) -> None:
         if not isinstance(error, CallFailed):  # this broker can not be talked to like this, now or later

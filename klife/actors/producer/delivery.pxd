@@ -2,10 +2,17 @@ cimport cython
 
 from klife.actors.producer.batch cimport Batch
 
-@cython.freelist(1000)
 cdef class Delivery:
     cdef public Batch _batch
     cdef public Py_ssize_t _index
 
     @cython.locals(batch=Batch)
     cpdef get(self, timeout=*)
+
+cdef class Places:
+    cdef public list batches
+    cdef public list indices
+    cdef public dict failures
+
+    @cython.locals(batch=Batch)
+    cpdef list results(self)

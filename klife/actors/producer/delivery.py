@@ -6,7 +6,7 @@ Deliberately next to nothing: one is made for each record. Both speak pykka's fu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from time import monotonic
 
 from klife.actors.producer.batch import Batch
@@ -62,13 +62,40 @@ class Delivery:
         return f"<Delivery {'done' if self.done() else 'pending'}>"
 
 
+class Places:
+    """Where each record of a `produce_batch` went: a batch and an index in it; or, where it was not queued, None and its result."""
+
+    __slots__ = ("batches", "indices", "failures")
+
+    def __init__(self, count: int) -> None:
+        self.batches: list[Batch | None] = [None] * count
+        self.indices: list[int] = [0] * count
+        self.failures: dict[int, Record] = {}
+
+    def failed(self, index: int, result: Record) -> None:
+        self.failures[index] = result
+
+    def distinct(self) -> list[Batch]:
+        """The batches, each once."""
+        return [batch for batch in dict.fromkeys(self.batches) if batch is not None]
+
+    def results(self) -> list[Record]:
+        """All results, in input order. Only when all batches are settled."""
+        if self.failures:
+            return [
+                self.failures[place] if batch is None else batch.result(index)
+                for place, (batch, index) in enumerate(zip(self.batches, self.indices, strict=True))
+            ]
+        return [batch.result(index) for batch, index in zip(self.batches, self.indices, strict=True)]  # type: ignore[union-attr]
+
+
 class BatchDelivery:
     """The outcomes of `produce_batch`, in input order. `get` does not raise for a record's failure: look at `record.error`."""
 
-    __slots__ = ("_parts",)
+    __slots__ = ("_places",)
 
-    def __init__(self, parts: list[tuple[Batch, int] | Record]) -> None:
-        self._parts = parts
+    def __init__(self, places: Places) -> None:
+        self._places = places
 
     def get(self, timeout: float | None = None) -> list[Record]:
         """Wait, at most `timeout` seconds in all, and return one result record for each input record.
@@ -77,10 +104,10 @@ class BatchDelivery:
             WaitTimeout: this wait ended first; the deliveries go on.
         """
         deadline = None if timeout is None else monotonic() + timeout
-        for batch in self._batches():
+        for batch in self._places.distinct():
             if not batch.is_set and not batch.wait(None if deadline is None else deadline - monotonic()):
                 raise WaitTimeout(_still_on_its_way(timeout))
-        return [part if isinstance(part, Record) else part[0].result(part[1]) for part in self._parts]
+        return self._places.results()
 
     def result(self, timeout: float | None = None) -> list[Record]:
         """As `get`: the name `concurrent.futures` uses."""
@@ -92,11 +119,11 @@ class BatchDelivery:
 
     def done(self) -> bool:
         """Whether all outcomes are known."""
-        return all(batch.is_set for batch in self._batches())
+        return all(batch.is_set for batch in self._places.distinct())
 
     def add_done_callback(self, callback: Callable[[BatchDelivery], object]) -> None:
         """Call `callback(self)` once when all outcomes are known, off the I/O greenlets; soon, if they are already."""
-        batches = list(self._batches())
+        batches = self._places.distinct()
         if not batches:
             callback(self)
             return
@@ -111,11 +138,8 @@ class BatchDelivery:
         for batch in batches:
             batch.queue.call_when_settled(batch, 0, one_settled)
 
-    def _batches(self) -> Iterable[Batch]:
-        return {part[0]: None for part in self._parts if not isinstance(part, Record)}
-
     def __repr__(self) -> str:
-        return f"<BatchDelivery of {len(self._parts)} records, {'done' if self.done() else 'pending'}>"
+        return f"<BatchDelivery of {len(self._places.batches)} records, {'done' if self.done() else 'pending'}>"
 
 
 def _still_on_its_way(timeout: float | None) -> str:

@@ -86,8 +86,7 @@ class PartitionQueue:
         if self.open is not None:
             self.close()
         self.opened += 1
-        batch = Batch(self, now, self.accumulator.home)
-        batch.number = self.opened
+        batch = Batch(self, now, self.accumulator.home, self.opened)
         self.open = batch
         self.accumulator.batch_opened(batch)
         lane = self.lane

@@ -3,6 +3,7 @@ cdef class Inbox:
     cdef public bint woken
     cdef public object _dead
     cdef public object _home
+    cdef public object _hub
     cdef public object _loop
     cdef public object _parked
     cdef public bint _scheduled

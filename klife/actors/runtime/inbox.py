@@ -23,7 +23,7 @@ _LATEST = 0.001  # seconds; the least that the loop waits
 class Inbox:
     """A queue for one consumer greenlet. Any thread may `put` and `wake`; only the actor's greenlet calls `park` and `get`."""
 
-    __slots__ = ("queue", "woken", "idle", "gathering", "_dead", "_home", "_loop", "_parked", "_scheduled", "_idle", "_latest")
+    __slots__ = ("queue", "woken", "idle", "gathering", "_dead", "_home", "_hub", "_loop", "_parked", "_scheduled", "_idle", "_latest")
 
     def __init__(self) -> None:
         self.queue: deque[Any] = deque()
@@ -31,7 +31,8 @@ class Inbox:
         self.idle = False  # whether it was woken because nothing else was ready; the actor takes it back
         self.gathering = False  # whether it will be
         self._home = get_thread_ident()
-        self._loop = get_hub().loop
+        self._hub = get_hub()
+        self._loop = self._hub.loop
         self._parked: Any = None
         self._scheduled = False
         self._dead: str | None = None
@@ -119,7 +120,7 @@ class Inbox:
         while not self.queue and not self.woken:
             self._parked = getcurrent()
             try:
-                get_hub().switch()
+                self._hub.switch()
             finally:
                 self._parked = None
 
