@@ -99,6 +99,10 @@ class Accumulator:
                 self.add_topic(info, route.partitioner)
 
     def _follow(self, route: TopicRoute, info: TopicInfo) -> None:
+        if info.topic_id != route.info.topic_id:
+            for queue in route.queues:
+                if queue is not None:
+                    queue.log_is_new()
         route.info = info
         if info.partition_count > route.count:
             route.queues.extend([None] * (info.partition_count - route.count))

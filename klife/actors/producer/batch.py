@@ -56,6 +56,7 @@ class Batch(Latch):
     sequence = -1
     attempts = 0
     fate_unknown = False  # some attempt ended without the broker's verdict
+    number_refused = False  # sent again, and out of order: not in the log, or forgotten for newer ones
     wire: bytes | None = None
     # the outcome
     base_offset: int | None = None

@@ -15,7 +15,9 @@ What it guards, in order of importance:
 3. *Renumbering* (KIP-360). When a number is lost for good (`sequence_lost`: a batch ended without being written, or the broker lost
    track) the following batches can not be accepted under this epoch. They are renumbered from 0 under the next, once nothing is in
    flight, and only if no earlier attempt of a waiting batch may be in the log: such a batch is first resent under its old number,
-   so that the broker's answer tells.
+   so that the broker's answer tells. If it is "out of order", and newer batches may be in the log, they are asked for in the same
+   way, newest first: a broker that was shut down and started again remembers a producer's last batch and no other. It can
+   only have the newest if it has all before it.
 """
 
 from __future__ import annotations
@@ -131,6 +133,8 @@ class PartitionQueue:
             return None
         if pending:
             batch = pending[0]
+            if batch.number_refused:
+                batch = self.newest_in_doubt() or batch
         elif self.open is not None and now >= self.open.created + linger:
             batch = self.open
         else:
@@ -189,8 +193,10 @@ class PartitionQueue:
             self.open = None
             if self.partition == self.route.sticky:
                 self.route.stick_elsewhere()
-        else:
+        elif batch is self.pending[0]:
             self.pending.popleft()
+        else:
+            self.pending.remove(batch)
         self.in_flight.append(batch)
         batch.in_flight = True
         if self.accumulator.idempotent and batch.identity is not self.identity:
@@ -217,6 +223,38 @@ class PartitionQueue:
             self.sequence_lost = False
         return self.identity is not None
 
+    # doubts
+
+    def newest_in_doubt(self) -> Batch | None:
+        """The newest waiting batch that may be in the log under its number, and whose number was not refused yet."""
+        for batch in reversed(self.pending):
+            if batch.fate_unknown and batch.identity is self.identity and not batch.number_refused and not batch.is_set:
+                return batch
+        return None
+
+    def doubts_settled(self) -> None:
+        """Of the batches whose numbers were refused none is in the log: they go under new ones."""
+        for batch in self.pending:
+            if batch.number_refused:
+                batch.number_refused = batch.fate_unknown = False
+        self.sequence_lost = True
+
+    def _settle_older(self, batch: Batch) -> None:
+        """The log has `batch`, so it has those that were numbered before it; where, the broker forgot.
+
+        There are such only when it was asked for out of turn: a batch that is sent again is the oldest otherwise.
+        """
+        older = [each for each in self.pending if each.identity is batch.identity and order(each) < order(batch)]
+        for each in older:
+            self.pending.remove(each)
+            self.accumulator.settle(each, None, -1, None)
+
+    def log_is_new(self) -> None:
+        """The topic was deleted and made anew: nothing that is known of the old log holds for this one."""
+        self.accepted = None
+        for batch in self.pending:
+            batch.number_refused = False
+
     # coming back
 
     def written(self, batch: Batch) -> None:
@@ -230,6 +268,8 @@ class PartitionQueue:
             del in_flight[0]
         else:
             self._landed(batch)
+        if batch.attempts and self.pending:
+            self._settle_older(batch)
 
     def settled(self, batch: Batch) -> None:
         """`batch` came back with its final answer."""

@@ -44,26 +44,33 @@ def apply_verdict(accumulator: Accumulator, batch: Batch, verdict: Verdict) -> b
         return _reject_records(accumulator, batch, verdict)
     if action is Action.NEW_ID:
         accumulator.discard_identity(batch.identity)
-    lost = action is Action.RENUMBER and _is_first(batch)
+    lost = action is Action.RENUMBER and (batch.attempts > 0 or _is_first(batch))
     if action is Action.FAIL or (batch.fate_unknown and (action is Action.NEW_ID or (lost and batch.root is not None))):
         # Only its old number could tell whether an earlier attempt is in the log, and that is refused for good; or that attempt was
         # of the whole that this is a piece of, and then no number of a piece tells.
         queue.settled(batch)
         _fail(accumulator, batch, verdict, verdict.message)
         return False
-    if lost:
-        # The broker's last number is not the one before ours, and nothing of ours is on the way: so this batch is not in its log,
-        # whatever became of earlier attempts, and may go under a new number.
-        batch.fate_unknown = False
-        queue.sequence_lost = True
-    elif action is Action.NEW_ID:
+    if lost and batch.fate_unknown:
+        # The broker's last number is not the one before ours, and nothing of ours is on the way. So this batch is not in its log,
+        # or it is, with newer ones, and was forgotten. Ask for those before it gets a new number.
+        batch.number_refused = True
+        queue.put_back(batch, 0.0)
+        if queue.newest_in_doubt() is not None:
+            return False
+        queue.doubts_settled()
+        return True
+    if lost or action is Action.NEW_ID:
         queue.sequence_lost = True
     queue.put_back(batch, 0.0)
     return True
 
 
 def _is_first(batch: Batch) -> bool:
-    """Whether no earlier batch of the partition is still to be written; if one is, this batch's number just came too early."""
+    """Whether no earlier batch of the partition is still to be written; if one is, this batch's number just came too early.
+
+    What is sent again goes alone, and is the oldest or asked for out of turn; so this is asked of first attempts only.
+    """
     queue = batch.queue
     return not any(
         other is not batch and not other.is_set and other.identity is batch.identity and order(other) < order(batch)
