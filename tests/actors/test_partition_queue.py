@@ -10,6 +10,7 @@ from producer_parts import Parts
 from klife import Record
 from klife.actors.metadata_snapshot import ClusterSnapshot, TopicInfo
 from klife.actors.producer.batch import Batch, Identity
+from klife.actors.producer.partition_queue import REMEMBERED_SECONDS
 
 NOW = 1e12
 
@@ -58,6 +59,18 @@ def test_the_first_batch_under_an_identity_goes_alone() -> None:
     assert parts.queue().head(NOW, 0.0) is None
     parts.delivered(first)
     parts.send(second)
+
+
+def test_the_first_batch_after_a_quiet_time_goes_alone_because_brokers_forget_quiet_producers() -> None:
+    parts = Parts()
+    before = parts.sent()
+    before.created -= REMEMBERED_SECONDS + 1
+    parts.delivered(before)
+    first, second = parts.sent(), parts.batch()
+    assert parts.queue().head(NOW, 0.0) is None
+    parts.delivered(first)
+    parts.send(second)
+    parts.sent()
 
 
 def test_without_idempotence_one_batch_is_in_flight_and_has_no_number() -> None:

@@ -9,7 +9,8 @@ What it guards, in order of importance:
    broker remembers a producer's last five batches only. Pushed out by newer ones, a batch that has to be sent once more would look
    like one that was lost, and be written twice. Without idempotence only one batch is in flight, because the broker would not notice
    two that change places. The same holds for the first batch under an identity: a broker that knows nothing of a producer takes any
-   number as its first, so the second batch, too, while it refuses the first one as too large.
+   number as its first, so the second batch, too, while it refuses the first one as too large. And for the first batch after a quiet
+   time, because brokers forget quiet producers.
 2. *Sequences.* A batch gets its identity (producer id, epoch) and base sequence when it is first sent and keeps them through every
    retry, on whatever leader; that is what makes a resend harmless. Sequences are per partition, not per request, and wrap at 2**31.
 3. *Renumbering* (KIP-360). When a number is lost for good (`sequence_lost`: a batch ended without being written, or the broker lost
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from klife.actors.producer.route import TopicRoute
 
 MAX_IN_FLIGHT = 5  # what brokers remember of a producer per partition; more could not be told from duplicates
+REMEMBERED_SECONDS = 60.0  # a producer that was quiet for so long may be forgotten (producer.id.expiration.ms, by default a day)
 _SEQUENCE_MASK = 0x7FFFFFFF
 
 
@@ -55,6 +57,7 @@ class PartitionQueue:
         "next_sequence",
         "sequence_lost",
         "accepted",
+        "accepted_at",
         "listed",
         "opened",
         "callback_backlog",
@@ -76,6 +79,7 @@ class PartitionQueue:
         self.next_sequence = 0
         self.sequence_lost = False
         self.accepted: Identity | None = None  # the last one under which the broker wrote something
+        self.accepted_at = 0.0  # when the last batch that was written was opened
         self.listed = False  # whether the lane has it in its ready list
         self.opened = 0  # batches so far: their order
         self.callback_backlog: deque[Batch] = deque()
@@ -144,6 +148,7 @@ class PartitionQueue:
             or self.in_flight[0].attempts
             or self.sequence_lost
             or self.accepted is not self.identity
+            or self.in_flight[0].created > self.accepted_at + REMEMBERED_SECONDS
             or not self.accumulator.idempotent
             or len(self.in_flight) >= MAX_IN_FLIGHT
         ):
@@ -260,6 +265,7 @@ class PartitionQueue:
     def written(self, batch: Batch) -> None:
         """`batch` came back as delivered."""
         self.accepted = batch.identity
+        self.accepted_at = batch.created
         self.failures = 0
         self.retry_at = 0.0
         batch.in_flight = False
