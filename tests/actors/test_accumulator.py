@@ -9,6 +9,7 @@ import pytest
 from producer_parts import NO_LEADER, Parts
 
 from klife import ClientClosed, DeliveryTimeout, ProduceError, Record
+from klife.actors.producer.accumulator import EXPIRED_A_TURN
 from klife.actors.producer.batch import Identity
 from klife.actors.producer.buffer_pool import BufferPool
 
@@ -47,6 +48,18 @@ def test_the_clock_names_the_next_deadline() -> None:
     assert parts.accumulator.expire(first.created) == first.created + 10
     assert parts.accumulator.expire(first.created + 10) == second.created + 10
     assert parts.accumulator.expire(second.created + 10) is None
+
+
+def test_thousands_of_batches_do_not_expire_in_one_turn_of_the_hub() -> None:
+    parts = Parts([1] * 3_000, delivery_timeout=10.0)
+    batches = [parts.route.append(Record("t", b"v", partition=number)) for number in range(3_000)]
+    now = batches[-1].created + 10
+    turns = 0
+    while parts.accumulator.expire(now) == now:
+        turns += 1
+        assert sum(batch.is_set for batch in batches) == turns * EXPIRED_A_TURN
+    assert all(batch.is_set for batch in batches)
+    assert turns == 30
 
 
 def test_an_open_batch_that_can_not_leave_is_closed_after_a_second() -> None:

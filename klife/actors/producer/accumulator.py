@@ -10,6 +10,7 @@ of their deadlines (the delivery timeout is the same for all, so that is the ord
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice, takewhile
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _MAX_EPOCH = 32767
 _OPEN_AT_MOST = 1.0  # seconds; see `expire`
+EXPIRED_A_TURN = 100  # batches; with thousands of partitions all at once would hold the hub
 _NEVER = float("inf")
 
 
@@ -217,17 +219,18 @@ class Accumulator:
             self.wake()
 
     def expire(self, now: float) -> float | None:
-        """Settle what is past its delivery timeout; return when to look again, None when nothing is pending.
+        """Settle what is past its delivery timeout, so much of it as a turn allows; return when to look again, None when nothing is
+        pending.
 
         A batch's clock started at its first record. So that a record never pays for a much older one, a batch that could not be sent
         is closed after a second or two, and later records start a batch, and a clock, of their own.
         """
         timeout = self.settings.delivery_timeout
-        while self.pending:
-            batch = next(iter(self.pending))
-            if batch.created + timeout > now:
-                break
+        late = list(takewhile(lambda batch: batch.created + timeout <= now, islice(self.pending, EXPIRED_A_TURN)))
+        for batch in late:
             self._expire_batch(batch)
+        if len(late) == EXPIRED_A_TURN:
+            return now  # perhaps there are more: they have the next turn
         lingers = self.settings.linger  # which may well be longer than a second
         self._growing = {queue for queue in self._growing if not queue.close_if_older(now - lingers - _OPEN_AT_MOST)}
         if not self.pending:
