@@ -26,7 +26,8 @@ def headline(outcome: Outcome) -> str:
     if summary:
         gaps = (
             f"; hub gap {summary['ticker']['p999']}/{summary['ticker']['max']} ms (control {outcome.control['p999']}/"
-            f"{outcome.control['max']}), {summary['restarts']} actors restarted, {summary['retries']} retries, "
+            f"{outcome.control['max']}), of which computed {summary['ticker']['computed_p999']}/{summary['ticker']['computed_max']}, "
+            f"{summary['restarts']} actors restarted, {summary['retries']} retries, "
             f"buffer <= {summary['max_buffered_bytes']}, resident +{summary['resident_growth'] / 1e6:.0f} MB"
         )
     faults = sum(map(len, outcome.plan.faults))

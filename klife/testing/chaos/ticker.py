@@ -1,5 +1,6 @@
 """How long a greenlet that only sleeps is kept waiting: in the load, the client's doing and the machine's; in the control process
-(`python -m klife.testing.chaos.ticker FILE SECONDS`) the machine's alone.
+(`python -m klife.testing.chaos.ticker FILE SECONDS`) the machine's alone. How much of it the thread computed, and did not wait for the
+machine, is measured, too.
 
 The control process works a quarter of its time, in small pieces: from a process that only sleeps, a busy machine takes less.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from time import monotonic
+from time import monotonic, thread_time
 
 import gevent
 
@@ -23,30 +24,35 @@ class Ticker:
     def __init__(self) -> None:
         self._gaps: list[float] = []
         self._late: list[tuple[float, float]] = []
+        self._computed: list[float] = []
 
     def run(self, until: float) -> None:
         """Tick until `until` (monotonic seconds)."""
-        before = monotonic()
+        before, worked = monotonic(), thread_time()
         while before < until:
             gevent.sleep(TICK_SECONDS)
-            now = monotonic()
+            now, work_now = monotonic(), thread_time()
             gap = now - before - TICK_SECONDS
-            before = now
             self._gaps.append(gap)
+            self._computed.append(work_now - worked)
+            before, worked = now, work_now
             if gap > 0.1:
                 self._late.append((now, gap))
 
     def summary(self) -> dict[str, object]:
-        """Milliseconds: the worst gap, and those that one in a hundred and one in a thousand exceed; when the long ones ended."""
-        gaps = sorted(self._gaps) or [0.0]
+        """Milliseconds: the worst gap, and those that one in a hundred and one in a thousand exceed; the same of what the thread
+        computed between two ticks; when the long gaps ended."""
 
-        def at(share: float) -> float:
-            return round(gaps[int(share * (len(gaps) - 1))] * 1000, 1)
+        def at(share: float, of: list[float]) -> float:
+            ordered = sorted(of) or [0.0]
+            return round(ordered[int(share * (len(ordered) - 1))] * 1000, 1)
 
         return {
-            "p99": at(0.99),
-            "p999": at(0.999),
-            "max": at(1.0),
+            "p99": at(0.99, self._gaps),
+            "p999": at(0.999, self._gaps),
+            "max": at(1.0, self._gaps),
+            "computed_p999": at(0.999, self._computed),
+            "computed_max": at(1.0, self._computed),
             "late": [(round(when, 3), round(gap, 3)) for when, gap in self._late],
         }
 
