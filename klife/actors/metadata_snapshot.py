@@ -93,10 +93,16 @@ def updated(old: ClusterSnapshot, response: MetadataResponse, asked: Iterable[st
 
 
 def with_leader(
-    snapshot: ClusterSnapshot, topic: str, partition: int, leader: int, epoch: int, broker: BrokerInfo | None
+    snapshot: ClusterSnapshot, topic: str, topic_id: bytes, partition: int, leader: int, epoch: int, broker: BrokerInfo | None
 ) -> ClusterSnapshot:
-    """The snapshot after a broker told the current leader with its refusal (KIP-951); the same one if that is no news."""
+    """The snapshot after a broker told the current leader with its refusal (KIP-951); the same one if that is no news.
+
+    It may come late, and tell of a topic (`topic_id`, zeros where the answer had none) that was made anew meanwhile. Its epochs are
+    ahead of the new one's, which would never catch up.
+    """
     info = snapshot.topics.get(topic)
+    if info is not None and topic_id not in (ZERO_UUID, info.topic_id):
+        return snapshot
     if info is None or leader < 0 or partition >= len(info.leaders) or epoch <= info.leader_epochs[partition]:
         return snapshot
     if broker is None and leader not in snapshot.brokers:

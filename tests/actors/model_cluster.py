@@ -145,8 +145,8 @@ class ModelCluster:
     def request_refresh(self) -> None:
         self.refresh_wanted = True
 
-    def leader_hint(self, topic: str, partition: int, leader: int, epoch: int, broker: BrokerInfo | None) -> None:
-        snapshot = with_leader(self.snapshot, topic, partition, leader, epoch, broker)
+    def leader_hint(self, topic: str, topic_id: bytes, partition: int, leader: int, epoch: int, broker: BrokerInfo | None) -> None:
+        snapshot = with_leader(self.snapshot, topic, topic_id, partition, leader, epoch, broker)
         if snapshot is not self.snapshot:
             self._publish(snapshot)
 

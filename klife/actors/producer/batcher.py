@@ -268,9 +268,9 @@ class BatcherActor(GeventActor):
                 batch = batches.pop(answer.index, None)
                 if batch is None:
                     continue
-                self._judge_one(batch, answer, response)
+                self._judge_one(batch, topic.topic_id, answer, response)
 
-    def _judge_one(self, batch: Batch, answer: PartitionProduceResponse, response: ProduceResponse) -> None:
+    def _judge_one(self, batch: Batch, topic_id: bytes, answer: PartitionProduceResponse, response: ProduceResponse) -> None:
         queue = batch.queue
         rule = rule_for(answer.error_code)
         if rule.action is Action.DELIVERED:
@@ -298,6 +298,7 @@ class BatcherActor(GeventActor):
             node = next((node for node in response.node_endpoints if node.node_id == leader.leader_id), None)
             self.cluster.leader_hint(
                 queue.topic,
+                topic_id,
                 answer.index,
                 leader.leader_id,
                 leader.leader_epoch,
