@@ -183,6 +183,18 @@ def test_a_topic_that_vanishes_and_comes_back_finds_its_records() -> None:
     assert batch.sequence == 1
 
 
+def test_a_partition_that_was_gone_for_a_while_does_not_begin_with_numbers_that_were_used() -> None:
+    parts = Parts([1, 1])
+    before = parts.sent(partition=1)
+    parts.delivered(before)
+    parts.apply([1])
+    parts.apply([1, 1])
+    after = parts.sent(partition=1)
+    assert before.identity is not None
+    assert after.identity is not None
+    assert (after.identity.producer_id, after.identity.epoch, after.sequence) == (9, before.identity.epoch + 1, 0)
+
+
 def test_a_topic_made_anew_with_fewer_partitions_lets_what_is_beyond_expire() -> None:
     parts = Parts([1, 1, 1], delivery_timeout=10.0)
     kept, lost = parts.batch(partition=0), parts.batch(partition=2)

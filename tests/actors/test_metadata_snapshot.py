@@ -71,6 +71,15 @@ def test_a_topic_made_anew_starts_over() -> None:
     assert (info.leaders, info.leader_epochs, info.topic_id) == ((2,), (0,), OTHER_ID)
 
 
+def test_a_topic_never_has_fewer_partitions_than_before_unless_it_was_made_anew() -> None:
+    old = snapshot(topic("t", (1, 5), (2, 6), (1, 7)))
+    lagging = snapshot(topic("t", (2, 8)), old=old).topics["t"]
+    assert (lagging.leaders, lagging.leader_epochs) == ((2, 2, 1), (8, 6, 7))
+    assert len(lagging.replicas) == len(lagging.isr) == 3
+    assert snapshot(topic("t", (1, 5)), old=old).topics["t"] is old.topics["t"]
+    assert snapshot(topic("t", (1, 0), topic_id=OTHER_ID), old=old).topics["t"].partition_count == 1
+
+
 def test_a_broker_without_epochs_is_believed() -> None:
     old = snapshot(topic("t", (1, 5)))
     assert snapshot(topic("t", (2, -1)), old=old).topics["t"].leaders == (2,)

@@ -112,7 +112,12 @@ class Accumulator:
         for queue in route.queues:
             if queue is not None:
                 self.place(queue)
-        del route.queues[route.count :]  # a topic made anew with fewer partitions; what was queued beyond them expires
+        # A topic made anew with fewer partitions: what was queued beyond them expires. Should there be more again, they must not begin
+        # with numbers that were used: a broker would take new records for those it has.
+        for queue in route.queues[route.count :]:
+            if queue is not None and queue.identity is not None:
+                self.bump_epoch(queue.identity)
+        del route.queues[route.count :]
         if route.sticky >= route.count:
             route.stick_elsewhere()
 
