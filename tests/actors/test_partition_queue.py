@@ -259,6 +259,18 @@ def test_a_batch_that_expires_while_newer_ones_are_asked_for_changes_nothing_for
     assert error.possibly_persisted
 
 
+def test_a_batch_that_may_be_forgotten_for_one_that_was_refused_for_good_is_possibly_persisted() -> None:
+    parts = Parts()
+    first, newest = in_doubt(parts, 2)
+    parts.send(newest)
+    parts.refused(newest, 29)  # its fate stays unknown, and it can not be asked for again
+    parts.send(first)
+    parts.refused(first, 45)
+    error = first.result(0).error
+    assert error is not None
+    assert error.possibly_persisted
+
+
 def test_a_topic_made_anew_knows_nothing_of_a_producer_so_the_first_batch_goes_alone() -> None:
     parts = Parts()
     parts.delivered(parts.sent())

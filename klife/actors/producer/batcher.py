@@ -313,7 +313,7 @@ class BatcherActor(GeventActor):
         """A single record is over the topic's limit. The broker does not say what that is, so ask before telling the caller."""
         queue = batch.queue
         queue.settled(batch)
-        queue.sequence_lost = queue.sequence_lost or batch.identity is not None
+        queue.give_up(batch)
         self.cluster.topic_size_limit(
             queue.topic, self.lane.channel, lambda limit: fail_too_large(self.accumulator, batch, verdict, limit)
         )
@@ -335,8 +335,7 @@ class BatcherActor(GeventActor):
     def _give_up(self, batch: Batch, why: str) -> None:
         queue = batch.queue
         queue.settled(batch)
-        if batch.identity is not None:
-            queue.sequence_lost = True
+        queue.give_up(batch)
         self.accumulator.settle(
             batch,
             None,

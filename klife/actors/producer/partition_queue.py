@@ -58,6 +58,7 @@ class PartitionQueue:
         "sequence_lost",
         "accepted",
         "accepted_at",
+        "given_up",
         "listed",
         "opened",
         "callback_backlog",
@@ -80,6 +81,7 @@ class PartitionQueue:
         self.sequence_lost = False
         self.accepted: Identity | None = None  # the last one under which the broker wrote something
         self.accepted_at = 0.0  # when the last batch that was written was opened
+        self.given_up: tuple[Identity, tuple[int, int]] | None = None  # the newest batch that was refused for good, its fate unknown
         self.listed = False  # whether the lane has it in its ready list
         self.opened = 0  # batches so far: their order
         self.callback_backlog: deque[Batch] = deque()
@@ -236,6 +238,19 @@ class PartitionQueue:
             if batch.fate_unknown and batch.identity is self.identity and not batch.number_refused and not batch.is_set:
                 return batch
         return None
+
+    def give_up(self, batch: Batch) -> None:
+        """`batch` is refused for good. Its number is lost; if it may be in the log, nobody can ask for it any more."""
+        if batch.identity is None:
+            return
+        self.sequence_lost = True  # later batches were numbered behind this one
+        if batch.fate_unknown and self.can_tell(batch):
+            self.given_up = batch.identity, order(batch)
+
+    def can_tell(self, batch: Batch) -> bool:
+        """Whether a refusal of its number means that `batch` is not in the log, once all newer ones in doubt were asked for."""
+        given_up = self.given_up
+        return given_up is None or given_up[0] is not batch.identity or given_up[1] < order(batch)
 
     def doubts_settled(self) -> None:
         """Of the batches whose numbers were refused none is in the log: they go under new ones."""

@@ -45,9 +45,10 @@ def apply_verdict(accumulator: Accumulator, batch: Batch, verdict: Verdict) -> b
     if action is Action.NEW_ID:
         accumulator.discard_identity(batch.identity)
     lost = action is Action.RENUMBER and (batch.attempts > 0 or _is_first(batch))
-    if action is Action.FAIL or (batch.fate_unknown and (action is Action.NEW_ID or (lost and batch.root is not None))):
+    untold = action is Action.NEW_ID or (lost and (batch.root is not None or not queue.can_tell(batch)))
+    if action is Action.FAIL or (batch.fate_unknown and untold):
         # Only its old number could tell whether an earlier attempt is in the log, and that is refused for good; or that attempt was
-        # of the whole that this is a piece of, and then no number of a piece tells.
+        # of the whole that this is a piece of, and then no number of a piece tells; or it may be forgotten for one that was given up.
         queue.settled(batch)
         _fail(accumulator, batch, verdict, verdict.message)
         return False
@@ -139,8 +140,7 @@ def fail_too_large(accumulator: Accumulator, batch: Batch, verdict: Verdict, lim
 
 def _fail(accumulator: Accumulator, batch: Batch, verdict: Verdict, message: str | None) -> None:
     queue = batch.queue
-    if batch.identity is not None:
-        queue.sequence_lost = True  # later batches were numbered behind this one
+    queue.give_up(batch)
     said = f" ({message})" if message else ""
     advice = f"; {verdict.rule.advice}" if verdict.rule.advice else ""
     unsure = "; they may be in the log all the same: check before sending them again" if batch.fate_unknown else ""
