@@ -259,6 +259,20 @@ def test_a_batch_that_expires_while_newer_ones_are_asked_for_changes_nothing_for
     assert error.possibly_persisted
 
 
+def test_a_batch_that_is_forgotten_for_one_that_was_delivered_is_delivered() -> None:
+    parts = Parts()
+    parts.delivered(parts.sent())
+    first, second = parts.sent(), parts.sent()
+    parts.refused(first, 20)  # it was written, and the second one, too
+    first.attempts += 1
+    parts.delivered(second)
+    parts.send(first)
+    parts.refused(first, 45)  # by a broker that was restarted
+    assert (first.is_set, first.error, first.base_offset) == (True, None, None)
+    after = parts.sent()
+    assert (after.identity, after.sequence) == (parts.identity, 3)
+
+
 def test_a_batch_that_may_be_forgotten_for_one_that_was_refused_for_good_is_possibly_persisted() -> None:
     parts = Parts()
     first, newest = in_doubt(parts, 2)

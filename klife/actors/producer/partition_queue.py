@@ -58,6 +58,7 @@ class PartitionQueue:
         "sequence_lost",
         "accepted",
         "accepted_at",
+        "accepted_number",
         "given_up",
         "listed",
         "opened",
@@ -81,6 +82,7 @@ class PartitionQueue:
         self.sequence_lost = False
         self.accepted: Identity | None = None  # the last one under which the broker wrote something
         self.accepted_at = 0.0  # when the last batch that was written was opened
+        self.accepted_number = 0  # the newest that was written under it
         self.given_up: tuple[Identity, tuple[int, int]] | None = None  # the newest batch that was refused for good, its fate unknown
         self.listed = False  # whether the lane has it in its ready list
         self.opened = 0  # batches so far: their order
@@ -252,6 +254,10 @@ class PartitionQueue:
         given_up = self.given_up
         return given_up is None or given_up[0] is not batch.identity or given_up[1] < order(batch)
 
+    def is_in_log(self, batch: Batch) -> bool:
+        """Whether the broker must have `batch`, because it confirmed a newer one under the same identity."""
+        return self.accepted is not None and self.accepted is batch.identity and self.accepted_number > batch.number
+
     def doubts_settled(self) -> None:
         """Of the batches whose numbers were refused none is in the log: they go under new ones."""
         for batch in self.pending:
@@ -279,6 +285,8 @@ class PartitionQueue:
 
     def written(self, batch: Batch) -> None:
         """`batch` came back as delivered."""
+        if batch.identity is not self.accepted or batch.number > self.accepted_number:
+            self.accepted_number = batch.number
         self.accepted = batch.identity
         self.accepted_at = batch.created
         self.failures = 0

@@ -45,6 +45,9 @@ def apply_verdict(accumulator: Accumulator, batch: Batch, verdict: Verdict) -> b
     if action is Action.NEW_ID:
         accumulator.discard_identity(batch.identity)
     lost = action is Action.RENUMBER and (batch.attempts > 0 or _is_first(batch))
+    if lost and batch.fate_unknown and queue.is_in_log(batch):
+        accumulator.written(batch, -1, -1)  # at an offset that the broker forgot for the newer one
+        return False
     untold = action is Action.NEW_ID or (lost and (batch.root is not None or not queue.can_tell(batch)))
     if action is Action.FAIL or (batch.fate_unknown and untold):
         # Only its old number could tell whether an earlier attempt is in the log, and that is refused for good; or that attempt was
