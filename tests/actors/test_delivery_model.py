@@ -107,6 +107,20 @@ class DeliveryModel(RuleBasedStateMachine):
             self.produce(partition, 2, False)
             self.turns()
 
+    @rule(partition=st.integers(0, PARTITIONS - 1), then_restart=st.booleans())
+    def lose_answers(self, partition: int, then_restart: bool) -> None:
+        """All is well; then what is sent is written, and the connection breaks before any answer."""
+        node = max(self.cluster.partitions[partition].leader, 1)
+        for _ in range(5):
+            while self.cluster.channels[node].calls:
+                self.cluster.answer(node, {})
+            self.turns()
+        self.send(partition, 3)
+        self.disconnect(node, 3, False)
+        if then_restart:
+            self.restart(partition)
+        self.reconnect(node)
+
     @rule()
     def turn(self) -> None:
         """The actors that were woken run once."""
