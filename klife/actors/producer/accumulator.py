@@ -18,6 +18,7 @@ from zlib import crc32
 from gevent import get_hub
 
 from klife.actors.metadata_snapshot import NO_LEADER, ClusterSnapshot, TopicInfo
+from klife.actors.producer import doubts
 from klife.actors.producer.batch import Batch, Identity
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.callbacks import Callbacks
@@ -104,7 +105,7 @@ class Accumulator:
         if info.topic_id != route.info.topic_id:
             for queue in route.queues:
                 if queue is not None:
-                    queue.log_is_new()
+                    doubts.log_is_new(queue)
         route.info = info
         if info.partition_count > route.count:
             route.queues.extend([None] * (info.partition_count - route.count))

@@ -123,3 +123,8 @@ class Batch(Latch):
             root.outcomes[position] = (None if base_offset is None else base_offset + index, append_time_ms, error)
         root.missing -= len(self.positions)
         return root.missing == 0
+
+
+def order(batch: Batch) -> tuple[int, int]:
+    """Where a batch, or a piece of one, stands among those of its partition."""
+    return batch.number, batch.positions[0] if batch.positions else 0

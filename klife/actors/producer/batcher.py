@@ -17,6 +17,7 @@ from klife.actors.backoff import backoff
 from klife.actors.channel import Call, CallFailed
 from klife.actors.cluster import Cluster
 from klife.actors.metadata_snapshot import BrokerInfo
+from klife.actors.producer import doubts
 from klife.actors.producer.batch import Batch, Identity
 from klife.actors.producer.lane import Lane
 from klife.actors.producer.policy import Action, rule_for
@@ -313,7 +314,7 @@ class BatcherActor(GeventActor):
         """A single record is over the topic's limit. The broker does not say what that is, so ask before telling the caller."""
         queue = batch.queue
         queue.settled(batch)
-        queue.give_up(batch)
+        doubts.give_up(queue, batch)
         self.cluster.topic_size_limit(
             queue.topic, self.lane.channel, lambda limit: fail_too_large(self.accumulator, batch, verdict, limit)
         )
@@ -335,7 +336,7 @@ class BatcherActor(GeventActor):
     def _give_up(self, batch: Batch, why: str) -> None:
         queue = batch.queue
         queue.settled(batch)
-        queue.give_up(batch)
+        doubts.give_up(queue, batch)
         self.accumulator.settle(
             batch,
             None,

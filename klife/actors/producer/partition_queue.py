@@ -16,9 +16,7 @@ What it guards, in order of importance:
 3. *Renumbering* (KIP-360). When a number is lost for good (`sequence_lost`: a batch ended without being written, or the broker lost
    track) the following batches can not be accepted under this epoch. They are renumbered from 0 under the next, once nothing is in
    flight, and only if no earlier attempt of a waiting batch may be in the log: such a batch is first resent under its old number,
-   so that the broker's answer tells. If it is "out of order", and newer batches may be in the log, they are asked for in the same
-   way, newest first: a broker that was shut down and started again remembers a producer's last batch and no other. It can
-   only have the newest if it has all before it.
+   so that the broker's answer tells; see `doubts`.
 """
 
 from __future__ import annotations
@@ -26,7 +24,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from klife.actors.producer.batch import Batch, Identity
+from klife.actors.producer import doubts
+from klife.actors.producer.batch import Batch, Identity, order
 
 if TYPE_CHECKING:
     from klife.actors.producer.accumulator import Accumulator
@@ -83,7 +82,7 @@ class PartitionQueue:
         self.accepted: Identity | None = None  # the last one under which the broker wrote something
         self.accepted_at = 0.0  # when the last batch that was written was opened
         self.accepted_number = 0  # the newest that was written under it
-        self.given_up: tuple[Identity, tuple[int, int]] | None = None  # the newest batch that was refused for good, its fate unknown
+        self.given_up: tuple[Identity, tuple[int, int]] | None = None  # whose, and the order of, what `doubts` can not ask for
         self.listed = False  # whether the lane has it in its ready list
         self.opened = 0  # batches so far: their order
         self.callback_backlog: deque[Batch] = deque()
@@ -142,7 +141,7 @@ class PartitionQueue:
         if pending:
             batch = pending[0]
             if batch.number_refused:
-                batch = self.newest_in_doubt() or batch
+                batch = doubts.newest(self) or batch
         elif self.open is not None and now >= self.open.created + linger:
             batch = self.open
         else:
@@ -232,55 +231,6 @@ class PartitionQueue:
             self.sequence_lost = False
         return self.identity is not None
 
-    # doubts
-
-    def newest_in_doubt(self) -> Batch | None:
-        """The newest waiting batch that may be in the log under its number, and whose number was not refused yet."""
-        for batch in reversed(self.pending):
-            if batch.fate_unknown and batch.identity is self.identity and not batch.number_refused and not batch.is_set:
-                return batch
-        return None
-
-    def give_up(self, batch: Batch) -> None:
-        """`batch` is refused for good. Its number is lost; if it may be in the log, nobody can ask for it any more."""
-        if batch.identity is None:
-            return
-        self.sequence_lost = True  # later batches were numbered behind this one
-        if batch.fate_unknown and self.can_tell(batch):
-            self.given_up = batch.identity, order(batch)
-
-    def can_tell(self, batch: Batch) -> bool:
-        """Whether a refusal of its number means that `batch` is not in the log, once all newer ones in doubt were asked for."""
-        given_up = self.given_up
-        return given_up is None or given_up[0] is not batch.identity or given_up[1] < order(batch)
-
-    def is_in_log(self, batch: Batch) -> bool:
-        """Whether the broker must have `batch`, because it confirmed a newer one under the same identity."""
-        return self.accepted is not None and self.accepted is batch.identity and self.accepted_number > batch.number
-
-    def doubts_settled(self) -> None:
-        """Of the batches whose numbers were refused none is in the log: they go under new ones."""
-        for batch in self.pending:
-            if batch.number_refused:
-                batch.number_refused = batch.fate_unknown = False
-        self.sequence_lost = True
-
-    def _settle_older(self, batch: Batch) -> None:
-        """The log has `batch`, so it has those that were numbered before it; where, the broker forgot.
-
-        There are such only when it was asked for out of turn: a batch that is sent again is the oldest otherwise.
-        """
-        older = [each for each in self.pending if each.identity is batch.identity and order(each) < order(batch)]
-        for each in older:
-            self.pending.remove(each)
-            self.accumulator.settle(each, None, -1, None)
-
-    def log_is_new(self) -> None:
-        """The topic was deleted and made anew: nothing that is known of the old log holds for this one."""
-        self.accepted = None
-        for batch in self.pending:
-            batch.number_refused = False
-
     # coming back
 
     def written(self, batch: Batch) -> None:
@@ -298,7 +248,7 @@ class PartitionQueue:
         else:
             self._landed(batch)
         if batch.attempts and self.pending:
-            self._settle_older(batch)
+            doubts.settle_older(self, batch)
 
     def settled(self, batch: Batch) -> None:
         """`batch` came back with its final answer."""
@@ -332,8 +282,3 @@ class PartitionQueue:
     def call_when_settled(self, batch: Batch, index: int, callback: Callback) -> None:
         """Have `callback(result)` called off the I/O greenlets once `batch` is settled, after this partition's earlier callbacks."""
         self.accumulator.callbacks.add(batch, index, callback)
-
-
-def order(batch: Batch) -> tuple[int, int]:
-    """Where a batch, or a piece of one, stands among those of its partition."""
-    return batch.number, batch.positions[0] if batch.positions else 0

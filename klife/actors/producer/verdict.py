@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from klife.actors.producer.batch import Batch
-from klife.actors.producer.partition_queue import order
+from klife.actors.producer import doubts
+from klife.actors.producer.batch import Batch, order
 from klife.actors.producer.policy import Action, Rule
 from klife.errors import ProduceError, RecordTooLarge
 from klife.protocol.error_codes import describe, is_retriable
@@ -45,10 +45,10 @@ def apply_verdict(accumulator: Accumulator, batch: Batch, verdict: Verdict) -> b
     if action is Action.NEW_ID:
         accumulator.discard_identity(batch.identity)
     lost = action is Action.RENUMBER and (batch.attempts > 0 or _is_first(batch))
-    if lost and batch.fate_unknown and queue.is_in_log(batch):
+    if lost and batch.fate_unknown and doubts.is_in_log(queue, batch):
         accumulator.written(batch, -1, -1)  # at an offset that the broker forgot for the newer one
         return False
-    untold = action is Action.NEW_ID or (lost and (batch.root is not None or not queue.can_tell(batch)))
+    untold = action is Action.NEW_ID or (lost and (batch.root is not None or not doubts.can_tell(queue, batch)))
     if action is Action.FAIL or (batch.fate_unknown and untold):
         # Only its old number could tell whether an earlier attempt is in the log, and that is refused for good; or that attempt was
         # of the whole that this is a piece of, and then no number of a piece tells; or it may be forgotten for one that was given up.
@@ -56,13 +56,13 @@ def apply_verdict(accumulator: Accumulator, batch: Batch, verdict: Verdict) -> b
         _fail(accumulator, batch, verdict, verdict.message)
         return False
     if lost and batch.fate_unknown:
-        # The broker's last number is not the one before ours, and nothing of ours is on the way. So this batch is not in its log,
-        # or it is, with newer ones, and was forgotten. Ask for those before it gets a new number.
+        # The broker's last number is not the one before ours, and nothing of ours is on the way. So this batch is missing, or it was
+        # forgotten for a newer one: ask for those before it gets a new number.
         batch.number_refused = True
         queue.put_back(batch, 0.0)
-        if queue.newest_in_doubt() is not None:
+        if doubts.newest(queue) is not None:
             return False
-        queue.doubts_settled()
+        doubts.all_missing(queue)
         return True
     if lost or action is Action.NEW_ID:
         queue.sequence_lost = True
@@ -143,7 +143,7 @@ def fail_too_large(accumulator: Accumulator, batch: Batch, verdict: Verdict, lim
 
 def _fail(accumulator: Accumulator, batch: Batch, verdict: Verdict, message: str | None) -> None:
     queue = batch.queue
-    queue.give_up(batch)
+    doubts.give_up(queue, batch)
     said = f" ({message})" if message else ""
     advice = f"; {verdict.rule.advice}" if verdict.rule.advice else ""
     unsure = "; they may be in the log all the same: check before sending them again" if batch.fate_unknown else ""
