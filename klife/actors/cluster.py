@@ -219,8 +219,8 @@ class Cluster:
         answered, self._answered = self._answered, Latch()
         answered.set()
 
-    def leader_hint(self, topic: str, partition: int, leader: int, epoch: int, broker: BrokerInfo | None) -> None:
+    def leader_hint(self, topic: str, topic_id: bytes, partition: int, leader: int, epoch: int, broker: BrokerInfo | None) -> None:
         """A broker told who leads a partition now (KIP-951)."""
-        snapshot = with_leader(self.snapshot, topic, partition, leader, epoch, broker)
+        snapshot = with_leader(self.snapshot, topic, topic_id, partition, leader, epoch, broker)
         if snapshot is not self.snapshot:
             self.publish(snapshot)

@@ -1,9 +1,10 @@
 """What is known of the cluster: immutable values, and the pure rules by which an answer becomes the next one.
 
-A snapshot is swapped whole; readers never see half of one. Two rules need the old snapshot:
+A snapshot is swapped whole; readers never see half of one. Three rules need the old snapshot:
 
 - A leader epoch never goes back: a broker that lags may answer with a leader of the past (KIP-320), and following it would send a
   partition's records to a broker that refuses them. Only a topic made anew (another topic id) starts over.
+- Nor does the number of partitions: Kafka takes none away. A broker that was stalled answers with what was before.
 - What did not change keeps its object, so that who holds a `TopicInfo` sees by `is` that nothing is to be done. With ten thousand
   partitions that is the difference between a refresh that costs and one that does not.
 """
@@ -93,10 +94,16 @@ def updated(old: ClusterSnapshot, response: MetadataResponse, asked: Iterable[st
 
 
 def with_leader(
-    snapshot: ClusterSnapshot, topic: str, partition: int, leader: int, epoch: int, broker: BrokerInfo | None
+    snapshot: ClusterSnapshot, topic: str, topic_id: bytes, partition: int, leader: int, epoch: int, broker: BrokerInfo | None
 ) -> ClusterSnapshot:
-    """The snapshot after a broker told the current leader with its refusal (KIP-951); the same one if that is no news."""
+    """The snapshot after a broker told the current leader with its refusal (KIP-951); the same one if that is no news.
+
+    It may come late, and tell of a topic (`topic_id`, zeros where the answer had none) that was made anew meanwhile. Its epochs are
+    ahead of the new one's, which would never catch up.
+    """
     info = snapshot.topics.get(topic)
+    if info is not None and topic_id not in (ZERO_UUID, info.topic_id):
+        return snapshot
     if info is None or leader < 0 or partition >= len(info.leaders) or epoch <= info.leader_epochs[partition]:
         return snapshot
     if broker is None and leader not in snapshot.brokers:
@@ -124,4 +131,13 @@ def _topic(old: TopicInfo | None, topic: MetadataResponseTopic) -> TopicInfo:
             leaders[index], epochs[index] = old.leaders[index], old.leader_epochs[index]
     assert topic.name is not None
     new = TopicInfo(topic.name, topic.topic_id, tuple(leaders), tuple(epochs), tuple(replicas), tuple(isr))
+    if old is not None and count < old.partition_count and old.topic_id == topic.topic_id != ZERO_UUID:
+        new = TopicInfo(
+            topic.name,
+            topic.topic_id,
+            new.leaders + old.leaders[count:],
+            new.leader_epochs + old.leader_epochs[count:],
+            new.replicas + old.replicas[count:],
+            new.isr + old.isr[count:],
+        )
     return old if old == new and old is not None else new

@@ -214,8 +214,11 @@ class KafkaCluster:
             return admin.describe_topics([name])[name]
 
     def admin(self, timeout: float = TOPIC_TIMEOUT_SECONDS) -> AdminClient:
-        """A new AdminClient of the brokers that run; close it, or use it in a `with` block."""
-        return AdminClient(",".join(self._serving().values()), timeout=timeout)
+        """A new AdminClient of the brokers that run; close it, or use it in a `with` block. ClusterError when none does."""
+        serving = self._serving()
+        if not serving:
+            raise ClusterError("every broker is stopped or paused: none could be asked")
+        return AdminClient(",".join(serving.values()), timeout=timeout)
 
     def wait_until_ready(self, timeout: float = READY_TIMEOUT_SECONDS) -> None:
         """Return when every broker that should run answers, and knows all the others as live: registered and not fenced."""

@@ -5,7 +5,8 @@ The rules are those of Kafka's `ProducerStateManager` and `ProducerAppendInfo.ch
 - a batch that equals one of the producer's last five in the partition is a duplicate, and answered with that one's offset;
 - an older epoch is refused (47); a newer epoch has to begin at sequence 0;
 - within an epoch a batch has to follow the last one (45), except where the broker knows nothing of the producer: then *any* sequence
-  is taken. That exception is what makes the first batch of a partition special.
+  is taken. That exception is what makes the first batch of a partition special;
+- a broker that was shut down in order reads what it knew from a snapshot, which has each producer's last batch and no other.
 
 Producer state is replicated with the log, so it moves with the leader.
 """
@@ -144,8 +145,8 @@ class ModelCluster:
     def request_refresh(self) -> None:
         self.refresh_wanted = True
 
-    def leader_hint(self, topic: str, partition: int, leader: int, epoch: int, broker: BrokerInfo | None) -> None:
-        snapshot = with_leader(self.snapshot, topic, partition, leader, epoch, broker)
+    def leader_hint(self, topic: str, topic_id: bytes, partition: int, leader: int, epoch: int, broker: BrokerInfo | None) -> None:
+        snapshot = with_leader(self.snapshot, topic, topic_id, partition, leader, epoch, broker)
         if snapshot is not self.snapshot:
             self._publish(snapshot)
 
@@ -176,6 +177,11 @@ class ModelCluster:
         moved = self.partitions[partition]
         if moved.leader != leader:
             moved.leader, moved.leader_epoch = leader, moved.leader_epoch + 1
+
+    def restart(self, partition: int) -> None:
+        """The leader was shut down in order and is back."""
+        for entry in self.partitions[partition].producers.values():
+            del entry.batches[:-1]
 
     def read_late(self, node_id: int) -> None:
         """A broker reads what was sent to it before, whatever became of the connection."""

@@ -9,6 +9,7 @@ import pytest
 from producer_parts import NO_LEADER, Parts
 
 from klife import ClientClosed, DeliveryTimeout, ProduceError, Record
+from klife.actors.producer.accumulator import EXPIRED_A_TURN
 from klife.actors.producer.batch import Identity
 from klife.actors.producer.buffer_pool import BufferPool
 
@@ -47,6 +48,18 @@ def test_the_clock_names_the_next_deadline() -> None:
     assert parts.accumulator.expire(first.created) == first.created + 10
     assert parts.accumulator.expire(first.created + 10) == second.created + 10
     assert parts.accumulator.expire(second.created + 10) is None
+
+
+def test_thousands_of_batches_do_not_expire_in_one_turn_of_the_hub() -> None:
+    parts = Parts([1] * 3_000, delivery_timeout=10.0)
+    batches = [parts.route.append(Record("t", b"v", partition=number)) for number in range(3_000)]
+    now = batches[-1].created + 10
+    turns = 0
+    while parts.accumulator.expire(now) == now:
+        turns += 1
+        assert sum(batch.is_set for batch in batches) == turns * EXPIRED_A_TURN
+    assert all(batch.is_set for batch in batches)
+    assert turns == 30
 
 
 def test_an_open_batch_that_can_not_leave_is_closed_after_a_second() -> None:
@@ -168,6 +181,18 @@ def test_a_topic_that_vanishes_and_comes_back_finds_its_records() -> None:
     assert parts.accumulator.routes["t"] is parts.route
     assert parts.accumulator.lanes[2, 0].drain(NOW) == [batch]
     assert batch.sequence == 1
+
+
+def test_a_partition_that_was_gone_for_a_while_does_not_begin_with_numbers_that_were_used() -> None:
+    parts = Parts([1, 1])
+    before = parts.sent(partition=1)
+    parts.delivered(before)
+    parts.apply([1])
+    parts.apply([1, 1])
+    after = parts.sent(partition=1)
+    assert before.identity is not None
+    assert after.identity is not None
+    assert (after.identity.producer_id, after.identity.epoch, after.sequence) == (9, before.identity.epoch + 1, 0)
 
 
 def test_a_topic_made_anew_with_fewer_partitions_lets_what_is_beyond_expire() -> None:

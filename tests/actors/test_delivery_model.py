@@ -3,7 +3,7 @@
 The real `ProducerActor` and `BatcherActor` (their code, run turn by turn without greenlets), `Accumulator`, `Lane` and
 `PartitionQueue` against the brokers of `model_cluster`. Hypothesis looks for the sequence of events that breaks a promise:
 
-- delivered: in the log exactly once, at the offset the delivery tells;
+- delivered: in the log exactly once, at the offset the delivery tells, if it tells one;
 - failed and not possibly persisted: not in the log, now or later;
 - possibly persisted: in the log once or not at all;
 - the log is in the order of `produce`, whatever was retried, renumbered, split, moved or expired;
@@ -108,6 +108,20 @@ class DeliveryModel(RuleBasedStateMachine):
             self.produce(partition, 2, False)
             self.turns()
 
+    @rule(partition=st.integers(0, PARTITIONS - 1), then_restart=st.booleans())
+    def lose_answers(self, partition: int, then_restart: bool) -> None:
+        """All is well; then what is sent is written, and the connection breaks before any answer."""
+        node = max(self.cluster.partitions[partition].leader, 1)
+        for _ in range(5):
+            while self.cluster.channels[node].calls:
+                self.cluster.answer(node, {})
+            self.turns()
+        self.send(partition, 3)
+        self.disconnect(node, 3, False)
+        if then_restart:
+            self.restart(partition)
+        self.reconnect(node)
+
     @rule()
     def turn(self) -> None:
         """The actors that were woken run once."""
@@ -145,6 +159,10 @@ class DeliveryModel(RuleBasedStateMachine):
     @rule(partition=st.integers(0, PARTITIONS - 1), leader=st.sampled_from([1, 2, NO_LEADER]))
     def move(self, partition: int, leader: int) -> None:
         self.cluster.move(partition, leader)
+
+    @rule(partition=st.integers(0, PARTITIONS - 1))
+    def restart(self, partition: int) -> None:
+        self.cluster.restart(partition)
 
     @rule()
     def refresh(self) -> None:
@@ -191,8 +209,9 @@ class DeliveryModel(RuleBasedStateMachine):
             for value, batch, index in produced:
                 if batch.is_set:
                     result = batch.result(index)
-                    if result.error is None:
-                        assert result.offset is not None
+                    if result.error is None and result.offset is None:
+                        assert value in log, f"{value!r} delivered, but {log}"
+                    elif result.error is None:
                         assert log[result.offset : result.offset + 1] == [value], f"{value!r} delivered at {result.offset}, but {log}"
                     elif not result.error.possibly_persisted:
                         assert value not in log, f"{value!r} failed ({result.error}), but {log}"
@@ -237,6 +256,20 @@ class DeliveryModel(RuleBasedStateMachine):
         self.the_log_shows_what_deliveries_say()
         self.the_accounts_balance()
         assert self.accumulator.pool.used == 0
+
+
+def test_a_broker_that_was_restarted_forgot_all_but_the_last_batch() -> None:
+    machine = DeliveryModel()
+    machine.start(max_in_flight=5, batchers=1, record_limit=100, start_sequence=0)
+    machine.cluster.answer(1, {})
+    machine.send(1, 1)
+    machine.cluster.answer(1, {})
+    machine.send(1, 3)
+    machine.disconnect(1, handled=3, late=False)
+    machine.restart(1)
+    machine.teardown()
+    assert len(machine.cluster.partitions[1].log) == 8
+    assert all(batch.result(index).error is None for _, batch, index in machine.produced[1])
 
 
 class _NoPartitioner:

@@ -71,6 +71,15 @@ def test_a_topic_made_anew_starts_over() -> None:
     assert (info.leaders, info.leader_epochs, info.topic_id) == ((2,), (0,), OTHER_ID)
 
 
+def test_a_topic_never_has_fewer_partitions_than_before_unless_it_was_made_anew() -> None:
+    old = snapshot(topic("t", (1, 5), (2, 6), (1, 7)))
+    lagging = snapshot(topic("t", (2, 8)), old=old).topics["t"]
+    assert (lagging.leaders, lagging.leader_epochs) == ((2, 2, 1), (8, 6, 7))
+    assert len(lagging.replicas) == len(lagging.isr) == 3
+    assert snapshot(topic("t", (1, 5)), old=old).topics["t"] is old.topics["t"]
+    assert snapshot(topic("t", (1, 0), topic_id=OTHER_ID), old=old).topics["t"].partition_count == 1
+
+
 def test_a_broker_without_epochs_is_believed() -> None:
     old = snapshot(topic("t", (1, 5)))
     assert snapshot(topic("t", (2, -1)), old=old).topics["t"].leaders == (2,)
@@ -107,7 +116,7 @@ def test_a_topic_whose_leaders_are_being_elected_is_not_gone() -> None:
 
 def test_a_hint_moves_one_partition_and_may_bring_the_broker_s_address() -> None:
     old = snapshot(topic("t", (1, 5), (1, 5)))
-    new = with_leader(old, "t", 1, 9, 6, BrokerInfo(9, "new", 9092))
+    new = with_leader(old, "t", ID, 1, 9, 6, BrokerInfo(9, "new", 9092))
     assert (new.topics["t"].leaders, new.topics["t"].leader_epochs) == ((1, 9), (5, 6))
     assert new.brokers[9].host == "new"
     assert old.topics["t"].leaders == (1, 1)
@@ -120,7 +129,13 @@ def test_a_hint_moves_one_partition_and_may_bring_the_broker_s_address() -> None
 )
 def test_a_hint_that_is_no_news_or_makes_no_sense_changes_nothing(name: str, partition: int, leader: int, epoch: int) -> None:
     old = snapshot(topic("t", (1, 5)))
-    assert with_leader(old, name, partition, leader, epoch, None) is old
+    assert with_leader(old, name, ID, partition, leader, epoch, None) is old
+
+
+def test_a_late_hint_about_a_topic_that_was_made_anew_changes_nothing() -> None:
+    old = snapshot(topic("t", (1, 0), (1, 0), topic_id=OTHER_ID))
+    assert with_leader(old, "t", ID, 0, 1, 5, None) is old
+    assert with_leader(old, "t", NO_ID, 0, 1, 5, None).topics["t"].leader_epochs == (5, 0)  # of a version without topic ids
 
 
 # backoff (KIP-580)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import pytest
 from producer_parts import Parts
 
 from klife import Record
-from klife.actors.producer.batch import Identity
+from klife.actors.metadata_snapshot import ClusterSnapshot, TopicInfo
+from klife.actors.producer.batch import Batch, Identity
+from klife.actors.producer.partition_queue import REMEMBERED_SECONDS
 
 NOW = 1e12
 
@@ -55,6 +59,18 @@ def test_the_first_batch_under_an_identity_goes_alone() -> None:
     assert parts.queue().head(NOW, 0.0) is None
     parts.delivered(first)
     parts.send(second)
+
+
+def test_the_first_batch_after_a_quiet_time_goes_alone_because_brokers_forget_quiet_producers() -> None:
+    parts = Parts()
+    before = parts.sent()
+    before.created -= REMEMBERED_SECONDS + 1
+    parts.delivered(before)
+    first, second = parts.sent(), parts.batch()
+    assert parts.queue().head(NOW, 0.0) is None
+    parts.delivered(first)
+    parts.send(second)
+    parts.sent()
 
 
 def test_without_idempotence_one_batch_is_in_flight_and_has_no_number() -> None:
@@ -173,6 +189,111 @@ def test_what_may_be_in_the_log_is_first_resent_under_its_old_number() -> None:
     assert not second.fate_unknown
     parts.send(second)
     assert (second.identity.epoch, second.sequence) == (1, 0)  # type: ignore[union-attr]
+
+
+def in_doubt(parts: Parts, count: int) -> list[Batch]:
+    """Batches that were in flight together, and whose answers never came; the oldest, sent again, is out of order."""
+    parts.delivered(parts.sent())
+    batches = [parts.sent(2) for _ in range(count)]
+    for batch in batches:
+        batch.fate_unknown = True
+        batch.attempts += 1
+        parts.queue().put_back(batch, 0.0)
+    parts.send(batches[0])
+    parts.refused(batches[0], 45)
+    return batches
+
+
+def test_a_number_that_may_be_forgotten_for_newer_ones_is_not_renumbered_before_those_were_asked_for() -> None:
+    parts = Parts()
+    first, second, newest = in_doubt(parts, 3)
+    later = parts.batch()
+    parts.send(newest)
+    assert (newest.identity, newest.sequence) == (parts.identity, 5)
+    parts.delivered(newest, 5)  # the broker has it, so it has all before it
+    assert [(batch.result(0).error, batch.result(0).offset) for batch in (first, second, newest)] == [
+        (None, None),
+        (None, None),
+        (None, 5),
+    ]
+    parts.send(later)
+    assert (later.identity, later.sequence) == (parts.identity, 7)
+
+
+def test_batches_in_doubt_are_renumbered_in_their_order_when_the_broker_has_none() -> None:
+    parts = Parts()
+    batches = in_doubt(parts, 3)
+    for batch in (batches[2], batches[1]):
+        parts.send(batch)
+        parts.refused(batch, 45)
+    for number, batch in enumerate(batches):
+        assert not batch.fate_unknown
+        parts.send(batch)
+        assert (batch.identity.producer_id, batch.identity.epoch, batch.sequence) == (9, 1, 2 * number)  # type: ignore[union-attr]
+        parts.delivered(batch)
+
+
+def test_a_broker_that_has_some_of_those_in_doubt_is_sent_the_others_under_their_numbers() -> None:
+    parts = Parts()
+    first, second, newest = in_doubt(parts, 3)
+    parts.send(newest)
+    parts.refused(newest, 45)
+    parts.send(second)  # it follows the first, which is the last the broker has
+    parts.delivered(second, 3)
+    assert (first.is_set, first.error, first.base_offset) == (True, None, None)
+    parts.send(newest)
+    assert (newest.identity, newest.sequence) == (parts.identity, 5)
+
+
+def test_a_batch_that_expires_while_newer_ones_are_asked_for_changes_nothing_for_the_others() -> None:
+    parts = Parts(delivery_timeout=10.0)
+    first, second, newest = in_doubt(parts, 3)
+    second.created = newest.created = first.created + 5
+    parts.send(newest)
+    parts.accumulator.expire(first.created + 10)
+    parts.delivered(newest, 5)
+    assert (second.is_set, second.error, second.base_offset) == (True, None, None)
+    assert parts.queue().empty or parts.queue().head(NOW, 0.0) is None
+    error = first.result(0).error
+    assert error is not None
+    assert error.possibly_persisted
+
+
+def test_a_batch_that_is_forgotten_for_one_that_was_delivered_is_delivered() -> None:
+    parts = Parts()
+    parts.delivered(parts.sent())
+    first, second = parts.sent(), parts.sent()
+    parts.refused(first, 20)  # it was written, and the second one, too
+    first.attempts += 1
+    parts.delivered(second)
+    parts.send(first)
+    parts.refused(first, 45)  # by a broker that was restarted
+    assert (first.is_set, first.error, first.base_offset) == (True, None, None)
+    after = parts.sent()
+    assert (after.identity, after.sequence) == (parts.identity, 3)
+
+
+def test_a_batch_that_may_be_forgotten_for_one_that_was_refused_for_good_is_possibly_persisted() -> None:
+    parts = Parts()
+    first, newest = in_doubt(parts, 2)
+    parts.send(newest)
+    parts.refused(newest, 29)  # its fate stays unknown, and it can not be asked for again
+    parts.send(first)
+    parts.refused(first, 45)
+    error = first.result(0).error
+    assert error is not None
+    assert error.possibly_persisted
+
+
+def test_a_topic_made_anew_knows_nothing_of_a_producer_so_the_first_batch_goes_alone() -> None:
+    parts = Parts()
+    parts.delivered(parts.sent())
+    info = TopicInfo("t", b"\2" * 16, (1,), (0,))
+    parts.accumulator.apply(ClusterSnapshot(topics=MappingProxyType({"t": info})))
+    first, second = parts.sent(2), parts.batch()
+    assert parts.queue().head(NOW, 0.0) is None  # the broker would take it, and then refuse the first for good
+    parts.refused(first, 10)
+    assert parts.queue().head(NOW, 0.0) is not second
 
 
 def test_an_epoch_is_bumped_once_for_all_partitions_that_lost_it() -> None:

@@ -131,6 +131,18 @@ def test_a_paused_broker_does_not_answer_and_a_resumed_one_does(cluster: KafkaCl
     assert answers(cluster, 3)
 
 
+def test_while_every_broker_is_paused_there_is_nobody_to_administrate_and_that_is_said(cluster: KafkaCluster) -> None:
+    for node_id in cluster.broker_ids:
+        cluster.pause(node_id)
+    try:
+        with pytest.raises(ClusterError, match="every broker is stopped or paused"):
+            cluster.admin()
+    finally:
+        for node_id in cluster.broker_ids:
+            cluster.resume(node_id)
+    cluster.wait_until_ready()
+
+
 def test_a_stopped_broker_shuts_down_in_order_and_starts_again(cluster: KafkaCluster) -> None:
     cluster.stop(1)
     assert not answers(cluster, 1)

@@ -10,6 +10,7 @@ of their deadlines (the delivery timeout is the same for all, so that is the ord
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice, takewhile
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -17,6 +18,7 @@ from zlib import crc32
 from gevent import get_hub
 
 from klife.actors.metadata_snapshot import NO_LEADER, ClusterSnapshot, TopicInfo
+from klife.actors.producer import doubts
 from klife.actors.producer.batch import Batch, Identity
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.callbacks import Callbacks
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 _MAX_EPOCH = 32767
 _OPEN_AT_MOST = 1.0  # seconds; see `expire`
+EXPIRED_A_TURN = 100  # batches; with thousands of partitions all at once would hold the hub
 _NEVER = float("inf")
 
 
@@ -100,6 +103,10 @@ class Accumulator:
                 self.add_topic(info, route.partitioner)
 
     def _follow(self, route: TopicRoute, info: TopicInfo) -> None:
+        if info.topic_id != route.info.topic_id:
+            for queue in route.queues:
+                if queue is not None:
+                    doubts.log_is_new(queue)
         route.info = info
         if info.partition_count > route.count:
             route.queues.extend([None] * (info.partition_count - route.count))
@@ -107,7 +114,12 @@ class Accumulator:
         for queue in route.queues:
             if queue is not None:
                 self.place(queue)
-        del route.queues[route.count :]  # a topic made anew with fewer partitions; what was queued beyond them expires
+        # A topic made anew with fewer partitions: what was queued beyond them expires. Should there be more again, they must not begin
+        # with numbers that were used: a broker would take new records for those it has.
+        for queue in route.queues[route.count :]:
+            if queue is not None and queue.identity is not None:
+                self.bump_epoch(queue.identity)
+        del route.queues[route.count :]
         if route.sticky >= route.count:
             route.stick_elsewhere()
 
@@ -220,17 +232,18 @@ class Accumulator:
             self.wake()
 
     def expire(self, now: float) -> float | None:
-        """Settle what is past its delivery timeout; return when to look again, None when nothing is pending.
+        """Settle what is past its delivery timeout, so much of it as a turn allows; return when to look again, None when nothing is
+        pending.
 
         A batch's clock started at its first record. So that a record never pays for a much older one, a batch that could not be sent
         is closed after a second or two, and later records start a batch, and a clock, of their own.
         """
         timeout = self.settings.delivery_timeout
-        while self.pending:
-            batch = next(iter(self.pending))
-            if batch.created + timeout > now:
-                break
+        late = list(takewhile(lambda batch: batch.created + timeout <= now, islice(self.pending, EXPIRED_A_TURN)))
+        for batch in late:
             self._expire_batch(batch)
+        if len(late) == EXPIRED_A_TURN:
+            return now  # perhaps there are more: they have the next turn
         lingers = self.settings.linger  # which may well be longer than a second
         self._growing = {queue for queue in self._growing if not queue.close_if_older(now - lingers - _OPEN_AT_MOST)}
         if not self.pending:

@@ -15,6 +15,7 @@ cdef class Batch(Latch):
     cdef public long long sequence
     cdef public Py_ssize_t attempts
     cdef public bint fate_unknown
+    cdef public bint number_refused
     cdef public object wire
     cdef public object base_offset
     cdef public long long append_time_ms

@@ -51,6 +51,7 @@ class Batch(Latch):
     identity: Identity | None
     attempts: int
     fate_unknown: bool  # some attempt ended without the broker's verdict
+    number_refused: bool  # sent again, and out of order: not in the log, or forgotten for newer ones
     wire: bytes | None
     # the outcome
     base_offset: int | None
@@ -127,6 +128,7 @@ set_defaults(
     identity=None,
     attempts=0,
     fate_unknown=False,
+    number_refused=False,
     wire=None,
     base_offset=None,
     error=None,

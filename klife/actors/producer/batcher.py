@@ -17,6 +17,7 @@ from klife.actors.backoff import backoff
 from klife.actors.channel import Call, CallFailed
 from klife.actors.cluster import Cluster
 from klife.actors.metadata_snapshot import BrokerInfo
+from klife.actors.producer import doubts
 from klife.actors.producer.batch import Batch, Identity
 from klife.actors.producer.lane import Lane
 from klife.actors.producer.policy import Action, rule_for
@@ -277,9 +278,9 @@ class BatcherActor(GeventActor):
                 batch = batches.pop(answer.index, None)
                 if batch is None:
                     continue
-                self._judge_one(batch, answer, response)
+                self._judge_one(batch, topic.topic_id, answer, response)
 
-    def _judge_one(self, batch: Batch, answer: PartitionProduceResponse, response: ProduceResponse) -> None:
+    def _judge_one(self, batch: Batch, topic_id: bytes, answer: PartitionProduceResponse, response: ProduceResponse) -> None:
         queue = batch.queue
         rule = rule_for(answer.error_code)
         if rule.action is Action.DELIVERED:
@@ -307,6 +308,7 @@ class BatcherActor(GeventActor):
             node = next((node for node in response.node_endpoints if node.node_id == leader.leader_id), None)
             self.cluster.leader_hint(
                 queue.topic,
+                topic_id,
                 answer.index,
                 leader.leader_id,
                 leader.leader_epoch,
@@ -321,7 +323,7 @@ class BatcherActor(GeventActor):
         """A single record is over the topic's limit. The broker does not say what that is, so ask before telling the caller."""
         queue = batch.queue
         queue.settled(batch)
-        queue.sequence_lost = queue.sequence_lost or batch.identity is not None
+        doubts.give_up(queue, batch)
         self.cluster.topic_size_limit(
             queue.topic, self.lane.channel, lambda limit: fail_too_large(self.accumulator, batch, verdict, limit)
         )
@@ -343,8 +345,7 @@ class BatcherActor(GeventActor):
     def _give_up(self, batch: Batch, why: str) -> None:
         queue = batch.queue
         queue.settled(batch)
-        if batch.identity is not None:
-            queue.sequence_lost = True
+        doubts.give_up(queue, batch)
         self.accumulator.settle(
             batch,
             None,

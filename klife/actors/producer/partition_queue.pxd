@@ -22,6 +22,9 @@ cdef class PartitionQueue:
     cdef public long long next_sequence
     cdef public bint sequence_lost
     cdef public Identity accepted
+    cdef public double accepted_at
+    cdef public object accepted_number
+    cdef public object given_up
     cdef public bint listed
     cdef public object opened
     cdef public object callback_backlog

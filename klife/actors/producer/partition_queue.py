@@ -9,13 +9,14 @@ What it guards, in order of importance:
    broker remembers a producer's last five batches only. Pushed out by newer ones, a batch that has to be sent once more would look
    like one that was lost, and be written twice. Without idempotence only one batch is in flight, because the broker would not notice
    two that change places. The same holds for the first batch under an identity: a broker that knows nothing of a producer takes any
-   number as its first, so the second batch, too, while it refuses the first one as too large.
+   number as its first, so the second batch, too, while it refuses the first one as too large. And for the first batch after a quiet
+   time, because brokers forget quiet producers.
 2. *Sequences.* A batch gets its identity (producer id, epoch) and base sequence when it is first sent and keeps them through every
    retry, on whatever leader; that is what makes a resend harmless. Sequences are per partition, not per request, and wrap at 2**31.
 3. *Renumbering* (KIP-360). When a number is lost for good (`sequence_lost`: a batch ended without being written, or the broker lost
    track) the following batches can not be accepted under this epoch. They are renumbered from 0 under the next, once nothing is in
    flight, and only if no earlier attempt of a waiting batch may be in the log: such a batch is first resent under its old number,
-   so that the broker's answer tells.
+   so that the broker's answer tells; see `doubts`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from klife.actors.producer import doubts
 from klife.actors.producer.batch import Batch, Identity
+from klife.actors.producer.doubts import order
 
 if TYPE_CHECKING:
     from klife.actors.producer.accumulator import Accumulator
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from klife.actors.producer.route import TopicRoute
 
 MAX_IN_FLIGHT = 5  # what brokers remember of a producer per partition; more could not be told from duplicates
+REMEMBERED_SECONDS = 60.0  # a producer that was quiet for so long may be forgotten (producer.id.expiration.ms, by default a day)
 _SEQUENCE_MASK = 0x7FFFFFFF
 
 
@@ -53,6 +57,9 @@ class PartitionQueue:
         "next_sequence",
         "sequence_lost",
         "accepted",
+        "accepted_at",
+        "accepted_number",
+        "given_up",
         "listed",
         "opened",
         "callback_backlog",
@@ -74,6 +81,9 @@ class PartitionQueue:
         self.next_sequence = 0
         self.sequence_lost = False
         self.accepted: Identity | None = None  # the last one under which the broker wrote something
+        self.accepted_at = 0.0  # when the last batch that was written was opened
+        self.accepted_number = 0  # the newest that was written under it
+        self.given_up: tuple[Identity, tuple[int, int]] | None = None  # whose, and the order of, what `doubts` can not ask for
         self.listed = False  # whether the lane has it in its ready list
         self.opened = 0  # batches so far: their order
         self.callback_backlog: deque[Batch] = deque()
@@ -130,6 +140,8 @@ class PartitionQueue:
             return None
         if pending:
             batch = pending[0]
+            if batch.number_refused:
+                batch = doubts.newest(self) or batch
         elif self.open is not None and now >= self.open.created + linger:
             batch = self.open
         else:
@@ -139,6 +151,7 @@ class PartitionQueue:
             or self.in_flight[0].attempts
             or self.sequence_lost
             or self.accepted is not self.identity
+            or self.in_flight[0].created > self.accepted_at + REMEMBERED_SECONDS
             or not self.accumulator.idempotent
             or len(self.in_flight) >= MAX_IN_FLIGHT
         ):
@@ -188,8 +201,10 @@ class PartitionQueue:
             self.open = None
             if self.partition == self.route.sticky:
                 self.route.stick_elsewhere()
-        else:
+        elif batch is self.pending[0]:
             self.pending.popleft()
+        else:
+            self.pending.remove(batch)
         self.in_flight.append(batch)
         batch.in_flight = True
         if self.accumulator.idempotent and batch.identity is not self.identity:
@@ -220,7 +235,10 @@ class PartitionQueue:
 
     def written(self, batch: Batch) -> None:
         """`batch` came back as delivered."""
+        if batch.identity is not self.accepted or batch.number > self.accepted_number:
+            self.accepted_number = batch.number
         self.accepted = batch.identity
+        self.accepted_at = batch.created
         self.failures = 0
         self.retry_at = 0.0
         batch.in_flight = False
@@ -229,6 +247,8 @@ class PartitionQueue:
             del in_flight[0]
         else:
             self._landed(batch)
+        if batch.attempts and self.pending:
+            doubts.settle_older(self, batch)
 
     def settled(self, batch: Batch) -> None:
         """`batch` came back with its final answer."""
@@ -262,8 +282,3 @@ class PartitionQueue:
     def call_when_settled(self, batch: Batch, index: int, callback: Callback) -> None:
         """Have `callback(result)` called off the I/O greenlets once `batch` is settled, after this partition's earlier callbacks."""
         self.accumulator.callbacks.add(batch, index, callback)
-
-
-def order(batch: Batch) -> tuple[int, int]:
-    """Where a batch, or a piece of one, stands among those of its partition."""
-    return batch.number, batch.positions[0] if batch.positions else 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from klife.actors.producer import doubts
 from klife.actors.producer.batch import Batch
-from klife.actors.producer.partition_queue import order
+from klife.actors.producer.doubts import order
 from klife.actors.producer.policy import Action, Rule
 from klife.errors import ProduceError, RecordTooLarge
 from klife.protocol.error_codes import describe, is_retriable
@@ -44,26 +45,37 @@ def apply_verdict(accumulator: Accumulator, batch: Batch, verdict: Verdict) -> b
         return _reject_records(accumulator, batch, verdict)
     if action is Action.NEW_ID:
         accumulator.discard_identity(batch.identity)
-    lost = action is Action.RENUMBER and _is_first(batch)
-    if action is Action.FAIL or (batch.fate_unknown and (action is Action.NEW_ID or (lost and batch.root is not None))):
+    lost = action is Action.RENUMBER and (batch.attempts > 0 or _is_first(batch))
+    if lost and batch.fate_unknown and doubts.is_in_log(queue, batch):
+        accumulator.written(batch, -1, -1)  # at an offset that the broker forgot for the newer one
+        return False
+    untold = action is Action.NEW_ID or (lost and (batch.root is not None or not doubts.can_tell(queue, batch)))
+    if action is Action.FAIL or (batch.fate_unknown and untold):
         # Only its old number could tell whether an earlier attempt is in the log, and that is refused for good; or that attempt was
-        # of the whole that this is a piece of, and then no number of a piece tells.
+        # of the whole that this is a piece of, and then no number of a piece tells; or it may be forgotten for one that was given up.
         queue.settled(batch)
         _fail(accumulator, batch, verdict, verdict.message)
         return False
-    if lost:
-        # The broker's last number is not the one before ours, and nothing of ours is on the way: so this batch is not in its log,
-        # whatever became of earlier attempts, and may go under a new number.
-        batch.fate_unknown = False
-        queue.sequence_lost = True
-    elif action is Action.NEW_ID:
+    if lost and batch.fate_unknown:
+        # The broker's last number is not the one before ours, and nothing of ours is on the way. So this batch is missing, or it was
+        # forgotten for a newer one: ask for those before it gets a new number.
+        batch.number_refused = True
+        queue.put_back(batch, 0.0)
+        if doubts.newest(queue) is not None:
+            return False
+        doubts.all_missing(queue)
+        return True
+    if lost or action is Action.NEW_ID:
         queue.sequence_lost = True
     queue.put_back(batch, 0.0)
     return True
 
 
 def _is_first(batch: Batch) -> bool:
-    """Whether no earlier batch of the partition is still to be written; if one is, this batch's number just came too early."""
+    """Whether no earlier batch of the partition is still to be written; if one is, this batch's number just came too early.
+
+    What is sent again goes alone, and is the oldest or asked for out of turn; so this is asked of first attempts only.
+    """
     queue = batch.queue
     return not any(
         other is not batch and not other.is_set and other.identity is batch.identity and order(other) < order(batch)
@@ -132,8 +144,7 @@ def fail_too_large(accumulator: Accumulator, batch: Batch, verdict: Verdict, lim
 
 def _fail(accumulator: Accumulator, batch: Batch, verdict: Verdict, message: str | None) -> None:
     queue = batch.queue
-    if batch.identity is not None:
-        queue.sequence_lost = True  # later batches were numbered behind this one
+    doubts.give_up(queue, batch)
     said = f" ({message})" if message else ""
     advice = f"; {verdict.rule.advice}" if verdict.rule.advice else ""
     unsure = "; they may be in the log all the same: check before sending them again" if batch.fate_unknown else ""

@@ -18,6 +18,7 @@ from klife.testing.chaos.witness import elect_preferred_leaders
 from klife.testing.cluster import ClusterError, KafkaCluster
 
 REPAIR_SECONDS = 90.0
+AGAIN_SECONDS = 0.2
 MOST_PARTITIONS = 16
 
 
@@ -111,6 +112,7 @@ class Faults:
             except ClusterError:
                 if monotonic() > deadline:
                     raise
+                gevent.sleep(AGAIN_SECONDS)  # at once it is when all brokers are paused
 
     def _delete_once(self, name: str) -> None:
         try:

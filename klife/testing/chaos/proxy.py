@@ -49,24 +49,30 @@ class Proxy:
             link.reset()
 
     def strike(self, kind: str, seconds: float, target: int) -> None:
-        """Do `kind` to all connections for `seconds`; `target` varies what is left open."""
+        """Do `kind` to all connections for `seconds`, or until the greenlet is killed; `target` varies what is left open."""
         if kind == "cut":
             self.cut()
         elif kind == "cut inside an answer":
             self._cut_after = target % 200
         elif kind == "lose answers":
             self._answers_lost = True
-            gevent.sleep(seconds)
-            self._answers_lost = False
-            self.cut()  # answers are missing in these streams: nothing can follow them
+            try:
+                gevent.sleep(seconds)
+            finally:
+                self._answers_lost = False
+                self.cut()  # answers are missing in these streams: nothing can follow them
         elif kind == "slow":
             self._slow = True
-            gevent.sleep(seconds)
-            self._slow = False
+            try:
+                gevent.sleep(seconds)
+            finally:
+                self._slow = False
         elif kind == "black hole":
             self._flowing.clear()
-            gevent.sleep(seconds)
-            self._flowing.set()
+            try:
+                gevent.sleep(seconds)
+            finally:
+                self._flowing.set()
         else:
             raise ValueError(f"there is no network fault {kind!r}")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from klife.testing.chaos.check import Violation
-from klife.testing.chaos.journal import Entry
+from klife.testing.chaos.journal import DELIVERED, Entry
 
 if TYPE_CHECKING:
     from klife.testing.chaos.run import Outcome
@@ -26,10 +26,17 @@ def headline(outcome: Outcome) -> str:
     if summary:
         gaps = (
             f"; hub gap {summary['ticker']['p999']}/{summary['ticker']['max']} ms (control {outcome.control['p999']}/"
-            f"{outcome.control['max']}), {summary['restarts']} actors restarted, {summary['retries']} retries, "
+            f"{outcome.control['max']}), of which held {summary['ticker']['held_p999']}/{summary['ticker']['held_max']}, "
+            f"{summary['restarts']} actors restarted, {summary['retries']} retries, "
             f"buffer <= {summary['max_buffered_bytes']}, resident +{summary['resident_growth'] / 1e6:.0f} MB"
         )
-    return f"seed {outcome.plan.seed}, {outcome.plan.seconds:g} s: {verdict}; {counts}{gaps}"
+    faults = sum(map(len, outcome.plan.faults))
+    longest = max((entry.settled - entry.called for entry in outcome.entries if entry.outcome == DELIVERED), default=0.0)
+    full = sum(entry.error.startswith("BufferFull") for entry in outcome.entries)
+    return (
+        f"seed {outcome.plan.seed}, {outcome.plan.seconds:g} s: {verdict}; {faults} faults; {counts}, "
+        f"longest delivery {longest:.1f} s, {full} refused for a full buffer{gaps}"
+    )
 
 
 def full_report(outcome: Outcome) -> str:

@@ -1,6 +1,9 @@
 """How long a greenlet that only sleeps is kept waiting: in the load, the client's doing and the machine's; in the control process
 (`python -m klife.testing.chaos.ticker FILE SECONDS`) the machine's alone.
 
+The kernel tells the two apart: for how long the thread was ready to run and another had the processor (`schedstat`). The rest of a gap
+the hub was *held*: it computed, or was in a system call that blocks.
+
 The control process works a quarter of its time, in small pieces: from a process that only sleeps, a busy machine takes less.
 """
 
@@ -23,30 +26,46 @@ class Ticker:
     def __init__(self) -> None:
         self._gaps: list[float] = []
         self._late: list[tuple[float, float]] = []
+        self._held: list[float] = []
+        self._most_kept_waiting = 0.0
 
     def run(self, until: float) -> None:
         """Tick until `until` (monotonic seconds)."""
-        before = monotonic()
-        while before < until:
-            gevent.sleep(TICK_SECONDS)
-            now = monotonic()
-            gap = now - before - TICK_SECONDS
-            before = now
-            self._gaps.append(gap)
-            if gap > 0.1:
-                self._late.append((now, gap))
+        with Path("/proc/thread-self/schedstat").open("rb", buffering=0) as schedstat:
+
+            def waited() -> float:
+                schedstat.seek(0)
+                return int(schedstat.read().split()[1]) / 1e9
+
+            before, waited_before = monotonic(), waited()
+            while before < until:
+                gevent.sleep(TICK_SECONDS)
+                now, waited_now = monotonic(), waited()
+                self._tick(now, now - before - TICK_SECONDS, waited_now - waited_before)
+                before, waited_before = now, waited_now
+
+    def _tick(self, now: float, gap: float, kept_waiting: float) -> None:
+        self._gaps.append(gap)
+        self._held.append(max(gap - kept_waiting, 0.0))
+        self._most_kept_waiting = max(self._most_kept_waiting, kept_waiting)
+        if gap > 0.1:
+            self._late.append((now, gap))
 
     def summary(self) -> dict[str, object]:
-        """Milliseconds: the worst gap, and those that one in a hundred and one in a thousand exceed; when the long ones ended."""
-        gaps = sorted(self._gaps) or [0.0]
+        """Milliseconds: the worst gap, and those that one in a hundred and one in a thousand exceed; how much of a gap the hub was
+        held; the most that the machine kept it waiting between two ticks; when the long gaps ended."""
 
-        def at(share: float) -> float:
-            return round(gaps[int(share * (len(gaps) - 1))] * 1000, 1)
+        def at(share: float, of: list[float]) -> float:
+            ordered = sorted(of) or [0.0]
+            return round(ordered[int(share * (len(ordered) - 1))] * 1000, 1)
 
         return {
-            "p99": at(0.99),
-            "p999": at(0.999),
-            "max": at(1.0),
+            "p99": at(0.99, self._gaps),
+            "p999": at(0.999, self._gaps),
+            "max": at(1.0, self._gaps),
+            "held_p999": at(0.999, self._held),
+            "held_max": at(1.0, self._held),
+            "kept_waiting": round(self._most_kept_waiting * 1000, 1),
             "late": [(round(when, 3), round(gap, 3)) for when, gap in self._late],
         }
 

@@ -70,7 +70,8 @@ class Worker:
                 for entry in entries:
                     entry.allowed = slowest
             self._verbs[verb](entries, records)
-            gevent.sleep(self._rng.expovariate(1.0 / (pause * size)))
+            rest = self._rng.expovariate(1.0 / (pause * size))
+            gevent.sleep(max(min(rest, until - monotonic()), 0.0))
 
     def _record(self, topic: TopicPlan) -> Record:
         rng = self._rng

@@ -1,0 +1,42 @@
+"""What a broker forgets when it is shut down and started again: of a producer's last batches all but one."""
+
+from __future__ import annotations
+
+import gevent
+from reader import read_topic
+
+from klife import Client, Record
+from klife.testing.chaos.proxy import Proxy
+from klife.testing.cluster import KafkaCluster
+
+PATIENCE = 60.0
+
+
+def test_batches_that_were_written_and_not_answered_are_in_the_log_once_after_a_broker_s_restart() -> None:
+    proxy = Proxy()
+    try:
+        with KafkaCluster(brokers=1, backend="jars", proxies={1: proxy.address}) as cluster:
+            host, _, port = cluster.bootstrap_servers_for("PROXIED").rpartition(":")
+            proxy.target = host, int(port)
+            cluster.create_topic("orders", 1, replication_factor=1)
+            with Client.start(proxy.address, max_in_flight_requests=5) as client:
+                client.produce(Record("orders", b"0")).get(PATIENCE)
+                losing = gevent.spawn(proxy.strike, "lose answers", PATIENCE, 0)
+                deliveries = []
+                for number in range(1, 5):  # a batch each
+                    deliveries.append(client.produce(Record("orders", b"%d" % number)))
+                    gevent.sleep(0.02)
+                with gevent.Timeout(PATIENCE):
+                    while len(read_topic(cluster.bootstrap_servers, "orders")) < 5:
+                        gevent.sleep(0.1)
+                cluster.stop(1)
+                losing.kill()
+                cluster.start(1)
+                results = [delivery.get(PATIENCE) for delivery in deliveries]
+                results.append(client.produce(Record("orders", b"5")).get(PATIENCE))
+            found = [(each.value, each.offset) for each in read_topic(cluster.bootstrap_servers, "orders")]
+    finally:
+        proxy.close()
+    assert found == [(b"%d" % number, number) for number in range(6)]
+    assert [result.error for result in results] == [None] * 5
+    assert [result.offset for result in results] == [None, None, None, 4, 5]  # of all but the last it forgot where they are
