@@ -24,8 +24,7 @@ test: $(VENV)/.core-built
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
-	KLIFE_PURE=1 $(BIN)/python -m pytest
+	$(BIN)/python tests/both_builds.py
 
 $(VENV)/.demo-installed: $(SETTINGS) | $(BIN)/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cli]'

@@ -9,6 +9,7 @@ import os
 import runpy
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 _DIRECTIVES = {
     "language_level": 3,
@@ -35,4 +36,15 @@ def compiled_core() -> list[Extension]:
     return built
 
 
-setup(ext_modules=compiled_core())
+class BuildIfPossible(build_ext):
+    """Leaves the core out where it cannot be compiled. setuptools takes only some of its compilers' errors for that."""
+
+    def run(self) -> None:
+        try:
+            super().run()
+        except Exception as error:  # noqa: BLE001 - whatever stands in the way, klife is installed
+            self.warn(f"klife is installed without its compiled core: {error}")
+            self.extensions = []
+
+
+setup(ext_modules=compiled_core(), cmdclass={"build_ext": BuildIfPossible})

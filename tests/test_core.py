@@ -68,6 +68,25 @@ def test_where_one_compiled_module_is_missing_none_is_used(tmp_path: Path) -> No
     assert run(WHERE, tmp_path, PYTHONPATH=path).split() == ["False", "py"]
 
 
+@pytest.mark.parametrize("compiler", ["false", "no-such-compiler"])
+def test_where_nothing_can_be_compiled_klife_is_installed_without_it(tmp_path: Path, compiler: str) -> None:
+    (tmp_path / "klife").mkdir()
+    (tmp_path / "klife/core.py").write_text('MODULES = ("klife.record",)')
+    for file in ("setup.py", "klife/record.py", "klife/record.pxd"):
+        (tmp_path / file).write_text((ROOT / file).read_text())
+    ended = subprocess.run(
+        [sys.executable, "setup.py", "build_ext", "--inplace"],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "KLIFE_PURE"} | {"CC": compiler},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "klife is installed without its compiled core" in ended.stdout + ended.stderr
+    assert not compiled_files(tmp_path / "klife/record.py")
+
+
 def _copy_of(folder: Path, into: Path) -> None:
     for file in folder.rglob("*"):
         if file.suffix in (".py", ".so"):

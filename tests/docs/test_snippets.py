@@ -18,7 +18,7 @@ TIMEOUT_SECONDS = 110.0
 
 
 def run_page(page: Path, servers: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("KLIFE_")}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("KLIFE_") or name == "KLIFE_PURE"}
     command = [sys.executable, str(RUNNER), str(page), servers, *options]
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
 

@@ -156,7 +156,8 @@ def gunicorn(
     """The application by the README's command, with these options beside; what of it runs at the end of the block is killed."""
     (line,) = re.findall(r"^gunicorn .*$", (EXAMPLE / "README.md").read_text(), re.MULTILINE)
     command = [sys.executable, "-m", *shlex.split(line), "--bind", "127.0.0.1:0", "--workers", str(WORKERS), *options]
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("KLIFE_", "GUNICORN_"))}
+    build = {name: value for name, value in os.environ.items() if name == "KLIFE_PURE"}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("KLIFE_", "GUNICORN_"))} | build
     environment = inherited | {"KLIFE_BOOTSTRAP_SERVERS": servers, "XDG_RUNTIME_DIR": str(folder), **environ}
     log = folder / "gunicorn.log"
     with log.open("wb") as stderr:

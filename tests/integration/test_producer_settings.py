@@ -7,13 +7,13 @@ from time import monotonic
 from typing import Any
 
 import gevent
-import gevent.socket
 import pytest
 from gevent.event import Event
 from on_cluster import MakeTopic, ReadBack, StartClient, wait_until
 from reader import as_read, codecs_in
 
 from klife import BufferFull, Client, Record
+from klife.actors.channel import BrokerChannel
 from klife.testing.cluster import KafkaCluster
 
 PRODUCE = 0  # the request's api key
@@ -21,21 +21,21 @@ PRODUCE = 0  # the request's api key
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """Client id and acks of each produce request, taken from the bytes that go to the sockets. They are small: one `send` each."""
+    """Client id and acks of each produce request, taken from what is written to the sockets: whole requests, each in some buffers."""
     requests: list[tuple[str, int]] = []
-    send = gevent.socket.socket.send
+    write = BrokerChannel.write
 
-    def spy(self: Any, data: bytes, *flags: Any, **options: Any) -> int:
-        size, api_key, version, _, id_size = struct.unpack_from(">ihhih", data)
-        if api_key == PRODUCE and size == len(data) - 4:
+    def spy(self: BrokerChannel, buffers: list[Any]) -> None:
+        data = b"".join(buffers)
+        api_key, version, _, id_size = struct.unpack_from(">4xhhih", data)
+        if api_key == PRODUCE:
             assert version >= 9, "the layout below is that of the flexible versions"
             end_of_id = 14 + id_size
             _no_tags, _no_transaction, acks = struct.unpack_from(">bbh", data, end_of_id)
-            requests.append((bytes(data[14:end_of_id]).decode(), acks))
-        sent_bytes: int = send(self, data, *flags, **options)
-        return sent_bytes
+            requests.append((data[14:end_of_id].decode(), acks))
+        write(self, buffers)
 
-    monkeypatch.setattr(gevent.socket.socket, "send", spy)
+    monkeypatch.setattr(BrokerChannel, "write", spy)
     return requests
 
 

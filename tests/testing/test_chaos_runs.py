@@ -1,4 +1,7 @@
-"""Chaos against real brokers: a minute of each of three seeds, and no promise is broken."""
+"""Chaos against real brokers: a minute of each of three seeds, and no promise is broken.
+
+The two builds share the seeds out: which build runs a fault matters less than that many are run.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+import klife
 from klife.testing.chaos.journal import DELIVERED
 from klife.testing.chaos.report import full_report, headline
 from klife.testing.chaos.run import World
+
+SEEDS = (12, 34) if klife.compiled else (18,)
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +25,7 @@ def world() -> Iterator[World]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", [12, 18, 34])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_minute_of_faults_breaks_no_promise(world: World, tmp_path: Path, seed: int) -> None:
     outcome = world.run(seed, 1.0, tmp_path)
     print(headline(outcome))

@@ -1,0 +1,82 @@
+"""Run the tests on both builds of klife at the same time, with the compiled core and without it (see klife/core.py):
+
+    python tests/both_builds.py [what pytest shall be told]
+
+Each build has a pytest of its own, with its own Kafka clusters: two cores are two suites' worth, and much of a suite is waiting. Each
+line says whose it is; both summaries come again at the end. The exit status is 0 when neither build failed.
+
+Tests that run nothing of klife's, or nothing that is compiled, would only be repeated: they run with the compiled build alone. And the
+minutes of chaos are shared out (tests/testing/test_chaos_runs.py).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import deque
+from pathlib import Path
+from threading import Thread
+
+ROOT = Path(__file__).parent.parent
+BUILDS = {"compiled": "0", "pure": "1"}  # and what KLIFE_PURE is for them
+WITH_ONE_BUILD = [
+    "tests/supervision",  # klife_supervision, which imports nothing of klife's: import-linter sees to that
+    "tests/test_core.py",  # runs programs in both builds by itself
+    "tests/test_packaging.py",
+    "tests/test_readme.py",
+    "tests/docs/test_links_and_names.py",
+    "tests/docs/test_options_table.py",
+    "tests/bench",  # each contestant is a process of its own; one of them is klife without its compiled core
+    "tests/testing/test_cluster_processes.py",
+    "tests/testing/test_jars.py",
+]
+SUMMARY = "short test summary info"
+LAST_LINES = 20
+
+
+class Suite:
+    """One build's tests, running. `summary` is what they end with: pytest's own, or whatever came last."""
+
+    def __init__(self, build: str, arguments: list[str]) -> None:
+        self.build = build
+        self.summary: deque[str] = deque(maxlen=LAST_LINES)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "pytest", "--durations=15", "-o", f"cache_dir=.pytest_cache/{build}", *arguments],
+            cwd=ROOT,
+            env={**os.environ, "KLIFE_PURE": BUILDS[build], "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        self._printer = Thread(target=self._print)
+        self._printer.start()
+
+    def _print(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if SUMMARY in line:
+                self.summary = deque()
+            self.summary.append(line)
+            print(f"[{self.build}] {line}", end="", flush=True)
+
+    def wait(self) -> int:
+        """The exit status, when all is printed."""
+        self._printer.join()
+        return self._process.wait()
+
+
+def main(arguments: list[str]) -> int:
+    once = [f"--ignore={path}" for path in WITH_ONE_BUILD]
+    suites = [Suite("compiled", arguments), Suite("pure", [*once, *arguments])]
+    failed = [suite.build for suite in suites if suite.wait()]
+    for suite in suites:
+        last = list(suite.summary) if suite.build in failed else list(suite.summary)[-1:]
+        print(f"\nThe {suite.build} build {'FAILED' if suite.build in failed else 'passed'}:\n{''.join(last)}", end="", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
