@@ -9,6 +9,7 @@ import gevent
 
 from klife_supervision.errors import InvalidChild
 from klife_supervision.exit_reason import ExitReason
+from klife_supervision.mailbox import HomeThread
 from klife_supervision.monitors import Cancel, MonitorCallback
 from klife_supervision.pykka_actor import PykkaActorChild, is_pykka_ref
 
@@ -84,7 +85,11 @@ class GreenletChild:
     def _throw(self, reason: ExitReason) -> None:
         # Kept on the greenlet: whoever asked, all who watch see the same reason.
         setattr(self._greenlet, _ASKED, reason)
-        self._greenlet.kill(block=False)
+        home = HomeThread(self._greenlet.parent)
+        if home.is_here():
+            self._greenlet.kill(block=False)
+        else:  # linked to a pykka actor that ended in a thread of its own, which wakes no event loop but so
+            home.soon(self._greenlet.kill, gevent.GreenletExit, False)
 
 
 def _fits(value: Any) -> TypeGuard[RunningChild]:

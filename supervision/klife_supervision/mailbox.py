@@ -30,13 +30,13 @@ BUSY_SECONDS = 0.004
 
 
 class HomeThread:
-    """The thread (and gevent hub) in which it was made."""
+    """The thread of a gevent hub: of `hub`, or of the one in which it was made."""
 
     __slots__ = ("_hub", "_id")
 
-    def __init__(self) -> None:
-        self._id = _thread_id()
-        self._hub = gevent.get_hub()
+    def __init__(self, hub: Any = None) -> None:
+        self._hub = hub if hub is not None else gevent.get_hub()
+        self._id: int = self._hub.thread_ident
 
     def is_here(self) -> bool:
         """Whether the caller runs in that thread."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -220,6 +221,7 @@ def test_a_link_reaches_from_an_actors_thread_into_ours() -> None:
         use_daemon_thread = True
 
         def on_receive(self, message: BaseException) -> None:
+            time.sleep(0.05)  # by now our event loop waits, with nothing to wake it
             raise message
 
     greenlet = gevent.spawn(forever)
