@@ -39,7 +39,8 @@ def start():
     return started[-1]
 
 started = []
-supervisor = Supervisor.start([ChildSpec.from_callable(time.sleep, id="sleeper", args=({nap},)), ChildSpec(id="actor", start=start)])
+sleeper = ChildSpec.from_callable(time.sleep, id="sleeper", args=({nap},), restart="temporary")
+supervisor = Supervisor.start([sleeper, ChildSpec(id="actor", start=start)])
 started[0].tell("boom")
 assert again.wait(10)
 
