@@ -31,10 +31,10 @@ $(VENV)/.demo-installed: $(SETTINGS) | $(BIN)/pip
 	touch $@
 
 $(VENV)/.test-installed: $(SETTINGS) | $(BIN)/pip
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,cli,bench]'
+	KLIFE_PURE=1 $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,cli,bench]'
 	touch $@
 
-# An editable installation does not notice that a source has changed since it was compiled.
+# An editable installation does not notice that a source has changed since it was compiled; so that compiles nothing, and this does.
 $(VENV)/.core-built: $(CORE_SOURCES) $(VENV)/.test-installed
 	$(BIN)/python setup.py --quiet build_ext --inplace
 	touch $@

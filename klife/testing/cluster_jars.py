@@ -9,11 +9,14 @@ this process.
 Formatting (KIP-631: `meta.properties` and `bootstrap.checkpoint` in each log directory) costs a JVM, more than a second each.
 `bootstrap.checkpoint` holds the initial feature levels, the same for each node; `meta.properties` holds the ids. So one node is
 formatted by Kafka's StorageTool, and the others get its checkpoint and a `meta.properties` of their own.
+
+KAFKA_JVM_PERFORMANCE_OPTS in the environment adds options of the JVM's, as it does for Kafka's own scripts.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import tempfile
@@ -202,6 +205,7 @@ class JarsBackend:
             self._java,
             *JVM_OPTIONS,
             *options,
+            *shlex.split(os.environ.get("KAFKA_JVM_PERFORMANCE_OPTS", "")),
             # Native compression libraries unpack themselves there, and a killed JVM does not remove them.
             f"-Djava.io.tmpdir={self.folder / 'tmp'}",
             f"-Dlog4j2.configurationFile={self.folder / 'log4j2.xml'}",

@@ -237,3 +237,10 @@ def test_brokers_that_cannot_start_are_an_error_with_kept_logs_and_leave_nothing
     (logs,) = tmp_path.iterdir()
     assert caught.value.__notes__ == [f"The Kafka brokers' logs are kept in {logs}"]
     assert "no.such.Reporter" in (logs / "broker-1.log").read_text()
+
+
+def test_options_for_kafkas_jvm_are_those_of_kafkas_own_scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("KAFKA_JVM_PERFORMANCE_OPTS", "-XX:+UseSerialGC -XX:+NoSuchOption")
+    with pytest.raises(ClusterError, match="Unrecognized VM option 'NoSuchOption'"):
+        KafkaCluster(brokers=1, backend="jars").up()
