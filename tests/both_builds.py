@@ -73,11 +73,12 @@ class Suite:
 def main(arguments: list[str]) -> int:
     once = [f"--ignore={path}" for path in WITH_ONE_BUILD]
     suites = [Suite("compiled", arguments), Suite("pure", [*once, *arguments])]
-    failed = [suite.build for suite in suites if suite.wait()]
-    for suite in suites:
-        last = list(suite.summary) if suite.build in failed else list(suite.summary)[-1:]
-        print(f"\nThe {suite.build} build {'FAILED' if suite.build in failed else 'passed'}:\n{''.join(last)}", end="", flush=True)
-    return 1 if failed else 0
+    statuses = [suite.wait() for suite in suites]
+    for suite, status in zip(suites, statuses, strict=True):
+        outcome = f"FAILED (exit status {status})" if status else "passed"
+        last = list(suite.summary) if status else list(suite.summary)[-1:]
+        print(f"\nThe {suite.build} build {outcome}:\n{''.join(last)}", end="", flush=True)
+    return 1 if any(statuses) else 0
 
 
 if __name__ == "__main__":
