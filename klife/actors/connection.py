@@ -22,6 +22,7 @@ from gevent import socket
 from klife.actors.backoff import backoff
 from klife.actors.channel import BrokerChannel, CallFailed, close_at_once, without_gevent
 from klife.actors.runtime.actor import GeventActor
+from klife.protocol.api_keys import api_name
 from klife.protocol.connection import State
 from klife.protocol.errors import DecodeError
 from klife_supervision import ExitReason
@@ -233,7 +234,7 @@ class ConnectionActor(GeventActor):
             self._failed(f"the handshake was not through within {channel.settings.connect_timeout:g} s", now)
         late = next((call for call in channel.calls if call.deadline <= now), None)
         if late is not None:
-            self._failed(f"{type(late.request).__name__} was not answered in time", now)
+            self._failed(f"a {api_name(late.request.API_KEY)} request was not answered in time", now)
         if channel.connection.state is State.DISCONNECTED:
             due = self._retry_at if channel.waiting and channel.host is not None and self._connector is None else _NEVER
         else:

@@ -11,16 +11,21 @@ cluster down, and comes back when all the brokers it knew are gone but the boots
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
+
+from gevent import get_hub
 
 from klife.actors.backoff import backoff
 from klife.actors.channel import BrokerChannel, Call
 from klife.actors.cluster import Cluster
-from klife.actors.metadata_snapshot import updated
+from klife.actors.metadata_snapshot import ClusterSnapshot, updated
 from klife.actors.runtime.actor import GeventActor
+from klife.errors import KlifeError
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from klife.protocol.connection import State
+from klife.protocol.errors import DecodeError
+from klife.protocol.metadata_wire import MetadataQuery, Undecoded
 from klife_supervision import ExitReason, SupervisionError
 from klife_supervision.logs import get_logger
 
@@ -108,11 +113,13 @@ class MetadataActor(GeventActor):
         self._trying = []
         cluster.refresh_wanted = False
         self._asked = tuple(cluster.interest)
-        request = MetadataRequest(
-            topics=[MetadataRequestTopic(name=name) for name in self._asked],
-            # Whether a topic comes to be by producing to it is the brokers' setting, as for the Java producer. But only while somebody
-            # wants to: looking again after a topic that was deleted must not bring it back.
-            allow_auto_topic_creation=cluster.urgent > 0,
+        request = MetadataQuery(
+            MetadataRequest(
+                topics=[MetadataRequestTopic(name=name) for name in self._asked],
+                # Whether a topic comes to be by producing to it is the brokers' setting, as for the Java producer. But only while
+                # somebody wants to: looking again after a topic that was deleted must not bring it back.
+                allow_auto_topic_creation=cluster.urgent > 0,
+            )
         )
         self._call = channel.call(request, self._done, timeout=cluster.settings.connection.request_timeout, client_id=cluster.client_id)
         if self._answer is not None:  # it failed at once
@@ -126,13 +133,18 @@ class MetadataActor(GeventActor):
         call, self._answer, self._call = self._answer, None, None
         assert call is not None
         cluster = self.cluster
-        if call.error is not None:
-            log.warning("metadata_refresh_failed", error=str(call.error))
+        error: KlifeError | DecodeError | None = call.error
+        if error is None:
+            try:
+                response, snapshot = self._read(call.response)
+            except DecodeError as not_understood:
+                error = not_understood
+        if error is not None:
+            log.warning("metadata_refresh_failed", error=str(error))
             cluster.refresh_wanted = True
             self._answered_at = now
             self._failures += 1
             return
-        response: MetadataResponse = call.response
         self._answered_at = now
         if response.error_code == _REBOOTSTRAP_REQUIRED:
             log.warning("rebootstrap_required")
@@ -144,10 +156,30 @@ class MetadataActor(GeventActor):
             return
         self._failures = 0
         self._starting_over = False
-        cluster.publish(updated(cluster.snapshot, response, self._asked if cluster.interest else None))
+        cluster.publish(snapshot)
         cluster.forget_vanished()
         self._release_bootstrap()
         self._forget_departed()
+
+    def _read(self, answer: MetadataResponse | Undecoded) -> tuple[MetadataResponse, ClusterSnapshot]:
+        """The answer, and what is known with it. Read in a thread if it is large, so that the hub goes on meanwhile."""
+        if not isinstance(answer, Undecoded):
+            return answer, self._known_with(answer)
+        response, before, snapshot = get_hub().threadpool.apply(self._read_in_thread, (answer,))
+        if before is not self.cluster.snapshot:  # a broker told of a new leader meanwhile
+            snapshot = self._known_with(response)
+        return response, snapshot
+
+    def _read_in_thread(self, answer: Undecoded) -> tuple[MetadataResponse, ClusterSnapshot, ClusterSnapshot]:
+        before = self.cluster.snapshot
+        response = answer.decode()
+        return response, before, updated(before, response, self._covered())
+
+    def _known_with(self, response: MetadataResponse) -> ClusterSnapshot:
+        return updated(self.cluster.snapshot, response, self._covered())
+
+    def _covered(self) -> Sequence[str] | None:
+        return self._asked if self.cluster.interest else None
 
     def _release_bootstrap(self) -> None:
         """Close bootstrap connections once the brokers are known by id: one connection a broker."""

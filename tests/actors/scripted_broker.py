@@ -360,7 +360,7 @@ class ScriptedCluster:
         return ",".join(broker.address for broker in self.brokers.values())
 
     def create_topic(self, name: str, partitions: int) -> None:
-        self.topics[name] = Topic(bytes([len(self.topics) + 1] * 16), [ModelPartition() for _ in range(partitions)])
+        self.topics[name] = Topic((len(self.topics) + 1).to_bytes(16, "big"), [ModelPartition() for _ in range(partitions)])
 
     def move(self, topic: str, partition: int, leader: int) -> None:
         """Elect another leader (-1: nobody can lead)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Any
 
 import gevent
@@ -42,6 +43,35 @@ def test_one_that_raises_is_logged_without_contents_and_the_next_runs() -> None:
         ran(parts)
     assert seen == [0]
     assert [entry["event"] for entry in logs] == ["delivery_callback_failed"]
+
+
+def test_thousands_of_quick_ones_let_the_hub_run_meanwhile() -> None:
+    parts, turns = Parts(), []
+    count = 64 * 20
+    batch = parts.sent(count)
+
+    def takes_a_tenth_of_a_millisecond(_record: Any) -> None:
+        began = monotonic()
+        while monotonic() - began < 0.0001:
+            pass
+        turns.append(ticks)
+
+    ticks = 0
+
+    def tick() -> None:
+        nonlocal ticks
+        while len(turns) < count:
+            gevent.idle(priority=get_hub().loop.MAXPRI)
+            ticks += 1
+
+    ticker = gevent.spawn(tick)
+    for index in range(count):
+        parts.accumulator.callbacks.add(batch, index, takes_a_tenth_of_a_millisecond)
+    parts.delivered(batch)
+    ran(parts)
+    ticker.join(5)
+    assert len(turns) == count
+    assert len(set(turns)) > 5, "the hub ran between them, and not only before and after"
 
 
 def test_one_that_blocks_holds_up_its_own_partition_only() -> None:

@@ -33,6 +33,7 @@ def test_a_hub_that_computes_or_is_in_a_blocking_call_is_held(hold: Callable[[],
     holding.get()
     summary: dict[str, Any] = ticker.summary()
     assert 0.9 * HELD * 1000 < summary["held_max"] <= summary["max"]
+    assert (summary["computed_max"] > 0.9 * HELD * 1000) is (hold is compute)
 
 
 def test_a_hub_that_is_not_held_says_so() -> None:

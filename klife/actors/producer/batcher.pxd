@@ -3,4 +3,3 @@ cdef class ProduceCall:
     cdef public dict by_topic
     cdef public bint submitted
     cdef public object call
-    cdef public double sent_at

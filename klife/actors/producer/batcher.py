@@ -44,7 +44,7 @@ _NO_IDENTITY = Identity(-1, -1)  # what batches of a producer without idempotenc
 class ProduceCall:
     """One produce request: the batches in it, where its answer will name them, and whether it was handed to the connection."""
 
-    __slots__ = ("batches", "by_topic", "submitted", "call", "sent_at")
+    __slots__ = ("batches", "by_topic", "submitted", "call")
 
     def __init__(self, batches: list[Batch]) -> None:
         self.batches = batches
@@ -52,7 +52,6 @@ class ProduceCall:
         self.by_topic: dict[str | bytes, dict[int, Batch]] = {}
         self.submitted = False
         self.call: Call | None = None
-        self.sent_at = 0.0
 
 
 class BatcherActor(GeventActor):
@@ -103,20 +102,19 @@ class BatcherActor(GeventActor):
             lane.calls.discard(produce_call)  # not before: a successor takes over what it still finds here
         self.accumulator.hub_ran(time())
         now = monotonic()
-        company_at = 0.0
         lane.promote(now)
         if lane.ready and len(lane.calls) < self.settings.max_in_flight:
             if not lane.channel.is_ready:
                 lane.channel.when_ready(lane.wake)
             elif not idle and not lane.fills_a_request:
                 inbox.wake_when_idle()  # those whom this answer woke, and answers that are there already, have more for the request
-            elif not (company_at := lane.waits_for_company(now)):
+            else:
                 batches = lane.drain(now)
                 if batches:
                     self._send(batches)
                     if lane.ready and len(lane.calls) < self.settings.max_in_flight:
                         inbox.wake_when_idle()  # one request a turn: encoding more would hold the hub
-        due = min(lane.next_due(), company_at or _NEVER)
+        due = lane.next_due()
         if due != lane.wake_at:
             lane.wake_at = due
             if due != _NEVER:
@@ -149,12 +147,10 @@ class BatcherActor(GeventActor):
             sent.append(batch)
         produce_call.batches = sent  # without those that could not be encoded: they are settled, and no answer is theirs
         produce_call.submitted = True
-        produce_call.sent_at = monotonic()
         if not topics:
             lane.calls.discard(produce_call)
             return
         self.accumulator.requests += 1
-        lane.company.sent(sum([len(batch.records) for batch in sent]))
         request = BatchesRequest(settings.acks, self._timeout_ms, list(topics.values()))
 
         def done(call: Call) -> None:
@@ -229,7 +225,6 @@ class BatcherActor(GeventActor):
                 batch.queue.settled(batch)
                 self.accumulator.settle(batch, None, -1, None)
         else:
-            self.lane.company.answered(monotonic() - produce_call.sent_at)
             self._judge(produce_call, call.response)
         for batch in produce_call.batches:
             queue = batch.queue

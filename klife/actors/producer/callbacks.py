@@ -5,11 +5,12 @@ runs; one that blocks delays the callbacks of its own partition (their order is 
 
 The bytes of a batch with callbacks go back to the buffer pool when its callbacks begin, not when the broker answers. Callbacks that
 are slower than the brokers thereby slow `produce` down, instead of piling up results without bound; and a callback that produces
-never waits for its own bytes.
+never waits for its own bytes. Quick ones let the hub run every few milliseconds.
 """
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -20,12 +21,16 @@ from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.runtime.latch import Latch, get_thread_ident
 from klife.errors import ForkedDelivery
+from klife_supervision.breathe import let_hub_run
 from klife_supervision.logs import get_logger, traceback_of
 
 if TYPE_CHECKING:
     from klife.actors.producer.batch import Callback
 
 log = get_logger("klife.producer")
+
+_LOOK_EVERY = 64  # callbacks between two looks at the clock
+_REST_AFTER = 0.004  # seconds; thousands of quick callbacks are no reason to keep the hub
 
 
 class Callbacks:
@@ -83,6 +88,7 @@ class Callbacks:
 
     def _run(self, queue: PartitionQueue) -> None:
         me = getcurrent()
+        rested_at = monotonic()
         try:
             while queue.callback_backlog:
                 batch = self._runners[me] = queue.callback_backlog.popleft()
@@ -92,6 +98,9 @@ class Callbacks:
                     callbacks, batch.callbacks = batch.callbacks, []
                     for index, callback in callbacks:
                         _call(callback, batch, index)
+                        if not index % _LOOK_EVERY and monotonic() - rested_at > _REST_AFTER:
+                            let_hub_run()
+                            rested_at = monotonic()
                 batch.callbacks = None
         finally:
             self._runners.pop(me, None)

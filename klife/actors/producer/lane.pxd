@@ -18,7 +18,6 @@ cdef class Lane:
     cdef public Py_ssize_t max_in_flight
     cdef public bint has_actor
     cdef public double wake_at
-    cdef public object company
     cdef public list _later
     cdef public object _ticket
 

@@ -13,7 +13,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from klife.actors.producer.batch import Batch
-from klife.actors.producer.company import Company
 
 if TYPE_CHECKING:
     from klife.actors.channel import BrokerChannel
@@ -40,7 +39,6 @@ class Lane:
         "max_in_flight",
         "has_actor",
         "wake_at",
-        "company",
         "_later",
         "_ticket",
     )
@@ -57,7 +55,6 @@ class Lane:
         self.inbox: Inbox | None = None  # the batcher's, while it lives; a new one looks at everything when it starts
         self.has_actor = False  # whether its supervisor was told to run one
         self.wake_at = _NEVER  # when the batcher wakes by itself
-        self.company = Company()
         self._later: list[tuple[float, int, PartitionQueue]] = []
         self._ticket = 0  # makes heap entries of the same time comparable
 
@@ -106,18 +103,6 @@ class Lane:
         """Whether what is ready (as far as the first partition tells) is worth a request, and need not wait for company."""
         first = self.ready[0]
         return bool(first.pending) or (first.open is not None and first.open.size * len(self.ready) >= _WORTH_A_REQUEST)
-
-    def waits_for_company(self, now: float) -> float:
-        """Until when (monotonic seconds) what is ready should wait for more; 0 when it should leave now."""
-        lanes = self.accumulator.lanes.values()
-        if self.company.usual < 2 or self.accumulator.hurried or not any(lane.calls for lane in lanes if lane is not self):
-            return 0.0
-        records = 0
-        for queue in self.ready:
-            if queue.pending or queue.open is None:  # it has waited already
-                return 0.0
-            records += len(queue.open.records)
-        return self.company.wait_until(records, now)
 
     def promote(self, now: float) -> None:
         """Move to the ready list what has lingered or backed off long enough (everything, when somebody waits for it)."""

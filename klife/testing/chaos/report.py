@@ -27,6 +27,7 @@ def headline(outcome: Outcome) -> str:
         gaps = (
             f"; hub gap {summary['ticker']['p999']}/{summary['ticker']['max']} ms (control {outcome.control['p999']}/"
             f"{outcome.control['max']}), of which held {summary['ticker']['held_p999']}/{summary['ticker']['held_max']}, "
+            f"computed {summary['ticker']['computed_p999']}/{summary['ticker']['computed_max']}, "
             f"{summary['restarts']} actors restarted, {summary['retries']} retries, "
             f"buffer <= {summary['max_buffered_bytes']}, resident +{summary['resident_growth'] / 1e6:.0f} MB"
         )

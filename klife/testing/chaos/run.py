@@ -31,8 +31,10 @@ END_SECONDS = 60.0
 """For the load to end, after the last of its records must be settled."""
 LATE_SECONDS = 1.0
 """How late an outcome may be; the most that the machine kept the load waiting at a time is added."""
-RARE_HELD_MS, WORST_HELD_MS = 50.0, 300.0
-"""How long the hub may be held, by all that the load does: what one in a thousand exceeds, and the worst."""
+RARE_COMPUTED_MS, WORST_COMPUTED_MS = 50.0, 200.0
+"""How long the load, its workers included, may compute between two ticks: what one in a thousand exceeds, and the worst."""
+WORST_HELD_MS = 1_000.0
+"""How long the hub may be held in all: a call that blocks for a broker that is paused would be seen."""
 OWN_BYTES = 64_000_000
 """Resident memory that the load may take beyond 2.5 times `max_buffered_bytes`: its greenlets, results, and the journal's buffer."""
 
@@ -136,8 +138,11 @@ def _bounds(plan: Plan, summary: Mapping[str, Any], ended: str) -> list[Violatio
     limit = plan.client["max_buffered_bytes"]
     allowed = 2.5 * limit + OWN_BYTES
     gaps = summary["ticker"]
-    held = gaps["held_p999"] > RARE_HELD_MS or gaps["held_max"] > WORST_HELD_MS
-    for_so_long = f"{gaps['held_p999']} ms or more one time in a thousand, {gaps['held_max']} ms once"
+    held = gaps["computed_p999"] > RARE_COMPUTED_MS or gaps["computed_max"] > WORST_COMPUTED_MS or gaps["held_max"] > WORST_HELD_MS
+    for_so_long = (
+        f"computed {gaps['computed_p999']} ms or more one time in a thousand, {gaps['computed_max']} ms once; "
+        f"held for {gaps['held_max']} ms once"
+    )
     checks = (
         (not summary["stuck"], "a worker is stuck", summary["stuck"]),
         (not summary["broken"], "a greenlet of the load failed", summary["broken"]),

@@ -1,0 +1,68 @@
+"""`python -m bench.scale`: what is there costs, apart from what is done: an idle client that knows 10 000 partitions, memory for each
+partition, and for each record that waits. On librdkafka's mock; the figures are in docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import time
+import tracemalloc
+
+import gevent
+
+import klife
+from bench.mock_cluster import MockCluster
+from bench.steps import a_route
+from klife import Client, Record
+
+TOPICS = [f"known-{number}" for number in range(2_500)]
+PARTITIONS = 4  # of each: what the mock gives to topics that it makes by itself
+RECORDS = 200_000
+VALUE = 100
+IDLE_S = 20
+
+
+def memory_of_records() -> float:
+    """Bytes for each record that waits, beyond its value."""
+    route = a_route()
+    tracemalloc.start()
+    for _ in range(RECORDS):
+        route.append(Record("orders", bytes(VALUE)))
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return taken / RECORDS - VALUE
+
+
+def measure(servers: str) -> None:
+    print(f"waiting records of {VALUE} bytes: {memory_of_records():.0f} bytes beyond their values each", flush=True)
+    tracemalloc.start()
+    with Client.start(servers, topics=[{"name": name} for name in TOPICS], metadata_max_age_ms=5_000) as client:
+        for name in TOPICS:
+            client.partitions(name)
+        known = len(TOPICS) * PARTITIONS
+        gc.collect()
+        print(f"known partitions: {known}, {tracemalloc.get_traced_memory()[0] / known:.0f} bytes each", flush=True)
+        tracemalloc.stop()
+        gevent.sleep(2)
+        cpu, began = time.process_time(), time.perf_counter()
+        gevent.sleep(IDLE_S)
+        busy = 100 * (time.process_time() - cpu) / (time.perf_counter() - began)
+        print(f"idle, metadata refreshed every 5 s: {busy:.2f} % of a core", flush=True)
+
+
+def main() -> None:
+    if len(sys.argv) > 1:
+        measure(sys.argv[1])
+        return
+    with MockCluster(["one"], 30, TOPICS) as mock:
+        for pure in "01":
+            print("pure" if pure == "1" or not klife.compiled else "compiled", flush=True)
+            environment = {**os.environ, "KLIFE_PURE": pure}
+            subprocess.run([sys.executable, "-m", "bench.scale", mock.bootstrap_servers], env=environment, check=True)
+
+
+if __name__ == "__main__":
+    main()

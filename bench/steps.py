@@ -1,0 +1,145 @@
+"""`python -m bench.steps`: what each step of a record's way costs, compiled and pure, for the table in docs/performance.md.
+
+Each step is run some hundred times over in a loop, and the fastest loop counts: what the machine does besides only ever adds. Nothing
+is sent; sockets, greenlets and the garbage of a real load come on top, and are what `python -m bench` measures.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from struct import pack
+from time import perf_counter
+from types import SimpleNamespace
+
+import klife
+from klife import Delivery, Murmur2Partitioner, Record
+from klife.actors.metadata_snapshot import TopicInfo
+from klife.actors.producer.accumulator import Accumulator
+from klife.actors.producer.batch import Identity
+from klife.actors.producer.buffer_pool import BufferPool
+from klife.actors.producer.route import TopicRoute
+from klife.actors.runtime.latch import get_thread_ident
+from klife.actors.settings import ProducerSettings
+from klife.protocol.produce_wire import BatchesRequest, BatchesResponse
+from klife.protocol.records import encode_payload, encode_single
+
+PARTITIONS = 30
+MANY = range(500)
+FEW = range(15)
+LOOPS = 300
+SMALL, LARGE, KEY, NOW = bytes(100), bytes(1000), bytes(50), 1_700_000_000_000
+
+
+def best(step: Callable[[], object], times: int) -> float:
+    """Nanoseconds of one of the `times` things that `step` does, in the fastest of its runs."""
+    fastest = float("inf")
+    for _ in range(LOOPS):
+        began = perf_counter()
+        step()
+        fastest = min(fastest, perf_counter() - began)
+    return fastest / times * 1e9
+
+
+def a_route() -> TopicRoute:
+    """A topic whose brokers are never reached, and whose records fit."""
+    channel = SimpleNamespace(is_ready=True, last_error=None)
+    accumulator = Accumulator(
+        ProducerSettings(name="p", client_id="c"), BufferPool(1 << 50, block=False), get_thread_ident(), 1.0, lambda _node: channel
+    )
+    accumulator.identity = Identity(9, 0)
+    info = TopicInfo("orders", bytes(16), (1,) * PARTITIONS, (0,) * PARTITIONS)
+    return accumulator.add_topic(info, Murmur2Partitioner())
+
+
+def making(fields: dict[str, object]) -> None:
+    for _ in MANY:
+        Record("orders", **fields)
+
+
+def appending(route: TopicRoute, record: Record) -> None:
+    append = route.append
+    for _ in MANY:
+        append(record)
+    for queue in route.queues:
+        if queue is not None and queue.open is not None:
+            queue.open.records.clear()
+            queue.open.size = 0
+
+
+def delivering(batch: object) -> None:
+    for index in MANY:
+        Delivery(batch, index)
+
+
+def getting(delivery: Delivery) -> None:
+    get = delivery.get
+    for _ in MANY:
+        get()
+
+
+def going_round(route: TopicRoute, records: list[Record]) -> None:
+    """A record for each of some partitions, a batch each: opened, taken for a request, confirmed."""
+    accumulator = route.accumulator
+    for record in records:
+        route.append(record)
+    for batch in accumulator.lanes[1, 0].drain(1e12):
+        accumulator.written(batch, 7, -1)
+
+
+def sealing(fields: tuple[bytes, bytes, tuple[()], int]) -> None:
+    for _ in MANY:
+        encode_single(fields, 9, 0, 5)
+
+
+def steps() -> dict[str, float]:
+    """Each step and what it costs."""
+    small, large = (None, SMALL, (), NOW), (KEY, LARGE, (), NOW)
+    placed = [Record("orders", LARGE, KEY, partition=partition) for partition in FEW]
+    one = encode_single(large, 9, 0, 5)
+    request = BatchesRequest(-1, 15_000, [("orders", bytes(16), [(partition, one) for partition in FEW])])
+    written = b"".join(pack(">ihqqqBBB", partition, 0, 7, -1, 0, 1, 0, 0) for partition in FEW)
+    answer = b"\x02\x07orders" + bytes([len(FEW) + 1]) + written + b"\0" + bytes(5)
+    settled = a_route().append(Record("orders", SMALL))
+    settled.records.extend([small] * len(MANY))
+    settled.base_offset, settled.is_set = 5, True
+    return {
+        "a Record of 100 bytes is made": best(partial(making, {"value": SMALL}), len(MANY)),
+        "it is checked, gets partition and time, and joins its batch": best(
+            partial(appending, a_route(), Record("orders", SMALL)), len(MANY)
+        ),
+        "the same with a key of 50 bytes that was seen before (murmur2)": best(
+            partial(appending, a_route(), Record("orders", SMALL, KEY)), len(MANY)
+        ),
+        "its Delivery": best(partial(delivering, settled), len(MANY)),
+        "it is encoded, among 500": best(lambda: encode_payload([small] * 500), len(MANY)),
+        "its result is got": best(partial(getting, Delivery(settled, 5)), len(MANY)),
+        "a batch of one large record: opened, filled, taken, confirmed": best(partial(going_round, a_route(), placed), len(FEW)),
+        "such a batch is encoded": best(partial(sealing, large), len(MANY)),
+        "it takes its place in a request (of 15)": best(lambda: request.encode_parts(9), len(FEW)),
+        "its answer is read": best(lambda: BatchesResponse.decode(answer, 9), len(FEW)),
+    }
+
+
+def main() -> None:
+    if "KLIFE_STEPS" in os.environ:
+        for name, cost in steps().items():
+            print(f"{name}\t{cost:.0f}")
+        return
+    columns = []
+    for pure in "01":
+        environment = {**os.environ, "KLIFE_STEPS": "1", "KLIFE_PURE": pure}
+        printed = subprocess.run(
+            [sys.executable, "-m", "bench.steps"], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+        columns.append(dict(line.split("\t") for line in printed.splitlines()))
+    print(f"| step | {'compiled' if klife.compiled else 'compiled (not built: pure)'} ns | pure ns |\n|---|---:|---:|")
+    for name, cost in columns[0].items():
+        print(f"| {name} | {cost} | {columns[1][name]} |")
+
+
+if __name__ == "__main__":
+    main()
