@@ -183,7 +183,8 @@ class Client:
             callbacks = batch.callbacks
             if callbacks is None:
                 callbacks = batch.callbacks = []
-            callbacks.append((len(batch.records) - 1, callback))
+            callbacks.append(len(batch.records) - 1)
+            callbacks.append(callback)
 
     def produce_batch(self, records: Iterable[Record], *, producer: str | None = None, partitioner: Any = None) -> BatchDelivery:
         """Queue records of any topics and partitions; `.get()` returns one result for each, in input order, and raises for none.

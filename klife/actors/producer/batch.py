@@ -14,7 +14,7 @@ delivery timeout starts when the batch is opened, at its first record.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from klife.actors.runtime.latch import Latch
 from klife.class_defaults import set_defaults
@@ -45,7 +45,7 @@ class Identity:
 class Batch(Latch):
     """Records of one partition, in order. Most batches never set the fields that have defaults, below."""
 
-    callbacks: list[tuple[int, Callback]] | None
+    callbacks: list[Any] | None  # index, callback, index, callback, ...: pairs would be as many more objects to collect
     # on the wire
     in_flight: bool
     identity: Identity | None
