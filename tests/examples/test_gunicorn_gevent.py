@@ -175,9 +175,9 @@ def test_what_cannot_be_delivered_is_reported_before_gunicorn_loses_patience(tmp
         options = ("--graceful-timeout", "10")
         with gunicorn(cluster.bootstrap_servers, tmp_path, *options, environ=impatient) as service:
             visitor = Visitor(service.port)
+            waiting = gevent.spawn(Visitor(service.port).post, "/orders", b"order")
+            cluster[1].wait_for(ProduceRequest)  # the order is first, so that its fate is unknown; behind clicks it might never be sent
             clicks = [visitor.post("/clicks", b"click") for _ in range(50)]
-            waiting = gevent.spawn(visitor.post, "/orders", b"order")
-            cluster[1].wait_for(ProduceRequest)
             service.terminate()
             status, answer = waiting.get(timeout=PATIENCE)
             assert service.wait() == 0
