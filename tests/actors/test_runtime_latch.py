@@ -9,6 +9,7 @@ import gevent
 import pytest
 from gevent import get_hub, getcurrent
 from gevent.monkey import get_original
+from greenlet import greenlet as bare_greenlet
 
 from klife.actors.runtime.latch import Latch
 
@@ -44,6 +45,54 @@ def test_greenlets_are_woken_in_the_order_they_came_and_in_one_turn_of_the_loop(
     gevent.sleep(0)
     assert woken == list(range(10))
     gevent.joinall(greenlets)
+
+
+def test_latches_set_in_one_turn_let_their_waiters_go_in_the_order_they_were_set() -> None:
+    first, second, woken = Latch(), Latch(), []
+    greenlets = [gevent.spawn(lambda latch=latch: (latch.wait(), woken.append(latch))) for latch in (second, first, second, first)]
+    gevent.sleep(0)
+    first.set()
+    second.set()
+    gevent.sleep(0)
+    assert woken == [first, first, second, second]
+    gevent.joinall(greenlets)
+
+
+def test_many_waiters_that_take_their_time_do_not_keep_the_hub() -> None:
+    latches, woken = [Latch() for _ in range(5)], []
+
+    def work(latch: Latch) -> None:
+        latch.wait()
+        woken.append(latch)
+        busy_until = monotonic() + 0.003
+        while monotonic() < busy_until:
+            pass
+
+    greenlets = [gevent.spawn(work, latch) for latch in latches for _ in range(2)]
+    gevent.sleep(0)
+    for latch in latches:
+        latch.set()
+    gevent.sleep(0.001)
+    assert 0 < len(woken) < len(greenlets)  # a timer had its turn among them
+    gevent.joinall(greenlets)
+    assert woken == [latch for latch in latches for _ in range(2)]
+
+
+def test_a_waiter_that_ends_with_an_exception_takes_no_other_along() -> None:
+    latch, woken = Latch(), []
+
+    def fail() -> None:
+        latch.wait()
+        raise ZeroDivisionError
+
+    bare = bare_greenlet(fail, gevent.get_hub())  # a gevent.Greenlet would keep its exception to itself
+    gevent.get_hub().loop.run_callback(bare.switch)
+    greenlets = [gevent.spawn(lambda number=number: (latch.wait(), woken.append(number))) for number in range(2)]
+    gevent.sleep(0)
+    latch.set()
+    gevent.joinall(greenlets, timeout=5)
+    assert woken == [0, 1]
+    assert bare.dead
 
 
 def test_a_wait_that_times_out_never_ends_early() -> None:

@@ -5,5 +5,4 @@ cdef class Callbacks:
     cdef public object _idle
     cdef public dict _runners
     cdef public object _turn
-    cdef public double _turn_began
     cdef public Py_ssize_t running

@@ -10,7 +10,6 @@ never waits for its own bytes. Quick ones let the hub run every few milliseconds
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -20,6 +19,7 @@ from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.runtime.latch import Latch, get_thread_ident
+from klife.actors.runtime.turn import Turn
 from klife.errors import ForkedDelivery
 from klife_supervision.breathe import let_hub_run
 from klife_supervision.logs import get_logger, traceback_of
@@ -30,20 +30,18 @@ if TYPE_CHECKING:
 log = get_logger("klife.producer")
 
 _LOOK_EVERY = 128  # twice the callbacks between two looks at the clock
-_REST_AFTER = 0.002  # seconds; thousands of quick callbacks are no reason to keep the hub
 
 
 class Callbacks:
     """All callbacks of one producer."""
 
-    def __init__(self, pool: BufferPool, home: int) -> None:
+    def __init__(self, pool: BufferPool, home: int, turn: Turn) -> None:
         self._pool = pool
         self._home = home
         self._loop = get_hub().loop
         self._idle = Latch(home)
         self._runners: dict[Any, Batch] = {}  # their greenlets, and whose callbacks they run
-        self._turn = -1  # of the loop, in which callbacks were run last
-        self._turn_began = 0.0
+        self._turn = turn
         self.running = 0  # partitions whose callbacks are being run
 
     def add(self, batch: Batch, index: int, callback: Callback) -> None:
@@ -89,13 +87,6 @@ class Callbacks:
         """Wait until no callbacks are running, at most `timeout` seconds; return whether that came."""
         return not self.running or self._idle.wait(timeout)
 
-    def _turn_is_over(self) -> bool:
-        """Whether callbacks, of all partitions together, have had their share of this turn of the loop."""
-        now, turn = monotonic(), self._loop.iteration
-        if turn != self._turn:
-            self._turn, self._turn_began = turn, now
-        return now - self._turn_began > _REST_AFTER
-
     def _run(self, queue: PartitionQueue) -> None:
         me = getcurrent()
         try:
@@ -107,7 +98,7 @@ class Callbacks:
                     callbacks, batch.callbacks = batch.callbacks, []
                     for place in range(0, len(callbacks), 2):
                         _call(callbacks[place + 1], batch, callbacks[place])
-                        if not place % _LOOK_EVERY and self._turn_is_over():
+                        if not place % _LOOK_EVERY and self._turn.is_over():
                             let_hub_run()
                 batch.callbacks = None
         finally:

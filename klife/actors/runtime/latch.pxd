@@ -1,9 +1,18 @@
+cdef class Wakeups:
+    cdef public object loop
+    cdef public object _lists
+    cdef public bint _scheduled
+
+    cpdef add(self, list waiters)
+
 cdef class Latch:
     cdef public bint is_set
     cdef public object _home
-    cdef public object _loop
+    cdef public Wakeups _wakeups
     cdef public list _greenlets
     cdef public list _locks
 
     cpdef set(self)
     cpdef bint wait(self, timeout=*) except *
+
+cpdef Wakeups _wakeups_of(thread, loop)

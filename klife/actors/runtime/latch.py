@@ -2,7 +2,8 @@
 
 It is under every wait of the library: a future's value and a batch's outcome are latches. What the stock answers cost is why it
 exists: a `gevent.event.Event` spends a link and a callback per waiter, and a `threading.Event` blocks the hub when nothing is
-monkey-patched. A latch keeps its greenlet waiters in one plain list and wakes them all in **one** loop callback.
+monkey-patched. A latch keeps its greenlet waiters in one plain list, and **one** loop callback wakes those of all latches that were set
+in a turn of the loop.
 
 Who may wait:
 
@@ -16,6 +17,7 @@ already scheduled: a stray switch would otherwise end some later, unrelated wait
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
@@ -29,13 +31,14 @@ from klife.class_defaults import set_defaults
 get_thread_ident: Callable[[], int] = get_original("_thread", "get_ident")
 _allocate_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
 _first_in_thread = _allocate_lock()  # held for an instant, by the first thread that waits for a latch
+_TURN_SECONDS = 0.002  # then others have theirs
 
 
 class Latch:
     """Set once, waited for by any number of greenlets and threads."""
 
     is_set: bool
-    _loop: Any
+    _wakeups: Wakeups | None
     _greenlets: list[Any] | None
     _locks: list[Any] | None
 
@@ -46,10 +49,12 @@ class Latch:
         """Let every waiter go, and every later wait return at once. Never blocks; setting twice does nothing."""
         self.is_set = True
         if self._greenlets:
+            wakeups = self._wakeups
+            assert wakeups is not None
             if get_thread_ident() == self._home:
-                self._loop.run_callback(_wake_all, self._greenlets)
+                wakeups.add(self._greenlets)
             else:
-                self._loop.run_callback_threadsafe(_wake_all, self._greenlets)
+                wakeups.loop.run_callback_threadsafe(wakeups.add, self._greenlets)
         locks = self._locks
         while locks:
             try:
@@ -72,7 +77,7 @@ class Latch:
             raise RuntimeError("waiting inside the gevent hub would stop every greenlet; wait in a greenlet (gevent.spawn)")
         waiters = self._greenlets
         if waiters is None:
-            self._loop = hub.loop
+            self._wakeups = _wakeups_of(self._home, hub.loop)
             waiters = self._greenlets = []
         waiters.append(current)
         try:
@@ -121,10 +126,54 @@ class Latch:
 
 
 # Most latches (a batch each) are set before anybody waits, and never need values of their own.
-set_defaults(Latch, is_set=False, _loop=None, _greenlets=None, _locks=None)
+set_defaults(Latch, is_set=False, _wakeups=None, _greenlets=None, _locks=None)
 
 
-def _wake_all(waiters: list[Any]) -> None:
-    """Switch to each waiter in turn; runs in the hub. Taken off first, so that each is switched to once."""
-    while waiters:
-        waiters.pop(0).switch()
+class Wakeups:
+    """Greenlets that one thread's hub is about to switch to: lists of waiters, in the order their latches were set."""
+
+    __slots__ = ("loop", "_lists", "_scheduled")
+
+    def __init__(self, loop: Any) -> None:
+        self.loop = loop
+        self._lists: deque[list[Any]] = deque()
+        self._scheduled = False
+
+    def add(self, waiters: list[Any]) -> None:
+        """Switch to each of `waiters` that is on the list then, after what is ready now. Only in the loop's thread."""
+        self._lists.append(waiters)
+        if not self._scheduled:
+            self._scheduled = True
+            self.loop.run_callback(self._run)
+
+    def _run(self) -> None:
+        lists, self._lists = self._lists, deque()  # what is set meanwhile has to wait for the next turn
+        self._scheduled = False
+        until = monotonic() + _TURN_SECONDS
+        try:
+            while lists:
+                waiters = lists[0]
+                if waiters:
+                    waiters.pop(0).switch()  # taken off first, so that each is switched to once
+                    if monotonic() > until:
+                        break
+                else:
+                    lists.popleft()
+        finally:  # a turn is over, or a greenlet that is no gevent.Greenlet ended with an exception
+            if lists:
+                lists.extend(self._lists)
+                self._lists = lists
+                if not self._scheduled:
+                    self._scheduled = True
+                    self.loop.run_callback(self._run)
+
+
+_all_wakeups: dict[int, Wakeups] = {}
+
+
+def _wakeups_of(thread: int, loop: Any) -> Wakeups:
+    """Those of the calling thread, whose loop is `loop`: it may have had another, or have been another thread."""
+    wakeups = _all_wakeups.get(thread)
+    if wakeups is None or wakeups.loop is not loop:
+        wakeups = _all_wakeups[thread] = Wakeups(loop)
+    return wakeups

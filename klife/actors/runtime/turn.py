@@ -1,0 +1,31 @@
+"""`Turn`: whether those who share a turn of the event loop have had their share of it.
+
+Each of several workers does its work in pieces of a millisecond or two, and lets the hub run between them. But if they all are ready in
+the same turn of the loop, their pieces add up, and whoever waits for a timer or a socket waits for all of them. So they ask the same
+`Turn`.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any
+
+_SHARE_SECONDS = 0.002
+
+
+class Turn:
+    """The present turn of `loop`, as far as those who ask are concerned."""
+
+    __slots__ = ("_loop", "_number", "_began")
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+        self._number = -1
+        self._began = 0.0
+
+    def is_over(self) -> bool:
+        """Whether their work in this turn, which begins when this is first asked in it, has taken its share."""
+        now, number = monotonic(), self._loop.iteration
+        if number != self._number:
+            self._number, self._began = number, now
+        return now - self._began > _SHARE_SECONDS
