@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 from klife.protocol.apis.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from klife.protocol.errors import DecodeError, TrailingBytes
@@ -61,26 +61,49 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
 }
 
 
+_READY, _NEGOTIATING = State.READY, State.NEGOTIATING  # asked for with every request: looking a member up in its class takes a while
+
+
 class ConnectionMisused(RuntimeError):
     """Our side asked for something that the connection's state does not allow."""
 
 
-class Reply(NamedTuple):
+class Reply:
     """A response and the tag its request was sent with."""
 
-    tag: Any
-    response: Any
+    __slots__ = ("tag", "response")
+
+    def __init__(self, tag: Any, response: Any) -> None:
+        self.tag = tag
+        self.response = response
 
 
-class _Sent(NamedTuple):
-    correlation_id: int
-    request_class: Any
-    version: int
-    tag: Any
+class _Sent:
+    """A request that has no reply yet."""
+
+    __slots__ = ("correlation_id", "request_class", "version", "tag")
+
+    def __init__(self, correlation_id: int, request_class: Any, version: int, tag: Any) -> None:
+        self.correlation_id = correlation_id
+        self.request_class = request_class
+        self.version = version
+        self.tag = tag
 
 
 class KafkaConnection:
     """The client's side of one connection to a broker."""
+
+    __slots__ = (
+        "state",
+        "ranges",
+        "_client_id",
+        "_max_response_bytes",
+        "_reader",
+        "_in_flight",
+        "_next_correlation_id",
+        "_agreed",
+        "_handshake",
+    )
 
     def __init__(self, client_id: str, max_response_bytes: int) -> None:
         self.state = State.DISCONNECTED
@@ -118,7 +141,7 @@ class KafkaConnection:
             EncodeError: the request can not be written. The connection stays usable.
             ConnectionMisused: the connection is not READY.
         """
-        if self.state is not State.READY:
+        if self.state is not _READY:
             raise ConnectionMisused(f"a request was sent on a connection that is {self.state.value}; only READY ones take requests")
         agreed = (type(request), max_version)
         version = self._agreed.get(agreed, -1)
@@ -143,7 +166,7 @@ class KafkaConnection:
                     f"the broker answered correlation id {correlation_id} where {sent.correlation_id} was due "
                     f"({sent.request_class.__name__}); responses must come in the order of their requests"
                 )
-            if self.state is State.NEGOTIATING:
+            if self.state is _NEGOTIATING:
                 self._in_flight.popleft()
                 self._versions_answered(frame, sent, offset)
             else:

@@ -19,8 +19,9 @@ from typing import Any, ClassVar
 from klife.protocol.apis.produce import ProduceRequest, ProduceResponse
 from klife.protocol.errors import EncodeError, UnsupportedVersion
 from klife.protocol.primitives import SPLIT_BYTES, Buffer
+from klife.protocol.records import EncodedBatch
 
-TopicBatches = tuple[str, bytes, list[tuple[int, bytes]]]
+TopicBatches = tuple[str, bytes, list[tuple[int, EncodedBatch]]]
 """A topic's name and id, and for each partition its index and its encoded batch."""
 
 _FLEXIBLE = 9
@@ -98,20 +99,22 @@ class BatchesRequest:
     def _flexible(self, version: int) -> list[Buffer]:
         parts: list[Buffer] = []
         out: list[bytes] = [b"\0", _HEAD.pack(self.acks, self.timeout_ms), _uvarint(len(self.topics) + 1)]
+        add = out.append
         for name, topic_id, partitions in self.topics:
             out.append(topic_id if version >= _BY_ID else _compact(name))
             count = len(partitions) + 1
             out.append(_SIZES[count] if count < _KNOWN_SIZES else _uvarint(count))
-            for index, batch in partitions:
-                size = len(batch) + 1
-                out.append(_INDICES[index] if 0 <= index < _KNOWN_INDICES else _INDEX.pack(index))
-                out.append(_SIZES[size] if size < _KNOWN_SIZES else _uvarint(size))
+            for index, (start, rest) in partitions:
+                size = len(start) + len(rest) + 1
+                add(_INDICES[index] if 0 <= index < _KNOWN_INDICES else _INDEX.pack(index))
+                add(_SIZES[size] if size < _KNOWN_SIZES else _uvarint(size))
+                add(start)
                 if size > SPLIT_BYTES:
-                    parts += (b"".join(out), batch)
+                    parts += (b"".join(out), rest)
                     out.clear()
                 else:
-                    out.append(batch)
-                out.append(b"\0")
+                    add(rest)
+                add(b"\0")
             out.append(b"\0")
         out.append(b"\0")
         parts.append(b"".join(out))
@@ -123,13 +126,13 @@ class BatchesRequest:
         for name, _topic_id, partitions in self.topics:
             encoded = _name(name)
             out += (_SHORT.pack(len(encoded)), encoded, _COUNT.pack(len(partitions)))
-            for index, batch in partitions:
-                out.append(_PARTITION.pack(index, len(batch)))
-                if len(batch) > SPLIT_BYTES:
-                    parts += (b"".join(out), batch)
+            for index, (start, rest) in partitions:
+                out += (_PARTITION.pack(index, len(start) + len(rest)), start)
+                if len(rest) > SPLIT_BYTES:
+                    parts += (b"".join(out), rest)
                     out.clear()
                 else:
-                    out.append(batch)
+                    out.append(rest)
         parts.append(b"".join(out))
         return parts
 
@@ -158,13 +161,16 @@ def _plain(data: bytes | bytearray, pos: int, *, by_id: bool) -> PlainAnswer | N
             if data[pos] > 127:
                 return None
             pos += 1
+            end = pos + partitions * _WRITTEN.size
+            answers = data[pos:end]
+            if len(answers) != partitions * _WRITTEN.size:
+                return None
             written: list[tuple[int, int, int]] = []
-            for _ in range(partitions):
-                index, code, base_offset, append_time, rest = _WRITTEN.unpack_from(data, pos)
+            for index, code, base_offset, append_time, rest in _WRITTEN.iter_unpack(answers):
                 if code or rest != _WELL:
                     return None
-                pos += _WRITTEN.size
                 written.append((index, base_offset, append_time))
+            pos = end
             if data[pos]:
                 return None
             pos += 1

@@ -194,7 +194,7 @@ class ModelCluster:
         answers = []
         for index, records in request.topics[0][2]:
             partition = self.partitions[index]
-            (batch,) = decode_batches(records)
+            (batch,) = decode_batches(b"".join(records))
             code, write = refusals.get(index, (0, True))
             offset, guilty = -1, []
             if partition.leader != node_id:

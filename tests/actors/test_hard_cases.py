@@ -13,9 +13,9 @@ from scripted_broker import PATIENCE, Exchange, ScriptedCluster, after, good, re
 from test_surviving import node
 
 from klife import BufferFull, Client, NotReady, ProduceError, Record
+from klife.protocol import connection
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
-from klife.protocol.connection import KafkaConnection
 from klife_supervision import Supervisor
 from klife_supervision.breathe import let_hub_run
 
@@ -57,15 +57,15 @@ def test_a_batcher_that_crashes_while_it_sends_loses_nothing(start_client: Any, 
     with ScriptedCluster() as cluster:
         client = start_client(cluster)
         client.produce(Record("orders", b"0")).get(PATIENCE)
-        send, crashes = KafkaConnection.send, []
+        encode_request, crashes = connection.encode_request, []
 
-        def crash_once(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+        def crash_once(request: Any, *args: Any) -> Any:
             if request.API_KEY == 0 and not crashes:
                 crashes.append(request)
                 raise RuntimeError("a bug")
-            return send(self, request, *args, **kwargs)
+            return encode_request(request, *args)
 
-        monkeypatch.setattr(KafkaConnection, "send", crash_once)
+        monkeypatch.setattr(connection, "encode_request", crash_once)
         assert client.produce(Record("orders", b"1")).get(PATIENCE).offset == 1
         assert client.produce(Record("orders", b"2")).get(PATIENCE).offset == 2
         assert node(client, "batcher 1.0").restarts == 1

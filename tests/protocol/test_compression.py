@@ -185,7 +185,7 @@ bombs = {
     "zstd": (4, b"\\x28\\xb5\\x2f\\xfd\\0\\x38" + run_of_128_kib * 2048 + b"\\1\\0\\0"),
     "zstd, claiming its size": (4, b"\\x28\\xb5\\x2f\\xfd\\xe0" + b"\\xff" * 7 + b"\\x3f" + run_of_128_kib * 2048 + b"\\1\\0\\0"),
 }
-batches = {name: seal(payload, 1, 0, 0, codec=codec) for name, (codec, payload) in bombs.items()}
+batches = {name: b"".join(seal(payload, 1, 0, 0, codec=codec)) for name, (codec, payload) in bombs.items()}
 half = encode_batch([(None, bytes(600 * 1024), (), 0)], codec=4)
 batches["each within the limit, but not together"] = half + half
 for codec in (1, 2, 3, 4):

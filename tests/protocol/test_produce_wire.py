@@ -25,7 +25,8 @@ SIZES = [0, 1, 126, 127, 128, 4094, 4095, 4096, 4097, 4199, 4200, 16_383, 16_384
 
 names = st.text("abc.-_", min_size=1, max_size=200)
 ids = st.binary(min_size=16, max_size=16)
-batches = st.tuples(st.integers(0, 2**31 - 1), st.sampled_from(SIZES).map(lambda size: b"r" * size))
+parts = st.sampled_from(SIZES).map(lambda size: b"r" * size)
+batches = st.tuples(st.integers(0, 2**31 - 1), st.tuples(parts, parts))
 topic_lists = st.lists(st.tuples(names, ids, st.lists(batches, max_size=6)), max_size=4)
 
 
@@ -51,7 +52,7 @@ def test_a_request_is_byte_for_byte_the_declared_one(version: int, acks: int, ti
 
 
 def test_many_topics_and_partitions_are_counted_in_longer_varints() -> None:
-    topics: list[TopicBatches] = [(f"t{n}", bytes(16), [(p, b"x") for p in range(200)]) for n in range(200)]
+    topics: list[TopicBatches] = [(f"t{n}", bytes(16), [(p, (b"x", b"")) for p in range(200)]) for n in range(200)]
     for version in VERSIONS:
         assert b"".join(BatchesRequest(-1, 1, topics).encode_parts(version)) == declared(-1, 1, topics).encode(version)
 
@@ -59,11 +60,11 @@ def test_many_topics_and_partitions_are_counted_in_longer_varints() -> None:
 def test_a_large_batch_is_not_copied() -> None:
     large = b"x" * 100_000
     for version in VERSIONS:
-        assert any(part is large for part in BatchesRequest(-1, 1, [("t", bytes(16), [(0, large)])]).encode_parts(version))
+        assert any(part is large for part in BatchesRequest(-1, 1, [("t", bytes(16), [(0, (b"", large))])]).encode_parts(version))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("topics", [[("x" * 40_000, bytes(16), [])], [("t", bytes(16), [(2**31, b"")])]])
+@pytest.mark.parametrize("topics", [[("x" * 40_000, bytes(16), [])], [("t", bytes(16), [(2**31, (b"", b""))])]])
 def test_what_does_not_fit_is_an_encode_error(version: int, topics: list[TopicBatches]) -> None:
     if version >= 13 and not topics[0][2]:
         return  # names are not written there

@@ -54,11 +54,11 @@ def mutant(codec: int, chance: random.Random) -> bytes:
     """A batch damaged in one of three depths: as it travels; behind its CRC; or in the records, before they are compressed."""
     depth = chance.randrange(3)
     if depth == 0:
-        batch = bytearray(seal(compress(codec, PAYLOAD), len(RECORDS), FIRST, LATEST, codec=codec))
+        batch = bytearray(b"".join(seal(compress(codec, PAYLOAD), len(RECORDS), FIRST, LATEST, codec=codec)))
         damage(batch, chance)
         return bytes(batch)
     if depth == 1:
-        batch = bytearray(seal(compress(codec, PAYLOAD), len(RECORDS), FIRST, LATEST, codec=codec))
+        batch = bytearray(b"".join(seal(compress(codec, PAYLOAD), len(RECORDS), FIRST, LATEST, codec=codec)))
         # Mostly the records: the rest of the header is 61 bytes with few wrong values.
         start = chance.choice([21, 61, 61, 61])
         checked = batch[start:]
@@ -67,7 +67,7 @@ def mutant(codec: int, chance: random.Random) -> bytes:
         return with_right_crc(batch)
     payload = bytearray(PAYLOAD)
     damage(payload, chance)
-    return seal(compress(codec, bytes(payload)), len(RECORDS), FIRST, LATEST, codec=codec)
+    return b"".join(seal(compress(codec, bytes(payload)), len(RECORDS), FIRST, LATEST, codec=codec))
 
 
 def with_right_crc(batch: bytearray) -> bytes:

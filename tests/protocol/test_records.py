@@ -14,7 +14,6 @@ from klife.protocol.records import (
     RecordTuple,
     encode_payload,
     encode_single,
-    restamp,
     seal,
     size_bound,
 )
@@ -53,7 +52,7 @@ def test_a_sealed_batch_is_byte_for_byte_the_reference_codecs(
         base_sequence=sequence,
         is_transactional=transactional,
     )
-    assert sealed == encode_batch(
+    assert b"".join(sealed) == encode_batch(
         ReferenceBatch(
             reference(records),
             attributes=0x10 if transactional else 0,
@@ -67,7 +66,7 @@ def test_a_sealed_batch_is_byte_for_byte_the_reference_codecs(
 @given(record_lists, st.integers(-1, (1 << 63) - 1), st.integers(-1, (1 << 15) - 1), st.integers(-1, (1 << 31) - 1))
 def test_a_single_record_is_the_batch_of_that_record(records: list[RecordTuple], producer_id: int, epoch: int, sequence: int) -> None:
     expected = ReferenceBatch(reference(records[:1]), producer_id=producer_id, producer_epoch=epoch, base_sequence=sequence)
-    assert encode_single(records[0], producer_id, epoch, sequence) == encode_batch(expected)
+    assert b"".join(encode_single(records[0], producer_id, epoch, sequence)) == encode_batch(expected)
 
 
 @pytest.mark.parametrize("size", BOUNDARIES)
@@ -79,7 +78,7 @@ def test_a_single_record_of_a_size_around_a_varint_boundary_is_encoded_alike(siz
         (content, content, (("h", content),), NOW),
         (content, None, (), NOW),
     ]:
-        assert encode_single(record, 7, 1, 2) == encode_batch(
+        assert b"".join(encode_single(record, 7, 1, 2)) == encode_batch(
             ReferenceBatch(reference([record]), producer_id=7, producer_epoch=1, base_sequence=2)
         )
 
@@ -107,14 +106,6 @@ def test_offsets_past_a_million_keep_growing_their_varint() -> None:
 
 
 @given(record_lists)
-def test_restamping_changes_the_ids_and_nothing_else(records: list[RecordTuple]) -> None:
-    payload, first, latest = encode_payload(records)
-    before = seal(payload, len(records), first, latest, producer_id=7, producer_epoch=1, base_sequence=40, is_transactional=True)
-    expected = seal(payload, len(records), first, latest, producer_id=8, producer_epoch=2, base_sequence=41, is_transactional=True)
-    assert restamp(before, 8, 2, 41) == expected
-
-
-@given(record_lists)
 def test_the_size_bound_of_a_record_is_never_too_small(records: list[RecordTuple]) -> None:
     payload, _, _ = encode_payload(records)
     assert len(payload) <= sum(size_bound(key, value, headers) for key, value, headers, _ in records)
@@ -132,7 +123,7 @@ def test_a_header_name_without_a_utf8_form_is_refused_when_it_is_sized() -> None
 
 def test_a_batch_is_its_payload_and_a_constant() -> None:
     payload, first, latest = encode_payload([(None, b"v", (), NOW)])
-    assert len(seal(payload, 1, first, latest)) == BATCH_OVERHEAD + len(payload)
+    assert sum(map(len, seal(payload, 1, first, latest))) == BATCH_OVERHEAD + len(payload)
 
 
 def test_a_batch_of_no_records_is_refused() -> None:
