@@ -23,7 +23,7 @@ from klife.errors import KlifeError
 from klife.protocol.connection import KafkaConnection, State
 from klife.protocol.errors import EncodeError, UnsupportedVersion
 
-_GATHER_FROM = 65_536  # bytes from which handing the parts to the kernel beats joining them first
+_READY = State.READY  # asked for with every request, and looking a member up in its class takes a while
 _MAX_PARTS = 512  # the kernel takes 1024 (IOV_MAX) in one call
 _close: Callable[[int], None] = get_original("os", "close")
 _plain_socket: Any = get_original("socket", "socket")
@@ -106,7 +106,7 @@ class BrokerChannel:
 
     @property
     def is_ready(self) -> bool:
-        return self.connection.state is State.READY and self.failure is None and not self.throttled_until
+        return self.connection.state is _READY and self.failure is None and not self.throttled_until
 
     @property
     def address(self) -> str:
@@ -227,11 +227,9 @@ class BrokerChannel:
     def write(self, buffers: list[Any]) -> None:
         """Write `buffers`, now as far as the socket takes them, the rest when it takes more."""
         if self.outgoing:
-            self.outgoing.extend(memoryview(buffer) for buffer in buffers)
+            self.outgoing.extend([memoryview(buffer) for buffer in buffers])
             return
         total = sum(map(len, buffers))
-        if total < _GATHER_FROM and len(buffers) > 1:
-            buffers = [b"".join(buffers)]
         try:
             sent = self.sock.send(buffers[0]) if len(buffers) == 1 else self.sock.sendmsg(buffers[:_MAX_PARTS])
         except BlockingIOError:

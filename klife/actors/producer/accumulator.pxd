@@ -14,6 +14,7 @@ cdef class Accumulator:
     cdef public bint idempotent
     cdef public dict routes
     cdef public dict lanes
+    cdef public object turn
     cdef public object callbacks
     cdef public dict pending
     cdef public double linger
@@ -27,7 +28,7 @@ cdef class Accumulator:
     cdef public bint _hub_marked
     cdef public long long hub_looked_ms
     cdef public long long _hub_due_ms
-    cdef public set _growing
+    cdef public list _growing
     cdef public object closed
     cdef public long long delivered
     cdef public long long failed
@@ -40,7 +41,9 @@ cdef class Accumulator:
     cpdef offer(self, PartitionQueue queue)
     cpdef look_at_hub(self, long long now_ms)
     cpdef hub_ran(self, double now)
+    @cython.locals(queue=PartitionQueue)
     cpdef batch_opened(self, Batch batch)
+    @cython.locals(root=Batch)
     cpdef settle(self, Batch batch, base_offset, long long append_time_ms, error)
     cpdef written(self, Batch batch, long long base_offset, long long append_time_ms)
     cpdef _complete(self, Batch batch)

@@ -26,6 +26,7 @@ from klife.actors.producer.lane import Lane
 from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.producer.route import TopicRoute
 from klife.actors.runtime.latch import Latch
+from klife.actors.runtime.turn import Turn
 from klife.actors.settings import HUB_RUNS_EVERY_MS, ProducerSettings
 from klife.errors import ClientClosed, DeliveryTimeout, ProduceError
 from klife_supervision.breathe import let_hub_run
@@ -53,7 +54,8 @@ class Accumulator:
         self.idempotent = settings.idempotent
         self.routes: dict[str, TopicRoute] = {}
         self.lanes: dict[tuple[int, int], Lane] = {}
-        self.callbacks = Callbacks(pool, home)
+        self.turn = Turn(get_hub().loop)
+        self.callbacks = Callbacks(pool, home, self.turn)
         self.pending: dict[Batch, None] = {}  # not settled, oldest first
         self.linger = settings.linger  # seconds an open batch waits for company; none while somebody waits for it to leave
         self.identity: Identity | None = None
@@ -66,7 +68,7 @@ class Accumulator:
         self._hub_marked = False
         self.hub_looked_ms = 0  # when it was last seen whether the hub is due; wall clock, because a record's time is at hand
         self._hub_due_ms = 0  # when a caller in a tight loop lets the hub run
-        self._growing: set[PartitionQueue] = set()  # whose batch was opened since the clock last looked, or is open still
+        self._growing: list[PartitionQueue] = []  # each once; whose batch was opened since the clock last looked, or is open still
         self.closed: str | None = None
         self.delivered = 0
         self.failed = 0
@@ -224,9 +226,12 @@ class Accumulator:
 
     def batch_opened(self, batch: Batch) -> None:
         self.pending[batch] = None
-        self._growing.add(batch.queue)
-        if batch.queue.lane is None:
-            self._leaderless[batch.queue] = None
+        queue = batch.queue
+        if not queue.growing:
+            queue.growing = True
+            self._growing.append(queue)
+        if queue.lane is None:
+            self._leaderless[queue] = None
             self.wake()
         elif batch.created + _OPEN_AT_MOST < self.clock_due:
             self.wake()
@@ -245,7 +250,7 @@ class Accumulator:
         if len(late) == EXPIRED_A_TURN:
             return now  # perhaps there are more: they have the next turn
         lingers = self.settings.linger  # which may well be longer than a second
-        self._growing = {queue for queue in self._growing if not queue.close_if_older(now - lingers - _OPEN_AT_MOST)}
+        self._growing = [queue for queue in self._growing if not queue.close_if_older(now - lingers - _OPEN_AT_MOST)]
         if not self.pending:
             return None
         due = next(iter(self.pending)).created + timeout

@@ -11,47 +11,28 @@ from __future__ import annotations
 import random
 from time import monotonic, time
 
-from gevent import get_hub
-
 from klife.actors.backoff import backoff
 from klife.actors.channel import Call, CallFailed
 from klife.actors.cluster import Cluster
 from klife.actors.metadata_snapshot import BrokerInfo
 from klife.actors.producer import doubts
-from klife.actors.producer.batch import Batch, Identity
+from klife.actors.producer.batch import Batch
 from klife.actors.producer.lane import Lane
 from klife.actors.producer.policy import Action, rule_for
+from klife.actors.producer.produce_call import ProduceCall
 from klife.actors.producer.verdict import Verdict, apply_verdict, fail_too_large
 from klife.actors.runtime.actor import GeventActor
 from klife.errors import KlifeError, ProduceError
 from klife.protocol.apis.produce import PartitionProduceResponse, ProduceResponse
-from klife.protocol.compression import compress
 from klife.protocol.error_codes import describe
-from klife.protocol.primitives import ZERO_UUID
-from klife.protocol.produce_wire import BatchesRequest, PlainAnswer, TopicBatches
-from klife.protocol.records import encode_payload, encode_single, seal
+from klife.protocol.produce_wire import PlainAnswer
 from klife_supervision import ExitReason
 from klife_supervision.logs import get_logger, traceback_of
 
 log = get_logger("klife.producer")
 
-_COMPRESS_ELSEWHERE_FROM = 16_384  # bytes; more would hold the hub too long
 _LAST_VERSION_BY_NAME = 12  # from 13 on, Produce names topics by id
 _NEVER = float("inf")
-_NO_IDENTITY = Identity(-1, -1)  # what batches of a producer without idempotence carry; their sequence is -1 too
-
-
-class ProduceCall:
-    """One produce request: the batches in it, where its answer will name them, and whether it was handed to the connection."""
-
-    __slots__ = ("batches", "by_topic", "submitted", "call")
-
-    def __init__(self, batches: list[Batch]) -> None:
-        self.batches = batches
-        # By topic name and by topic id, as they were when it was sent: answers name topics as their request did.
-        self.by_topic: dict[str | bytes, dict[int, Batch]] = {}
-        self.submitted = False
-        self.call: Call | None = None
 
 
 class BatcherActor(GeventActor):
@@ -108,12 +89,14 @@ class BatcherActor(GeventActor):
                 lane.channel.when_ready(lane.wake)
             elif not idle and not lane.fills_a_request:
                 inbox.wake_when_idle()  # those whom this answer woke, and answers that are there already, have more for the request
+            elif self.accumulator.turn.is_over():
+                inbox.wake_when_idle()  # other batchers have sent theirs: encoding more would hold the hub
             else:
                 batches = lane.drain(now)
                 if batches:
                     self._send(batches)
                     if lane.ready and len(lane.calls) < self.settings.max_in_flight:
-                        inbox.wake_when_idle()  # one request a turn: encoding more would hold the hub
+                        inbox.wake_when_idle()
         due = lane.next_due()
         if due != lane.wake_at:
             lane.wake_at = due
@@ -124,94 +107,33 @@ class BatcherActor(GeventActor):
 
     def _send(self, batches: list[Batch]) -> None:
         lane, settings = self.lane, self.settings
-        produce_call = ProduceCall(batches)
+        produce_call = ProduceCall(lane, batches)
         lane.calls.add(produce_call)
-        topics: dict[str, TopicBatches] = {}
-        by_topic = produce_call.by_topic
-        by_id = True
-        sent: list[Batch] = []
-        for batch in batches:
-            wire = batch.wire or self._encoded(batch)
-            if wire is None:
-                continue
-            queue = batch.queue
-            name = queue.topic
-            topic = topics.get(name)
-            if topic is None:
-                topic_id = queue.route.info.topic_id
-                by_id = by_id and topic_id != ZERO_UUID
-                topic = topics[name] = (name, topic_id, [])
-                by_topic[name] = by_topic[topic_id] = {}
-            topic[2].append((queue.partition, wire))
-            by_topic[name][queue.partition] = batch
-            sent.append(batch)
-        produce_call.batches = sent  # without those that could not be encoded: they are settled, and no answer is theirs
-        produce_call.submitted = True
-        if not topics:
+        request = produce_call.pack(self._timeout_ms, self._not_encodable)
+        if request is None:
             lane.calls.discard(produce_call)
             return
         self.accumulator.requests += 1
-        request = BatchesRequest(settings.acks, self._timeout_ms, list(topics.values()))
-
-        def done(call: Call) -> None:
-            if produce_call.call is not None:
-                return  # it could not be sent, and now its connection is closed for that
-            produce_call.call = call
-            lane.completed.append(produce_call)
-            lane.wake()
-
         try:
             lane.channel.call(
                 request,
-                done,
+                produce_call.done,
                 timeout=settings.request_timeout,
                 client_id=settings.client_id,
-                max_version=None if by_id else _LAST_VERSION_BY_NAME,
+                max_version=None if produce_call.by_id else _LAST_VERSION_BY_NAME,
                 expect_reply=settings.acks != 0,
             )
         except Exception as error:
             # Some of it may be on the wire: nothing can follow it there. The records go again on a new connection.
             lane.channel.fail(f"a request could not be sent: {error}")
             if produce_call.call is None:
-                failed = Call(request, 0.0, done)
+                failed = Call(request, 0.0, produce_call.done)
                 failed.finish(None, CallFailed(f"the request could not be sent: {error}", sent=True))
             raise
 
-    def _encoded(self, batch: Batch) -> bytes | None:
-        """The batch's bytes. One that can not be encoded fails alone; it must not stop its broker's others for ever."""
-        if batch.wire is None:
-            settings = self.settings
-            identity = batch.identity or _NO_IDENTITY
-            try:
-                if len(batch.records) == 1 and not settings.codec:
-                    batch.wire = encode_single(batch.records[0], identity.producer_id, identity.epoch, batch.sequence)
-                    return batch.wire
-                payload, first_timestamp, max_timestamp = encode_payload(batch.records)
-                if settings.codec:
-                    payload = self._compressed(payload)
-                batch.wire = seal(
-                    payload,
-                    len(batch.records),
-                    first_timestamp,
-                    max_timestamp,
-                    codec=settings.codec,
-                    producer_id=identity.producer_id,
-                    producer_epoch=identity.epoch,
-                    base_sequence=batch.sequence,
-                )
-            except Exception as error:  # noqa: BLE001 - whatever it is, it must not take the other partitions' batches along
-                log.error(
-                    "batch_not_encodable", topic=batch.queue.topic, partition=batch.queue.partition, exception=traceback_of(error)
-                )
-                self._give_up(batch, f"the records could not be encoded: {error}")
-        return batch.wire
-
-    def _compressed(self, payload: bytes) -> bytes:
-        settings = self.settings
-        if len(payload) < _COMPRESS_ELSEWHERE_FROM:
-            return compress(settings.codec, payload, settings.compression_level)
-        compressed: bytes = get_hub().threadpool.apply(compress, (settings.codec, payload, settings.compression_level))
-        return compressed
+    def _not_encodable(self, batch: Batch, error: Exception) -> None:
+        log.error("batch_not_encodable", topic=batch.queue.topic, partition=batch.queue.partition, exception=traceback_of(error))
+        self._give_up(batch, f"the records could not be encoded: {error}")
 
     # answers
 
@@ -226,10 +148,7 @@ class BatcherActor(GeventActor):
                 self.accumulator.settle(batch, None, -1, None)
         else:
             self._judge(produce_call, call.response)
-        for batch in produce_call.batches:
-            queue = batch.queue
-            if queue.open is not None or queue.pending:
-                self.accumulator.offer(queue)
+        produce_call.offer_what_is_left()
 
     def _unanswered(self, batches: list[Batch], error: KlifeError) -> None:
         if not isinstance(error, CallFailed):  # this broker can not be talked to like this, now or later
@@ -244,17 +163,9 @@ class BatcherActor(GeventActor):
         self.cluster.request_refresh()
 
     def _judge(self, produce_call: ProduceCall, response: PlainAnswer | ProduceResponse) -> None:
-        written = self.accumulator.written
         by_topic = produce_call.by_topic
         if isinstance(response, PlainAnswer):
-            for key, partitions in response.topics:
-                batches = by_topic.get(key)
-                if batches is None:
-                    continue
-                for partition, base_offset, append_time_ms in partitions:
-                    batch = batches.pop(partition, None)
-                    if batch is not None:
-                        written(batch, base_offset, append_time_ms)
+            produce_call.written(response)
         else:
             self._judge_each(by_topic, response)
         now = monotonic()

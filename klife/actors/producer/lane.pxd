@@ -5,6 +5,7 @@ cdef class Lane
 from klife.actors.producer.accumulator cimport Accumulator
 from klife.actors.producer.batch cimport Batch
 from klife.actors.producer.partition_queue cimport PartitionQueue
+from klife.actors.runtime.inbox cimport Inbox
 
 cdef class Lane:
     cdef public Accumulator accumulator
@@ -14,7 +15,7 @@ cdef class Lane:
     cdef public object ready
     cdef public set calls
     cdef public object completed
-    cdef public object inbox
+    cdef public Inbox inbox
     cdef public Py_ssize_t max_in_flight
     cdef public bint has_actor
     cdef public double wake_at
@@ -22,6 +23,7 @@ cdef class Lane:
     cdef public object _ticket
 
     cpdef wake(self)
+    @cython.locals(inbox=Inbox)
     cpdef batch_opened(self, PartitionQueue queue, Batch batch)
     cpdef offer(self, PartitionQueue queue)
     @cython.locals(queue=PartitionQueue)

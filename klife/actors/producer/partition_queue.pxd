@@ -26,6 +26,7 @@ cdef class PartitionQueue:
     cdef public object accepted_number
     cdef public object given_up
     cdef public bint listed
+    cdef public bint growing
     cdef public object opened
     cdef public object callback_backlog
     cdef public bint callbacks_running

@@ -61,6 +61,7 @@ class PartitionQueue:
         "accepted_number",
         "given_up",
         "listed",
+        "growing",
         "opened",
         "callback_backlog",
         "callbacks_running",
@@ -85,6 +86,7 @@ class PartitionQueue:
         self.accepted_number = 0  # the newest that was written under it
         self.given_up: tuple[Identity, tuple[int, int]] | None = None  # whose, and the order of, what `doubts` can not ask for
         self.listed = False  # whether the lane has it in its ready list
+        self.growing = False  # whether the accumulator's clock looks at its open batch
         self.opened = 0  # batches so far: their order
         self.callback_backlog: deque[Batch] = deque()
         self.callbacks_running = False
@@ -117,7 +119,8 @@ class PartitionQueue:
         """Close the open batch if it was opened before `opened_before`; return whether no batch is open (any more)."""
         if self.open is not None and self.open.created <= opened_before:
             self.close()
-        return self.open is None
+        self.growing = self.open is not None
+        return not self.growing
 
     # draining
 

@@ -21,6 +21,6 @@ cdef class TopicRoute:
     cdef public BufferPool _pool
     cdef public Py_ssize_t _limit
 
-    @cython.locals(size=Py_ssize_t, queue=PartitionQueue, batch=Batch, pool=BufferPool, room="long long", now_ms="long long", accumulator=Accumulator)
+    @cython.locals(size=Py_ssize_t, queue=PartitionQueue, batch=Batch, pool=BufferPool, room="long long", now_ns="long long", now_ms="long long", accumulator=Accumulator)
     cpdef Batch append(self, Record record, partitioner=*, deadline=*)
     cpdef stick_elsewhere(self)

@@ -94,7 +94,8 @@ class TopicRoute:
         if queue is None:
             queue = self._queue(record, partition, partitioner)
 
-        now_ms = time_ns() // 1_000_000
+        now_ns = time_ns()
+        now_ms = now_ns // 1_000_000
         accumulator = self.accumulator
         if now_ms != accumulator.hub_looked_ms:
             accumulator.look_at_hub(now_ms)
