@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import runpy
+from collections.abc import Iterable
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -24,16 +25,25 @@ def compiled_core() -> list[Extension]:
         return []
     try:
         from Cython.Build import cythonize
+        from Cython.Compiler.Options import get_directive_defaults
     except ImportError:
         return []
-    modules = runpy.run_path("klife/core.py")["MODULES"]
-    extensions = [
-        Extension(name, [name.replace(".", "/") + ".py"], optional=True, extra_compile_args=["-O2", "-g0", "-w"]) for name in modules
-    ]
-    built: list[Extension] = cythonize(
-        extensions, compiler_directives=_DIRECTIVES, build_dir="build/cython", nthreads=os.cpu_count() or 1
-    )
-    return built
+
+    def compiled(modules: Iterable[str]) -> list[Extension]:
+        extensions = [
+            Extension(name, [name.replace(".", "/") + ".py"], optional=True, extra_compile_args=["-O2", "-g0", "-w"])
+            for name in modules
+        ]
+        built: list[Extension] = cythonize(
+            extensions, compiler_directives=_DIRECTIVES, build_dir="build/cython", nthreads=os.cpu_count() or 1
+        )
+        return built
+
+    core = runpy.run_path("klife/core.py")
+    tracked = compiled(name for name in core["MODULES"] if name not in core["UNTRACKED"])
+    # For a class this is a decorator, which the sources would have to import from Cython; for a module only its default can be set.
+    get_directive_defaults()["no_gc"] = True
+    return tracked + compiled(core["UNTRACKED"])
 
 
 class BuildIfPossible(build_ext):

@@ -12,7 +12,7 @@ even the sans-IO protocol may import.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,6 +104,13 @@ class ProduceError(KlifeError):
         self.error_code = error_code
         self.retriable = retriable
         self.possibly_persisted = possibly_persisted
+
+    def twin(self) -> Self:
+        """The same error as an object of its own, which may be raised: many may be told of what befell a batch, and each who raises it
+        leaves a traceback in it."""
+        twin = type(self).__new__(type(self), *self.args)
+        twin.__dict__.update(self.__dict__)
+        return twin
 
 
 class UnknownTopic(ProduceError):

@@ -6,7 +6,5 @@ cdef class Record:
     cdef public object partition
     cdef public object timestamp_ms
 
-cdef class Result(Record):
+cdef class Delivered(Record):
     cdef public object offset
-    cdef public object error
-    cdef public object error_code

@@ -3,8 +3,12 @@
 A plain value of the leaf layer. It checks nothing when built: the call that takes it does, because only there is the error's
 reader (and a record is built more often than anything else here, so its constructor stays bare).
 
-Results are new records of the same type with `offset`, `partition`, `timestamp_ms` and `error` filled in. Those fields are class
-attributes here and slots of `Result`, so that a user's record pays only for the six fields it has.
+Results are new records of the same type with `offset`, `partition`, `timestamp_ms` and `error` filled in: `Delivered`, or
+`klife.undelivered.Undelivered`. Those fields are class attributes here and slots there, so that a user's record pays only for the six
+fields it has.
+
+In the compiled core, the garbage collector does not look at the classes of this module (setup.py): they are what there are most of,
+and no part of a circle. So no field of theirs may refer to an exception, which knows all that was going on when it was raised.
 """
 
 from __future__ import annotations
@@ -102,10 +106,12 @@ class Record:
         return hash((self.topic, self.value, self.key, self.partition, self.timestamp_ms, self.offset))
 
 
-class Result(Record):
-    """A record as klife returns it: the same fields, with those of the outcome. Users see it as a `Record`."""
+class Delivered(Record):
+    """A record that was delivered, as klife returns it. Users see it as a `Record`."""
 
-    __slots__ = ("offset", "error", "error_code")
+    __slots__ = ("offset",)
+
+    error_code = 0
 
     def __init__(
         self,
@@ -116,7 +122,6 @@ class Result(Record):
         partition: int | None,
         timestamp_ms: int | None,
         offset: int | None,
-        error: ProduceError | None,
     ) -> None:
         self.topic = topic
         self.value = value
@@ -125,8 +130,6 @@ class Result(Record):
         self.partition = partition
         self.timestamp_ms = timestamp_ms
         self.offset = offset
-        self.error = error
-        self.error_code = 0 if error is None else error.error_code
 
 
 def _size(data: bytes | None) -> str:

@@ -19,7 +19,8 @@ from klife.actors import engine as engines
 from klife.actors.engine import Engine
 from klife.actors.producer import validation
 from klife.actors.producer.batch import Batch
-from klife.actors.producer.delivery import BatchDelivery, Delivery, Places
+from klife.actors.producer.delivery import BatchDelivery, Delivery
+from klife.actors.producer.places import Places
 from klife.actors.runtime.latch import get_thread_ident
 from klife.api import lifecycle
 from klife.api.config import ClientConfig
@@ -34,7 +35,8 @@ from klife.errors import (
     NotReady,
     ProduceError,
 )
-from klife.record import Record, Result
+from klife.record import Record
+from klife.undelivered import Undelivered
 from klife_supervision import ChildSpec, TreeNode
 
 Callback = Callable[[Record], object]
@@ -215,22 +217,7 @@ class Client:
             # Records of topics that may have to be waited for, perhaps in vain, come last: a topic's own records stay in order.
             order = sorted(order, key=lambda index: checked[index].topic in unknown)
         places = Places(len(checked))
-        for index in order:
-            record = checked[index]
-            # Looked up anew for each: while one waits for room, its topic may go.
-            route = self._routes.get(record.topic) if producer is None and partitioner is None else None
-            try:
-                if route is None or type(record) is not Record:
-                    batch = self._append(record, producer, partitioner, deadline)
-                else:
-                    batch = route.append(record, None, deadline)
-            except ProduceError as error:
-                places.failed(index, _failed(record, error))
-            except Exception as error:  # noqa: BLE001 - others are queued already: whatever it is, it is this record's alone
-                places.failed(index, _failed(record, ProduceError(f"records[{index}]: {error}", topic=record.topic)))
-            else:
-                places.batches[index] = batch
-                places.indices[index] = len(batch.records) - 1
+        self._append_all(checked, order, places, producer, partitioner, deadline)
         return BatchDelivery(places)
 
     def produce_batch_async(
@@ -245,6 +232,28 @@ class Client:
         delivery = self.produce_batch(records, producer=producer, partitioner=partitioner)
         if callback is not None:
             delivery.add_done_callback(lambda done: callback(done.get()))
+
+    def _append_all(
+        self, records: list[Record], order: Iterable[int], places: Places, producer: str | None, partitioner: Any, deadline: float
+    ) -> None:
+        """Queue `records`, which are checked, in this order, and note where they went; what befalls one is that one's alone."""
+        plain = producer is None and partitioner is None
+        for index in order:
+            record = records[index]
+            try:
+                # Looked up anew for each: while one waits for room, its topic may go.
+                route = self._routes.get(record.topic) if plain and type(record) is Record else None
+                if route is None:
+                    batch = self._append(record, producer, partitioner, deadline)
+                else:
+                    batch = route.append(record, None, deadline)
+            except ProduceError as error:
+                places.failed(index, _failed(record, error))
+            except Exception as error:  # noqa: BLE001 - others are queued already: whatever it is, it is this record's alone
+                places.failed(index, _failed(record, ProduceError(f"records[{index}]: {error}", topic=record.topic)))
+            else:
+                places.batches[index] = batch
+                places.indices[index] = len(batch.records) - 1
 
     def _append(self, record: Record, producer: str | None, partitioner: Any, deadline: float | None) -> Batch:
         """The way of a record whose topic is new, or which asks for a producer or partitioner of its own."""
@@ -271,16 +280,7 @@ class Client:
         except TypeError:
             raise InvalidRecordType(f"produce_batch takes an iterable of Records, got a {type(records).__name__}") from None
         for index, record in enumerate(listed):
-            if not (
-                type(record) is Record
-                and type(record.value) is bytes
-                and (record.key is None or type(record.key) is bytes)
-                and type(record.topic) is str
-                and record.topic in self._routes
-                and record.headers == ()
-                and record.partition is None
-                and record.timestamp_ms is None
-            ):  # not of the plain kind that is right at a glance
+            if type(record) is not Record or not _is_plain(record, self._routes):
                 validation.check(record, f"records[{index}]")
         return listed
 
@@ -412,6 +412,19 @@ class Client:
         return call_at_home(engine, function, timeout)
 
 
+def _is_plain(record: Record, routes: dict[str, Any]) -> bool:
+    """Whether it is right at a glance, as most are."""
+    return (
+        type(record.value) is bytes
+        and (record.key is None or type(record.key) is bytes)
+        and record.headers == ()
+        and record.partition is None
+        and record.timestamp_ms is None
+        and type(record.topic) is str
+        and record.topic in routes
+    )
+
+
 def _failed(record: Record, error: ProduceError) -> Record:
     """The result of a record that was not even queued."""
-    return Result(record.topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms, None, error)
+    return Undelivered(record.topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms, error)

@@ -30,7 +30,7 @@ from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic
 from klife.protocol.error_codes import describe, is_retriable
 from klife.protocol.errors import DecodeError
 from klife.protocol.record_decode import decode_batches
-from klife.record import Record, Result
+from klife.record import Delivered, Record
 from klife.testing.admin import AdminClient, AdminError
 
 T = TypeVar("T")
@@ -156,7 +156,7 @@ def _take(log: Log, data: Any, position: int, end: int, found: list[Record]) -> 
     for batch in decode_batches(data or b""):
         if not batch.is_control:
             found += [
-                Result(log.topic, each.value, each.key, each.headers, log.partition, each.timestamp_ms, each.offset, None)
+                Delivered(log.topic, each.value, each.key, each.headers, log.partition, each.timestamp_ms, each.offset)
                 for each in batch.records
                 if position <= each.offset < end
             ]

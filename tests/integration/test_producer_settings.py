@@ -13,7 +13,7 @@ from on_cluster import MakeTopic, ReadBack, StartClient, wait_until
 from reader import as_read, codecs_in
 
 from klife import BufferFull, Client, Record
-from klife.actors.channel import BrokerChannel
+from klife.protocol import connection
 from klife.testing.cluster import KafkaCluster
 
 PRODUCE = 0  # the request's api key
@@ -21,11 +21,12 @@ PRODUCE = 0  # the request's api key
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """Client id and acks of each produce request, taken from what is written to the sockets: whole requests, each in some buffers."""
+    """Client id and acks of each produce request, taken from the bytes that go to the sockets."""
     requests: list[tuple[str, int]] = []
-    write = BrokerChannel.write
+    encode_request = connection.encode_request
 
-    def spy(self: BrokerChannel, buffers: list[Any]) -> None:
+    def spy(*args: Any) -> Any:
+        buffers = encode_request(*args)
         data = b"".join(buffers)
         api_key, version, _, id_size = struct.unpack_from(">4xhhih", data)
         if api_key == PRODUCE:
@@ -33,9 +34,9 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
             end_of_id = 14 + id_size
             _no_tags, _no_transaction, acks = struct.unpack_from(">bbh", data, end_of_id)
             requests.append((data[14:end_of_id].decode(), acks))
-        write(self, buffers)
+        return buffers
 
-    monkeypatch.setattr(BrokerChannel, "write", spy)
+    monkeypatch.setattr(connection, "encode_request", spy)
     return requests
 
 

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 from klife.actors.runtime.latch import Latch
 from klife.class_defaults import set_defaults
 from klife.errors import ForkedDelivery, ProduceError
-from klife.record import Record, Result
+from klife.protocol.records import EncodedBatch
+from klife.record import Delivered, Record
+from klife.undelivered import Undelivered
 
 if TYPE_CHECKING:
     from klife.actors.producer.partition_queue import PartitionQueue
@@ -52,7 +54,7 @@ class Batch(Latch):
     attempts: int
     fate_unknown: bool  # some attempt ended without the broker's verdict
     number_refused: bool  # sent again, and out of order: not in the log, or forgotten for newer ones
-    wire: bytes | None
+    wire: EncodedBatch | None
     # the outcome
     base_offset: int | None
     error: ProduceError | None
@@ -93,7 +95,10 @@ class Batch(Latch):
             offset, append_time_ms, error = outcome
         if append_time_ms != -1:  # the topic has LogAppendTime: the broker's clock is the record's timestamp
             timestamp_ms = append_time_ms
-        return Result(queue.topic, value, key, headers, queue.partition, timestamp_ms, offset, error)
+        if error is not None:
+            # Whoever raises it must not tie this batch to all that was going on at the time: a `Delivery` can not be in a circle.
+            return Undelivered(queue.topic, value, key, headers, queue.partition, timestamp_ms, error.twin())
+        return Delivered(queue.topic, value, key, headers, queue.partition, timestamp_ms, offset)
 
     def piece(self, indices: Sequence[int]) -> Batch:
         """A child batch of the records at `indices`, of the same age, to be sent or failed by itself."""

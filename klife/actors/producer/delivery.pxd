@@ -8,11 +8,3 @@ cdef class Delivery:
 
     @cython.locals(batch=Batch)
     cpdef get(self, timeout=*)
-
-cdef class Places:
-    cdef public list batches
-    cdef public list indices
-    cdef public dict failures
-
-    @cython.locals(batch=Batch)
-    cpdef list results(self)

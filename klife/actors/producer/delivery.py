@@ -2,6 +2,9 @@
 
 Deliberately next to nothing: one is made for each record. Both speak pykka's future verb (`get`) and those of
 `concurrent.futures` (`result`, `exception`, `done`, `add_done_callback`).
+
+In the compiled core, the garbage collector does not look at a `Delivery` (setup.py): there are as many as records on their way, and
+none is part of a circle, because a batch refers to no delivery and to no exception that anybody raised.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from klife.actors.producer.batch import Batch
+from klife.actors.producer.places import Places
 from klife.actors.runtime.future import WaitTimeout
 from klife.errors import ProduceError
 from klife.record import Record
@@ -35,8 +39,8 @@ class Delivery:
         if not batch.is_set and not batch.wait(timeout):
             raise WaitTimeout(_still_on_its_way(timeout))
         record = batch.result(self._index)
-        if record.error is not None:
-            raise record.error.with_traceback(None)
+        if (batch.error is not None or batch.outcomes is not None) and record.error is not None:
+            raise record.error
         return record
 
     def result(self, timeout: float | None = None) -> Record:
@@ -60,33 +64,6 @@ class Delivery:
 
     def __repr__(self) -> str:
         return f"<Delivery {'done' if self.done() else 'pending'}>"
-
-
-class Places:
-    """Where each record of a `produce_batch` went: a batch and an index in it; or, where it was not queued, None and its result."""
-
-    __slots__ = ("batches", "indices", "failures")
-
-    def __init__(self, count: int) -> None:
-        self.batches: list[Batch | None] = [None] * count
-        self.indices: list[int] = [0] * count
-        self.failures: dict[int, Record] = {}
-
-    def failed(self, index: int, result: Record) -> None:
-        self.failures[index] = result
-
-    def distinct(self) -> list[Batch]:
-        """The batches, each once."""
-        return [batch for batch in dict.fromkeys(self.batches) if batch is not None]
-
-    def results(self) -> list[Record]:
-        """All results, in input order. Only when all batches are settled."""
-        if self.failures:
-            return [
-                self.failures[place] if batch is None else batch.result(index)
-                for place, (batch, index) in enumerate(zip(self.batches, self.indices, strict=True))
-            ]
-        return [batch.result(index) for batch, index in zip(self.batches, self.indices, strict=True)]  # type: ignore[union-attr]
 
 
 class BatchDelivery:

@@ -1,0 +1,33 @@
+"""`Places`: where the records of a `produce_batch` went."""
+
+from __future__ import annotations
+
+from klife.actors.producer.batch import Batch
+from klife.record import Record
+
+
+class Places:
+    """Where each record of a `produce_batch` went: a batch and an index in it; or, where it was not queued, None and its result."""
+
+    __slots__ = ("batches", "indices", "failures")
+
+    def __init__(self, count: int) -> None:
+        self.batches: list[Batch | None] = [None] * count
+        self.indices: list[int] = [0] * count
+        self.failures: dict[int, Record] = {}
+
+    def failed(self, index: int, result: Record) -> None:
+        self.failures[index] = result
+
+    def distinct(self) -> list[Batch]:
+        """The batches, each once."""
+        return [batch for batch in dict.fromkeys(self.batches) if batch is not None]
+
+    def results(self) -> list[Record]:
+        """All results, in input order. Only when all batches are settled."""
+        if self.failures:
+            return [
+                self.failures[place] if batch is None else batch.result(index)
+                for place, (batch, index) in enumerate(zip(self.batches, self.indices, strict=True))
+            ]
+        return [batch.result(index) for batch, index in zip(self.batches, self.indices, strict=True)]  # type: ignore[union-attr]
