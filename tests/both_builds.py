@@ -5,7 +5,7 @@
 Each build has a pytest of its own, with its own Kafka clusters: two cores are two suites' worth, and much of a suite is waiting. Each
 line says whose it is; both summaries come again at the end. The exit status is 0 when neither build failed.
 
-Tests that run nothing of klife's, or nothing that is compiled, would only be repeated: they run with the compiled build alone. And the
+Tests that run nothing of klife's, or nothing that is compiled, would only be repeated: they run with one of the builds. And the
 minutes of chaos are shared out (tests/testing/test_chaos_runs.py).
 """
 
@@ -20,17 +20,29 @@ from threading import Thread
 
 ROOT = Path(__file__).parent.parent
 BUILDS = {"compiled": "0", "pure": "1"}  # and what KLIFE_PURE is for them
-WITH_ONE_BUILD = [
-    "tests/supervision",  # klife_supervision, which imports nothing of klife's: import-linter sees to that
-    "tests/test_core.py",  # runs programs in both builds by itself
-    "tests/test_packaging.py",
-    "tests/test_readme.py",
-    "tests/docs/test_links_and_names.py",
-    "tests/docs/test_options_table.py",
-    "tests/bench",  # each contestant is a process of its own; one of them is klife without its compiled core
-    "tests/testing/test_cluster_processes.py",
-    "tests/testing/test_jars.py",
-]
+# Shared out so that both take about as long.
+WITH_ONE_BUILD = {
+    "compiled": [
+        "tests/supervision",  # klife_supervision, which imports nothing of klife's: import-linter sees to that
+        "tests/test_core.py",  # runs programs in both builds by itself
+        "tests/test_packaging.py",
+        "tests/test_readme.py",
+        "tests/docs/test_links_and_names.py",
+        "tests/docs/test_options_table.py",
+        "tests/bench",  # each contestant is a process of its own; one of them is klife without its compiled core
+        "tests/testing/test_cluster_processes.py",
+        "tests/testing/test_jars.py",
+    ],
+    "pure": [  # messages: declarations, and what is generated from them
+        "tests/protocol/test_apis.py",
+        "tests/protocol/test_compiler.py",
+        "tests/protocol/test_error_codes.py",
+        "tests/protocol/test_fuzz.py",
+        "tests/protocol/test_kafka_definitions.py",
+        "tests/protocol/test_schema_covers_kafka.py",
+        "tests/protocol/test_versions.py",
+    ],
+}
 # Brokers that live for a minute, or are killed in it: the JVM's optimising compiler would take half of the machine.
 BROKERS = {"KAFKA_JVM_PERFORMANCE_OPTS": "-XX:TieredStopAtLevel=1"}
 SUMMARY = "short test summary info"
@@ -71,8 +83,8 @@ class Suite:
 
 
 def main(arguments: list[str]) -> int:
-    once = [f"--ignore={path}" for path in WITH_ONE_BUILD]
-    suites = [Suite("compiled", arguments), Suite("pure", [*once, *arguments])]
+    elsewhere = {"compiled": WITH_ONE_BUILD["pure"], "pure": WITH_ONE_BUILD["compiled"]}
+    suites = [Suite(build, [*(f"--ignore={path}" for path in elsewhere[build]), *arguments]) for build in BUILDS]
     statuses = [suite.wait() for suite in suites]
     for suite, status in zip(suites, statuses, strict=True):
         outcome = f"FAILED (exit status {status})" if status else "passed"
