@@ -29,21 +29,19 @@ def compiled_core() -> list[Extension]:
     except ImportError:
         return []
 
-    def compiled(modules: Iterable[str]) -> list[Extension]:
+    def compiled(modules: Iterable[str], processes: int) -> list[Extension]:
         extensions = [
             Extension(name, [name.replace(".", "/") + ".py"], optional=True, extra_compile_args=["-O2", "-g0", "-w"])
             for name in modules
         ]
-        built: list[Extension] = cythonize(
-            extensions, compiler_directives=_DIRECTIVES, build_dir="build/cython", nthreads=os.cpu_count() or 1
-        )
+        built: list[Extension] = cythonize(extensions, compiler_directives=_DIRECTIVES, build_dir="build/cython", nthreads=processes)
         return built
 
     core = runpy.run_path("klife/core.py")
-    tracked = compiled(name for name in core["MODULES"] if name not in core["UNTRACKED"])
+    tracked = compiled([name for name in core["MODULES"] if name not in core["UNTRACKED"]], os.cpu_count() or 1)
     # For a class this is a decorator, which the sources would have to import from Cython; for a module only its default can be set.
     get_directive_defaults()["no_gc"] = True
-    return tracked + compiled(core["UNTRACKED"])
+    return tracked + compiled(core["UNTRACKED"], 0)  # processes of their own might not know of it
 
 
 class BuildIfPossible(build_ext):

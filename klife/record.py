@@ -93,7 +93,7 @@ class Record:
             self.partition,
             self.timestamp_ms,
             self.offset,
-            self.error,
+            None if self.error is None else (type(self.error), self.error.args),  # each who is told of it has an error of his own
             self.error_code,
         )
 

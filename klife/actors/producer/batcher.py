@@ -11,6 +11,8 @@ from __future__ import annotations
 import random
 from time import monotonic, time
 
+from gevent import get_hub
+
 from klife.actors.backoff import backoff
 from klife.actors.channel import Call, CallFailed
 from klife.actors.cluster import Cluster
@@ -96,7 +98,7 @@ class BatcherActor(GeventActor):
                 if batches:
                     self._send(batches)
                     if lane.ready and len(lane.calls) < self.settings.max_in_flight:
-                        inbox.wake_when_idle()
+                        get_hub().loop.run_callback(inbox.wake_when_idle)  # behind those who were refused this turn
         due = lane.next_due()
         if due != lane.wake_at:
             lane.wake_at = due

@@ -1,6 +1,8 @@
 cdef class Wakeups:
     cdef public object loop
+    cdef public object _poll
     cdef public object _lists
+    cdef public bint _polling
     cdef public bint _scheduled
 
     cpdef add(self, list waiters)

@@ -132,10 +132,12 @@ set_defaults(Latch, is_set=False, _wakeups=None, _greenlets=None, _locks=None)
 class Wakeups:
     """Greenlets that one thread's hub is about to switch to: lists of waiters, in the order their latches were set."""
 
-    __slots__ = ("loop", "_lists", "_scheduled")
+    __slots__ = ("loop", "_poll", "_polling", "_lists", "_scheduled")
 
     def __init__(self, loop: Any) -> None:
         self.loop = loop
+        self._poll = loop.idle(priority=loop.MAXPRI)
+        self._polling = False  # sockets and timers come first
         self._lists: deque[list[Any]] = deque()
         self._scheduled = False
 
@@ -147,25 +149,30 @@ class Wakeups:
             self.loop.run_callback(self._run)
 
     def _run(self) -> None:
-        lists, self._lists = self._lists, deque()  # what is set meanwhile has to wait for the next turn
+        if self._polling:
+            return
         self._scheduled = False
+        lists, self._lists = self._lists, deque()  # what is set meanwhile comes after what is ready now
         until = monotonic() + _TURN_SECONDS
         try:
             while lists:
                 waiters = lists[0]
-                if waiters:
-                    waiters.pop(0).switch()  # taken off first, so that each is switched to once
-                    if monotonic() > until:
-                        break
-                else:
+                if not waiters:
                     lists.popleft()
-        finally:  # a turn is over, or a greenlet that is no gevent.Greenlet ended with an exception
+                elif monotonic() < until:
+                    waiters.pop(0).switch()  # taken off first, so that each is switched to once
+                else:
+                    break
+        finally:  # their share of the turn is over, or a greenlet that is no gevent.Greenlet ended with an exception
             if lists:
-                lists.extend(self._lists)
-                self._lists = lists
-                if not self._scheduled:
-                    self._scheduled = True
-                    self.loop.run_callback(self._run)
+                self._lists.extendleft(reversed(lists))
+                self._scheduled = self._polling = True  # a callback would come before sockets and timers
+                self._poll.start(self._polled)
+
+    def _polled(self) -> None:
+        self._poll.stop()
+        self._polling = False
+        self.loop.run_callback(self._run)
 
 
 _all_wakeups: dict[int, Wakeups] = {}
