@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
+import gevent
 import pytest
 from producer_parts import Parts
 
@@ -29,6 +32,9 @@ NAMED = set().union(*CLASSES.values())
 def test_every_code_of_the_table_has_its_class(action: Action, code: int) -> None:
     assert rule_for(code).action is action
     assert rule_for(code).fate_unknown is (code in FATE_UNKNOWN)
+
+
+PATIENCE = 10.0
 
 
 def test_the_table_has_a_row_for_every_code_of_kafkas() -> None:
@@ -219,3 +225,32 @@ def test_a_duplicate_of_unknown_offset_is_delivered_without_one() -> None:
     batch.queue.written(batch)
     parts.accumulator.settle(batch, None, -1, None)
     assert (batch.result(0).error, batch.result(0).offset) == (None, None)
+
+
+def test_a_flush_ends_with_the_last_record_of_a_batch_whose_pieces_were_split_again() -> None:
+    parts = Parts()
+    batch = parts.sent(8)
+    parts.refused(batch, 10)
+    flush = gevent.spawn(parts.accumulator.flush, monotonic() + PATIENCE)
+    gevent.sleep(0)  # it waits for what is pending now: the pieces
+    queue, split_again = parts.queue(), 0
+    while (piece := queue.head(1e12, 0.0)) is not None:
+        queue.take(piece)
+        if len(piece.records) > 1:
+            split_again += 1
+            parts.refused(piece, 10)
+        else:
+            parts.delivered(piece)
+    assert split_again
+    assert flush.get(timeout=PATIENCE / 2) == 0
+
+
+def test_a_flush_that_ends_early_counts_the_records_whose_outcome_is_missing() -> None:
+    parts = Parts()
+    batch = parts.sent(8)
+    parts.refused(batch, 10)
+    piece = parts.queue().head(1e12, 0.0)
+    assert piece is not None
+    parts.queue().take(piece)
+    parts.delivered(piece)
+    assert parts.accumulator.flush(monotonic()) == 8 - len(piece.records)

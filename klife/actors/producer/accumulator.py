@@ -405,7 +405,8 @@ class Accumulator:
 
     def flush(self, deadline: float) -> int:
         """Send without linger and wait, until `deadline` (monotonic seconds), for all that is pending now; return what is left."""
-        batches = list(self.pending)
+        # Of a batch in pieces, the whole: a piece that is split once more is nobody's to settle.
+        batches = list(dict.fromkeys([batch.root or batch for batch in self.pending]))
         self.hurry(1)
         try:
             for batch in batches:
@@ -413,7 +414,7 @@ class Accumulator:
                     break
         finally:
             self.hurry(-1)
-        return sum(len(batch.records) for batch in batches if not batch.is_set)
+        return sum(batch.missing or len(batch.records) for batch in batches if not batch.is_set)
 
     def wake(self) -> None:
         """Have the ProducerActor look."""
