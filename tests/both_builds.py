@@ -30,10 +30,13 @@ WITH_ONE_BUILD = {
         "tests/docs/test_links_and_names.py",
         "tests/docs/test_options_table.py",
         "tests/bench",  # each contestant is a process of its own; one of them is klife without its compiled core
+        "tests/testing/test_cli_cluster.py",
         "tests/testing/test_cluster_processes.py",
         "tests/testing/test_jars.py",
     ],
-    "pure": [  # messages: declarations, and what is generated from them
+    "pure": [
+        "tests/testing/test_cluster.py",  # brokers as processes
+        # Messages: declarations, and what is generated from them.
         "tests/protocol/test_apis.py",
         "tests/protocol/test_compiler.py",
         "tests/protocol/test_error_codes.py",

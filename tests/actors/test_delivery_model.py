@@ -13,6 +13,7 @@ The real `ProducerActor` and `BatcherActor` (their code, run turn by turn withou
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import gevent
@@ -69,6 +70,7 @@ class DeliveryModel(RuleBasedStateMachine):
             1.0,
             self.cluster.channel,
         )
+        self.accumulator.turn = SimpleNamespace(is_over=lambda: False)  # no loop runs, and how fast this does must not matter
         self.cluster.on_change.append(self.accumulator.wake)
         self.batchers: dict[Lane, BatcherActor] = {}
         self.produced: list[list[tuple[bytes, Batch, int]]] = [[] for _ in range(PARTITIONS)]

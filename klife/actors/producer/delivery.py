@@ -4,8 +4,8 @@ Deliberately next to nothing: one is made for each record. Both speak pykka's fu
 `concurrent.futures` (`result`, `exception`, `done`, `add_done_callback`).
 
 In the compiled core, the garbage collector does not look at a `Delivery` (setup.py): there are as many as records on their way, and
-none is part of a circle, because a batch refers to no delivery and to no exception that anybody raised. (A partitioner is known to
-batches: one that keeps deliveries keeps them for ever.)
+none is part of a circle for long: a batch knows a delivery only until its done callbacks are called, and no exception that anybody
+raised. (A partitioner is known to batches: one that keeps deliveries keeps them for ever.)
 """
 
 from __future__ import annotations
@@ -60,11 +60,8 @@ class Delivery:
         return self._batch.is_set
 
     def add_done_callback(self, callback: Callable[[Delivery], object]) -> None:
-        """Call `callback(delivery)`, with this one's like, once when the outcome is known, off the I/O greenlets; soon, if it is known
-        already."""
-        batch, index = self._batch, self._index
-        # With a delivery of its own, made when it is called: what a batch knows must not know a delivery.
-        batch.queue.call_when_settled(batch, index, lambda _record: callback(Delivery(batch, index)))
+        """Call `callback(self)` once when the outcome is known, off the I/O greenlets; soon, if it is known already."""
+        self._batch.queue.call_when_settled(self._batch, self._index, lambda _record: callback(self))
 
     def __repr__(self) -> str:
         return f"<Delivery {'done' if self.done() else 'pending'}>"
