@@ -10,11 +10,17 @@ loop stayed; `partitioners` keeps a cache in front of it instead.
 
 from __future__ import annotations
 
-from struct import unpack_from
+from struct import Struct, unpack_from
+
+IS_QUICK = not __file__.endswith(".py")
+"""Compiled, a hash takes less than a look-up among the hashes of earlier keys."""
 
 _SEED = 0x9747B28C
 _M = 0x5BD1E995
 _MASK = 0xFFFFFFFF
+
+_SHORT_WORDS = 65
+_UNPACK = [Struct(f"<{words}I").unpack_from for words in range(_SHORT_WORDS)]  # for keys up to 259 bytes, all words in one call
 
 
 def murmur2(data: bytes) -> int:
@@ -23,14 +29,26 @@ def murmur2(data: bytes) -> int:
     return value - (value >> 31 << 32)
 
 
+def murmur2_positive(data: bytes) -> int:
+    """Return the murmur2 hash of `data` as Java's `Utils.toPositive` leaves it: without the sign bit, not negated."""
+    return murmur2_unsigned(data) & 0x7FFFFFFF
+
+
 def murmur2_unsigned(data: bytes) -> int:
     """Return the murmur2 hash of `data` as an integer from 0 to 2**32 - 1."""
     size = len(data)
+    count = size >> 2
+    words = _UNPACK[count](data) if count < _SHORT_WORDS else unpack_from(f"<{count}I", data)
     value = _SEED ^ size
-    for word in unpack_from(f"<{size >> 2}I", data):
+    for word in words:
         word = word * _M & _MASK
         value = (value * _M ^ (word ^ word >> 24) * _M) & _MASK
-    if size & 3:
-        value = (value ^ int.from_bytes(data[size & ~3 :], "little")) * _M & _MASK
+    rest = size & 3
+    if rest:
+        if rest > 1:
+            value ^= data[size - rest + 1] << 8
+            if rest == 3:
+                value ^= data[size - 1] << 16
+        value = (value ^ data[size - rest]) * _M & _MASK
     value = (value ^ value >> 13) * _M & _MASK
     return value ^ value >> 15

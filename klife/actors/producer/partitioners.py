@@ -20,7 +20,7 @@ from random import random
 from typing import TYPE_CHECKING, cast
 from zlib import crc32
 
-from klife.actors.producer.murmur2 import murmur2_unsigned
+from klife.actors.producer.murmur2 import murmur2_positive
 from klife.actors.producer.phash2 import phash2_32
 from klife.errors import ConfigError
 
@@ -81,8 +81,7 @@ class _KeyHashes(_Hashes):
         return value
 
 
-# Java's `Utils.toPositive` drops the sign bit; it does not negate.
-_murmur2_positive = _KeyHashes(lambda key: murmur2_unsigned(key) & 0x7FFFFFFF)
+_murmur2_positive = _KeyHashes(murmur2_positive)
 _phash2 = _KeyHashes(phash2_32)
 
 

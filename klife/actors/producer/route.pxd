@@ -5,6 +5,7 @@ cdef class TopicRoute
 from klife.actors.producer.accumulator cimport Accumulator
 from klife.actors.producer.batch cimport Batch
 from klife.actors.producer.buffer_pool cimport BufferPool
+from klife.actors.producer.murmur2 cimport murmur2_positive
 from klife.actors.producer.partition_queue cimport PartitionQueue
 from klife.record cimport Record
 
@@ -13,11 +14,12 @@ cdef class TopicRoute:
     cdef public object topic
     cdef public object info
     cdef public list queues
-    cdef public object count
+    cdef public Py_ssize_t count
     cdef public object partitioner
     cdef public object sticky
     cdef public bint sticks
     cdef public object _partition
+    cdef public bint _hashes
     cdef public BufferPool _pool
     cdef public Py_ssize_t _limit
 

@@ -12,7 +12,9 @@ from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any
 
 from klife.actors.producer.batch import Batch
+from klife.actors.producer.murmur2 import IS_QUICK, murmur2_positive
 from klife.actors.producer.partition_queue import PartitionQueue
+from klife.actors.producer.partitioners import Murmur2Partitioner
 from klife.actors.producer.validation import checked_headers, checked_timestamp, invalid_payload, too_large_for_buffer
 from klife.errors import InvalidRecordType, InvalidRecordValue
 from klife.protocol.records import RECORD_OVERHEAD, Headers
@@ -38,6 +40,7 @@ class TopicRoute:
         "sticky",
         "sticks",
         "_partition",
+        "_hashes",
         "_pool",
         "_limit",
     )
@@ -51,6 +54,8 @@ class TopicRoute:
         self.partitioner = partitioner
         self.sticks = bool(getattr(partitioner, "sticky_keyless", False))
         self._partition = partitioner.partition
+        # The default partitioner, without the calls.
+        self._hashes = IS_QUICK and type(partitioner) is Murmur2Partitioner
         self._pool = accumulator.pool
         self._limit = accumulator.settings.batch_size_bytes
         self.sticky = 0
@@ -85,6 +90,8 @@ class TopicRoute:
                 partition = partitioner.partition(record, self.count)
             elif key is None and self.sticks:
                 partition = self.sticky
+            elif self._hashes and key is not None:
+                partition = murmur2_positive(key) % self.count
             else:
                 partition = self._partition(record, self.count)
         try:
