@@ -84,6 +84,8 @@ def broker_properties(brokers: int) -> dict[str, object]:
         # A dead broker is noticed after its session: 9 s by default.
         "broker.session.timeout.ms": 3000,
         "broker.heartbeat.interval.ms": 500,
+        # Records are kept, whatever their timestamps: by default those that claim to be a week old are deleted within minutes.
+        "log.retention.ms": -1,
         # The log cleaner takes 128 MiB of heap at once by default.
         "log.cleaner.dedupe.buffer.size": 4 * 1024 * 1024,
     }

@@ -69,6 +69,9 @@ def test_a_created_topic_is_there_for_an_independent_client_with_its_partitions_
     config = admin.describe_configs([resource])[resource].result(timeout=10)
     assert config["retention.ms"].value == "123456"
     assert config["min.insync.replicas"].value == "2"
+    cluster.create_topic("history")  # its records may be as old as they like
+    resource = ConfigResource("topic", "history")
+    assert admin.describe_configs([resource])[resource].result(timeout=10)["retention.ms"].value == "-1"
 
 
 def test_a_topic_the_brokers_refuse_is_an_error_with_kafkas_code_and_reason(cluster: KafkaCluster) -> None:
