@@ -18,7 +18,8 @@ from weakref import WeakKeyDictionary
 
 from gevent import get_hub, getcurrent
 
-_TURN_SECONDS = 0.002
+TURN_SECONDS = 0.002
+"""What those who share a turn of the loop take of it before they let others have theirs."""
 
 
 def let_hub_run() -> None:
@@ -53,7 +54,7 @@ class _Breath:
         self._loop.run_callback(self._go_on, list(self._waiting))
 
     def _go_on(self, greenlets: list[Any]) -> None:
-        until = monotonic() + _TURN_SECONDS
+        until = monotonic() + TURN_SECONDS
         try:
             for greenlet in greenlets:
                 if greenlet in self._waiting:  # it may have been killed

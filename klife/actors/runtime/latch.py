@@ -27,11 +27,11 @@ from gevent import get_hub, getcurrent
 from gevent.monkey import get_original
 
 from klife.class_defaults import set_defaults
+from klife_supervision.breathe import TURN_SECONDS
 
 get_thread_ident: Callable[[], int] = get_original("_thread", "get_ident")
 _allocate_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
 _first_in_thread = _allocate_lock()  # held for an instant, by the first thread that waits for a latch
-_TURN_SECONDS = 0.002  # then others have theirs
 
 
 class Latch:
@@ -153,7 +153,7 @@ class Wakeups:
             return
         self._scheduled = False
         lists, self._lists = self._lists, deque()  # what is set meanwhile comes after what is ready now
-        until = monotonic() + _TURN_SECONDS
+        until = monotonic() + TURN_SECONDS
         try:
             while lists:
                 waiters = lists[0]

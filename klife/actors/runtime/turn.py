@@ -10,7 +10,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import Any
 
-_SHARE_SECONDS = 0.002
+from klife_supervision.breathe import TURN_SECONDS
 
 
 class Turn:
@@ -28,4 +28,4 @@ class Turn:
         now, number = monotonic(), self._loop.iteration
         if number != self._number:
             self._number, self._began = number, now
-        return now - self._began > _SHARE_SECONDS
+        return now - self._began > TURN_SECONDS
