@@ -33,9 +33,6 @@ WITH_ONE_BUILD = {
         "tests/testing/test_cli_cluster.py",
         "tests/testing/test_cluster_processes.py",
         "tests/testing/test_jars.py",
-    ],
-    "pure": [
-        "tests/testing/test_cluster.py",  # brokers as processes
         # Messages: declarations, and what is generated from them.
         "tests/protocol/test_apis.py",
         "tests/protocol/test_compiler.py",
@@ -44,6 +41,9 @@ WITH_ONE_BUILD = {
         "tests/protocol/test_kafka_definitions.py",
         "tests/protocol/test_schema_covers_kafka.py",
         "tests/protocol/test_versions.py",
+    ],
+    "pure": [
+        "tests/testing/test_cluster.py",  # brokers as processes
     ],
 }
 # Brokers that live for a minute, or are killed in it: the JVM's optimising compiler would take half of the machine.
