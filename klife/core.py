@@ -37,7 +37,9 @@ MODULES = (
     "klife.actors.producer.places",
     "klife.actors.producer.produce_call",
     "klife.actors.producer.route",
+    "klife.api.bound",
     "klife.api.client",
+    "klife.api.intake",
 )
 UNTRACKED = ("klife.record", "klife.actors.producer.delivery")
 """The modules of the group whose classes the garbage collector does not look at."""

@@ -1,7 +1,7 @@
-"""`Client`: what users hold. It validates, finds the way to the engine, and returns plain values.
+"""`Client`: what users hold, and the straight way of a record.
 
-A facade without state of its own worth losing: it knows its client's name, and the engine that runs under it now. When a supervisor
-restarts the client, the next call finds the new engine by the name.
+A facade without state of its own worth losing: it knows its client's name, and the engine that runs under it now. What finds that
+engine is in `bound.py`; what takes records that need more than a look-up is in `intake.py`.
 
 All calls work from any OS thread. From the thread that started the client (its *home*, where its greenlets run) they go straight in;
 from others they are carried there, which is slower. The home thread must let its hub run: a plain `thread.join()` there, without
@@ -16,46 +16,25 @@ from time import monotonic
 from typing import Any, Self
 
 from klife.actors import engine as engines
-from klife.actors.engine import Engine
-from klife.actors.producer import validation
-from klife.actors.producer.batch import Batch
 from klife.actors.producer.delivery import BatchDelivery, Delivery
-from klife.actors.producer.places import Places
+from klife.actors.producer.validation import checked_topic
 from klife.actors.runtime.latch import get_thread_ident
 from klife.api import lifecycle
 from klife.api.config import ClientConfig
 from klife.api.from_thread import call_at_home
-from klife.api.status import ClientStatus, PartitionStatus, StopReport, client_status, stop_report
-from klife.errors import (
-    ClientClosed,
-    ConfigError,
-    FlushTimeout,
-    InvalidRecordType,
-    NoSuchClient,
-    NotReady,
-    ProduceError,
-)
+from klife.api.intake import Intake
+from klife.api.status import ClientStatus, PartitionStatus, StopReport, client_status, partition_statuses, stop_report
+from klife.errors import ConfigError, FlushTimeout, NoSuchClient
 from klife.record import Record
-from klife.undelivered import Undelivered
 from klife_supervision import ChildSpec, TreeNode
 
 Callback = Callable[[Record], object]
 
 
-class Client:
+class Client(Intake):
     """A Kafka client. Make one with `start`, or under a supervisor with `child_spec`, or find one with `get`."""
 
-    __slots__ = ("_name", "_engine", "_routes", "_home", "_supervised")
-
-    def __init__(self, engine: Engine, *, supervised: bool) -> None:
-        self._name = engine.name
-        self._supervised = supervised
-        self._bind(engine)
-
-    def _bind(self, engine: Engine) -> None:
-        self._engine = engine
-        self._routes = engine.routes
-        self._home = engine.home
+    __slots__ = ()
 
     # starting and finding
 
@@ -123,19 +102,7 @@ class Client:
         if get_thread_ident() != self._home:
             self._from_thread(lambda: self.wait_ready(timeout), timeout)
             return
-        deadline = monotonic() + timeout
-        while engine.closing is None:
-            waiting = [a for a in engine.accumulators.values() if a.idempotent and a.identity is None]
-            if engine.cluster.snapshot.brokers and not waiting:
-                return
-            left = deadline - monotonic()
-            if left <= 0:
-                raise NotReady(lifecycle.why_not_ready(engine, timeout))
-            if engine.cluster.snapshot.brokers:
-                waiting[0].identity_known.wait(left)
-            else:
-                engine.cluster.wait_for_answer(left)
-        raise engine.closed_error()
+        lifecycle.wait_ready(engine, timeout)
 
     # producing
 
@@ -205,20 +172,7 @@ class Client:
                 lambda: self.produce_batch(checked, producer=producer, partitioner=partitioner)
             )
             return batch_delivery
-        deadline = monotonic() + self._engine.settings.max_block
-        engine = self._current(deadline)
-        if producer is not None:
-            engine.accumulator(producer)
-        known = engine.cluster.snapshot.topics
-        unknown = {record.topic for record in checked} - known.keys()
-        order: Iterable[int] = range(len(checked))
-        if unknown:
-            engine.cluster.ask_for(unknown)
-            # Records of topics that may have to be waited for, perhaps in vain, come last: a topic's own records stay in order.
-            order = sorted(order, key=lambda index: checked[index].topic in unknown)
-        places = Places(len(checked))
-        self._append_all(checked, order, places, producer, partitioner, deadline)
-        return BatchDelivery(places)
+        return BatchDelivery(self._take(checked, producer, partitioner))
 
     def produce_batch_async(
         self,
@@ -232,57 +186,6 @@ class Client:
         delivery = self.produce_batch(records, producer=producer, partitioner=partitioner)
         if callback is not None:
             delivery.add_done_callback(lambda done: callback(done.get()))
-
-    def _append_all(
-        self, records: list[Record], order: Iterable[int], places: Places, producer: str | None, partitioner: Any, deadline: float
-    ) -> None:
-        """Queue `records`, which are checked, in this order, and note where they went; what befalls one is that one's alone."""
-        plain = producer is None and partitioner is None
-        for index in order:
-            record = records[index]
-            try:
-                # Looked up anew for each: while one waits for room, its topic may go.
-                route = self._routes.get(record.topic) if plain and type(record) is Record else None
-                if route is None:
-                    batch = self._append(record, producer, partitioner, deadline)
-                else:
-                    batch = route.append(record, None, deadline)
-            except ProduceError as error:
-                places.failed(index, _failed(record, error))
-            except Exception as error:  # noqa: BLE001 - others are queued already: whatever it is, it is this record's alone
-                places.failed(index, _failed(record, ProduceError(f"records[{index}]: {error}", topic=record.topic)))
-            else:
-                places.batches[index] = batch
-                places.indices[index] = len(batch.records) - 1
-
-    def _append(self, record: Record, producer: str | None, partitioner: Any, deadline: float | None) -> Batch:
-        """The way of a record whose topic is new, or which asks for a producer or partitioner of its own."""
-        if not isinstance(record, Record):
-            raise validation.not_a_record(record)
-        # A str has a method of that name, and a class is not yet an object.
-        wrong = isinstance(partitioner, (str, type)) or not callable(getattr(partitioner, "partition", None))
-        if partitioner is not None and wrong:
-            raise InvalidRecordType(
-                f"partitioner is a {type(partitioner).__name__}; expected an object with partition(record, partition_count) -> int"
-            )
-        if deadline is None:
-            deadline = monotonic() + self._engine.settings.max_block
-        validation.check(record)
-        engine = self._current(deadline)
-        route = engine.route(record.topic, producer, deadline)
-        return route.append(record, partitioner, deadline)
-
-    def _checked(self, records: Iterable[Record]) -> list[Record]:
-        if isinstance(records, Record):
-            raise InvalidRecordType("produce_batch takes an iterable of Records, got one Record; use produce(record) for a single one")
-        try:
-            listed = list(records)
-        except TypeError:
-            raise InvalidRecordType(f"produce_batch takes an iterable of Records, got a {type(records).__name__}") from None
-        for index, record in enumerate(listed):
-            if type(record) is not Record or not _is_plain(record, self._routes):
-                validation.check(record, f"records[{index}]")
-        return listed
 
     # finishing
 
@@ -341,18 +244,8 @@ class Client:
         if get_thread_ident() != self._home:
             result: tuple[PartitionStatus, ...] = self._from_thread(lambda: self.partitions(topic))
             return result
-        info = engine.cluster.topic(validation.checked_topic(topic), monotonic() + engine.settings.max_block)
-        return tuple(
-            PartitionStatus(
-                topic=topic,
-                partition=partition,
-                leader=leader if leader >= 0 else None,
-                leader_epoch=info.leader_epochs[partition],
-                replicas=info.replicas[partition],
-                isr=info.isr[partition],
-            )
-            for partition, leader in enumerate(info.leaders)
-        )
+        info = engine.cluster.topic(checked_topic(topic), monotonic() + engine.settings.max_block)
+        return partition_statuses(info)
 
     def status(self) -> ClientStatus:
         """The client at this moment, as a frozen value."""
@@ -365,66 +258,3 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<Client {self._name!r}>"
-
-    # the way to the engine
-
-    def _current(self, deadline: float) -> Engine:
-        """The engine that runs under this client's name, waiting for a supervisor to restart it if need be."""
-        engine = self._here()
-        if engine.closing is None:
-            return engine
-        found = engines.find(self._name)
-        if found is engine and not engine.finished.is_set and not self._supervised:
-            raise engine.closed_error()
-        if found is None or found.closing is not None:
-            found = engines.wait_for(self._name, deadline - monotonic()) if self._supervised else None
-        if found is None or found.closing is not None:
-            raise engine.closed_error()
-        self._bind(found)
-        return found
-
-    def _here(self) -> Engine:
-        """The engine this client is bound to; in a forked child, where that is the parent's, the one in its place, started if need be.
-
-        Raises:
-            ClientClosed: in a forked child, if it was stopped there, or if `on_fork` is "raise".
-        """
-        if self._engine.inherited:
-            lifecycle.find(self._name)
-            if not self._found_after_fork():
-                raise ClientClosed(f"client {self._name!r} was stopped in this process. Nothing was queued; start a new client.")
-        return self._engine
-
-    def _found_after_fork(self) -> bool:
-        """In a forked child: bind to what runs here under this client's name, if anything does."""
-        found = engines.find(self._name)
-        if found is None:
-            return False
-        self._supervised = self._supervised and not found.after_fork
-        self._bind(found)
-        return True
-
-    def _from_thread(self, function: Callable[[], Any], timeout: float | None = None) -> Any:
-        """Call `function` in a greenlet of the home thread and wait, as a thread does, for what it returns or raises."""
-        engine = self._current(monotonic() + self._engine.settings.max_block)
-        if get_thread_ident() == self._home:  # in a forked child, whose first use made this the home
-            return function()
-        return call_at_home(engine, function, timeout)
-
-
-def _is_plain(record: Record, routes: dict[str, Any]) -> bool:
-    """Whether it is right at a glance, as most are."""
-    return (
-        type(record.value) is bytes
-        and (record.key is None or type(record.key) is bytes)
-        and record.headers == ()
-        and record.partition is None
-        and record.timestamp_ms is None
-        and type(record.topic) is str
-        and record.topic in routes
-    )
-
-
-def _failed(record: Record, error: ProduceError) -> Record:
-    """The result of a record that was not even queued."""
-    return Undelivered(record.topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms, error)

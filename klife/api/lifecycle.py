@@ -1,9 +1,10 @@
-"""How a client comes to life: an engine under its name, and a supervision tree around it."""
+"""How a client comes to life: an engine under its name, a supervision tree around it, and the wait until both can work."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from time import monotonic
 
 from klife.actors import engine as engines
 from klife.actors.engine import Engine
@@ -12,7 +13,7 @@ from klife.api import exit as at_exit
 from klife.api import fork as at_fork
 from klife.api.config import ClientConfig
 from klife.api.settings import client_settings
-from klife.errors import ConfigError
+from klife.errors import ConfigError, NotReady
 from klife_supervision import ChildSpec, ExitReason, Supervisor
 
 STOP_TIMEOUT = 30.0  # seconds an orderly stop takes to deliver what was accepted, unless told otherwise
@@ -73,8 +74,30 @@ def child_spec(config: ClientConfig, name: str) -> ChildSpec:
     return ChildSpec(id=name, start=start_child, type="supervisor", shutdown=STOP_TIMEOUT + 5.0)
 
 
-def why_not_ready(engine: Engine, timeout: float) -> str:
-    """What each address and each producer without an id met with, for `NotReady`."""
+def wait_ready(engine: Engine, timeout: float) -> None:
+    """Wait until the cluster has answered and every idempotent producer has its id.
+
+    Raises:
+        NotReady: not within `timeout` seconds; the text says what each address answered.
+        ClientClosed: the client was stopped.
+    """
+    deadline = monotonic() + timeout
+    while engine.closing is None:
+        waiting = [a for a in engine.accumulators.values() if a.idempotent and a.identity is None]
+        if engine.cluster.snapshot.brokers and not waiting:
+            return
+        left = deadline - monotonic()
+        if left <= 0:
+            raise NotReady(_why_not_ready(engine, timeout))
+        if engine.cluster.snapshot.brokers:
+            waiting[0].identity_known.wait(left)
+        else:
+            engine.cluster.wait_for_answer(left)
+    raise engine.closed_error()
+
+
+def _why_not_ready(engine: Engine, timeout: float) -> str:
+    """What each address and each producer without an id met with."""
     lines = [f"client {engine.name!r} was not ready within {timeout:g} s:"]
     lines += [f"  - {trouble}" for trouble in engine.cluster.troubles()]
     lines += [

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from klife.actors.channel import BrokerChannel
 from klife.actors.engine import Engine
+from klife.actors.metadata_snapshot import TopicInfo
 from klife.actors.producer.accumulator import Accumulator
 
 
@@ -87,6 +88,21 @@ def client_status(engine: Engine) -> ClientStatus:
         buffered_bytes=engine.pool.used,
         max_buffered_bytes=engine.pool.limit,
         waiting_for_buffer=engine.pool.waiting,
+    )
+
+
+def partition_statuses(info: TopicInfo) -> tuple[PartitionStatus, ...]:
+    """A topic's partitions as frozen values."""
+    return tuple(
+        PartitionStatus(
+            topic=info.name,
+            partition=partition,
+            leader=leader if leader >= 0 else None,
+            leader_epoch=info.leader_epochs[partition],
+            replicas=info.replicas[partition],
+            isr=info.isr[partition],
+        )
+        for partition, leader in enumerate(info.leaders)
     )
 
 

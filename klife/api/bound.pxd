@@ -1,0 +1,6 @@
+cdef class Bound:
+    cdef public object _name
+    cdef public object _engine
+    cdef public dict _routes
+    cdef public object _home
+    cdef public object _supervised

@@ -1,0 +1,122 @@
+"""`Intake`: how records come in, except for the straight way of a single one, which is in `Client` itself.
+
+Those are many at once, and one whose topic is new, or which asks for a producer or a partitioner of its own. The loops over many
+records run once a record, as the straight way does, and are compiled for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from time import monotonic
+from typing import Any
+
+from klife.actors.producer import validation
+from klife.actors.producer.batch import Batch
+from klife.actors.producer.places import Places
+from klife.api.bound import Bound
+from klife.errors import InvalidRecordType, ProduceError
+from klife.record import Record
+from klife.undelivered import Undelivered
+
+
+class Intake(Bound):
+    """What takes records for the engine. Its methods are for the home thread, except for `_checked`."""
+
+    __slots__ = ()
+
+    def _append(self, record: Record, producer: str | None, partitioner: Any, deadline: float | None) -> Batch:
+        """The way of a record whose topic is new, or which asks for a producer or partitioner of its own."""
+        if not isinstance(record, Record):
+            raise validation.not_a_record(record)
+        # A str has a method of that name, and a class is not yet an object.
+        wrong = isinstance(partitioner, (str, type)) or not callable(getattr(partitioner, "partition", None))
+        if partitioner is not None and wrong:
+            raise InvalidRecordType(
+                f"partitioner is a {type(partitioner).__name__}; expected an object with partition(record, partition_count) -> int"
+            )
+        if deadline is None:
+            deadline = monotonic() + self._engine.settings.max_block
+        validation.check(record)
+        engine = self._current(deadline)
+        route = engine.route(record.topic, producer, deadline)
+        return route.append(record, partitioner, deadline)
+
+    def _checked(self, records: Iterable[Record]) -> list[Record]:
+        """`records` as a list, if all are right. From any thread: what a generator does, it does in its caller's.
+
+        Raises:
+            InvalidRecordType, InvalidRecordValue: one is not, and the text tells which.
+        """
+        if isinstance(records, Record):
+            raise InvalidRecordType("produce_batch takes an iterable of Records, got one Record; use produce(record) for a single one")
+        try:
+            listed = list(records)
+        except TypeError:
+            raise InvalidRecordType(f"produce_batch takes an iterable of Records, got a {type(records).__name__}") from None
+        for index, record in enumerate(listed):
+            if type(record) is not Record or not _is_plain(record, self._routes):
+                validation.check(record, f"records[{index}]")
+        return listed
+
+    def _take(self, records: list[Record], producer: str | None, partitioner: Any) -> Places:
+        """Queue `records`, which are checked, and return where they went, or for what errors they did not.
+
+        All together may wait `max_block_ms`.
+
+        Raises:
+            ClientClosed, InvalidRecordType, InvalidRecordValue: the client was stopped; there is no such producer. Nothing was queued.
+        """
+        deadline = monotonic() + self._engine.settings.max_block
+        engine = self._current(deadline)
+        if producer is not None:
+            engine.accumulator(producer)
+        known = engine.cluster.snapshot.topics
+        unknown = {record.topic for record in records} - known.keys()
+        order: Iterable[int] = range(len(records))
+        if unknown:
+            engine.cluster.ask_for(unknown)
+            # Records of topics that may have to be waited for, perhaps in vain, come last: a topic's own records stay in order.
+            order = sorted(order, key=lambda index: records[index].topic in unknown)
+        places = Places(len(records))
+        self._append_all(records, order, places, producer, partitioner, deadline)
+        return places
+
+    def _append_all(
+        self, records: list[Record], order: Iterable[int], places: Places, producer: str | None, partitioner: Any, deadline: float
+    ) -> None:
+        """Queue `records` in this order, and note where they went; what befalls one is that one's alone."""
+        plain = producer is None and partitioner is None
+        for index in order:
+            record = records[index]
+            try:
+                # Looked up anew for each: while one waits for room, its topic may go.
+                route = self._routes.get(record.topic) if plain and type(record) is Record else None
+                if route is None:
+                    batch = self._append(record, producer, partitioner, deadline)
+                else:
+                    batch = route.append(record, None, deadline)
+            except ProduceError as error:
+                places.failed(index, _failed(record, error))
+            except Exception as error:  # noqa: BLE001 - others are queued already: whatever it is, it is this record's alone
+                places.failed(index, _failed(record, ProduceError(f"records[{index}]: {error}", topic=record.topic)))
+            else:
+                places.batches[index] = batch
+                places.indices[index] = len(batch.records) - 1
+
+
+def _is_plain(record: Record, routes: dict[str, Any]) -> bool:
+    """Whether it is right at a glance, as most are."""
+    return (
+        type(record.value) is bytes
+        and (record.key is None or type(record.key) is bytes)
+        and record.headers == ()
+        and record.partition is None
+        and record.timestamp_ms is None
+        and type(record.topic) is str
+        and record.topic in routes
+    )
+
+
+def _failed(record: Record, error: ProduceError) -> Record:
+    """The result of a record that was not even queued."""
+    return Undelivered(record.topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms, error)
