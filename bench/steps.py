@@ -52,7 +52,7 @@ def a_route() -> TopicRoute:
     )
     accumulator.identity = Identity(9, 0)
     info = TopicInfo("orders", bytes(16), (1,) * PARTITIONS, (0,) * PARTITIONS)
-    return accumulator.add_topic(info, Murmur2Partitioner())
+    return accumulator.routing.add_topic(info, Murmur2Partitioner())
 
 
 def making(fields: dict[str, object]) -> None:
@@ -86,7 +86,7 @@ def going_round(route: TopicRoute, records: list[Record]) -> None:
     accumulator = route.accumulator
     for record in records:
         route.append(record)
-    for batch in accumulator.lanes[1, 0].drain(1e12):
+    for batch in accumulator.routing.lanes[1, 0].drain(1e12):
         accumulator.written(batch, 7, -1)
 
 

@@ -53,13 +53,13 @@ def _disown_channel(channel: BrokerChannel) -> None:
 
 def _disown_records(accumulator: Accumulator, why: str) -> None:
     accumulator.closed = why
-    for batch in (*accumulator.pending, *accumulator.callbacks.unfinished()):
+    for batch in (*accumulator.clock.pending, *accumulator.callbacks.unfinished()):
         _forget(batch)
         if batch.root is not None:
             _forget(batch.root)
-    accumulator.pending.clear()
-    accumulator.routes.clear()
-    for lane in accumulator.lanes.values():
+    accumulator.clock.pending.clear()
+    accumulator.routing.routes.clear()
+    for lane in accumulator.routing.lanes.values():
         lane.inbox = None
         lane.ready.clear()
         lane.calls.clear()

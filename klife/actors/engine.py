@@ -54,9 +54,9 @@ class Engine:
         self._partitioner = resolve(settings.default_partitioner or "murmur2")
         self._topic_partitioners = {topic: resolve(spec) for topic, spec in settings.topic_partitioners.items()}
         self.pool.on_pressure = self._hurry
-        self.cluster.needs = lambda topic: any(accumulator.holds(topic) for accumulator in self.accumulators.values())
+        self.cluster.needs = lambda topic: any(accumulator.routing.holds(topic) for accumulator in self.accumulators.values())
         self.cluster.uses = lambda node_id: any(
-            node_id == lane.node_id for accumulator in self.accumulators.values() for lane in accumulator.lanes.values()
+            node_id == lane.node_id for accumulator in self.accumulators.values() for lane in accumulator.routing.lanes.values()
         )
         self.cluster.on_change.append(self._drop_vanished_topics)
         for accumulator in self.accumulators.values():
@@ -76,12 +76,13 @@ class Engine:
         accumulator = self.accumulator(producer or self.settings.topic_producers.get(name) or self.settings.default_producer)
         if accumulator.closed is not None:
             raise accumulator.closed_error()
-        route = accumulator.routes.get(name)
+        routing = accumulator.routing
+        route = routing.routes.get(name)
         if route is None:
             info = self.cluster.topic(name, deadline)
             if accumulator.closed is not None:  # stopped while we waited
                 raise accumulator.closed_error()
-            route = accumulator.routes.get(name) or accumulator.add_topic(info, self._topic_partitioners.get(name, self._partitioner))
+            route = routing.routes.get(name) or routing.add_topic(info, self._topic_partitioners.get(name, self._partitioner))
         if producer is None:
             self.routes[name] = route
         return route

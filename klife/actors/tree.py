@@ -54,7 +54,7 @@ def children(engine: Engine, flush_timeout: float) -> list[ChildSpec]:
 
 
 def _producer(engine: Engine, accumulator: Accumulator) -> ChildSpec:
-    batchers = _Children(accumulator.lanes, lambda lane: _batcher(engine, lane))
+    batchers = _Children(accumulator.routing.lanes, lambda lane: _batcher(engine, lane))
     return Supervisor.child_spec(
         id=f"producer {accumulator.settings.name}",
         strategy="rest_for_one",

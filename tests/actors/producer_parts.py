@@ -53,7 +53,7 @@ class Parts:
         self.bell = Bell()
         self.accumulator.inbox = self.bell  # type: ignore[assignment]
         self.identity = self.accumulator.identity = Identity(9, 0)
-        self.route: TopicRoute = self.accumulator.add_topic(topic_info(leaders or [1]), _First())
+        self.route: TopicRoute = self.accumulator.routing.add_topic(topic_info(leaders or [1]), _First())
 
     def queue(self, partition: int = 0) -> PartitionQueue:
         queue = self.route.queues[partition]
@@ -86,7 +86,7 @@ class Parts:
 
     def apply(self, leaders: list[int] | None) -> None:
         """News of the topic's leaders; None: it is gone."""
-        self.accumulator.apply(ClusterSnapshot(topics={} if leaders is None else {"t": topic_info(leaders)}))
+        self.accumulator.routing.apply(ClusterSnapshot(topics={} if leaders is None else {"t": topic_info(leaders)}))
 
 
 class _First:

@@ -75,7 +75,7 @@ class DeliveryModel(RuleBasedStateMachine):
         self.batchers: dict[Lane, BatcherActor] = {}
         self.produced: list[list[tuple[bytes, Batch, int]]] = [[] for _ in range(PARTITIONS)]
         self.producer = self.start_producer()
-        self.route = self.accumulator.add_topic(self.cluster.snapshot.topics[TOPIC], _NoPartitioner())
+        self.route = self.accumulator.routing.add_topic(self.cluster.snapshot.topics[TOPIC], _NoPartitioner())
         self.turns()
         if self.idempotent and start_sequence:  # numbers are about to wrap
             self.cluster.answer(1, {})
@@ -170,18 +170,18 @@ class DeliveryModel(RuleBasedStateMachine):
     def refresh(self) -> None:
         self.cluster.refresh()
 
-    @precondition(lambda self: self.accumulator.pending)
+    @precondition(lambda self: self.accumulator.clock.pending)
     @rule(count=st.integers(1, 3))
     def expire(self, count: int) -> None:
         """The delivery timeout of the oldest batches passes."""
-        oldest = list(self.accumulator.pending)[:count]
-        self.accumulator.expire(oldest[-1].created + self.accumulator.settings.delivery_timeout)
+        oldest = list(self.accumulator.clock.pending)[:count]
+        self.accumulator.clock.expire(oldest[-1].created + self.accumulator.settings.delivery_timeout)
 
     @rule()
     def close_open_batches(self) -> None:
         """The second passes after which an open batch is closed, sent or not."""
-        if self.accumulator.pending:
-            self.accumulator.expire(next(reversed(self.accumulator.pending)).created + 1.0)
+        if self.accumulator.clock.pending:
+            self.accumulator.clock.expire(next(reversed(self.accumulator.clock.pending)).created + 1.0)
 
     @rule(which=st.integers(0, 3))
     def kill_batcher(self, which: int) -> None:
@@ -224,7 +224,7 @@ class DeliveryModel(RuleBasedStateMachine):
             unsettled = [batch for produced in self.produced for _, batch, _ in produced if not batch.is_set]
             used = sum(batch.size for batch in set(unsettled))
             assert self.accumulator.pool.used == used
-            created = [batch.created for batch in self.accumulator.pending]
+            created = [batch.created for batch in self.accumulator.clock.pending]
             assert created == sorted(created), "the clock is not in the order of deadlines"
 
     def teardown(self) -> None:
@@ -247,9 +247,9 @@ class DeliveryModel(RuleBasedStateMachine):
                     actor.actor_inbox.woken = True
             self.turns()
             self.the_log_shows_what_deliveries_say()
-            if not self.accumulator.pending:
+            if not self.accumulator.clock.pending:
                 break
-        unsettled = [(queue.topic, queue.partition) for queue in {batch.queue for batch in self.accumulator.pending}]
+        unsettled = [(queue.topic, queue.partition) for queue in {batch.queue for batch in self.accumulator.clock.pending}]
         for actor in self.actors():
             retire(actor)
         assert not unsettled, f"still waiting when all is well: {unsettled}"

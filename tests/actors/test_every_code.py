@@ -58,7 +58,7 @@ def accumulator_of(client: Client) -> Accumulator:
 
 def let_deadlines_pass(client: Client) -> None:
     accumulator = accumulator_of(client)
-    accumulator.expire(monotonic() + accumulator.settings.delivery_timeout + 1)
+    accumulator.clock.expire(monotonic() + accumulator.settings.delivery_timeout + 1)
 
 
 def wait_until(done: Callable[[], bool]) -> None:

@@ -14,7 +14,7 @@ NEVER = float("inf")
 
 def lane_of(parts: Parts, node: int = 1) -> Lane:
     parts.queue()
-    return parts.accumulator.lanes[node, 0]
+    return parts.accumulator.routing.lanes[node, 0]
 
 
 def partitions(batches: list[Batch]) -> list[int]:
@@ -105,7 +105,7 @@ def test_a_partition_that_waits_for_an_answer_costs_nothing_until_it_comes() -> 
     assert not lane.ready
     assert lane.next_due() == NEVER
     parts.delivered(first)
-    parts.accumulator.offer(first.queue)
+    parts.accumulator.routing.offer(first.queue)
     assert lane.drain(NOW) == [second]
 
 
@@ -115,7 +115,7 @@ def test_a_partition_that_moved_away_is_passed_over() -> None:
     moved, stayed = parts.batch(partition=0), parts.batch(partition=1)
     parts.apply([2, 1])
     assert old.drain(NOW) == [stayed]
-    assert parts.accumulator.lanes[2, 0].drain(NOW) == [moved]
+    assert parts.accumulator.routing.lanes[2, 0].drain(NOW) == [moved]
 
 
 def test_one_that_moved_away_and_back_is_served_once() -> None:
@@ -125,13 +125,13 @@ def test_one_that_moved_away_and_back_is_served_once() -> None:
     parts.apply([2])
     parts.apply([1])
     assert lane.drain(NOW) == [batch]
-    assert parts.accumulator.lanes[2, 0].drain(NOW) == []
+    assert parts.accumulator.routing.lanes[2, 0].drain(NOW) == []
 
 
 def test_partitions_are_spread_over_the_batchers_of_a_broker() -> None:
     parts = Parts([1] * 40, batchers_count=4)
     for partition in range(40):
         parts.queue(partition)
-    assert set(parts.accumulator.lanes) == {(1, index) for index in range(4)}
-    counts = [sum(queue.lane is lane for queue in parts.route.queues if queue) for lane in parts.accumulator.lanes.values()]
+    assert set(parts.accumulator.routing.lanes) == {(1, index) for index in range(4)}
+    counts = [sum(queue.lane is lane for queue in parts.route.queues if queue) for lane in parts.accumulator.routing.lanes.values()]
     assert counts == [10] * 4

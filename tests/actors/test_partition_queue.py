@@ -142,7 +142,7 @@ def test_a_batch_whose_time_ran_out_while_it_waited_never_leaves() -> None:
     parts = Parts(delivery_timeout=10.0)
     late, in_time = parts.batch(), parts.batch()
     in_time.created = late.created + 5
-    parts.accumulator.expire(late.created + 10)
+    parts.accumulator.clock.expire(late.created + 10)
     assert parts.queue().head(NOW, 0.0) is in_time
 
 
@@ -250,7 +250,7 @@ def test_a_batch_that_expires_while_newer_ones_are_asked_for_changes_nothing_for
     first, second, newest = in_doubt(parts, 3)
     second.created = newest.created = first.created + 5
     parts.send(newest)
-    parts.accumulator.expire(first.created + 10)
+    parts.accumulator.clock.expire(first.created + 10)
     parts.delivered(newest, 5)
     assert (second.is_set, second.error, second.base_offset) == (True, None, None)
     assert parts.queue().empty or parts.queue().head(NOW, 0.0) is None
@@ -289,7 +289,7 @@ def test_a_topic_made_anew_knows_nothing_of_a_producer_so_the_first_batch_goes_a
     parts = Parts()
     parts.delivered(parts.sent())
     info = TopicInfo("t", b"\2" * 16, (1,), (0,))
-    parts.accumulator.apply(ClusterSnapshot(topics=MappingProxyType({"t": info})))
+    parts.accumulator.routing.apply(ClusterSnapshot(topics=MappingProxyType({"t": info})))
     first, second = parts.sent(2), parts.batch()
     assert parts.queue().head(NOW, 0.0) is None  # the broker would take it, and then refuse the first for good
     parts.refused(first, 10)

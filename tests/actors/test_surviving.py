@@ -113,7 +113,7 @@ def test_a_batcher_that_crashes_over_an_answer_loses_nothing(start_client: Any) 
     with ScriptedCluster() as cluster:
         client = start_client(cluster)
         client.produce(Record("orders", b"0")).get(PATIENCE)
-        lane = next(iter(engines.find(client.name).accumulators.values())).lanes[1, 0]  # type: ignore[union-attr]
+        lane = next(iter(engines.find(client.name).accumulators.values())).routing.lanes[1, 0]  # type: ignore[union-attr]
         good_channel = lane.channel
 
         class Broken:

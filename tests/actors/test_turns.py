@@ -39,7 +39,7 @@ def test_two_batchers_with_a_backlog_take_turns() -> None:
             parts.batch(1, partition)
     turns: list[tuple[int, int]] = []
     actors = []
-    for (node, _), lane in parts.accumulator.lanes.items():
+    for (node, _), lane in parts.accumulator.routing.lanes.items():
         lane.channel = SlowToWrite(turns, node)  # type: ignore[assignment]
         actors.append(BatcherActor.start(lane, SimpleNamespace()))  # type: ignore[arg-type]
     gevent.sleep(0.3)

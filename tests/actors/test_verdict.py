@@ -76,7 +76,7 @@ def test_a_refusal_with_an_offset_comes_after_the_leader_wrote(code: int) -> Non
     parts = Parts(delivery_timeout=10.0)
     batch = parts.sent()
     parts.refused(batch, code, appended=True)
-    parts.accumulator.expire(batch.created + 10)
+    parts.accumulator.clock.expire(batch.created + 10)
     error = batch.result(0).error
     assert error is not None
     assert error.possibly_persisted
@@ -126,7 +126,7 @@ def test_an_answer_after_the_deadline_changes_nothing_any_more() -> None:
     for code in (19, 10, 87, 29, 45, 47):
         parts = Parts(delivery_timeout=10.0)
         batch = parts.sent(2)
-        parts.accumulator.expire(batch.created + 10)
+        parts.accumulator.clock.expire(batch.created + 10)
         error = batch.result(0).error
         assert parts.refused(batch, code) is False
         assert repr(batch.result(0).error) == repr(error)

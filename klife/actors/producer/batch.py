@@ -110,6 +110,7 @@ class Batch(Latch):
         child.root = root
         child.positions = [self.positions[i] for i in indices] if self.positions is not None else list(indices)
         child.records = [self.records[i] for i in indices]
+        child.size = sum(len(key or b"") + len(value or b"") for key, value, _, _ in child.records)
         child.attempts = self.attempts + 1  # a piece is always a second attempt, and retries leave one at a time
         child.fate_unknown = self.fate_unknown
         return child

@@ -46,6 +46,7 @@ class BatcherActor(GeventActor):
         self.accumulator = lane.accumulator
         self.settings = lane.accumulator.settings
         self.cluster = cluster
+        self._hub_watch = lane.accumulator.hub_watch
         self._timeout_ms = int(self.settings.request_timeout * 1000)
 
     @property
@@ -70,7 +71,7 @@ class BatcherActor(GeventActor):
                 batch.fate_unknown = batch.fate_unknown or produce_call.submitted
                 batch.attempts += produce_call.submitted
                 batch.queue.put_back(batch, 0.0)
-            self.accumulator.offer(batch.queue)
+            self.accumulator.routing.offer(batch.queue)
 
     def on_exit(self, reason: ExitReason) -> None:
         if self.lane.inbox is self.actor_inbox:
@@ -83,7 +84,7 @@ class BatcherActor(GeventActor):
             produce_call = lane.completed.popleft()
             self._answered(produce_call)
             lane.calls.discard(produce_call)  # not before: a successor takes over what it still finds here
-        self.accumulator.hub_ran(time())
+        self._hub_watch.hub_ran(time())
         now = monotonic()
         lane.promote(now)
         if lane.ready and len(lane.calls) < self.settings.max_in_flight:
@@ -266,4 +267,4 @@ class BatcherActor(GeventActor):
                 possibly_persisted=batch.fate_unknown,
             ),
         )
-        self.accumulator.offer(queue)  # it may have more to send
+        self.accumulator.routing.offer(queue)  # it may have more to send

@@ -31,6 +31,7 @@ cdef class PartitionQueue:
     cdef public object callback_backlog
     cdef public bint callbacks_running
 
+    @cython.locals(accumulator=Accumulator, batch=Batch, lane=Lane)
     cpdef Batch open_batch(self, double now)
     cpdef Batch take_fresh(self, Py_ssize_t room)
     @cython.locals(batch=Batch, first=Batch)

@@ -86,7 +86,7 @@ class PartitionQueue:
         self.accepted_number = 0  # the newest that was written under it
         self.given_up: tuple[Identity, tuple[int, int]] | None = None  # whose, and the order of, what `doubts` can not ask for
         self.listed = False  # whether the lane has it in its ready list
-        self.growing = False  # whether the accumulator's clock looks at its open batch
+        self.growing = False  # whether the delivery clock looks at its open batch
         self.opened = 0  # batches so far: their order
         self.callback_backlog: deque[Batch] = deque()
         self.callbacks_running = False
@@ -98,12 +98,15 @@ class PartitionQueue:
         if self.open is not None:
             self.close()
         self.opened += 1
-        batch = Batch(self, now, self.accumulator.home, self.opened)
+        accumulator = self.accumulator
+        batch = Batch(self, now, accumulator.home, self.opened)
         self.open = batch
-        self.accumulator.batch_opened(batch)
+        accumulator.clock.batch_opened(batch)
         lane = self.lane
         if lane is not None:
             lane.batch_opened(self, batch)
+        else:
+            accumulator.routing.offer(self)  # it waits for a leader
         return batch
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from klife.actors.producer.accumulator cimport Accumulator
 from klife.actors.producer.batch cimport Batch, Identity
 from klife.actors.producer.lane cimport Lane
 from klife.actors.producer.partition_queue cimport PartitionQueue
+from klife.actors.producer.routing_table cimport RoutingTable
 from klife.protocol.produce_wire cimport PlainAnswer
 
 cdef class ProduceCall:
@@ -19,7 +20,7 @@ cdef class ProduceCall:
     cpdef done(self, call)
     @cython.locals(batches=dict, batch=Batch, accumulator=Accumulator)
     cpdef written(self, PlainAnswer answer)
-    @cython.locals(batch=Batch, queue=PartitionQueue)
+    @cython.locals(batch=Batch, queue=PartitionQueue, routing=RoutingTable)
     cpdef offer_what_is_left(self)
 
 @cython.locals(identity=Identity, records=list)

@@ -94,10 +94,11 @@ class ProduceCall:
 
     def offer_what_is_left(self) -> None:
         """Put the batches' partitions back on their lanes, where they have more to send."""
+        routing = self.lane.accumulator.routing
         for batch in self.batches:
             queue = batch.queue
             if queue.open is not None or queue.pending:
-                queue.accumulator.offer(queue)
+                routing.offer(queue)
 
 
 def _encoded(batch: Batch, settings: ProducerSettings) -> EncodedBatch:

@@ -59,7 +59,7 @@ class ProducerActor(GeventActor):
 
     def on_start(self) -> None:
         self.accumulator.inbox = self.actor_inbox
-        self.accumulator.clock_due = _NEVER
+        self.accumulator.clock.due = _NEVER
         self.actor_inbox.wake()
 
     def on_exit(self, reason: ExitReason) -> None:
@@ -68,17 +68,18 @@ class ProducerActor(GeventActor):
 
     def on_wake(self) -> None:
         accumulator, cluster = self.accumulator, self.cluster
+        routing, clock = accumulator.routing, accumulator.clock
         now = monotonic()
         if self._snapshot is not cluster.snapshot:
             self._snapshot = cluster.snapshot
-            accumulator.apply(cluster.snapshot)
+            routing.apply(cluster.snapshot)
             self._forget_departed()
         retry = self._start_batchers()
         due = min(retry, self._get_identity(now))
-        expiry = accumulator.expire(now)
-        accumulator.clock_due = _NEVER if expiry is None else expiry
-        due = min(due, accumulator.clock_due)
-        if accumulator.has_leaderless() or any(lane.is_cut_off for lane in accumulator.lanes.values()):
+        expiry = clock.expire(now)
+        clock.due = _NEVER if expiry is None else expiry
+        due = min(due, clock.due)
+        if routing.has_leaderless() or any(lane.is_cut_off for lane in routing.lanes.values()):
             # A dead broker stays the leader until the cluster has missed it; the next attempt to reach it may be seconds away. Each
             # answer wakes us, so it takes a clock not to ask again at once.
             if now >= self._look_at:
@@ -89,7 +90,7 @@ class ProducerActor(GeventActor):
             self.wake_after(due - now)
 
     def _start_batchers(self) -> float:
-        for lane in list(self.accumulator.lanes.values()):
+        for lane in list(self.accumulator.routing.lanes.values()):
             if not lane.has_actor:
                 try:
                     self._start_batcher(lane)
@@ -100,15 +101,16 @@ class ProducerActor(GeventActor):
 
     def _forget_departed(self) -> None:
         """Let go of the lanes of brokers that left the cluster for good, unless a partition still waits for one of them."""
-        accumulator = self.accumulator
-        for key, lane in list(accumulator.lanes.items()):
+        lanes = self.accumulator.routing.lanes
+        for key, lane in list(lanes.items()):
             if self.cluster.is_gone(lane.node_id) and not lane.calls and not self._leads(lane):
                 self._stop_batcher(lane)
                 if not self._leads(lane):  # else it came back while we waited, and gets an actor again
-                    del accumulator.lanes[key]
+                    del lanes[key]
 
     def _leads(self, lane: Lane) -> bool:
-        return any(queue is not None and queue.lane is lane for route in self.accumulator.routes.values() for queue in route.queues)
+        routes = self.accumulator.routing.routes.values()
+        return any(queue is not None and queue.lane is lane for route in routes for queue in route.queues)
 
     # identity
 
@@ -152,7 +154,7 @@ class ProducerActor(GeventActor):
             accumulator.identity_error = None
             accumulator.identity_known.set()
             self._id_failures = 0
-            for batch in accumulator.pending:
+            for batch in accumulator.clock.pending:
                 queue = batch.queue
                 if queue.lane is not None:
                     queue.lane.offer(queue)

@@ -5,6 +5,7 @@ cdef class TopicRoute
 from klife.actors.producer.accumulator cimport Accumulator
 from klife.actors.producer.batch cimport Batch
 from klife.actors.producer.buffer_pool cimport BufferPool
+from klife.actors.producer.hub_watch cimport HubWatch
 from klife.actors.producer.murmur2 cimport murmur2_positive
 from klife.actors.producer.partition_queue cimport PartitionQueue
 from klife.record cimport Record
@@ -22,7 +23,8 @@ cdef class TopicRoute:
     cdef public bint _hashes
     cdef public BufferPool _pool
     cdef public Py_ssize_t _limit
+    cdef public HubWatch _hub_watch
 
-    @cython.locals(size=Py_ssize_t, queue=PartitionQueue, batch=Batch, pool=BufferPool, room="long long", now_ns="long long", now_ms="long long", accumulator=Accumulator)
+    @cython.locals(size=Py_ssize_t, queue=PartitionQueue, batch=Batch, pool=BufferPool, room="long long", now_ns="long long", now_ms="long long", hub_watch=HubWatch)
     cpdef Batch append(self, Record record, partitioner=*, deadline=*)
     cpdef stick_elsewhere(self)

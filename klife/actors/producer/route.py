@@ -43,6 +43,7 @@ class TopicRoute:
         "_hashes",
         "_pool",
         "_limit",
+        "_hub_watch",
     )
 
     def __init__(self, accumulator: Accumulator, info: TopicInfo, partitioner: Any) -> None:
@@ -58,6 +59,7 @@ class TopicRoute:
         self._hashes = IS_QUICK and type(partitioner) is Murmur2Partitioner
         self._pool = accumulator.pool
         self._limit = accumulator.settings.batch_size_bytes
+        self._hub_watch = accumulator.hub_watch
         self.sticky = 0
         self.stick_elsewhere()
 
@@ -103,9 +105,9 @@ class TopicRoute:
 
         now_ns = time_ns()
         now_ms = now_ns // 1_000_000
-        accumulator = self.accumulator
-        if now_ms != accumulator.hub_looked_ms:
-            accumulator.look_at_hub(now_ms)
+        hub_watch = self._hub_watch
+        if now_ms != hub_watch.looked_ms and hub_watch.look(now_ms) and self.accumulator.closed is not None:
+            raise self.accumulator.closed_error()  # stopped while the hub ran
         timestamp_ms = now_ms if record.timestamp_ms is None else checked_timestamp(record)
 
         pool = self._pool
@@ -160,5 +162,5 @@ class TopicRoute:
         queue = self.queues[partition]
         if queue is None:
             queue = self.queues[partition] = PartitionQueue(self, partition)
-            self.accumulator.place(queue)
+            self.accumulator.routing.place(queue)
         return queue

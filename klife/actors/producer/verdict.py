@@ -94,7 +94,7 @@ def _split(accumulator: Accumulator, batch: Batch) -> bool:
         for piece, offset in zip(pieces, (0, middle), strict=True):
             piece.identity = batch.identity
             piece.sequence = (batch.sequence + offset) & 0x7FFFFFFF
-    accumulator.split(batch, pieces)
+    accumulator.clock.replace(batch, pieces)
     queue.replace(batch, pieces, 0.0)
     return False
 
@@ -111,7 +111,7 @@ def _reject_records(accumulator: Accumulator, batch: Batch, verdict: Verdict) ->
     bad = {index: batch.piece([index]) for index in guilty}
     rest = [index for index in range(count) if index not in bad]
     good = [batch.piece(rest)] if rest else []
-    accumulator.split(batch, [*bad.values(), *good])
+    accumulator.clock.replace(batch, [*bad.values(), *good])
     queue.replace(batch, good, 0.0)
     if batch.identity is not None:
         queue.sequence_lost = True

@@ -1,0 +1,105 @@
+"""`DeliveryClock`: every batch of one producer that is not settled, and the end of those whose delivery timeout has passed.
+
+They stand in the order of their deadlines. The timeout is the same for all, so that is the order they were opened in; pieces of a
+batch stand where it stood, behind older batches of other partitions.
+"""
+
+from __future__ import annotations
+
+from itertools import islice, takewhile
+from typing import TYPE_CHECKING
+
+from klife.errors import DeliveryTimeout
+
+if TYPE_CHECKING:
+    from klife.actors.producer.accumulator import Accumulator
+    from klife.actors.producer.batch import Batch
+    from klife.actors.producer.partition_queue import PartitionQueue
+
+_OPEN_AT_MOST = 1.0  # seconds; see `expire`
+EXPIRED_A_TURN = 100  # batches; with thousands of partitions all at once would hold the hub
+_NEVER = float("inf")
+
+
+class DeliveryClock:
+    """One producer's batches and their delivery timeout. The ProducerActor looks at it."""
+
+    def __init__(self, accumulator: Accumulator) -> None:
+        self.pending: dict[Batch, None] = {}  # not settled, oldest first
+        self.due = _NEVER  # when the ProducerActor looks next
+        self._accumulator = accumulator
+        self._growing: list[PartitionQueue] = []  # each once; whose batch was opened since the last look, or is open still
+
+    def batch_opened(self, batch: Batch) -> None:
+        """Its first record joins `batch`: from now on its time runs."""
+        self.pending[batch] = None
+        queue = batch.queue
+        if not queue.growing:
+            queue.growing = True
+            self._growing.append(queue)
+        if batch.created + _OPEN_AT_MOST < self.due:
+            self._accumulator.wake()
+
+    def replace(self, batch: Batch, pieces: list[Batch]) -> None:
+        """`batch` goes on in `pieces`, which take its place."""
+        order = list(self.pending)
+        place = order.index(batch)
+        order[place : place + 1] = pieces
+        self.pending = dict.fromkeys(order)
+
+    def expire(self, now: float) -> float | None:
+        """Settle what is past its delivery timeout, so much of it as a turn allows; return when to look again, None when nothing is
+        pending.
+
+        A batch's clock started at its first record. So that a record never pays for a much older one, a batch that could not be sent
+        is closed after a second or two, and later records start a batch, and a clock, of their own.
+        """
+        settings = self._accumulator.settings
+        timeout = settings.delivery_timeout
+        late = list(takewhile(lambda batch: batch.created + timeout <= now, islice(self.pending, EXPIRED_A_TURN)))
+        for batch in late:
+            self._expire_batch(batch)
+        if len(late) == EXPIRED_A_TURN:
+            return now  # perhaps there are more: they have the next turn
+        lingers = settings.linger  # which may well be longer than a second
+        self._growing = [queue for queue in self._growing if not queue.close_if_older(now - lingers - _OPEN_AT_MOST)]
+        if not self.pending:
+            return None
+        due = next(iter(self.pending)).created + timeout
+        return min(due, now + _OPEN_AT_MOST) if self._growing else due
+
+    def _expire_batch(self, batch: Batch) -> None:
+        queue = batch.queue
+        unknown = batch.in_flight or batch.fate_unknown
+        timeout_ms = self._accumulator.settings.delivery_timeout * 1000
+        waited = f"not delivered within delivery_timeout_ms ({timeout_ms:g} ms)"
+        why = self._held_up_by(batch)
+        error = DeliveryTimeout(
+            f"records of {queue.topic}-{queue.partition} were {waited}: {why}. "
+            + (
+                "They may be in the log: check before sending them again."
+                if unknown
+                else "They were not written, and may be sent again."
+            ),
+            topic=queue.topic,
+            partition=queue.partition,
+            retriable=True,
+            possibly_persisted=unknown,
+        )
+        if batch is queue.open:
+            queue.close()
+        if batch.identity is not None:
+            queue.sequence_lost = True
+        self._accumulator.settle(batch, None, -1, error)
+
+    def _held_up_by(self, batch: Batch) -> str:
+        accumulator, queue = self._accumulator, batch.queue
+        if batch.in_flight:
+            return "the broker has not answered yet"
+        if queue.lane is None:
+            return "the partition has no leader"
+        if accumulator.idempotent and accumulator.identity is None:
+            return f"no producer id could be had ({accumulator.identity_error or 'no broker answered'})"
+        if not queue.lane.channel.is_ready:
+            return f"broker {queue.lane.node_id} can not be reached ({queue.lane.channel.describe()})"
+        return f"broker {queue.lane.node_id} had {len(queue.lane.calls)} requests to answer first, {batch.attempts} attempts were made"

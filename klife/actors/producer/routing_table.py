@@ -1,0 +1,122 @@
+"""`RoutingTable`: the topics that one producer has records of, and the way from each of their partitions to its leader.
+
+A topic has a route, a partition a queue, and a leader one or more lanes. What is queued stays where it is whatever the cluster does:
+a partition moves with its queue to another lane, or to none while it has no leader; a topic that is gone keeps what it has, until it
+is back or the records expire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from klife.actors.metadata_snapshot import NO_LEADER, ClusterSnapshot, TopicInfo
+from klife.actors.producer import doubts
+from klife.actors.producer.lane import Lane
+from klife.actors.producer.partition_queue import PartitionQueue
+from klife.actors.producer.route import TopicRoute
+
+if TYPE_CHECKING:
+    from klife.actors.channel import BrokerChannel
+    from klife.actors.producer.accumulator import Accumulator
+
+
+class RoutingTable:
+    """One producer's routes, by topic, and lanes, by the leader's node id and their number."""
+
+    def __init__(self, accumulator: Accumulator, channel_of: Callable[[int], BrokerChannel]) -> None:
+        self.routes: dict[str, TopicRoute] = {}
+        self.lanes: dict[tuple[int, int], Lane] = {}
+        self._accumulator = accumulator
+        self._channel_of = channel_of
+        self._leaderless: dict[PartitionQueue, None] = {}  # with something to send, as far as known
+        self._absent: dict[str, TopicRoute] = {}  # routes of topics that disappeared, with what is still queued for them
+
+    def add_topic(self, info: TopicInfo, partitioner: Any) -> TopicRoute:
+        """The route of a topic, made when it is first produced to."""
+        route = self._absent.pop(info.name, None)
+        if route is None:
+            route = TopicRoute(self._accumulator, info, partitioner)
+        self.routes[info.name] = route
+        self._follow(route, info)
+        return route
+
+    def apply(self, snapshot: ClusterSnapshot) -> None:
+        """Move partitions to their leaders' lanes, with everything that is queued; numbers and order stay as they are."""
+        for topic, route in list(self.routes.items()):
+            info = snapshot.topics.get(topic)
+            if info is None:
+                del self.routes[topic]
+                self._absent[topic] = route
+                self._follow(route, TopicInfo(topic, route.info.topic_id, (NO_LEADER,) * route.count, (-1,) * route.count))
+            elif info is not route.info:
+                self._follow(route, info)
+        for topic, route in list(self._absent.items()):
+            info = snapshot.topics.get(topic)
+            if info is not None:
+                self.add_topic(info, route.partitioner)
+
+    def _follow(self, route: TopicRoute, info: TopicInfo) -> None:
+        if info.topic_id != route.info.topic_id:
+            for queue in route.queues:
+                if queue is not None:
+                    doubts.log_is_new(queue)
+        route.info = info
+        if info.partition_count > route.count:
+            route.queues.extend([None] * (info.partition_count - route.count))
+        route.count = info.partition_count
+        for queue in route.queues:
+            if queue is not None:
+                self.place(queue)
+        # A topic made anew with fewer partitions: what was queued beyond them expires. Should there be more again, they must not begin
+        # with numbers that were used: a broker would take new records for those it has.
+        for queue in route.queues[route.count :]:
+            if queue is not None and queue.identity is not None:
+                self._accumulator.bump_epoch(queue.identity)
+        del route.queues[route.count :]
+        if route.sticky >= route.count:
+            route.stick_elsewhere()
+
+    def place(self, queue: PartitionQueue) -> None:
+        """Put `queue` on the lane of its partition's leader, or on none while there is no leader."""
+        leaders = queue.route.info.leaders
+        leader = leaders[queue.partition] if queue.partition < len(leaders) else NO_LEADER
+        lane = None if leader == NO_LEADER else self._lane(leader, queue)
+        if lane is queue.lane:
+            return
+        queue.lane = lane
+        queue.listed = False
+        queue.retry_at = 0.0  # the backoff was for the old leader
+        self.offer(queue)
+
+    def _lane(self, node_id: int, queue: PartitionQueue) -> Lane:
+        index = (crc32(queue.topic.encode()) + queue.partition) % self._accumulator.settings.batchers_count
+        lane = self.lanes.get((node_id, index))
+        if lane is None:
+            lane = self.lanes[node_id, index] = Lane(self._accumulator, node_id, index, self._channel_of(node_id))
+            self._accumulator.wake()  # the ProducerActor starts its batcher
+        return lane
+
+    def offer(self, queue: PartitionQueue) -> None:
+        """`queue` may have something to send again: on its lane, or, while it has no leader, once it has one."""
+        if queue.empty:
+            return
+        if queue.lane is not None:
+            queue.lane.offer(queue)
+        else:
+            self._leaderless[queue] = None
+            self._accumulator.wake()
+
+    def holds(self, topic: str) -> bool:
+        """Whether records are queued for `topic`."""
+        route = self.routes.get(topic) or self._absent.get(topic)
+        return route is not None and any(queue is not None and not queue.empty for queue in route.queues)
+
+    def has_leaderless(self) -> bool:
+        """Whether records wait for a partition to have a leader."""
+        for queue in list(self._leaderless):
+            queue.drop_settled()
+            if queue.lane is not None or queue.empty:
+                del self._leaderless[queue]
+        return bool(self._leaderless)
