@@ -69,6 +69,7 @@ class TopicRoute:
         Raises:
             InvalidRecordType, InvalidRecordValue: a field is wrong. Nothing was queued.
             BufferFull: no room until `deadline` (monotonic seconds; by default `max_block_ms` from now). Nothing was queued.
+            ClientClosed: the client was stopped while this waited. Nothing was queued.
         """
         size = RECORD_OVERHEAD
         value = record.value
