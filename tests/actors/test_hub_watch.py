@@ -4,48 +4,61 @@ from __future__ import annotations
 
 import gevent
 import pytest
+from gevent.event import Event
 from producer_parts import Parts
 
 from klife import ClientClosed, Record
 from klife.actors.producer.hub_watch import HubWatch
 
-YEARS_MS = 10**11
-
 
 def test_where_the_hub_did_not_run_between_two_looks_it_is_let_run() -> None:
     watch, ran = HubWatch(), []
     gevent.spawn(ran.append, True)
-    looks = [watch.look(now_ms) for now_ms in (1_000, 1_001, 1_002)]
+    looks = [watch.look(1_000 + ms, 1 + ms * 0.0009) for ms in range(3)]
     assert not any(looks)
     assert not ran
-    assert watch.look(1_003)
+    assert watch.look(1_003, 1.003)
     assert ran
 
 
 def test_where_the_hub_ran_by_itself_nobody_yields() -> None:
     watch = HubWatch()
     for now_ms in range(1_000, 1_100, 3):
-        assert not watch.look(now_ms)
+        assert not watch.look(now_ms, now_ms / 1000)
         gevent.sleep(0)
 
 
 def test_where_a_batcher_says_that_the_hub_ran_nobody_yields() -> None:
     watch = HubWatch()
     for now_ms in range(1_000, 1_100):
-        assert not watch.look(now_ms)
+        assert not watch.look(now_ms, now_ms / 1000)
         watch.hub_ran(now_ms / 1000)
 
 
-def test_a_wall_clock_that_is_set_back_stops_no_watch() -> None:
+def test_a_batch_is_opened_as_if_a_millisecond_had_begun_where_the_wall_clock_stands_still() -> None:
     watch = HubWatch()
-    watch.hub_ran(YEARS_MS / 1000)
-    assert not watch.look(1_000)
-    assert watch.look(1_003)
+    assert not watch.look(1_000, 1.0)
+    watch.batch_opened(1.001)
+    assert watch.looked_ms == 1_000  # not due
+    watch.batch_opened(1.003)
+    assert watch.looked_ms != 1_000  # so that the next record looks
+
+
+def test_a_callback_of_the_loop_is_not_made_to_wait_for_the_loop() -> None:
+    watch, looks, done = HubWatch(), [], Event()
+
+    def produce() -> None:
+        looks.extend(watch.look(1_000 + ms, 1 + ms / 1000) for ms in range(10))
+        done.set()
+
+    gevent.get_hub().loop.run_callback(produce)
+    assert done.wait(5)
+    assert looks == [False] * 10
 
 
 def test_what_is_produced_is_not_queued_when_the_client_was_stopped_while_the_hub_ran() -> None:
     parts = Parts()
-    parts.accumulator.hub_watch.look(1)
+    parts.accumulator.hub_watch.look(1, 0.0)
     gevent.spawn(parts.accumulator.close, "it was stopped")
     with pytest.raises(ClientClosed, match="it was stopped"):
         parts.route.append(Record("t", b"v", partition=0))

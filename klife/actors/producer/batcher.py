@@ -9,7 +9,7 @@ were never looked at.
 from __future__ import annotations
 
 import random
-from time import monotonic, time
+from time import monotonic
 
 from gevent import get_hub
 
@@ -84,8 +84,8 @@ class BatcherActor(GeventActor):
             produce_call = lane.completed.popleft()
             self._answered(produce_call)
             lane.calls.discard(produce_call)  # not before: a successor takes over what it still finds here
-        self._hub_watch.hub_ran(time())
         now = monotonic()
+        self._hub_watch.hub_ran(now)
         lane.promote(now)
         if lane.ready and len(lane.calls) < self.settings.max_in_flight:
             if not lane.channel.is_ready:

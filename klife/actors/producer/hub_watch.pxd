@@ -1,8 +1,9 @@
 cdef class HubWatch:
     cdef public long long looked_ms
-    cdef public long long _due_ms
+    cdef public double due
     cdef public bint _marked
     cdef public object _loop
 
-    cpdef bint look(self, long long now_ms) except -1
+    cpdef bint look(self, long long now_ms, double now) except -1
+    cpdef batch_opened(self, double now)
     cpdef hub_ran(self, double now)

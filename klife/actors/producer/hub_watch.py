@@ -6,47 +6,56 @@ buffer is full. The first record of each millisecond has the watch look; the bat
 
 from __future__ import annotations
 
-from time import time
+from time import monotonic
 
-from gevent import get_hub
+from gevent import get_hub, getcurrent
 
 from klife.actors.settings import HUB_RUNS_EVERY_MS
 from klife_supervision.breathe import let_hub_run
 
+_EVERY = HUB_RUNS_EVERY_MS / 1000
+
 
 class HubWatch:
-    """When the hub ran, as far as one producer's callers know."""
+    """When the hub ran, as far as one producer's callers know. Times are monotonic seconds, where nothing else is said."""
 
     def __init__(self) -> None:
-        self.looked_ms = 0  # when it was last seen whether the hub is due; wall clock, because a record's time is at hand
-        self._due_ms = 0  # when a caller in a tight loop lets the hub run
+        self.looked_ms = 0  # wall-clock millisecond of the last look, because a record's time is at hand
+        self.due = 0.0  # when a caller in a tight loop lets the hub run
         self._marked = False
         self._loop = get_hub().loop
 
-    def look(self, now_ms: int) -> bool:
+    def look(self, now_ms: int, now: float) -> bool:
         """A millisecond has begun in which records are produced: let the hub run if it is due. Return whether it ran.
 
         To be called before the record is queued: what is thrown into a greenlet that yields here (a kill, a timeout) must mean that
         nothing was.
         """
         self.looked_ms = now_ms
-        if 0 <= self._due_ms - now_ms <= HUB_RUNS_EVERY_MS:  # else it is due, or the wall clock was set back
+        if now < self.due:
             return False
         if self._marked:  # since some milliseconds, in which the hub did not run
-            self.hub_ran(time())  # at once, so that those who produce during this turn do not ask for another
+            if getcurrent() is get_hub():
+                return False  # a callback of the loop: it can not wait for the loop
+            self.hub_ran(now)  # at once, so that those who produce during this turn do not ask for another
             let_hub_run()
-            self.hub_ran(time())
+            self.hub_ran(monotonic())
             return True
         # Nobody has noticed the hub running, but perhaps only because it was quiet: leave a mark for the hub to wipe out.
         self._marked = True
         self._loop.run_callback(self._wipe_mark)
-        self._due_ms = now_ms + HUB_RUNS_EVERY_MS
+        self.due = now + _EVERY
         return False
+
+    def batch_opened(self, now: float) -> None:
+        """As if a millisecond had begun, if the hub is due: a wall clock that stands still would never say so."""
+        if now >= self.due:
+            self.looked_ms = -1
 
     def _wipe_mark(self) -> None:
         self._marked = False
 
     def hub_ran(self, now: float) -> None:
-        """The hub ran at `now` (wall-clock seconds), so no caller needs to let it for some milliseconds."""
+        """The hub ran at `now`, so no caller needs to let it for some milliseconds."""
         self._marked = False
-        self._due_ms = int(now * 1000) + HUB_RUNS_EVERY_MS
+        self.due = now + _EVERY

@@ -25,6 +25,6 @@ cdef class TopicRoute:
     cdef public Py_ssize_t _limit
     cdef public HubWatch _hub_watch
 
-    @cython.locals(size=Py_ssize_t, queue=PartitionQueue, batch=Batch, pool=BufferPool, room="long long", now_ns="long long", now_ms="long long", hub_watch=HubWatch)
+    @cython.locals(size=Py_ssize_t, queue=PartitionQueue, batch=Batch, pool=BufferPool, room="long long", now_ns="long long", now_ms="long long", hub_watch=HubWatch, now=double)
     cpdef Batch append(self, Record record, partitioner=*, deadline=*)
     cpdef stick_elsewhere(self)

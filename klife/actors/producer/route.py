@@ -107,7 +107,7 @@ class TopicRoute:
         now_ns = time_ns()
         now_ms = now_ns // 1_000_000
         hub_watch = self._hub_watch
-        if now_ms != hub_watch.looked_ms and hub_watch.look(now_ms) and self.accumulator.closed is not None:
+        if now_ms != hub_watch.looked_ms and hub_watch.look(now_ms, monotonic()) and self.accumulator.closed is not None:
             raise self.accumulator.closed_error()  # stopped while the hub ran
         timestamp_ms = now_ms if record.timestamp_ms is None else checked_timestamp(record)
 
@@ -120,7 +120,9 @@ class TopicRoute:
 
         batch = queue.open
         if batch is None or batch.size + size > self._limit:
-            batch = queue.open_batch(monotonic())
+            now = monotonic()
+            batch = queue.open_batch(now)
+            hub_watch.batch_opened(now)
         batch.size += size
         batch.records.append((key, value, headers, timestamp_ms))
         return batch
