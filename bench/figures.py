@@ -44,9 +44,9 @@ FIGURES: dict[str, Figure] = {
         lambda sample: (cpu_us(sample),),
         2,
     ),
-    "latency": Figure(lambda _unit: "latency in ms, p99 (p50)", lambda sample: (sample["p99_ms"], sample["p50_ms"]), 2),
+    "latency": Figure(lambda _unit: "latency in ms, p99 [p50]", lambda sample: (sample["p99_ms"], sample["p50_ms"]), 2),
     "gap": Figure(
-        lambda _unit: "woken late by ms, longest (p99.9; beside it, longest)",
+        lambda _unit: "woken late by ms, longest [p99.9; beside it, longest]",
         lambda sample: (longest_gap_ms(sample), sample["gap_p999_ms"], sample["control_gap_ms"]),
         1,
     ),

@@ -88,10 +88,9 @@ def _cell(result: Result, place: Place, contestant: str, figure: Figure) -> str:
     samples = samples_of(result, place, contestant)
     if not samples:
         return "failed" if failed(result, place, contestant) else ""
-    if len(figure.values(samples[0])) == 1:
-        return _spread([figure.value(sample) for sample in samples], figure.digits)
-    first, *others = (f"{median(values):,.{figure.digits}f}" for values in zip(*map(figure.values, samples), strict=True))
-    return f"{first} ({'; '.join(others)})"
+    first, *others = zip(*map(figure.values, samples), strict=True)
+    beside = "; ".join(f"{median(values):,.{figure.digits}f}" for values in others)
+    return _spread(list(first), figure.digits) + (f" [{beside}]" if beside else "")
 
 
 def _spread(values: list[float], digits: int) -> str:
