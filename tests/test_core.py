@@ -105,7 +105,7 @@ BYTES = """
     import hashlib, random
     from klife import Record
     from klife.actors.producer.murmur2 import murmur2
-    from klife.protocol.produce_wire import BatchesRequest, BatchesResponse
+    from klife.protocol.produce_wire import BatchesRequest
     from klife.protocol.records import encode_batch, encode_payload, encode_single
 
     source, seen = random.Random(5), hashlib.sha256()
