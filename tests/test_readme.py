@@ -54,4 +54,5 @@ def test_the_demo_and_the_cluster_are_as_large_as_it_says() -> None:
 
     assert NUMBERS[brokers] == defaults["brokers"]
     assert NUMBERS[greenlets] == defaults["greenlets"]
-    assert inspect.signature(KafkaCluster).parameters["brokers"].default == NUMBERS[promised(r"`klife cluster up --port 9092` starts (\w+),")[0]]
+    (of_cluster,) = promised(r"`klife cluster up --port 9092` starts (\w+),")
+    assert inspect.signature(KafkaCluster).parameters["brokers"].default == NUMBERS[of_cluster]
