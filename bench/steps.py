@@ -14,6 +14,7 @@ from functools import partial
 from struct import pack
 from time import perf_counter
 from types import SimpleNamespace
+from typing import Any
 
 import klife
 from klife import Delivery, Murmur2Partitioner, Record
@@ -66,7 +67,8 @@ def appending(route: TopicRoute, record: Record) -> None:
         append(record)
     for queue in route.queues:
         if queue is not None and queue.open is not None:
-            queue.open.records.clear()
+            queue.open.fields.clear()
+            queue.open.count = 0
             queue.open.size = 0
 
 
@@ -90,7 +92,7 @@ def going_round(route: TopicRoute, records: list[Record]) -> None:
         accumulator.written(batch, 7, -1)
 
 
-def sealing(fields: tuple[bytes, bytes, tuple[()], int]) -> None:
+def sealing(fields: list[Any]) -> None:
     for _ in MANY:
         encode_single(fields, 9, 0, 5)
 
@@ -99,12 +101,12 @@ def steps() -> dict[str, float]:
     """Each step and what it costs."""
     small, large = (None, SMALL, (), NOW), (KEY, LARGE, (), NOW)
     placed = [Record("orders", LARGE, KEY, partition=partition) for partition in FEW]
-    one = encode_single(large, 9, 0, 5)
+    one = encode_single(list(large), 9, 0, 5)
     request = BatchesRequest(-1, 15_000, [("orders", bytes(16), [(partition, one) for partition in FEW])])
     written = b"".join(pack(">ihqqqBBB", partition, 0, 7, -1, 0, 1, 0, 0) for partition in FEW)
     answer = b"\x02\x07orders" + bytes([len(FEW) + 1]) + written + b"\0" + bytes(5)
     settled = a_route().append(Record("orders", SMALL))
-    settled.records.extend([small] * len(MANY))
+    settled.fields.extend(small * len(MANY))
     settled.base_offset, settled.is_set = 5, True
     return {
         "a Record of 100 bytes is made": best(partial(making, {"value": SMALL}), len(MANY)),
@@ -115,10 +117,10 @@ def steps() -> dict[str, float]:
             partial(appending, a_route(), Record("orders", SMALL, KEY)), len(MANY)
         ),
         "its Delivery": best(partial(delivering, settled), len(MANY)),
-        "it is encoded, among 500": best(lambda: encode_payload([small] * 500), len(MANY)),
+        "it is encoded, among 500": best(lambda: encode_payload(list(small) * 500), len(MANY)),
         "its result is got": best(partial(getting, Delivery(settled, 5)), len(MANY)),
         "a batch of one large record: opened, filled, taken, confirmed": best(partial(going_round, a_route(), placed), len(FEW)),
-        "such a batch is encoded": best(partial(sealing, large), len(MANY)),
+        "such a batch is encoded": best(partial(sealing, list(large)), len(MANY)),
         "it takes its place in a request (of 15)": best(lambda: request.encode_parts(9), len(FEW)),
         "its answer is read": best(lambda: BatchesResponse.decode(answer, 9), len(FEW)),
     }

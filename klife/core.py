@@ -17,6 +17,7 @@ from typing import Any
 MODULES = (
     "klife.record",
     "klife.protocol.records",
+    "klife.protocol.record_write",
     "klife.protocol.produce_wire",
     "klife.protocol.connection",
     "klife.protocol.framing",

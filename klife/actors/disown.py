@@ -67,7 +67,7 @@ def _disown_records(accumulator: Accumulator, why: str) -> None:
 
 
 def _forget(batch: Batch) -> None:
-    batch.records = []
+    batch.fields = []
     batch.wire = None
     batch.callbacks = None
     batch.is_set = True

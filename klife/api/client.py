@@ -117,8 +117,8 @@ class Client(Intake):
             In all these cases nothing was queued.
         """
         if get_thread_ident() != self._home:
-            delivery: Delivery = self._from_thread(partial(self.produce, record, producer=producer, partitioner=partitioner))
-            return delivery
+            carried: Delivery = self._from_thread(partial(self.produce, record, producer=producer, partitioner=partitioner))
+            return carried
         try:
             route = self._routes[record.topic] if type(record) is Record else None
         except (KeyError, TypeError):
@@ -127,7 +127,9 @@ class Client(Intake):
             batch = self._append(record, producer, partitioner, None)
         else:
             batch = route.append(record)
-        return Delivery(batch, len(batch.records) - 1)
+        delivery = Delivery.__new__(Delivery)  # without the constructor: a call less for each record
+        delivery._batch, delivery._index = batch, batch.count - 1
+        return delivery
 
     def produce_async(
         self, record: Record, callback: Callback | None = None, *, producer: str | None = None, partitioner: Any = None
@@ -152,7 +154,7 @@ class Client(Intake):
             callbacks = batch.callbacks
             if callbacks is None:
                 callbacks = batch.callbacks = []
-            callbacks.append(len(batch.records) - 1)
+            callbacks.append(batch.count - 1)
             callbacks.append(callback)
 
     def produce_batch(self, records: Iterable[Record], *, producer: str | None = None, partitioner: Any = None) -> BatchDelivery:

@@ -101,7 +101,7 @@ class Intake(Bound):
                 places.failed(index, _failed(record, ProduceError(f"records[{index}]: {error}", topic=record.topic)))
             else:
                 places.batches[index] = batch
-                places.indices[index] = len(batch.records) - 1
+                places.indices[index] = batch.count - 1
 
 
 def _is_plain(record: Record, routes: dict[str, Any]) -> bool:

@@ -101,7 +101,7 @@ class DeliveryModel(RuleBasedStateMachine):
         for number in range(count):
             value = b"%s%d" % (GUILTY if guilty and number == 1 else b"", len(self.produced[partition]))
             batch = self.route.append(Record(TOPIC, value, partition=partition))
-            self.produced[partition].append((value, batch, len(batch.records) - 1))
+            self.produced[partition].append((value, batch, batch.count - 1))
 
     @rule(partition=st.integers(0, PARTITIONS - 1), batches=st.integers(1, 3))
     def send(self, partition: int, batches: int) -> None:

@@ -349,11 +349,11 @@ def test_pieces_of_a_split_batch_keep_their_numbers_and_their_place(codes: tuple
         parts.send(first)
     assert first.sequence == 1
     parts.delivered(first)
-    numbers = [1 + len(first.records)]
+    numbers = [1 + first.count]
     while (head := parts.queue().head(NOW, 0.0)) is not later:
         assert head is not None
         parts.queue().take(head)
-        numbers.append(head.sequence + len(head.records))
+        numbers.append(head.sequence + head.count)
         parts.delivered(head)
     assert numbers[-1] == 5
     parts.send(later)

@@ -138,7 +138,7 @@ def test_an_answer_after_the_deadline_changes_nothing_any_more() -> None:
 
 
 def outcomes(batch: Batch) -> list[int | None]:
-    return [batch.result(index).error_code for index in range(len(batch.records))]
+    return [batch.result(index).error_code for index in range(batch.count)]
 
 
 def test_only_the_named_records_fail_and_the_others_go_again_in_order() -> None:
@@ -236,7 +236,7 @@ def test_a_flush_ends_with_the_last_record_of_a_batch_whose_pieces_were_split_ag
     queue, split_again = parts.queue(), 0
     while (piece := queue.head(1e12, 0.0)) is not None:
         queue.take(piece)
-        if len(piece.records) > 1:
+        if piece.count > 1:
             split_again += 1
             parts.refused(piece, 10)
         else:
@@ -253,4 +253,4 @@ def test_a_flush_that_ends_early_counts_the_records_whose_outcome_is_missing() -
     assert piece is not None
     parts.queue().take(piece)
     parts.delivered(piece)
-    assert parts.accumulator.flush(monotonic()) == 8 - len(piece.records)
+    assert parts.accumulator.flush(monotonic()) == 8 - piece.count

@@ -13,7 +13,7 @@ from reference_records import crc32c
 from klife.protocol.compression import CODECS, compress
 from klife.protocol.errors import DecodeError
 from klife.protocol.record_decode import decode_batches
-from klife.protocol.records import RecordTuple, encode_payload, seal
+from klife.protocol.records import RecordTuple, encode_payload, fields_of, seal
 
 ROUNDS_PER_CODEC = 20_000
 LIMIT = 1 << 20
@@ -27,7 +27,7 @@ RECORDS: list[RecordTuple] = [
     (b"", None, (("größe", b""),), NOW - 3),
     (b"k" * 70, b"z" * 100, (), NOW),
 ]
-PAYLOAD, FIRST, LATEST = encode_payload(RECORDS)
+PAYLOAD, FIRST, LATEST = encode_payload(fields_of(RECORDS))
 INTERESTING = [0x00, 0x01, 0x7F, 0x80, 0xFE, 0xFF]
 
 

@@ -8,15 +8,33 @@ from hypothesis import strategies as st
 from record_strategies import BOUNDARIES, NOW, record_lists
 from reference_records import ReferenceBatch, ReferenceRecord, encode_batch, encode_record, encode_records, nullable_bytes
 
+from klife.protocol.record_write import write_payload, write_single
 from klife.protocol.records import (
     BATCH_OVERHEAD,
     RECORD_OVERHEAD,
+    EncodedBatch,
     RecordTuple,
     encode_payload,
     encode_single,
+    fields_of,
     seal,
     size_bound,
 )
+
+
+def payload_of(records: list[RecordTuple]) -> tuple[bytes | bytearray, int, int]:
+    """The payload, for which there are two ways: the one that this build takes must not differ from the other."""
+    fields = fields_of(records)
+    taken = encode_payload(fields)
+    assert write_payload(fields) == taken
+    return taken
+
+
+def single_of(record: RecordTuple, producer_id: int, epoch: int, sequence: int) -> EncodedBatch:
+    fields = fields_of([record])
+    taken = encode_single(fields, producer_id, epoch, sequence)
+    assert write_single(fields, producer_id, epoch, sequence) == taken
+    return taken
 
 
 def reference(records: list[RecordTuple]) -> list[ReferenceRecord]:
@@ -25,7 +43,7 @@ def reference(records: list[RecordTuple]) -> list[ReferenceRecord]:
 
 @given(record_lists)
 def test_a_payload_is_byte_for_byte_the_reference_codecs(records: list[RecordTuple]) -> None:
-    payload, first, latest = encode_payload(records)
+    payload, first, latest = payload_of(records)
     assert payload == encode_records(reference(records))
     assert (first, latest) == (records[0][3], max(record[3] for record in records))
 
@@ -41,7 +59,7 @@ def test_a_payload_is_byte_for_byte_the_reference_codecs(records: list[RecordTup
 def test_a_sealed_batch_is_byte_for_byte_the_reference_codecs(
     records: list[RecordTuple], producer_id: int, epoch: int, sequence: int, transactional: bool
 ) -> None:
-    payload, first, latest = encode_payload(records)
+    payload, first, latest = payload_of(records)
     sealed = seal(
         payload,
         len(records),
@@ -66,7 +84,7 @@ def test_a_sealed_batch_is_byte_for_byte_the_reference_codecs(
 @given(record_lists, st.integers(-1, (1 << 63) - 1), st.integers(-1, (1 << 15) - 1), st.integers(-1, (1 << 31) - 1))
 def test_a_single_record_is_the_batch_of_that_record(records: list[RecordTuple], producer_id: int, epoch: int, sequence: int) -> None:
     expected = ReferenceBatch(reference(records[:1]), producer_id=producer_id, producer_epoch=epoch, base_sequence=sequence)
-    assert b"".join(encode_single(records[0], producer_id, epoch, sequence)) == encode_batch(expected)
+    assert b"".join(single_of(records[0], producer_id, epoch, sequence)) == encode_batch(expected)
 
 
 @pytest.mark.parametrize("size", BOUNDARIES)
@@ -78,7 +96,7 @@ def test_a_single_record_of_a_size_around_a_varint_boundary_is_encoded_alike(siz
         (content, content, (("h", content),), NOW),
         (content, None, (), NOW),
     ]:
-        assert b"".join(encode_single(record, 7, 1, 2)) == encode_batch(
+        assert b"".join(single_of(record, 7, 1, 2)) == encode_batch(
             ReferenceBatch(reference([record]), producer_id=7, producer_epoch=1, base_sequence=2)
         )
 
@@ -89,25 +107,25 @@ def test_sizes_around_every_varint_boundary_are_encoded_alike(size: int, count: 
     content = b"x" * size
     for record in [(None, content, (), NOW), (content, b"", (), NOW), (content, content, (("h", content),), NOW)]:
         records: list[RecordTuple] = [(None, b"", (), NOW - 5)] * (count - 1) + [record]
-        assert encode_payload(records)[0] == encode_records(reference(records))
+        assert payload_of(records)[0] == encode_records(reference(records))
 
 
 @pytest.mark.parametrize("count", [1, 2, 63, 64, 65, 8191, 8192, 8193, 16383, 16384, 16385])
 def test_batches_of_any_length_are_encoded_alike(count: int) -> None:
     records: list[RecordTuple] = [(b"k" if n % 3 else None, b"v" * (n % 5), (), NOW + n // 7 - n % 2) for n in range(count)]
-    assert encode_payload(records)[0] == encode_records(reference(records))
+    assert payload_of(records)[0] == encode_records(reference(records))
 
 
 def test_offsets_past_a_million_keep_growing_their_varint() -> None:
     count = (1 << 20) + 2
-    payload, _, _ = encode_payload([(None, b"", (), 0)] * count)
+    payload, _, _ = payload_of([(None, b"", (), 0)] * count)
     record = ReferenceRecord(None, b"", [], 0)
     assert payload.endswith(b"".join(encode_record(record, delta, 0) for delta in range(count - 3, count)))
 
 
 @given(record_lists)
 def test_the_size_bound_of_a_record_is_never_too_small(records: list[RecordTuple]) -> None:
-    payload, _, _ = encode_payload(records)
+    payload, _, _ = payload_of(records)
     assert len(payload) <= sum(size_bound(key, value, headers) for key, value, headers, _ in records)
 
 
@@ -122,7 +140,7 @@ def test_a_header_name_without_a_utf8_form_is_refused_when_it_is_sized() -> None
 
 
 def test_a_batch_is_its_payload_and_a_constant() -> None:
-    payload, first, latest = encode_payload([(None, b"v", (), NOW)])
+    payload, first, latest = payload_of([(None, b"v", (), NOW)])
     assert sum(map(len, seal(payload, 1, first, latest))) == BATCH_OVERHEAD + len(payload)
 
 

@@ -91,9 +91,9 @@ class Accumulator:
         if batch.is_set:
             return
         if error is None:
-            self.delivered += len(batch.records)
+            self.delivered += batch.count
         else:
-            self.failed += len(batch.records)
+            self.failed += batch.count
         batch.wire = None
         root = batch.root
         if root is None:
@@ -111,7 +111,7 @@ class Accumulator:
             self.settle(batch, base_offset if base_offset >= 0 else None, append_time_ms, None)
             return
         self.clock.pending.pop(batch, None)
-        self.delivered += len(batch.records)
+        self.delivered += batch.count
         batch.wire = None
         if base_offset >= 0:
             batch.base_offset = base_offset
@@ -148,7 +148,7 @@ class Accumulator:
             unknown = batch.in_flight or batch.fate_unknown
             if batch is queue.open:
                 queue.close()
-            count += len(batch.records)
+            count += batch.count
             fate = "may be in the log: check before sending them again" if unknown else "were not written"
             self.settle(
                 batch,
@@ -176,7 +176,7 @@ class Accumulator:
     @property
     def unsettled(self) -> int:
         """Records without an outcome."""
-        return sum(len(batch.records) for batch in self.clock.pending)
+        return sum(batch.count for batch in self.clock.pending)
 
     def hurry(self, by: int) -> None:
         """One more (1) or one less (-1) who waits for records to leave: a flush, or callers for buffer space. Nothing lingers then."""
@@ -197,7 +197,7 @@ class Accumulator:
                     break
         finally:
             self.hurry(-1)
-        return sum(batch.missing or len(batch.records) for batch in batches if not batch.is_set)
+        return sum(batch.missing or batch.count for batch in batches if not batch.is_set)
 
     def wake(self) -> None:
         """Have the ProducerActor look."""

@@ -1,3 +1,5 @@
+cimport cython
+
 from klife.actors.runtime.latch cimport Latch
 
 cdef class Identity:
@@ -7,6 +9,7 @@ cdef class Identity:
 cdef class Batch(Latch)
 
 from klife.actors.producer.partition_queue cimport PartitionQueue
+from klife.record cimport Delivered
 
 cdef class Batch(Latch):
     cdef public list callbacks
@@ -26,8 +29,10 @@ cdef class Batch(Latch):
     cdef public Py_ssize_t missing
     cdef public PartitionQueue queue
     cdef public double created
-    cdef public list records
+    cdef public list fields
+    cdef public Py_ssize_t count
     cdef public Py_ssize_t size
     cdef public object number
 
+    @cython.locals(queue=PartitionQueue, result=Delivered, fields=list, at=Py_ssize_t)
     cpdef result(self, Py_ssize_t index)

@@ -209,7 +209,7 @@ class BatcherActor(GeventActor):
             {record.batch_index: record.batch_index_error_message for record in answer.record_errors},
             answer.base_offset >= 0,
         )
-        if rule.action is Action.SPLIT and len(batch.records) == 1:
+        if rule.action is Action.SPLIT and batch.count == 1:
             self._too_large(batch, verdict)
             return
         if rule.action is Action.REROUTE:

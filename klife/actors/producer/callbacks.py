@@ -50,7 +50,7 @@ class Callbacks:
         Raises:
             ForkedDelivery: `batch` is delivered by the process this one was forked from.
         """
-        if not batch.records:
+        if not batch.fields:
             raise ForkedDelivery
         if get_thread_ident() != self._home:
             self._loop.run_callback_threadsafe(self.add, batch, index, callback)

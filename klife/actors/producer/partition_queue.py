@@ -183,7 +183,7 @@ class PartitionQueue:
                 return None
             batch.identity = identity
             batch.sequence = sequence = self.next_sequence
-            self.next_sequence = (sequence + len(batch.records)) & _SEQUENCE_MASK
+            self.next_sequence = (sequence + batch.count) & _SEQUENCE_MASK
         self.open = None
         if self.partition == self.route.sticky:
             self.route.stick_elsewhere()
@@ -216,7 +216,7 @@ class PartitionQueue:
         if self.accumulator.idempotent and batch.identity is not self.identity:
             batch.identity = self.identity
             batch.sequence = self.next_sequence
-            self.next_sequence = (self.next_sequence + len(batch.records)) & _SEQUENCE_MASK
+            self.next_sequence = (self.next_sequence + batch.count) & _SEQUENCE_MASK
             batch.wire = None
 
     def _has_identity(self, batch: Batch) -> bool:

@@ -5,6 +5,7 @@ from klife.actors.producer.batch cimport Batch, Identity
 from klife.actors.producer.lane cimport Lane
 from klife.actors.producer.partition_queue cimport PartitionQueue
 from klife.actors.producer.routing_table cimport RoutingTable
+from klife.protocol.records cimport encode_payload, encode_single
 from klife.protocol.produce_wire cimport PlainAnswer
 
 cdef class ProduceCall:
@@ -23,5 +24,5 @@ cdef class ProduceCall:
     @cython.locals(batch=Batch, queue=PartitionQueue, routing=RoutingTable)
     cpdef offer_what_is_left(self)
 
-@cython.locals(identity=Identity, records=list)
+@cython.locals(identity=Identity, fields=list)
 cdef _encoded(Batch batch, settings)

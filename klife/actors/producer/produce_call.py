@@ -102,15 +102,15 @@ class ProduceCall:
 
 
 def _encoded(batch: Batch, settings: ProducerSettings) -> EncodedBatch:
-    identity, records, codec = batch.identity or _NO_IDENTITY, batch.records, settings.codec
-    if len(records) == 1 and not codec:
-        return encode_single(records[0], identity.producer_id, identity.epoch, batch.sequence)
-    payload, first_timestamp, max_timestamp = encode_payload(records)
+    identity, fields, codec = batch.identity or _NO_IDENTITY, batch.fields, settings.codec
+    if batch.count == 1 and not codec:
+        return encode_single(fields, identity.producer_id, identity.epoch, batch.sequence)
+    payload, first_timestamp, max_timestamp = encode_payload(fields)
     if codec:
         payload = _compressed(payload, settings)
     return seal(
         payload,
-        len(records),
+        batch.count,
         first_timestamp,
         max_timestamp,
         codec=codec,
@@ -120,8 +120,8 @@ def _encoded(batch: Batch, settings: ProducerSettings) -> EncodedBatch:
     )
 
 
-def _compressed(payload: bytes, settings: Any) -> bytes:
+def _compressed(payload: bytes | bytearray, settings: Any) -> bytes | bytearray:
     if len(payload) < _COMPRESS_ELSEWHERE_FROM:
         return compress(settings.codec, payload, settings.compression_level)
-    compressed: bytes = get_hub().threadpool.apply(compress, (settings.codec, payload, settings.compression_level))
+    compressed: bytes | bytearray = get_hub().threadpool.apply(compress, (settings.codec, payload, settings.compression_level))
     return compressed

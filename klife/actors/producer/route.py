@@ -124,7 +124,8 @@ class TopicRoute:
             batch = queue.open_batch(now)
             hub_watch.batch_opened(now)
         batch.size += size
-        batch.records.append((key, value, headers, timestamp_ms))
+        batch.fields.extend((key, value, headers, timestamp_ms))
+        batch.count += 1
         return batch
 
     def stick_elsewhere(self) -> None:

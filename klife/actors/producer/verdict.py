@@ -86,7 +86,7 @@ def _is_first(batch: Batch) -> bool:
 def _split(accumulator: Accumulator, batch: Batch) -> bool:
     """Halve a batch of several records (one alone is for `fail_too_large`)."""
     queue = batch.queue
-    count = len(batch.records)
+    count = batch.count
     middle = count // 2
     pieces = [batch.piece(range(middle)), batch.piece(range(middle, count))]
     if batch.identity is not None:
@@ -102,7 +102,7 @@ def _split(accumulator: Accumulator, batch: Batch) -> bool:
 def _reject_records(accumulator: Accumulator, batch: Batch, verdict: Verdict) -> bool:
     """Fail the records the broker names and send the others again; if it names none, it means all (KIP-467)."""
     queue = batch.queue
-    count = len(batch.records)
+    count = batch.count
     guilty = [index for index in verdict.record_errors if 0 <= index < count] or list(range(count))
     if len(guilty) == count and len(set(verdict.record_errors.values())) <= 1:
         queue.settled(batch)
@@ -122,7 +122,7 @@ def _reject_records(accumulator: Accumulator, batch: Batch, verdict: Verdict) ->
 
 def fail_too_large(accumulator: Accumulator, batch: Batch, verdict: Verdict, limit: int | None) -> None:
     """Settle a batch of one record that the broker finds too large; `limit` is the topic's, if it could be learned."""
-    key, value, headers, _ = batch.records[0]
+    key, value, headers = batch.fields[:3]
     size = size_bound(key, value, headers) + BATCH_OVERHEAD
     queue = batch.queue
     takes = "the broker takes" if limit is None else f"the {limit} bytes (max.message.bytes) that the topic takes"
