@@ -117,7 +117,7 @@ def steps() -> dict[str, float]:
             partial(appending, a_route(), Record("orders", SMALL, KEY)), len(MANY)
         ),
         "its Delivery": best(partial(delivering, settled), len(MANY)),
-        "it is encoded, among 500": best(lambda: encode_payload(list(small) * 500), len(MANY)),
+        "it is encoded, among 500": best(lambda: encode_payload(list(small) * 500, 150 * 500), len(MANY)),
         "its result is got": best(partial(getting, Delivery(settled, 5)), len(MANY)),
         "a batch of one large record: opened, filled, taken, confirmed": best(partial(going_round, a_route(), placed), len(FEW)),
         "such a batch is encoded": best(partial(sealing, list(large)), len(MANY)),

@@ -2,5 +2,5 @@ cdef class Bound:
     cdef public object _name
     cdef public object _engine
     cdef public dict _routes
-    cdef public object _home
+    cdef public unsigned long _home
     cdef public object _supervised

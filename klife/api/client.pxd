@@ -1,6 +1,6 @@
-from klife.actors.producer.delivery cimport Delivery
+from klife.actors.producer.callbacks cimport add_callback_of_last
+from klife.actors.producer.delivery cimport delivery_of_last
 from klife.api.intake cimport Intake
-from klife.record cimport Record
 
 cdef class Client(Intake):
     pass

@@ -16,7 +16,8 @@ from time import monotonic
 from typing import Any, Self
 
 from klife.actors import engine as engines
-from klife.actors.producer.delivery import BatchDelivery, Delivery
+from klife.actors.producer.callbacks import add_callback_of_last
+from klife.actors.producer.delivery import BatchDelivery, Delivery, delivery_of_last
 from klife.actors.producer.validation import checked_topic
 from klife.actors.runtime.latch import get_thread_ident
 from klife.api import lifecycle
@@ -116,19 +117,10 @@ class Client(Intake):
             UnknownTopic: the cluster does not know the topic. BufferFull: no room. ClientClosed: the client was stopped.
             In all these cases nothing was queued.
         """
-        if get_thread_ident() != self._home:
-            carried: Delivery = self._from_thread(partial(self.produce, record, producer=producer, partitioner=partitioner))
-            return carried
-        try:
-            route = self._routes[record.topic] if type(record) is Record else None
-        except (KeyError, TypeError):
-            route = None
-        if route is None or producer is not None or partitioner is not None:
-            batch = self._append(record, producer, partitioner, None)
-        else:
-            batch = route.append(record)
-        delivery = Delivery.__new__(Delivery)  # without the constructor: a call less for each record
-        delivery._batch, delivery._index = batch, batch.count - 1
+        batch = self._accepted(record, producer, partitioner)
+        if batch is not None:
+            return delivery_of_last(batch)
+        delivery: Delivery = self._from_thread(partial(self.produce, record, producer=producer, partitioner=partitioner))
         return delivery
 
     def produce_async(
@@ -139,23 +131,11 @@ class Client(Intake):
         No future is made. Callbacks of a partition run in order, in a greenlet apart from the I/O; one that raises is logged.
         Waits and raises as `produce`.
         """
-        if get_thread_ident() != self._home:
+        batch = self._accepted(record, producer, partitioner)
+        if batch is None:
             self._from_thread(partial(self.produce_async, record, callback, producer=producer, partitioner=partitioner))
-            return
-        try:
-            route = self._routes[record.topic] if type(record) is Record else None
-        except (KeyError, TypeError):
-            route = None
-        if route is None or producer is not None or partitioner is not None:
-            batch = self._append(record, producer, partitioner, None)
-        else:
-            batch = route.append(record)
-        if callback is not None:
-            callbacks = batch.callbacks
-            if callbacks is None:
-                callbacks = batch.callbacks = []
-            callbacks.append(batch.count - 1)
-            callbacks.append(callback)
+        elif callback is not None:
+            add_callback_of_last(batch, callback)
 
     def produce_batch(self, records: Iterable[Record], *, producer: str | None = None, partitioner: Any = None) -> BatchDelivery:
         """Queue records of any topics and partitions; `.get()` returns one result for each, in input order, and raises for none.

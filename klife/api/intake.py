@@ -13,16 +13,33 @@ from typing import Any
 from klife.actors.producer import validation
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.places import Places
+from klife.actors.runtime.latch import get_thread_ident
 from klife.api.bound import Bound
 from klife.errors import InvalidRecordType, ProduceError
 from klife.record import Record
 from klife.undelivered import Undelivered
+
+_NO_HEADERS: tuple[()] = ()  # the one empty tuple there is: the default of a record's headers
+_IS_PURE = __file__.endswith(".py")
 
 
 class Intake(Bound):
     """What takes records for the engine. Its methods are for the home thread, except for `_checked`."""
 
     __slots__ = ()
+
+    def _accepted(self, record: Record, producer: str | None, partitioner: Any) -> Batch | None:
+        """Queue `record` and return its batch, of which it is the last; None if this is not the home thread, and nothing was done."""
+        if (get_thread_ident() if _IS_PURE else PyThread_get_thread_ident()) != self._home:  # type: ignore  # noqa: F821 - C's
+            return None
+        if type(record) is not Record or producer is not None or partitioner is not None:
+            return self._append(record, producer, partitioner, None)
+        taken = record  # to the compiler, which knows its type now
+        try:
+            route = self._routes[taken.topic]
+        except (KeyError, TypeError):
+            return self._append(record, None, None, None)
+        return route.append(taken, None, None)
 
     def _append(self, record: Record, producer: str | None, partitioner: Any, deadline: float | None) -> Batch:
         """The way of a record whose topic is new, or which asks for a producer or partitioner of its own."""
@@ -53,9 +70,8 @@ class Intake(Bound):
             listed = list(records)
         except TypeError:
             raise InvalidRecordType(f"produce_batch takes an iterable of Records, got a {type(records).__name__}") from None
-        for index, record in enumerate(listed):
-            if type(record) is not Record or not _is_plain(record, self._routes):
-                validation.check(record, f"records[{index}]")
+        for index in _peculiar(listed, self._routes):
+            validation.check(listed[index], f"records[{index}]")
         return listed
 
     def _take(self, records: list[Record], producer: str | None, partitioner: Any) -> Places:
@@ -71,7 +87,7 @@ class Intake(Bound):
         if producer is not None:
             engine.accumulator(producer)
         known = engine.cluster.snapshot.topics
-        unknown = {record.topic for record in records} - known.keys()
+        unknown = _topics_without_route(records, self._routes) - known.keys()
         order: Iterable[int] = range(len(records))
         if unknown:
             engine.cluster.ask_for(unknown)
@@ -104,17 +120,32 @@ class Intake(Bound):
                 places.indices[index] = batch.count - 1
 
 
-def _is_plain(record: Record, routes: dict[str, Any]) -> bool:
-    """Whether it is right at a glance, as most are."""
-    return (
-        type(record.value) is bytes
-        and (record.key is None or type(record.key) is bytes)
-        and record.headers == ()
-        and record.partition is None
-        and record.timestamp_ms is None
-        and type(record.topic) is str
-        and record.topic in routes
-    )
+def _peculiar(records: list[Record], routes: dict[str, Any]) -> list[int]:
+    """Where the records are that are not right at a glance, as most are."""
+    found = []
+    for index in range(len(records)):
+        if type(records[index]) is Record:
+            record = records[index]
+            if (
+                type(record.value) is bytes
+                and (record.key is None or type(record.key) is bytes)
+                and record.headers is _NO_HEADERS
+                and record.partition is None
+                and record.timestamp_ms is None
+                and type(record.topic) is str
+                and record.topic in routes
+            ):
+                continue
+        found.append(index)
+    return found
+
+
+def _topics_without_route(records: list[Record], routes: dict[str, Any]) -> set[str]:
+    found = set()
+    for record in records:
+        if record.topic not in routes:
+            found.add(record.topic)
+    return found
 
 
 def _failed(record: Record, error: ProduceError) -> Record:

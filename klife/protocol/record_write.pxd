@@ -4,17 +4,13 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memcpy
 
 cdef bint _IN_C
-cdef Py_ssize_t _BEGIN_WITH
-cdef Py_ssize_t _BESIDES
 cdef Py_ssize_t _HEADER_SIZE
 
-@cython.locals(end=Py_ssize_t, place=Py_ssize_t, at=Py_ssize_t, need=Py_ssize_t, capacity=Py_ssize_t, offset="long long", first_timestamp="long long", max_timestamp="long long", timestamp="long long", delta="long long", delta_size=Py_ssize_t, buffer=bytearray, p="unsigned char*", key=bytes, value=bytes, general=bytes, names=dict)
-cpdef tuple write_payload(list fields)
+@cython.locals(end=Py_ssize_t, place=Py_ssize_t, at=Py_ssize_t, need=Py_ssize_t, body=Py_ssize_t, offset="long long", first_timestamp="long long", max_timestamp="long long", timestamp="long long", delta="long long", delta_size=Py_ssize_t, buffer=bytearray, p="unsigned char*", key=bytes, value=bytes, general=bytes, names=dict)
+cpdef tuple write_payload(list fields, Py_ssize_t room)
 
 @cython.locals(at=Py_ssize_t, size=Py_ssize_t, body=Py_ssize_t, timestamp="long long", p="unsigned char*", key=bytes, value=bytes, general=bytes)
 cpdef tuple write_single(list fields, long long producer_id, long long producer_epoch, long long base_sequence)
-
-cdef Py_ssize_t _room(bytes key, bytes value) noexcept
 
 @cython.locals(size=Py_ssize_t)
 cdef Py_ssize_t _body_size(bytes key, bytes value, Py_ssize_t delta_size, long long offset) noexcept

@@ -18,23 +18,19 @@ IS_QUICK: Final = not __file__.endswith(".py")
 """Whether this module is compiled."""
 
 _IN_C = IS_QUICK  # for the compiler, a C variable
-_BEGIN_WITH = 65_536  # bytes
-_BESIDES = 32  # bytes that a record without headers takes at most beside its key and value
 _HEADER_SIZE: Final = CHECKED.size
 
 
-def write_payload(fields: Sequence[Any]) -> tuple[bytearray, int, int]:
+def write_payload(fields: Sequence[Any], room: int) -> tuple[bytearray, int, int]:
     """`records.encode_payload`, for at least one record."""
     end = len(fields)
     first: Any = fields[3]
     first_timestamp = max_timestamp = timestamp = stamp = first
     delta, delta_size = 0, 1
     names: dict[str, bytes] = {}
-    capacity = min(_room(fields[0], fields[1]) * (end >> 2), _BEGIN_WITH)  # records are mostly alike, but need not be
-    buffer = _at_least(capacity)
+    buffer = _at_least(room)
     p = buffer
-    at = place = 0
-    offset = 0
+    at = place = offset = 0
     while place < end:
         key, value, headers, now = fields[place], fields[place + 1], fields[place + 2], fields[place + 3]
         place += 4
@@ -45,18 +41,17 @@ def write_payload(fields: Sequence[Any]) -> tuple[bytearray, int, int]:
             delta_size = _varint_size(delta)
         if headers or value is None:
             general = b"".join(record_parts(key, value, headers, encode_varint(delta), encode_varint(offset), names))
+            body = 0
             need = len(general)
         else:
             general = None
-            need = _room(key, value)
-        if at + need > capacity:
-            capacity = 2 * capacity + need
-            _resize(buffer, capacity)
+            body = _body_size(key, value, delta_size, offset)
+            need = _varint_size(body) + body
+        if at + need > room:
+            room = 2 * (at + need)
+            _resize(buffer, room)
             p = buffer
-        if general is not None:
-            at = _put_bytes(p, at, general, need)
-        else:
-            at = _put_record(p, at, key, value, _body_size(key, value, delta_size, offset), delta, offset)
+        at = _put_record(p, at, key, value, body, delta, offset) if general is None else _put_bytes(p, at, general, need)
         offset += 1
     _resize(buffer, at)
     return buffer, first_timestamp, max_timestamp
@@ -95,16 +90,6 @@ def write_single(
     p[at] = MAGIC
     _put_number(p, at + 1, crc32c(checked), 4)
     return start, checked
-
-
-def _room(key: bytes | None, value: bytes | None) -> int:
-    """At least what a record without headers takes."""
-    size = _BESIDES
-    if key is not None:
-        size += len(key)
-    if value is not None:
-        size += len(value)
-    return size
 
 
 def _body_size(key: bytes | None, value: bytes, delta_size: int, offset: int) -> int:

@@ -77,8 +77,10 @@ def fields_of(records: Iterable[RecordTuple]) -> Fields:
     return list(chain.from_iterable(records))
 
 
-def encode_payload(fields: Fields) -> tuple[bytes | bytearray, int, int]:
+def encode_payload(fields: Fields, room: int) -> tuple[bytes | bytearray, int, int]:
     """The records section of a batch, uncompressed, with the first and the largest timestamp.
+
+    `room` is how many bytes they may take, as far as is known: more is found when it is needed, at the price of a copy.
 
     The n-th record gets offset delta n. Timestamps may be in any order; deltas count from the first record's. `ValueError` for no
     records: a producer's batch is never empty.
@@ -87,7 +89,7 @@ def encode_payload(fields: Fields) -> tuple[bytes | bytearray, int, int]:
     if not count:
         raise ValueError("a batch needs at least one record, got none")
     if IS_QUICK:
-        return write_payload(fields)
+        return write_payload(fields, room)
     return _joined_payload(fields, count)
 
 
@@ -198,7 +200,7 @@ def encode_batch(
     is_transactional: bool = False,
 ) -> bytes:
     """The complete batch of `records`: `encode_payload`, `compress` and `seal` in one go, and in one piece."""
-    payload, first_timestamp, max_timestamp = encode_payload(fields_of(records))
+    payload, first_timestamp, max_timestamp = encode_payload(fields_of(records), sum(size_bound(*record[:3]) for record in records))
     sealed = seal(
         compress(codec, payload, level),
         len(records),

@@ -1,8 +1,22 @@
+cimport cython
+
+from klife.actors.producer.batch cimport Batch
+from klife.actors.producer.buffer_pool cimport BufferPool
+from klife.actors.producer.partition_queue cimport PartitionQueue
+
 cdef class Callbacks:
-    cdef public object _pool
+    cdef public BufferPool _pool
     cdef public object _home
     cdef public object _loop
     cdef public object _idle
     cdef public dict _runners
     cdef public object _turn
     cdef public Py_ssize_t running
+
+    @cython.locals(batch=Batch, callbacks=list, place=Py_ssize_t)
+    cpdef _run(self, PartitionQueue queue)
+
+@cython.locals(callbacks=list)
+cpdef add_callback_of_last(Batch batch, callback)
+
+cdef _call(callback, Batch batch, Py_ssize_t index)

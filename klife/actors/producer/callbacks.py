@@ -112,6 +112,15 @@ class Callbacks:
                 self.batch_settled(queue.callback_backlog.pop())
 
 
+def add_callback_of_last(batch: Batch, callback: Callback) -> None:
+    """Have `callback` called with the result of the batch's last record, which was queued a moment ago."""
+    callbacks = batch.callbacks
+    if callbacks is None:
+        callbacks = batch.callbacks = []
+    callbacks.append(batch.count - 1)
+    callbacks.append(callback)
+
+
 def _call(callback: Any, batch: Batch, index: int) -> None:
     try:
         result = batch.result(index)

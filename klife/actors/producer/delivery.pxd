@@ -8,3 +8,6 @@ cdef class Delivery:
 
     @cython.locals(batch=Batch)
     cpdef get(self, timeout=*)
+
+@cython.locals(delivery=Delivery)
+cpdef Delivery delivery_of_last(Batch batch)

@@ -1,5 +1,6 @@
 cdef class HubWatch:
     cdef public long long looked_ms
+    cdef public object stamp
     cdef public double due
     cdef public bint _marked
     cdef public object _loop

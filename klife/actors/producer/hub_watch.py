@@ -20,6 +20,7 @@ class HubWatch:
     """When the hub ran, as far as one producer's callers know. Times are monotonic seconds, where nothing else is said."""
 
     def __init__(self) -> None:
+        self.stamp = 0  # that millisecond: one object for all its records
         self.looked_ms = 0  # wall-clock millisecond of the last look, because a record's time is at hand
         self.due = 0.0  # when a caller in a tight loop lets the hub run
         self._marked = False
@@ -31,7 +32,7 @@ class HubWatch:
         To be called before the record is queued: what is thrown into a greenlet that yields here (a kill, a timeout) must mean that
         nothing was.
         """
-        self.looked_ms = now_ms
+        self.looked_ms = self.stamp = now_ms
         if now < self.due:
             return False
         if self._marked:  # since some milliseconds, in which the hub did not run

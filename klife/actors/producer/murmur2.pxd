@@ -8,5 +8,11 @@ cdef list _UNPACK
 
 cpdef unsigned int murmur2_positive(bytes data) except? 0
 
-@cython.locals(size=Py_ssize_t, count=Py_ssize_t, rest=Py_ssize_t, value="unsigned int", word="unsigned int", words=tuple)
+@cython.locals(size=Py_ssize_t, rest=Py_ssize_t, value="unsigned int")
 cpdef unsigned int murmur2_unsigned(bytes data) except? 0
+
+@cython.locals(word="unsigned int", words=tuple)
+cdef unsigned int _mix_in_words(bytes data, Py_ssize_t count, unsigned int value) except? 0
+
+@cython.locals(p="const unsigned char*", at=Py_ssize_t, word="unsigned int")
+cpdef unsigned int _mix_in_bytes(bytes data, Py_ssize_t count, unsigned int value) except? 0

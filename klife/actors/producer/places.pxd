@@ -7,5 +7,5 @@ cdef class Places:
     cdef public list indices
     cdef public dict failures
 
-    @cython.locals(batch=Batch)
+    @cython.locals(batch=Batch, place=Py_ssize_t, results=list)
     cpdef list results(self)

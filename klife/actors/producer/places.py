@@ -30,4 +30,8 @@ class Places:
                 self.failures[place] if batch is None else batch.result(index)
                 for place, (batch, index) in enumerate(zip(self.batches, self.indices, strict=True))
             ]
-        return [batch.result(index) for batch, index in zip(self.batches, self.indices, strict=True)]  # type: ignore[union-attr]
+        results = []
+        for place in range(len(self.batches)):
+            batch = self.batches[place]
+            results.append(batch.result(self.indices[place]))  # type: ignore[union-attr]
+        return results

@@ -105,7 +105,7 @@ def _encoded(batch: Batch, settings: ProducerSettings) -> EncodedBatch:
     identity, fields, codec = batch.identity or _NO_IDENTITY, batch.fields, settings.codec
     if batch.count == 1 and not codec:
         return encode_single(fields, identity.producer_id, identity.epoch, batch.sequence)
-    payload, first_timestamp, max_timestamp = encode_payload(fields)
+    payload, first_timestamp, max_timestamp = encode_payload(fields, batch.size)
     if codec:
         payload = _compressed(payload, settings)
     return seal(

@@ -109,7 +109,7 @@ class TopicRoute:
         hub_watch = self._hub_watch
         if now_ms != hub_watch.looked_ms and hub_watch.look(now_ms, monotonic()) and self.accumulator.closed is not None:
             raise self.accumulator.closed_error()  # stopped while the hub ran
-        timestamp_ms = now_ms if record.timestamp_ms is None else checked_timestamp(record)
+        timestamp_ms = hub_watch.stamp if record.timestamp_ms is None else checked_timestamp(record)
 
         pool = self._pool
         room = pool.room - size
