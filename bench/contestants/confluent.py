@@ -158,7 +158,7 @@ def _batch_worker(producer: Producer, meter: Meter, job: Job, number: int) -> No
             if placed
             else [{"value": value, "key": key} for _topic, _partition, key, value in batch]
         )
-        while producer.produce_batch(batch[0].topic, messages, on_delivery=on_delivery) < len(messages):
+        while producer.produce_batch(batch[0][0], messages, on_delivery=on_delivery) < len(messages):
             messages = [message for message in messages if message.pop("_error", None) is not None]
             producer.poll(0.05)
         producer.poll(0)

@@ -7,14 +7,15 @@ from klife.actors.producer.route cimport TopicRoute
 from klife.api.bound cimport Bound
 from klife.record cimport Record
 
+cdef Py_ssize_t _LOOKS_EVERY
 cdef bint _IS_PURE
 
 cdef class Intake(Bound):
     @cython.locals(route=TopicRoute, taken=Record)
     cdef Batch _accepted(self, record, producer, partitioner)
     cpdef Batch _append(self, record, producer, partitioner, deadline)
-    @cython.locals(index=Py_ssize_t, route=TopicRoute, batch=Batch, record=Record)
-    cpdef _append_all(self, list records, order, Places places, producer, partitioner, deadline)
+    @cython.locals(route=TopicRoute, batch=Batch, record=Record)
+    cdef Py_ssize_t _append_straight(self, list records, Py_ssize_t index, Places places, deadline) except -1
 
 @cython.locals(record=Record, index=Py_ssize_t)
 cdef list _peculiar(list records, dict routes)

@@ -20,6 +20,7 @@ from klife.record import Record
 from klife.undelivered import Undelivered
 
 _NO_HEADERS: tuple[()] = ()  # the one empty tuple there is: the default of a record's headers
+_LOOKS_EVERY = 64  # records of one call between two looks at the clock
 _IS_PURE = __file__.endswith(".py")
 
 
@@ -86,38 +87,53 @@ class Intake(Bound):
         engine = self._current(deadline)
         if producer is not None:
             engine.accumulator(producer)
-        known = engine.cluster.snapshot.topics
-        unknown = _topics_without_route(records, self._routes) - known.keys()
-        order: Iterable[int] = range(len(records))
-        if unknown:
+        places = Places(len(records))
+        unknown = _topics_without_route(records, self._routes) - engine.cluster.snapshot.topics.keys()
+        if unknown or producer is not None or partitioner is not None:
             engine.cluster.ask_for(unknown)
             # Records of topics that may have to be waited for, perhaps in vain, come last: a topic's own records stay in order.
-            order = sorted(order, key=lambda index: records[index].topic in unknown)
-        places = Places(len(records))
-        self._append_all(records, order, places, producer, partitioner, deadline)
+            for index in sorted(range(len(records)), key=lambda index: records[index].topic in unknown):
+                self._append_one(records, index, places, producer, partitioner, deadline)
+            return places
+        index = 0
+        while (index := self._append_straight(records, index, places, deadline)) < len(records):
+            self._append_one(records, index, places, None, None, deadline)
+            index += 1
         return places
 
-    def _append_all(
-        self, records: list[Record], order: Iterable[int], places: Places, producer: str | None, partitioner: Any, deadline: float
-    ) -> None:
-        """Queue `records` in this order, and note where they went; what befalls one is that one's alone."""
-        plain = producer is None and partitioner is None
-        for index in order:
-            record = records[index]
-            try:
+    def _append_straight(self, records: list[Record], index: int, places: Places, deadline: float) -> int:
+        """Queue `records` from `index` on, and note where they went; return where the first is that must go the long way."""
+        try:
+            while index < len(records):
+                if type(records[index]) is not Record:
+                    break
+                record = records[index]
                 # Looked up anew for each: while one waits for room, its topic may go.
-                route = self._routes.get(record.topic) if plain and type(record) is Record else None
+                route = self._routes.get(record.topic)
                 if route is None:
-                    batch = self._append(record, producer, partitioner, deadline)
-                else:
-                    batch = route.append(record, None, deadline)
-            except ProduceError as error:
-                places.failed(index, _failed(record, error))
-            except Exception as error:  # noqa: BLE001 - others are queued already: whatever it is, it is this record's alone
-                places.failed(index, _failed(record, ProduceError(f"records[{index}]: {error}", topic=record.topic)))
-            else:
+                    break
+                batch = route.append(record, None, deadline, index % _LOOKS_EVERY == 0)
                 places.batches[index] = batch
                 places.indices[index] = batch.count - 1
+                index += 1
+        except Exception:  # noqa: BLE001 - it was not queued: the long way finds out again why, and says so
+            pass
+        return index
+
+    def _append_one(
+        self, records: list[Record], index: int, places: Places, producer: str | None, partitioner: Any, deadline: float
+    ) -> None:
+        """Queue a record, and note where it went; what befalls it is its alone."""
+        record = records[index]
+        try:
+            batch = self._append(record, producer, partitioner, deadline)
+        except ProduceError as error:
+            places.failed(index, _failed(record, error))
+        except Exception as error:  # noqa: BLE001 - others are queued already: whatever it is, it is this record's alone
+            places.failed(index, _failed(record, ProduceError(f"records[{index}]: {error}", topic=record.topic)))
+        else:
+            places.batches[index] = batch
+            places.indices[index] = batch.count - 1
 
 
 def _peculiar(records: list[Record], routes: dict[str, Any]) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from time import time_ns
 from typing import Any
 
 import gevent
@@ -225,6 +226,24 @@ def test_a_batch_s_results_come_in_input_order(client: Client) -> None:
     ((results),) = seen
     assert [result.value for result in results] == [record.value for record in records]
     assert [result.offset for result in results] == [number // 3 for number in range(9)]
+
+
+def test_in_a_batch_a_partition_that_does_not_exist_fails_alone(client: Client) -> None:
+    client.partitions("orders")
+    placed = (0, 7, 0, 1)
+    results = client.produce_batch([Record("orders", b"v", partition=partition) for partition in placed]).get(PATIENCE)
+    assert [result.offset for result in results] == [0, None, 1, 0]
+    assert "partition is 7, but topic 'orders' has 3" in str(results[1].error)
+
+
+def test_the_records_of_a_batch_have_the_time_of_the_call(client: Client) -> None:
+    client.partitions("orders")
+    for _ in range(2):
+        begun = time_ns() // 1_000_000
+        delivery = client.produce_batch([Record("orders", b"v") for _ in range(200)])
+        ended = time_ns() // 1_000_000
+        assert all(begun <= result.timestamp_ms <= ended for result in delivery.get(PATIENCE))
+        gevent.sleep(0.005)
 
 
 def test_the_user_s_record_is_never_changed(client: Client) -> None:

@@ -212,25 +212,25 @@ class TestHonesty:
 class TestPayloads:
     def test_differ_by_worker_and_have_the_asked_size_and_go_to_every_topic(self) -> None:
         first, second = (next(job().iterations(worker)) for worker in (0, 1))
-        assert [payload.topic for payload in first] == ["a", "b", "c"]
-        assert all((len(payload.key), len(payload.value)) == (50, 1000) for payload in first + second)
-        assert all(0 <= payload.partition < 30 for payload in first + second)
-        assert {payload.value for payload in first}.isdisjoint(payload.value for payload in second)
+        assert [payload[0] for payload in first] == ["a", "b", "c"]
+        assert all((len(payload[2]), len(payload[3])) == (50, 1000) for payload in first + second)
+        assert all(0 <= payload[1] < 30 for payload in first + second)
+        assert {payload[3] for payload in first}.isdisjoint(payload[3] for payload in second)
 
     def test_without_key_and_partition_have_what_the_client_calls_so(self) -> None:
         chunk = next(job(workload("deliveries", "no key")).chunks(0, unplaced=-1))
         assert len(chunk) == 1000
-        assert {(payload.key, payload.partition) for payload in chunk} == {(None, -1)}
+        assert {(payload[2], payload[1]) for payload in chunk} == {(None, -1)}
 
     def test_keys_repeat_or_do_not(self) -> None:
         chunks = {case: job(workload("deliveries", case)).chunks(0) for case in ("key", "fresh keys")}
-        keys = {case: {payload.key for _ in range(49) for payload in next(each)} for case, each in chunks.items()}
+        keys = {case: {payload[2] for _ in range(49) for payload in next(each)} for case, each in chunks.items()}
         assert len(keys["key"]) <= 10_000
         assert len(keys["fresh keys"]) == 49_000
 
     def test_of_a_batch_are_of_one_topic(self) -> None:
         batches = job(workload("batch", "key")).batches(0)
-        assert [{payload.topic for payload in next(batches)} for _ in range(4)] == [{"a"}, {"b"}, {"c"}, {"a"}]
+        assert [{payload[0] for payload in next(batches)} for _ in range(4)] == [{"a"}, {"b"}, {"c"}, {"a"}]
 
 
 class TestPacer:

@@ -26,5 +26,5 @@ cdef class TopicRoute:
     cdef public HubWatch _hub_watch
 
     @cython.locals(size=Py_ssize_t, queue=PartitionQueue, batch=Batch, pool=BufferPool, room="long long", now_ns="long long", now_ms="long long", hub_watch=HubWatch, now=double)
-    cpdef Batch append(self, Record record, partitioner=*, deadline=*)
+    cpdef Batch append(self, Record record, partitioner=*, deadline=*, bint looks=*)
     cpdef stick_elsewhere(self)

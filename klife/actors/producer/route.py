@@ -63,8 +63,10 @@ class TopicRoute:
         self.sticky = 0
         self.stick_elsewhere()
 
-    def append(self, record: Record, partitioner: Any = None, deadline: float | None = None) -> Batch:
+    def append(self, record: Record, partitioner: Any = None, deadline: float | None = None, looks: bool = True) -> Batch:
         """Queue `record` and return its batch; it is the last of the batch's records until the caller yields.
+
+        Without `looks` it gets the time of the last record that had the clock looked at, which must have been just now.
 
         Raises:
             InvalidRecordType, InvalidRecordValue: a field is wrong. Nothing was queued.
@@ -104,11 +106,12 @@ class TopicRoute:
         if queue is None:
             queue = self._queue(record, partition, partitioner)
 
-        now_ns = time_ns()
-        now_ms = now_ns // 1_000_000
         hub_watch = self._hub_watch
-        if now_ms != hub_watch.looked_ms and hub_watch.look(now_ms, monotonic()) and self.accumulator.closed is not None:
-            raise self.accumulator.closed_error()  # stopped while the hub ran
+        if looks:
+            now_ns = time_ns()
+            now_ms = now_ns // 1_000_000
+            if now_ms != hub_watch.looked_ms and hub_watch.look(now_ms, monotonic()) and self.accumulator.closed is not None:
+                raise self.accumulator.closed_error()  # stopped while the hub ran
         timestamp_ms = hub_watch.stamp if record.timestamp_ms is None else checked_timestamp(record)
 
         pool = self._pool
@@ -145,6 +148,7 @@ class TopicRoute:
         if deadline is None:
             deadline = monotonic() + accumulator.max_block
         self._pool.take(size, deadline, accumulator.max_block)
+        self._hub_watch.stamp = time_ns() // 1_000_000
         if accumulator.closed is not None:  # stopped while we waited
             self._pool.give(size)
             raise accumulator.closed_error()

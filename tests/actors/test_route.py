@@ -1,0 +1,39 @@
+"""`TopicRoute`: the time that a record gets when nobody looks at the clock for it."""
+
+from __future__ import annotations
+
+from time import time_ns
+
+import gevent
+from producer_parts import Parts
+
+from klife.actors.producer.batch import Batch
+from klife.actors.producer.buffer_pool import BufferPool
+from klife.record import Record
+
+TIMESTAMP = 3
+
+
+def times_of(batch: Batch) -> list[int]:
+    return batch.fields[TIMESTAMP::4]
+
+
+def test_a_record_gets_the_time_of_the_last_look_at_the_clock() -> None:
+    route = Parts().route
+    route.append(Record("t", b"first"))
+    gevent.sleep(0.003)
+    batch = route.append(Record("t", b"second"), None, None, looks=False)
+    first, second = times_of(batch)
+    assert first == second
+
+
+def test_to_wait_for_room_is_to_look_at_the_clock() -> None:
+    parts = Parts()
+    pool = parts.accumulator.pool = BufferPool(1_000, block=True)
+    route = parts.accumulator.routing.add_topic(parts.route.info, parts.route.partitioner)
+    route.append(Record("t", bytes(900)))
+    begun = time_ns() // 1_000_000
+    gevent.spawn_later(0.003, pool.give, 950)
+    route.append(Record("t", bytes(900)), None, None, looks=False)
+    batch = route.append(Record("t", b"behind it"), None, None, looks=False)
+    assert times_of(batch)[-1] > begun
