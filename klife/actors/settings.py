@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-HUB_RUNS_EVERY_MS = 2  # so that a caller in a tight loop is noticed after two, and stopped after four
+HUB_RUNS_EVERY_MS = 1  # so that a caller in a tight loop is noticed after one, and stopped after two or three
 
 
 @dataclass(frozen=True, slots=True)

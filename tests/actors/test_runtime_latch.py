@@ -38,14 +38,15 @@ def test_a_wait_of_no_time_looks_and_goes() -> None:
 
 
 def test_greenlets_are_woken_in_the_order_they_came_and_in_one_turn_of_the_loop() -> None:
-    latch, woken = Latch(), []
-    greenlets = [gevent.spawn(lambda number=number: (latch.wait(), woken.append(number))) for number in range(10)]
+    latch, woken, loop = Latch(), [], get_hub().loop
+    greenlets = [gevent.spawn(lambda number=number: (latch.wait(), woken.append((number, loop.iteration)))) for number in range(10)]
     gevent.sleep(0)
     latch.set()
     assert woken == []
-    gevent.sleep(0)
-    assert woken == list(range(10))
     gevent.joinall(greenlets)
+    numbers, turns = zip(*woken, strict=True)
+    assert numbers == tuple(range(10))
+    assert len(set(turns)) == 1
 
 
 def test_latches_set_in_one_turn_let_their_waiters_go_in_the_order_they_were_set() -> None:
@@ -54,9 +55,8 @@ def test_latches_set_in_one_turn_let_their_waiters_go_in_the_order_they_were_set
     gevent.sleep(0)
     first.set()
     second.set()
-    gevent.sleep(0)
-    assert woken == [first, first, second, second]
     gevent.joinall(greenlets)
+    assert woken == [first, first, second, second]
 
 
 def test_many_waiters_that_take_their_time_do_not_keep_the_hub() -> None:
@@ -78,6 +78,25 @@ def test_many_waiters_that_take_their_time_do_not_keep_the_hub() -> None:
     assert [latch for latch, _ in turns] == [latch for latch in latches for _ in range(2)]
     in_a_turn = Counter(iteration for _, iteration in turns)
     assert max(in_a_turn.values()) <= 3  # two milliseconds are over with the second or third
+
+
+def test_waiters_that_wake_one_another_share_their_turns_too() -> None:
+    latches, turns = [Latch() for _ in range(11)], []
+    loop = get_hub().loop
+
+    def work(number: int) -> None:
+        latches[number].wait()
+        turns.append(loop.iteration)
+        until = monotonic() + 0.001
+        while monotonic() < until:
+            pass
+        latches[number + 1].set()
+
+    greenlets = [gevent.spawn(work, number) for number in range(10)]
+    gevent.sleep(0)
+    latches[0].set()
+    gevent.joinall(greenlets)
+    assert max(Counter(turns).values()) <= 3
 
 
 def test_a_waiter_that_ends_with_an_exception_takes_no_other_along() -> None:

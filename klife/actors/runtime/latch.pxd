@@ -4,6 +4,7 @@ cdef class Wakeups:
     cdef public object _lists
     cdef public bint _polling
     cdef public bint _scheduled
+    cdef public object _turn
 
     cpdef add(self, list waiters)
 

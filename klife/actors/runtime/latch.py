@@ -26,8 +26,8 @@ from typing import Any
 from gevent import get_hub, getcurrent
 from gevent.monkey import get_original
 
+from klife.actors.runtime.turn import Turn
 from klife.class_defaults import set_defaults
-from klife_supervision.breathe import TURN_SECONDS
 
 get_thread_ident: Callable[[], int] = get_original("_thread", "get_ident")
 _allocate_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
@@ -130,9 +130,13 @@ set_defaults(Latch, is_set=False, _wakeups=None, _greenlets=None, _locks=None)
 
 
 class Wakeups:
-    """Greenlets that one thread's hub is about to switch to: lists of waiters, in the order their latches were set."""
+    """Greenlets that one thread's hub is about to switch to: lists of waiters, in the order their latches were set.
 
-    __slots__ = ("loop", "_poll", "_polling", "_lists", "_scheduled")
+    Those that are woken in one turn of the loop share it, also if they are woken one after the other: the loop goes on calling what
+    was asked for meanwhile before it looks at a timer.
+    """
+
+    __slots__ = ("loop", "_poll", "_polling", "_lists", "_scheduled", "_turn")
 
     def __init__(self, loop: Any) -> None:
         self.loop = loop
@@ -140,6 +144,7 @@ class Wakeups:
         self._polling = False  # sockets and timers come first
         self._lists: deque[list[Any]] = deque()
         self._scheduled = False
+        self._turn = Turn(loop)
 
     def add(self, waiters: list[Any]) -> None:
         """Switch to each of `waiters` that is on the list then, after what is ready now. Only in the loop's thread."""
@@ -153,7 +158,7 @@ class Wakeups:
             return
         self._scheduled = False
         lists, self._lists = self._lists, deque()  # what is set meanwhile comes after what is ready now
-        until = monotonic() + TURN_SECONDS
+        until = self._turn.ends(monotonic())
         try:
             while lists:
                 waiters = lists[0]

@@ -25,7 +25,12 @@ class Turn:
 
     def is_over(self) -> bool:
         """Whether their work in this turn, which begins when this is first asked in it, has taken its share."""
-        now, number = monotonic(), self._loop.iteration
+        now = monotonic()
+        return now > self.ends(now)
+
+    def ends(self, now: float) -> float:
+        """When (in monotonic seconds) their share of this turn is over; it begins `now`, if this is the first time that it is asked for."""
+        number = self._loop.iteration
         if number != self._number:
             self._number, self._began = number, now
-        return now - self._began > TURN_SECONDS
+        return self._began + TURN_SECONDS
