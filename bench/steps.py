@@ -26,7 +26,7 @@ from klife.actors.producer.route import TopicRoute
 from klife.actors.runtime.latch import get_thread_ident
 from klife.actors.settings import ProducerSettings
 from klife.protocol.produce_wire import BatchesRequest, BatchesResponse
-from klife.protocol.records import encode_payload, encode_single
+from klife.protocol.records import encode_payload, encode_plain
 
 PARTITIONS = 30
 MANY = range(500)
@@ -94,14 +94,14 @@ def going_round(route: TopicRoute, records: list[Record]) -> None:
 
 def sealing(fields: list[Any]) -> None:
     for _ in MANY:
-        encode_single(fields, 9, 0, 5)
+        encode_plain(fields, 9, 0, 5)
 
 
 def steps() -> dict[str, float]:
     """Each step and what it costs."""
     small, large = (None, SMALL, (), NOW), (KEY, LARGE, (), NOW)
     placed = [Record("orders", LARGE, KEY, partition=partition) for partition in FEW]
-    one = encode_single(list(large), 9, 0, 5)
+    one = encode_plain(list(large), 9, 0, 5)
     request = BatchesRequest(-1, 15_000, [("orders", bytes(16), [(partition, one) for partition in FEW])])
     written = b"".join(pack(">ihqqqBBB", partition, 0, 7, -1, 0, 1, 0, 0) for partition in FEW)
     answer = b"\x02\x07orders" + bytes([len(FEW) + 1]) + written + b"\0" + bytes(5)
@@ -117,7 +117,7 @@ def steps() -> dict[str, float]:
             partial(appending, a_route(), Record("orders", SMALL, KEY)), len(MANY)
         ),
         "its Delivery": best(partial(delivering, settled), len(MANY)),
-        "it is encoded, among 500": best(lambda: encode_payload(list(small) * 500, 150 * 500), len(MANY)),
+        "it is encoded, among 500": best(lambda: encode_payload(list(small) * 500), len(MANY)),
         "its result is got": best(partial(getting, Delivery(settled, 5)), len(MANY)),
         "a batch of one large record: opened, filled, taken, confirmed": best(partial(going_round, a_route(), placed), len(FEW)),
         "such a batch is encoded": best(partial(sealing, list(large)), len(MANY)),

@@ -21,75 +21,102 @@ _IN_C = IS_QUICK  # for the compiler, a C variable
 _HEADER_SIZE: Final = CHECKED.size
 
 
-def write_payload(fields: Sequence[Any], room: int) -> tuple[bytearray, int, int]:
+def write_payload(fields: Sequence[Any]) -> tuple[bytes | bytearray, int, int]:
     """`records.encode_payload`, for at least one record."""
+    general: list[bytes] = []
+    payload = _exactly(_size(fields, general))
+    p = payload
+    _put_records(p, 0, fields, general)
+    return payload, fields[3], _latest(fields)
+
+
+def write_batch(
+    fields: Sequence[Any], producer_id: int, producer_epoch: int, base_sequence: int
+) -> tuple[bytes | bytearray, bytes | bytearray]:
+    """`records.encode_plain`, for at least one record: what the CRC does not cover, and what it does, which is written only once."""
+    count, first_timestamp = len(fields) >> 2, fields[3]
+    general: list[bytes] = []
+    size = _HEADER_SIZE + _size(fields, general)
+    checked = _exactly(size)
+    p = checked
+    at = _put_number(p, 0, 0, 2)  # attributes
+    at = _put_number(p, at, count - 1, 4)
+    at = _put_number(p, at, first_timestamp, 8)
+    at = _put_number(p, at, _latest(fields), 8)
+    at = _put_number(p, at, producer_id, 8)
+    at = _put_number(p, at, producer_epoch, 2)
+    at = _put_number(p, at, base_sequence, 4)
+    at = _put_number(p, at, count, 4)
+    _put_records(p, at, fields, general)
+    start = _exactly(CHECKED_FROM)
+    p = start
+    at = _put_number(p, 0, 0, 8)  # base offset
+    at = _put_number(p, at, size + CHECKED_FROM - LENGTH_FROM, 4)
+    at = _put_number(p, at, -1, 4)  # leader epoch
+    p[at] = MAGIC
+    _put_number(p, at + 1, crc32c(checked), 4)
+    return start, checked
+
+
+def _size(fields: Sequence[Any], general: list[bytes]) -> int:
+    """How many bytes the records take. Those with headers, and tombstones, are rare, and written to `general` at once."""
     end = len(fields)
-    first: Any = fields[3]
-    first_timestamp = max_timestamp = timestamp = stamp = first
+    stamp: Any = fields[3]
+    first_timestamp = timestamp = stamp
     delta, delta_size = 0, 1
-    names: dict[str, bytes] = {}
-    buffer = _at_least(room)
-    p = buffer
-    at = place = offset = 0
+    names: dict[str, bytes] | None = None
+    size = place = offset = 0
     while place < end:
         key, value, headers, now = fields[place], fields[place + 1], fields[place + 2], fields[place + 3]
         place += 4
         if now is not stamp:  # neighbours mostly share their millisecond, and the object that says so
             stamp = timestamp = now
-            max_timestamp = max(timestamp, max_timestamp)
             delta = timestamp - first_timestamp
             delta_size = _varint_size(delta)
         if headers or value is None:
-            general = b"".join(record_parts(key, value, headers, encode_varint(delta), encode_varint(offset), names))
-            body = 0
-            need = len(general)
+            if names is None:
+                names = {}
+            record = b"".join(record_parts(key, value, headers, encode_varint(delta), encode_varint(offset), names))
+            general.append(record)
+            size += len(record)
         else:
-            general = None
             body = _body_size(key, value, delta_size, offset)
-            need = _varint_size(body) + body
-        if at + need > room:
-            room = 2 * (at + need)
-            _resize(buffer, room)
-            p = buffer
-        at = _put_record(p, at, key, value, body, delta, offset) if general is None else _put_bytes(p, at, general, need)
+            size += _varint_size(body) + body
         offset += 1
-    _resize(buffer, at)
-    return buffer, first_timestamp, max_timestamp
+    return size
 
 
-def write_single(
-    fields: Sequence[Any], producer_id: int, producer_epoch: int, base_sequence: int
-) -> tuple[bytes | bytearray, bytes | bytearray]:
-    """`records.encode_single`."""
-    key, value, headers, timestamp = fields[0], fields[1], fields[2], fields[3]
-    if headers or value is None:
-        general = b"".join(record_parts(key, value, headers, b"\0", b"\0", {}))
-        size = body = len(general)
-    else:
-        general = None
-        body = _body_size(key, value, 1, 0)
-        size = _varint_size(body) + body
-    checked = _exactly(_HEADER_SIZE + size)
-    p = checked
-    at = _put_number(p, 0, 0, 6)  # attributes and last offset delta
-    at = _put_number(p, at, timestamp, 8)
-    at = _put_number(p, at, timestamp, 8)
-    at = _put_number(p, at, producer_id, 8)
-    at = _put_number(p, at, producer_epoch, 2)
-    at = _put_number(p, at, base_sequence, 4)
-    at = _put_number(p, at, 1, 4)
-    if general is not None:
-        _put_bytes(p, at, general, size)
-    else:
-        _put_record(p, at, key, value, body, 0, 0)
-    start = _exactly(CHECKED_FROM)
-    p = start
-    at = _put_number(p, 0, 0, 8)  # base offset
-    at = _put_number(p, at, _HEADER_SIZE + size + CHECKED_FROM - LENGTH_FROM, 4)
-    at = _put_number(p, at, -1, 4)  # leader epoch
-    p[at] = MAGIC
-    _put_number(p, at + 1, crc32c(checked), 4)
-    return start, checked
+def _put_records(p: Any, at: int, fields: Sequence[Any], general: list[bytes]) -> None:
+    end = len(fields)
+    stamp: Any = fields[3]
+    first_timestamp = timestamp = stamp
+    delta, delta_size = 0, 1
+    place = offset = taken = 0
+    while place < end:
+        key, value, headers, now = fields[place], fields[place + 1], fields[place + 2], fields[place + 3]
+        place += 4
+        if now is not stamp:
+            stamp = timestamp = now
+            delta = timestamp - first_timestamp
+            delta_size = _varint_size(delta)
+        if headers or value is None:
+            record = general[taken]
+            taken += 1
+            at = _put_bytes(p, at, record, len(record))
+        else:
+            at = _put_record(p, at, key, value, _body_size(key, value, delta_size, offset), delta, offset)
+        offset += 1
+
+
+def _latest(fields: Sequence[Any]) -> int:
+    """The largest timestamp."""
+    stamp: Any = fields[3]
+    latest = stamp
+    for place in range(7, len(fields), 4):
+        if fields[place] is not stamp:
+            stamp = timestamp = fields[place]
+            latest = max(timestamp, latest)
+    return latest  # type: ignore[no-any-return]
 
 
 def _body_size(key: bytes | None, value: bytes, delta_size: int, offset: int) -> int:
@@ -149,26 +176,12 @@ def _put_number(p: Any, at: int, value: int, size: int) -> int:
     return end
 
 
-# What C does its own way; its functions are imported, and the first two written, in the .pxd.
+# What C does its own way; its functions are imported, and the first one written, in the .pxd.
 
 
 def _exactly(size: int) -> Any:
     """A buffer of that size: bytes, in C, which are not written any more once they are handed on."""
     return new_bytes(size) if _IN_C else bytearray(size)  # type: ignore  # noqa: F821
-
-
-def _at_least(size: int) -> bytearray:
-    """A buffer whose size may change."""
-    return new_bytearray(size) if _IN_C else bytearray(size)  # type: ignore  # noqa: F821
-
-
-def _resize(buffer: bytearray, size: int) -> None:
-    if _IN_C:
-        PyByteArray_Resize(buffer, size)  # type: ignore  # noqa: F821
-    elif size < len(buffer):
-        del buffer[size:]
-    else:
-        buffer.extend(bytes(size - len(buffer)))
 
 
 def _put_bytes(p: Any, at: int, data: bytes, size: int) -> int:

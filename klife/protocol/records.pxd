@@ -1,4 +1,4 @@
-from klife.protocol.record_write cimport write_payload, write_single
+from klife.protocol.record_write cimport write_batch, write_payload
 
-cpdef tuple encode_payload(list fields, Py_ssize_t room)
-cpdef tuple encode_single(list fields, producer_id, producer_epoch, base_sequence)
+cpdef tuple encode_payload(list fields)
+cpdef tuple encode_plain(list fields, producer_id, producer_epoch, base_sequence)

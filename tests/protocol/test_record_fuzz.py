@@ -27,7 +27,7 @@ RECORDS: list[RecordTuple] = [
     (b"", None, (("größe", b""),), NOW - 3),
     (b"k" * 70, b"z" * 100, (), NOW),
 ]
-PAYLOAD, FIRST, LATEST = encode_payload(fields_of(RECORDS), 0)
+PAYLOAD, FIRST, LATEST = encode_payload(fields_of(RECORDS))
 INTERESTING = [0x00, 0x01, 0x7F, 0x80, 0xFE, 0xFF]
 
 

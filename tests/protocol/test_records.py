@@ -8,14 +8,13 @@ from hypothesis import strategies as st
 from record_strategies import BOUNDARIES, NOW, record_lists
 from reference_records import ReferenceBatch, ReferenceRecord, encode_batch, encode_record, encode_records, nullable_bytes
 
-from klife.protocol.record_write import write_payload, write_single
+from klife.protocol.record_write import write_batch, write_payload
 from klife.protocol.records import (
     BATCH_OVERHEAD,
     RECORD_OVERHEAD,
-    EncodedBatch,
     RecordTuple,
     encode_payload,
-    encode_single,
+    encode_plain,
     fields_of,
     seal,
     size_bound,
@@ -25,17 +24,15 @@ from klife.protocol.records import (
 def payload_of(records: list[RecordTuple]) -> tuple[bytes | bytearray, int, int]:
     """The payload, for which there are two ways: the one that this build takes must not differ from the other."""
     fields = fields_of(records)
-    room = sum(size_bound(*record[:3]) for record in records)
-    taken = encode_payload(fields, room)
-    for enough in (room, 0):
-        assert write_payload(fields, enough) == taken
+    taken = encode_payload(fields)
+    assert write_payload(fields) == taken
     return taken
 
 
-def single_of(record: RecordTuple, producer_id: int, epoch: int, sequence: int) -> EncodedBatch:
-    fields = fields_of([record])
-    taken = encode_single(fields, producer_id, epoch, sequence)
-    assert write_single(fields, producer_id, epoch, sequence) == taken
+def plain_batch_of(records: list[RecordTuple], producer_id: int, epoch: int, sequence: int) -> bytes:
+    fields = fields_of(records)
+    taken = b"".join(encode_plain(fields, producer_id, epoch, sequence))
+    assert b"".join(write_batch(fields, producer_id, epoch, sequence)) == taken
     return taken
 
 
@@ -84,9 +81,12 @@ def test_a_sealed_batch_is_byte_for_byte_the_reference_codecs(
 
 
 @given(record_lists, st.integers(-1, (1 << 63) - 1), st.integers(-1, (1 << 15) - 1), st.integers(-1, (1 << 31) - 1))
-def test_a_single_record_is_the_batch_of_that_record(records: list[RecordTuple], producer_id: int, epoch: int, sequence: int) -> None:
-    expected = ReferenceBatch(reference(records[:1]), producer_id=producer_id, producer_epoch=epoch, base_sequence=sequence)
-    assert b"".join(single_of(records[0], producer_id, epoch, sequence)) == encode_batch(expected)
+def test_a_plain_batch_is_byte_for_byte_the_reference_codecs(
+    records: list[RecordTuple], producer_id: int, epoch: int, sequence: int
+) -> None:
+    for some in (records, records[:1]):
+        expected = ReferenceBatch(reference(some), producer_id=producer_id, producer_epoch=epoch, base_sequence=sequence)
+        assert plain_batch_of(some, producer_id, epoch, sequence) == encode_batch(expected)
 
 
 @pytest.mark.parametrize("size", BOUNDARIES)
@@ -98,7 +98,7 @@ def test_a_single_record_of_a_size_around_a_varint_boundary_is_encoded_alike(siz
         (content, content, (("h", content),), NOW),
         (content, None, (), NOW),
     ]:
-        assert b"".join(single_of(record, 7, 1, 2)) == encode_batch(
+        assert plain_batch_of([record], 7, 1, 2) == encode_batch(
             ReferenceBatch(reference([record]), producer_id=7, producer_epoch=1, base_sequence=2)
         )
 
@@ -148,7 +148,9 @@ def test_a_batch_is_its_payload_and_a_constant() -> None:
 
 def test_a_batch_of_no_records_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one record"):
-        encode_payload([], 0)
+        encode_payload([])
+    with pytest.raises(ValueError, match="at least one record"):
+        encode_plain([], 1, 1, 1)
 
 
 def test_the_reference_knows_null_from_empty() -> None:

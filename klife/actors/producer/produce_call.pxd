@@ -5,7 +5,7 @@ from klife.actors.producer.batch cimport Batch, Identity
 from klife.actors.producer.lane cimport Lane
 from klife.actors.producer.partition_queue cimport PartitionQueue
 from klife.actors.producer.routing_table cimport RoutingTable
-from klife.protocol.records cimport encode_payload, encode_single
+from klife.protocol.records cimport encode_payload, encode_plain
 from klife.protocol.produce_wire cimport PlainAnswer
 
 cdef class ProduceCall:

@@ -15,7 +15,7 @@ from klife.actors.producer.batch import Batch, Identity
 from klife.protocol.compression import compress
 from klife.protocol.primitives import ZERO_UUID
 from klife.protocol.produce_wire import BatchesRequest, PlainAnswer, TopicBatches
-from klife.protocol.records import EncodedBatch, encode_payload, encode_single, seal
+from klife.protocol.records import EncodedBatch, encode_payload, encode_plain, seal
 
 if TYPE_CHECKING:
     from klife.actors.channel import Call
@@ -103,13 +103,11 @@ class ProduceCall:
 
 def _encoded(batch: Batch, settings: ProducerSettings) -> EncodedBatch:
     identity, fields, codec = batch.identity or _NO_IDENTITY, batch.fields, settings.codec
-    if batch.count == 1 and not codec:
-        return encode_single(fields, identity.producer_id, identity.epoch, batch.sequence)
-    payload, first_timestamp, max_timestamp = encode_payload(fields, batch.size)
-    if codec:
-        payload = _compressed(payload, settings)
+    if not codec:
+        return encode_plain(fields, identity.producer_id, identity.epoch, batch.sequence)
+    payload, first_timestamp, max_timestamp = encode_payload(fields)
     return seal(
-        payload,
+        _compressed(payload, settings),
         batch.count,
         first_timestamp,
         max_timestamp,

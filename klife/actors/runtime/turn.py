@@ -29,7 +29,7 @@ class Turn:
         return now > self.ends(now)
 
     def ends(self, now: float) -> float:
-        """When (in monotonic seconds) their share of this turn is over; it begins `now`, if this is the first time that it is asked for."""
+        """When (in monotonic seconds) their share of this turn is over, which begins `now` when this is first asked in it."""
         number = self._loop.iteration
         if number != self._number:
             self._number, self._began = number, now
