@@ -27,7 +27,7 @@ def conditions(result: Result) -> str:
     facts = result["runs"][0]["machine"]
     lines = [
         f"{facts['processor']}, {facts['cores']} cores, {facts['memory']}, {facts['system']}, {facts['python']}; "
-        f"{', '.join(f'{name} {number}' for name, number in versions.items())}.",
+        f"{', '.join(f'{name} {number}' for name, number in versions.items())}. Real brokers: Kafka {facts['kafka']}, {facts['java']}.",
         "",
     ]
     lines += [

@@ -18,7 +18,7 @@ Place = tuple[str, Workload]
 """A target's name and a workload on it."""
 
 # Of the machine's facts those that must be the same for figures to stand side by side.
-_SAME_MACHINE = ("processor", "cores", "system", "python")
+_SAME_MACHINE = ("processor", "cores", "system", "python", "kafka", "java")
 
 
 def combined(results: Sequence[Result]) -> Result:

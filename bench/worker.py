@@ -19,7 +19,8 @@ from bench.workload import Job, Workload
 def describe(name: str) -> dict[str, object]:
     contestant = contestants.load(name)
     return {
-        "versions": {distribution: version(distribution) for distribution in contestant.DISTRIBUTIONS},
+        "versions": {distribution: version(distribution) for distribution in contestant.DISTRIBUTIONS}
+        | getattr(contestant, "also", dict)(),
         "settings": dict(contestant.SETTINGS),
         "driven": contestant.DRIVEN,
         # Only klife comes in two builds; for others it is None.

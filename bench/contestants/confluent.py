@@ -17,7 +17,7 @@ from functools import partial
 from threading import Lock, Thread
 from typing import Any
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, Message, Producer, libversion
 
 from bench.contestants.threads import run_workers
 from bench.meter import Meter, Sample
@@ -41,6 +41,10 @@ SETTINGS: dict[str, str | int | bool] = {
     "queue.buffering.max.kbytes": BUFFER_BYTES // 1024,
 }
 UNPLACED = -1
+
+
+def also() -> dict[str, str]:
+    return {"librdkafka": libversion()[0]}
 
 
 def start(job: Job) -> Producer:

@@ -33,6 +33,12 @@ SETTINGS: dict[str, object] = {
 }
 
 
+def also() -> dict[str, str]:
+    from bench.machine import commit  # not in a process that measures
+
+    return {"klife's commit": commit()}
+
+
 def run(job: Job) -> Sample:
     meter = Meter(job)
     options = {**SETTINGS, "compression_type": job.workload.compression, "topics": [{"name": name} for name in job.idle_topics]}
