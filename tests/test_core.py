@@ -139,6 +139,72 @@ def test_both_builds_write_the_same_bytes() -> None:
     assert run(BYTES) == run(BYTES, KLIFE_PURE="1")
 
 
+READ = """
+    import hashlib, random
+    from struct import pack
+    from klife.protocol.apis.produce import ProduceRequest
+    from klife.protocol.errors import DecodeError, TrailingBytes
+    from klife.protocol.framing import FrameReader, decode_response_header
+    from klife.protocol.produce_wire import BatchesResponse
+
+    source, seen = random.Random(7), hashlib.sha256()
+
+    def mostly(usual, odd):
+        return source.choice([usual] * 30 + [odd])
+
+    def answer(version):
+        topic = source.randbytes(16) if version >= 13 else b"\\x07orders"
+        partitions = [
+            pack(">ihqqqBBB", index, mostly(0, 6), source.randrange(2**40), source.choice([-1, 5]), 0, mostly(1, 3), 0, 0)
+            for index in range(source.choice([0, 1, 2, 15, 126, 127, 200]))
+        ]
+        count = len(partitions) + 1
+        counted = bytes([count]) if count < 128 else bytes([count & 0x7F | 0x80, count >> 7])
+        return b"\\x02" + topic + counted + b"".join(partitions) + bytes(6) + source.choice([b""] * 9 + [b"more"])
+
+    def said(response):
+        if type(response).__name__ == "PlainAnswer":
+            return response.topics
+        return [(topic.name, topic.topic_id, topic.partition_responses) for topic in response.responses]
+
+    def read(data, version):
+        try:
+            return said(BatchesResponse.decode(data, version))
+        except TrailingBytes as longer:
+            return said(longer.message)
+        except DecodeError as error:
+            return type(error).__name__
+
+    kinds = set()
+    for version in range(9, 14):
+        for _ in range(200):
+            data = answer(version)
+            for cut in (data, data[: source.randrange(len(data))], bytearray(data)):
+                result = read(cut, version)
+                kinds.add(type(result).__name__)
+                seen.update(repr(result).encode())
+
+    stream = b"".join(pack(">i", size) + source.randbytes(size) for size in [0, 1, 4, 5, 100, 70_000] * 20)
+    reader, at = FrameReader(100_000), 0
+    while at < len(stream):
+        size = source.choice([1, 3, 4, 9, 104, 4_000, 65_536])
+        for frame in reader.feed(stream[at : at + size]):
+            seen.update(bytes(frame))
+            try:
+                seen.update(repr(decode_response_header(frame, ProduceRequest, source.choice([3, 9]))).encode())
+            except DecodeError as error:
+                seen.update(str(error).encode())
+        at += size
+    print(sorted(kinds), reader.pending_bytes, seen.hexdigest())
+"""
+
+
+def test_both_builds_read_the_same() -> None:
+    compiled = run(READ)
+    assert compiled.startswith("['list', 'str'] 0 ")
+    assert compiled == run(READ, KLIFE_PURE="1")
+
+
 @pytest.mark.parametrize("pure", ["0", "1"])
 def test_both_builds_refuse_the_same(pure: str) -> None:
     program = """
