@@ -1,5 +1,7 @@
 """`python -m bench.scale`: what is there costs, apart from what is done: an idle client that knows 10 000 partitions, memory for each
 partition, and for each record that waits. On librdkafka's mock; the figures are in docs/performance.md.
+
+The client is idle for 20 s and refreshes its metadata every 5 s; `python -m bench.scale 600` measures ten minutes at the default of 5.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ TOPICS = [f"known-{number}" for number in range(2_500)]
 PARTITIONS = 4  # of each: what the mock gives to topics that it makes by itself
 RECORDS = 200_000
 VALUE = 100
-IDLE_S = 20
+_OF_A_MEASUREMENT = 4  # arguments
 
 
 def memory_of_records() -> float:
@@ -36,10 +38,10 @@ def memory_of_records() -> float:
     return taken / RECORDS - VALUE
 
 
-def measure(servers: str) -> None:
+def measure(servers: str, refresh_ms: int, idle_s: float) -> None:
     print(f"waiting records of {VALUE} bytes: {memory_of_records():.0f} bytes beyond their values each", flush=True)
     tracemalloc.start()
-    with Client.start(servers, topics=[{"name": name} for name in TOPICS], metadata_max_age_ms=5_000) as client:
+    with Client.start(servers, topics=[{"name": name} for name in TOPICS], metadata_max_age_ms=refresh_ms) as client:
         for name in TOPICS:
             client.partitions(name)
         known = len(TOPICS) * PARTITIONS
@@ -48,20 +50,21 @@ def measure(servers: str) -> None:
         tracemalloc.stop()
         gevent.sleep(2)
         cpu, began = time.process_time(), time.perf_counter()
-        gevent.sleep(IDLE_S)
+        gevent.sleep(idle_s)
         busy = 100 * (time.process_time() - cpu) / (time.perf_counter() - began)
-        print(f"idle, metadata refreshed every 5 s: {busy:.2f} % of a core", flush=True)
+        print(f"idle for {idle_s:g} s, metadata refreshed every {refresh_ms / 1000:g} s: {busy:.3f} % of a core", flush=True)
 
 
 def main() -> None:
-    if len(sys.argv) > 1:
-        measure(sys.argv[1])
+    if len(sys.argv) == _OF_A_MEASUREMENT:
+        measure(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))
         return
+    how = ["300000", sys.argv[1]] if len(sys.argv) > 1 else ["5000", "20"]
     with MockCluster(["one"], 30, TOPICS) as mock:
         for pure in "01":
             print("pure" if pure == "1" or not klife.compiled else "compiled", flush=True)
             environment = {**os.environ, "KLIFE_PURE": pure}
-            subprocess.run([sys.executable, "-m", "bench.scale", mock.bootstrap_servers], env=environment, check=True)
+            subprocess.run([sys.executable, "-m", "bench.scale", mock.bootstrap_servers, *how], env=environment, check=True)
 
 
 if __name__ == "__main__":

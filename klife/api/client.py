@@ -1,7 +1,7 @@
-"""`Client`: what users hold, and the straight way of a record.
+"""`Client`: what users hold.
 
 A facade without state of its own worth losing: it knows its client's name, and the engine that runs under it now. What finds that
-engine is in `bound.py`; what takes records that need more than a look-up is in `intake.py`.
+engine is in `bound.py`; what takes records is in `intake.py`.
 
 All calls work from any OS thread. From the thread that started the client (its *home*, where its greenlets run) they go straight in;
 from others they are carried there, which is slower. The home thread must let its hub run: a plain `thread.join()` there, without

@@ -1,7 +1,7 @@
-"""`Intake`: how records come in, except for the straight way of a single one, which is in `Client` itself.
+"""`Intake`: how records come in: the straight way, of one and of many, and the long one.
 
-Those are many at once, and one whose topic is new, or which asks for a producer or a partitioner of its own. The loops over many
-records run once a record, as the straight way does, and are compiled for it.
+The long way is that of a record whose topic is new, or which asks for a producer or a partitioner of its own. The straight one runs
+once a record, in methods whose types the compiler knows.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from klife.actors.producer.batch import Batch
 from klife.actors.producer.places import Places
 from klife.actors.runtime.latch import get_thread_ident
 from klife.api.bound import Bound
+from klife.core import is_compiled
 from klife.errors import InvalidRecordType, ProduceError
 from klife.record import Record
 from klife.undelivered import Undelivered
 
 _NO_HEADERS: tuple[()] = ()  # the one empty tuple there is: the default of a record's headers
 _LOOKS_EVERY = 64  # records of one call between two looks at the clock
-_IS_PURE = __file__.endswith(".py")
+_IS_PURE = not is_compiled(__file__)
 
 
 class Intake(Bound):
@@ -39,8 +40,8 @@ class Intake(Bound):
         try:
             route = self._routes[taken.topic]
         except (KeyError, TypeError):
-            return self._append(record, None, None, None)
-        return route.append(taken, None, None)
+            route = None
+        return self._append(record, None, None, None) if route is None else route.append(taken, None, None)
 
     def _append(self, record: Record, producer: str | None, partitioner: Any, deadline: float | None) -> Batch:
         """The way of a record whose topic is new, or which asks for a producer or partitioner of its own."""
@@ -103,34 +104,36 @@ class Intake(Bound):
 
     def _append_straight(self, records: list[Record], index: int, places: Places, deadline: float) -> int:
         """Queue `records` from `index` on, and note where they went; return where the first is that must go the long way."""
-        try:
-            while index < len(records):
-                if type(records[index]) is not Record:
-                    break
-                record = records[index]
-                # Looked up anew for each: while one waits for room, its topic may go.
-                route = self._routes.get(record.topic)
-                if route is None:
-                    break
-                batch = route.append(record, None, deadline, index % _LOOKS_EVERY == 0)
-                places.batches[index] = batch
-                places.indices[index] = batch.count - 1
+        looked = None  # whose clock: topics may have producers of their own
+        while index < len(records):
+            try:
+                while index < len(records):
+                    if type(records[index]) is not Record:
+                        return index
+                    record = records[index]
+                    # Looked up anew for each: while one waits for room, its topic may go.
+                    route = self._routes.get(record.topic)
+                    if route is None:
+                        return index
+                    hub_watch = route._hub_watch
+                    batch = route.append(record, None, deadline, index % _LOOKS_EVERY == 0 or looked is not hub_watch)
+                    looked = hub_watch
+                    places.batches[index] = batch
+                    places.indices[index] = batch.count - 1
+                    index += 1
+            except Exception as error:  # noqa: BLE001 - others are queued already: whatever it is, it is this record's alone
+                places.failed(index, _failed(records, index, error))
                 index += 1
-        except Exception:  # noqa: BLE001 - it was not queued: the long way finds out again why, and says so
-            pass
         return index
 
     def _append_one(
         self, records: list[Record], index: int, places: Places, producer: str | None, partitioner: Any, deadline: float
     ) -> None:
         """Queue a record, and note where it went; what befalls it is its alone."""
-        record = records[index]
         try:
-            batch = self._append(record, producer, partitioner, deadline)
-        except ProduceError as error:
-            places.failed(index, _failed(record, error))
-        except Exception as error:  # noqa: BLE001 - others are queued already: whatever it is, it is this record's alone
-            places.failed(index, _failed(record, ProduceError(f"records[{index}]: {error}", topic=record.topic)))
+            batch = self._append(records[index], producer, partitioner, deadline)
+        except Exception as error:  # noqa: BLE001 - as above
+            places.failed(index, _failed(records, index, error))
         else:
             places.batches[index] = batch
             places.indices[index] = batch.count - 1
@@ -164,6 +167,9 @@ def _topics_without_route(records: list[Record], routes: dict[str, Any]) -> set[
     return found
 
 
-def _failed(record: Record, error: ProduceError) -> Record:
+def _failed(records: list[Record], index: int, error: Exception) -> Record:
     """The result of a record that was not even queued."""
+    record = records[index]
+    if not isinstance(error, ProduceError):
+        error = ProduceError(f"records[{index}]: {error}", topic=record.topic)
     return Undelivered(record.topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms, error)

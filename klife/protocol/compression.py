@@ -69,7 +69,7 @@ U32: Final = Struct(">I")
 U32_LE: Final = Struct("<I")
 
 
-def compress(codec: int, data: bytes | bytearray, level: int | None = None) -> bytes | bytearray:
+def compress(codec: int, data: bytes, level: int | None = None) -> bytes:
     """`data` compressed by codec number `codec` (0 returns it as it is) at `level`, or at the codec's default.
 
     The level is taken as valid; `LEVELS` says which are.
@@ -111,7 +111,7 @@ def _block(view: memoryview, at: int, size: int, codec: str) -> memoryview:
     return view[at : at + size]
 
 
-def _store(data: bytes | bytearray, level: int | None) -> bytes | bytearray:
+def _store(data: bytes, level: int | None) -> bytes:
     return data
 
 
@@ -121,7 +121,7 @@ def _load(data: bytes, max_bytes: int) -> bytes:
     return data
 
 
-def _gzip(data: bytes | bytearray, level: int | None) -> bytes:
+def _gzip(data: bytes, level: int | None) -> bytes:
     compressor = zlib.compressobj(LEVELS["gzip"].default if level is None else level, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
     return compressor.compress(data) + compressor.flush()
 
@@ -139,7 +139,7 @@ def _gunzip(data: bytes, max_bytes: int) -> bytes:
     return plain
 
 
-def _snappy(data: bytes | bytearray, level: int | None) -> bytes:
+def _snappy(data: bytes, level: int | None) -> bytes:
     from cramjam import snappy
 
     view = memoryview(data)
@@ -180,13 +180,13 @@ def _unsnappy_block(block: memoryview, room: int, max_bytes: int) -> bytes:
         raise _damaged("snappy", error) from None
 
 
-def _lz4(data: bytes | bytearray, level: int | None) -> bytes:
+def _lz4(data: bytes, level: int | None) -> bytes:
     from cramjam import lz4
 
     # The library's levels below 3 are its fast mode, and it always adds block checksums, which Java checks.
     slow = level is not None and level != LEVELS["lz4"].default
     frame = lz4.Compressor(level=max(level or 0, 3) if slow else 0, content_checksum=False, block_linked=False)
-    frame.compress(bytes(data))  # it takes nothing else
+    frame.compress(data)
     return bytes(frame.finish())
 
 
@@ -237,7 +237,7 @@ def _lz4_descriptor(data: bytes) -> tuple[int, int, int]:
     return flags, 1 << (2 * (block_descriptor >> 4) + 8), LZ4_HEADER_SIZE + (8 if flags & LZ4_HAS_CONTENT_SIZE else 0)
 
 
-def _zstd(data: bytes | bytearray, level: int | None) -> bytes:
+def _zstd(data: bytes, level: int | None) -> bytes:
     from cramjam import zstd
 
     return bytes(zstd.compress(data, level=LEVELS["zstd"].default if level is None else level))
@@ -260,11 +260,5 @@ def _unzstd(data: bytes, max_bytes: int) -> bytes:
         size = min(max_bytes, 4 * size)
 
 
-_COMPRESSORS: Final[dict[int, Callable[[bytes | bytearray, int | None], bytes | bytearray]]] = {
-    0: _store,
-    1: _gzip,
-    2: _snappy,
-    3: _lz4,
-    4: _zstd,
-}
+_COMPRESSORS: Final[dict[int, Callable[[bytes, int | None], bytes]]] = {0: _store, 1: _gzip, 2: _snappy, 3: _lz4, 4: _zstd}
 _DECOMPRESSORS: Final[dict[int, Callable[[bytes, int], bytes]]] = {0: _load, 1: _gunzip, 2: _unsnappy, 3: _unlz4, 4: _unzstd}

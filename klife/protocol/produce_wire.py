@@ -98,7 +98,7 @@ class BatchesRequest:
 
     def _flexible(self, version: int) -> list[Buffer]:
         parts: list[Buffer] = []
-        out: list[bytes | bytearray] = [b"\0", _HEAD.pack(self.acks, self.timeout_ms), _uvarint(len(self.topics) + 1)]
+        out: list[bytes] = [b"\0", _HEAD.pack(self.acks, self.timeout_ms), _uvarint(len(self.topics) + 1)]
         add = out.append
         for name, topic_id, partitions in self.topics:
             out.append(topic_id if version >= _BY_ID else _compact(name))
@@ -122,7 +122,7 @@ class BatchesRequest:
 
     def _fixed(self) -> list[Buffer]:
         parts: list[Buffer] = []
-        out: list[bytes | bytearray] = [_LONG_HEAD.pack(-1, self.acks, self.timeout_ms, len(self.topics))]
+        out: list[bytes] = [_LONG_HEAD.pack(-1, self.acks, self.timeout_ms, len(self.topics))]
         for name, _topic_id, partitions in self.topics:
             encoded = _name(name)
             out += (_SHORT.pack(len(encoded)), encoded, _COUNT.pack(len(partitions)))

@@ -4,12 +4,13 @@ from libc.string cimport memcpy
 
 cdef bint _IN_C
 cdef Py_ssize_t _HEADER_SIZE
+cdef Py_ssize_t _LARGEST
 
 @cython.locals(p="unsigned char*", general=list)
 cpdef tuple write_payload(list fields)
 
 @cython.locals(count=Py_ssize_t, size=Py_ssize_t, at=Py_ssize_t, first_timestamp="long long", p="unsigned char*", general=list)
-cpdef tuple write_batch(list fields, long long producer_id, long long producer_epoch, long long base_sequence)
+cpdef tuple write_batch(list fields, long long producer_id, short producer_epoch, int base_sequence)
 
 @cython.locals(end=Py_ssize_t, place=Py_ssize_t, size=Py_ssize_t, body=Py_ssize_t, offset="long long", first_timestamp="long long", timestamp="long long", delta="long long", delta_size=Py_ssize_t, key=bytes, value=bytes, record=bytes, names=dict)
 cdef Py_ssize_t _size(list fields, list general) except -1
@@ -39,6 +40,8 @@ cdef inline bytes new_bytes(Py_ssize_t size):
     return PyBytes_FromStringAndSize(NULL, size)
 
 cdef _exactly(Py_ssize_t size)
+
+cdef bytes _done(buffer)
 
 @cython.locals(source="const unsigned char*")
 cdef Py_ssize_t _put_bytes(unsigned char* p, Py_ssize_t at, bytes data, Py_ssize_t size) noexcept

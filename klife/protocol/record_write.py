@@ -11,32 +11,34 @@ from typing import Any, Final
 
 from crc32c import crc32c
 
+from klife.core import is_compiled
 from klife.protocol.record_layout import CHECKED, CHECKED_FROM, LENGTH_FROM, MAGIC
 from klife.protocol.record_parts import encode_varint, record_parts
 
-IS_QUICK: Final = not __file__.endswith(".py")
+IS_QUICK: Final = is_compiled(__file__)
 """Whether this module is compiled."""
 
 _IN_C = IS_QUICK  # for the compiler, a C variable
 _HEADER_SIZE: Final = CHECKED.size
+_LARGEST = 0x7FFFFFFF - (CHECKED_FROM - LENGTH_FROM)
 
 
-def write_payload(fields: Sequence[Any]) -> tuple[bytes | bytearray, int, int]:
+def write_payload(fields: Sequence[Any]) -> tuple[bytes, int, int]:
     """`records.encode_payload`, for at least one record."""
     general: list[bytes] = []
     payload = _exactly(_size(fields, general))
     p = payload
     _put_records(p, 0, fields, general)
-    return payload, fields[3], _latest(fields)
+    return _done(payload), fields[3], _latest(fields)
 
 
-def write_batch(
-    fields: Sequence[Any], producer_id: int, producer_epoch: int, base_sequence: int
-) -> tuple[bytes | bytearray, bytes | bytearray]:
+def write_batch(fields: Sequence[Any], producer_id: int, producer_epoch: int, base_sequence: int) -> tuple[bytes, bytes]:
     """`records.encode_plain`, for at least one record: what the CRC does not cover, and what it does, which is written only once."""
     count, first_timestamp = len(fields) >> 2, fields[3]
     general: list[bytes] = []
     size = _HEADER_SIZE + _size(fields, general)
+    if size > _LARGEST:
+        raise OverflowError(f"a batch of {size} bytes is more than the protocol's {_LARGEST}")
     checked = _exactly(size)
     p = checked
     at = _put_number(p, 0, 0, 2)  # attributes
@@ -55,7 +57,7 @@ def write_batch(
     at = _put_number(p, at, -1, 4)  # leader epoch
     p[at] = MAGIC
     _put_number(p, at + 1, crc32c(checked), 4)
-    return start, checked
+    return _done(start), _done(checked)
 
 
 def _size(fields: Sequence[Any], general: list[bytes]) -> int:
@@ -182,6 +184,10 @@ def _put_number(p: Any, at: int, value: int, size: int) -> int:
 def _exactly(size: int) -> Any:
     """A buffer of that size: bytes, in C, which are not written any more once they are handed on."""
     return new_bytes(size) if _IN_C else bytearray(size)  # type: ignore  # noqa: F821
+
+
+def _done(buffer: Any) -> bytes:
+    return buffer if _IN_C else bytes(buffer)
 
 
 def _put_bytes(p: Any, at: int, data: bytes, size: int) -> int:

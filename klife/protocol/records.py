@@ -44,7 +44,7 @@ Fields = list[Any]
 """The same of many records, one after another: key, value, headers, timestamp, key, value, ... A tuple for each would be an object
 more for each record, to be made, visited by the garbage collector, and freed."""
 
-EncodedBatch = tuple[bytes | bytearray, bytes | bytearray]
+EncodedBatch = tuple[bytes, bytes]
 """A complete batch, in two parts that follow each other on the wire: putting them together would copy every byte once more."""
 
 RECORD_OVERHEAD: Final = 32
@@ -77,7 +77,7 @@ def fields_of(records: Iterable[RecordTuple]) -> Fields:
     return list(chain.from_iterable(records))
 
 
-def encode_payload(fields: Fields) -> tuple[bytes | bytearray, int, int]:
+def encode_payload(fields: Fields) -> tuple[bytes, int, int]:
     """The records section of a batch, uncompressed, with the first and the largest timestamp.
 
     The n-th record gets offset delta n. Timestamps may be in any order; deltas count from the first record's. `ValueError` for no
@@ -88,10 +88,11 @@ def encode_payload(fields: Fields) -> tuple[bytes | bytearray, int, int]:
         raise ValueError("a batch needs at least one record, got none")
     if IS_QUICK:
         return write_payload(fields)
-    return _joined_payload(fields, count)
+    return joined_payload(fields, count)
 
 
-def _joined_payload(fields: Fields, count: int) -> tuple[bytes, int, int]:
+def joined_payload(fields: Fields, count: int) -> tuple[bytes, int, int]:
+    """`encode_payload`, as it is best in pure Python."""
     first_timestamp = max_timestamp = timestamp_now = fields[3]
     delta = ZERO
     parts: list[bytes] = []
@@ -133,6 +134,11 @@ def encode_plain(fields: Fields, producer_id: int, producer_epoch: int, base_seq
     """The complete batch, uncompressed: `encode_payload` and `seal` in one go. `ValueError` for no records."""
     if IS_QUICK and fields:
         return write_batch(fields, producer_id, producer_epoch, base_sequence)
+    return joined_batch(fields, producer_id, producer_epoch, base_sequence)
+
+
+def joined_batch(fields: Fields, producer_id: int, producer_epoch: int, base_sequence: int) -> EncodedBatch:
+    """`encode_plain`, as it is best in pure Python."""
     if len(fields) == 4:
         # What callers that wait for each record mostly send: no loop to set up, and the record is copied once, not thrice.
         checked = _joined_single(fields, producer_id, producer_epoch, base_sequence)
@@ -167,7 +173,7 @@ def _joined_single(fields: Fields, producer_id: int, producer_epoch: int, base_s
 
 
 def seal(
-    payload: bytes | bytearray,
+    payload: bytes,
     record_count: int,
     first_timestamp: int,
     max_timestamp: int,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import time_ns
+
 import gevent
 import pytest
 from gevent.event import Event
@@ -19,6 +21,19 @@ def test_where_the_hub_did_not_run_between_two_looks_it_is_let_run() -> None:
     assert not ran
     assert watch.look(1_002, 1.002)
     assert ran
+
+
+def test_a_record_that_let_the_hub_run_has_the_time_of_afterwards() -> None:
+    watch, began = HubWatch(), time_ns() // 1_000_000
+
+    def take_time() -> None:
+        while time_ns() // 1_000_000 < began + 4:
+            pass
+
+    watch.look(began, 1.0)
+    gevent.spawn(take_time)
+    assert watch.look(began + 1, 1.01)
+    assert watch.stamp >= began + 4
 
 
 def test_where_the_hub_ran_by_itself_nobody_yields() -> None:

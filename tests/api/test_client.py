@@ -173,6 +173,12 @@ def test_a_topic_made_meanwhile_is_found(cluster: ScriptedCluster) -> None:
         assert producing.get(timeout=PATIENCE).get(PATIENCE).offset == 0
 
 
+def test_the_error_of_a_topic_seen_the_first_time_tells_of_no_other(impatient: Client) -> None:
+    with pytest.raises(UnknownTopic) as raised:
+        impatient.produce(Record("nope", b"v"))
+    assert raised.value.__context__ is None
+
+
 def test_in_a_batch_an_unknown_topic_fails_alone(impatient: Client) -> None:
     results = impatient.produce_batch([Record("nowhere", b"v"), Record("orders", b"v", partition=1)]).get(PATIENCE)
     assert isinstance(results[0].error, UnknownTopic)
@@ -234,6 +240,45 @@ def test_in_a_batch_a_partition_that_does_not_exist_fails_alone(client: Client) 
     results = client.produce_batch([Record("orders", b"v", partition=partition) for partition in placed]).get(PATIENCE)
     assert [result.offset for result in results] == [0, None, 1, 0]
     assert "partition is 7, but topic 'orders' has 3" in str(results[1].error)
+
+
+def test_a_partitioner_that_refuses_a_record_of_a_batch_is_asked_once(cluster: ScriptedCluster) -> None:
+    asked = []
+
+    class Refusing:
+        def partition(self, record: Record, _count: int) -> int:
+            asked.append(record.value)
+            if record.value == b"bad":
+                raise ValueError("not this one")
+            return 0
+
+    topics = [{"name": "orders", "default_partitioner": Refusing()}]
+    with Client.start(cluster.bootstrap_servers, topics=topics) as client:
+        client.partitions("orders")
+        results = client.produce_batch([Record("orders", value) for value in (b"0", b"bad", b"1")]).get(PATIENCE)
+    assert [result.offset for result in results] == [0, None, 1]
+    assert "records[1]: not this one" in str(results[1].error)
+    assert asked == [b"0", b"bad", b"1"]
+
+
+def test_each_topic_s_records_of_a_batch_have_the_time_of_the_call_whoever_their_producer_is() -> None:
+    with ScriptedCluster(topics={"orders": 3, "clicks": 3}) as cluster:
+        options = {"producers": [{"name": "second"}], "topics": [{"name": "clicks", "default_producer": "second"}]}
+        with Client.start(cluster.bootstrap_servers, **options) as client:
+            for _ in range(2):
+                for topic in ("orders", "clicks"):
+                    client.produce(Record(topic, b"v")).get(PATIENCE)
+                gevent.sleep(0.02)
+                begun = time_ns() // 1_000_000
+                records = [Record(topic, b"v") for topic in ("orders", "clicks", "clicks", "orders")]
+                assert all(result.timestamp_ms >= begun for result in client.produce_batch(records).get(PATIENCE))
+
+
+def test_the_records_of_a_batch_whose_first_fails_have_the_time_of_the_call(client: Client) -> None:
+    client.partitions("orders")
+    begun = time_ns() // 1_000_000
+    records = [Record("orders", b"v", partition=partition) for partition in (7, 0, 1)]
+    assert all(result.timestamp_ms >= begun for result in client.produce_batch(records).get(PATIENCE)[1:])
 
 
 def test_the_records_of_a_batch_have_the_time_of_the_call(client: Client) -> None:

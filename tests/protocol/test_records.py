@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from struct import error
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -16,23 +18,25 @@ from klife.protocol.records import (
     encode_payload,
     encode_plain,
     fields_of,
+    joined_batch,
+    joined_payload,
     seal,
     size_bound,
 )
 
 
-def payload_of(records: list[RecordTuple]) -> tuple[bytes | bytearray, int, int]:
-    """The payload, for which there are two ways: the one that this build takes must not differ from the other."""
+def payload_of(records: list[RecordTuple]) -> tuple[bytes, int, int]:
+    """The payload, for which there are two ways. A build takes one of them; here both are gone."""
     fields = fields_of(records)
     taken = encode_payload(fields)
-    assert write_payload(fields) == taken
+    assert write_payload(fields) == joined_payload(fields, len(records)) == taken
     return taken
 
 
 def plain_batch_of(records: list[RecordTuple], producer_id: int, epoch: int, sequence: int) -> bytes:
     fields = fields_of(records)
-    taken = b"".join(encode_plain(fields, producer_id, epoch, sequence))
-    assert b"".join(write_batch(fields, producer_id, epoch, sequence)) == taken
+    taken, written, joined = (b"".join(way(fields, producer_id, epoch, sequence)) for way in (encode_plain, write_batch, joined_batch))
+    assert written == joined == taken
     return taken
 
 
@@ -151,6 +155,13 @@ def test_a_batch_of_no_records_is_refused() -> None:
         encode_payload([])
     with pytest.raises(ValueError, match="at least one record"):
         encode_plain([], 1, 1, 1)
+
+
+@pytest.mark.parametrize("numbers", [(1 << 63, 0, 0), (7, 1 << 15, 0), (7, 0, 1 << 31)])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_number_that_is_out_of_range_is_not_written_as_another(numbers: tuple[int, int, int], count: int) -> None:
+    with pytest.raises((OverflowError, error)):
+        encode_plain(fields_of([(None, b"v", (), NOW)] * count), *numbers)
 
 
 def test_the_reference_knows_null_from_empty() -> None:

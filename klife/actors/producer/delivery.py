@@ -122,9 +122,10 @@ class BatchDelivery:
 
 def delivery_of_last(batch: Batch) -> Delivery:
     """The delivery of the batch's last record."""
+    index = batch.count - 1  # first of all: whatever else runs meanwhile may add to the batch
     delivery = Delivery.__new__(Delivery)  # what the constructor does; a call less for each record
     delivery._batch = batch
-    delivery._index = batch.count - 1
+    delivery._index = index
     return delivery
 
 

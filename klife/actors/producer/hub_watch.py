@@ -1,12 +1,13 @@
 """`HubWatch`: makes sure that the hub runs, though records are produced in a tight loop.
 
 Producing yields to nobody, so a greenlet that does nothing else would keep everybody waiting, its own records included, until the
-buffer is full. The first record of each millisecond has the watch look; the batchers tell it that the hub ran.
+buffer is full. The first record of each millisecond has the watch look (of a `produce_batch`, one of the next 64); the batchers tell it
+that the hub ran.
 """
 
 from __future__ import annotations
 
-from time import monotonic
+from time import monotonic, time_ns
 
 from gevent import get_hub, getcurrent
 
@@ -20,8 +21,8 @@ class HubWatch:
     """When the hub ran, as far as one producer's callers know. Times are monotonic seconds, where nothing else is said."""
 
     def __init__(self) -> None:
-        self.stamp = 0  # that millisecond: one object for all its records
         self.looked_ms = 0  # wall-clock millisecond of the last look, because a record's time is at hand
+        self.stamp = 0  # what a record's time is now: one object for all of a millisecond
         self.due = 0.0  # when a caller in a tight loop lets the hub run
         self._marked = False
         self._loop = get_hub().loop
@@ -41,6 +42,7 @@ class HubWatch:
             self.hub_ran(now)  # at once, so that those who produce during this turn do not ask for another
             let_hub_run()
             self.hub_ran(monotonic())
+            self.stamp = time_ns() // 1_000_000  # others may have taken their time
             return True
         # Nobody has noticed the hub running, but perhaps only because it was quiet: leave a mark for the hub to wipe out.
         self._marked = True

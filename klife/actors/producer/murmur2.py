@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from struct import Struct, unpack_from
 
-IS_QUICK = not __file__.endswith(".py")
+from klife.core import is_compiled
+
+IS_QUICK = is_compiled(__file__)
 """Compiled, a hash takes less than a look-up among the hashes of earlier keys."""
 
 _SEED = 0x9747B28C

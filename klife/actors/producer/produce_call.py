@@ -118,8 +118,8 @@ def _encoded(batch: Batch, settings: ProducerSettings) -> EncodedBatch:
     )
 
 
-def _compressed(payload: bytes | bytearray, settings: Any) -> bytes | bytearray:
+def _compressed(payload: bytes, settings: Any) -> bytes:
     if len(payload) < _COMPRESS_ELSEWHERE_FROM:
         return compress(settings.codec, payload, settings.compression_level)
-    compressed: bytes | bytearray = get_hub().threadpool.apply(compress, (settings.codec, payload, settings.compression_level))
+    compressed: bytes = get_hub().threadpool.apply(compress, (settings.codec, payload, settings.compression_level))
     return compressed

@@ -17,7 +17,7 @@ cdef class TopicRoute:
     cdef public list queues
     cdef public Py_ssize_t count
     cdef public object partitioner
-    cdef public object sticky
+    cdef public Py_ssize_t sticky
     cdef public bint sticks
     cdef public object _partition
     cdef public bint _hashes
@@ -25,6 +25,6 @@ cdef class TopicRoute:
     cdef public Py_ssize_t _limit
     cdef public HubWatch _hub_watch
 
-    @cython.locals(size=Py_ssize_t, queue=PartitionQueue, batch=Batch, pool=BufferPool, room="long long", now_ns="long long", now_ms="long long", hub_watch=HubWatch, now=double)
+    @cython.locals(size=Py_ssize_t, place=Py_ssize_t, queue=PartitionQueue, batch=Batch, pool=BufferPool, room="long long", now_ns="long long", now_ms="long long", hub_watch=HubWatch, now=double)
     cpdef Batch append(self, Record record, partitioner=*, deadline=*, bint looks=*)
     cpdef stick_elsewhere(self)

@@ -66,7 +66,7 @@ class TopicRoute:
     def append(self, record: Record, partitioner: Any = None, deadline: float | None = None, looks: bool = True) -> Batch:
         """Queue `record` and return its batch; it is the last of the batch's records until the caller yields.
 
-        Without `looks` it gets the time of the last record that had the clock looked at, which must have been just now.
+        Without `looks` it gets the time of this producer's last record that had the clock looked at: its caller's, a moment ago.
 
         Raises:
             InvalidRecordType, InvalidRecordValue: a field is wrong. Nothing was queued.
@@ -89,22 +89,26 @@ class TopicRoute:
             headers, extra = checked_headers(record)
             size += extra
 
-        partition = record.partition
+        partition: Any = record.partition
+        place = -1  # the partition's number as C has it, where nobody else chose it
         if partition is None:
             if partitioner is not None:
                 partition = partitioner.partition(record, self.count)
             elif key is None and self.sticks:
-                partition = self.sticky
+                place = self.sticky
             elif self._hashes and key is not None:
-                partition = murmur2_positive(key) % self.count
+                place = murmur2_positive(key) % self.count
             else:
                 partition = self._partition(record, self.count)
-        try:
-            queue = self.queues[partition] if partition >= 0 else None
-        except (IndexError, TypeError):
-            queue = None
+        if place >= 0:
+            queue = self.queues[place] if place < self.count else None
+        else:
+            try:
+                queue = self.queues[partition] if partition >= 0 else None
+            except (IndexError, TypeError):
+                queue = None
         if queue is None:
-            queue = self._queue(record, partition, partitioner)
+            queue = self._queue(record, partition if place < 0 else place, partitioner)
 
         hub_watch = self._hub_watch
         if looks:
