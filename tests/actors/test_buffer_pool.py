@@ -42,7 +42,7 @@ def test_waiters_are_served_in_the_order_they_came_even_if_a_later_one_would_fit
     gevent.sleep(0)
     assert served == []
     pool.give(40)
-    gevent.sleep(0)
+    gevent.joinall(greenlets[:2], timeout=5)
     assert served == [80, 10]
     pool.give(100)
     gevent.joinall(greenlets, timeout=5)

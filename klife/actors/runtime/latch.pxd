@@ -5,6 +5,7 @@ cdef class Wakeups:
     cdef public bint _polling
     cdef public bint _scheduled
     cdef public object _turn
+    cdef public double _left
 
     cpdef add(self, list waiters)
 

@@ -26,8 +26,8 @@ from typing import Any
 from gevent import get_hub, getcurrent
 from gevent.monkey import get_original
 
-from klife.actors.runtime.turn import Turn
 from klife.class_defaults import set_defaults
+from klife_supervision.breathe import TURN_SECONDS
 
 get_thread_ident: Callable[[], int] = get_original("_thread", "get_ident")
 _allocate_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
@@ -136,7 +136,7 @@ class Wakeups:
     was asked for meanwhile before it looks at a timer.
     """
 
-    __slots__ = ("loop", "_poll", "_polling", "_lists", "_scheduled", "_turn")
+    __slots__ = ("loop", "_poll", "_polling", "_lists", "_scheduled", "_turn", "_left")
 
     def __init__(self, loop: Any) -> None:
         self.loop = loop
@@ -144,7 +144,8 @@ class Wakeups:
         self._polling = False  # sockets and timers come first
         self._lists: deque[list[Any]] = deque()
         self._scheduled = False
-        self._turn = Turn(loop)
+        self._turn = -1  # of the loop
+        self._left = 0.0  # seconds of it
 
     def add(self, waiters: list[Any]) -> None:
         """Switch to each of `waiters` that is on the list then, after what is ready now. Only in the loop's thread."""
@@ -158,7 +159,10 @@ class Wakeups:
             return
         self._scheduled = False
         lists, self._lists = self._lists, deque()  # what is set meanwhile comes after what is ready now
-        until = self._turn.ends(monotonic())
+        began, turn = monotonic(), self.loop.iteration
+        if turn != self._turn:
+            self._turn, self._left = turn, TURN_SECONDS
+        until = began + self._left
         try:
             while lists:
                 waiters = lists[0]
@@ -169,6 +173,7 @@ class Wakeups:
                 else:
                     break
         finally:  # their share of the turn is over, or a greenlet that is no gevent.Greenlet ended with an exception
+            self._left -= monotonic() - began
             if lists:
                 self._lists.extendleft(reversed(lists))
                 self._scheduled = self._polling = True  # a callback would come before sockets and timers

@@ -25,12 +25,7 @@ class Turn:
 
     def is_over(self) -> bool:
         """Whether their work in this turn, which begins when this is first asked in it, has taken its share."""
-        now = monotonic()
-        return now > self.ends(now)
-
-    def ends(self, now: float) -> float:
-        """When (in monotonic seconds) their share of this turn is over, which begins `now` when this is first asked in it."""
-        number = self._loop.iteration
+        now, number = monotonic(), self._loop.iteration
         if number != self._number:
             self._number, self._began = number, now
-        return self._began + TURN_SECONDS
+        return now - self._began > TURN_SECONDS
