@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from bench.mock_cluster import MockCluster
@@ -23,6 +23,7 @@ _BYTES_PER_GENERATION = 2 * 1024**3
 
 # A test cluster declares a broker dead after 3 s; under full load on few cores that would move leaders in mid-measurement.
 _BROKER_CONFIG = {"broker.session.timeout.ms": 18_000, "broker.heartbeat.interval.ms": 2_000}
+_IN_TIME_S = 1.0  # for a record to each partition, on a busy machine
 # A deleted topic gives its disk back after a second instead of a minute.
 _TOPIC_CONFIG = {"file.delete.delay.ms": "1000"}
 
@@ -73,6 +74,7 @@ class _RealTarget(Target):
         # The client that deleted topics goes on finding no leaders for their successors.
         self._admin = _admin(self.bootstrap_servers)
         _until(self._all_led, "the new topics have leaders")
+        _until(self._takes_records, "the new topics take records in time")
 
     def _all_led(self) -> bool:
         # Metadata names leaders before these know it; what they answer is the truth. Asking for it refreshes what `_admin` knows.
@@ -81,6 +83,15 @@ class _RealTarget(Target):
             return self.records_in_logs() == 0
         except KafkaException:
             return False
+
+    def _takes_records(self) -> bool:
+        # For some seconds a topic's followers do not fetch yet, and who is measured first would wait for them.
+        producer = Producer({"bootstrap.servers": self.bootstrap_servers, "acks": "all", "log_level": 2})
+        began = time.monotonic()
+        for topic in self.topics:
+            for partition in range(self._partitions):
+                producer.produce(topic, b"", partition=partition)
+        return not producer.flush(_IN_TIME_S) and time.monotonic() - began < _IN_TIME_S
 
 
 class Targets:

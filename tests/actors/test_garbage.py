@@ -81,3 +81,8 @@ def test_the_garbage_collector_does_not_look_at_records_and_deliveries_of_the_co
     batch = failed(1)
     there_are_many_of = [Record("t", b"v"), Delivered("t", b"v", None, (), 0, 0, 0), Delivery(batch, 0)]
     assert {gc.is_tracked(each) for each in there_are_many_of} == {not klife.compiled}
+
+
+def test_the_compiled_core_does_not_have_the_records_of_a_batch_visited() -> None:
+    batch = Parts().batch(3)
+    assert gc.is_tracked(batch.fields) == (not klife.compiled)

@@ -2,6 +2,11 @@ cimport cython
 
 from klife.actors.runtime.latch cimport Latch
 
+cdef extern from "Python.h":
+    void PyObject_GC_UnTrack(object)
+
+cdef bint _IN_C
+
 cdef class Identity:
     cdef public object producer_id
     cdef public object epoch

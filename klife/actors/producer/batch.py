@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from klife.actors.runtime.latch import Latch
 from klife.class_defaults import set_defaults
+from klife.core import is_compiled
 from klife.errors import ForkedDelivery, ProduceError
 from klife.protocol.records import EncodedBatch, Fields, size_bound
 from klife.record import Delivered, Record
@@ -26,6 +27,7 @@ from klife.undelivered import Undelivered
 if TYPE_CHECKING:
     from klife.actors.producer.partition_queue import PartitionQueue
 
+_IN_C = is_compiled(__file__)  # where PyObject_GC_UnTrack is C's, of the .pxd
 Callback = Callable[[Record], object]
 Outcome = tuple[int | None, int, ProduceError | None]
 
@@ -68,6 +70,9 @@ class Batch(Latch):
         self.queue = queue
         self.created = created
         self.fields: Fields = []
+        if _IN_C:
+            # The collector would visit each record's fields, of which none can be part of a circle: bytes, numbers, text.
+            PyObject_GC_UnTrack(self.fields)  # type: ignore  # noqa: F821
         self.count = 0  # records
         self.size = 0
         self.number = number
