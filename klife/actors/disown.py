@@ -69,5 +69,5 @@ def _disown_records(accumulator: Accumulator, why: str) -> None:
 def _forget(batch: Batch) -> None:
     batch.fields = []
     batch.wire = None
-    batch.callbacks = None
+    batch.callbacks = batch.indices = None
     batch.is_set = True

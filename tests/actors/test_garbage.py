@@ -85,4 +85,6 @@ def test_the_garbage_collector_does_not_look_at_records_and_deliveries_of_the_co
 
 def test_the_compiled_core_does_not_have_the_records_of_a_batch_visited() -> None:
     batch = Parts().batch(3)
-    assert gc.is_tracked(batch.fields) == (not klife.compiled)
+    batch.queue.call_when_settled(batch, 1, lambda _record: None)
+    assert gc.is_tracked(batch.callbacks)
+    assert gc.is_tracked(batch.fields) == gc.is_tracked(batch.indices) == (not klife.compiled)

@@ -18,6 +18,7 @@ from klife.record cimport Delivered
 
 cdef class Batch(Latch):
     cdef public list callbacks
+    cdef public list indices
     cdef public bint in_flight
     cdef public Identity identity
     cdef public long long sequence
@@ -41,3 +42,6 @@ cdef class Batch(Latch):
 
     @cython.locals(queue=PartitionQueue, result=Delivered, fields=list, at=Py_ssize_t)
     cpdef result(self, Py_ssize_t index)
+    cpdef expect_callbacks(self)
+
+cdef list _unvisited()

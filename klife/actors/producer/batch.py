@@ -48,7 +48,8 @@ class Identity:
 class Batch(Latch):
     """Records of one partition, in order. Most batches never set the fields that have defaults, below."""
 
-    callbacks: list[Any] | None  # index, callback, index, callback, ...: pairs would be as many more objects to collect
+    callbacks: list[Callback] | None
+    indices: list[int] | None  # whose results they want
     # on the wire
     in_flight: bool
     identity: Identity | None
@@ -69,15 +70,17 @@ class Batch(Latch):
         self._home = home  # what Latch.__init__ does; a call less for each batch
         self.queue = queue
         self.created = created
-        self.fields: Fields = []
-        if _IN_C:
-            # The collector would visit each record's fields, of which none can be part of a circle: bytes, numbers, text.
-            PyObject_GC_UnTrack(self.fields)  # type: ignore  # noqa: F821
+        self.fields: Fields = _unvisited()
         self.count = 0  # records
         self.size = 0
         self.number = number
         self.sequence = -1
         self.append_time_ms = -1
+
+    def expect_callbacks(self) -> None:
+        """Have empty `callbacks` and their `indices`."""
+        self.callbacks = []
+        self.indices = _unvisited()
 
     def result(self, index: int) -> Record:
         """The result record at `index`. Only for a settled batch.
@@ -145,9 +148,18 @@ class Batch(Latch):
         return root.missing == 0
 
 
+def _unvisited() -> list[Any]:
+    """An empty list, for what can not be part of a circle: bytes, numbers, text. In the compiled core the collector leaves it out."""
+    items: list[Any] = []
+    if _IN_C:
+        PyObject_GC_UnTrack(items)  # type: ignore  # noqa: F821
+    return items
+
+
 set_defaults(
     Batch,
     callbacks=None,
+    indices=None,
     in_flight=False,
     identity=None,
     attempts=0,

@@ -13,10 +13,10 @@ cdef class Callbacks:
     cdef public object _turn
     cdef public Py_ssize_t running
 
-    @cython.locals(batch=Batch, callbacks=list, place=Py_ssize_t)
+    @cython.locals(batch=Batch, callbacks=list, indices=list, place=Py_ssize_t)
+    cpdef add(self, Batch batch, index, callback)
     cpdef _run(self, PartitionQueue queue)
 
-@cython.locals(callbacks=list)
 cpdef add_callback_of_last(Batch batch, callback)
 
 cdef _call(callback, Batch batch, Py_ssize_t index)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = get_logger("klife.producer")
 
-_LOOK_EVERY = 128  # twice the callbacks between two looks at the clock
+_LOOK_EVERY = 64  # callbacks between two looks at the clock
 
 
 class Callbacks:
@@ -55,12 +55,12 @@ class Callbacks:
         if get_thread_ident() != self._home:
             self._loop.run_callback_threadsafe(self.add, batch, index, callback)
             return
-        if batch.callbacks is not None:
-            batch.callbacks.append(index)
-            batch.callbacks.append(callback)
-            return
-        batch.callbacks = [index, callback]
-        if batch.is_set:
+        first = batch.callbacks is None
+        if first:
+            batch.expect_callbacks()
+        batch.indices.append(index)  # type: ignore[union-attr]
+        batch.callbacks.append(callback)  # type: ignore[union-attr]
+        if first and batch.is_set:
             batch.size = 0  # its bytes went back when it was settled
             self.batch_settled(batch)
 
@@ -95,12 +95,13 @@ class Callbacks:
                 self._pool.give(batch.size)
                 batch.size = 0
                 while batch.callbacks:
-                    callbacks, batch.callbacks = batch.callbacks, []
-                    for place in range(0, len(callbacks), 2):
-                        _call(callbacks[place + 1], batch, callbacks[place])
+                    callbacks, indices = batch.callbacks, batch.indices
+                    batch.expect_callbacks()
+                    for place in range(len(callbacks)):
+                        _call(callbacks[place], batch, indices[place])  # type: ignore[index]
                         if not place % _LOOK_EVERY and self._turn.is_over():
                             let_hub_run()
-                batch.callbacks = None
+                batch.callbacks = batch.indices = None
         finally:
             self._runners.pop(me, None)
             queue.callbacks_running = False
@@ -114,11 +115,10 @@ class Callbacks:
 
 def add_callback_of_last(batch: Batch, callback: Callback) -> None:
     """Have `callback` called with the result of the batch's last record, which was queued a moment ago."""
-    callbacks = batch.callbacks
-    if callbacks is None:
-        callbacks = batch.callbacks = []
-    callbacks.append(batch.count - 1)
-    callbacks.append(callback)
+    if batch.callbacks is None:
+        batch.expect_callbacks()
+    batch.indices.append(batch.count - 1)  # type: ignore[union-attr]
+    batch.callbacks.append(callback)  # type: ignore[union-attr]
 
 
 def _call(callback: Any, batch: Batch, index: int) -> None:
