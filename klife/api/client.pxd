@@ -1,4 +1,3 @@
-from klife.actors.producer.callbacks cimport add_callback_of_last
 from klife.actors.producer.delivery cimport delivery_of_last
 from klife.api.intake cimport Intake
 

@@ -16,7 +16,6 @@ from time import monotonic
 from typing import Any, Self
 
 from klife.actors import engine as engines
-from klife.actors.producer.callbacks import add_callback_of_last
 from klife.actors.producer.delivery import BatchDelivery, Delivery, delivery_of_last
 from klife.actors.producer.validation import checked_topic
 from klife.actors.runtime.latch import get_thread_ident
@@ -135,7 +134,7 @@ class Client(Intake):
         if batch is None:
             self._from_thread(partial(self.produce_async, record, callback, producer=producer, partitioner=partitioner))
         elif callback is not None:
-            add_callback_of_last(batch, callback)
+            batch.add_callback(batch.count - 1, callback)
 
     def produce_batch(self, records: Iterable[Record], *, producer: str | None = None, partitioner: Any = None) -> BatchDelivery:
         """Queue records of any topics and partitions; `.get()` returns one result for each, in input order, and raises for none.

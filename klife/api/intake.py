@@ -123,6 +123,7 @@ class Intake(Bound):
                     index += 1
             except Exception as error:  # noqa: BLE001 - others are queued already: whatever it is, it is this record's alone
                 places.failed(index, _failed(records, index, error))
+                looked = None  # it may have waited
                 index += 1
         return index
 

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from klife.protocol.apis.produce import ProduceRequest, ProduceResponse
 from klife.protocol.errors import EncodeError, UnsupportedVersion
-from klife.protocol.primitives import SPLIT_BYTES, Buffer
+from klife.protocol.primitives import SPLIT_BYTES, Buffer, uvarint
 from klife.protocol.records import EncodedBatch
 
 TopicBatches = tuple[str, bytes, list[tuple[int, EncodedBatch]]]
@@ -98,16 +98,16 @@ class BatchesRequest:
 
     def _flexible(self, version: int) -> list[Buffer]:
         parts: list[Buffer] = []
-        out: list[bytes] = [b"\0", _HEAD.pack(self.acks, self.timeout_ms), _uvarint(len(self.topics) + 1)]
+        out: list[bytes] = [b"\0", _HEAD.pack(self.acks, self.timeout_ms), uvarint(len(self.topics) + 1)]
         add = out.append
         for name, topic_id, partitions in self.topics:
             out.append(topic_id if version >= _BY_ID else _compact(name))
             count = len(partitions) + 1
-            out.append(_SIZES[count] if count < _KNOWN_SIZES else _uvarint(count))
+            out.append(_SIZES[count] if count < _KNOWN_SIZES else uvarint(count))
             for index, (start, rest) in partitions:
                 size = len(start) + len(rest) + 1
                 add(_INDICES[index] if 0 <= index < _KNOWN_INDICES else _INDEX.pack(index))
-                add(_SIZES[size] if size < _KNOWN_SIZES else _uvarint(size))
+                add(_SIZES[size] if size < _KNOWN_SIZES else uvarint(size))
                 add(start)
                 if size > SPLIT_BYTES:
                     parts += (b"".join(out), rest)
@@ -190,19 +190,10 @@ def _name(name: str) -> bytes:
 @lru_cache(maxsize=1024)
 def _compact(name: str) -> bytes:
     encoded = _name(name)
-    return _uvarint(len(encoded) + 1) + encoded
-
-
-def _uvarint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+    return uvarint(len(encoded) + 1) + encoded
 
 
 _KNOWN_SIZES = 4200  # beyond SPLIT_BYTES a batch is large enough for its size's varint not to matter
-_SIZES = [_uvarint(size) for size in range(_KNOWN_SIZES)]
+_SIZES = [uvarint(size) for size in range(_KNOWN_SIZES)]
 _KNOWN_INDICES = 1024
 _INDICES = [_INDEX.pack(index) for index in range(_KNOWN_INDICES)]

@@ -53,6 +53,7 @@ offset delta 5, key length 5, value length 5, header count 1."""
 
 HEADER_OVERHEAD: Final = 10
 MORE_HEADER_COUNT: Final = 4
+_NO_RECORDS: Final = "a batch needs at least one record, got none"
 
 # Whole prefixes, so that one part does the work of two: a record's length with its attributes, a null key with the value's length.
 RECORD_START: Final = [varint + b"\0" for varint in VARINT]
@@ -85,7 +86,7 @@ def encode_payload(fields: Fields) -> tuple[bytes, int, int]:
     """
     count = len(fields) // 4
     if not count:
-        raise ValueError("a batch needs at least one record, got none")
+        raise ValueError(_NO_RECORDS)
     if IS_QUICK:
         return write_payload(fields)
     return joined_payload(fields, count)
@@ -132,7 +133,9 @@ def joined_payload(fields: Fields, count: int) -> tuple[bytes, int, int]:
 
 def encode_plain(fields: Fields, producer_id: int, producer_epoch: int, base_sequence: int) -> EncodedBatch:
     """The complete batch, uncompressed: `encode_payload` and `seal` in one go. `ValueError` for no records."""
-    if IS_QUICK and fields:
+    if not fields:
+        raise ValueError(_NO_RECORDS)
+    if IS_QUICK:
         return write_batch(fields, producer_id, producer_epoch, base_sequence)
     return joined_batch(fields, producer_id, producer_epoch, base_sequence)
 
@@ -143,10 +146,11 @@ def joined_batch(fields: Fields, producer_id: int, producer_epoch: int, base_seq
         # What callers that wait for each record mostly send: no loop to set up, and the record is copied once, not thrice.
         checked = _joined_single(fields, producer_id, producer_epoch, base_sequence)
         return UNCHECKED.pack(0, len(checked) + CHECKED_FROM - LENGTH_FROM, -1, MAGIC, crc32c(checked)), checked
-    payload, first_timestamp, max_timestamp = encode_payload(fields)
+    count = len(fields) // 4
+    payload, first_timestamp, max_timestamp = joined_payload(fields, count)
     return seal(
         payload,
-        len(fields) // 4,
+        count,
         first_timestamp,
         max_timestamp,
         producer_id=producer_id,

@@ -43,5 +43,6 @@ cdef class Batch(Latch):
     @cython.locals(queue=PartitionQueue, result=Delivered, fields=list, at=Py_ssize_t)
     cpdef result(self, Py_ssize_t index)
     cpdef expect_callbacks(self)
+    cpdef add_callback(self, index, callback)
 
 cdef list _unvisited()

@@ -82,6 +82,13 @@ class Batch(Latch):
         self.callbacks = []
         self.indices = _unvisited()
 
+    def add_callback(self, index: int, callback: Callback) -> None:
+        """Note that `callback` wants the result at `index`."""
+        if self.callbacks is None:
+            self.expect_callbacks()
+        self.indices.append(index)  # type: ignore[union-attr]
+        self.callbacks.append(callback)  # type: ignore[union-attr]
+
     def result(self, index: int) -> Record:
         """The result record at `index`. Only for a settled batch.
 

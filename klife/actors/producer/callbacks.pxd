@@ -13,10 +13,8 @@ cdef class Callbacks:
     cdef public object _turn
     cdef public Py_ssize_t running
 
-    @cython.locals(batch=Batch, callbacks=list, indices=list, place=Py_ssize_t)
     cpdef add(self, Batch batch, index, callback)
+    @cython.locals(batch=Batch, callbacks=list, indices=list, place=Py_ssize_t)
     cpdef _run(self, PartitionQueue queue)
-
-cpdef add_callback_of_last(Batch batch, callback)
 
 cdef _call(callback, Batch batch, Py_ssize_t index)

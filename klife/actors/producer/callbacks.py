@@ -56,10 +56,7 @@ class Callbacks:
             self._loop.run_callback_threadsafe(self.add, batch, index, callback)
             return
         first = batch.callbacks is None
-        if first:
-            batch.expect_callbacks()
-        batch.indices.append(index)  # type: ignore[union-attr]
-        batch.callbacks.append(callback)  # type: ignore[union-attr]
+        batch.add_callback(index, callback)
         if first and batch.is_set:
             batch.size = 0  # its bytes went back when it was settled
             self.batch_settled(batch)
@@ -111,14 +108,6 @@ class Callbacks:
                 idle.set()
             if queue.callback_backlog:  # this greenlet was killed in a callback; the others' turn all the same
                 self.batch_settled(queue.callback_backlog.pop())
-
-
-def add_callback_of_last(batch: Batch, callback: Callback) -> None:
-    """Have `callback` called with the result of the batch's last record, which was queued a moment ago."""
-    if batch.callbacks is None:
-        batch.expect_callbacks()
-    batch.indices.append(batch.count - 1)  # type: ignore[union-attr]
-    batch.callbacks.append(callback)  # type: ignore[union-attr]
 
 
 def _call(callback: Any, batch: Batch, index: int) -> None:
