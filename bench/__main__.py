@@ -61,7 +61,7 @@ def _plan(asked: argparse.Namespace) -> Plan:
         return Plan(scenarios.SMOKE, rounds=1, seconds=0.2, warmup_s=0.1, broker_warmup_s=0)
     wanted = list(bars.cases()) if asked.bars else scenarios.cases(asked.scenario, asked.target)
     chosen = scenarios.restricted(wanted, asked.contestants, asked.target)
-    return Plan(chosen, asked.rounds, asked.seconds, warmup_s=1, broker_warmup_s=45)
+    return Plan(chosen, asked.rounds, asked.seconds, warmup_s=1, broker_warmup_s=120)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Runs the measurements, interleaved: every contestant meets the same minutes of a machine that is never quiet.
 
-A round takes each case once with each of its contestants, back to back, in an order that rotates from round to round. Each
-measurement is a process of its own. After it the logs must have grown by exactly what the contestant counted as acknowledged: a
-client that loses, doubles or miscounts records has no figures.
+A round takes each case once with each of its contestants, back to back, in an order that rotates from case to case and from round to
+round. Each measurement is a process of its own. After it the logs must have grown by exactly what the contestant counted as
+acknowledged: a client that loses, doubles or miscounts records has no figures.
 """
 
 from __future__ import annotations
@@ -28,8 +28,12 @@ from bench.workload import Job, Workload
 _ROOT = Path(__file__).resolve().parent.parent
 # Beyond warm-up and measurement: importing, connecting, draining.
 _GRACE_S = 45
-# The load that brokers are warmed up with: as much as they get, then many small requests.
-_WARM_UP = (SCENARIOS["async"].workloads[-1], SCENARIOS["sync"].workloads[4])
+# The load that brokers are warmed up with, and its share of the time: as much as they get, then many small requests, then single ones.
+_WARM_UP = (
+    ("confluent-kafka", SCENARIOS["async"].workloads[-1], 0.2),
+    ("aiokafka", SCENARIOS["sync"].workloads[4], 0.4),
+    ("aiokafka", SCENARIOS["sync"].workloads[0], 0.4),
+)
 
 Result = dict[str, Any]
 
@@ -77,12 +81,12 @@ def run(plan: Plan, say: Callable[[str], None], save: Callable[[Result], None]) 
     def warm_up(target: Target) -> None:
         if plan.broker_warmup_s:
             say(f"warming up the brokers for {plan.broker_warmup_s:g} s")
-            for workload in _WARM_UP:
-                _run_job(target, "confluent-kafka", workload, 0, plan.broker_warmup_s / len(_WARM_UP))
+            for contestant, workload, share in _WARM_UP:
+                _run_job(target, contestant, workload, 0, plan.broker_warmup_s * share)
 
     with Targets(warm_up) as targets:
-        for round_, case in product(range(plan.rounds), plan.cases):
-            for contestant in _rotated(case.contestants, round_):
+        for round_, (place, case) in product(range(plan.rounds), enumerate(plan.cases)):
+            for contestant in _rotated(case.contestants, round_ + place):
                 _take(plan, targets, case, contestant, round_, result, say)
             if case is plan.cases[-1]:
                 result["runs"][0]["rounds"] = round_ + 1
@@ -146,6 +150,6 @@ def _shortened(text: str) -> str:
     return text if len(text) < 2000 else f"{text[:2000]}…"
 
 
-def _rotated(contestants: Sequence[str], round_: int) -> list[str]:
-    start = round_ % len(contestants)
+def _rotated(contestants: Sequence[str], by: int) -> list[str]:
+    start = by % len(contestants)
     return [*contestants[start:], *contestants[:start]]

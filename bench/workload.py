@@ -16,8 +16,9 @@ BUFFER_BYTES = 32 * 1024 * 1024
 
 CHUNK = 1000
 """Records between two looks at anything else (the meter, earlier deliveries, poll), and in a batch."""
-WINDOW = 10
-"""Chunks or batches that are on their way before the outcome of the oldest is waited for."""
+WINDOW = 100
+"""Chunks or batches that are on their way before the outcome of the oldest is waited for: as many records as librdkafka's own queue
+holds (`queue.buffering.max.messages`). With fewer, records that keys spread over 90 partitions go to real brokers in small batches."""
 
 # Payloads are prepared, and each worker goes round its own: enough that batches differ, few enough to take no time.
 _PREPARED_BYTES = 16 * 1024 * 1024

@@ -18,7 +18,7 @@ from bench.workload import WINDOW, Job, Style
 DISTRIBUTIONS = ("aiokafka",)
 DRIVEN = (
     "N tasks share one AIOKafkaProducer. Sync: send() three times, await the futures. Callbacks: send() with a done callback on each "
-    "future; workers pause while 32 MiB are unacknowledged. Deliveries: send(), and await the future once 10 000 more are on their "
+    "future; workers pause while 32 MiB are unacknowledged. Deliveries: send(), and await the future once 100 000 more are on their "
     "way. Every 1000 records the event loop gets its turn, which send() does not give it while there is room."
 )
 SETTINGS: dict[str, object] = {

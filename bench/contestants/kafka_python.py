@@ -19,7 +19,7 @@ DISTRIBUTIONS = ("kafka-python",)
 DRIVEN = (
     "N threads share one KafkaProducer. Sync: send() three times, get() the futures. Callbacks: send() with a callback on each future; "
     "it bounds nothing itself, so its workers pause while 32 MiB are unacknowledged. Deliveries: send(), and get() the future "
-    "once 10 000 more are on their way. On the mock it is told api_version 2.3."
+    "once 100 000 more are on their way. On the mock it is told api_version 2.3."
 )
 SETTINGS: dict[str, object] = {
     "acks": "all",

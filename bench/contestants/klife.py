@@ -20,8 +20,9 @@ COMPILED = bool(getattr(klife, "compiled", False))
 DISTRIBUTIONS = ("klife", "gevent")
 DRIVEN = (
     "N greenlets share one Client. Sync: produce() three times, get() the deliveries. Callbacks: produce_async() with a callback for "
-    "each record; it waits by itself while the buffer is full. Deliveries: produce(), and get() for each once 10 000 "
-    "more are on their way. Batches: produce_batch() of 1000, and get() once 10 more are on their way. Known topics: the option topics."
+    "each record; it waits by itself while the buffer is full. Deliveries: produce(), and get() for each once 100 000 "
+    "more are on their way. Batches: produce_batch() of 1000, and get() once 100 more are on their way. Known topics: the option "
+    "topics."
 )
 SETTINGS: dict[str, object] = {
     "acks": "all",

@@ -206,7 +206,7 @@ class TestHonesty:
             runner._measure(plan, FakeTarget(growth), SYNC, "klife")
 
     def test_the_order_of_contestants_rotates(self) -> None:
-        assert [runner._rotated("abc", round_) for round_ in range(3)] == [["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"]]
+        assert [runner._rotated("abc", by) for by in range(3)] == [["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"]]
 
 
 class TestPayloads:
