@@ -72,9 +72,9 @@ class Inbox:
             return
         self.gathering = True
         if self._idle is None:
-            self._idle, self._latest = self._loop.idle(), self._loop.timer(_LATEST)
+            self._idle, self._latest = self._loop.idle(), self._loop.timer(_LATEST, _LATEST)
         self._idle.start(self._gathered)
-        self._latest.start(self._gathered)
+        self._latest.again(self._gathered)  # `start` would go on with what was left of the time when it was stopped
 
     def _gathered(self) -> None:
         self._idle.stop()

@@ -1,0 +1,53 @@
+"""When an inbox wakes its actor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import monotonic
+
+import pytest
+from gevent import get_hub
+
+from klife.actors.runtime.inbox import Inbox
+
+LATEST_SECONDS = 0.001
+
+
+@pytest.fixture
+def busy_loop() -> Iterator[None]:
+    """A loop that always has an event, so that nothing which waits for it to be idle ever comes."""
+    watcher = get_hub().loop.async_()
+    watcher.start(watcher.send)
+    watcher.send()
+    yield
+    watcher.stop()
+    watcher.close()
+
+
+def gathered(inbox: Inbox) -> float:
+    """Seconds from `wake_when_idle` to the wake-up."""
+    began = monotonic()
+    inbox.wake_when_idle()
+    inbox.park()
+    inbox.woken = False
+    return monotonic() - began
+
+
+def test_an_idle_loop_wakes_at_once_when_it_was_asked_to_wait_for_that() -> None:
+    inbox = Inbox()
+    assert gathered(inbox) < 1.0
+    assert inbox.idle
+
+
+def test_a_loop_that_never_idles_leaves_each_time_as_long_for_company(busy_loop: None) -> None:
+    inbox = Inbox()
+    # Each wait is a whole one, also after others that were ended before their time.
+    assert min(gathered(inbox) for _ in range(5)) >= 0.9 * LATEST_SECONDS
+
+
+def test_waits_that_an_idle_loop_ended_take_nothing_from_later_ones(request: pytest.FixtureRequest) -> None:
+    inbox = Inbox()
+    for _ in range(200):
+        gathered(inbox)
+    request.getfixturevalue("busy_loop")
+    assert gathered(inbox) >= 0.9 * LATEST_SECONDS
