@@ -17,13 +17,13 @@ _ROOT = Path(__file__).parent.parent
 def facts() -> dict[str, object]:
     """Processor, cores, memory, kernel, interpreter, what real brokers run on, and the load of the minute before.
 
-    Nothing that names the machine.
+    Nothing that names the machine, such as the end of a kernel's release may.
     """
     return {
         "processor": _model_name() or platform.processor() or platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB",
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "load_before": round(os.getloadavg()[0], 1),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "kafka": full_version(None),

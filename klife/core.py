@@ -1,9 +1,10 @@
 """The compiled core: the modules that run for each record or request, and whether they run compiled.
 
-Cython compiles them from the same sources, where a C compiler is at hand when klife is installed (`setup.py`); each has a `.pxd` beside
-it, which declares its classes and variables to the compiler and says nothing new. Where there is none, the sources run as they are,
-and do the same. All of the group are compiled or none, because compiled classes know each other's fields: so if one is missing, or
-KLIFE_PURE=1 is in the environment, the sources are taken even where compiled modules lie beside them.
+Cython compiles them from the same sources, where a C compiler is at hand when klife is installed (`setup.py`); most have a `.pxd`
+beside them, which declares their classes and variables to the compiler and says nothing new. Where there is no compiler, the sources
+run as they are, and do the same. All of the group are compiled or none, because compiled
+classes know each other's fields: so if one is missing, or KLIFE_PURE=1 is in the environment, the sources are taken even where
+compiled modules lie beside them.
 """
 
 from __future__ import annotations

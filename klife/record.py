@@ -27,7 +27,7 @@ class Record:
         topic: the topic's name.
         value: the payload in bytes; None is a tombstone.
         key: bytes or None. The default partitioner sends equal keys to one partition.
-        headers: a sequence of `(str, bytes | None)`; order and duplicates are kept.
+        headers: a list or tuple of `(str, bytes | None)` tuples; order and duplicates are kept.
         partition: the partition to write to; None lets the partitioner choose.
         timestamp_ms: CreateTime in milliseconds since 1970 (UTC); None is the time of `produce`.
 

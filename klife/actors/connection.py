@@ -113,10 +113,6 @@ class ConnectionActor(GeventActor):
         try:
             with gevent.Timeout(settings.connect_timeout):
                 sock = self._opened_socket(host, port)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for level, option, value in settings.socket_options:
-                sock.setsockopt(level, option, value)
             self._connected, sock = without_gevent(sock), None
         except gevent.Timeout:
             self._connected = TimeoutError(f"no connection within {settings.connect_timeout:g} s")
@@ -137,6 +133,7 @@ class ConnectionActor(GeventActor):
                 break
             self._opening = socket.socket(family, kind, protocol)
             try:
+                self._set_options(self._opening)
                 self._opening.connect(address)
                 return self._opening
             except OSError as error:
@@ -146,6 +143,13 @@ class ConnectionActor(GeventActor):
                 self._opening.close()
                 raise
         raise last_error
+
+    def _set_options(self, sock: Any) -> None:
+        """Before it is connected: what a buffer's size means for TCP's window is settled then."""
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for level, option, value in self.channel.settings.socket_options:
+            sock.setsockopt(level, option, value)
 
     def disown(self) -> None:
         super().disown()

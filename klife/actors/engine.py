@@ -51,7 +51,7 @@ class Engine:
         self.undelivered = 0
         self.inherited = False  # in a forked child: it is the parent's
         self.after_fork = False  # in a forked child: it took the place of one of the parent's
-        self._partitioner = resolve(settings.default_partitioner or "murmur2")
+        self._partitioner = resolve(settings.default_partitioner)
         self._topic_partitioners = {topic: resolve(spec) for topic, spec in settings.topic_partitioners.items()}
         self.pool.on_pressure = self._hurry
         self.cluster.needs = lambda topic: any(accumulator.routing.holds(topic) for accumulator in self.accumulators.values())

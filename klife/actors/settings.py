@@ -57,7 +57,7 @@ class ClientSettings:
     max_buffered_bytes: int = 33_554_432
     block_on_full: bool = True
     max_block: float = 60.0
-    default_partitioner: Any = None
+    default_partitioner: Any = "murmur2"
     topic_producers: Mapping[str, str] = field(default_factory=dict)
     topic_partitioners: Mapping[str, Any] = field(default_factory=dict)
     prefetched_topics: tuple[str, ...] = ()

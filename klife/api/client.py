@@ -109,11 +109,15 @@ class Client(Intake):
     def produce(self, record: Record, *, producer: str | None = None, partitioner: Any = None) -> Delivery:
         """Queue a record and return its delivery; `.get()` waits for the offset.
 
+        `producer` is the name of one of the client's producers, `partitioner` an object like a `Partitioner`: for this record, in
+        place of its topic's and the client's defaults.
+
         May wait, at most `max_block_ms`: for the metadata of a topic seen the first time, and for buffer space.
 
         Raises:
             InvalidRecordType, InvalidRecordValue: a field is wrong (TypeError and ValueError).
-            UnknownTopic: the cluster does not know the topic. BufferFull: no room. ClientClosed: the client was stopped.
+            UnknownTopic: the cluster does not know the topic. ProduceError: it will not tell about it (no permission).
+            BufferFull: no room. RecordTooLarge: for the whole buffer. ClientClosed: the client was stopped.
             In all these cases nothing was queued.
         """
         batch = self._accepted(record, producer, partitioner)
@@ -173,7 +177,8 @@ class Client(Intake):
     def flush(self, timeout: float | None = None) -> None:
         """Send what is queued, without lingering, and wait until all of it (and its callbacks) is settled.
 
-        Records produced meanwhile are not waited for. Without `timeout` the producers' `delivery_timeout_ms` is the bound.
+        Records produced meanwhile are not waited for. Without `timeout` the producers' `delivery_timeout_ms` is the bound. Callbacks
+        that are not through by then are no error, and logged (`callbacks_still_running`).
 
         Raises:
             FlushTimeout: `undelivered` records were not settled within `timeout` seconds; they go on being delivered.

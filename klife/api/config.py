@@ -124,7 +124,7 @@ class ClientConfig(ProducerOptions):
     """How to authenticate; None is not to."""
 
     connect_timeout_ms: PositiveMilliseconds = 10_000
-    """Milliseconds until a connection must be established."""
+    """Milliseconds until a connection must be established, and again until the broker has said which versions it speaks."""
 
     socket_options: SocketOptions = ()
     """(level, option, value) for each `socket.setsockopt` wanted on connections."""

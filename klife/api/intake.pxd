@@ -9,7 +9,7 @@ from klife.api.bound cimport Bound
 from klife.record cimport Record
 
 cdef Py_ssize_t _LOOKS_EVERY
-cdef bint _IS_PURE
+cdef bint _IN_C
 
 cdef class Intake(Bound):
     @cython.locals(route=TopicRoute, taken=Record)

@@ -22,7 +22,7 @@ from klife.undelivered import Undelivered
 
 _NO_HEADERS: tuple[()] = ()  # the one empty tuple there is: the default of a record's headers
 _LOOKS_EVERY = 64  # records of one call between two looks at the clock
-_IS_PURE = not is_compiled(__file__)
+_IN_C = is_compiled(__file__)  # where PyThread_get_thread_ident is C's, of the .pxd
 
 
 class Intake(Bound):
@@ -32,7 +32,7 @@ class Intake(Bound):
 
     def _accepted(self, record: Record, producer: str | None, partitioner: Any) -> Batch | None:
         """Queue `record` and return its batch, of which it is the last; None if this is not the home thread, and nothing was done."""
-        if (get_thread_ident() if _IS_PURE else PyThread_get_thread_ident()) != self._home:  # type: ignore  # noqa: F821 - C's
+        if (PyThread_get_thread_ident() if _IN_C else get_thread_ident()) != self._home:  # type: ignore  # noqa: F821
             return None
         if type(record) is not Record or producer is not None or partitioner is not None:
             return self._append(record, producer, partitioner, None)

@@ -18,6 +18,9 @@ from klife.actors.producer.places import Places
 from klife.actors.runtime.future import WaitTimeout
 from klife.errors import ProduceError
 from klife.record import Record
+from klife_supervision.logs import get_logger, traceback_of
+
+log = get_logger("klife.producer")
 
 
 class Delivery:
@@ -100,10 +103,16 @@ class BatchDelivery:
         return all(batch.is_set for batch in self._places.distinct())
 
     def add_done_callback(self, callback: Callable[[BatchDelivery], object]) -> None:
-        """Call `callback(self)` once when all outcomes are known, off the I/O greenlets; soon, if they are already."""
+        """Call `callback(self)` once when all outcomes are known, off the I/O greenlets; soon, if they are already.
+
+        Where no record was queued, that is now, in the caller's greenlet. A callback that raises is logged here as everywhere.
+        """
         batches = self._places.distinct()
         if not batches:
-            callback(self)
+            try:
+                callback(self)
+            except Exception as error:  # noqa: BLE001 - the records are settled, whatever the callback thinks of it
+                log.error("delivery_callback_failed", exception=traceback_of(error))
             return
         left = len(batches)
 

@@ -8,9 +8,6 @@ from __future__ import annotations
 from klife.protocol.message import Request, Response
 from klife.protocol.schema import Struct, array, bool_, int8, int16, int32, string, uuid
 
-BROKER_DEFAULT = -1
-"""`num_partitions` or `replication_factor` left to the broker (KIP-464, version 4 and later), or given by `assignments`."""
-
 
 class CreatableTopicConfigs(Struct):
     """A configuration value the topic got (KIP-525)."""

@@ -14,9 +14,6 @@ LATEST_TIMESTAMP = -1
 EARLIEST_TIMESTAMP = -2
 """Asks for the beginning of the log."""
 
-MAX_TIMESTAMP = -3
-"""Asks for the record with the largest timestamp (KIP-734, version 7 and later)."""
-
 
 class ListOffsetsPartitionResponse(Struct):
     """The first offset whose timestamp is at least the one asked for; -1 if there is none."""
