@@ -129,17 +129,12 @@ class Engine:
             self._hurry(-1)
         if any(accumulator.callbacks.is_running_in_this_greenlet for accumulator in self.accumulators.values()):
             return left  # called by a callback, which must not wait for its own end
-        while not left and any(accumulator.callbacks.running for accumulator in self.accumulators.values()):
-            if not self._callbacks_done(deadline):
+        if not left:
+            # Those there are now; later records have more, perhaps for ever.
+            unfinished = [(each.callbacks, each.callbacks.unfinished()) for each in self.accumulators.values()]
+            if not all(callbacks.wait_for(batches, deadline) for callbacks, batches in unfinished):
                 log.warning("callbacks_still_running", client=self.name)
-                break
         return left
-
-    def _callbacks_done(self, deadline: float) -> bool:
-        for accumulator in self.accumulators.values():
-            if accumulator.callbacks.running and not accumulator.callbacks.wait_idle(deadline - monotonic()):
-                return False
-        return True
 
     @property
     def is_whole(self) -> bool:

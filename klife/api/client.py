@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from klife.actors import engine as engines
 from klife.actors.producer.delivery import BatchDelivery, Delivery, delivery_of_last
-from klife.actors.producer.validation import checked_topic
+from klife.actors.producer.validation import check_callback, checked_topic
 from klife.actors.runtime.latch import get_thread_ident
 from klife.api import lifecycle
 from klife.api.config import ClientConfig
@@ -134,6 +134,8 @@ class Client(Intake):
         No future is made. Callbacks of a partition run in order, in a greenlet apart from the I/O; one that raises is logged.
         Waits and raises as `produce`.
         """
+        if callback is not None:
+            check_callback(callback)
         batch = self._accepted(record, producer, partitioner)
         if batch is None:
             self._from_thread(partial(self.produce_async, record, callback, producer=producer, partitioner=partitioner))
@@ -145,7 +147,7 @@ class Client(Intake):
 
         Every record is checked before any is queued. One whose topic is unknown, or for which no room comes free within
         `max_block_ms` (of the whole call), or whose partition does not exist, has that as its result's `error`; the others are
-        delivered.
+        delivered. A kill or a `gevent.Timeout` that ends the call while it waits leaves on their way those that were queued.
 
         Raises:
             InvalidRecordType, InvalidRecordValue: a record's field is wrong; the text tells which record. Nothing was queued.
@@ -168,6 +170,8 @@ class Client(Intake):
         partitioner: Any = None,
     ) -> None:
         """Queue records as `produce_batch`; `callback(results)`, if given, is called once with all results, in input order."""
+        if callback is not None:
+            check_callback(callback)
         delivery = self.produce_batch(records, producer=producer, partitioner=partitioner)
         if callback is not None:
             delivery.add_done_callback(lambda done: callback(done.get()))

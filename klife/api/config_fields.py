@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PARTITIONER_NAMES = ("murmur2", "phash2", "crc32", "random")
 INT32_MAX = 2**31 - 1  # Kafka carries sizes and timeouts as INT32
+INT64_MAX = 2**63 - 1
 
 
 class SupportsPartition(Protocol):
@@ -149,7 +150,7 @@ TopicName = Annotated[str, AfterValidator(_topic_name), Expected("a topic's name
 Milliseconds = Annotated[int, Field(ge=0, le=INT32_MAX)]
 PositiveMilliseconds = Annotated[int, Field(ge=1, le=INT32_MAX)]
 FrameBytes = Annotated[int, Field(ge=1, le=INT32_MAX)]
-MemoryBytes = Annotated[int, Field(ge=1)]
+MemoryBytes = Annotated[int, Field(ge=1, le=INT64_MAX)]
 
 Address = Annotated[str, AfterValidator(_address)]
 BootstrapServers = Annotated[

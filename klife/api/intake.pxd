@@ -19,7 +19,7 @@ cdef class Intake(Bound):
     cdef Py_ssize_t _append_straight(self, list records, Py_ssize_t index, Places places, deadline) except -1
 
 @cython.locals(record=Record, index=Py_ssize_t)
-cdef list _peculiar(list records, dict routes)
+cdef list _peculiar(list records, dict routes, Py_ssize_t start)
 
 @cython.locals(record=Record)
 cdef set _topics_without_route(list records, dict routes)

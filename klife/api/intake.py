@@ -14,6 +14,7 @@ from klife.actors.producer import validation
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.places import Places
 from klife.actors.runtime.latch import get_thread_ident
+from klife.actors.runtime.turn import AT_ONCE, breathe
 from klife.api.bound import Bound
 from klife.core import is_compiled
 from klife.errors import InvalidRecordType, ProduceError
@@ -72,8 +73,11 @@ class Intake(Bound):
             listed = list(records)
         except TypeError:
             raise InvalidRecordType(f"produce_batch takes an iterable of Records, got a {type(records).__name__}") from None
-        for index in _peculiar(listed, self._routes):
-            validation.check(listed[index], f"records[{index}]")
+        for start in range(0, len(listed), AT_ONCE):
+            if start:
+                breathe(self._home)
+            for index in _peculiar(listed, self._routes, start):
+                validation.check(listed[index], f"records[{index}]")
         return listed
 
     def _take(self, records: list[Record], producer: str | None, partitioner: Any) -> Places:
@@ -88,7 +92,7 @@ class Intake(Bound):
         engine = self._current(deadline)
         if producer is not None:
             engine.accumulator(producer)
-        places = Places(len(records))
+        places = Places(len(records), self._home)
         unknown = _topics_without_route(records, self._routes) - engine.cluster.snapshot.topics.keys()
         if unknown or producer is not None or partitioner is not None:
             engine.cluster.ask_for(unknown)
@@ -140,10 +144,10 @@ class Intake(Bound):
             places.indices[index] = batch.count - 1
 
 
-def _peculiar(records: list[Record], routes: dict[str, Any]) -> list[int]:
-    """Where the records are that are not right at a glance, as most are."""
+def _peculiar(records: list[Record], routes: dict[str, Any], start: int) -> list[int]:
+    """Of some records from `start` on, where those are that are not right at a glance, as most are."""
     found = []
-    for index in range(len(records)):
+    for index in range(start, min(start + AT_ONCE, len(records))):
         if type(records[index]) is Record:
             record = records[index]
             if (

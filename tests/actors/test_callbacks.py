@@ -6,14 +6,19 @@ from time import monotonic
 from typing import Any
 
 import gevent
+import pytest
 from gevent import get_hub
 from gevent.event import Event
 from producer_parts import Parts
 from structlog.testing import capture_logs
 
+from klife import Record
+
 
 def ran(parts: Parts) -> None:
-    assert parts.accumulator.callbacks.wait_idle(5)
+    callbacks = parts.accumulator.callbacks
+    while unfinished := callbacks.unfinished():
+        assert callbacks.wait_for(unfinished, monotonic() + 5)
 
 
 def test_callbacks_of_a_partition_run_in_the_order_of_its_batches() -> None:
@@ -127,14 +132,15 @@ def test_one_added_from_another_thread_runs_in_the_home_thread() -> None:
     assert seen == [0]
 
 
-def test_the_bytes_of_a_batch_come_free_when_its_callbacks_begin_and_once() -> None:
+def test_the_bytes_of_a_batch_come_free_when_its_callbacks_are_through_and_once() -> None:
     parts, used = Parts(), []
     batch = parts.sent(3)
     parts.accumulator.callbacks.add(batch, 0, lambda _record: used.append(parts.accumulator.pool.used))
     parts.delivered(batch)
-    assert parts.accumulator.pool.used > 0
+    taken = parts.accumulator.pool.used
+    assert taken > 0
     ran(parts)
-    assert used == [0]
+    assert used == [taken]
     assert parts.accumulator.pool.used == 0
 
 
@@ -149,4 +155,65 @@ def test_callbacks_of_a_split_batch_run_when_all_of_it_is_settled() -> None:
         gevent.sleep(0)
     ran(parts)
     assert seen == [1]
+    assert parts.accumulator.pool.used == 0
+
+
+def test_one_that_produces_need_not_wait_behind_those_who_wait_for_it() -> None:
+    parts, seen = Parts(), []
+    pool = parts.accumulator.pool
+    pool.block = True
+    batch = parts.sent(2)
+
+    def produces(_record: Any) -> None:
+        began = monotonic()
+        for _ in range(2):  # as much as it was called for
+            parts.route.append(Record("t", b"0123456789", partition=0))
+        seen.append(monotonic() - began)
+
+    parts.accumulator.callbacks.add(batch, 0, produces)
+    pool.take(pool.room, 0.0, 0.0)  # the buffer is full
+    others = [gevent.spawn(pool.take, pool.limit, monotonic() + 5, 5.0) for _ in range(3)]
+    gevent.sleep(0)
+    assert pool.waiting == 3
+    parts.delivered(batch)
+    ran(parts)
+    assert seen
+    assert pool.waiting == 3
+    assert pool.used == pool.limit
+    gevent.killall(others)
+
+
+def test_a_flush_does_not_wait_for_the_callbacks_of_later_records() -> None:
+    parts, seen, release = Parts([1, 1]), [], Event()
+    callbacks = parts.accumulator.callbacks
+    first, later = parts.sent(), parts.sent(partition=1)
+    callbacks.add(first, 0, lambda record: seen.append(record.partition))
+    callbacks.add(later, 0, lambda _record: release.wait())
+    parts.delivered(first)
+    unfinished = callbacks.unfinished()
+    parts.delivered(later)
+    assert callbacks.wait_for(unfinished, monotonic() + 5)
+    assert seen == [0]
+    assert not callbacks.wait_for(callbacks.unfinished(), monotonic() + 0.01)
+    release.set()
+    ran(parts)
+
+
+def test_what_an_exception_of_a_signal_handler_leaves_out_is_called_after_it() -> None:
+    parts, seen = Parts(), []
+    batch, next_one = parts.sent(3), parts.batch()
+
+    def interrupted(_record: Any) -> None:
+        raise SystemExit
+
+    for index, callback in enumerate((interrupted, lambda _record: seen.append("second"), lambda _record: seen.append("third"))):
+        parts.accumulator.callbacks.add(batch, index, callback)
+    parts.accumulator.callbacks.add(next_one, 0, lambda _record: seen.append("of the next batch"))
+    parts.delivered(batch)
+    parts.send(next_one)
+    parts.delivered(next_one)
+    with pytest.raises(SystemExit):  # gevent hands it to the main greenlet
+        ran(parts)
+    ran(parts)
+    assert seen == ["second", "third", "of the next batch"]
     assert parts.accumulator.pool.used == 0

@@ -103,3 +103,13 @@ def test_a_deadline_s_error_tells_no_contents() -> None:
     batch = parts.route.append(Record("t", b"secret value", key=b"secret key", partition=0))
     parts.accumulator.clock.expire(batch.created + 10)
     assert "secret" not in str(batch.result(0).error)
+
+
+@pytest.mark.parametrize("leader", [1, NO_LEADER])
+def test_what_has_expired_is_forgotten_though_its_broker_stays_away(leader: int) -> None:
+    # Else a client whose brokers are away for hours would keep all that it was given meanwhile.
+    parts = Parts([leader], delivery_timeout=10.0)
+    batches = [parts.batch() for _ in range(5)]
+    parts.accumulator.clock.expire(batches[-1].created + 10)
+    assert all(batch.is_set for batch in batches)
+    assert not parts.queue().pending

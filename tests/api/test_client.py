@@ -11,6 +11,8 @@ from typing import Any
 import gevent
 import pytest
 from gevent import get_hub
+from gevent.event import Event
+from structlog.testing import capture_logs
 
 from klife import (
     Client,
@@ -106,6 +108,7 @@ def test_its_repr_and_status_name_it(client: Client) -> None:
         (Record("orders", b"v", partition=-1), InvalidRecordValue),
         (Record("orders", b"v", partition=3), InvalidRecordValue),
         (Record("orders", b"v", partition="0"), InvalidRecordType),  # type: ignore[arg-type]
+        (Record("orders", b"v", partition=False), InvalidRecordType),
         (Record("or ders", b"v"), InvalidRecordValue),
         (b"v", InvalidRecordType),
         (None, InvalidRecordType),
@@ -139,7 +142,71 @@ def test_an_empty_batch_is_done_at_once(client: Client) -> None:
     assert (delivery.done(), delivery.get(0)) == (True, [])
 
 
-@pytest.mark.parametrize("partition", [3, -1, "1", None, 1.0], ids=repr)
+def test_a_callback_that_can_not_be_called_is_refused_and_nothing_is_queued(client: Client) -> None:
+    record, wrong = Record("orders", b"v", partition=0), "print"
+    delivery, batch_delivery = client.produce(record), client.produce_batch([record])
+    batch_delivery.get(PATIENCE)
+    for call in (
+        lambda: client.produce_async(record, wrong),  # type: ignore[arg-type]
+        lambda: client.produce_batch_async([record], wrong),  # type: ignore[arg-type]
+        lambda: delivery.add_done_callback(wrong),  # type: ignore[arg-type]
+        lambda: batch_delivery.add_done_callback(wrong),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(InvalidRecordType, match="callback is a str"):
+            call()
+    assert client.status().buffered_bytes == 0
+
+
+def test_a_callback_for_an_empty_batch_that_raises_is_logged(client: Client) -> None:
+    def broken(_results: Any) -> None:
+        raise LookupError("mine")
+
+    with capture_logs() as logs:
+        client.produce_batch_async([], broken)
+    assert [entry["event"] for entry in logs] == ["delivery_callback_failed"]
+
+
+def test_neither_checking_nor_getting_a_large_batch_keeps_the_hub(client: Client) -> None:
+    ticks = 0
+
+    def tick() -> None:
+        nonlocal ticks
+        while True:
+            gevent.idle(priority=gevent.get_hub().loop.MAXPRI)
+            ticks += 1
+
+    records = [Record("orders", b"v", partition=0, headers=[("h", b"1")])] * 5_000
+    delivery = client.produce_batch(records)
+    delivery.get(PATIENCE)
+    ticker = gevent.spawn(tick)
+    gevent.sleep(0.01)
+    for long_work in (lambda: client._checked(records), lambda: delivery.get(0)):
+        before = ticks
+        assert len(long_work()) == 5_000
+        assert ticks - before >= 3
+    ticker.kill()
+
+
+def test_a_flush_does_not_wait_for_the_callbacks_of_later_records(client: Client) -> None:
+    started, release = Event(), Event()
+
+    def later(_result: Record) -> None:
+        started.set()
+        release.wait(PATIENCE)
+
+    def first(_result: Record) -> None:
+        client.produce_async(Record("orders", b"2", partition=1), later)
+        assert started.wait(PATIENCE)
+
+    client.produce_async(Record("orders", b"1", partition=0), first)
+    with capture_logs() as logs:
+        client.flush(PATIENCE)
+    assert started.is_set()
+    assert "callbacks_still_running" not in {entry["event"] for entry in logs}
+    release.set()
+
+
+@pytest.mark.parametrize("partition", [3, -1, "1", None, 1.0, True], ids=repr)
 def test_a_partitioner_s_bad_answer_is_refused_and_names_it(client: Client, partition: Any) -> None:
     class Astray:
         def partition(self, record: Record, partition_count: int) -> Any:

@@ -162,6 +162,7 @@ class Accumulator:
                     possibly_persisted=unknown,
                 ),
             )
+            queue.drop_settled()
         return count
 
     def fail_unsent(self, error_of: Callable[[str, int], ProduceError]) -> None:
@@ -172,6 +173,7 @@ class Accumulator:
                 if batch is queue.open:
                     queue.close()
                 self.settle(batch, None, -1, error_of(queue.topic, queue.partition))
+                queue.drop_settled()
 
     @property
     def unsettled(self) -> int:

@@ -131,6 +131,7 @@ class Batch(Latch):
         if root.outcomes is None:
             root.outcomes = [None] * root.count
             root.missing = root.count
+            root.wire = None  # it is not sent again as a whole
         child = Batch(self.queue, self.created, self._home, self.number)
         child.root = root
         child.positions = [self.positions[i] for i in indices] if self.positions is not None else list(indices)

@@ -126,7 +126,7 @@ class BatcherActor(GeventActor):
                 max_version=None if produce_call.by_id else _LAST_VERSION_BY_NAME,
                 expect_reply=settings.acks != 0,
             )
-        except Exception as error:
+        except BaseException as error:  # a signal handler's exception too
             # Some of it may be on the wire: nothing can follow it there. The records go again on a new connection.
             lane.channel.fail(f"a request could not be sent: {error}")
             if produce_call.call is None:

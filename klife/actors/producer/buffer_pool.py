@@ -4,6 +4,9 @@ One pool serves all producers of a client. The fast path is inlined where record
 against `room`. `room` is what may be taken without asking; while anyone waits it is held at 0, so that a newcomer queues up behind
 those who came first instead of snatching what they wait for. Those who were given their bytes hold nobody up, whether they have run
 yet or not: several greenlets in tight loops would otherwise all wait for each record they produce.
+
+A greenlet that runs callbacks has the bytes of the batch they are of lent to it: it may produce with them, whoever waits. Else those
+who wait for callbacks to free bytes, and callbacks that wait behind them, would wait for each other.
 """
 
 from __future__ import annotations
@@ -11,6 +14,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
+
+from gevent import getcurrent
 
 from klife.actors.runtime.latch import Latch
 from klife.errors import BufferFull
@@ -25,7 +31,7 @@ class _Waiter(Latch):
 class BufferPool:
     """Bytes that records may occupy. Used from one thread (the client's home)."""
 
-    __slots__ = ("limit", "room", "block", "_free", "_waiters", "on_pressure")
+    __slots__ = ("limit", "room", "block", "_free", "_waiters", "_lent", "on_pressure")
 
     def __init__(self, limit: int, *, block: bool) -> None:
         self.limit = limit
@@ -33,6 +39,7 @@ class BufferPool:
         self.block = block
         self._free = 0  # the free bytes while `room` is held at 0 for those who wait
         self._waiters: deque[_Waiter] = deque()
+        self._lent: dict[Any, int] = {}  # by greenlet; these bytes count as used
         self.on_pressure: Callable[[int], None] = lambda _by: None  # told when callers begin to wait (1), and when none does (-1)
 
     @property
@@ -51,6 +58,15 @@ class BufferPool:
         Raises:
             BufferFull: at once with `on_buffer_full="raise"`, else when the deadline passes.
         """
+        if self._lent:
+            me = getcurrent()
+            lent = self._lent.get(me, 0)
+            if lent >= size:
+                self._lent[me] = lent - size
+                return
+            if lent:  # too little: it joins what is free
+                self._lent[me] = 0
+                self.give(lent)
         if self.room >= size:
             self.room -= size
             return
@@ -70,6 +86,14 @@ class BufferPool:
         if not waiter.is_set:
             self._leave(waiter)
             raise self._full(size, max_block)
+
+    def lend(self, size: int) -> None:
+        """Let the calling greenlet alone take `size` bytes that are taken already, until `take_back`."""
+        self._lent[getcurrent()] = size
+
+    def take_back(self) -> None:
+        """Free what the calling greenlet has left of the bytes it was lent."""
+        self.give(self._lent.pop(getcurrent(), 0))
 
     def give(self, size: int) -> None:
         """Return `size` bytes, and let those who wait have them, first come first served."""

@@ -8,13 +8,15 @@ cdef class Callbacks:
     cdef public BufferPool _pool
     cdef public object _home
     cdef public object _loop
-    cdef public object _idle
+    cdef public dict _ended
     cdef public dict _runners
     cdef public object _turn
-    cdef public Py_ssize_t running
 
     cpdef add(self, Batch batch, index, callback)
-    @cython.locals(batch=Batch, callbacks=list, indices=list, place=Py_ssize_t)
+    @cython.locals(batch=Batch)
     cpdef _run(self, PartitionQueue queue)
+    @cython.locals(callbacks=list, indices=list, place=Py_ssize_t)
+    cdef _call_all(self, Batch batch)
+    cdef _all_called(self, Batch batch)
 
 cdef _call(callback, Batch batch, Py_ssize_t index)

@@ -3,13 +3,14 @@
 Each partition with callbacks to run has one greenlet for as long as it has any. So a callback that raises is logged and the next
 runs; one that blocks delays the callbacks of its own partition (their order is the promise) and nothing else.
 
-The bytes of a batch with callbacks go back to the buffer pool when its callbacks begin, not when the broker answers. Callbacks that
-are slower than the brokers thereby slow `produce` down, instead of piling up results without bound; and a callback that produces
-never waits for its own bytes. Quick ones let the hub run every few milliseconds.
+The bytes of a batch with callbacks go back to the buffer pool when these are through, not when the broker answers. Callbacks that
+are slower than the brokers thereby slow `produce` down, instead of piling up results without bound. While they run the bytes are lent
+to them, so a callback that produces as much as it was called for never waits. Quick ones let the hub run every few milliseconds.
 """
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -39,10 +40,9 @@ class Callbacks:
         self._pool = pool
         self._home = home
         self._loop = get_hub().loop
-        self._idle = Latch(home)
+        self._ended: dict[Batch, Latch] = {}  # of batches that somebody waits for
         self._runners: dict[Any, Batch] = {}  # their greenlets, and whose callbacks they run
         self._turn = turn
-        self.running = 0  # partitions whose callbacks are being run
 
     def add(self, batch: Batch, index: int, callback: Callback) -> None:
         """Run `callback` with the result at `index` once `batch` is settled. From any thread.
@@ -67,7 +67,6 @@ class Callbacks:
         queue.callback_backlog.append(batch)
         if not queue.callbacks_running:
             queue.callbacks_running = True
-            self.running += 1
             self._runners[gevent.spawn(self._run, queue)] = batch
 
     @property
@@ -80,34 +79,57 @@ class Callbacks:
         running = list(self._runners.values())
         return running + [waiting for batch in running for waiting in batch.queue.callback_backlog]
 
-    def wait_idle(self, timeout: float) -> bool:
-        """Wait until no callbacks are running, at most `timeout` seconds; return whether that came."""
-        return not self.running or self._idle.wait(timeout)
+    def wait_for(self, batches: list[Batch], deadline: float) -> bool:
+        """Wait until the callbacks of `batches`, which are settled, were called; return False if that was not by `deadline`."""
+        for batch in batches:
+            if batch.callbacks is not None and not self._ended.setdefault(batch, Latch(self._home)).wait(deadline - monotonic()):
+                return False
+        return True
 
     def _run(self, queue: PartitionQueue) -> None:
         me = getcurrent()
         try:
             while queue.callback_backlog:
                 batch = self._runners[me] = queue.callback_backlog.popleft()
-                self._pool.give(batch.size)
-                batch.size = 0
-                while batch.callbacks:
-                    callbacks, indices = batch.callbacks, batch.indices
-                    batch.expect_callbacks()
-                    for place in range(len(callbacks)):
-                        _call(callbacks[place], batch, indices[place])  # type: ignore[index]
-                        if not place % _LOOK_EVERY and self._turn.is_over():
-                            let_hub_run()
-                batch.callbacks = batch.indices = None
+                size, batch.size = batch.size, 0
+                self._pool.lend(size)
+                try:
+                    self._call_all(batch)
+                finally:
+                    self._pool.take_back()
+                    if batch.callbacks:  # this greenlet was ended in one of them; the others' turn all the same
+                        queue.callback_backlog.appendleft(batch)
+                    else:
+                        self._all_called(batch)
         finally:
             self._runners.pop(me, None)
             queue.callbacks_running = False
-            self.running -= 1
-            if not self.running:
-                idle, self._idle = self._idle, Latch(self._home)
-                idle.set()
-            if queue.callback_backlog:  # this greenlet was killed in a callback; the others' turn all the same
+            if queue.callback_backlog:
                 self.batch_settled(queue.callback_backlog.pop())
+
+    def _call_all(self, batch: Batch) -> None:
+        """Call what is to be called, and what is added meanwhile; what an exception leaves out stays to be called."""
+        while batch.callbacks:
+            callbacks, indices = batch.callbacks, batch.indices
+            assert indices is not None
+            batch.expect_callbacks()
+            place = 0
+            try:
+                while place < len(callbacks):
+                    place += 1  # before it: whatever happens in it, it was called
+                    _call(callbacks[place - 1], batch, indices[place - 1])
+                    if place % _LOOK_EVERY == 1 and self._turn.is_over():
+                        let_hub_run()
+            finally:
+                if place < len(callbacks):
+                    batch.callbacks = callbacks[place:] + batch.callbacks
+                    batch.indices = indices[place:] + batch.indices  # type: ignore[operator]
+
+    def _all_called(self, batch: Batch) -> None:
+        batch.callbacks = batch.indices = None
+        ended = self._ended.pop(batch, None)
+        if ended is not None:
+            ended.set()
 
 
 def _call(callback: Any, batch: Batch, index: int) -> None:

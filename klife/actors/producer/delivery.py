@@ -15,7 +15,9 @@ from time import monotonic
 
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.places import Places
+from klife.actors.producer.validation import check_callback
 from klife.actors.runtime.future import WaitTimeout
+from klife.actors.runtime.turn import AT_ONCE, breathe
 from klife.errors import ProduceError
 from klife.record import Record
 from klife_supervision.logs import get_logger, traceback_of
@@ -64,6 +66,7 @@ class Delivery:
 
     def add_done_callback(self, callback: Callable[[Delivery], object]) -> None:
         """Call `callback(self)` once when the outcome is known, off the I/O greenlets; soon, if it is known already."""
+        check_callback(callback)
         self._batch.queue.call_when_settled(self._batch, self._index, lambda _record: callback(self))
 
     def __repr__(self) -> str:
@@ -88,7 +91,12 @@ class BatchDelivery:
         for batch in self._places.distinct():
             if not batch.is_set and not batch.wait(None if deadline is None else deadline - monotonic()):
                 raise WaitTimeout(_still_on_its_way(timeout))
-        return self._places.results()
+        places = self._places
+        results = places.results(0, AT_ONCE)
+        while len(results) < len(places.batches):
+            breathe(places.home)
+            results += places.results(len(results), len(results) + AT_ONCE)
+        return results
 
     def result(self, timeout: float | None = None) -> list[Record]:
         """As `get`: the name `concurrent.futures` uses."""
@@ -107,6 +115,7 @@ class BatchDelivery:
 
         Where no record was queued, that is now, in the caller's greenlet. A callback that raises is logged here as everywhere.
         """
+        check_callback(callback)
         batches = self._places.distinct()
         if not batches:
             try:

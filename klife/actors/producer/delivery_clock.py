@@ -91,6 +91,7 @@ class DeliveryClock:
         if batch.identity is not None:
             queue.sequence_lost = True
         self._accumulator.settle(batch, None, -1, error)
+        queue.drop_settled()  # now: while its broker is away nobody else looks
 
     def _held_up_by(self, batch: Batch) -> str:
         accumulator, queue = self._accumulator, batch.queue

@@ -6,6 +6,7 @@ cdef class Places:
     cdef public list batches
     cdef public list indices
     cdef public dict failures
+    cdef public object home
 
     @cython.locals(batch=Batch, place=Py_ssize_t, results=list)
-    cpdef list results(self)
+    cpdef list results(self, Py_ssize_t start, Py_ssize_t end)

@@ -9,9 +9,10 @@ from klife.record import Record
 class Places:
     """Where each record of a `produce_batch` went: a batch and an index in it; or, where it was not queued, None and its result."""
 
-    __slots__ = ("batches", "indices", "failures")
+    __slots__ = ("batches", "indices", "failures", "home")
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, home: int) -> None:
+        self.home = home  # the client's thread
         self.batches: list[Batch | None] = [None] * count
         self.indices: list[int] = [0] * count
         self.failures: dict[int, Record] = {}
@@ -23,15 +24,10 @@ class Places:
         """The batches, each once."""
         return [batch for batch in dict.fromkeys(self.batches) if batch is not None]
 
-    def results(self) -> list[Record]:
-        """All results, in input order. Only when all batches are settled."""
-        if self.failures:
-            return [
-                self.failures[place] if batch is None else batch.result(index)
-                for place, (batch, index) in enumerate(zip(self.batches, self.indices, strict=True))
-            ]
+    def results(self, start: int, end: int) -> list[Record]:
+        """The results of the records from `start` to before `end`, in input order. Only when all batches are settled."""
         results = []
-        for place in range(len(self.batches)):
+        for place in range(start, min(end, len(self.batches))):
             batch = self.batches[place]
-            results.append(batch.result(self.indices[place]))  # type: ignore[union-attr]
+            results.append(self.failures[place] if batch is None else batch.result(self.indices[place]))
         return results

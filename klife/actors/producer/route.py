@@ -104,8 +104,8 @@ class TopicRoute:
             queue = self.queues[place] if place < self.count else None
         else:
             try:
-                queue = self.queues[partition] if partition >= 0 else None
-            except (IndexError, TypeError):
+                queue = self.queues[partition] if type(partition) is int and partition >= 0 else None
+            except IndexError:
                 queue = None
         if queue is None:
             queue = self._queue(record, partition if place < 0 else place, partitioner)
@@ -131,8 +131,8 @@ class TopicRoute:
             batch = queue.open_batch(now)
             hub_watch.batch_opened(now)
         batch.size += size
+        batch.count += 1  # before the call: a signal handler may raise after it
         batch.fields.extend((key, value, headers, timestamp_ms))
-        batch.count += 1
         return batch
 
     def stick_elsewhere(self) -> None:

@@ -37,6 +37,14 @@ def not_a_record(value: object) -> KlifeError:
     )
 
 
+def check_callback(callback: object) -> None:
+    """Raise for a callback that can not be called: when its turn comes, there is nobody left to tell but the log."""
+    if not callable(callback):
+        raise InvalidRecordType(
+            f"callback is a {type(callback).__name__}; expected a function of one argument, or None. Nothing was queued."
+        )
+
+
 def checked_topic(topic: object) -> str:
     """`topic`, if Kafka allows it as a name."""
     if type(topic) is not str:

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from threading import TIMEOUT_MAX
 from time import monotonic
 from typing import Any
 
@@ -119,7 +120,7 @@ class Latch:
         locks.append(lock)
         # The setter raises the flag first and looks at the list second; we do it the other way round, so one of us sees the other.
         if not self.is_set:
-            lock.acquire(True, -1 if timeout is None else timeout)
+            lock.acquire(True, -1 if timeout is None else min(timeout, TIMEOUT_MAX))
         with suppress(ValueError):  # the setter took it
             locks.remove(lock)
         return self.is_set
