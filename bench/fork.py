@@ -124,9 +124,9 @@ def _in_log(cluster: KafkaCluster, topic: str) -> int:
     from confluent_kafka import TopicPartition
     from confluent_kafka.admin import AdminClient, OffsetSpec
 
-    asked = {TopicPartition(topic, 0): OffsetSpec.latest()}
-    (answer,) = AdminClient({"bootstrap.servers": cluster.bootstrap_servers}).list_offsets(asked).values()
-    offset: int = answer.result().offset
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers})  # it must live as long as its answers are waited for
+    (answer,) = admin.list_offsets({TopicPartition(topic, 0): OffsetSpec.latest()}).values()
+    offset: int = answer.result(timeout=30).offset
     return offset
 
 
