@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import runpy
+import warnings
 from collections.abc import Iterable
 
 from setuptools import Extension, setup
@@ -38,10 +39,14 @@ def compiled_core() -> list[Extension]:
         return built
 
     core = runpy.run_path("klife/core.py")
-    tracked = compiled([name for name in core["MODULES"] if name not in core["UNTRACKED"]], os.cpu_count() or 1)
-    # For a class this is a decorator, which the sources would have to import from Cython; for a module only its default can be set.
-    get_directive_defaults()["no_gc"] = True
-    return tracked + compiled(core["UNTRACKED"], 0)  # processes of their own might not know of it
+    try:
+        tracked = compiled([name for name in core["MODULES"] if name not in core["UNTRACKED"]], os.cpu_count() or 1)
+        # For a class this is a decorator, which the sources would have to import from Cython; for a module only its default can be set.
+        get_directive_defaults()["no_gc"] = True
+        return tracked + compiled(core["UNTRACKED"], 0)  # processes of their own might not know of it
+    except Exception as error:  # noqa: BLE001 - whatever stands in the way, klife is installed
+        warnings.warn(f"klife is installed without its compiled core: {error}", stacklevel=2)
+        return []
 
 
 class BuildIfPossible(build_ext):

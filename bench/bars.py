@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bench.figures import cpu_us, longest_gap_ms, rate
 from bench.page import aligned
-from bench.results import Result, median_of, ratio, samples_of
+from bench.results import Result, failed, median_of, ratio, samples_of
 from bench.scenarios import SCENARIOS, Case
 from bench.workload import TargetName, Workload
 
@@ -33,8 +33,10 @@ class Bar:
     more_is_better: bool = True
 
     def figure(self, result: Result, build: str, workload: Workload) -> float | None:
-        """What is compared with the goal; None where it, or one of the peers, was not measured."""
+        """What is compared with the goal; None where it, or one of the peers, was not measured, or klife failed in any round."""
         contestant, place = BUILDS[build], (self.target, workload)
+        if failed(result, place, contestant):
+            return None
         if bool(result["contestants"].get(contestant, {}).get("compiled")) != (build == "compiled"):
             return None
         if not self.peers:
@@ -97,10 +99,10 @@ BARS = (
     Bar(
         "async, real brokers: CPU per record, × confluent-kafka's",
         "cluster",
-        (*_workloads("async", "N=1"), *_workloads("deliveries", "no key")),
+        (*_workloads("async"), *_workloads("deliveries")),
         cpu_us,
         (1.0, 0.5),
-        ("confluent-kafka",),
+        _CONFLUENT,
         more_is_better=False,
     ),
     Bar(

@@ -49,6 +49,8 @@ class _Snapshot:
 class Meter:
     """Workers loop while `running`, append to `latencies` (sync, rate) or add to `acked` (else), and hand a failure to `fail`.
 
+    Those that are called back, and so would not notice that they are not, add to `sent` what they hand over.
+
     A neighbour appends to `gaps` by how many seconds it was woken late.
     """
 
@@ -61,6 +63,7 @@ class Meter:
         self.latencies: list[float] = []
         self.gaps: list[float] = []
         self.acked = 0
+        self.sent = 0
 
     def fail(self, error: object) -> None:
         """A record was not delivered, or a worker crashed: the measurement is worth nothing."""
@@ -96,10 +99,12 @@ class Meter:
         """The result. Call it once every record is settled.
 
         Raises:
-            RuntimeError: a record or a worker failed.
+            RuntimeError: a record or a worker failed, or there is no word of a record.
         """
         if self._failure is not None:
             raise RuntimeError(f"a record was not delivered: {self._failure}")
+        if self.sent and self.sent != self._acked_records():
+            raise RuntimeError(f"{self.sent} records were handed over, and {self._acked_records()} reported")
         begin, end = self._snapshots
         latencies = sorted(self.latencies[begin.count : end.count]) if self._timed else []
         gaps = sorted(self.gaps[begin.gaps : end.gaps])

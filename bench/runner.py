@@ -100,8 +100,7 @@ def _take(plan: Plan, targets: Targets, case: Case, contestant: str, round_: int
     name = f"round {round_ + 1}/{plan.rounds}: {case.target}, {workload.name}, {contestant}"
     try:
         sample = _measure(plan, targets.get(case.target, workload), workload, contestant)
-    except RuntimeError as error:
-        # One failure does not throw away what an hour has measured; it is reported with it.
+    except Exception as error:  # whatever it is: one failure does not throw away what an hour has measured; it is reported with it
         result["failures"].append({**which, "error": str(error)})
         say(f"{name}: {error}")
         return
@@ -137,7 +136,7 @@ def _worker(contestant: str, arguments: list[str], text: str, timeout: float) ->
             command, cwd=_ROOT, env=environment, input=text, capture_output=True, text=True, timeout=timeout, check=True
         )
     except subprocess.CalledProcessError as error:
-        said = error.stderr.strip()
+        said = error.stderr.strip() or f"it ended with exit code {error.returncode}, and said nothing"
         raise RuntimeError(f"{said.splitlines()[-1]}\n{said}\nIts job was {_shortened(text)}") from None
     except subprocess.TimeoutExpired as error:
         said = (error.stderr or b"").decode().strip()

@@ -47,6 +47,12 @@ def measure(servers: str, refresh_ms: int, idle_s: float) -> None:
         known = len(TOPICS) * PARTITIONS
         gc.collect()
         print(f"known partitions: {known}, {tracemalloc.get_traced_memory()[0] / known:.0f} bytes each", flush=True)
+        before = tracemalloc.get_traced_memory()[0]
+        for delivery in [client.produce(Record(name, b"v", partition=partition)) for name in TOPICS for partition in range(PARTITIONS)]:
+            delivery.get()
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0] - before
+        print(f"produced to: {taken / known:.0f} bytes more for each partition", flush=True)
         tracemalloc.stop()
         gevent.sleep(2)
         cpu, began = time.process_time(), time.perf_counter()

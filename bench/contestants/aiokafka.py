@@ -82,6 +82,7 @@ async def _callback(producer: AIOKafkaProducer, meter: Meter, job: Job, number: 
         for topic, partition, key, value in chunk:
             await window.acquire()
             (await producer.send(topic, value, key, partition)).add_done_callback(on_delivery)
+        meter.sent += len(chunk)
         await asyncio.sleep(0)
 
 
@@ -122,6 +123,7 @@ async def _rate(producer: AIOKafkaProducer, meter: Meter, job: Job, number: int)
         then = timing(pacer.begin())
         for topic, partition, key, value in burst:
             (await producer.send(topic, value, key, partition)).add_done_callback(then)
+        meter.sent += len(burst)
 
 
 async def _tick(meter: Meter) -> None:

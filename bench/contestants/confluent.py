@@ -148,6 +148,7 @@ def _callback_worker(producer: Producer, meter: Meter, job: Job, number: int) ->
                 producer.produce(topic, value, key, partition, on_delivery)
             except BufferError:
                 _produce_when_there_is_room(producer, payload, on_delivery)
+        meter.sent += len(chunk)
         producer.poll(0)
 
 
@@ -165,6 +166,7 @@ def _batch_worker(producer: Producer, meter: Meter, job: Job, number: int) -> No
         while producer.produce_batch(batch[0][0], messages, on_delivery=on_delivery) < len(messages):
             messages = [message for message in messages if message.pop("_error", None) is not None]
             producer.poll(0.05)
+        meter.sent += len(batch)
         producer.poll(0)
 
 
@@ -178,6 +180,7 @@ def _rate_worker(producer: Producer, meter: Meter, job: Job, number: int) -> Non
         then = timing(meter, pacer.begin())
         for topic, partition, key, value in burst:
             producer.produce(topic, value, key, partition, then)
+        meter.sent += len(burst)
 
 
 def counting(meter: Meter) -> OnDelivery:

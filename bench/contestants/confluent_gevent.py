@@ -88,6 +88,7 @@ def _callback(producer: Producer, meter: Meter, job: Job, number: int) -> None:
                     break
                 except BufferError:
                     gevent.sleep(_POLL_S)
+        meter.sent += len(chunk)
         if not meter.running:
             return
         gevent.sleep(0)
@@ -103,3 +104,4 @@ def _rate(producer: Producer, meter: Meter, job: Job, number: int) -> None:
         then = timing(meter, pacer.begin())
         for topic, partition, key, value in burst:
             producer.produce(topic, value, key, partition, then)
+        meter.sent += len(burst)

@@ -75,6 +75,7 @@ def _callback(producer: KafkaProducer, meter: Meter, job: Job, number: int) -> N
             future = producer.send(topic, value, key, partition=partition)
             future.add_callback(on_delivery)
             future.add_errback(meter.fail)
+        meter.sent += len(chunk)
 
 
 def _delivery(producer: KafkaProducer, meter: Meter, job: Job, number: int) -> None:
@@ -109,6 +110,7 @@ def _rate(producer: KafkaProducer, meter: Meter, job: Job, number: int) -> None:
             future = producer.send(topic, value, key, partition=partition)
             future.add_callback(then)
             future.add_errback(meter.fail)
+        meter.sent += len(burst)
 
 
 _WORKERS: dict[Style, Callable[[KafkaProducer, Meter, Job, int], None]] = {

@@ -77,6 +77,7 @@ def _callback(client: Client, meter: Meter, job: Job, number: int) -> None:
             return
         for topic, partition, key, value in chunk:
             client.produce_async(Record(topic, value, key, partition=partition), on_delivery)
+        meter.sent += len(chunk)
 
 
 def _delivery(client: Client, meter: Meter, job: Job, number: int) -> None:
@@ -131,6 +132,7 @@ def _rate(client: Client, meter: Meter, job: Job, number: int) -> None:
         then = partial(on_delivery, pacer.begin())
         for topic, partition, key, value in burst:
             client.produce_async(Record(topic, value, key, partition=partition), then)
+        meter.sent += len(burst)
 
 
 WORKERS: dict[Style, Callable[[Client, Meter, Job, int], None]] = {

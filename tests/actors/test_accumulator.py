@@ -37,6 +37,7 @@ def test_what_is_abandoned_is_failed_or_possibly_persisted_and_counted() -> None
         assert error.possibly_persisted is unknown
         assert "the end came" in str(error)
     assert (parts.accumulator.unsettled, parts.accumulator.failed, parts.accumulator.pool.used) == (0, 6, 0)
+    assert parts.queue().empty
 
 
 def test_only_what_was_never_sent_fails_when_it_never_can_be() -> None:
@@ -45,6 +46,7 @@ def test_only_what_was_never_sent_fails_when_it_never_can_be() -> None:
     parts.accumulator.fail_unsent(lambda topic, partition: ProduceError(f"no id for {topic}-{partition}"))
     assert not in_flight.is_set
     assert str(queued.result(0).error) == "no id for t-0"
+    assert parts.queue().empty
 
 
 def test_a_closed_producer_says_why() -> None:

@@ -186,6 +186,14 @@ def test_a_thread_waits_without_stopping_the_hub() -> None:
     assert waiting.get(timeout=5) is True
 
 
+def test_a_thread_may_wait_for_ever() -> None:
+    latch = Latch()
+    waiting = in_thread(lambda: latch.wait(float("inf")))
+    gevent.sleep(0.01)
+    latch.set()
+    assert waiting.get(timeout=5)
+
+
 def test_a_thread_s_wait_times_out() -> None:
     latch = Latch()
     assert in_thread(lambda: latch.wait(0.01)).get(timeout=5) is False

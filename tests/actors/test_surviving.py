@@ -138,6 +138,29 @@ def test_a_batcher_that_crashes_over_an_answer_loses_nothing(start_client: Any) 
         assert node(client, "batcher 1.0").restarts == 1
 
 
+def test_a_batcher_interrupted_by_a_signal_while_it_sends_loses_nothing(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster)
+        client.produce(Record("orders", b"0")).get(PATIENCE)
+        lane = next(iter(engines.find(client.name).accumulators.values())).routing.lanes[1, 0]  # type: ignore[union-attr]
+        good_channel = lane.channel
+
+        class Interrupted:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(good_channel, name)
+
+            def call(self, *_args: Any, **_options: Any) -> Any:
+                lane.channel = good_channel
+                raise SystemExit  # as a signal's handler would, in whatever greenlet runs
+
+        lane.channel = Interrupted()  # type: ignore[assignment]
+        delivery = client.produce(Record("orders", b"1"))
+        with pytest.raises(SystemExit):  # which the main greenlet hears of
+            delivery.get(PATIENCE)
+        assert delivery.get(PATIENCE).offset == 1
+        assert cluster.log("orders") == [b"0", b"1"]
+
+
 def test_a_partitioner_that_raises_raises_to_its_caller_and_nothing_else_happens(start_client: Any) -> None:
     class Broken:
         def partition(self, record: Record, partition_count: int) -> int:

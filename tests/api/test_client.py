@@ -142,6 +142,34 @@ def test_an_empty_batch_is_done_at_once(client: Client) -> None:
     assert (delivery.done(), delivery.get(0)) == (True, [])
 
 
+class _OfItsOwnMaking(Record):
+    @property
+    def value(self) -> bytes | None:  # type: ignore[override]
+        return b"computed"
+
+    def __init__(self) -> None:
+        pass
+
+
+class _WithMore(Record):
+    def __init__(self, topic: str, value: bytes, tenant: str) -> None:
+        super().__init__(topic, value)
+        self.tenant = tenant
+
+
+def test_a_record_class_with_fields_of_its_own_making_is_refused_and_one_with_more_fields_is_not(client: Client) -> None:
+    for call in (client.produce, client.produce_async, lambda record: client.produce_batch([record])):
+        with pytest.raises(InvalidRecordType, match="_OfItsOwnMaking is a Record whose value"):
+            call(_OfItsOwnMaking())
+
+    class ByTenant:
+        def partition(self, record: Record, partition_count: int) -> int:
+            assert isinstance(record, _WithMore)
+            return len(record.tenant)
+
+    assert client.produce(_WithMore("orders", b"v", "ab"), partitioner=ByTenant()).get(PATIENCE).partition == 2
+
+
 def test_a_callback_that_can_not_be_called_is_refused_and_nothing_is_queued(client: Client) -> None:
     record, wrong = Record("orders", b"v", partition=0), "print"
     delivery, batch_delivery = client.produce(record), client.produce_batch([record])

@@ -50,6 +50,11 @@ class TestRatio:
         assert found(AIOKAFKA, *samples).figure is None
         assert found(AIOKAFKA, *samples, sample("klife", 300, run=1)).figure == 3.0
 
+    def test_is_not_there_where_klife_failed_in_any_round(self) -> None:
+        good = sample("klife", 600)
+        whole = result(good, sample("aiokafka", 100), failures=[{**good, "round": 1, "error": "the logs grew by one too few"}])
+        assert bars.finding(bar(AIOKAFKA), whole, "compiled").figure is None
+
     def test_is_on_the_bars_cluster_only(self) -> None:
         assert found(AIOKAFKA, sample("klife", 600, target="cluster"), sample("aiokafka", 100, target="cluster")).figure is None
 

@@ -183,6 +183,19 @@ class TestMeter:
         with pytest.raises(RuntimeError, match="not enough replicas"):
             meter.sample()
 
+    def test_a_record_of_which_no_callback_told_leaves_no_figures(self) -> None:
+        meter = Meter(job(workload("async", "N=1")))
+
+        def work(_seconds: float) -> None:
+            meter.sent += 10
+            meter.acked += 10
+
+        meter.take(work)
+        assert meter.sample().count == 10
+        meter.sent += 1
+        with pytest.raises(RuntimeError, match="31 records were handed over, and 30 reported"):
+            meter.sample()
+
 
 class FakeTarget(Target):
     """Logs that grow by a given number of records with each measurement."""

@@ -4,9 +4,8 @@ cdef class BufferPool:
     cdef public bint block
     cdef public long long _free
     cdef public object _waiters
-    cdef public dict _lent
+    cdef public dict _overdrafts
     cdef public object on_pressure
 
-    cpdef lend(self, long long size)
-    cpdef take_back(self)
+    cpdef allow_overdraft(self, long long size)
     cpdef give(self, long long size)

@@ -5,8 +5,8 @@ against `room`. `room` is what may be taken without asking; while anyone waits i
 those who came first instead of snatching what they wait for. Those who were given their bytes hold nobody up, whether they have run
 yet or not: several greenlets in tight loops would otherwise all wait for each record they produce.
 
-A greenlet that runs callbacks has the bytes of the batch they are of lent to it: it may produce with them, whoever waits. Else those
-who wait for callbacks to free bytes, and callbacks that wait behind them, would wait for each other.
+A greenlet that runs callbacks may overdraw: take as many bytes as the batch gave back that they are of, whoever waits. Else callbacks
+that produce, and those who wait for bytes which these callbacks hold up, would wait for each other.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _Waiter(Latch):
 class BufferPool:
     """Bytes that records may occupy. Used from one thread (the client's home)."""
 
-    __slots__ = ("limit", "room", "block", "_free", "_waiters", "_lent", "on_pressure")
+    __slots__ = ("limit", "room", "block", "_free", "_waiters", "_overdrafts", "on_pressure")
 
     def __init__(self, limit: int, *, block: bool) -> None:
         self.limit = limit
@@ -39,12 +39,12 @@ class BufferPool:
         self.block = block
         self._free = 0  # the free bytes while `room` is held at 0 for those who wait
         self._waiters: deque[_Waiter] = deque()
-        self._lent: dict[Any, int] = {}  # by greenlet; these bytes count as used
+        self._overdrafts: dict[Any, int] = {}  # by greenlet, what it may take beyond the limit
         self.on_pressure: Callable[[int], None] = lambda _by: None  # told when callers begin to wait (1), and when none does (-1)
 
     @property
     def used(self) -> int:
-        """Bytes taken now."""
+        """Bytes taken now; more than the limit where callbacks overdraw."""
         return self.limit - (self._free if self._waiters else self.room)
 
     @property
@@ -58,17 +58,15 @@ class BufferPool:
         Raises:
             BufferFull: at once with `on_buffer_full="raise"`, else when the deadline passes.
         """
-        if self._lent:
-            me = getcurrent()
-            lent = self._lent.get(me, 0)
-            if lent >= size:
-                self._lent[me] = lent - size
-                return
-            if lent:  # too little: it joins what is free
-                self._lent[me] = 0
-                self.give(lent)
         if self.room >= size:
             self.room -= size
+            return
+        if self._overdrafts.get(getcurrent(), 0) >= size:
+            self._overdrafts[getcurrent()] -= size
+            if self._waiters:
+                self._free -= size
+            else:
+                self.room -= size
             return
         timeout = deadline - monotonic()
         if not self.block or timeout <= 0:
@@ -87,13 +85,12 @@ class BufferPool:
             self._leave(waiter)
             raise self._full(size, max_block)
 
-    def lend(self, size: int) -> None:
-        """Let the calling greenlet alone take `size` bytes that are taken already, until `take_back`."""
-        self._lent[getcurrent()] = size
-
-    def take_back(self) -> None:
-        """Free what the calling greenlet has left of the bytes it was lent."""
-        self.give(self._lent.pop(getcurrent(), 0))
+    def allow_overdraft(self, size: int) -> None:
+        """Let the calling greenlet take `size` bytes in all though they are not there; 0 ends that."""
+        if size:
+            self._overdrafts[getcurrent()] = size
+        else:
+            self._overdrafts.pop(getcurrent(), None)
 
     def give(self, size: int) -> None:
         """Return `size` bytes, and let those who wait have them, first come first served."""

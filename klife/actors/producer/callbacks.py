@@ -3,9 +3,10 @@
 Each partition with callbacks to run has one greenlet for as long as it has any. So a callback that raises is logged and the next
 runs; one that blocks delays the callbacks of its own partition (their order is the promise) and nothing else.
 
-The bytes of a batch with callbacks go back to the buffer pool when these are through, not when the broker answers. Callbacks that
-are slower than the brokers thereby slow `produce` down, instead of piling up results without bound. While they run the bytes are lent
-to them, so a callback that produces as much as it was called for never waits. Quick ones let the hub run every few milliseconds.
+The bytes of a batch with callbacks go back to the buffer pool when its callbacks begin, not when the broker answers. Callbacks that
+are slower than the brokers thereby slow `produce` down, instead of piling up results without bound; and callbacks that produce as
+much as they are called for never wait for room, since they may take those bytes even if others had them first. Quick ones let the
+hub run every few milliseconds.
 """
 
 from __future__ import annotations
@@ -90,16 +91,16 @@ class Callbacks:
         me = getcurrent()
         try:
             while queue.callback_backlog:
-                batch = self._runners[me] = queue.callback_backlog.popleft()
+                batch = self._runners[me] = queue.callback_backlog[0]
                 size, batch.size = batch.size, 0
-                self._pool.lend(size)
+                self._pool.give(size)
+                self._pool.allow_overdraft(size)
                 try:
                     self._call_all(batch)
                 finally:
-                    self._pool.take_back()
-                    if batch.callbacks:  # this greenlet was ended in one of them; the others' turn all the same
-                        queue.callback_backlog.appendleft(batch)
-                    else:
+                    self._pool.allow_overdraft(0)
+                    if not batch.callbacks:  # else this greenlet was ended in one of them; the others' turn all the same
+                        del queue.callback_backlog[0]
                         self._all_called(batch)
         finally:
             self._runners.pop(me, None)
@@ -112,16 +113,16 @@ class Callbacks:
         while batch.callbacks:
             callbacks, indices = batch.callbacks, batch.indices
             assert indices is not None
-            batch.expect_callbacks()
             place = 0
             try:
+                batch.expect_callbacks()
                 while place < len(callbacks):
                     place += 1  # before it: whatever happens in it, it was called
                     _call(callbacks[place - 1], batch, indices[place - 1])
                     if place % _LOOK_EVERY == 1 and self._turn.is_over():
                         let_hub_run()
             finally:
-                if place < len(callbacks):
+                if place < len(callbacks) and batch.callbacks is not callbacks:
                     batch.callbacks = callbacks[place:] + batch.callbacks
                     batch.indices = indices[place:] + batch.indices  # type: ignore[operator]
 

@@ -14,7 +14,7 @@ cdef class PartitionQueue:
     cdef public object partition
     cdef public Lane lane
     cdef public Batch open
-    cdef public object pending
+    cdef public list pending
     cdef public list in_flight
     cdef public double retry_at
     cdef public Py_ssize_t failures
@@ -28,7 +28,7 @@ cdef class PartitionQueue:
     cdef public bint listed
     cdef public bint growing
     cdef public object opened
-    cdef public object callback_backlog
+    cdef public list callback_backlog
     cdef public bint callbacks_running
 
     @cython.locals(accumulator=Accumulator, batch=Batch, lane=Lane)

@@ -21,7 +21,6 @@ What it guards, in order of importance:
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 from klife.actors.producer import doubts
@@ -74,7 +73,7 @@ class PartitionQueue:
         self.partition = partition
         self.lane: Lane | None = None  # None while the partition has no known leader
         self.open: Batch | None = None
-        self.pending: deque[Batch] = deque()  # closed batches, oldest first
+        self.pending: list[Batch] = []  # closed batches, oldest first
         self.in_flight: list[Batch] = []
         self.retry_at = 0.0
         self.failures = 0  # in a row; the backoff grows with it
@@ -88,7 +87,7 @@ class PartitionQueue:
         self.listed = False  # whether the lane has it in its ready list
         self.growing = False  # whether the delivery clock looks at its open batch
         self.opened = 0  # batches so far: their order
-        self.callback_backlog: deque[Batch] = deque()
+        self.callback_backlog: list[Batch] = []
         self.callbacks_running = False
 
     # filling
@@ -135,7 +134,7 @@ class PartitionQueue:
     def drop_settled(self) -> None:
         """Forget batches at the front whose delivery timeout passed while they waited."""
         while self.pending and self.pending[0].is_set:
-            self.pending.popleft()
+            del self.pending[0]
 
     def head(self, now: float, linger: float) -> Batch | None:
         """The batch that may leave now, or None. It is only looked at; `take` removes it."""
@@ -208,7 +207,7 @@ class PartitionQueue:
             if self.partition == self.route.sticky:
                 self.route.stick_elsewhere()
         elif batch is self.pending[0]:
-            self.pending.popleft()
+            del self.pending[0]
         else:
             self.pending.remove(batch)
         self.in_flight.append(batch)

@@ -6,12 +6,14 @@ An error names the field, the type it has, what is expected and what to do; neve
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from klife.errors import InvalidRecordType, InvalidRecordValue, KlifeError, RecordTooLarge
 from klife.record import Record
 from klife.topic_name import is_legal_topic
 
 _MAX_TIMESTAMP_MS = 2**63 - 1
+_FIELDS = ("topic", "value", "key", "headers", "partition", "timestamp_ms")
 _HEADER_OVERHEAD = 10  # two lengths as varints of at most five bytes
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -35,6 +37,17 @@ def not_a_record(value: object) -> KlifeError:
     return InvalidRecordType(
         f"expected a klife.Record, got a {type(value).__name__}; make one with Record(topic='...', value=b'...'). Nothing was queued."
     )
+
+
+@lru_cache(maxsize=64)
+def _check_class(cls: type[Record]) -> None:
+    """Raise for a subclass with fields of its own making: what is checked here, and what is written, may be two things then."""
+    for field in _FIELDS:
+        if getattr(cls, field) is not getattr(Record, field):
+            raise InvalidRecordType(
+                f"{cls.__name__} is a Record whose {field} is of its own making; expected a subclass that leaves {', '.join(_FIELDS)} "
+                "alone: set them by Record's constructor. The record was not queued."
+            )
 
 
 def check_callback(callback: object) -> None:
@@ -116,6 +129,7 @@ def check(record: object, where: str = "") -> None:
     try:
         if not isinstance(record, Record):
             raise not_a_record(record)
+        _check_class(type(record))  # type: ignore[arg-type]  # a class is hashable, whatever its objects are
         checked_topic(record.topic)
         for field in ("value", "key"):
             data = getattr(record, field)
