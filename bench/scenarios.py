@@ -103,7 +103,6 @@ SCENARIOS: dict[str, Scenario] = {
                 replace(_SMALL, scenario="partitions", case="1,000 partitions", placed=True, topics=10, partitions=100),
             ),
             contestants=("klife", "klife-pure", "confluent-kafka", "aiokafka"),
-            targets=("mock",),
         ),
         Scenario(
             "compression",
@@ -115,7 +114,6 @@ SCENARIOS: dict[str, Scenario] = {
                 for codec in ("none", "gzip", "snappy", "lz4", "zstd")
             ),
             contestants=("klife", "klife-pure", "confluent-kafka", "aiokafka"),
-            targets=("mock",),
         ),
         Scenario(
             "latency",
