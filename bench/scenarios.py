@@ -103,6 +103,7 @@ SCENARIOS: dict[str, Scenario] = {
                 replace(_SMALL, scenario="partitions", case="1,000 partitions", placed=True, topics=10, partitions=100),
             ),
             contestants=("klife", "klife-pure", "confluent-kafka", "aiokafka"),
+            targets=("mock",),
         ),
         Scenario(
             "compression",

@@ -68,7 +68,8 @@ class _RealTarget(Target):
         # A deleted topic's name may not be taken again at once.
         self._generation += 1
         self._written = 0
-        self.topics = [f"{topic}-{self._generation}" for topic in topic_names(self._shape)]
+        layout = f"{self._shape.topics}x{self._shape.partitions}"  # others share the cluster
+        self.topics = [f"{topic}-of-{layout}-{self._generation}" for topic in topic_names(self._shape)]
         new_topics = [NewTopic(topic, self._partitions, 3, config=_TOPIC_CONFIG) for topic in self.topics]
         _results(self._admin.create_topics(new_topics).values())
         # The client that deleted topics goes on finding no leaders for their successors.
