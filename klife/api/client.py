@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from klife.actors import engine as engines
 from klife.actors.producer.delivery import BatchDelivery, Delivery, delivery_of_last
-from klife.actors.producer.validation import check_callback, checked_topic
+from klife.actors.producer.validation import checked_topic, not_a_callback
 from klife.actors.runtime.latch import get_thread_ident
 from klife.api import lifecycle
 from klife.api.config import ClientConfig
@@ -134,8 +134,8 @@ class Client(Intake):
         No future is made. Callbacks of a partition run in order, in a greenlet apart from the I/O; one that raises is logged.
         Waits and raises as `produce`.
         """
-        if callback is not None:
-            check_callback(callback)
+        if callback is not None and not callable(callback):
+            raise not_a_callback(callback)
         batch = self._accepted(record, producer, partitioner)
         if batch is None:
             self._from_thread(partial(self.produce_async, record, callback, producer=producer, partitioner=partitioner))
@@ -170,8 +170,8 @@ class Client(Intake):
         partitioner: Any = None,
     ) -> None:
         """Queue records as `produce_batch`; `callback(results)`, if given, is called once with all results, in input order."""
-        if callback is not None:
-            check_callback(callback)
+        if callback is not None and not callable(callback):
+            raise not_a_callback(callback)
         delivery = self.produce_batch(records, producer=producer, partitioner=partitioner)
         if callback is not None:
             delivery.add_done_callback(lambda done: callback(done.get()))

@@ -189,7 +189,8 @@ def test_a_thread_waits_without_stopping_the_hub() -> None:
 def test_a_thread_may_wait_for_ever() -> None:
     latch = Latch()
     waiting = in_thread(lambda: latch.wait(float("inf")))
-    gevent.sleep(0.01)
+    while not latch._locks:
+        gevent.idle()
     latch.set()
     assert waiting.get(timeout=5)
 

@@ -109,6 +109,20 @@ def test_what_works_for_one_broker_is_killed_and_the_others_do_not_notice(start_
         assert node(client, victim).restarts == 3
 
 
+class NextCall:
+    """The channel of `lane`, but for its next call, which is `call`."""
+
+    def __init__(self, lane: Any, call: Any) -> None:
+        self._lane, self._channel, self._call = lane, lane.channel, call
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._channel, name)
+
+    def call(self, *args: Any, **options: Any) -> Any:
+        self._lane.channel = self._channel
+        return self._call(*args, **options)
+
+
 def test_a_batcher_that_crashes_over_an_answer_loses_nothing(start_client: Any) -> None:
     with ScriptedCluster() as cluster:
         client = start_client(cluster)
@@ -116,22 +130,14 @@ def test_a_batcher_that_crashes_over_an_answer_loses_nothing(start_client: Any) 
         lane = next(iter(engines.find(client.name).accumulators.values())).routing.lanes[1, 0]  # type: ignore[union-attr]
         good_channel = lane.channel
 
-        class Broken:
-            """A channel whose calls come back with something no batcher can make sense of."""
+        def answered_with_what_no_batcher_can_make_sense_of(request: Any, on_done: Any, **options: Any) -> Any:
+            def nonsense(call: Any) -> None:
+                call.response = object()
+                on_done(call)
 
-            def __getattr__(self, name: str) -> Any:
-                return getattr(good_channel, name)
+            return good_channel.call(request, nonsense, **options)
 
-            def call(self, request: Any, on_done: Any, **options: Any) -> Any:
-                lane.channel = good_channel
-
-                def nonsense(call: Any) -> None:
-                    call.response = object()
-                    on_done(call)
-
-                return good_channel.call(request, nonsense, **options)
-
-        lane.channel = Broken()  # type: ignore[assignment]
+        lane.channel = NextCall(lane, answered_with_what_no_batcher_can_make_sense_of)  # type: ignore[assignment]
         deliveries = [client.produce(Record("orders", b"%d" % number)) for number in (1, 2, 3)]
         assert [delivery.get(PATIENCE).offset for delivery in deliveries] == [1, 2, 3]
         assert cluster.log("orders") == [b"0", b"1", b"2", b"3"]
@@ -143,17 +149,11 @@ def test_a_batcher_interrupted_by_a_signal_while_it_sends_loses_nothing(start_cl
         client = start_client(cluster)
         client.produce(Record("orders", b"0")).get(PATIENCE)
         lane = next(iter(engines.find(client.name).accumulators.values())).routing.lanes[1, 0]  # type: ignore[union-attr]
-        good_channel = lane.channel
 
-        class Interrupted:
-            def __getattr__(self, name: str) -> Any:
-                return getattr(good_channel, name)
+        def interrupted(*_args: Any, **_options: Any) -> Any:
+            raise SystemExit  # as a signal's handler would, in whatever greenlet runs
 
-            def call(self, *_args: Any, **_options: Any) -> Any:
-                lane.channel = good_channel
-                raise SystemExit  # as a signal's handler would, in whatever greenlet runs
-
-        lane.channel = Interrupted()  # type: ignore[assignment]
+        lane.channel = NextCall(lane, interrupted)  # type: ignore[assignment]
         delivery = client.produce(Record("orders", b"1"))
         with pytest.raises(SystemExit):  # which the main greenlet hears of
             delivery.get(PATIENCE)

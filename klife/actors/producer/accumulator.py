@@ -130,6 +130,14 @@ class Accumulator:
         else:
             self.callbacks.batch_settled(batch)
 
+    def fail(self, batch: Batch, error: ProduceError) -> None:
+        """Give `batch` its outcome wherever it stands, and have its queue forget it: while its broker is away nobody else looks."""
+        queue = batch.queue
+        if batch is queue.open:
+            queue.close()
+        self.settle(batch, None, -1, error)
+        queue.drop_settled()
+
     # the end
 
     def close(self, reason: str) -> None:
@@ -146,14 +154,10 @@ class Accumulator:
         for batch in list(self.clock.pending):
             queue = batch.queue
             unknown = batch.in_flight or batch.fate_unknown
-            if batch is queue.open:
-                queue.close()
             count += batch.count
             fate = "may be in the log: check before sending them again" if unknown else "were not written"
-            self.settle(
+            self.fail(
                 batch,
-                None,
-                -1,
                 ProduceError(
                     f"{reason}; records of {queue.topic}-{queue.partition} {fate}",
                     topic=queue.topic,
@@ -162,7 +166,6 @@ class Accumulator:
                     possibly_persisted=unknown,
                 ),
             )
-            queue.drop_settled()
         return count
 
     def fail_unsent(self, error_of: Callable[[str, int], ProduceError]) -> None:
@@ -170,10 +173,7 @@ class Accumulator:
         for batch in list(self.clock.pending):
             queue = batch.queue
             if not batch.in_flight and not batch.attempts:
-                if batch is queue.open:
-                    queue.close()
-                self.settle(batch, None, -1, error_of(queue.topic, queue.partition))
-                queue.drop_settled()
+                self.fail(batch, error_of(queue.topic, queue.partition))
 
     @property
     def unsettled(self) -> int:

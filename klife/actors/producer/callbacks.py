@@ -77,8 +77,7 @@ class Callbacks:
 
     def unfinished(self) -> list[Batch]:
         """Settled batches whose callbacks have not all been called."""
-        running = list(self._runners.values())
-        return running + [waiting for batch in running for waiting in batch.queue.callback_backlog]
+        return [batch for running in self._runners.values() for batch in running.queue.callback_backlog]
 
     def wait_for(self, batches: list[Batch], deadline: float) -> bool:
         """Wait until the callbacks of `batches`, which are settled, were called; return False if that was not by `deadline`."""

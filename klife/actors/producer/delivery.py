@@ -15,7 +15,7 @@ from time import monotonic
 
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.places import Places
-from klife.actors.producer.validation import check_callback
+from klife.actors.producer.validation import not_a_callback
 from klife.actors.runtime.future import WaitTimeout
 from klife.actors.runtime.turn import AT_ONCE, breathe
 from klife.errors import ProduceError
@@ -66,7 +66,8 @@ class Delivery:
 
     def add_done_callback(self, callback: Callable[[Delivery], object]) -> None:
         """Call `callback(self)` once when the outcome is known, off the I/O greenlets; soon, if it is known already."""
-        check_callback(callback)
+        if not callable(callback):
+            raise not_a_callback(callback)
         self._batch.queue.call_when_settled(self._batch, self._index, lambda _record: callback(self))
 
     def __repr__(self) -> str:
@@ -115,7 +116,8 @@ class BatchDelivery:
 
         Where no record was queued, that is now, in the caller's greenlet. A callback that raises is logged here as everywhere.
         """
-        check_callback(callback)
+        if not callable(callback):
+            raise not_a_callback(callback)
         batches = self._places.distinct()
         if not batches:
             try:

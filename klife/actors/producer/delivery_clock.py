@@ -86,12 +86,9 @@ class DeliveryClock:
             retriable=True,
             possibly_persisted=unknown,
         )
-        if batch is queue.open:
-            queue.close()
         if batch.identity is not None:
             queue.sequence_lost = True
-        self._accumulator.settle(batch, None, -1, error)
-        queue.drop_settled()  # now: while its broker is away nobody else looks
+        self._accumulator.fail(batch, error)
 
     def _held_up_by(self, batch: Batch) -> str:
         accumulator, queue = self._accumulator, batch.queue

@@ -50,12 +50,9 @@ def _check_class(cls: type[Record]) -> None:
             )
 
 
-def check_callback(callback: object) -> None:
-    """Raise for a callback that can not be called: when its turn comes, there is nobody left to tell but the log."""
-    if not callable(callback):
-        raise InvalidRecordType(
-            f"callback is a {type(callback).__name__}; expected a function of one argument, or None. Nothing was queued."
-        )
+def not_a_callback(value: object) -> KlifeError:
+    """The error for a callback that can not be called: when its turn came, there would be nobody left to tell but the log."""
+    return InvalidRecordType(f"callback is a {type(value).__name__}; expected a function of one argument, or None. Nothing was queued.")
 
 
 def checked_topic(topic: object) -> str:
