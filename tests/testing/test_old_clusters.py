@@ -6,6 +6,7 @@ from confluent_kafka.admin import AdminClient as ConfluentAdmin
 
 from klife import Client, Record
 from klife.testing import all_produced, setup
+from klife.testing.admin import NewTopic
 from klife.testing.cluster import KafkaCluster
 from klife.testing.cluster_processes import wait_until
 
@@ -27,9 +28,10 @@ def test_brokers_with_a_zookeeper_take_records_are_administrated_and_come_back_a
         with cluster.admin() as admin:
             admin.create_partitions("orders", 3)  # by whichever of them is the controller
             admin.delete_topics(["parcels"])
+            admin.create_topics([NewTopic("parcels", partitions=3)])
         topics = ConfluentAdmin({"bootstrap.servers": cluster.bootstrap_servers}).list_topics(timeout=10).topics
         assert len(topics["orders"].partitions) == 3
-        assert "parcels" not in topics
+        assert len(topics["parcels"].partitions) == 3
         cluster.pause(1)
         assert wait_until(lambda: {each.leader for each in cluster.describe_topic("orders")} == {2}, timeout=30)
         cluster.resume(1)
