@@ -23,7 +23,8 @@ from pathlib import Path
 from threading import Timer
 
 import klife
-from klife.testing.jars import TRIED
+from klife.testing.cluster import ClusterError
+from klife.testing.jars import TRIED, kafka_jars
 from tests.both_builds import BROKERS
 from tests.versions.table import Outcome, markdown, write
 from tests.versions.worker import USES
@@ -37,6 +38,11 @@ TITLES = {use.__name__: (use.__doc__ or "") for use in USES}
 def run_version(version: str, uses: list[str], log: Path) -> Outcome:
     """Run the uses on one version, each told as it ends; tracebacks and warnings go to `log`. No process is left behind."""
     outcome = Outcome(version)
+    try:
+        kafka_jars(version)  # Maven's time is not the version's
+    except ClusterError as error:
+        outcome.problem = str(error)
+        return outcome
     with log.open("w") as errors:
         worker = subprocess.Popen(
             [sys.executable, "-m", "tests.versions.worker", version, *uses],

@@ -56,6 +56,7 @@ def world_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         interpreter.chmod(0o755)
         monkeypatch.setattr("sys.executable", str(interpreter))
         monkeypatch.setattr(program, "VERSION_SECONDS", seconds)
+        monkeypatch.setattr(program, "kafka_jars", lambda _version: None)
         return program.run_version("4.3.1", ["fork", "batch"], tmp_path / "log")
 
     return play
@@ -78,3 +79,9 @@ def test_a_version_that_hangs_is_killed_when_its_time_is_over(world_of) -> None:
 def test_a_version_that_can_not_start_fails_every_use(world_of) -> None:
     outcome = world_of("raise SystemExit(3)", 60)
     assert outcome.failure("fork") == "not run: the program ended with status 3"
+
+
+def test_a_version_that_is_none_fails_every_use_and_says_so(tmp_path: Path) -> None:
+    outcome = program.run_version("4.x", ["fork"], tmp_path / "log")
+    assert outcome.failure("fork") == f"not run: {outcome.problem}"
+    assert outcome.problem.startswith("'4.x' is not a release of Kafka")
