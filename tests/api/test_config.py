@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from klife.api import config_checks
 from klife.api.config import ClientConfig, ProducerConfig, SaslConfig, TlsConfig, TopicConfig, TxnPoolConfig
+from klife.api.config import checks as config_checks
 from klife.errors import ConfigError
 
 BROKER = "localhost:9092"

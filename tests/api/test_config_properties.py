@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from klife.api.config import ClientConfig
-from klife.api.config_names import KAFKA_NAMES, NO_EQUIVALENT
+from klife.api.config.kafka_names import KAFKA_NAMES, NO_EQUIVALENT
 from klife.errors import ConfigError
 
 BROKER = {"bootstrap.servers": "localhost:9092"}

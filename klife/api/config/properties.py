@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from klife.api.config_checks import NOT_YET
-from klife.api.config_errors import describe, suggest
-from klife.api.config_names import KAFKA_NAMES, LEVEL_OF_CODEC, NO_EQUIVALENT, PARTITIONERS, SECURITY_PROTOCOLS, KafkaName
-from klife.api.config_text import parse
+from klife.api.config.checks import NOT_YET
+from klife.api.config.kafka_names import KAFKA_NAMES, LEVEL_OF_CODEC, NO_EQUIVALENT, PARTITIONERS, SECURITY_PROTOCOLS, KafkaName
+from klife.api.config.messages import describe, suggest
+from klife.api.config.text import parse
 
 _LIBRDKAFKA_DEFAULT_LEVEL = -1
 
@@ -77,7 +77,11 @@ class PropertiesReader:
             if name.startswith(prefix) and option in NOT_YET:
                 return NOT_YET[option][1]
         meant = suggest(name, [*KAFKA_NAMES, *NO_EQUIVALENT, "security.protocol"])
-        return f"unknown property; did you mean {meant}?" if meant else "unknown property; klife.api.config_names lists the known ones"
+        return (
+            f"unknown property; did you mean {meant}?"
+            if meant
+            else "unknown property; klife.api.config.kafka_names lists the known ones"
+        )
 
 
 def _setting(inner: str, value: Any) -> Any:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args, get_
 from annotated_types import Ge, Le
 from pydantic import BaseModel
 
-from klife.api.config_fields import Expected
-from klife.api.config_names import KAFKA_NAMES
+from klife.api.config.kafka_names import KAFKA_NAMES
+from klife.api.config.option_types import Expected
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from klife.api.config_errors import Loc, Origins, explain, format_path
+from klife.api.config.messages import Loc, Origins, explain, format_path
 from klife.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from klife.api.config_base import Problem
-from klife.api.config_errors import Loc, describe, format_path, suggest
+from klife.api.config.base import Problem
+from klife.api.config.messages import Loc, describe, format_path, suggest
 
 if TYPE_CHECKING:
-    from klife.api.config import ClientConfig
-    from klife.api.config_options import ProducerConfig, TopicConfig, TxnPoolConfig
+    from klife.api.config.model import ClientConfig
+    from klife.api.config.options import ProducerConfig, TopicConfig, TxnPoolConfig
 
 _IDEMPOTENT_IN_FLIGHT = 5  # a broker remembers the last five batches of a producer and partition (KIP-98, ProducerStateEntry)
 

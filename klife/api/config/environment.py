@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from klife.api.config_errors import suggest
-from klife.api.config_text import parse, parse_json, parse_list
+from klife.api.config.messages import suggest
+from klife.api.config.text import parse, parse_json, parse_list
 
 _LISTS = frozenset({"bootstrap_servers", "disabled_features"})
 _JSON = frozenset({"producers", "topics", "txn_pools", "tls", "sasl", "socket_options"})

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator
 
-from klife.api.config_base import Options
-from klife.api.config_fields import (
+from klife.api.config.base import Options
+from klife.api.config.option_types import (
     Acks,
     ClientId,
     CompressionType,

@@ -15,11 +15,11 @@ import os
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from klife.api.config_base import Problem, attempt
-from klife.api.config_checks import cross_check, not_yet
-from klife.api.config_environment import EnvironmentReader
-from klife.api.config_errors import Origins, describe
-from klife.api.config_fields import (
+from klife.api.config.base import Problem, attempt
+from klife.api.config.checks import cross_check, not_yet
+from klife.api.config.environment import EnvironmentReader
+from klife.api.config.messages import Origins, describe
+from klife.api.config.option_types import (
     BootstrapServers,
     Expected,
     Features,
@@ -33,7 +33,7 @@ from klife.api.config_fields import (
     as_tuple,
     split_address,
 )
-from klife.api.config_options import (
+from klife.api.config.options import (
     CLIENT_ID_PATTERN,
     ProducerConfig,
     ProducerOptions,
@@ -43,7 +43,7 @@ from klife.api.config_options import (
     TopicConfig,
     TxnPoolConfig,
 )
-from klife.api.config_properties import PropertiesReader
+from klife.api.config.properties import PropertiesReader
 from klife.errors import ConfigError
 
 __all__ = [
