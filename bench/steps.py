@@ -24,7 +24,8 @@ from klife.actors.producer.batch import Identity
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.route import TopicRoute
 from klife.actors.runtime.latch import get_thread_ident
-from klife.actors.settings import ProducerSettings
+from klife.api.config import ProducerConfig
+from klife.api.settings import producer_settings
 from klife.protocol.produce_wire import BatchesRequest, BatchesResponse
 from klife.protocol.records import encode_payload, encode_plain
 
@@ -49,7 +50,11 @@ def a_route() -> TopicRoute:
     """A topic whose brokers are never reached, and whose records fit."""
     channel = SimpleNamespace(is_ready=True, last_error=None)
     accumulator = Accumulator(
-        ProducerSettings(name="p", client_id="c"), BufferPool(1 << 50, block=False), get_thread_ident(), 1.0, lambda _node: channel
+        producer_settings(ProducerConfig(name="p", client_id="c")),
+        BufferPool(1 << 50, block=False),
+        get_thread_ident(),
+        1.0,
+        lambda _node: channel,
     )
     accumulator.identity = Identity(9, 0)
     info = TopicInfo("orders", bytes(16), (1,) * PARTITIONS, (0,) * PARTITIONS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gevent
@@ -17,6 +18,8 @@ from klife.actors.producer.route import TopicRoute
 from klife.actors.producer.verdict import Verdict, apply_verdict
 from klife.actors.runtime.latch import get_thread_ident
 from klife.actors.settings import ProducerSettings
+from klife.api.config import ProducerConfig
+from klife.api.settings import producer_settings
 from klife.record import Record
 
 
@@ -38,13 +41,18 @@ def topic_info(leaders: list[int], name: str = "t") -> TopicInfo:
     return TopicInfo(name, b"\1" * 16, tuple(leaders), (0,) * len(leaders))
 
 
+def a_producer(**settings: Any) -> ProducerSettings:
+    """The default settings, but for these."""
+    return replace(producer_settings(ProducerConfig(name="p", client_id="c")), **settings)
+
+
 class Parts:
     """An accumulator with a topic `t`, whose leaders are given, and an identity."""
 
     def __init__(self, leaders: list[int] | None = None, **settings: Any) -> None:
         self.channels: dict[int, ModelChannel] = {}
         self.accumulator = Accumulator(
-            ProducerSettings(name="p", client_id="c", **{"max_in_flight": 5, **settings}),
+            a_producer(**{"max_in_flight": 5, **settings}),
             BufferPool(1_000_000, block=False),
             get_thread_ident(),
             1.0,

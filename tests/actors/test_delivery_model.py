@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from model_cluster import GUILTY, NO_LEADER, TOPIC, ModelCluster
-from producer_parts import sent_by_now
+from producer_parts import a_producer, sent_by_now
 
 from klife.actors.producer.accumulator import Accumulator
 from klife.actors.producer.batch import Batch
@@ -31,7 +31,6 @@ from klife.actors.producer.lane import Lane
 from klife.actors.producer.producer import ProducerActor
 from klife.actors.runtime.actor import GeventActor
 from klife.actors.runtime.latch import get_thread_ident
-from klife.actors.settings import ProducerSettings
 from klife.record import Record
 from klife_supervision import ExitReason
 
@@ -54,9 +53,7 @@ class DeliveryModel(RuleBasedStateMachine):
     def start(self, max_in_flight: int, batchers: int, record_limit: int, start_sequence: int) -> None:
         self.cluster: Any = ModelCluster(PARTITIONS, record_limit)
         self.accumulator = Accumulator(
-            ProducerSettings(
-                name="p",
-                client_id="c",
+            a_producer(
                 batch_size_bytes=400,
                 delivery_timeout=1000.0,
                 retry_backoff=0.0,

@@ -16,11 +16,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from klife.api.config.messages import Loc, Origins, explain, format_path
 from klife.errors import ConfigError
 
-if TYPE_CHECKING:
-    from pydantic._internal._model_construction import ModelMetaclass
-else:
-    ModelMetaclass = type(BaseModel)
-
 M = TypeVar("M", bound="Options")
 
 
@@ -48,17 +43,24 @@ class CrossCheckFailed(ValueError):
         super().__init__("; ".join(problem.line({}) for problem in problems))
 
 
-class _ExplainedErrors(ModelMetaclass):
-    # Building a model is where a user meets an error. Nested models are made by pydantic without this call, so that their errors
-    # arrive with the full path at the outermost one.
-    def __call__(cls: type[M], /, **options: Any) -> M:  # type: ignore[misc]  # noqa: N805 - a method of a metaclass
-        model, problems = attempt(cls, options)
-        if model is None:
-            raise ConfigError(problems)
-        return model
+if TYPE_CHECKING:
+    _Model = BaseModel
+else:
+
+    class _ExplainedErrors(type(BaseModel)):  # pydantic's metaclass has no public name to give a type checker
+        # Building a model is where a user meets an error. Nested models are made by pydantic without this call, so that their errors
+        # arrive with the full path at the outermost one.
+        def __call__(cls, /, **options):
+            model, problems = attempt(cls, options)
+            if model is None:
+                raise ConfigError(problems)
+            return model
+
+    class _Model(BaseModel, metaclass=_ExplainedErrors):
+        pass
 
 
-class Options(BaseModel, metaclass=_ExplainedErrors):
+class Options(_Model):
     """A frozen set of options. Building one raises `ConfigError`, listing everything that is wrong with it."""
 
     model_config = ConfigDict(

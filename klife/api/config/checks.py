@@ -13,7 +13,7 @@ from klife.api.config.base import Problem
 from klife.api.config.messages import Loc, describe, format_path, suggest
 
 if TYPE_CHECKING:
-    from klife.api.config.model import ClientConfig
+    from klife.api.config import ClientConfig
     from klife.api.config.options import ProducerConfig, TopicConfig, TxnPoolConfig
 
 _IDEMPOTENT_IN_FLIGHT = 5  # a broker remembers the last five batches of a producer and partition (KIP-98, ProducerStateEntry)

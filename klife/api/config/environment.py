@@ -8,10 +8,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from klife.api.config.messages import suggest
-from klife.api.config.text import parse, parse_json, parse_list
+from klife.api.config.text import parse
 
-_LISTS = frozenset({"bootstrap_servers", "disabled_features"})
-_JSON = frozenset({"producers", "topics", "txn_pools", "tls", "sasl", "socket_options"})
 _RESERVED = frozenset({"KLIFE_PURE"})
 _RESERVED_PREFIX = "KLIFE_TEST_"
 
@@ -37,16 +35,11 @@ class EnvironmentReader:
                 self.problems.append(f"{variable}: {self._unknown(variable)}")
 
     def _take(self, option: str, variable: str, text: str) -> None:
-        if option in _LISTS:
-            value: Any = parse_list(text)
-        elif option in _JSON:
-            try:
-                value = parse_json(text)
-            except ValueError as error:
-                self.problems.append(f"{option} (given as {variable}): expected JSON, and the text is not: {error}")
-                return
-        else:
+        try:
             value = parse(self._model, option, text)
+        except ValueError as error:
+            self.problems.append(f"{option} (given as {variable}): expected JSON, and the text is not: {error}")
+            return
         self.options[option] = value
         self.origins[option] = variable
 

@@ -1,69 +1,47 @@
-"""Kafka's dotted option names, Java's and librdkafka's, and what each is here: facts only.
+"""Kafka's dotted option names, Java's and librdkafka's: what each is here, and what to do about those that have no equivalent.
 
-Sources: the producer configuration reference of Apache Kafka (ProducerConfig, CommonClientConfigs, SaslConfigs, SslConfigs) and
-librdkafka's CONFIGURATION.md. Where the two use one name for different things, the comment says which meaning was kept.
+The names of options stand in the table (`options`); the rest is facts of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from klife.api.config.option_types import Kafka, is_list, model_in
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
 
 
-@dataclass(frozen=True)
-class KafkaName:
+class KafkaName(NamedTuple):
     """`option` is klife's name; `inner` the setting inside it, for tls and sasl; `factor` turns its unit into ours."""
 
     option: str
-    inner: str | None = None
-    factor: int = 1
+    inner: str | None
+    factor: int
 
 
-KAFKA_NAMES: Final[dict[str, KafkaName]] = {
-    "bootstrap.servers": KafkaName("bootstrap_servers"),
-    "metadata.broker.list": KafkaName("bootstrap_servers"),
-    "client.id": KafkaName("client_id"),
-    "metadata.max.age.ms": KafkaName("metadata_max_age_ms"),
-    "topic.metadata.refresh.interval.ms": KafkaName("metadata_max_age_ms"),
-    "buffer.memory": KafkaName("max_buffered_bytes"),
-    "queue.buffering.max.kbytes": KafkaName("max_buffered_bytes", factor=1024),
-    "max.block.ms": KafkaName("max_block_ms"),
-    "reconnect.backoff.ms": KafkaName("reconnect_backoff_ms"),
-    "reconnect.backoff.max.ms": KafkaName("reconnect_backoff_max_ms"),
-    "socket.connection.setup.timeout.ms": KafkaName("connect_timeout_ms"),
-    "receive.message.max.bytes": KafkaName("max_response_bytes"),
-    "acks": KafkaName("acks"),
-    "request.required.acks": KafkaName("acks"),
-    "linger.ms": KafkaName("linger_ms"),
-    "queue.buffering.max.ms": KafkaName("linger_ms"),
-    # Java and librdkafka limit a batch of one partition by this name; klife limits the request, which holds many partitions.
-    # Java's default (16384) copied here would make requests needlessly small.
-    "batch.size": KafkaName("batch_size_bytes"),
-    "delivery.timeout.ms": KafkaName("delivery_timeout_ms"),
-    "message.timeout.ms": KafkaName("delivery_timeout_ms"),
-    "request.timeout.ms": KafkaName("request_timeout_ms"),
-    "retry.backoff.ms": KafkaName("retry_backoff_ms"),
-    "retry.backoff.max.ms": KafkaName("retry_backoff_max_ms"),
-    "max.in.flight.requests.per.connection": KafkaName("max_in_flight_requests"),
-    "max.in.flight": KafkaName("max_in_flight_requests"),
-    "enable.idempotence": KafkaName("enable_idempotence"),
-    "compression.type": KafkaName("compression_type"),
-    "compression.codec": KafkaName("compression_type"),
-    "compression.level": KafkaName("compression_level"),
-    "compression.gzip.level": KafkaName("compression_level"),
-    "compression.lz4.level": KafkaName("compression_level"),
-    "compression.zstd.level": KafkaName("compression_level"),
-    "partitioner": KafkaName("default_partitioner"),
-    "ssl.ca.location": KafkaName("tls", "ca_file"),
-    "ssl.certificate.location": KafkaName("tls", "cert_file"),
-    "ssl.key.location": KafkaName("tls", "key_file"),
-    "ssl.key.password": KafkaName("tls", "key_password"),
-    "ssl.endpoint.identification.algorithm": KafkaName("tls", "check_hostname"),
-    "sasl.mechanism": KafkaName("sasl", "mechanism"),
-    "sasl.mechanisms": KafkaName("sasl", "mechanism"),
-    "sasl.username": KafkaName("sasl", "username"),
-    "sasl.password": KafkaName("sasl", "password"),
-}
+@cache
+def kafka_names(model: type[BaseModel]) -> Mapping[str, KafkaName]:
+    """Kafka's names of the model's options, and of the settings inside those that are models themselves."""
+    found: dict[str, KafkaName] = {}
+    for option, field in model.model_fields.items():
+        found |= {name: KafkaName(option, None, factor) for name, factor in _marked(field)}
+        inner = model_in(field.annotation)
+        if inner is not None and not is_list(field.annotation):
+            for setting, of_inner in inner.model_fields.items():
+                found |= {name: KafkaName(option, setting, factor) for name, factor in _marked(of_inner)}
+    return found
+
+
+def _marked(field: FieldInfo) -> Iterator[tuple[str, int]]:
+    for mark in field.metadata:
+        if isinstance(mark, Kafka):
+            yield from ((name, mark.factor) for name in mark.names)
+
 
 # Java's levels name their codec and count only when compression.type is that codec (KIP-390).
 LEVEL_OF_CODEC: Final = {"compression.gzip.level": "gzip", "compression.lz4.level": "lz4", "compression.zstd.level": "zstd"}

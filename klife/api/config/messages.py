@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args, get_
 from annotated_types import Ge, Le
 from pydantic import BaseModel
 
-from klife.api.config.kafka_names import KAFKA_NAMES
-from klife.api.config.option_types import Expected
+from klife.api.config.kafka_names import kafka_names
+from klife.api.config.option_types import Expected, model_in
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -102,8 +102,8 @@ def _unknown(model: type[BaseModel], loc: Loc) -> str:
     owner = _model_at(model, loc[:-1])
     whose = "" if owner is model else f" of {owner.__name__}"
     options = owner.model_fields
-    if name in KAFKA_NAMES and (option := KAFKA_NAMES[name].option) in options:
-        return f"unknown option{whose}; this is Kafka's name for {option} (ClientConfig.from_properties takes Kafka's names)"
+    if known := kafka_names(owner).get(name):
+        return f"unknown option{whose}; this is Kafka's name for {known.option} (ClientConfig.from_properties takes Kafka's names)"
     if owner is not model and name in model.model_fields:
         return f"unknown option{whose}; it is an option of the client, give it there"
     meant = suggest(name, options)
@@ -114,14 +114,8 @@ def _model_at(model: type[BaseModel], loc: Loc) -> type[BaseModel]:
     """The model that holds what is at `loc`."""
     for part in loc:
         if isinstance(part, str) and part in model.model_fields:
-            model = _model_in(model.model_fields[part].annotation) or model
+            model = model_in(model.model_fields[part].annotation) or model
     return model
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for argument in get_args(annotation) if (found := _model_in(argument))), None)
 
 
 def _field(model: type[BaseModel], loc: Loc) -> FieldInfo | None:

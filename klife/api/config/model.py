@@ -1,66 +1,28 @@
-"""`ClientConfig`: all options of a client, from keywords, a dict, Kafka's dotted names or the environment.
+"""`ClientConfig`: a client's configuration, from keywords, a dict, Kafka's dotted names or the environment.
 
 Whatever the source, the way is one: plain options by klife's names, then frozen pydantic models, then the checks between options,
 and one `ConfigError` that lists everything wrong.
-
-- `config_fields`, `config_options`: what single options take; the models of producers, topics, pools, TLS, SASL
-- `config_checks`: what must hold between options, and which are refused because their feature is not there yet
-- `config_base`, `config_errors`: how a model fails, and in which words
-- `config_names`, `config_properties`, `config_environment`, `config_text`: names and text of other worlds
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, Self
 
 from klife.api.config.base import Problem, attempt
 from klife.api.config.checks import cross_check, not_yet
 from klife.api.config.environment import EnvironmentReader
 from klife.api.config.messages import Origins, describe
-from klife.api.config.option_types import (
-    BootstrapServers,
-    Expected,
-    Features,
-    FrameBytes,
-    MemoryBytes,
-    Milliseconds,
-    Name,
-    Partitioning,
-    PositiveMilliseconds,
-    SocketOptions,
-    as_tuple,
-    split_address,
-)
-from klife.api.config.options import (
-    CLIENT_ID_PATTERN,
-    ProducerConfig,
-    ProducerOptions,
-    SaslConfig,
-    Tls,
-    TlsConfig,
-    TopicConfig,
-    TxnPoolConfig,
-)
+from klife.api.config.option_types import split_address
+from klife.api.config.options import ClientOptions, ProducerConfig, ProducerOptions
 from klife.api.config.properties import PropertiesReader
 from klife.errors import ConfigError
-
-__all__ = [
-    "CLIENT_ID_PATTERN",
-    "DEFAULT_PRODUCER_NAME",
-    "ClientConfig",
-    "ProducerConfig",
-    "SaslConfig",
-    "TlsConfig",
-    "TopicConfig",
-    "TxnPoolConfig",
-]
 
 DEFAULT_PRODUCER_NAME = "klife_default_producer"
 
 
-class ClientConfig(ProducerOptions):
+class ClientConfig(ClientOptions):
     """All options of a client, checked. Immutable; `build(config, **options)` makes another.
 
     A producer's options given here (`linger_ms=5`) are the defaults of all its producers; an element of `producers` overrides them.
@@ -68,75 +30,6 @@ class ClientConfig(ProducerOptions):
     Raises:
         ConfigError: with one line for everything wrong, when built.
     """
-
-    stand_ins: ClassVar[Mapping[str, Any]] = {"bootstrap_servers": "localhost:9092"}
-
-    bootstrap_servers: BootstrapServers
-    """Brokers asked first: "host:port", comma-separated or a list. IPv6 in brackets; "PLAINTEXT://" may go before."""
-
-    name: Name | None = None
-    """What `Client.get` calls the client, and {client} in client ids. None: the client makes one when it starts."""
-
-    producers: Annotated[
-        tuple[ProducerConfig, ...], as_tuple, Expected("a list of producers, each a dict of options or a ProducerConfig")
-    ] = ()
-    """Producers beside the default one, each with settings, batches and a producer id of its own."""
-
-    default_producer: Name | None = None
-    """The producer of records that name none. One of `producers`, or None: "klife_default_producer", which then is made."""
-
-    topics: Annotated[tuple[TopicConfig, ...], as_tuple, Expected("a list of topics, each a dict of options or a TopicConfig")] = ()
-    """Defaults per topic; these topics are looked up at start."""
-
-    default_partitioner: Partitioning = "murmur2"
-    """What chooses partitions: "murmur2" (as Java), "phash2" (Klife 0.x), "crc32" (librdkafka), "random", or a Partitioner."""
-
-    txn_pools: Annotated[
-        tuple[TxnPoolConfig, ...], as_tuple, Expected("a list of pools, each a dict of options or a TxnPoolConfig")
-    ] = ()
-    """Pools of transactional producers."""
-
-    default_txn_pool: Name | None = None
-    """The pool of transactions that name none."""
-
-    disabled_features: Features = ()
-    """Parts not to start: "producer", "txn_producer"."""
-
-    metadata_max_age_ms: PositiveMilliseconds = 300_000
-    """Milliseconds after which topics and leaders are asked for again, even if nothing failed."""
-
-    max_buffered_bytes: MemoryBytes = 33_554_432
-    """Bytes of records that may wait for brokers, over all producers."""
-
-    on_buffer_full: Literal["block", "raise"] = "block"
-    """What `produce` does at max_buffered_bytes: "block" up to max_block_ms and then raise BufferFull, or "raise" it at once."""
-
-    max_block_ms: Milliseconds = 60_000
-    """Milliseconds `produce` may wait for metadata of a new topic and for buffer space."""
-
-    on_fork: Literal["restart", "raise"] = "restart"
-    """What the client does when used in a forked child: "restart" afresh there, or "raise" ClientClosed."""
-
-    tls: Tls = False
-    """False, True (the system's certificate authorities), settings (TlsConfig or a dict), or an ssl.SSLContext."""
-
-    sasl: SaslConfig | None = None
-    """How to authenticate; None is not to."""
-
-    connect_timeout_ms: PositiveMilliseconds = 10_000
-    """Milliseconds until a connection must be established, and again until the broker has said which versions it speaks."""
-
-    socket_options: SocketOptions = ()
-    """(level, option, value) for each `socket.setsockopt` wanted on connections."""
-
-    reconnect_backoff_ms: PositiveMilliseconds = 50
-    """Milliseconds before the first attempt to reconnect to a broker; doubles with each further one, with jitter."""
-
-    reconnect_backoff_max_ms: PositiveMilliseconds = 10_000
-    """Milliseconds the doubling of reconnect_backoff_ms stops at."""
-
-    max_response_bytes: FrameBytes = 104_857_600
-    """Bytes of the largest response accepted; a broker that announces more is disconnected before memory is taken."""
 
     @classmethod
     def build(

@@ -11,16 +11,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from string import Formatter
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_args, get_origin
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainValidator, SecretStr
 
 from klife.topic_name import is_legal_topic
 
 if TYPE_CHECKING:
     from klife.record import Record
 
-PARTITIONER_NAMES = ("murmur2", "phash2", "crc32", "random")
 INT32_MAX = 2**31 - 1  # Kafka carries sizes and timeouts as INT32
 INT64_MAX = 2**63 - 1
 
@@ -33,9 +32,21 @@ class SupportsPartition(Protocol):
 
 @dataclass(frozen=True)
 class Expected:
-    """What a field takes, in words; read by `config_errors`."""
+    """What an option takes, in words; read by `messages`."""
 
     words: str
+
+
+class Kafka:
+    """What Java's client, librdkafka, or both call an option. `factor` turns their unit into ours."""
+
+    def __init__(self, *names: str, factor: int = 1) -> None:
+        self.names = names
+        self.factor = factor
+
+
+PartitionerName = Literal["murmur2", "phash2", "crc32", "random"]
+PARTITIONER_NAMES: tuple[PartitionerName, ...] = get_args(PartitionerName)
 
 
 def _sequence(value: object) -> object:
@@ -165,9 +176,9 @@ ClientId = Annotated[
 ]
 CompressionType = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 Partitioning = Annotated[
-    Literal["murmur2", "phash2", "crc32", "random"] | SupportsPartition,
+    PartitionerName | SupportsPartition,
     PlainValidator(_partitioner),
-    Expected("a klife.Partitioner, a class of them, or one of 'murmur2', 'phash2', 'crc32', 'random'"),
+    Expected(f"a klife.Partitioner, a class of them, or one of {', '.join(map(repr, PARTITIONER_NAMES))}"),
 ]
 Feature = Literal["producer", "txn_producer"]
 Features = Annotated[tuple[Feature, ...], BeforeValidator(_set_as_tuple), Expected("a list of 'producer', 'txn_producer'")]
@@ -179,3 +190,15 @@ FilePath = Annotated[str, BeforeValidator(_path), Expected("a path, str or os.Pa
 Secret = Annotated[SecretStr, Expected("a str")]
 TokenProvider = Annotated[Callable[[], Any], Expected("a callable without arguments")]
 as_tuple = BeforeValidator(_sequence)
+
+
+def model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model among the types that an option takes, or that the elements of its list have."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for argument in get_args(annotation) if (found := model_in(argument))), None)
+
+
+def is_list(annotation: Any) -> bool:
+    """Whether an option of that type takes a list."""
+    return get_origin(annotation) is tuple

@@ -1,4 +1,4 @@
-"""Reading Kafka's dotted names: what `ClientConfig.from_properties` does. The names are in `config_names`."""
+"""Reading Kafka's dotted names: what `ClientConfig.from_properties` does. The names are in `options` and `kafka_names`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from klife.api.config.checks import NOT_YET
-from klife.api.config.kafka_names import KAFKA_NAMES, LEVEL_OF_CODEC, NO_EQUIVALENT, PARTITIONERS, SECURITY_PROTOCOLS, KafkaName
+from klife.api.config.kafka_names import LEVEL_OF_CODEC, NO_EQUIVALENT, PARTITIONERS, SECURITY_PROTOCOLS, KafkaName, kafka_names
 from klife.api.config.messages import describe, suggest
 from klife.api.config.text import parse
 
@@ -23,15 +23,16 @@ class PropertiesReader:
         self.origins: dict[str, str] = {}
         self.problems: list[str] = []
         self._model = model
+        self._known = kafka_names(model)
 
     def read(self, properties: Mapping[str, Any]) -> None:
         codec = properties.get("compression.type", properties.get("compression.codec"))
         for name, value in properties.items():
             if not isinstance(name, str):
                 self.problems.append(f"a property's name is {describe(name, secret=True)}, expected str such as 'linger.ms'")
-            elif name in KAFKA_NAMES:
+            elif name in self._known:
                 if LEVEL_OF_CODEC.get(name, codec) == codec:
-                    self._take(name, KAFKA_NAMES[name], value)
+                    self._take(name, self._known[name], value)
             elif name != "security.protocol":
                 self.problems.append(f"{name}: {self._unknown(name)}")
         if "security.protocol" in properties:
@@ -76,7 +77,7 @@ class PropertiesReader:
         for prefix, option in (("ssl.", "tls"), ("sasl.", "sasl")):
             if name.startswith(prefix) and option in NOT_YET:
                 return NOT_YET[option][1]
-        meant = suggest(name, [*KAFKA_NAMES, *NO_EQUIVALENT, "security.protocol"])
+        meant = suggest(name, [*self._known, *NO_EQUIVALENT, "security.protocol"])
         return (
             f"unknown property; did you mean {meant}?"
             if meant

@@ -6,18 +6,29 @@ Text that cannot be read stays as it is: the model refuses it then, with the sam
 from __future__ import annotations
 
 import json
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel
+from klife.api.config.option_types import is_list, model_in
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 _TRUTH = {"true": True, "false": False}
 
 
 def parse(model: type[BaseModel], option: str, text: str) -> Any:
-    """The value `text` stands for as `option` of `model`."""
+    """The value `text` stands for as `option` of `model`: words between commas, JSON for what holds settings, or a scalar.
+
+    Raises:
+        ValueError: it should be JSON and is not. The text is not in the error, because it may hold a secret.
+    """
     annotation = model.model_fields[option].annotation
     kinds = get_args(annotation) or (annotation,)
     text = text.strip()
+    if model_in(annotation) or (is_list(annotation) and not _is_word(kinds[0])):
+        return _json(text)
+    if is_list(annotation):
+        return [part.strip() for part in text.split(",") if part.strip()]
     if int in kinds or get_origin(annotation) is Literal:
         return _number(text)
     if bool in kinds:
@@ -25,13 +36,13 @@ def parse(model: type[BaseModel], option: str, text: str) -> Any:
     return text
 
 
-def parse_list(text: str) -> list[str]:
-    """The parts between commas."""
-    return [part.strip() for part in text.split(",") if part.strip()]
+def _is_word(annotation: Any) -> bool:
+    """Whether a list's elements of that type are words: any str, or those of a Literal."""
+    bare = getattr(annotation, "__origin__", annotation)
+    return bare is str or bare is Literal
 
 
-def parse_json(text: str) -> Any:
-    """The value of a JSON text; `ValueError` without the text in it, because it may hold a secret."""
+def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
