@@ -9,18 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from klife.actors.producer.partition_queue import MAX_IN_FLIGHT
 from klife.api.config.base import Problem
 from klife.api.config.messages import Loc, describe, format_path, suggest
+from klife.protocol.compression import LEVELS
 
 if TYPE_CHECKING:
     from klife.api.config import ClientConfig
     from klife.api.config.options import ProducerConfig, TopicConfig, TxnPoolConfig
-
-_IDEMPOTENT_IN_FLIGHT = 5  # a broker remembers the last five batches of a producer and partition (KIP-98, ProducerStateEntry)
-
-# KIP-390, and for gzip java.util.zip.Deflater.DEFAULT_COMPRESSION
-_LEVELS: dict[str, tuple[int, int]] = {"gzip": (1, 9), "lz4": (1, 17), "zstd": (-131_072, 22)}
-_GZIP_DEFAULT = -1
 
 # Options whose feature is not built: asking for one is refused, never ignored. Each: the value that asks for nothing, and what to
 # say. Delete a row when its feature arrives.
@@ -159,11 +155,11 @@ def _idempotence(config: ClientConfig, producer: ProducerConfig, origin: _Origin
             ("acks", "enable_idempotence"),
             f'acks is {producer.acks}, but idempotence needs acks "all"; give acks="all", or enable_idempotence=False',
         )
-    if producer.max_in_flight_requests > _IDEMPOTENT_IN_FLIGHT:
+    if producer.max_in_flight_requests > MAX_IN_FLIGHT:
         yield origin.problem(
             ("max_in_flight_requests", "enable_idempotence"),
-            f"max_in_flight_requests is {producer.max_in_flight_requests}, but with idempotence at most {_IDEMPOTENT_IN_FLIGHT} "
-            f"are allowed; give a number from 1 to {_IDEMPOTENT_IN_FLIGHT}, or enable_idempotence=False",
+            f"max_in_flight_requests is {producer.max_in_flight_requests}, but with idempotence at most {MAX_IN_FLIGHT} "
+            f"are allowed; give a number from 1 to {MAX_IN_FLIGHT}, or enable_idempotence=False",
         )
 
 
@@ -172,13 +168,15 @@ def _compression_level(config: ClientConfig, producer: ProducerConfig, origin: _
     if level is None:
         return
     options = ("compression_level", "compression_type")
-    if codec not in _LEVELS:
+    if codec not in LEVELS:
         yield origin.problem(options, f'compression_level is {level}, but compression_type "{codec}" has no levels; leave it out')
         return
-    lowest, highest = _LEVELS[codec]
-    if not lowest <= level <= highest and not (codec == "gzip" and level == _GZIP_DEFAULT):
-        special = f", or {_GZIP_DEFAULT} for its default" if codec == "gzip" else ""
-        yield origin.problem(options, f"compression_level is {level}, expected {lowest} to {highest} for {codec}{special}")
+    levels = LEVELS[codec]
+    if not levels.allows(level):
+        special = "" if levels.minimum <= levels.default <= levels.maximum else f", or {levels.default} for its default"
+        yield origin.problem(
+            options, f"compression_level is {level}, expected {levels.minimum} to {levels.maximum} for {codec}{special}"
+        )
 
 
 def _buffer(config: ClientConfig, producer: ProducerConfig, origin: _Origin) -> Iterator[Problem]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from klife.api.config.base import Problem, attempt
 from klife.api.config.checks import cross_check, not_yet
 from klife.api.config.environment import EnvironmentReader
+from klife.api.config.keywords import ClientKeywords
 from klife.api.config.messages import Origins, describe
 from klife.api.config.option_types import split_address
 from klife.api.config.options import ClientOptions, ProducerConfig, ProducerOptions
@@ -33,7 +34,10 @@ class ClientConfig(ClientOptions):
 
     @classmethod
     def build(
-        cls, source: str | list[str] | tuple[str, ...] | Mapping[str, Any] | ClientConfig | None = None, /, **options: Any
+        cls,
+        source: str | list[str] | tuple[str, ...] | Mapping[str, Any] | ClientConfig | None = None,
+        /,
+        **options: Unpack[ClientKeywords],
     ) -> Self:
         """The configuration of `source` with `options` over it.
 
