@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from ask_cycle import AskCycle
 from gevent.event import Event
 from structlog.testing import capture_logs
 
 from klife.actors.runtime.actor import GeventActor
-from klife.actors.runtime.ask_cycle import AskCycle
 from klife.actors.runtime.ref import GeventActorRef
 
 Job = Callable[["Worker"], Any]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,15 +16,17 @@ from typing import Any
 import gevent
 from gevent import subprocess
 
+from chaos.check import Found, Promise, Violation, check
+from chaos.faults import Faults
+from chaos.headers import BatchHeader, read_headers
+from chaos.journal import Entry, read_journal
+from chaos.plan import BROKERS, Plan, plan_for
+from chaos.proxy import Proxy
+from chaos.witness import read_logs
 from klife.testing.admin import NewTopic
-from klife.testing.chaos.check import Found, Promise, Violation, check
-from klife.testing.chaos.faults import Faults
-from klife.testing.chaos.headers import BatchHeader, read_headers
-from klife.testing.chaos.journal import Entry, read_journal
-from klife.testing.chaos.plan import BROKERS, Plan, plan_for
-from klife.testing.chaos.proxy import Proxy
-from klife.testing.chaos.witness import read_logs
 from klife.testing.cluster import KafkaCluster
+
+TESTS = Path(__file__).parents[1]
 
 START_SECONDS = 4.0
 """For the load and the control process to start, before the plan's beginning."""
@@ -156,9 +159,10 @@ def _bounds(plan: Plan, summary: Mapping[str, Any], ended: str) -> list[Violatio
 
 
 def _start(module: str, *arguments: str, log: Path) -> Any:
-    command = [sys.executable, "-m", f"klife.testing.chaos.{module}", *arguments]
+    command = [sys.executable, "-m", f"chaos.{module}", *arguments]
+    path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
     with log.open("wb") as output:
-        return subprocess.Popen(command, stdout=output, stderr=output)
+        return subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, "PYTHONPATH": path})
 
 
 def _await(process: Any, timeout: float) -> str:

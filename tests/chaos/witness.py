@@ -12,7 +12,7 @@ from zlib import crc32
 
 from gevent import get_hub
 
-from klife.testing.chaos.check import Found
+from chaos.check import Found
 
 CALL_SECONDS = 20.0
 SILENCE_SECONDS = 30.0

@@ -1,4 +1,4 @@
-"""The load: a client under the plan's workers, with its actors killed under it (`python -m klife.testing.chaos.load`).
+"""The load: a client under the plan's workers, with its actors killed under it (`python -m chaos.load`).
 
 A process of its own. It makes the plan from the seed, begins at a time it is told, writes the journal and the client's log events,
 and a summary of what is to be bounded: buffered bytes, resident memory, the hub's gaps.
@@ -22,12 +22,12 @@ from typing import Any
 import gevent
 import structlog
 
+from chaos.journal import Journal
+from chaos.plan import Plan, plan_for
+from chaos.ticker import Ticker
+from chaos.workers import Worker
 from klife.api.client import Client
 from klife.errors import FlushTimeout
-from klife.testing.chaos.journal import Journal
-from klife.testing.chaos.plan import Plan, plan_for
-from klife.testing.chaos.ticker import Ticker
-from klife.testing.chaos.workers import Worker
 from klife_supervision import TreeNode
 
 READY_SECONDS = 30.0

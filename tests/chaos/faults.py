@@ -10,11 +10,11 @@ from time import monotonic
 
 import gevent
 
+from chaos.plan import BROKER_FAULTS, NETWORK_FAULTS, Fault, Plan, TopicPlan
+from chaos.proxy import Proxy
+from chaos.witness import elect_preferred_leaders
 from klife.protocol.error_codes import ErrorCode
 from klife.testing.admin import AdminError, NewTopic
-from klife.testing.chaos.plan import BROKER_FAULTS, NETWORK_FAULTS, Fault, Plan, TopicPlan
-from klife.testing.chaos.proxy import Proxy
-from klife.testing.chaos.witness import elect_preferred_leaders
 from klife.testing.cluster import ClusterError, KafkaCluster
 
 REPAIR_SECONDS = 90.0
