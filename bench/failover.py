@@ -20,8 +20,8 @@ import gevent
 import structlog
 
 from klife import Client, Record
+from klife.admin.connection import BrokerConnection
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic
-from klife.testing.admin import BrokerConnection
 from klife.testing.cluster import KafkaCluster
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))  # the witness of the chaos runs reads the logs

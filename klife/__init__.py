@@ -26,10 +26,12 @@ if TYPE_CHECKING:
         RandomPartitioner,
     )
     from klife.actors.runtime.future import WaitTimeout
+    from klife.admin import AdminClient
     from klife.api.client import Client
     from klife.api.config import ClientConfig, ProducerConfig, TopicConfig, TxnPoolConfig
     from klife.api.status import BrokerStatus, ClientStatus, PartitionStatus, ProducerStatus, StopReport
     from klife.errors import (
+        AdminError,
         BatchError,
         BufferFull,
         ClientClosed,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from klife.record import Record
 
 _WHERE = {
+    "klife.admin": ("AdminClient",),
     "klife.api.client": ("Client",),
     "klife.api.config": ("ClientConfig", "ProducerConfig", "TopicConfig", "TxnPoolConfig"),
     "klife.api.status": ("BrokerStatus", "ClientStatus", "PartitionStatus", "ProducerStatus", "StopReport"),
@@ -63,6 +66,7 @@ _WHERE = {
     ),
     "klife.actors.runtime.future": ("WaitTimeout",),
     "klife.errors": (
+        "AdminError",
         "BatchError",
         "BufferFull",
         "ClientClosed",
@@ -86,6 +90,8 @@ compiled: bool = choose()
 """Whether the compiled core is in use; without a C compiler at installation, or with KLIFE_PURE=1, it is not."""
 
 __all__ = [
+    "AdminClient",
+    "AdminError",
     "BatchDelivery",
     "BatchError",
     "BrokerStatus",

@@ -158,3 +158,14 @@ class BatchError(KlifeError):
     def possibly_persisted(self) -> bool:
         """Whether the fate of any failed record is unknown."""
         return any(record.error is not None and record.error.possibly_persisted for record in self.failed)
+
+
+class AdminError(KlifeError, RuntimeError):
+    """The brokers refused a request of an `AdminClient`, or did not answer or agree in time.
+
+    `error_code` is Kafka's code, or None where no broker gave one.
+    """
+
+    def __init__(self, message: str, error_code: int | None = None) -> None:
+        super().__init__(message)
+        self.error_code = error_code

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NoReturn
 
-from klife.testing.admin import AdminClient
+from klife.admin import AdminClient
 from klife.testing.cluster_errors import BackendUnavailable, ClusterError
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import gevent
 from chaos.plan import BROKER_FAULTS, NETWORK_FAULTS, Fault, Plan, TopicPlan
 from chaos.proxy import Proxy
 from chaos.witness import elect_preferred_leaders
+from klife.admin import AdminError, NewTopic
 from klife.protocol.error_codes import ErrorCode
-from klife.testing.admin import AdminError, NewTopic
 from klife.testing.cluster import ClusterError, KafkaCluster
 
 REPAIR_SECONDS = 90.0
@@ -92,7 +92,7 @@ class Faults:
         try:
             with self._cluster.admin() as admin:
                 admin.create_partitions(name, count)
-        except ClusterError as error:  # brokers are away: it was done or not, which is either way as good
+        except (AdminError, ClusterError) as error:  # brokers are away: it was done or not, which is either way as good
             self._note(f"expanding {name}: {error}")
 
     def _delete(self, topic: TopicPlan, away: float) -> None:
@@ -109,7 +109,7 @@ class Faults:
         while True:
             try:
                 return attempt()
-            except ClusterError:
+            except (AdminError, ClusterError):
                 if monotonic() > deadline:
                     raise
                 gevent.sleep(AGAIN_SECONDS)  # at once it is when all brokers are paused

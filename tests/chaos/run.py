@@ -23,7 +23,7 @@ from chaos.journal import Entry, read_journal
 from chaos.plan import BROKERS, Plan, plan_for
 from chaos.proxy import Proxy
 from chaos.witness import read_logs
-from klife.testing.admin import NewTopic
+from klife.admin import NewTopic
 from klife.testing.cluster import KafkaCluster
 
 TESTS = Path(__file__).parents[1]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from klife import Client
-from klife.testing.admin import AdminError
+from klife.admin import AdminError
 from klife.testing.cluster import KafkaCluster
 
 TOPICS = ("clicks", "orders", "payments", "shipments")

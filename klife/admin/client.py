@@ -1,4 +1,4 @@
-"""Topics and metadata for tests: a small synchronous client of Kafka's administrative requests.
+"""`AdminClient`: a small synchronous client of Kafka's administrative requests.
 
     with AdminClient("127.0.0.1:9092") as admin:
         admin.create_topics([NewTopic("orders", partitions=6, replication_factor=3)])
@@ -9,7 +9,7 @@ those of the client under test. One request at a time over a gevent socket: wait
 between OS threads.
 
 Brokers learn of a change one after another. What changes topics here therefore returns when every live broker tells the new
-state, and the next line of a test can rely on it.
+state, and the next line of a program can rely on it.
 """
 
 from __future__ import annotations
@@ -17,117 +17,50 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 import gevent
-import gevent.socket
 
+from klife.admin.connection import ATTEMPT_TIMEOUT_SECONDS, BrokerConnection
+from klife.admin.values import Broker, ConfigEntry, ConfigSource, NewTopic, Partition
+from klife.api.config import ClientConfig
+from klife.errors import AdminError
 from klife.protocol.apis.create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
 from klife.protocol.apis.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
 from klife.protocol.apis.delete_topics import DeleteTopicsRequest
+from klife.protocol.apis.describe_configs import (
+    TOPIC_RESOURCE,
+    DescribeConfigsRequest,
+    DescribeConfigsResource,
+    DescribeConfigsResult,
+)
+from klife.protocol.apis.incremental_alter_configs import (
+    DELETE,
+    SET,
+    AlterableConfig,
+    AlterConfigsResource,
+    IncrementalAlterConfigsRequest,
+)
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
-from klife.protocol.connection import KafkaConnection, State
 from klife.protocol.error_codes import ErrorCode, describe, is_retriable
 from klife.protocol.errors import DecodeError
 from klife.protocol.message import Request, Response
-from klife.testing.cluster_errors import ClusterError
 
 R = TypeVar("R", bound=Response)
 
-CLIENT_ID = "klife-testing"
-MAX_RESPONSE_BYTES = 100 * 1024 * 1024
-ATTEMPT_TIMEOUT_SECONDS = 5.0
-ATTEMPT_TIMEOUT_MS = 5000
+ATTEMPT_TIMEOUT_MS = int(ATTEMPT_TIMEOUT_SECONDS * 1000)
 RETRY_SECONDS = 0.05
 DELETE_BY_NAME = 5  # DeleteTopics takes plain names up to this version, which Kafka from 2.4 to 4.3 serves
 
-
-class AdminError(ClusterError):
-    """The brokers refused, or did not agree in time. `error_code` is Kafka's code, or None where no broker gave one."""
-
-    def __init__(self, message: str, error_code: int | None = None) -> None:
-        super().__init__(message)
-        self.error_code = error_code
-
-
-@dataclass(frozen=True, slots=True)
-class NewTopic:
-    """A topic to create; `partitions` and `replication_factor` -1 leave the choice to the broker's settings (KIP-464)."""
-
-    name: str
-    partitions: int = -1
-    replication_factor: int = -1
-    config: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """A live broker, at the address it advertises on the listener that was asked."""
-
-    node_id: int
-    host: str
-    port: int
-
-    @property
-    def address(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Partition:
-    """A partition as the brokers see it; `leader` is -1 while it has none."""
-
-    index: int
-    leader: int
-    replicas: tuple[int, ...]
-    in_sync: tuple[int, ...]
-
-
-class BrokerConnection:
-    """One connection, one request at a time. OSError and DecodeError mean that it is of no more use."""
-
-    def __init__(self, address: str, timeout: float = ATTEMPT_TIMEOUT_SECONDS) -> None:
-        host, _, port = address.rpartition(":")
-        self._machine = KafkaConnection(CLIENT_ID, MAX_RESPONSE_BYTES)
-        self._machine.connect()
-        self._socket = gevent.socket.create_connection((host.strip("[]"), int(port)), timeout)
-        try:
-            self._write(self._machine.opened())
-            while self._machine.state is State.NEGOTIATING:
-                self._machine.receive(self._read())
-                self._write(self._machine.take_handshake())
-        except BaseException:
-            self.close()
-            raise
-
-    def request(self, request: Request[R], timeout: float = ATTEMPT_TIMEOUT_SECONDS, *, max_version: int | None = None) -> R:
-        """Send, and wait at most `timeout` seconds for each part of the answer."""
-        self._socket.settimeout(timeout)
-        self._write(self._machine.send(request, None, client_id=CLIENT_ID, max_version=max_version))
-        while not (replies := self._machine.receive(self._read())):
-            pass
-        response: R = replies[0].response
-        return response
-
-    def close(self) -> None:
-        self._socket.close()
-
-    def _write(self, buffers: Sequence[Any]) -> None:
-        self._socket.sendall(b"".join(buffers))
-
-    def _read(self) -> bytes:
-        data: bytes = self._socket.recv(65536)
-        if not data:
-            raise ConnectionError("the broker closed the connection")
-        return data
+# DescribeConfigs' config_source (Java's DescribeConfigsResponse.ConfigSource)
+_SOURCES: dict[int, ConfigSource] = {1: "topic", 2: "broker", 3: "brokers", 4: "server.properties", 5: "default"}
 
 
 class AdminClient:
     """Asks any broker that answers. Every method ends within `timeout` seconds (and one attempt), with AdminError if it must."""
 
-    def __init__(self, bootstrap_servers: str, *, timeout: float = 30.0) -> None:
-        self._bootstrap = [address.strip() for address in bootstrap_servers.split(",")]
+    def __init__(self, bootstrap_servers: str | Sequence[str], *, timeout: float = 30.0) -> None:
+        self._bootstrap = ClientConfig.build(bootstrap_servers=bootstrap_servers).bootstrap_servers
         self._timeout = timeout
         self._connections: dict[str, BrokerConnection] = {}
 
@@ -192,7 +125,7 @@ class AdminClient:
                 for topic in metadata.topics
             )
 
-        self._until_every_broker(complete, names, deadline, f"know all partitions of {names}, with leaders")
+        self._until_all_know(complete, names, deadline, f"know all partitions of {names}, with leaders")
 
     def create_partitions(self, topic: str, count: int) -> None:
         """Raise a topic's number of partitions to `count`; returns when every live broker knows them, each with a leader."""
@@ -206,19 +139,57 @@ class AdminClient:
             partitions = metadata.topics[0].partitions
             return len(partitions) >= count and all(partition.leader_id >= 0 for partition in partitions)
 
-        self._until_every_broker(complete, [topic], deadline, f"know {count} partitions of {topic!r}, with leaders")
+        self._until_all_know(complete, [topic], deadline, f"know {count} partitions of {topic!r}, with leaders")
 
     def delete_topics(self, names: Sequence[str]) -> None:
         """Delete topics; returns when no live broker knows them any more."""
         deadline = self._deadline()
-        request = DeleteTopicsRequest(timeout_ms=ATTEMPT_TIMEOUT_MS, topic_names=list(names))
+        request = DeleteTopicsRequest(timeout_ms=ATTEMPT_TIMEOUT_MS, topic_names=list(_names(names)))
         gone_already = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         self._change("delete", request, lambda response: response.responses, gone_already, deadline, max_version=DELETE_BY_NAME)
 
         def gone(metadata: MetadataResponse) -> bool:
             return all(topic.error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION for topic in metadata.topics)
 
-        self._until_every_broker(gone, names, deadline, f"forget {list(names)}")
+        self._until_all_know(gone, names, deadline, f"forget {list(names)}")
+
+    def describe_configs(self, topics: Sequence[str]) -> dict[str, dict[str, ConfigEntry]]:
+        """The settings of topics, by topic and name: all of them, set or not. AdminError for a topic that is not there."""
+        response = self._send_any(_describe_configs_request(topics), self._deadline())
+        for result in response.results:
+            _check(f"cannot describe the configs of topic {result.resource_name!r}", result.error_code, result.error_message)
+        return {result.resource_name: _configs(result) for result in response.results}
+
+    def alter_configs(self, topic: str, changes: Mapping[str, object]) -> None:
+        """Change settings of a topic, all or none; None takes a setting back to its default. Those not named stay as they are.
+
+        Returns when every live broker tells the new values (KIP-339; Kafka 2.3 or newer).
+        """
+        deadline = self._deadline()
+        configs = [
+            AlterableConfig(name=name, config_operation=DELETE if value is None else SET, value=_text_or_none(value))
+            for name, value in changes.items()
+        ]
+        resource = AlterConfigsResource(resource_type=TOPIC_RESOURCE, resource_name=topic, configs=configs)
+        while True:
+            response = self._send_any(IncrementalAlterConfigsRequest(resources=[resource]), deadline)  # twice comes to the same
+            [result] = response.responses
+            if not is_retriable(result.error_code) or time.monotonic() > deadline:
+                break
+            gevent.sleep(RETRY_SECONDS)
+        _check(f"cannot alter the configs of topic {topic!r}", result.error_code, result.error_message)
+        wanted = {name: _text_or_none(value) for name, value in changes.items()}
+        request = _describe_configs_request([topic])
+
+        def in_force(address: str) -> bool:
+            [result] = self.send(request, address).results
+            known = _configs(result) if result.error_code == 0 else {}
+            return all(
+                name in known and (known[name].source != "topic" if value is None else known[name].value in (value, None))
+                for name, value in wanted.items()
+            )
+
+        self._until_every_broker(in_force, deadline, f"tell the new configs of {topic!r}")
 
     def _change(
         self,
@@ -253,17 +224,20 @@ class AdminClient:
             lost = True  # a timeout in the broker, too, leaves open what was done
             gevent.sleep(RETRY_SECONDS)
 
-    def _until_every_broker(
-        self, condition: Callable[[MetadataResponse], bool], topics: Sequence[str], deadline: float, what: str
-    ) -> None:
-        """Wait until the metadata of every live broker satisfies `condition`.
+    def _until_all_know(self, condition: Callable[[MetadataResponse], bool], topics: Sequence[str], deadline: float, what: str) -> None:
+        """Wait until the metadata of every live broker satisfies `condition`."""
+        request = _metadata_request(topics)
+        self._until_every_broker(lambda address: condition(self.send(request, address)), deadline, what)
+
+    def _until_every_broker(self, condition: Callable[[str], bool], deadline: float, what: str) -> None:
+        """Wait until `condition` holds for the address of every live broker.
 
         A broker that dies meanwhile stops being one of them.
         """
         while True:
             brokers = _brokers(self._send_any(MetadataRequest(topics=[]), deadline))
             with contextlib.suppress(OSError, DecodeError):
-                if all(condition(self.send(_metadata_request(topics), broker.address)) for broker in brokers):
+                if all(condition(broker.address) for broker in brokers):
                     return
             if time.monotonic() > deadline:
                 raise AdminError(f"the brokers do not all {what} after {self._timeout:g} s")
@@ -328,8 +302,15 @@ class AdminClient:
         return time.monotonic() + self._timeout
 
 
+def _names(names: Sequence[str]) -> Sequence[str]:
+    """`names`, unless they are one: a str is a list of its letters."""
+    if isinstance(names, str):
+        raise AdminError(f"topics is a str; expected a list of names: [{names!r}]")
+    return names
+
+
 def _metadata_request(names: Sequence[str] | None) -> MetadataRequest:
-    topics = None if names is None else [MetadataRequestTopic(name=name) for name in names]
+    topics = None if names is None else [MetadataRequestTopic(name=name) for name in _names(names)]
     return MetadataRequest(topics=topics, allow_auto_topic_creation=False)
 
 
@@ -344,8 +325,26 @@ def _partitions(topic: Any) -> list[Partition]:
     return sorted(partitions, key=lambda partition: partition.index)
 
 
+def _describe_configs_request(topics: Sequence[str]) -> DescribeConfigsRequest:
+    resources = [
+        DescribeConfigsResource(resource_type=TOPIC_RESOURCE, resource_name=topic, configuration_keys=None) for topic in _names(topics)
+    ]
+    return DescribeConfigsRequest(resources=resources)
+
+
+def _configs(result: DescribeConfigsResult) -> dict[str, ConfigEntry]:
+    return {
+        each.name: ConfigEntry(each.name, each.value, _SOURCES.get(each.config_source, "unknown"), each.read_only, each.is_sensitive)
+        for each in result.configs
+    }
+
+
 def _config_text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _config_text(value)
 
 
 def _check(what: str, error_code: int, message: str | None) -> None:
