@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from klife.protocol.compression import QUICK_SIZE
+
 HUB_RUNS_EVERY_MS = 1  # so that a caller in a tight loop is noticed after one, and stopped after two or three
 
 
@@ -26,7 +28,10 @@ class ConnectionSettings:
 
 @dataclass(frozen=True, slots=True)
 class ProducerSettings:
-    """How one producer behaves. `acks` is -1 (all), 1 or 0; `codec` is Kafka's number."""
+    """How one producer behaves. `acks` is -1 (all), 1 or 0; `codec` is Kafka's number.
+
+    Batches of `compress_elsewhere_from` bytes and more are compressed in the hub's thread pool, smaller ones in the batcher's greenlet.
+    """
 
     name: str
     client_id: str
@@ -42,6 +47,7 @@ class ProducerSettings:
     idempotent: bool = True
     codec: int = 0
     compression_level: int | None = None
+    compress_elsewhere_from: int = QUICK_SIZE
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from klife.actors.settings import ClientSettings, ConnectionSettings, ProducerSettings
 from klife.api.config import ClientConfig, ProducerConfig
-from klife.protocol.compression import CODECS
+from klife.protocol.compression import CODECS, compress, quick_size
 
 _ACKS = {"all": -1, 1: 1, 0: 0}
 
@@ -38,6 +38,8 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
 
 
 def _producer(config: ProducerConfig) -> ProducerSettings:
+    codec = CODECS[config.compression_type]
+    compress(codec, b"")  # loads the codec's library now, and not in the hub, with the first record
     return ProducerSettings(
         name=config.name,
         client_id=config.client_id,
@@ -51,6 +53,7 @@ def _producer(config: ProducerConfig) -> ProducerSettings:
         max_in_flight=config.max_in_flight_requests,
         batchers_count=config.batchers_count,
         idempotent=config.enable_idempotence,
-        codec=CODECS[config.compression_type],
+        codec=codec,
         compression_level=config.compression_level,
+        compress_elsewhere_from=quick_size(codec, config.compression_level),
     )
