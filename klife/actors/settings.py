@@ -27,7 +27,10 @@ class ConnectionSettings:
 
 @dataclass(frozen=True, slots=True)
 class ProducerSettings:
-    """How one producer behaves. `acks` is -1 (all), 1 or 0; `codec` is Kafka's number."""
+    """How one producer behaves. `acks` is -1 (all), 1 or 0; `codec` is Kafka's number.
+
+    Batches of `compress_elsewhere_from` bytes and more are compressed in the hub's thread pool, smaller ones in the batcher's greenlet.
+    """
 
     name: str
     client_id: str
@@ -43,6 +46,7 @@ class ProducerSettings:
     idempotent: bool
     codec: int
     compression_level: int | None
+    compress_elsewhere_from: int  # bytes; smaller payloads are compressed at once
 
 
 @dataclass(frozen=True, slots=True)

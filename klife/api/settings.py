@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from klife.actors.settings import ClientSettings, ConnectionSettings, ProducerSettings
 from klife.api.config import ClientConfig, ProducerConfig
-from klife.protocol.compression import CODECS
+from klife.protocol.compression import CODECS, compress, quick_size
 
 _ACKS = {"all": -1, 1: 1, 0: 0}
 
@@ -35,13 +35,16 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
 
 def producer_settings(config: ProducerConfig) -> ProducerSettings:
     """The settings of one producer, whose options are all filled in."""
+    codec = CODECS[config.compression_type]
+    compress(codec, b"")  # loads the codec's library now, and not in the hub, with the first record
     return _settings(
         ProducerSettings,
         config,
         acks=_ACKS[config.acks],
         max_in_flight=config.max_in_flight_requests,
         idempotent=config.enable_idempotence,
-        codec=CODECS[config.compression_type],
+        codec=codec,
+        compress_elsewhere_from=quick_size(codec, config.compression_level),
     )
 
 

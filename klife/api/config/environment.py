@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,24 @@ from klife.api.config.text import parse
 
 _RESERVED = frozenset({"KLIFE_PURE"})
 _RESERVED_PREFIX = "KLIFE_TEST_"
+
+# Kubernetes tells each container of the services in its namespace, in the variables of Docker's links: of a service "klife" (or
+# "klife-web") by KLIFE_SERVICE_HOST, KLIFE_PORT and six more for each port. They are known by name and value together, so that an
+# option that is nearly called like one of them is still reported.
+_URL = r"(tcp|udp|sctp)://\S+:\d+"
+_ADDRESS = r"[\d.]+|[\da-fA-F:.]*:[\da-fA-F:.]*"
+_OF_A_SERVICE = tuple(
+    (re.compile(rf"(\w+_)?{name}"), re.compile(value))
+    for name, value in (
+        (r"SERVICE_HOST", _ADDRESS),
+        (r"SERVICE_PORT(_\w+)?", r"\d+"),
+        (r"PORT", _URL),
+        (r"PORT_\d+_(TCP|UDP|SCTP)", _URL),
+        (r"PORT_\d+_(TCP|UDP|SCTP)_PROTO", r"tcp|udp|sctp"),
+        (r"PORT_\d+_(TCP|UDP|SCTP)_PORT", r"\d+"),
+        (r"PORT_\d+_(TCP|UDP|SCTP)_ADDR", _ADDRESS),
+    )
+)
 
 
 class EnvironmentReader:
@@ -31,7 +50,7 @@ class EnvironmentReader:
             option = variable.removeprefix(self._prefix).lower()
             if option in self._model.model_fields and variable == self._variable(option):
                 self._take(option, variable, environ[variable])
-            else:
+            elif not _tells_of_a_service(variable.removeprefix(self._prefix), environ[variable]):
                 self.problems.append(f"{variable}: {self._unknown(variable)}")
 
     def _take(self, option: str, variable: str, text: str) -> None:
@@ -51,3 +70,7 @@ class EnvironmentReader:
         meant = suggest(variable, names)
         advice = f"did you mean {meant}?" if meant else f"variables are {self._prefix} and an option's name in capitals, as {names[0]}"
         return f"unknown variable; {advice}"
+
+
+def _tells_of_a_service(name: str, value: str) -> bool:
+    return any(names.fullmatch(name) and values.fullmatch(value) for names, values in _OF_A_SERVICE)

@@ -91,7 +91,8 @@ class ClientConfig(ClientOptions):
         """The configuration of environment variables: `prefix` and an option's name in capitals, KLIFE_LINGER_MS=5.
 
         Lists of words are comma-separated (KLIFE_BOOTSTRAP_SERVERS); producers, topics, txn_pools, tls, sasl and socket_options
-        are JSON. KLIFE_PURE and KLIFE_TEST_* have other meanings and are passed over.
+        are JSON. KLIFE_PURE and KLIFE_TEST_* have other meanings and are passed over,
+        and so are those by which Kubernetes tells of a service called klife (KLIFE_PORT=tcp://10.0.0.1:9092).
 
         Args:
             prefix: what all variables begin with; not empty.
