@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         NotReady,
         ProduceError,
         RecordTooLarge,
+        UnknownPartition,
         UnknownTopic,
     )
     from klife.record import Record
@@ -77,6 +78,8 @@ _WHERE = {
         "NotReady",
         "ProduceError",
         "RecordTooLarge",
+        "UnknownPartition",
+        "UnknownPartition",
         "UnknownTopic",
     ),
 }
@@ -118,6 +121,7 @@ __all__ = [
     "StopReport",
     "TopicConfig",
     "TxnPoolConfig",
+    "UnknownPartition",
     "UnknownTopic",
     "WaitTimeout",
     "__version__",
