@@ -6,13 +6,16 @@ once and again while callers wait for them; which topics a request names, and wh
 
 Whom to ask: any broker that is connected, the least busy one. If none is, the known brokers and the bootstrap addresses are tried in
 turn, the next one as soon as one fails or a second passes, until one answers (KIP-899, KIP-1102): so the client starts with the
-cluster down, and comes back when all the brokers it knew are gone but the bootstrap list knows others.
+cluster down, and comes back when all the brokers it knew are gone but the bootstrap list knows others. A connected one that has not
+answered for a second holds nobody up either: what is due then is asked of another.
 """
 
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
 from gevent import get_hub
@@ -53,9 +56,11 @@ class MetadataActor(GeventActor):
         self.cluster = cluster
         self._start_connection = start_connection
         self._stop_connection = stop_connection
-        self._call: Call | None = None
-        self._answer: Call | None = None
-        self._asked = Question((), creates=False, everything=True)
+        self._call: Call | None = None  # the newest without an answer
+        self._called: BrokerChannel | None = None
+        self._called_at = float("-inf")
+        self._answers: deque[tuple[Question, Call]] = deque()
+        self._asked = Question((), creates=False, everything=True)  # what the answer that is looked at was asked
         self._answered_at = float("-inf")
         self._refreshed_at = float("-inf")
         self._failures = 0
@@ -75,19 +80,27 @@ class MetadataActor(GeventActor):
 
     def on_wake(self) -> None:
         now = monotonic()
-        if self._answer is not None:
+        while self._answers:
             self._take_answer(now)
         if not self._start_connections():
             self.wake_after(0.1)
             return
-        if self._call is not None:
-            return
-        refresh_at, question_at = self._refresh_due(), self.cluster.interest.due(self.cluster.snapshot.topics)
+        cluster = self.cluster
+        refresh_at, question_at = self._refresh_due(), cluster.interest.due(cluster.snapshot.topics)
         due = max(min(refresh_at, question_at), self._not_before())
+        if self._call is not None:
+            due = max(due, self._called_at + _TRY_NEXT_AFTER)
         if now < due:
             self.wake_after(due - now)
+            return
+        silent = self._called if self._call is not None else None
+        channel = cluster.any_ready_channel(bootstrap=self._starting_over, other_than=silent)
+        if channel is not None:
+            self._ask(channel, now, refreshes=refresh_at <= question_at)
+        elif self._call is not None:
+            self.wake_after(_TRY_NEXT_AFTER)
         else:
-            self._ask(now, refreshes=refresh_at <= question_at)
+            self._try_someone(now)
 
     def _start_connections(self) -> bool:
         """Have an actor started for each broker that is new; False when their supervisor is being restarted just now."""
@@ -109,34 +122,36 @@ class MetadataActor(GeventActor):
             return float("-inf")
         return self._answered_at + backoff(self._failures, _MIN_INTERVAL, 1.0, random.random())
 
-    def _ask(self, now: float, *, refreshes: bool) -> None:
+    def _ask(self, channel: BrokerChannel, now: float, *, refreshes: bool) -> None:
         cluster = self.cluster
-        channel = cluster.any_ready_channel(bootstrap=self._starting_over)
-        if channel is None:
-            self._try_someone(now)
-            return
         self._trying = []
+        self._called, self._called_at = channel, now
         interest = cluster.interest
-        self._asked = interest.refresh() if refreshes else interest.question(cluster.snapshot.topics, cluster.needs, now)
+        asked = interest.refresh() if refreshes else interest.question(cluster.snapshot.topics, cluster.needs, now)
         if refreshes:
             cluster.refresh_wanted = False
         request = MetadataQuery(
             MetadataRequest(
-                topics=[MetadataRequestTopic(name=name) for name in self._asked.names],
-                allow_auto_topic_creation=self._asked.creates,
+                topics=[MetadataRequestTopic(name=name) for name in asked.names],
+                allow_auto_topic_creation=asked.creates,
             )
         )
-        self._call = channel.call(request, self._done, timeout=cluster.settings.connection.request_timeout, client_id=cluster.client_id)
-        if self._answer is not None:  # it failed at once
-            self.actor_inbox.wake()
+        self._call = channel.call(
+            request,
+            partial(self._done, asked),
+            timeout=cluster.settings.connection.request_timeout,
+            client_id=cluster.client_id,
+        )
+        self.wake_after(_TRY_NEXT_AFTER)
 
-    def _done(self, call: Call) -> None:
-        self._answer = call
+    def _done(self, asked: Question, call: Call) -> None:
+        self._answers.append((asked, call))
         self.actor_inbox.wake()
 
     def _take_answer(self, now: float) -> None:
-        call, self._answer, self._call = self._answer, None, None
-        assert call is not None
+        self._asked, call = self._answers.popleft()
+        if call is self._call:
+            self._call = None
         cluster = self.cluster
         error: KlifeError | DecodeError | None = call.error
         if error is None:

@@ -8,7 +8,7 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
-from scripted_broker import PATIENCE, ScriptedCluster, after
+from scripted_broker import PATIENCE, ScriptedCluster, after, silent
 from structlog.testing import capture_logs
 
 from klife import Client, ProduceError, Record
@@ -113,6 +113,19 @@ def test_new_topics_do_not_keep_others_from_being_looked_at_again(start_client: 
                 if client.partitions("old")[0].leader == 2:
                     return
         raise AssertionError("the leader was not followed while topics were new")
+
+
+def test_a_broker_that_does_not_answer_holds_nobody_up_who_can_be_told_by_another(start_client: Any) -> None:
+    with ScriptedCluster(brokers=2, topics={"orders": 2, "new": 1, "newer": 1}) as cluster:
+        cluster.move("orders", 1, 2)
+        client = start_client(cluster, request_timeout_ms=30_000, delivery_timeout_ms=60_000)
+        for partition in (0, 1):
+            client.produce(Record("orders", b"v", partition=partition)).get(PATIENCE)
+        cluster[1].always(MetadataRequest, silent)
+        with gevent.Timeout(PATIENCE):
+            assert len(client.partitions("new")) == 1
+            refreshed(client, cluster, "orders")
+            assert len(client.partitions("newer")) == 1
 
 
 def test_a_configured_topic_that_does_not_exist_is_told_once_and_asked_for_ever_more_rarely(start_client: Any) -> None:
