@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         NotReady,
         ProduceError,
         RecordTooLarge,
+        UnknownPartition,
         UnknownTopic,
     )
     from klife.record import Record
@@ -81,6 +82,8 @@ _WHERE = {
         "NotReady",
         "ProduceError",
         "RecordTooLarge",
+        "UnknownPartition",
+        "UnknownPartition",
         "UnknownTopic",
     ),
 }
@@ -124,6 +127,7 @@ __all__ = [
     "StopReport",
     "TopicConfig",
     "TxnPoolConfig",
+    "UnknownPartition",
     "UnknownTopic",
     "WaitTimeout",
     "__version__",
