@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.murmur2 import IS_QUICK, murmur2_positive
 from klife.actors.producer.partition_queue import PartitionQueue
-from klife.actors.producer.partitioners import Murmur2Partitioner
+from klife.actors.producer.partitioners import Murmur2Partitioner, may_go_anywhere
 from klife.actors.producer.validation import checked_headers, checked_timestamp, invalid_payload, too_large_for_buffer
 from klife.errors import InvalidRecordType, InvalidRecordValue
 from klife.protocol.records import RECORD_OVERHEAD, Headers
@@ -49,18 +49,17 @@ class TopicRoute:
     def __init__(self, accumulator: Accumulator, info: TopicInfo, partitioner: Any) -> None:
         self.accumulator = accumulator
         self.topic = info.name
-        self.info = info
         self.count = info.partition_count
         self.queues: list[PartitionQueue | None] = [None] * self.count
         self.partitioner = partitioner
         self.sticks = bool(getattr(partitioner, "sticky_keyless", False))
-        self._partition = partitioner.partition
         # The default partitioner, without the calls.
         self._hashes = IS_QUICK and type(partitioner) is Murmur2Partitioner
         self._pool = accumulator.pool
         self._limit = accumulator.settings.batch_size_bytes
         self._hub_watch = accumulator.hub_watch
         self.sticky = 0
+        self.follow(info)
         self.stick_elsewhere()
 
     def append(self, record: Record, partitioner: Any = None, deadline: float | None = None, looks: bool = True) -> Batch:
@@ -93,7 +92,7 @@ class TopicRoute:
         place = -1  # the partition's number as C has it, where nobody else chose it
         if partition is None:
             if partitioner is not None:
-                partition = partitioner.partition(record, self.count)
+                partition = self._choice_of(partitioner, record)
             elif key is None and self.sticks:
                 place = self.sticky
             elif self._hashes and key is not None:
@@ -134,6 +133,23 @@ class TopicRoute:
         batch.count += 1  # before the call: a signal handler may raise after it
         batch.fields.extend((key, value, headers, timestamp_ms))
         return batch
+
+    def follow(self, info: TopicInfo) -> None:
+        """What is known of the topic from now on."""
+        self.info = info
+        # While all partitions have leaders, which is nearly always, the partitioner is asked without a detour.
+        all_led = len(info.available) == info.partition_count
+        self._partition = self.partitioner.partition if all_led else self._choice_among_the_led
+
+    def _choice_among_the_led(self, record: Record, _count: int) -> Any:
+        return self._choice_of(self.partitioner, record)
+
+    def _choice_of(self, partitioner: Any, record: Record) -> Any:
+        """The partition that `partitioner` says; for a record that may go anywhere, one with a leader while some have none."""
+        available = self.info.available
+        if 0 < len(available) < self.count and may_go_anywhere(partitioner, record):
+            return available[randrange(len(available))]
+        return partitioner.partition(record, self.count)
 
     def stick_elsewhere(self) -> None:
         """The batch that keyless records stuck to is closed; they go to another partition from now on (KIP-480)."""

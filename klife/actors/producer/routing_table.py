@@ -62,7 +62,7 @@ class RoutingTable:
             for queue in route.queues:
                 if queue is not None:
                     doubts.log_is_new(queue)
-        route.info = info
+        route.follow(info)
         if info.partition_count > route.count:
             route.queues.extend([None] * (info.partition_count - route.count))
         route.count = info.partition_count
@@ -75,7 +75,7 @@ class RoutingTable:
             if queue is not None and queue.identity is not None:
                 self._accumulator.bump_epoch(queue.identity)
         del route.queues[route.count :]
-        if route.sticky >= route.count:
+        if route.sticky >= route.count or info.leaders[route.sticky] == NO_LEADER:
             route.stick_elsewhere()
 
     def place(self, queue: PartitionQueue) -> None:
