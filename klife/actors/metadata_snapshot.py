@@ -42,6 +42,7 @@ class TopicInfo:
     leader_epochs: tuple[int, ...]
     replicas: tuple[tuple[int, ...], ...] = ()
     isr: tuple[tuple[int, ...], ...] = ()
+    errors: tuple[int, ...] = ()  # with which the cluster names no leader; empty where it names all
 
     @property
     def partition_count(self) -> int:
@@ -120,6 +121,7 @@ def _topic(old: TopicInfo | None, topic: MetadataResponseTopic) -> TopicInfo:
     leaders, epochs = [NO_LEADER] * count, [-1] * count
     replicas: list[tuple[int, ...]] = [()] * count
     isr: list[tuple[int, ...]] = [()] * count
+    errors = [0] * count
     same_topic = old is not None and (old.topic_id in (topic.topic_id, ZERO_UUID) or topic.topic_id == ZERO_UUID)
     for partition in topic.partitions:
         index = partition.partition_index
@@ -129,8 +131,11 @@ def _topic(old: TopicInfo | None, topic: MetadataResponseTopic) -> TopicInfo:
         replicas[index], isr[index] = tuple(partition.replica_nodes), tuple(partition.isr_nodes)
         if same_topic and old is not None and index < len(old.leaders) and 0 <= epochs[index] < old.leader_epochs[index]:
             leaders[index], epochs[index] = old.leaders[index], old.leader_epochs[index]
+        if leaders[index] == NO_LEADER:
+            errors[index] = partition.error_code
     assert topic.name is not None
-    new = TopicInfo(topic.name, topic.topic_id, tuple(leaders), tuple(epochs), tuple(replicas), tuple(isr))
+    told = tuple(errors) if any(errors) else ()
+    new = TopicInfo(topic.name, topic.topic_id, tuple(leaders), tuple(epochs), tuple(replicas), tuple(isr), told)
     if old is not None and count < old.partition_count and old.topic_id == topic.topic_id != ZERO_UUID:
         new = TopicInfo(
             topic.name,
@@ -139,5 +144,6 @@ def _topic(old: TopicInfo | None, topic: MetadataResponseTopic) -> TopicInfo:
             new.leader_epochs + old.leader_epochs[count:],
             new.replicas + old.replicas[count:],
             new.isr + old.isr[count:],
+            new.errors,
         )
     return old if old == new and old is not None else new

@@ -19,6 +19,7 @@ from klife.actors.producer.batch import Batch, Identity
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.callbacks import Callbacks
 from klife.actors.producer.delivery_clock import DeliveryClock
+from klife.actors.producer.held_up import last_attempt
 from klife.actors.producer.hub_watch import HubWatch
 from klife.actors.producer.routing_table import RoutingTable
 from klife.actors.runtime.latch import Latch
@@ -156,12 +157,14 @@ class Accumulator:
             unknown = batch.in_flight or batch.fate_unknown
             count += batch.count
             fate = "may be in the log: check before sending them again" if unknown else "were not written"
+            why, code = last_attempt(queue)
             self.fail(
                 batch,
                 ProduceError(
-                    f"{reason}; records of {queue.topic}-{queue.partition} {fate}",
+                    f"{reason}; records of {queue.topic}-{queue.partition} {fate}" + (f" ({why})" if why else ""),
                     topic=queue.topic,
                     partition=queue.partition,
+                    error_code=code,
                     retriable=True,
                     possibly_persisted=unknown,
                 ),

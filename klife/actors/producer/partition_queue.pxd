@@ -18,6 +18,7 @@ cdef class PartitionQueue:
     cdef public list in_flight
     cdef public double retry_at
     cdef public Py_ssize_t failures
+    cdef public object refused
     cdef public Identity identity
     cdef public long long next_sequence
     cdef public bint sequence_lost

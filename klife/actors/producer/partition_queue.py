@@ -30,6 +30,7 @@ from klife.actors.producer.doubts import order
 if TYPE_CHECKING:
     from klife.actors.producer.accumulator import Accumulator
     from klife.actors.producer.batch import Callback
+    from klife.actors.producer.held_up import Refused
     from klife.actors.producer.lane import Lane
     from klife.actors.producer.route import TopicRoute
 
@@ -52,6 +53,7 @@ class PartitionQueue:
         "in_flight",
         "retry_at",
         "failures",
+        "refused",
         "identity",
         "next_sequence",
         "sequence_lost",
@@ -77,6 +79,7 @@ class PartitionQueue:
         self.in_flight: list[Batch] = []
         self.retry_at = 0.0
         self.failures = 0  # in a row; the backoff grows with it
+        self.refused: Refused | None = None  # how the last attempt failed, unless something was written or given up since
         self.identity: Identity | None = None
         self.next_sequence = 0
         self.sequence_lost = False
@@ -245,6 +248,7 @@ class PartitionQueue:
         self.accepted = batch.identity
         self.accepted_at = batch.created
         self.failures = 0
+        self.refused = None
         self.retry_at = 0.0
         batch.in_flight = False
         in_flight = self.in_flight
@@ -259,6 +263,7 @@ class PartitionQueue:
         """`batch` came back with its final answer."""
         self._landed(batch)
         self.failures = 0
+        self.refused = None
 
     def put_back(self, batch: Batch, retry_at: float) -> None:
         """`batch` came back to be sent again, not before `retry_at`; it takes its old place in the order."""

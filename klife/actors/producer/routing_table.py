@@ -16,6 +16,7 @@ from klife.actors.producer import doubts
 from klife.actors.producer.lane import Lane
 from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.producer.route import TopicRoute
+from klife.protocol.error_codes import ErrorCode
 
 if TYPE_CHECKING:
     from klife.actors.channel import BrokerChannel
@@ -49,7 +50,7 @@ class RoutingTable:
             if info is None:
                 del self.routes[topic]
                 self._absent[topic] = route
-                self._follow(route, TopicInfo(topic, route.info.topic_id, (NO_LEADER,) * route.count, (-1,) * route.count))
+                self._follow(route, _gone(route, snapshot.topic_errors.get(topic, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)))
             elif info is not route.info:
                 self._follow(route, info)
         for topic, route in list(self._absent.items()):
@@ -120,3 +121,9 @@ class RoutingTable:
             if queue.lane is not None or queue.empty:
                 del self._leaderless[queue]
         return bool(self._leaderless)
+
+
+def _gone(route: TopicRoute, code: int) -> TopicInfo:
+    """What is known of a topic for which the cluster answers `code`."""
+    count = route.count
+    return TopicInfo(route.topic, route.info.topic_id, (NO_LEADER,) * count, (-1,) * count, errors=(code,) * count)
