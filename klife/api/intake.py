@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 from klife.actors.producer import validation
-from klife.actors.producer.batch import Batch
+from klife.actors.producer.delivery import Delivery
 from klife.actors.producer.places import Places
 from klife.actors.runtime.latch import get_thread_ident
 from klife.actors.runtime.turn import AT_ONCE, breathe
@@ -31,8 +31,8 @@ class Intake(Bound):
 
     __slots__ = ()
 
-    def _accepted(self, record: Record, producer: str | None, partitioner: Any) -> Batch | None:
-        """Queue `record` and return its batch, of which it is the last; None if this is not the home thread, and nothing was done."""
+    def _accepted(self, record: Record, producer: str | None, partitioner: Any) -> Delivery | None:
+        """Queue `record` and return its delivery; None if this is not the home thread, and nothing was done."""
         if (PyThread_get_thread_ident() if _IN_C else get_thread_ident()) != self._home:  # type: ignore  # noqa: F821
             return None
         if type(record) is not Record or producer is not None or partitioner is not None:
@@ -44,7 +44,15 @@ class Intake(Bound):
             route = None
         return self._append(record, None, None, None) if route is None else route.append(taken, None, None)
 
-    def _append(self, record: Record, producer: str | None, partitioner: Any, deadline: float | None) -> Batch:
+    def _append(
+        self,
+        record: Record,
+        producer: str | None,
+        partitioner: Any,
+        deadline: float | None,
+        places: Places | None = None,
+        at: int = 0,
+    ) -> Delivery | None:
         """The way of a record whose topic is new, or which asks for a producer or partitioner of its own."""
         if not isinstance(record, Record):
             raise validation.not_a_record(record)
@@ -59,7 +67,7 @@ class Intake(Bound):
         validation.check(record)
         engine = self._current(deadline)
         route = engine.route(record.topic, producer, deadline)
-        return route.append(record, partitioner, deadline)
+        return route.append(record, partitioner, deadline, True, places, at)
 
     def _checked(self, records: Iterable[Record]) -> list[Record]:
         """`records` as a list, if all are right. From any thread: what a generator does, it does in its caller's.
@@ -120,12 +128,12 @@ class Intake(Bound):
                     if route is None:
                         return index
                     hub_watch = route._hub_watch
-                    batch = route.append(record, None, deadline, index % _LOOKS_EVERY == 0 or looked is not hub_watch)
+                    route.append(record, None, deadline, index % _LOOKS_EVERY == 0 or looked is not hub_watch, places, index)
                     looked = hub_watch
-                    places.batches[index] = batch
-                    places.indices[index] = batch.count - 1
                     index += 1
-            except Exception as error:  # noqa: BLE001 - others are queued already: whatever it is, it is this record's alone
+            except Exception as error:
+                if places.batches[index] is not None:  # a signal handler's, when it was queued
+                    raise
                 places.failed(index, _failed(records, index, error))
                 looked = None  # it may have waited
                 index += 1
@@ -136,12 +144,11 @@ class Intake(Bound):
     ) -> None:
         """Queue a record, and note where it went; what befalls it is its alone."""
         try:
-            batch = self._append(records[index], producer, partitioner, deadline)
-        except Exception as error:  # noqa: BLE001 - as above
+            self._append(records[index], producer, partitioner, deadline, places, index)
+        except Exception as error:
+            if places.batches[index] is not None:
+                raise
             places.failed(index, _failed(records, index, error))
-        else:
-            places.batches[index] = batch
-            places.indices[index] = batch.count - 1
 
 
 def _peculiar(records: list[Record], routes: dict[str, Any], start: int) -> list[int]:

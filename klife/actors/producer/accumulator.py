@@ -181,20 +181,20 @@ class Accumulator:
     @property
     def unsettled(self) -> int:
         """Records without an outcome."""
-        return sum(batch.count for batch in self.clock.pending)
+        return sum(batch.count for batch in list(self.clock.pending))
 
     def hurry(self, by: int) -> None:
         """One more (1) or one less (-1) who waits for records to leave: a flush, or callers for buffer space. Nothing lingers then."""
         self.hurried += by
         self.linger = 0.0 if self.hurried else self.settings.linger
         if by > 0:
-            for lane in self.routing.lanes.values():
+            for lane in list(self.routing.lanes.values()):
                 lane.wake()
 
     def flush(self, deadline: float) -> int:
         """Send without linger and wait, until `deadline` (monotonic seconds), for all that is pending now; return what is left."""
         # Of a batch in pieces, the whole: a piece that is split once more is nobody's to settle.
-        batches = list(dict.fromkeys([batch.root or batch for batch in self.clock.pending]))
+        batches = list(dict.fromkeys([batch.root or batch for batch in list(self.clock.pending)]))
         self.hurry(1)
         try:
             for batch in batches:

@@ -140,14 +140,5 @@ class BatchDelivery:
         return f"<BatchDelivery of {len(self._places.batches)} records, {'done' if self.done() else 'pending'}>"
 
 
-def delivery_of_last(batch: Batch) -> Delivery:
-    """The delivery of the batch's last record."""
-    index = batch.count - 1  # first of all: whatever else runs meanwhile may add to the batch
-    delivery = Delivery.__new__(Delivery)  # what the constructor does; a call less for each record
-    delivery._batch = batch
-    delivery._index = index
-    return delivery
-
-
 def _still_on_its_way(timeout: float | None) -> str:
     return f"not settled within {timeout:g} s; the delivery goes on, and waiting again is fine" if timeout is not None else ""

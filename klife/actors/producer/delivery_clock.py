@@ -32,8 +32,7 @@ class DeliveryClock:
         self._growing: list[PartitionQueue] = []  # each once; whose batch was opened since the last look, or is open still
 
     def batch_opened(self, batch: Batch) -> None:
-        """Its first record joins `batch`: from now on its time runs."""
-        self.pending[batch] = None
+        """`batch`, which is pending already, is open: from its first record on its time runs."""
         queue = batch.queue
         if not queue.growing:
             queue.growing = True
@@ -57,7 +56,7 @@ class DeliveryClock:
         """
         settings = self._accumulator.settings
         timeout = settings.delivery_timeout
-        late = list(takewhile(lambda batch: batch.created + timeout <= now, islice(self.pending, EXPIRED_A_TURN)))
+        late = list(takewhile(lambda batch: batch.created + timeout <= now, list(islice(self.pending, EXPIRED_A_TURN))))
         for batch in late:
             self._expire_batch(batch)
         if len(late) == EXPIRED_A_TURN:

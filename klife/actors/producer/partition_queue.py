@@ -95,21 +95,32 @@ class PartitionQueue:
 
     # filling
 
-    def open_batch(self, now: float) -> Batch:
-        """Close the open batch, if any, and start a new one."""
-        if self.open is not None:
-            self.close()
-        self.opened += 1
+    def new_batch(self, now: float) -> Batch:
+        """A batch for `open_with`: nobody knows of it yet."""
+        return Batch(self, now, self.accumulator.home, 0)
+
+    def open_with(self, batch: Batch) -> None:
+        """Close the open batch, if any; `batch`, which has its first record, is the open one from now on."""
         accumulator = self.accumulator
-        batch = Batch(self, now, accumulator.home, self.opened)
+        while self.open is not None:  # once more if something that runs meanwhile has opened another
+            self.close()
+        self.opened = number = self.opened + 1
+        batch.number = number
+        accumulator.clock.pending[batch] = None
         self.open = batch
+        try:
+            self._announce(batch)
+        except BaseException:  # a signal handler's; nobody else would tell them
+            self._announce(batch)
+            raise
+
+    def _announce(self, batch: Batch) -> None:
+        accumulator, lane = self.accumulator, self.lane
         accumulator.clock.batch_opened(batch)
-        lane = self.lane
         if lane is not None:
             lane.batch_opened(self, batch)
         else:
             accumulator.routing.offer(self)  # it waits for a leader
-        return batch
 
     def close(self) -> None:
         """No record joins the open batch any more."""

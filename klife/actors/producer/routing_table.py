@@ -36,10 +36,11 @@ class RoutingTable:
 
     def add_topic(self, info: TopicInfo, partitioner: Any) -> TopicRoute:
         """The route of a topic, made when it is first produced to."""
-        route = self._absent.pop(info.name, None)
+        route = self._absent.get(info.name)
         if route is None:
             route = TopicRoute(self._accumulator, info, partitioner)
-        self.routes[info.name] = route
+        route = self.routes.setdefault(info.name, route)  # a signal handler may have needed it, too, while we made it
+        self._absent.pop(info.name, None)
         self._follow(route, info)
         return route
 
@@ -95,7 +96,7 @@ class RoutingTable:
         index = (crc32(queue.topic.encode()) + queue.partition) % self._accumulator.settings.batchers_count
         lane = self.lanes.get((node_id, index))
         if lane is None:
-            lane = self.lanes[node_id, index] = Lane(self._accumulator, node_id, index, self._channel_of(node_id))
+            lane = self.lanes.setdefault((node_id, index), Lane(self._accumulator, node_id, index, self._channel_of(node_id)))
             self._accumulator.wake()  # the ProducerActor starts its batcher
         return lane
 
