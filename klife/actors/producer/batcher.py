@@ -227,9 +227,11 @@ class BatcherActor(GeventActor):
                 BrokerInfo(node.node_id, node.host, node.port, node.rack) if node is not None else None,
             )
             self.cluster.request_refresh()
+        expired = batch.is_set
         backs_off = apply_verdict(self.accumulator, batch, verdict)
         if rule.action is not Action.FAIL:
-            if rule.action is not Action.REJECT_RECORDS:  # else the others have nothing to do with it
+            # What is settled thereby is in nobody's way; nor are refused records in that of others.
+            if (expired or not batch.is_set) and rule.action is not Action.REJECT_RECORDS:
                 queue.refused = Refused(answer.error_code, answer.error_message)
             self._retry_at(batch, monotonic(), backs_off)
 

@@ -32,11 +32,8 @@ cdef class PartitionQueue:
     cdef public list callback_backlog
     cdef public bint callbacks_running
 
-    cpdef Batch new_batch(self, double now)
-    @cython.locals(accumulator=Accumulator)
-    cpdef open_with(self, Batch batch)
     @cython.locals(accumulator=Accumulator, lane=Lane)
-    cpdef _announce(self, Batch batch)
+    cpdef open_with(self, Batch batch)
     cpdef Batch take_fresh(self, Py_ssize_t room)
     @cython.locals(batch=Batch, first=Batch)
     cpdef Batch head(self, double now, double linger)

@@ -95,12 +95,8 @@ class PartitionQueue:
 
     # filling
 
-    def new_batch(self, now: float) -> Batch:
-        """A batch for `open_with`: nobody knows of it yet."""
-        return Batch(self, now, self.accumulator.home, 0)
-
     def open_with(self, batch: Batch) -> None:
-        """Close the open batch, if any; `batch`, which has its first record, is the open one from now on."""
+        """Close the open batch, if any; `batch`, which has its first record and no number yet, is the open one from now on."""
         accumulator = self.accumulator
         while self.open is not None:  # once more if something that runs meanwhile has opened another
             self.close()
@@ -108,19 +104,17 @@ class PartitionQueue:
         batch.number = number
         accumulator.clock.pending[batch] = None
         self.open = batch
+        lane = self.lane
         try:
-            self._announce(batch)
+            accumulator.clock.batch_opened(batch)
+            if lane is not None:
+                lane.batch_opened(self, batch)
+            else:
+                accumulator.routing.offer(self)  # it waits for a leader
         except BaseException:  # a signal handler's; nobody else would tell them
-            self._announce(batch)
+            accumulator.clock.batch_opened(batch)
+            accumulator.routing.offer(self)
             raise
-
-    def _announce(self, batch: Batch) -> None:
-        accumulator, lane = self.accumulator, self.lane
-        accumulator.clock.batch_opened(batch)
-        if lane is not None:
-            lane.batch_opened(self, batch)
-        else:
-            accumulator.routing.offer(self)  # it waits for a leader
 
     def close(self) -> None:
         """No record joins the open batch any more."""

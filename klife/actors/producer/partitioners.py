@@ -26,6 +26,7 @@ from zlib import crc32
 
 from klife.actors.producer.murmur2 import murmur2_positive
 from klife.actors.producer.phash2 import phash2_32
+from klife.actors.producer.validation import exact_bytes
 from klife.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class _KeyHashes(_Hashes):
         self._bytes = 0
 
     def __missing__(self, key: bytes) -> int:
+        key = exact_bytes(key)
         value = self._hash(key)
         size = len(key)
         if size <= self.MAX_KEY_SIZE:

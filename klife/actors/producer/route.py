@@ -23,7 +23,7 @@ from klife.actors.producer.murmur2 import IS_QUICK, murmur2_positive
 from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.producer.partitioners import Murmur2Partitioner, may_go_anywhere
 from klife.actors.producer.places import Places
-from klife.actors.producer.validation import checked_headers, checked_timestamp, invalid_payload, too_large_for_buffer
+from klife.actors.producer.validation import checked_headers, checked_timestamp, exact_int, payload, too_large_for_buffer
 from klife.errors import InvalidRecordType, InvalidRecordValue
 from klife.protocol.records import RECORD_OVERHEAD, Headers
 from klife.record import Record
@@ -92,12 +92,12 @@ class TopicRoute:
         value = record.value
         if value is not None:
             if type(value) is not bytes:
-                raise invalid_payload(record, "value")
+                value = payload(record, "value")
             size += len(value)
         key = record.key
         if key is not None:
             if type(key) is not bytes:
-                raise invalid_payload(record, "key")
+                key = payload(record, "key")
             size += len(key)
         headers = record.headers
         if headers is not _NO_HEADERS:
@@ -171,11 +171,12 @@ class TopicRoute:
                 if room < 0 and (claim is None or not claim.granted):
                     claim = Claim(size)
                     self._wait_for_room(claim, deadline)
+                    fresh = None  # its time would have begun already
                     continue
                 batch = queue.open
                 begins = batch is None or batch.size + size > self._limit
                 if begins and fresh is None:
-                    fresh = queue.new_batch(monotonic())
+                    fresh = Batch(queue, monotonic(), self.accumulator.home, 0)
                     continue
                 if begins:
                     batch = fresh
@@ -246,9 +247,12 @@ class TopicRoute:
         """The queue of a partition seen for the first time, or the error that says what is wrong with `partition`."""
         explicit = record.partition is not None
         whose = "Record.partition" if explicit else f"what {type(partitioner or self.partitioner).__name__}.partition returned"
+        given = partition
         if type(partition) is not int:
+            partition = exact_int(given)
+        if partition is None:
             raise InvalidRecordType(
-                f"{whose} is a {type(partition).__name__} ({partition!r}); expected an int from 0 to {self.count - 1} "
+                f"{whose} is a {type(given).__name__} ({given!r}); expected an int from 0 to {self.count - 1} "
                 f"(topic {self.topic!r} has {self.count} partitions)" + (", or None to let the partitioner choose" if explicit else "")
             )
         if not 0 <= partition < self.count:
@@ -256,6 +260,9 @@ class TopicRoute:
                 f"{whose} is {partition}, but topic {self.topic!r} has {self.count} partitions: expected an int from 0 to "
                 f"{self.count - 1}" + (", or None to let the partitioner choose" if explicit else "")
             )
+        queue: PartitionQueue | None = self.queues[partition]
+        if queue is not None:
+            return queue
         fresh = PartitionQueue(self, partition)
         self.accumulator.routing.place(fresh)
         queue = self.queues[partition]
