@@ -110,6 +110,8 @@ class ProduceError(KlifeError):
         leaves a traceback in it."""
         twin = type(self).__new__(type(self), *self.args)
         twin.__dict__.update(self.__dict__)
+        if self.__cause__ is not None:
+            twin.__cause__ = self.__cause__
         return twin
 
 

@@ -13,11 +13,12 @@ from typing import Any
 from klife.actors.producer import validation
 from klife.actors.producer.delivery import Delivery
 from klife.actors.producer.places import Places
+from klife.actors.producer.validation import exact_str
 from klife.actors.runtime.latch import get_thread_ident
 from klife.actors.runtime.turn import AT_ONCE, breathe
 from klife.api.bound import Bound
 from klife.core import is_compiled
-from klife.errors import InvalidRecordType, ProduceError
+from klife.errors import InvalidRecordType, KlifeError, ProduceError
 from klife.record import Record
 from klife.undelivered import Undelivered
 
@@ -78,9 +79,10 @@ class Intake(Bound):
         if isinstance(records, Record):
             raise InvalidRecordType("produce_batch takes an iterable of Records, got one Record; use produce(record) for a single one")
         try:
-            listed = list(records)
-        except TypeError:
-            raise InvalidRecordType(f"produce_batch takes an iterable of Records, got a {type(records).__name__}") from None
+            each = iter(records)
+        except TypeError as error:
+            raise InvalidRecordType(f"produce_batch takes an iterable of Records, got a {type(records).__name__}") from error
+        listed = list(each)  # what a generator raises is its caller's
         for start in range(0, len(listed), AT_ONCE):
             if start:
                 breathe(self._home)
@@ -100,8 +102,9 @@ class Intake(Bound):
         engine = self._current(deadline)
         if producer is not None:
             engine.accumulator(producer)
-        places = Places(len(records), self._home)
-        unknown = _topics_without_route(records, self._routes) - engine.cluster.snapshot.topics.keys()
+        places = Places(len(records), self._home, engine.call_soon)
+        # Exact strings: what is asked for stays where others find it.
+        unknown = set(map(exact_str, _topics_without_route(records, self._routes))) - engine.cluster.snapshot.topics.keys()
         if unknown or producer is not None or partitioner is not None:
             engine.cluster.ask_for(unknown)
             # Records of topics that may have to be waited for, perhaps in vain, come last: a topic's own records stay in order.
@@ -179,9 +182,29 @@ def _topics_without_route(records: list[Record], routes: dict[str, Any]) -> set[
     return found
 
 
-def _failed(records: list[Record], index: int, error: Exception) -> Record:
-    """The result of a record that was not even queued."""
+def _failed(records: list[Record], index: int, error: Exception) -> Undelivered:
+    """The result of a record that was not even queued. What is no ProduceError, as of a partitioner that raises, is its error's cause.
+
+    Without tracebacks: those know all frames that it went through, and these know the delivery that is about to know it.
+    """
     record = records[index]
-    if not isinstance(error, ProduceError):
-        error = ProduceError(f"records[{index}]: {error}", topic=record.topic)
-    return Undelivered(record.topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms, error)
+    if isinstance(error, ProduceError):
+        told = error.twin()
+    else:
+        what = str(error) if isinstance(error, KlifeError) else f"{type(error).__name__}: {error}"
+        told = ProduceError(f"records[{index}]: {what}", topic=record.topic, retriable=getattr(error, "retriable", False) is True)
+        told.__cause__ = error
+    _forget_frames(told.__cause__)
+    return Undelivered(record.topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms, told)
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Take the tracebacks from `error`, and from what it was raised for."""
+    seen: set[int] = set()
+    left = [error]
+    while left:
+        error = left.pop()
+        if error is not None and id(error) not in seen:
+            seen.add(id(error))
+            error.__traceback__ = None
+            left += (error.__cause__, error.__context__)
