@@ -110,7 +110,7 @@ def steps() -> dict[str, float]:
     request = BatchesRequest(-1, 15_000, [("orders", bytes(16), [(partition, one) for partition in FEW])])
     written = b"".join(pack(">ihqqqBBB", partition, 0, 7, -1, 0, 1, 0, 0) for partition in FEW)
     answer = b"\x02\x07orders" + bytes([len(FEW) + 1]) + written + b"\0" + bytes(5)
-    settled = a_route().append(Record("orders", SMALL))
+    settled = a_route().append(Record("orders", SMALL))._batch
     settled.fields.extend(small * len(MANY))
     settled.base_offset, settled.is_set = 5, True
     return {

@@ -84,8 +84,8 @@ class ForkedDelivery(KlifeError, RuntimeError):
 class ProduceError(KlifeError):
     """A record was not, or not certainly, written.
 
-    `error_code` is Kafka's error code, or None when the client itself gave up. See the module docstring for
-    `retriable` and `possibly_persisted`.
+    `error_code` is Kafka's code for what the brokers refused last, or None where they refused nothing and the client itself gave up.
+    See the module docstring for `retriable` and `possibly_persisted`.
     """
 
     def __init__(
@@ -110,6 +110,8 @@ class ProduceError(KlifeError):
         leaves a traceback in it."""
         twin = type(self).__new__(type(self), *self.args)
         twin.__dict__.update(self.__dict__)
+        if self.__cause__ is not None:
+            twin.__cause__ = self.__cause__
         return twin
 
 
@@ -148,7 +150,10 @@ class RecordTooLarge(ProduceError):
 
 
 class DeliveryTimeout(ProduceError):
-    """`delivery_timeout_ms` ran out. `possibly_persisted` is False where the record was never sent, True where it was in flight."""
+    """`delivery_timeout_ms` ran out; the text says what was in the way, and `error_code` is that of the brokers' last refusal.
+
+    `possibly_persisted` is False where the record was never sent, True where it was in flight.
+    """
 
 
 class BatchError(KlifeError):

@@ -31,8 +31,11 @@ class Record:
         partition: the partition to write to; None lets the partitioner choose.
         timestamp_ms: CreateTime in milliseconds since 1970 (UTC); None is the time of `produce`.
 
+    Enums and other subclasses of str, bytes and int are taken for the plain value that they are, and integers of other kinds (numpy's)
+    for ints; but a bool is no number.
+
     On a record returned by klife, `offset`, `partition` and `timestamp_ms` say where it was written, `error` is a `ProduceError` or
-    None, and `error_code` is 0 when delivered, Kafka's code when the broker refused it, None when the client itself gave up.
+    None, and `error_code` is 0 when delivered; else the code of the brokers' last refusal, or None where they gave none.
     """
 
     __slots__ = ("topic", "value", "key", "headers", "partition", "timestamp_ms")

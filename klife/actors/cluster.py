@@ -150,7 +150,7 @@ class Cluster:
                 self.settings.connection,
                 self.client_id,
             )
-            self.channels[node_id] = channel
+            channel = self.channels.setdefault(node_id, channel)  # a signal handler may have needed it, too, while we made it
             if self.inbox is not None:
                 self.inbox.wake()  # the MetadataActor has an actor started for it
         return channel

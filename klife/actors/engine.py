@@ -10,9 +10,11 @@ is how a facade finds its way back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
+import gevent
 from gevent import get_hub
 
 from klife.actors.cluster import Cluster
@@ -46,6 +48,7 @@ class Engine:
             for producer in settings.producers
         }
         self.supervisor: Any = None
+        self._calling: set[Any] = set()  # greenlets of `call_soon`
         self.closing: str | None = None
         self.finished = Latch(self.home)
         self.undelivered = 0
@@ -115,6 +118,19 @@ class Engine:
         for topic in [topic for topic in self.routes if topic not in topics]:
             del self.routes[topic]
 
+    def call_soon(self, function: Callable[[], object]) -> None:
+        """Call `function` in a greenlet of the home thread, for which a flush waits as for callbacks. From any thread."""
+        if get_thread_ident() != self.home:
+            self.loop.run_callback_threadsafe(self.call_soon, function)
+            return
+        greenlet = gevent.spawn(self._call, function)
+        self._calling.add(greenlet)
+        greenlet.rawlink(self._calling.discard)
+
+    def _call(self, function: Callable[[], object]) -> None:
+        if not self.inherited:  # else this greenlet is a copy, in a forked child; the function is called in the parent
+            function()
+
     # the end
 
     def close(self, reason: str) -> None:
@@ -137,12 +153,15 @@ class Engine:
             left = sum(accumulator.flush(deadline) for accumulator in self.accumulators.values())
         finally:
             self._hurry(-1)
-        if any(accumulator.callbacks.is_running_in_this_greenlet for accumulator in self.accumulators.values()):
+        in_callback = any(accumulator.callbacks.is_running_in_this_greenlet for accumulator in self.accumulators.values())
+        if in_callback or gevent.getcurrent() in self._calling:
             return left  # called by a callback, which must not wait for its own end
         if not left:
             # Those there are now; later records have more, perhaps for ever.
             unfinished = [(each.callbacks, each.callbacks.unfinished()) for each in self.accumulators.values()]
-            if not all(callbacks.wait_for(batches, deadline) for callbacks, batches in unfinished):
+            calling = list(self._calling)
+            through = all(callbacks.wait_for(batches, deadline) for callbacks, batches in unfinished)
+            if len(gevent.joinall(calling, timeout=max(deadline - monotonic(), 0.0))) < len(calling) or not through:
                 log.warning("callbacks_still_running", client=self.name)
         return left
 

@@ -51,6 +51,7 @@ class TopicInfo:
     replicas: tuple[tuple[int, ...], ...] = ()
     isr: tuple[tuple[int, ...], ...] = ()
     generation: int = 0  # changes when the topic seems to have been made anew and no topic id tells
+    errors: tuple[int, ...] = ()  # with which the cluster names no leader; empty where it names all
 
     @property
     def partition_count(self) -> int:
@@ -183,6 +184,7 @@ def _topic(old: TopicInfo | None, topic: MetadataResponseTopic, *, made_anew: bo
     leaders, epochs = [NO_LEADER] * count, [-1] * count
     replicas: list[tuple[int, ...]] = [()] * count
     isr: list[tuple[int, ...]] = [()] * count
+    errors = [0] * count
     held_back = False
     for partition in topic.partitions:
         index = partition.partition_index
@@ -193,13 +195,23 @@ def _topic(old: TopicInfo | None, topic: MetadataResponseTopic, *, made_anew: bo
         if same_topic and old is not None and index < len(old.leaders) and 0 <= epochs[index] < old.leader_epochs[index]:
             leaders[index], epochs[index] = old.leaders[index], old.leader_epochs[index]
             held_back = True
+        if leaders[index] == NO_LEADER:
+            errors[index] = partition.error_code
     # While the epochs contradict a topic known without an id, it gets none: an id would say that they are its own.
     topic_id = old.topic_id if same_topic and old is not None and (not has_id or held_back) else topic.topic_id
-    generation = 0 if old is None else old.generation + made_anew
-    new = TopicInfo(topic.name, topic_id, tuple(leaders), tuple(epochs), tuple(replicas), tuple(isr), generation)
+    new = TopicInfo(
+        topic.name,
+        topic_id,
+        tuple(leaders),
+        tuple(epochs),
+        tuple(replicas),
+        tuple(isr),
+        generation=0 if old is None else old.generation + made_anew,
+        errors=tuple(errors) if any(errors) else (),
+    )
     if same_topic and old is not None and count < old.partition_count:
         if old.topic_id == ZERO_UUID:
-            new = replace(new, generation=generation + 1)
+            new = replace(new, generation=new.generation + 1)
         else:
             new = replace(
                 new,

@@ -1,4 +1,4 @@
-from klife.actors.producer.delivery cimport delivery_of_last
+from klife.actors.producer.delivery cimport Delivery
 from klife.api.intake cimport Intake
 
 cdef class Client(Intake):

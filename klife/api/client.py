@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Any, Self
 
 from klife.actors import engine as engines
-from klife.actors.producer.delivery import BatchDelivery, Delivery, delivery_of_last
+from klife.actors.producer.delivery import BatchDelivery, Delivery
 from klife.actors.producer.validation import checked_topic, not_a_callback
 from klife.actors.runtime.latch import get_thread_ident
 from klife.api import lifecycle
@@ -122,9 +122,9 @@ class Client(Intake):
             BufferFull: no room. RecordTooLarge: for the whole buffer. ClientClosed: the client was stopped.
             In all these cases nothing was queued.
         """
-        batch = self._accepted(record, producer, partitioner)
-        if batch is not None:
-            return delivery_of_last(batch)
+        accepted = self._accepted(record, producer, partitioner)
+        if accepted is not None:
+            return accepted
         delivery: Delivery = self._from_thread(partial(self.produce, record, producer=producer, partitioner=partitioner))
         return delivery
 
@@ -138,11 +138,15 @@ class Client(Intake):
         """
         if callback is not None and not callable(callback):
             raise not_a_callback(callback)
-        batch = self._accepted(record, producer, partitioner)
-        if batch is None:
+        delivery = self._accepted(record, producer, partitioner)
+        if delivery is None:
             self._from_thread(partial(self.produce_async, record, callback, producer=producer, partitioner=partitioner))
         elif callback is not None:
-            batch.add_callback(batch.count - 1, callback)
+            batch = delivery._batch
+            if batch.is_set:  # whoever interrupted this has waited for it
+                batch.queue.call_when_settled(batch, delivery._index, callback)
+            else:
+                batch.add_callback(delivery._index, callback)
 
     def produce_batch(self, records: Iterable[Record], *, producer: str | None = None, partitioner: Any = None) -> BatchDelivery:
         """Queue records of any topics and partitions; `.get()` returns one result for each, in input order, and raises for none.

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from klife.protocol.api_keys import api_name
 from klife.protocol.apis.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from klife.protocol.errors import DecodeError, TrailingBytes
 from klife.protocol.framing import FrameReader, decode_response_header, encode_request
@@ -164,7 +165,7 @@ class KafkaConnection:
             if correlation_id != sent.correlation_id:
                 raise DecodeError(
                     f"the broker answered correlation id {correlation_id} where {sent.correlation_id} was due "
-                    f"({sent.request_class.__name__}); responses must come in the order of their requests"
+                    f"({api_name(sent.request_class.API_KEY)}); responses must come in the order of their requests"
                 )
             if self.state is _NEGOTIATING:
                 self._in_flight.popleft()

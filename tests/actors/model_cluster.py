@@ -92,6 +92,7 @@ class ModelChannel:
         self.calls: list[Call] = []
         self.waiting: dict[Callable[[], None], None] = {}
         self.last_error: str | None = None
+        self.throttled_until = 0.0
 
     def describe(self) -> str:
         return f"model broker {self.node_id}"

@@ -70,7 +70,7 @@ class Parts:
     def batch(self, count: int = 1, partition: int = 0, *, size: int = 10) -> Batch:
         """A closed batch of `count` records."""
         for number in range(count):
-            batch = self.route.append(Record("t", b"%0*d" % (size, number), partition=partition))
+            batch = self.route.append(Record("t", b"%0*d" % (size, number), partition=partition))._batch
         self.queue(partition).close()
         return batch
 

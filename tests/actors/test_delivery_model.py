@@ -97,7 +97,7 @@ class DeliveryModel(RuleBasedStateMachine):
     def produce(self, partition: int, count: int, guilty: bool) -> None:
         for number in range(count):
             value = b"%s%d" % (GUILTY if guilty and number == 1 else b"", len(self.produced[partition]))
-            batch = self.route.append(Record(TOPIC, value, partition=partition))
+            batch = self.route.append(Record(TOPIC, value, partition=partition))._batch
             self.produced[partition].append((value, batch, batch.count - 1))
 
     @rule(partition=st.integers(0, PARTITIONS - 1), batches=st.integers(1, 3))

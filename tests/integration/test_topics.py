@@ -9,7 +9,7 @@ import gevent
 import pytest
 from on_cluster import MakeTopic, ReadBack, StartClient, wait_until
 
-from klife import Client, Record, UnknownPartition, UnknownTopic
+from klife import Client, DeliveryTimeout, Record, UnknownPartition, UnknownTopic
 from klife.testing.cluster import KafkaCluster
 
 
@@ -101,6 +101,20 @@ def test_a_deleted_topic_disappears_and_comes_back_anew_with_fewer_partitions(
     kafka_cluster.create_topic(topic, partitions=1)
     assert client.produce(Record(topic, b"new")).get(30).offset == 0
     assert [read.value for read in read_back(topic)] == [b"new"]
+
+
+def test_a_topic_deleted_under_a_record_is_told_as_that(kafka_cluster: KafkaCluster, start_client: StartClient) -> None:
+    client = start_client(linger_ms=1_500, request_timeout_ms=1_500, delivery_timeout_ms=5_000)
+    kafka_cluster.create_topic(topic := new_name(), partitions=1)
+    client.partitions(topic)
+    delivery = client.produce(Record(topic, b"late"))
+    with kafka_cluster.admin() as admin:
+        admin.delete_topics([topic])
+    error = delivery.exception(30)
+    assert isinstance(error, DeliveryTimeout)
+    assert error.error_code == 3
+    assert "UNKNOWN_TOPIC_OR_PARTITION (3)" in str(error)
+    assert "the topic may have been deleted; create it, or stop producing to it. They were not written" in str(error)
 
 
 def test_partitions_tell_leaders_and_replicas(kafka_cluster: KafkaCluster, start_client: StartClient, make_topic: MakeTopic) -> None:

@@ -19,6 +19,7 @@ from klife.actors.producer.batch import Batch, Identity
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.callbacks import Callbacks
 from klife.actors.producer.delivery_clock import DeliveryClock
+from klife.actors.producer.held_up import last_attempt
 from klife.actors.producer.hub_watch import HubWatch
 from klife.actors.producer.routing_table import RoutingTable
 from klife.actors.runtime.latch import Latch
@@ -159,12 +160,14 @@ class Accumulator:
             unknown = batch.in_flight or batch.fate_unknown
             count += batch.count
             fate = "may be in the log: check before sending them again" if unknown else "were not written"
+            why, code = last_attempt(queue)
             self.fail(
                 batch,
                 ProduceError(
-                    f"{reason}; records of {queue.topic}-{queue.partition} {fate}",
+                    f"{reason}; records of {queue.topic}-{queue.partition} {fate}" + (f" ({why})" if why else ""),
                     topic=queue.topic,
                     partition=queue.partition,
+                    error_code=code,
                     retriable=True,
                     possibly_persisted=unknown,
                 ),
@@ -181,20 +184,20 @@ class Accumulator:
     @property
     def unsettled(self) -> int:
         """Records without an outcome."""
-        return sum(batch.count for batch in self.clock.pending)
+        return sum(batch.count for batch in list(self.clock.pending))
 
     def hurry(self, by: int) -> None:
         """One more (1) or one less (-1) who waits for records to leave: a flush, or callers for buffer space. Nothing lingers then."""
         self.hurried += by
         self.linger = 0.0 if self.hurried else self.settings.linger
         if by > 0:
-            for lane in self.routing.lanes.values():
+            for lane in list(self.routing.lanes.values()):
                 lane.wake()
 
     def flush(self, deadline: float) -> int:
         """Send without linger and wait, until `deadline` (monotonic seconds), for all that is pending now; return what is left."""
         # Of a batch in pieces, the whole: a piece that is split once more is nobody's to settle.
-        batches = list(dict.fromkeys([batch.root or batch for batch in self.clock.pending]))
+        batches = list(dict.fromkeys([batch.root or batch for batch in list(self.clock.pending)]))
         self.hurry(1)
         try:
             for batch in batches:

@@ -8,6 +8,3 @@ cdef class Delivery:
 
     @cython.locals(batch=Batch)
     cpdef get(self, timeout=*)
-
-@cython.locals(delivery=Delivery, index=Py_ssize_t)
-cpdef Delivery delivery_of_last(Batch batch)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
+from klife.actors.producer.held_up import held_up_by
 from klife.errors import DeliveryTimeout
 
 if TYPE_CHECKING:
@@ -31,8 +32,7 @@ class DeliveryClock:
         self._growing: list[PartitionQueue] = []  # each once; whose batch was opened since the last look, or is open still
 
     def batch_opened(self, batch: Batch) -> None:
-        """Its first record joins `batch`: from now on its time runs."""
-        self.pending[batch] = None
+        """`batch`, which is pending already, is open: from its first record on its time runs."""
         queue = batch.queue
         if not queue.growing:
             queue.growing = True
@@ -56,7 +56,7 @@ class DeliveryClock:
         """
         settings = self._accumulator.settings
         timeout = settings.delivery_timeout
-        late = list(takewhile(lambda batch: batch.created + timeout <= now, islice(self.pending, EXPIRED_A_TURN)))
+        late = list(takewhile(lambda batch: batch.created + timeout <= now, list(islice(self.pending, EXPIRED_A_TURN))))
         for batch in late:
             self._expire_batch(batch)
         if len(late) == EXPIRED_A_TURN:
@@ -73,7 +73,7 @@ class DeliveryClock:
         unknown = batch.in_flight or batch.fate_unknown
         timeout_ms = self._accumulator.settings.delivery_timeout * 1000
         waited = f"not delivered within delivery_timeout_ms ({timeout_ms:g} ms)"
-        why = self._held_up_by(batch)
+        why, code = held_up_by(batch)
         error = DeliveryTimeout(
             f"records of {queue.topic}-{queue.partition} were {waited}: {why}. "
             + (
@@ -83,21 +83,10 @@ class DeliveryClock:
             ),
             topic=queue.topic,
             partition=queue.partition,
+            error_code=code,
             retriable=True,
             possibly_persisted=unknown,
         )
         if batch.identity is not None:
             queue.sequence_lost = True
         self._accumulator.fail(batch, error)
-
-    def _held_up_by(self, batch: Batch) -> str:
-        accumulator, queue = self._accumulator, batch.queue
-        if batch.in_flight:
-            return "the broker has not answered yet"
-        if queue.lane is None:
-            return "the partition has no leader"
-        if accumulator.idempotent and accumulator.identity is None:
-            return f"no producer id could be had ({accumulator.identity_error or 'no broker answered'})"
-        if not queue.lane.channel.is_ready:
-            return f"broker {queue.lane.node_id} can not be reached ({queue.lane.channel.describe()})"
-        return f"broker {queue.lane.node_id} had {len(queue.lane.calls)} requests to answer first, {batch.attempts} attempts were made"

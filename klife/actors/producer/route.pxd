@@ -4,10 +4,12 @@ cdef class TopicRoute
 
 from klife.actors.producer.accumulator cimport Accumulator
 from klife.actors.producer.batch cimport Batch
-from klife.actors.producer.buffer_pool cimport BufferPool
+from klife.actors.producer.buffer_pool cimport BufferPool, Claim
+from klife.actors.producer.delivery cimport Delivery
 from klife.actors.producer.hub_watch cimport HubWatch
 from klife.actors.producer.murmur2 cimport murmur2_positive
 from klife.actors.producer.partition_queue cimport PartitionQueue
+from klife.actors.producer.places cimport Places
 from klife.record cimport Record
 
 cdef class TopicRoute:
@@ -25,6 +27,8 @@ cdef class TopicRoute:
     cdef public Py_ssize_t _limit
     cdef public HubWatch _hub_watch
 
-    @cython.locals(size=Py_ssize_t, place=Py_ssize_t, queue=PartitionQueue, batch=Batch, pool=BufferPool, room="long long", now_ns="long long", now_ms="long long", hub_watch=HubWatch, now=double)
-    cpdef Batch append(self, Record record, partitioner=*, deadline=*, bint looks=*)
+    @cython.locals(size=Py_ssize_t, place=Py_ssize_t, index=Py_ssize_t, delivery=Delivery, queue=PartitionQueue, batch=Batch, pool=BufferPool, room="long long", now_ns="long long", now_ms="long long", hub_watch=HubWatch, entry=tuple)
+    cpdef Delivery append(self, Record record, partitioner=*, deadline=*, bint looks=*, Places places=*, Py_ssize_t at=*)
+    @cython.locals(pool=BufferPool, fresh=Batch, claim=Claim, batch=Batch, room="long long", index=Py_ssize_t, begins=bint)
+    cdef Delivery _begin_batch_or_wait(self, PartitionQueue queue, tuple entry, Py_ssize_t size, deadline, Places places, Py_ssize_t at)
     cpdef stick_elsewhere(self)

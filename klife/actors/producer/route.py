@@ -3,6 +3,11 @@
 No message, no greenlet switch, no clock but the record's timestamp. What can wait for the first record of a batch, or of a
 partition, or for an error, is in a slow method of its own; the fast one only finds out that it is needed. The order matters:
 everything that can fail or wait comes before the batch is looked up, because other greenlets may close it meanwhile.
+
+Nor is it only greenlets: a signal handler, or a destructor that the garbage collector calls, may produce in the middle of this. Python
+runs them after a call, at a function's start, where a loop goes back, and where a container is made; so between the look at the open
+batch and the one call that puts the record in, none of these may be. A record is thus taken whole or not at all, with its bytes and
+its index. (`tests/actors/test_entered_again.py` produces once more at each such place.)
 """
 
 from __future__ import annotations
@@ -12,10 +17,13 @@ from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any
 
 from klife.actors.producer.batch import Batch
+from klife.actors.producer.buffer_pool import Claim
+from klife.actors.producer.delivery import Delivery
 from klife.actors.producer.murmur2 import IS_QUICK, murmur2_positive
 from klife.actors.producer.partition_queue import PartitionQueue
-from klife.actors.producer.partitioners import Murmur2Partitioner
-from klife.actors.producer.validation import checked_headers, checked_timestamp, invalid_payload, too_large_for_buffer
+from klife.actors.producer.partitioners import Murmur2Partitioner, may_go_anywhere
+from klife.actors.producer.places import Places
+from klife.actors.producer.validation import checked_headers, checked_timestamp, exact_int, payload, too_large_for_buffer
 from klife.errors import InvalidRecordType, InvalidRecordValue, UnknownPartition
 from klife.protocol.records import RECORD_OVERHEAD, Headers
 from klife.record import Record
@@ -50,22 +58,29 @@ class TopicRoute:
     def __init__(self, accumulator: Accumulator, info: TopicInfo, partitioner: Any) -> None:
         self.accumulator = accumulator
         self.topic = info.name
-        self.info = info
         self.count = info.partition_count
         self.queues: list[PartitionQueue | None] = [None] * self.count
         self.partitioner = partitioner
         self.sticks = bool(getattr(partitioner, "sticky_keyless", False))
-        self._partition = partitioner.partition
         # The default partitioner, without the calls.
         self._hashes = IS_QUICK and type(partitioner) is Murmur2Partitioner
         self._pool = accumulator.pool
         self._limit = accumulator.settings.batch_size_bytes
         self._hub_watch = accumulator.hub_watch
         self.sticky = 0
+        self.follow(info)
         self.stick_elsewhere()
 
-    def append(self, record: Record, partitioner: Any = None, deadline: float | None = None, looks: bool = True) -> Batch:
-        """Queue `record` and return its batch; it is the last of the batch's records until the caller yields.
+    def append(
+        self,
+        record: Record,
+        partitioner: Any = None,
+        deadline: float | None = None,
+        looks: bool = True,
+        places: Places | None = None,
+        at: int = 0,
+    ) -> Delivery | None:
+        """Queue `record` and return its delivery; or, given `places`, note there as number `at` where it is, and return None.
 
         Without `looks` it gets the time of this producer's last record that had the clock looked at: its caller's, a moment ago.
 
@@ -80,12 +95,12 @@ class TopicRoute:
         value = record.value
         if value is not None:
             if type(value) is not bytes:
-                raise invalid_payload(record, "value")
+                value = payload(record, "value")
             size += len(value)
         key = record.key
         if key is not None:
             if type(key) is not bytes:
-                raise invalid_payload(record, "key")
+                key = payload(record, "key")
             size += len(key)
         headers = record.headers
         if headers is not _NO_HEADERS:
@@ -96,7 +111,7 @@ class TopicRoute:
         place = -1  # the partition's number as C has it, where nobody else chose it
         if partition is None:
             if partitioner is not None:
-                partition = partitioner.partition(record, self.count)
+                partition = self._choice_of(partitioner, record)
             elif key is None and self.sticks:
                 place = self.sticky
             elif self._hashes and key is not None:
@@ -121,22 +136,94 @@ class TopicRoute:
                 raise self.accumulator.closed_error()  # stopped while the hub ran
         timestamp_ms = hub_watch.stamp if record.timestamp_ms is None else checked_timestamp(record)
 
+        entry = (key, value, headers, timestamp_ms)
         pool = self._pool
         room = pool.room - size
-        if room >= 0:
-            pool.room = room
-        else:
-            self._wait_for_room(size, deadline)
-
         batch = queue.open
-        if batch is None or batch.size + size > self._limit:
-            now = monotonic()
-            batch = queue.open_batch(now)
-            hub_watch.batch_opened(now)
+        if room < 0 or batch is None or batch.size + size > self._limit:
+            return self._begin_batch_or_wait(queue, entry, size, deadline, places, at)
+        pool.room = room
         batch.size += size
-        batch.count += 1  # before the call: a signal handler may raise after it
-        batch.fields.extend((key, value, headers, timestamp_ms))
-        return batch
+        index = batch.count
+        batch.count = index + 1
+        if places is not None:
+            places.batches[at] = batch
+            places.indices[at] = index
+            batch.fields.extend(entry)
+            return None
+        batch.fields.extend(entry)
+        delivery = Delivery.__new__(Delivery)  # what the constructor does; a call less for each record
+        delivery._batch = batch
+        delivery._index = index
+        return delivery
+
+    def _begin_batch_or_wait(
+        self, queue: PartitionQueue, entry: Any, size: int, deadline: float | None, places: Places | None, at: int
+    ) -> Delivery | None:
+        """The way of a record that begins a batch, or for which there is no room.
+
+        All that may run something else, or wait, is done for its own sake, and then everything is looked at once more.
+        """
+        pool = self._pool
+        fresh: Batch | None = None
+        claim: Claim | None = None
+        begins = False
+        try:
+            while True:
+                room = pool.room - size
+                if room < 0 and (claim is None or not claim.granted):
+                    claim = Claim(size)
+                    self._wait_for_room(claim, deadline)
+                    fresh = None  # its time would have begun already
+                    continue
+                batch = queue.open
+                begins = batch is None or batch.size + size > self._limit
+                if begins and fresh is None:
+                    fresh = Batch(queue, monotonic(), self.accumulator.home, 0)
+                    continue
+                if begins:
+                    batch = fresh
+                if claim is not None and claim.granted:
+                    claim.granted = False
+                else:
+                    pool.room = room
+                batch.size += size  # type: ignore[union-attr]
+                index = batch.count  # type: ignore[union-attr]
+                batch.count = index + 1  # type: ignore[union-attr]
+                if places is not None:
+                    places.batches[at] = batch
+                    places.indices[at] = index
+                batch.fields.extend(entry)  # type: ignore[union-attr]
+                break
+            if begins:
+                queue.open_with(batch)  # type: ignore[arg-type]
+                self._hub_watch.batch_opened(batch.created)  # type: ignore[union-attr]
+        except BaseException:  # what is thrown at a waiter, or raised by a signal handler
+            if claim is not None and claim.granted:
+                pool.give(size)
+            if begins and fresh is not None and not fresh.number:  # it was not opened any more
+                pool.give(fresh.size)
+                if places is not None:
+                    places.batches[at] = None
+            raise
+        return Delivery(batch, index) if places is None else None  # type: ignore[arg-type]
+
+    def follow(self, info: TopicInfo) -> None:
+        """What is known of the topic from now on."""
+        self.info = info
+        # While all partitions have leaders, which is nearly always, the partitioner is asked without a detour.
+        all_led = len(info.available) == info.partition_count
+        self._partition = self.partitioner.partition if all_led else self._choice_among_the_led
+
+    def _choice_among_the_led(self, record: Record, _count: int) -> Any:
+        return self._choice_of(self.partitioner, record)
+
+    def _choice_of(self, partitioner: Any, record: Record) -> Any:
+        """The partition that `partitioner` says; for a record that may go anywhere, one with a leader while some have none."""
+        available = self.info.available
+        if 0 < len(available) < self.count and may_go_anywhere(partitioner, record):
+            return available[randrange(len(available))]
+        return partitioner.partition(record, self.count)
 
     def stick_elsewhere(self) -> None:
         """The batch that keyless records stuck to is closed; they go to another partition from now on (KIP-480)."""
@@ -148,16 +235,15 @@ class TopicRoute:
         else:
             self.sticky = randrange(self.count)
 
-    def _wait_for_room(self, size: int, deadline: float | None) -> None:
-        accumulator = self.accumulator
+    def _wait_for_room(self, claim: Claim, deadline: float | None) -> None:
+        accumulator, size = self.accumulator, claim.size
         if size > self._pool.limit:
             raise too_large_for_buffer(self.topic, size, self._pool.limit)
         if deadline is None:
             deadline = monotonic() + accumulator.max_block
-        self._pool.take(size, deadline, accumulator.max_block)
+        self._pool.take(size, deadline, accumulator.max_block, claim)
         self._hub_watch.stamp = time_ns() // 1_000_000
         if accumulator.closed is not None:  # stopped while we waited
-            self._pool.give(size)
             raise accumulator.closed_error()
 
     def await_partition(self, partition: int, deadline: float, chosen: bool) -> bool:
@@ -173,9 +259,12 @@ class TopicRoute:
         """The queue of a partition seen for the first time, or the error that says what is wrong with `partition`."""
         explicit = record.partition is not None
         whose = "Record.partition" if explicit else f"what {type(partitioner or self.partitioner).__name__}.partition returned"
+        given = partition
         if type(partition) is not int:
+            partition = exact_int(given)
+        if partition is None:
             raise InvalidRecordType(
-                f"{whose} is a {type(partition).__name__} ({partition!r}); expected an int from 0 to {self.count - 1} "
+                f"{whose} is a {type(given).__name__} ({given!r}); expected an int from 0 to {self.count - 1} "
                 f"(topic {self.topic!r} has {self.count} partitions)" + (", or None to let the partitioner choose" if explicit else "")
             )
         if not 0 <= partition <= _MAX_PARTITION:
@@ -191,10 +280,14 @@ class TopicRoute:
                 partition=partition,
                 retriable=True,
             )
+        queue: PartitionQueue | None = self.queues[partition]
+        if queue is not None:
+            return queue
+        fresh = PartitionQueue(self, partition)
+        self.accumulator.routing.place(fresh)
         queue = self.queues[partition]
-        if queue is None:
-            queue = self.queues[partition] = PartitionQueue(self, partition)
-            self.accumulator.routing.place(queue)
+        if queue is None:  # nor did anything that ran meanwhile make it
+            queue = self.queues[partition] = fresh
         return queue
 
     def _no_such(self, whose: str, partition: int, explicit: bool) -> str:

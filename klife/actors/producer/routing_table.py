@@ -16,6 +16,7 @@ from klife.actors.producer import doubts
 from klife.actors.producer.lane import Lane
 from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.producer.route import TopicRoute
+from klife.protocol.error_codes import ErrorCode
 from klife.protocol.primitives import ZERO_UUID
 
 if TYPE_CHECKING:
@@ -36,10 +37,11 @@ class RoutingTable:
 
     def add_topic(self, info: TopicInfo, partitioner: Any) -> TopicRoute:
         """The route of a topic, made when it is first produced to."""
-        route = self._absent.pop(info.name, None)
+        route = self._absent.get(info.name)
         if route is None:
             route = TopicRoute(self._accumulator, info, partitioner)
-        self.routes[info.name] = route
+        route = self.routes.setdefault(info.name, route)  # a signal handler may have needed it, too, while we made it
+        self._absent.pop(info.name, None)
         self._follow(route, info)
         return route
 
@@ -50,11 +52,7 @@ class RoutingTable:
             if info is None:
                 del self.routes[topic]
                 self._absent[topic] = route
-                # Should it come back without an id, it may be another: the generation of that one differs from this.
-                gone = TopicInfo(
-                    topic, route.info.topic_id, (NO_LEADER,) * route.count, (-1,) * route.count, generation=route.info.generation + 1
-                )
-                self._follow(route, gone)
+                self._follow(route, _gone(route, snapshot.topic_errors.get(topic, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)))
             elif info is not route.info:
                 self._follow(route, info)
         for topic, route in list(self._absent.items()):
@@ -77,7 +75,7 @@ class RoutingTable:
             for queue in route.queues:
                 if queue is not None:
                     noted(queue)
-        route.info = info
+        route.follow(info)
         if info.partition_count > route.count:
             route.queues.extend([None] * (info.partition_count - route.count))
         route.count = info.partition_count
@@ -90,7 +88,7 @@ class RoutingTable:
             if queue is not None and queue.identity is not None:
                 self._accumulator.bump_epoch(queue.identity)
         del route.queues[route.count :]
-        if route.sticky >= route.count:
+        if route.sticky >= route.count or info.leaders[route.sticky] == NO_LEADER:
             route.stick_elsewhere()
 
     def place(self, queue: PartitionQueue) -> None:
@@ -109,7 +107,7 @@ class RoutingTable:
         index = (crc32(queue.topic.encode()) + queue.partition) % self._accumulator.settings.batchers_count
         lane = self.lanes.get((node_id, index))
         if lane is None:
-            lane = self.lanes[node_id, index] = Lane(self._accumulator, node_id, index, self._channel_of(node_id))
+            lane = self.lanes.setdefault((node_id, index), Lane(self._accumulator, node_id, index, self._channel_of(node_id)))
             self._accumulator.wake()  # the ProducerActor starts its batcher
         return lane
 
@@ -135,3 +133,12 @@ class RoutingTable:
             if queue.lane is not None or queue.empty:
                 del self._leaderless[queue]
         return bool(self._leaderless)
+
+
+def _gone(route: TopicRoute, code: int) -> TopicInfo:
+    """What is known of a topic for which the cluster answers `code`."""
+    count, info = route.count, route.info
+    # Should it come back without an id, it may be another: the generation of that one differs from this.
+    return TopicInfo(
+        info.name, info.topic_id, (NO_LEADER,) * count, (-1,) * count, generation=info.generation + 1, errors=(code,) * count
+    )
