@@ -122,7 +122,7 @@ class Client(Intake):
             BufferFull: no room. RecordTooLarge: for the whole buffer. ClientClosed: the client was stopped.
             In all these cases nothing was queued.
         """
-        accepted = self._accepted(record, producer, partitioner)
+        accepted: Delivery | None = self._accepted(record, producer, partitioner, True, None)
         if accepted is not None:
             return accepted
         delivery: Delivery = self._from_thread(partial(self.produce, record, producer=producer, partitioner=partitioner))
@@ -138,15 +138,8 @@ class Client(Intake):
         """
         if callback is not None and not callable(callback):
             raise not_a_callback(callback)
-        delivery = self._accepted(record, producer, partitioner)
-        if delivery is None:
+        if self._accepted(record, producer, partitioner, False, callback) is None:
             self._from_thread(partial(self.produce_async, record, callback, producer=producer, partitioner=partitioner))
-        elif callback is not None:
-            batch = delivery._batch
-            if batch.is_set:  # whoever interrupted this has waited for it
-                batch.queue.call_when_settled(batch, delivery._index, callback)
-            else:
-                batch.add_callback(delivery._index, callback)
 
     def produce_batch(self, records: Iterable[Record], *, producer: str | None = None, partitioner: Any = None) -> BatchDelivery:
         """Queue records of any topics and partitions; `.get()` returns one result for each, in input order, and raises for none.

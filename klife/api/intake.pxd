@@ -1,7 +1,6 @@
 cimport cython
 from cpython.pythread cimport PyThread_get_thread_ident
 
-from klife.actors.producer.delivery cimport Delivery
 from klife.actors.producer.hub_watch cimport HubWatch
 from klife.actors.producer.places cimport Places
 from klife.actors.producer.route cimport TopicRoute
@@ -13,8 +12,8 @@ cdef bint _IN_C
 
 cdef class Intake(Bound):
     @cython.locals(route=TopicRoute, taken=Record)
-    cdef Delivery _accepted(self, record, producer, partitioner)
-    cpdef Delivery _append(self, record, producer, partitioner, deadline, Places places=*, Py_ssize_t at=*)
+    cdef _accepted(self, record, producer, partitioner, bint wanted, callback)
+    cpdef _append(self, record, producer, partitioner, deadline, Places places=*, Py_ssize_t at=*, bint wanted=*, callback=*)
     @cython.locals(route=TopicRoute, record=Record, looked=HubWatch, hub_watch=HubWatch)
     cdef Py_ssize_t _append_straight(self, list records, Py_ssize_t index, Places places, deadline) except -1
 

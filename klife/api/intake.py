@@ -11,7 +11,6 @@ from time import monotonic
 from typing import Any
 
 from klife.actors.producer import validation
-from klife.actors.producer.delivery import Delivery
 from klife.actors.producer.places import Places
 from klife.actors.producer.validation import exact_str
 from klife.actors.runtime.latch import get_thread_ident
@@ -32,18 +31,20 @@ class Intake(Bound):
 
     __slots__ = ()
 
-    def _accepted(self, record: Record, producer: str | None, partitioner: Any) -> Delivery | None:
-        """Queue `record` and return its delivery; None if this is not the home thread, and nothing was done."""
+    def _accepted(self, record: Record, producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:
+        """As `TopicRoute.append`; or return None if this is not the home thread, and nothing was done."""
         if (PyThread_get_thread_ident() if _IN_C else get_thread_ident()) != self._home:  # type: ignore  # noqa: F821
             return None
         if type(record) is not Record or producer is not None or partitioner is not None:
-            return self._append(record, producer, partitioner, None)
+            return self._append(record, producer, partitioner, None, None, 0, wanted, callback)
         taken = record  # to the compiler, which knows its type now
         try:
             route = self._routes[taken.topic]
         except (KeyError, TypeError):
             route = None
-        return self._append(record, None, None, None) if route is None else route.append(taken, None, None)
+        if route is None:
+            return self._append(record, None, None, None, None, 0, wanted, callback)
+        return route.append(taken, None, None, True, None, 0, wanted, callback)
 
     def _append(
         self,
@@ -53,7 +54,9 @@ class Intake(Bound):
         deadline: float | None,
         places: Places | None = None,
         at: int = 0,
-    ) -> Delivery | None:
+        wanted: bool = True,
+        callback: Any = None,
+    ) -> Any:
         """The way of a record whose topic is new, or which asks for a producer or partitioner of its own."""
         if not isinstance(record, Record):
             raise validation.not_a_record(record)
@@ -69,11 +72,11 @@ class Intake(Bound):
         engine = self._current(deadline)
         route = engine.route(record.topic, producer, deadline)
         try:
-            return route.append(record, partitioner, deadline, True, places, at)
+            return route.append(record, partitioner, deadline, True, places, at, wanted, callback)
         except UnknownPartition as beyond:
             if beyond.partition is None or not route.await_partition(beyond.partition, deadline, record.partition is None):
                 raise
-        return route.append(record, partitioner, deadline, True, places, at)
+        return route.append(record, partitioner, deadline, True, places, at, wanted, callback)
 
     def _checked(self, records: Iterable[Record]) -> list[Record]:
         """`records` as a list, if all are right. From any thread: what a generator does, it does in its caller's.

@@ -8,8 +8,8 @@ from on_cluster import wait_until
 from reader import read_topic
 
 from klife import Client, Record
+from klife.admin import AdminError
 from klife.protocol.error_codes import ErrorCode
-from klife.testing.admin import AdminError
 from klife.testing.cluster import KafkaCluster
 
 PARTITIONS = 4

@@ -12,6 +12,8 @@ from klife.actors.producer.partition_queue cimport PartitionQueue
 from klife.actors.producer.places cimport Places
 from klife.record cimport Record
 
+cdef bint _IN_C
+
 cdef class TopicRoute:
     cdef public Accumulator accumulator
     cdef public object topic
@@ -27,8 +29,9 @@ cdef class TopicRoute:
     cdef public Py_ssize_t _limit
     cdef public HubWatch _hub_watch
 
-    @cython.locals(size=Py_ssize_t, place=Py_ssize_t, index=Py_ssize_t, delivery=Delivery, queue=PartitionQueue, batch=Batch, pool=BufferPool, room="long long", now_ns="long long", now_ms="long long", hub_watch=HubWatch, entry=tuple)
-    cpdef Delivery append(self, Record record, partitioner=*, deadline=*, bint looks=*, Places places=*, Py_ssize_t at=*)
+    @cython.locals(size=Py_ssize_t, place=Py_ssize_t, index=Py_ssize_t, delivery=Delivery, queue=PartitionQueue, batch=Batch, pool=BufferPool, room="long long", now_ns="long long", now_ms="long long", hub_watch=HubWatch)
+    cpdef append(self, Record record, partitioner=*, deadline=*, bint looks=*, Places places=*, Py_ssize_t at=*, bint wanted=*, callback=*)
     @cython.locals(pool=BufferPool, fresh=Batch, claim=Claim, batch=Batch, room="long long", index=Py_ssize_t, begins=bint)
-    cdef Delivery _begin_batch_or_wait(self, PartitionQueue queue, tuple entry, Py_ssize_t size, deadline, Places places, Py_ssize_t at)
+    cdef tuple _begin_batch_or_wait(self, PartitionQueue queue, tuple entry, Py_ssize_t size, deadline, Places places, Py_ssize_t at)
+    cdef _call_when_settled(self, Batch batch, Py_ssize_t index, callback)
     cpdef stick_elsewhere(self)

@@ -24,6 +24,7 @@ from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.producer.partitioners import Murmur2Partitioner, may_go_anywhere
 from klife.actors.producer.places import Places
 from klife.actors.producer.validation import checked_headers, checked_timestamp, exact_int, payload, too_large_for_buffer
+from klife.core import is_compiled
 from klife.errors import InvalidRecordType, InvalidRecordValue, UnknownPartition
 from klife.protocol.records import RECORD_OVERHEAD, Headers
 from klife.record import Record
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from klife.actors.producer.accumulator import Accumulator
 
 _MAX_PARTITION = 2**31 - 1  # an int32 on the wire
+_IN_C = is_compiled(__file__)
 _NO_HEADERS: Headers = ()  # the one empty tuple there is: the default of a record's headers
 
 
@@ -79,8 +81,13 @@ class TopicRoute:
         looks: bool = True,
         places: Places | None = None,
         at: int = 0,
-    ) -> Delivery | None:
-        """Queue `record` and return its delivery; or, given `places`, note there as number `at` where it is, and return None.
+        wanted: bool = True,
+        callback: Any = None,
+    ) -> Any:
+        """Queue `record` and return its delivery.
+
+        Or only its batch, where that is not `wanted`; then `callback` is called with the result, if there is one. Or, given `places`,
+        note there as number `at` where it is.
 
         Without `looks` it gets the time of this producer's last record that had the clock looked at: its caller's, a moment ago.
 
@@ -136,22 +143,31 @@ class TopicRoute:
                 raise self.accumulator.closed_error()  # stopped while the hub ran
         timestamp_ms = hub_watch.stamp if record.timestamp_ms is None else checked_timestamp(record)
 
-        entry = (key, value, headers, timestamp_ms)
+        entry: Any = None if _IN_C else (key, value, headers, timestamp_ms)  # C appends without a tuple
         pool = self._pool
         room = pool.room - size
         batch = queue.open
         if room < 0 or batch is None or batch.size + size > self._limit:
-            return self._begin_batch_or_wait(queue, entry, size, deadline, places, at)
-        pool.room = room
-        batch.size += size
-        index = batch.count
-        batch.count = index + 1
+            entry = (key, value, headers, timestamp_ms)
+            batch, index = self._begin_batch_or_wait(queue, entry, size, deadline, places, at)
+        else:
+            pool.room = room
+            batch.size += size
+            index = batch.count
+            batch.count = index + 1
+            if places is not None:
+                places.batches[at] = batch
+                places.indices[at] = index
+            if _IN_C:
+                batch.fields.extend((key, value, headers, timestamp_ms))
+            else:
+                batch.fields.extend(entry)
         if places is not None:
-            places.batches[at] = batch
-            places.indices[at] = index
-            batch.fields.extend(entry)
-            return None
-        batch.fields.extend(entry)
+            return batch
+        if not wanted:
+            if callback is not None:
+                self._call_when_settled(batch, index, callback)
+            return batch
         delivery = Delivery.__new__(Delivery)  # what the constructor does; a call less for each record
         delivery._batch = batch
         delivery._index = index
@@ -159,8 +175,8 @@ class TopicRoute:
 
     def _begin_batch_or_wait(
         self, queue: PartitionQueue, entry: Any, size: int, deadline: float | None, places: Places | None, at: int
-    ) -> Delivery | None:
-        """The way of a record that begins a batch, or for which there is no room.
+    ) -> tuple[Batch, int]:
+        """The way of a record that begins a batch, or for which there is no room; return its batch and its index.
 
         All that may run something else, or wait, is done for its own sake, and then everything is looked at once more.
         """
@@ -206,7 +222,13 @@ class TopicRoute:
                 if places is not None:
                     places.batches[at] = None
             raise
-        return Delivery(batch, index) if places is None else None  # type: ignore[arg-type]
+        return batch, index  # type: ignore[return-value]
+
+    def _call_when_settled(self, batch: Batch, index: int, callback: Any) -> None:
+        if batch.is_set:  # whoever interrupted us has waited for it
+            batch.queue.call_when_settled(batch, index, callback)
+        else:
+            batch.add_callback(index, callback)
 
     def follow(self, info: TopicInfo) -> None:
         """What is known of the topic from now on."""
