@@ -14,19 +14,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import gevent
-
+from klife.actors.runtime.thread_pool import call_in_thread
 from klife.testing.cluster_backend import broker_properties, kafka_uuid
 from klife.testing.cluster_errors import BackendUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from klife.testing.cluster_backend import ClusterSpec
-
-T = TypeVar("T")
 
 IMAGE = "apache/kafka"
 CLIENT_PORT, INTERNAL_PORT, CONTROLLER_PORT = 9092, 19092, 19093
@@ -46,34 +41,34 @@ class DockerBackend:
     def up(self) -> None:
         if self._spec.proxies:
             raise BackendUnavailable("proxies= is only there for brokers from Kafka's jars")
-        _in_thread(self._up)
+        call_in_thread(self._up)
 
     def down(self) -> None:
-        _in_thread(self._down)
+        call_in_thread(self._down)
 
     def addresses(self, listener: str) -> dict[int, str]:
         return {node_id: f"{self._host}:{port}" for node_id, port in self._ports.items()}
 
     def kill(self, node_id: int) -> None:
-        _in_thread(self._container(node_id).kill)
+        call_in_thread(self._container(node_id).kill)
 
     def stop(self, node_id: int) -> None:
-        _in_thread(lambda: self._container(node_id).stop(timeout=CONTROLLED_SHUTDOWN_SECONDS))
+        call_in_thread(lambda: self._container(node_id).stop(timeout=CONTROLLED_SHUTDOWN_SECONDS))
 
     def start(self, node_id: int) -> None:
-        _in_thread(self._container(node_id).start)
+        call_in_thread(self._container(node_id).start)
 
     def pause(self, node_id: int) -> None:
-        _in_thread(self._container(node_id).pause)
+        call_in_thread(self._container(node_id).pause)
 
     def resume(self, node_id: int) -> None:
-        _in_thread(self._container(node_id).unpause)
+        call_in_thread(self._container(node_id).unpause)
 
     def ended(self) -> dict[int, str]:
-        return _in_thread(self._ended)
+        return call_in_thread(self._ended)
 
     def log(self, node_id: int) -> bytes:
-        log: bytes = _in_thread(self._container(node_id).logs)
+        log: bytes = call_in_thread(self._container(node_id).logs)
         return log
 
     def _container(self, node_id: int) -> Any:
@@ -139,11 +134,6 @@ class DockerBackend:
             **broker_properties(self._spec.brokers),
             **self._spec.config,
         }
-
-
-def _in_thread(call: Callable[[], T]) -> T:
-    result: T = gevent.get_hub().threadpool.apply(call)
-    return result
 
 
 def _alias(node_id: int) -> str:
