@@ -18,13 +18,12 @@ from collections.abc import Callable
 from functools import partial
 from time import monotonic
 
-from gevent import get_hub
-
 from klife.actors.backoff import backoff
 from klife.actors.channel import BrokerChannel, Call
 from klife.actors.cluster import Cluster
 from klife.actors.metadata_snapshot import ClusterSnapshot, updated
 from klife.actors.runtime.actor import GeventActor
+from klife.actors.runtime.thread_pool import call_in_thread
 from klife.actors.topic_interest import Question
 from klife.errors import KlifeError
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
@@ -189,7 +188,7 @@ class MetadataActor(GeventActor):
         """The answer, and what is known with it. Read in a thread if it is large, so that the hub goes on meanwhile."""
         if not isinstance(answer, Undecoded):
             return answer, self._known_with(answer)
-        response, before, snapshot = get_hub().threadpool.apply(self._read_in_thread, (answer,))
+        response, before, snapshot = call_in_thread(self._read_in_thread, answer)
         if before is not self.cluster.snapshot:  # a broker told of a new leader meanwhile
             snapshot = self._known_with(response)
         return response, snapshot

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 from zlib import crc32
 
-from gevent import get_hub
-
 from chaos.check import Found
+from klife.actors.runtime.thread_pool import call_in_thread
 
 CALL_SECONDS = 20.0
 SILENCE_SECONDS = 30.0
@@ -26,13 +25,13 @@ def payload(worker: int, number: int, size: int) -> bytes:
 
 def read_logs(bootstrap_servers: str, topics: Sequence[str]) -> list[Found]:
     """Every record of these topics, up to the ends of their partitions as they are now."""
-    found: list[Found] = get_hub().threadpool.apply(lambda: [each for topic in topics for each in _read(bootstrap_servers, topic)])
+    found: list[Found] = call_in_thread(lambda: [each for topic in topics for each in _read(bootstrap_servers, topic)])
     return found
 
 
 def elect_preferred_leaders(bootstrap_servers: str) -> None:
     """Have every partition be led by its preferred replica again (KIP-460), as far as that one is in sync."""
-    get_hub().threadpool.apply(_elect, (bootstrap_servers,))
+    call_in_thread(_elect, bootstrap_servers)
 
 
 def _elect(bootstrap_servers: str) -> None:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from gevent import get_hub
-
 from klife.actors.producer.batch import Batch, Identity
+from klife.actors.runtime.thread_pool import call_in_thread
 from klife.protocol.compression import compress
 from klife.protocol.primitives import ZERO_UUID
 from klife.protocol.produce_wire import BatchesRequest, PlainAnswer, TopicBatches
@@ -126,5 +125,4 @@ def _compressed(payload: bytes, settings: Any, turn: Any) -> bytes:
             let_hub_run()  # a request may have a hundred small batches, of which each takes its time
             turn.is_over()  # to ask begins the next one, with this batch
         return compress(settings.codec, payload, settings.compression_level)
-    compressed: bytes = get_hub().threadpool.apply(compress, (settings.codec, payload, settings.compression_level))
-    return compressed
+    return call_in_thread(compress, settings.codec, payload, settings.compression_level)
