@@ -29,7 +29,7 @@ class Cluster:
         self.settings = settings
         self.snapshot = ClusterSnapshot()
         self.snapshots_seen = 0
-        self.client_id = f"klife.{settings.name}"
+        self.client_id = settings.client_id
         # Bootstrap addresses are brokers whose id is not known yet; they get negative ids of our own.
         self.channels: dict[int, BrokerChannel] = {
             -1 - index: BrokerChannel(-1 - index, host, port, settings.connection, self.client_id)

@@ -22,6 +22,7 @@ class ConnectionSettings:
     reconnect_backoff_max: float = 10.0
     max_response_bytes: int = 104_857_600
     socket_options: Sequence[tuple[int, int, int | bytes]] = ()
+    max_idle: float = 540.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,4 +62,5 @@ class ClientSettings:
     topic_producers: Mapping[str, str] = field(default_factory=dict)
     topic_partitioners: Mapping[str, Any] = field(default_factory=dict)
     prefetched_topics: tuple[str, ...] = ()
+    client_id: str = "klife"  # of requests that are no producer's
     restart_after_fork: bool = True

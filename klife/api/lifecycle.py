@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
+from itertools import count
 from time import monotonic
 
 from klife.actors import engine as engines
@@ -16,6 +16,7 @@ from klife.api.settings import client_settings
 from klife.errors import ConfigError, NotReady
 from klife_supervision import ChildSpec, ExitReason, Supervisor
 
+_numbers = count(1)  # of clients without a name
 STOP_TIMEOUT = 30.0  # seconds an orderly stop takes to deliver what was accepted, unless told otherwise
 
 
@@ -25,7 +26,12 @@ def start(config: ClientConfig) -> Engine:
     Raises:
         ConfigError: a client of that name runs already.
     """
-    return _start_root(_register(config, config.name or f"klife-{uuid.uuid4().hex[:8]}"))
+    return _start_root(_register(config, config.name or _unused_name()))
+
+
+def _unused_name() -> str:
+    """A name for a client without one. It says nothing to the brokers; they see the configured name, or "klife"."""
+    return next(name for name in map("klife-{}".format, _numbers) if engines.find(name) is None and engines.inherited(name) is None)
 
 
 def find(name: str) -> Engine | None:

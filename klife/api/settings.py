@@ -6,34 +6,39 @@ from klife.actors.settings import ClientSettings, ConnectionSettings, ProducerSe
 from klife.api.config import ClientConfig, ProducerConfig
 from klife.protocol.compression import CODECS
 
+_NEVER = float("inf")
 _ACKS = {"all": -1, 1: 1, 0: 0}
 
 
 def client_settings(config: ClientConfig, name: str) -> ClientSettings:
-    """The settings of a client called `name`."""
-    named = ClientConfig.build(config, name=name)
+    """The settings of a client that this process calls `name`.
+
+    What brokers see is made of the configured name: quotas and metrics must not take each start for a new client.
+    """
     return ClientSettings(
         name=name,
-        bootstrap=named.bootstrap_addresses,
-        producers=tuple(_producer(producer) for producer in named.resolved_producers),
-        default_producer=named.default_producer_name,
+        bootstrap=config.bootstrap_addresses,
+        producers=tuple(_producer(producer) for producer in config.resolved_producers),
+        default_producer=config.default_producer_name,
         connection=ConnectionSettings(
-            connect_timeout=named.connect_timeout_ms / 1000,
-            request_timeout=named.request_timeout_ms / 1000,
-            reconnect_backoff=named.reconnect_backoff_ms / 1000,
-            reconnect_backoff_max=named.reconnect_backoff_max_ms / 1000,
-            max_response_bytes=named.max_response_bytes,
-            socket_options=named.socket_options,
+            connect_timeout=config.connect_timeout_ms / 1000,
+            request_timeout=config.request_timeout_ms / 1000,
+            reconnect_backoff=config.reconnect_backoff_ms / 1000,
+            reconnect_backoff_max=config.reconnect_backoff_max_ms / 1000,
+            max_response_bytes=config.max_response_bytes,
+            socket_options=config.socket_options,
+            max_idle=config.connections_max_idle_ms / 1000 or _NEVER,
         ),
-        metadata_max_age=named.metadata_max_age_ms / 1000,
-        max_buffered_bytes=named.max_buffered_bytes,
-        block_on_full=named.on_buffer_full == "block",
-        max_block=named.max_block_ms / 1000,
-        default_partitioner=named.default_partitioner,
-        topic_producers={topic.name: topic.default_producer for topic in named.topics if topic.default_producer is not None},
-        topic_partitioners={topic.name: topic.default_partitioner for topic in named.topics if topic.default_partitioner is not None},
-        prefetched_topics=tuple(topic.name for topic in named.topics),
-        restart_after_fork=named.on_fork == "restart",
+        metadata_max_age=config.metadata_max_age_ms / 1000,
+        max_buffered_bytes=config.max_buffered_bytes,
+        block_on_full=config.on_buffer_full == "block",
+        max_block=config.max_block_ms / 1000,
+        default_partitioner=config.default_partitioner,
+        topic_producers={topic.name: topic.default_producer for topic in config.topics if topic.default_producer is not None},
+        topic_partitioners={topic.name: topic.default_partitioner for topic in config.topics if topic.default_partitioner is not None},
+        prefetched_topics=tuple(topic.name for topic in config.topics),
+        restart_after_fork=config.on_fork == "restart",
+        client_id="klife" if config.name is None else f"klife.{config.name}",
     )
 
 
