@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from klife.api.status import BrokerStatus, ClientStatus, PartitionStatus, ProducerStatus, StopReport
     from klife.errors import (
         BatchError,
+        BrokersUnreachable,
         BufferFull,
         ClientClosed,
         ConfigError,
@@ -64,6 +65,7 @@ _WHERE = {
     "klife.actors.runtime.future": ("WaitTimeout",),
     "klife.errors": (
         "BatchError",
+        "BrokersUnreachable",
         "BufferFull",
         "ClientClosed",
         "ConfigError",
@@ -89,6 +91,7 @@ __all__ = [
     "BatchDelivery",
     "BatchError",
     "BrokerStatus",
+    "BrokersUnreachable",
     "BufferFull",
     "Client",
     "ClientClosed",

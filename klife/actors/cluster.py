@@ -12,13 +12,15 @@ from time import monotonic
 
 from klife.actors.channel import BrokerChannel, Call
 from klife.actors.metadata_snapshot import BrokerInfo, ClusterSnapshot, TopicInfo, with_leader
+from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.runtime.latch import Latch
 from klife.actors.settings import ClientSettings
-from klife.errors import KlifeError, ProduceError, UnknownTopic
+from klife.errors import BrokersUnreachable, KlifeError, ProduceError, UnknownTopic
 from klife.protocol.apis.describe_configs import TOPIC_RESOURCE, DescribeConfigsRequest, DescribeConfigsResource, configured_int
 from klife.protocol.error_codes import describe
 
+CHECK_ADDRESSES = "check bootstrap_servers, and that the brokers' advertised.listeners can be reached from here."
 _HOPELESS = frozenset((17, 29))  # an impossible name, no permission: waiting changes nothing
 
 
@@ -69,6 +71,7 @@ class Cluster:
 
         Raises:
             UnknownTopic: the cluster did not know it by `deadline` (monotonic seconds).
+            BrokersUnreachable: no broker has answered by then.
             ProduceError: the cluster refuses to tell (no permission, an impossible name).
             ClientClosed: the client was stopped meanwhile.
         """
@@ -81,13 +84,18 @@ class Cluster:
         self.urgent += 1
         self._awaited[name] += 1
         asked_since = self.snapshots_seen
+        paused = 0.0
         try:
             while True:
                 if self._closed is not None:
                     raise self._closed()
                 self.request_refresh()
                 if not self._answered.wait(deadline - monotonic()):
-                    break
+                    late = monotonic() - deadline
+                    if late < WORTH_TELLING or paused:
+                        break
+                    paused, deadline = late, monotonic() + WORTH_TELLING  # the hub was away: the answer may be there
+                    continue
                 info = self.snapshot.topics.get(name)
                 if info is not None and info.partition_count:
                     return info
@@ -105,15 +113,18 @@ class Cluster:
             self.urgent -= 1
             self._awaited[name] -= 1
         self._forget(name, known_before)
+        if self.snapshots_seen == asked_since:
+            told = [*self.troubles(), pause_told(paused)] if paused else self.troubles()
+            raise BrokersUnreachable(
+                f"no broker answered within max_block_ms ({self.settings.max_block * 1000:g} ms), so topic {name!r} is not known: "
+                f"{'; '.join(told)}. Nothing was queued, and the client goes on trying: {CHECK_ADDRESSES}",
+                topic=name,
+                retriable=True,
+            )
         refusal = self.snapshot.topic_errors.get(name)
-        if refusal is not None:
-            why = describe(refusal)
-        elif self.snapshots_seen == asked_since:
-            why = "the cluster could not be asked (" + "; ".join(self.troubles()) + ")"
-        else:
-            why = "the cluster does not know it"
         raise UnknownTopic(
-            f"topic {name!r} was not found within max_block_ms: {why}. The record was not queued; "
+            f"topic {name!r} was not found within max_block_ms: "
+            f"{describe(refusal) if refusal is not None else 'the cluster does not know it'}. Nothing was queued; "
             "create the topic, or correct its name.",
             topic=name,
             error_code=refusal,
@@ -174,7 +185,10 @@ class Cluster:
 
     def troubles(self) -> list[str]:
         """Each address and what happened there last."""
-        return [channel.describe() for channel in self.channels.values() if not channel.is_ready] or ["no address was tried yet"]
+        told = [channel.describe() for channel in self.channels.values() if not channel.is_ready]
+        if not self.snapshot.brokers:  # those that are connected have not said either who the brokers are
+            told += [f"{each.address} is connected, and has not answered Metadata" for each in self.channels.values() if each.is_ready]
+        return told or ["no address was tried yet"]
 
     def topic_size_limit(self, topic: str, channel: BrokerChannel, then: Callable[[int | None], None]) -> None:
         """Call `then` with the topic's `max.message.bytes`, or with None when the cluster does not tell it.

@@ -5,7 +5,8 @@ while callers wait for a topic. Requests for a refresh coalesce: one is on its w
 
 Whom to ask: any broker that is connected, the least busy one. If none is, the known brokers and the bootstrap addresses are tried in
 turn, the next one as soon as one fails or a second passes, until one answers (KIP-899, KIP-1102): so the client starts with the
-cluster down, and comes back when all the brokers it knew are gone but the bootstrap list knows others.
+cluster down, and comes back when all the brokers it knew are gone but the bootstrap list knows others. One that is connected and has
+not answered for a second may never do: the next one is asked as well, and whose answer comes first is believed.
 """
 
 from __future__ import annotations

@@ -7,7 +7,9 @@ from itertools import count
 from time import monotonic
 
 from klife.actors import engine as engines
+from klife.actors.cluster import CHECK_ADDRESSES
 from klife.actors.engine import Engine
+from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
 from klife.actors.tree import INTENSITY, PERIOD, children
 from klife.api import exit as at_exit
 from klife.api import fork as at_fork
@@ -88,13 +90,17 @@ def wait_ready(engine: Engine, timeout: float) -> None:
         ClientClosed: the client was stopped.
     """
     deadline = monotonic() + timeout
+    paused = 0.0
     while engine.closing is None:
         waiting = [a for a in engine.accumulators.values() if a.idempotent and a.identity is None]
         if engine.cluster.snapshot.brokers and not waiting:
             return
         left = deadline - monotonic()
+        if left < -WORTH_TELLING and not paused:  # the hub was away: the answer may be there
+            paused, left = -left, WORTH_TELLING
+            deadline = monotonic() + left
         if left <= 0:
-            raise NotReady(_why_not_ready(engine, timeout))
+            raise NotReady(_why_not_ready(engine, timeout, paused))
         if engine.cluster.snapshot.brokers:
             waiting[0].identity_known.wait(left)
         else:
@@ -102,7 +108,7 @@ def wait_ready(engine: Engine, timeout: float) -> None:
     raise engine.closed_error()
 
 
-def _why_not_ready(engine: Engine, timeout: float) -> str:
+def _why_not_ready(engine: Engine, timeout: float, paused: float) -> str:
     """What each address and each producer without an id met with."""
     lines = [f"client {engine.name!r} was not ready within {timeout:g} s:"]
     lines += [f"  - {trouble}" for trouble in engine.cluster.troubles()]
@@ -111,7 +117,9 @@ def _why_not_ready(engine: Engine, timeout: float) -> str:
         for accumulator in engine.accumulators.values()
         if accumulator.idempotent and accumulator.identity is None and accumulator.identity_error is not None
     ]
-    lines.append("It goes on trying. Check bootstrap_servers, and that the brokers' advertised.listeners can be reached from here.")
+    if paused:
+        lines.append(f"  - {pause_told(paused)}")
+    lines.append(f"It goes on trying; {CHECK_ADDRESSES}")
     return "\n".join(lines)
 
 
