@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         NotReady,
         ProduceError,
         RecordTooLarge,
+        UnknownPartition,
         UnknownTopic,
     )
     from klife.record import Record
@@ -79,6 +80,8 @@ _WHERE = {
         "NotReady",
         "ProduceError",
         "RecordTooLarge",
+        "UnknownPartition",
+        "UnknownPartition",
         "UnknownTopic",
     ),
 }
@@ -121,6 +124,7 @@ __all__ = [
     "StopReport",
     "TopicConfig",
     "TxnPoolConfig",
+    "UnknownPartition",
     "UnknownTopic",
     "WaitTimeout",
     "__version__",

@@ -114,7 +114,15 @@ class ProduceError(KlifeError):
 
 
 class UnknownTopic(ProduceError):
-    """The cluster did not know the topic (or partition) within `max_block_ms`. Nothing was queued."""
+    """The cluster did not know the topic within `max_block_ms`. Nothing was queued."""
+
+
+class UnknownPartition(UnknownTopic, InvalidRecordValue):
+    """The topic has fewer partitions than the record's number asks for (or the partitioner's), and got no more within `max_block_ms`.
+
+    Retriable, because one that was just added may not be known yet; and a ValueError, because mostly the number is wrong. Nothing
+    was queued.
+    """
 
 
 class BrokersUnreachable(ProduceError):

@@ -44,6 +44,7 @@ WITH_ONE_BUILD = {
     ],
     "pure": [
         "tests/testing/test_cluster.py",  # brokers as processes
+        "tests/testing/test_old_clusters.py",
     ],
 }
 # Brokers that live for a minute, or are killed in it: the JVM's optimising compiler would take half of the machine.

@@ -6,16 +6,17 @@ anybody, and who wants to hear of news.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from time import monotonic
 
 from klife.actors.channel import BrokerChannel, Call
-from klife.actors.metadata_snapshot import BrokerInfo, ClusterSnapshot, TopicInfo, with_leader
+from klife.actors.metadata_snapshot import BrokerInfo, ClusterSnapshot, TopicInfo, with_leader, with_refusal
 from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.runtime.latch import Latch
 from klife.actors.settings import ClientSettings
+from klife.actors.topic_interest import TopicInterest
 from klife.errors import BrokersUnreachable, KlifeError, ProduceError, UnknownTopic
 from klife.protocol.apis.describe_configs import TOPIC_RESOURCE, DescribeConfigsRequest, DescribeConfigsResource, configured_int
 from klife.protocol.error_codes import describe
@@ -37,14 +38,11 @@ class Cluster:
             -1 - index: BrokerChannel(-1 - index, host, port, settings.connection, self.client_id)
             for index, (host, port) in enumerate(settings.bootstrap)
         }
-        self.interest: dict[str, None] = dict.fromkeys(settings.prefetched_topics)
+        self.interest = TopicInterest(settings.prefetched_topics, settings.metadata_max_age)
         self.needs: Callable[[str], bool] = lambda _topic: False  # whether records are queued for a topic
         self.uses: Callable[[int], bool] = lambda _node_id: False  # whether a producer has records, or room for them, for a broker
         self._absent: dict[int, float] = {}  # brokers that the cluster does not list (any more), and since when
-        self._awaited: Counter[str] = Counter()  # topics by the callers that wait for them
-        self._passing: set[str] = set()  # of these, what `ask_for` added and nobody has waited for yet
         self.refresh_wanted = True
-        self.urgent = 0  # callers waiting for a topic that is not known yet
         self.inbox: Inbox | None = None  # the MetadataActor's, while it lives
         self.on_change: list[Callable[[], None]] = []
         self._answered = Latch()
@@ -58,15 +56,24 @@ class Cluster:
         if self.inbox is not None:
             self.inbox.wake()
 
-    def ask_for(self, names: Iterable[str]) -> None:
-        """Have the next refresh tell of topics that a caller is about to wait for one after the other."""
-        new = [name for name in names if name not in self.interest]
-        if new:
-            self.interest.update(dict.fromkeys(new))
-            self._passing.update(new)
-            self.request_refresh()
+    @contextmanager
+    def awaiting(self, topics: Mapping[str, int], *, produces: bool) -> Iterator[None]:
+        """While inside, have the cluster asked for these topics until it knows so many partitions of each.
 
-    def topic(self, name: str, deadline: float) -> TopicInfo:
+        With `produces` records wait for them, and the brokers may create what is missing, if they are set up to.
+        """
+        interest, begun = self.interest, dict(topics)
+        for name, partitions in begun.items():
+            interest.begin(name, produces=produces, partitions=partitions, now=monotonic())
+        if self.inbox is not None:
+            self.inbox.wake()
+        try:
+            yield
+        finally:
+            for name, partitions in begun.items():
+                interest.end(name, produces=produces, partitions=partitions, topics=self.snapshot.topics, queued=self.needs)
+
+    def topic(self, name: str, deadline: float, *, produces: bool) -> TopicInfo:
         """What is known of a topic; for one seen the first time, wait for the cluster to tell.
 
         Raises:
@@ -75,49 +82,16 @@ class Cluster:
             ProduceError: the cluster refuses to tell (no permission, an impossible name).
             ClientClosed: the client was stopped meanwhile.
         """
-        info = self.snapshot.topics.get(name)
-        if info is not None and info.partition_count:
-            return info
-        known_before = name in self.interest and name not in self._passing
-        self._passing.discard(name)
-        self.interest[name] = None
-        self.urgent += 1
-        self._awaited[name] += 1
         asked_since = self.snapshots_seen
-        paused = 0.0
-        try:
-            while True:
-                if self._closed is not None:
-                    raise self._closed()
-                self.request_refresh()
-                if not self._answered.wait(deadline - monotonic()):
-                    late = monotonic() - deadline
-                    if late < WORTH_TELLING or paused:
-                        break
-                    paused, deadline = late, monotonic() + WORTH_TELLING  # the hub was away: the answer may be there
-                    continue
-                info = self.snapshot.topics.get(name)
-                if info is not None and info.partition_count:
-                    return info
-                code = self.snapshot.topic_errors.get(name, 0)
-                if code in _HOPELESS and self.snapshots_seen > asked_since:
-                    raise ProduceError(
-                        f"the cluster refuses topic {name!r}: {describe(code)}. The record was not queued.",
-                        topic=name,
-                        error_code=code,
-                    )
-        except BaseException:
-            self._forget(name, known_before)
-            raise
-        finally:
-            self.urgent -= 1
-            self._awaited[name] -= 1
-        self._forget(name, known_before)
+        info = self.wait_for_partitions(name, 1, deadline, produces=produces)
+        if info is not None:
+            return info
         if self.snapshots_seen == asked_since:
-            told = [*self.troubles(), pause_told(paused)] if paused else self.troubles()
+            pause = pause_told(monotonic() - deadline - WORTH_TELLING)
             raise BrokersUnreachable(
                 f"no broker answered within max_block_ms ({self.settings.max_block * 1000:g} ms), so topic {name!r} is not known: "
-                f"{'; '.join(told)}. Nothing was queued, and the client goes on trying: {CHECK_ADDRESSES}",
+                f"{'; '.join([*self.troubles(), pause] if pause else self.troubles())}. "
+                f"Nothing was queued, and the client goes on trying: {CHECK_ADDRESSES}",
                 topic=name,
                 retriable=True,
             )
@@ -131,6 +105,40 @@ class Cluster:
             retriable=True,
         )
 
+    def wait_for_partitions(self, name: str, count: int, deadline: float, *, produces: bool, answers: int = 0) -> TopicInfo | None:
+        """Wait until the topic has `count` partitions; None when it has fewer at the `deadline`, or still after so many `answers`.
+
+        Raises as `topic`, but for UnknownTopic.
+        """
+        info = self.snapshot.topics.get(name)
+        if info is not None and info.partition_count >= count:
+            return info
+        with self.awaiting({name: count}, produces=produces):
+            misses = self.interest.misses(name)
+            is_last_look = False
+            while True:
+                if self._closed is not None:
+                    raise self._closed()
+                if not self._answered.wait(deadline - monotonic()):
+                    late = monotonic() - deadline
+                    if late < WORTH_TELLING or is_last_look:
+                        return None
+                    is_last_look, deadline = True, monotonic() + WORTH_TELLING  # the hub was away: the answer may be there
+                    continue
+                info = self.snapshot.topics.get(name)
+                if info is not None and info.partition_count >= count:
+                    return info
+                missed = self.interest.misses(name) - misses
+                code = self.snapshot.topic_errors.get(name, 0)
+                if missed and code in _HOPELESS:
+                    raise ProduceError(
+                        f"the cluster refuses topic {name!r}: {describe(code)}. The record was not queued.",
+                        topic=name,
+                        error_code=code,
+                    )
+                if missed and missed == answers:
+                    return None
+
     def close(self, error: Callable[[], KlifeError]) -> None:
         """Let nobody wait any longer: whoever asks for a topic that is not known gets what `error` makes."""
         self._closed = error
@@ -139,16 +147,6 @@ class Cluster:
     def wait_for_answer(self, timeout: float) -> bool:
         """Wait for the next answer of the cluster, whatever it says; return whether one came."""
         return self._answered.wait(timeout)
-
-    def forget_vanished(self) -> None:
-        """Ask no more for topics that do not exist, unless they are configured, waited for, or have records queued."""
-        for name in [name for name in self.interest if name not in self.snapshot.topics]:
-            if name not in self.settings.prefetched_topics and not self._awaited[name] and not self.needs(name):
-                del self.interest[name]
-
-    def _forget(self, name: str, known_before: bool) -> None:
-        if not known_before and name not in self.snapshot.topics:
-            self.interest.pop(name, None)
 
     # channels
 
@@ -178,10 +176,12 @@ class Cluster:
         since = self._absent.get(node_id)
         return since is not None and monotonic() >= since + self.settings.metadata_max_age
 
-    def any_ready_channel(self, *, bootstrap: bool = False) -> BrokerChannel | None:
-        """A channel that takes requests, a broker's rather than a bootstrap address's, the least busy first."""
+    def any_ready_channel(self, *, bootstrap: bool = False, api_key: int | None = None) -> BrokerChannel | None:
+        """A channel that takes requests: one whose broker serves `api_key`, if any does; a broker's rather than a bootstrap address's;
+        the least busy."""
         ready = [channel for channel in self.channels.values() if channel.is_ready and (channel.node_id < 0 or not bootstrap)]
-        return min(ready, key=lambda channel: (channel.node_id < 0, len(channel.calls)), default=None)
+        able = [channel for channel in ready if api_key is None or api_key in channel.connection.ranges]
+        return min(able or ready, key=lambda channel: (channel.node_id < 0, len(channel.calls)), default=None)
 
     def troubles(self) -> list[str]:
         """Each address and what happened there last."""
@@ -232,6 +232,10 @@ class Cluster:
             listener()
         answered, self._answered = self._answered, Latch()
         answered.set()
+
+    def leader_refused(self, topic: str, partition: int, node_id: int) -> None:
+        """A broker refused records of a partition because it does not lead it."""
+        self.snapshot = with_refusal(self.snapshot, topic, partition, node_id)
 
     def leader_hint(self, topic: str, topic_id: bytes, partition: int, leader: int, epoch: int, broker: BrokerInfo | None) -> None:
         """A broker told who leads a partition now (KIP-951)."""

@@ -61,6 +61,7 @@ class Engine:
         self.cluster.on_change.append(self._drop_vanished_topics)
         for accumulator in self.accumulators.values():
             self.cluster.on_change.append(accumulator.wake)
+            accumulator.await_partition = self._await_partition
 
     # routes
 
@@ -79,13 +80,22 @@ class Engine:
         routing = accumulator.routing
         route = routing.routes.get(name)
         if route is None:
-            info = self.cluster.topic(name, deadline)
+            info = self.cluster.topic(name, deadline, produces=True)
             if accumulator.closed is not None:  # stopped while we waited
                 raise accumulator.closed_error()
             route = routing.routes.get(name) or routing.add_topic(info, self._topic_partitioners.get(name, self._partitioner))
         if producer is None:
             self.routes[name] = route
         return route
+
+    def _await_partition(self, route: TopicRoute, partition: int, deadline: float, chosen: bool) -> None:
+        answers = 1 if chosen else 0
+        info = self.cluster.wait_for_partitions(route.topic, partition + 1, deadline, produces=True, answers=answers)
+        accumulator = route.accumulator
+        if accumulator.closed is not None:  # stopped while we waited
+            raise accumulator.closed_error()
+        if info is not None:
+            accumulator.routing.grew(route, info)
 
     def accumulator(self, producer: Any) -> Accumulator:
         if not isinstance(producer, str):

@@ -1,7 +1,8 @@
 """`MetadataActor`: keeps the cluster's snapshot current.
 
-A refresh is due by age, when somebody asked for one (a leadership error, a connection lost, a topic not known yet), and again soon
-while callers wait for a topic. Requests for a refresh coalesce: one is on its way at a time, and they keep a minimum distance.
+A refresh is due by age, and when somebody asked for one (a leadership error, a connection lost). Requests for a refresh coalesce:
+one is on its way at a time, and they keep a minimum distance. In between there are questions about topics that are not known yet, at
+once and again while callers wait for them; which topics a request names, and whether it may create them, says `topic_interest`.
 
 Whom to ask: any broker that is connected, the least busy one. If none is, the known brokers and the bootstrap addresses are tried in
 turn, the next one as soon as one fails or a second passes, until one answers (KIP-899, KIP-1102): so the client starts with the
@@ -12,7 +13,7 @@ not answered for a second may never do: the next one is asked as well, and whose
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import monotonic
 
 from gevent import get_hub
@@ -22,9 +23,11 @@ from klife.actors.channel import BrokerChannel, Call
 from klife.actors.cluster import Cluster
 from klife.actors.metadata_snapshot import ClusterSnapshot, updated
 from klife.actors.runtime.actor import GeventActor
+from klife.actors.topic_interest import Question
 from klife.errors import KlifeError
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from klife.protocol.connection import State
+from klife.protocol.error_codes import describe
 from klife.protocol.errors import DecodeError
 from klife.protocol.metadata_wire import MetadataQuery, Undecoded
 from klife_supervision import ExitReason, SupervisionError
@@ -33,7 +36,6 @@ from klife_supervision.logs import get_logger
 log = get_logger("klife.metadata")
 
 _MIN_INTERVAL = 0.05  # seconds between two refreshes
-_URGENT_INTERVAL = 0.2  # while somebody waits for a topic
 _TRY_NEXT_AFTER = 1.0
 _REBOOTSTRAP_REQUIRED = 129  # KIP-1102
 
@@ -52,10 +54,13 @@ class MetadataActor(GeventActor):
         self.cluster = cluster
         self._start_connection = start_connection
         self._stop_connection = stop_connection
-        self._call: Call | None = None
-        self._answer: Call | None = None
-        self._asked: tuple[str, ...] = ()
+        self._calls: dict[Call, BrokerChannel] = {}  # on their way with the same question; the first answer is believed
+        self._answers: list[Call] = []
+        self._asked = Question((), creates=False, everything=True)
+        self._asked_whom: list[BrokerChannel] = []
+        self._ask_next_at = float("inf")
         self._answered_at = float("-inf")
+        self._refreshed_at = float("-inf")
         self._failures = 0
         self._starting_over = False  # the brokers we know want us to ask the bootstrap list (KIP-1102)
         self._trying: list[BrokerChannel] = []  # whom to try next while nobody is connected
@@ -73,16 +78,25 @@ class MetadataActor(GeventActor):
 
     def on_wake(self) -> None:
         now = monotonic()
-        if self._answer is not None:
-            self._take_answer(now)
+        answers, self._answers = self._answers, []
+        for call in answers:
+            if call in self._calls:
+                self._take_answer(call, now)
         if not self._start_connections():
             self.wake_after(0.1)
             return
-        due = self._due()
-        if self._call is None and now >= due:
-            self._refresh(now)
-        elif self._call is None:
+        if self._calls:
+            if now < self._ask_next_at:
+                self.wake_after(self._ask_next_at - now)
+            else:
+                self._ask_another(now)
+            return
+        refresh_at, question_at = self._refresh_due(), self.cluster.interest.due(self.cluster.snapshot.topics)
+        due = max(min(refresh_at, question_at), self._not_before())
+        if now < due:
             self.wake_after(due - now)
+        else:
+            self._ask(now, refreshes=refresh_at <= question_at)
 
     def _start_connections(self) -> bool:
         """Have an actor started for each broker that is new; False when their supervisor is being restarted just now."""
@@ -95,44 +109,65 @@ class MetadataActor(GeventActor):
                     return False
         return True
 
-    def _due(self) -> float:
-        cluster = self.cluster
-        if self._failures:
-            return self._answered_at + backoff(self._failures, _MIN_INTERVAL, 1.0, random.random())
-        if cluster.urgent:
-            return self._answered_at + _URGENT_INTERVAL
-        if cluster.refresh_wanted or any(name not in cluster.snapshot.topics for name in cluster.interest):
-            return self._answered_at + (_MIN_INTERVAL if cluster.refresh_wanted else 1.0)
-        return self._answered_at + cluster.settings.metadata_max_age
+    def _refresh_due(self) -> float:
+        return self._refreshed_at + (_MIN_INTERVAL if self.cluster.refresh_wanted else self.cluster.settings.metadata_max_age)
 
-    def _refresh(self, now: float) -> None:
+    def _not_before(self) -> float:
+        """After a failure, whatever is due waits."""
+        if not self._failures:
+            return float("-inf")
+        return self._answered_at + backoff(self._failures, _MIN_INTERVAL, 1.0, random.random())
+
+    def _ask(self, now: float, *, refreshes: bool) -> None:
         cluster = self.cluster
         channel = cluster.any_ready_channel(bootstrap=self._starting_over)
         if channel is None:
-            self._try_someone(now)
+            self._try_someone(now, [each for each in cluster.channels.values() if each.node_id < 0 or not self._starting_over])
             return
         self._trying = []
-        cluster.refresh_wanted = False
-        self._asked = tuple(cluster.interest)
+        interest = cluster.interest
+        self._asked = interest.refresh() if refreshes else interest.question(cluster.snapshot.topics, cluster.needs, now)
+        if refreshes:
+            cluster.refresh_wanted = False
+        self._asked_whom = []
+        self._send(channel, now)
+
+    def _ask_another(self, now: float) -> None:
+        """Who was asked has not answered for a while: ask the next one as well, once it is connected."""
+        cluster = self.cluster
+        others = [
+            each for each in cluster.channels.values() if each not in self._asked_whom and (each.node_id < 0 or not self._starting_over)
+        ]
+        ready = [channel for channel in others if channel.is_ready]
+        if ready:
+            self._send(min(ready, key=lambda channel: (channel.node_id < 0, len(channel.calls))), now)
+        elif others:
+            self._try_someone(now, others)
+
+    def _send(self, channel: BrokerChannel, now: float) -> None:
+        cluster = self.cluster
         request = MetadataQuery(
             MetadataRequest(
-                topics=[MetadataRequestTopic(name=name) for name in self._asked],
-                # Whether a topic comes to be by producing to it is the brokers' setting, as for the Java producer. But only while
-                # somebody wants to: looking again after a topic that was deleted must not bring it back.
-                allow_auto_topic_creation=cluster.urgent > 0,
+                topics=[MetadataRequestTopic(name=name) for name in self._asked.names],
+                allow_auto_topic_creation=self._asked.creates,
             )
         )
-        self._call = channel.call(request, self._done, timeout=cluster.settings.connection.request_timeout, client_id=cluster.client_id)
-        if self._answer is not None:  # it failed at once
+        self._asked_whom.append(channel)
+        self._ask_next_at = now + _TRY_NEXT_AFTER * 2 ** (
+            len(self._asked_whom) - 1
+        )  # a cluster that is slow must not be asked ever more
+        call = channel.call(request, self._done, timeout=cluster.settings.connection.request_timeout, client_id=cluster.client_id)
+        self._calls[call] = channel
+        self.wake_after(self._ask_next_at - now)
+        if self._answers:  # it failed at once
             self.actor_inbox.wake()
 
     def _done(self, call: Call) -> None:
-        self._answer = call
+        self._answers.append(call)
         self.actor_inbox.wake()
 
-    def _take_answer(self, now: float) -> None:
-        call, self._answer, self._call = self._answer, None, None
-        assert call is not None
+    def _take_answer(self, call: Call, now: float) -> None:
+        del self._calls[call]
         cluster = self.cluster
         error: KlifeError | DecodeError | None = call.error
         if error is None:
@@ -142,10 +177,13 @@ class MetadataActor(GeventActor):
                 error = not_understood
         if error is not None:
             log.warning("metadata_refresh_failed", error=str(error))
+            if self._calls:
+                return
             cluster.refresh_wanted = True
             self._answered_at = now
             self._failures += 1
             return
+        self._give_up_silent()
         self._answered_at = now
         if response.error_code == _REBOOTSTRAP_REQUIRED:
             log.warning("rebootstrap_required")
@@ -157,10 +195,21 @@ class MetadataActor(GeventActor):
             return
         self._failures = 0
         self._starting_over = False
+        if self._asked.everything:
+            self._refreshed_at = now
+        # Before it is published, and those who wait are woken: they look at both.
+        missing = cluster.interest.answered(self._asked, snapshot.topics, cluster.needs, now)
         cluster.publish(snapshot)
-        cluster.forget_vanished()
+        self._tell_missing(missing)
         self._release_bootstrap()
         self._forget_departed()
+
+    def _give_up_silent(self) -> None:
+        """Another has answered; a bootstrap address that has not is of no use to others who asked there (for a producer id) either."""
+        calls, self._calls = self._calls, {}
+        for channel in calls.values():
+            if channel.node_id < 0:
+                channel.fail("it has not answered Metadata, and another address has")
 
     def _read(self, answer: MetadataResponse | Undecoded) -> tuple[MetadataResponse, ClusterSnapshot]:
         """The answer, and what is known with it. Read in a thread if it is large, so that the hub goes on meanwhile."""
@@ -174,13 +223,22 @@ class MetadataActor(GeventActor):
     def _read_in_thread(self, answer: Undecoded) -> tuple[MetadataResponse, ClusterSnapshot, ClusterSnapshot]:
         before = self.cluster.snapshot
         response = answer.decode()
-        return response, before, updated(before, response, self._covered())
+        return response, before, self._after(before, response)
 
     def _known_with(self, response: MetadataResponse) -> ClusterSnapshot:
-        return updated(self.cluster.snapshot, response, self._covered())
+        return self._after(self.cluster.snapshot, response)
 
-    def _covered(self) -> Sequence[str] | None:
-        return self._asked if self.cluster.interest else None
+    def _after(self, before: ClusterSnapshot, response: MetadataResponse) -> ClusterSnapshot:
+        return updated(before, response, None if self._asked.everything else self._asked.names)
+
+    def _tell_missing(self, topics: list[str]) -> None:
+        for topic in topics:
+            log.warning(
+                "topic_not_found",
+                topic=topic,
+                error=describe(self.cluster.snapshot.topic_errors.get(topic, 3)),
+                hint="it is in this client's topics; create it, or correct its name",
+            )
 
     def _release_bootstrap(self) -> None:
         """Close bootstrap connections once the brokers are known by id: one connection a broker."""
@@ -199,15 +257,12 @@ class MetadataActor(GeventActor):
                 if not cluster.uses(channel.node_id):  # else it came back while we waited, and gets an actor again
                     del cluster.channels[channel.node_id]
 
-    def _try_someone(self, now: float) -> None:
+    def _try_someone(self, now: float, candidates: list[BrokerChannel]) -> None:
         tried = self._tried
         failed = tried is not None and tried.connects > self._connects_before and tried.connection.state is State.DISCONNECTED
         if failed or now >= self._tried_at + _TRY_NEXT_AFTER or not any(channel.waiting for channel in self.cluster.channels.values()):
             if not self._trying:  # brokers before bootstrap addresses, and those last met in trouble last
-                self._trying = sorted(
-                    (channel for channel in self.cluster.channels.values() if channel.node_id < 0 or not self._starting_over),
-                    key=lambda channel: (channel.node_id < 0, channel.last_error is not None),
-                )
+                self._trying = sorted(candidates, key=lambda channel: (channel.node_id < 0, channel.last_error is not None))
             tried = self._tried = self._trying.pop(0)
             self._connects_before = tried.connects
             tried.when_ready(self.actor_inbox.wake)

@@ -112,11 +112,13 @@ class Client(Intake):
         `producer` is the name of one of the client's producers, `partitioner` an object like a `Partitioner`: for this record, in
         place of its topic's and the client's defaults.
 
-        May wait, at most `max_block_ms`: for the metadata of a topic seen the first time, and for buffer space.
+        May wait, at most `max_block_ms`: for the metadata of a topic seen the first time, for a partition that may just have been
+        added, and for buffer space.
 
         Raises:
             InvalidRecordType, InvalidRecordValue: a field is wrong (TypeError and ValueError).
             UnknownTopic: the cluster does not know the topic. ProduceError: it will not tell about it (no permission).
+            UnknownPartition: the topic does not have that many partitions.
             BrokersUnreachable: no broker answered.
             BufferFull: no room. RecordTooLarge: for the whole buffer. ClientClosed: the client was stopped.
             In all these cases nothing was queued.
@@ -235,7 +237,7 @@ class Client(Intake):
         if get_thread_ident() != self._home:
             result: tuple[PartitionStatus, ...] = self._from_thread(lambda: self.partitions(topic))
             return result
-        info = engine.cluster.topic(checked_topic(topic), monotonic() + engine.settings.max_block)
+        info = engine.cluster.topic(checked_topic(topic), monotonic() + engine.settings.max_block, produces=False)
         return partition_statuses(info)
 
     def status(self) -> ClientStatus:

@@ -17,7 +17,7 @@ from klife.actors.runtime.latch import get_thread_ident
 from klife.actors.runtime.turn import AT_ONCE, breathe
 from klife.api.bound import Bound
 from klife.core import is_compiled
-from klife.errors import InvalidRecordType, ProduceError
+from klife.errors import InvalidRecordType, ProduceError, UnknownPartition
 from klife.record import Record
 from klife.undelivered import Undelivered
 
@@ -59,6 +59,11 @@ class Intake(Bound):
         validation.check(record)
         engine = self._current(deadline)
         route = engine.route(record.topic, producer, deadline)
+        try:
+            return route.append(record, partitioner, deadline)
+        except UnknownPartition as beyond:
+            if beyond.partition is None or not route.await_partition(beyond.partition, deadline, record.partition is None):
+                raise
         return route.append(record, partitioner, deadline)
 
     def _checked(self, records: Iterable[Record]) -> list[Record]:
@@ -95,16 +100,44 @@ class Intake(Bound):
         places = Places(len(records), self._home)
         unknown = _topics_without_route(records, self._routes) - engine.cluster.snapshot.topics.keys()
         if unknown or producer is not None or partitioner is not None:
-            engine.cluster.ask_for(unknown)
-            # Records of topics that may have to be waited for, perhaps in vain, come last: a topic's own records stay in order.
-            for index in sorted(range(len(records)), key=lambda index: records[index].topic in unknown):
-                self._append_one(records, index, places, producer, partitioner, deadline)
+            self._append_rest(records, 0, unknown, places, producer, partitioner, deadline)
             return places
         index = 0
         while (index := self._append_straight(records, index, places, deadline)) < len(records):
+            if type(records[index]) is Record and records[index].topic in self._routes:  # there is no such partition, or not yet
+                self._append_rest(records, index, unknown, places, None, None, deadline)
+                break
             self._append_one(records, index, places, None, None, deadline)
             index += 1
         return places
+
+    def _append_rest(
+        self,
+        records: list[Record],
+        start: int,
+        unknown: set[str],
+        places: Places,
+        producer: str | None,
+        partitioner: Any,
+        deadline: float,
+    ) -> None:
+        """Queue the records from `start` on: last those whose topic or partition may have to be waited for, perhaps in vain, so that
+        the others need not wait. A partition's own records stay in order.
+        """
+        cluster = self._engine.cluster
+        topics = cluster.snapshot.topics
+        awaited = dict.fromkeys(unknown, 1)
+        late = set()
+        for index in range(start, len(records)):
+            topic, partition = records[index].topic, records[index].partition
+            if topic in unknown:
+                late.add(index)
+            elif partition is not None and topic in topics and partition >= topics[topic].partition_count:
+                late.add(index)
+                awaited[topic] = max(awaited.get(topic, 1), partition + 1)
+        with cluster.awaiting(awaited, produces=True):  # for all of them at once
+            for index in sorted(range(start, len(records)), key=late.__contains__):
+                self._append_one(records, index, places, producer, partitioner, deadline)
 
     def _append_straight(self, records: list[Record], index: int, places: Places, deadline: float) -> int:
         """Queue `records` from `index` on, and note where they went; return where the first is that must go the long way."""
@@ -125,6 +158,8 @@ class Intake(Bound):
                     places.batches[index] = batch
                     places.indices[index] = batch.count - 1
                     index += 1
+            except UnknownPartition:
+                return index
             except Exception as error:  # noqa: BLE001 - others are queued already: whatever it is, it is this record's alone
                 places.failed(index, _failed(records, index, error))
                 looked = None  # it may have waited
@@ -175,6 +210,8 @@ def _topics_without_route(records: list[Record], routes: dict[str, Any]) -> set[
 def _failed(records: list[Record], index: int, error: Exception) -> Record:
     """The result of a record that was not even queued."""
     record = records[index]
-    if not isinstance(error, ProduceError):
+    if isinstance(error, UnknownPartition):
+        error = UnknownPartition(f"records[{index}]: {error}", topic=error.topic, partition=error.partition, retriable=True)
+    elif not isinstance(error, ProduceError):
         error = ProduceError(f"records[{index}]: {error}", topic=record.topic)
     return Undelivered(record.topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms, error)

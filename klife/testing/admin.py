@@ -25,7 +25,7 @@ import gevent.socket
 
 from klife.protocol.apis.create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
 from klife.protocol.apis.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
-from klife.protocol.apis.delete_topics import DeleteTopicsRequest, DeleteTopicState
+from klife.protocol.apis.delete_topics import DeleteTopicsRequest
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from klife.protocol.connection import KafkaConnection, State
 from klife.protocol.error_codes import ErrorCode, describe, is_retriable
@@ -40,6 +40,7 @@ MAX_RESPONSE_BYTES = 100 * 1024 * 1024
 ATTEMPT_TIMEOUT_SECONDS = 5.0
 ATTEMPT_TIMEOUT_MS = 5000
 RETRY_SECONDS = 0.05
+DELETE_BY_NAME = 5  # DeleteTopics takes plain names up to this version, which Kafka from 2.4 to 4.3 serves
 
 
 class AdminError(ClusterError):
@@ -100,10 +101,10 @@ class BrokerConnection:
             self.close()
             raise
 
-    def request(self, request: Request[R], timeout: float = ATTEMPT_TIMEOUT_SECONDS) -> R:
+    def request(self, request: Request[R], timeout: float = ATTEMPT_TIMEOUT_SECONDS, *, max_version: int | None = None) -> R:
         """Send, and wait at most `timeout` seconds for each part of the answer."""
         self._socket.settimeout(timeout)
-        self._write(self._machine.send(request, None, client_id=CLIENT_ID))
+        self._write(self._machine.send(request, None, client_id=CLIENT_ID, max_version=max_version))
         while not (replies := self._machine.receive(self._read())):
             pass
         response: R = replies[0].response
@@ -141,12 +142,11 @@ class AdminClient:
         for address in list(self._connections):
             self._drop(address)
 
-    def send(self, request: Request[R], address: str) -> R:
+    def send(self, request: Request[R], address: str, *, max_version: int | None = None) -> R:
         """One request to one broker, once. OSError or DecodeError when that broker cannot be asked."""
-        if address not in self._connections:
-            self._connections[address] = BrokerConnection(address)
+        self._connect(address)
         try:
-            return self._connections[address].request(request)
+            return self._connections[address].request(request, max_version=max_version)
         except BaseException:
             self._drop(address)  # whatever interrupted it: the next answer on this connection would be the wrong one
             raise
@@ -211,8 +211,9 @@ class AdminClient:
     def delete_topics(self, names: Sequence[str]) -> None:
         """Delete topics; returns when no live broker knows them any more."""
         deadline = self._deadline()
-        request = DeleteTopicsRequest(timeout_ms=ATTEMPT_TIMEOUT_MS, topics=[DeleteTopicState(name=name) for name in names])
-        self._change("delete", request, lambda response: response.responses, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, deadline)
+        request = DeleteTopicsRequest(timeout_ms=ATTEMPT_TIMEOUT_MS, topic_names=list(names))
+        gone_already = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        self._change("delete", request, lambda response: response.responses, gone_already, deadline, max_version=DELETE_BY_NAME)
 
         def gone(metadata: MetadataResponse) -> bool:
             return all(topic.error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION for topic in metadata.topics)
@@ -220,7 +221,14 @@ class AdminClient:
         self._until_every_broker(gone, names, deadline, f"forget {list(names)}")
 
     def _change(
-        self, verb: str, request: Request[R], results: Callable[[R], Sequence[Any]], done_already: ErrorCode, deadline: float
+        self,
+        verb: str,
+        request: Request[R],
+        results: Callable[[R], Sequence[Any]],
+        done_already: ErrorCode,
+        deadline: float,
+        *,
+        max_version: int | None = None,
     ) -> None:
         """Send a request that changes topics until each is settled.
 
@@ -228,9 +236,9 @@ class AdminClient:
         """
         lost = False
         while True:
-            address = self._reachable(deadline)
+            address = self._controller(deadline)
             try:
-                response = self.send(request, address)
+                response = self.send(request, address, max_version=max_version)
             except (OSError, DecodeError) as error:
                 lost = True
                 self._check_time(deadline, f"{address}: {error}")
@@ -270,14 +278,32 @@ class AdminClient:
             except (OSError, DecodeError) as error:
                 self._check_time(deadline, f"{address}: {error}")
 
+    def _controller(self, deadline: float) -> str:
+        """The address of the broker that changes topics, connected: what fails before that has changed nothing.
+
+        With ZooKeeper it is the only one that does; with KRaft brokers name any live one as the controller, and each passes it on.
+        """
+        while True:
+            metadata = self._send_any(MetadataRequest(topics=[]), deadline)
+            addresses = [broker.address for broker in _brokers(metadata) if broker.node_id == metadata.controller_id]
+            problem = "no broker is the controller"
+            for address in addresses:
+                try:
+                    self._connect(address)
+                except (OSError, DecodeError) as error:
+                    problem = f"{address}, the controller: {error}"
+                else:
+                    return address
+            self._check_time(deadline, problem)
+            gevent.sleep(RETRY_SECONDS)
+
     def _reachable(self, deadline: float) -> str:
-        """The address of a broker that accepts a connection and agrees on versions: what fails before that has changed nothing."""
+        """The address of a broker that accepts a connection and agrees on versions."""
         while True:
             problems = []
             for address in self._bootstrap:
                 try:
-                    if address not in self._connections:
-                        self._connections[address] = BrokerConnection(address)
+                    self._connect(address)
                 except (OSError, DecodeError) as error:
                     problems.append(f"{address}: {error}")
                 else:
@@ -288,6 +314,10 @@ class AdminClient:
     def _check_time(self, deadline: float, problem: str) -> None:
         if time.monotonic() > deadline:
             raise AdminError(f"no broker answered within {self._timeout:g} s: {problem}")
+
+    def _connect(self, address: str) -> None:
+        if address not in self._connections:
+            self._connections[address] = BrokerConnection(address)
 
     def _drop(self, address: str) -> None:
         connection = self._connections.pop(address, None)

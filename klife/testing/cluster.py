@@ -9,7 +9,8 @@
 Where the brokers come from, the first of these that is there:
 
 1. `KLIFE_TEST_BOOTSTRAP=host:port,...` in the environment: a cluster that runs already. It is not ours to kill or pause.
-2. Kafka's jars, resolved by Maven and cached, and Java 17: processes on 127.0.0.1. Ready in some 7 s on two quiet cores.
+2. Kafka's jars, resolved by Maven and cached, and Java 17: processes on 127.0.0.1. Ready in some 7 s on two quiet cores. Before
+   Kafka 3.3 with a ZooKeeper beside them, unless `config` has `process.roles`: with "broker,controller" these run in KRaft mode, too.
 3. A container engine, through testcontainers.
 
 Nothing is left running or on disk: not after the `with` block, not after Ctrl-C, and not when this process is killed. Broker
@@ -31,7 +32,7 @@ from klife.protocol.errors import DecodeError
 from klife.testing.admin import AdminClient, AdminError, NewTopic, Partition
 from klife.testing.cluster_backend import Backend, ClusterSpec
 from klife.testing.cluster_docker import DockerBackend
-from klife.testing.cluster_errors import BackendUnavailable, ClusterError
+from klife.testing.cluster_errors import BackendUnavailable, ClusterError, NoSuchRelease
 from klife.testing.cluster_external import ExternalBackend
 from klife.testing.cluster_jars import JarsBackend
 from klife.testing.cluster_processes import wait_until
@@ -40,7 +41,7 @@ from klife.testing.jars import full_version
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["BackendUnavailable", "ClusterError", "KafkaCluster"]
+__all__ = ["BackendUnavailable", "ClusterError", "KafkaCluster", "NoSuchRelease"]
 
 READY_TIMEOUT_SECONDS = 90.0
 TOPIC_TIMEOUT_SECONDS = 30.0
@@ -60,9 +61,9 @@ LOGS_NOTE = "The Kafka brokers' logs are kept in "
 class KafkaCluster:
     """A Kafka cluster that is up inside its `with` block, or between `up()` and `down()`.
 
-    `version` is a release or a series ("4.3", "3.9"; None is the newest tried). `config` are broker properties over those of
-    `klife.testing.cluster_backend.broker_properties`. `port` is the first broker's port, the next broker has the next; free ones
-    by default. `backend` forces one way of running Kafka. Broker ids are 1, 2, ... where the cluster is our own.
+    `version` is a release from 2.4 on, or a series ("4.3", "3.9"; None is the newest tried). `config` are broker properties over
+    those of `klife.testing.cluster_backend.broker_properties`. `port` is the first broker's port, the next broker has the next; free
+    ones by default. `backend` forces one way of running Kafka. Broker ids are 1, 2, ... where the cluster is our own.
 
     `proxies` (`host:port` by broker id; only with the jars) adds a listener PROXIED, on which the brokers send their clients to these
     addresses. What listens there forwards to `bootstrap_servers_for("PROXIED")`, and can break connections on the way.
@@ -109,8 +110,8 @@ class KafkaCluster:
     def up(self, timeout: float = READY_TIMEOUT_SECONDS) -> None:
         """Start the brokers and return when all of them serve.
 
-        BackendUnavailable, saying what was missing, when Kafka can be run in none of the three ways; ClusterError, naming the kept
-        logs, when the brokers do not serve within `timeout` seconds.
+        BackendUnavailable, saying what was missing, when Kafka can be run in none of the three ways; NoSuchRelease when there is no
+        such version; ClusterError, naming the kept logs, when the brokers do not serve within `timeout` seconds.
         """
         if self._running is not None:
             raise ClusterError("the cluster is up already")
@@ -153,7 +154,7 @@ class KafkaCluster:
         return ",".join(self._backend.addresses(listener).values())
 
     def kill(self, node_id: int) -> None:
-        """SIGKILL: the broker is gone at once, as in a crash. Its leaders move after `broker.session.timeout.ms`, 3 s here."""
+        """SIGKILL: the broker is gone at once, as in a crash. Its leaders move when its session ends, after 3 s."""
         self._check(node_id)
         self._backend.kill(node_id)
         self._paused.discard(node_id)
@@ -182,7 +183,7 @@ class KafkaCluster:
         self.wait_until_ready(timeout)
 
     def pause(self, node_id: int) -> None:
-        """Freeze the broker (SIGSTOP): its connections stay open and nothing answers. It is fenced after its session, 3 s here."""
+        """Freeze the broker (SIGSTOP): its connections stay open and nothing answers. It is fenced when its session ends, after 3 s."""
         self._check(node_id)
         if node_id in self._stopped:
             raise ClusterError(f"broker {node_id} does not run")

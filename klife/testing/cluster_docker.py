@@ -20,6 +20,7 @@ import gevent
 
 from klife.testing.cluster_backend import broker_properties, kafka_uuid
 from klife.testing.cluster_errors import BackendUnavailable
+from klife.testing.jars import release
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,7 @@ T = TypeVar("T")
 
 IMAGE = "apache/kafka"
 CLIENT_PORT, INTERNAL_PORT, CONTROLLER_PORT = 9092, 19092, 19093
+FIRST_IMAGE = (3, 7, 0)
 CONTROLLED_SHUTDOWN_SECONDS = 60
 
 
@@ -46,6 +48,8 @@ class DockerBackend:
     def up(self) -> None:
         if self._spec.proxies:
             raise BackendUnavailable("proxies= is only there for brokers from Kafka's jars")
+        if release(self._spec.version) < FIRST_IMAGE:
+            raise BackendUnavailable(f"there is no image {IMAGE} of Kafka before 3.7.0, and {self._spec.version} is wanted")
         _in_thread(self._up)
 
     def down(self) -> None:
@@ -142,8 +146,19 @@ class DockerBackend:
 
 
 def _in_thread(call: Callable[[], T]) -> T:
-    result: T = gevent.get_hub().threadpool.apply(call)
-    return result
+    error, result = gevent.get_hub().threadpool.apply(_caught, (call,))
+    if error is not None:
+        raise error
+    returned: T = result
+    return returned
+
+
+def _caught(call: Callable[[], T]) -> tuple[Exception | None, T | None]:
+    """What was raised, or else returned: the thread pool prints the traceback of whatever its thread raises."""
+    try:
+        return None, call()
+    except Exception as error:  # noqa: BLE001 - it is raised in the caller's thread
+        return error, None
 
 
 def _alias(node_id: int) -> str:

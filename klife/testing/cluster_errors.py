@@ -11,3 +11,7 @@ class ClusterError(KlifeError, RuntimeError):
 
 class BackendUnavailable(ClusterError):
     """This way of running Kafka is not there on this machine; the text says what is missing."""
+
+
+class NoSuchRelease(ClusterError):
+    """No way of running Kafka has this version; the text names some that there are."""

@@ -1,14 +1,16 @@
-"""Brokers as plain Java processes, from Kafka's jars: combined broker and controller nodes (KRaft) on 127.0.0.1.
+"""Brokers as plain Java processes, from Kafka's jars: combined broker and controller nodes (KRaft) on 127.0.0.1. Before Kafka 3.3,
+where KRaft was a preview, they are brokers of a ZooKeeper beside them (`klife.testing.cluster_zookeeper`).
 
     FOLDER/log4j2.xml   log4j.properties   tmp/   format.log   node-1/server.properties   node-1/server.log   node-1/data/
-    node-2/...
+    node-2/...   zookeeper/
 
 The folder lies below the system's temporary directory and belongs to a `ProcessKeeper`, so that neither it nor a broker outlives
 this process.
 
 Formatting (KIP-631: `meta.properties` and `bootstrap.checkpoint` in each log directory) costs a JVM, more than a second each.
 `bootstrap.checkpoint` holds the initial feature levels, the same for each node; `meta.properties` holds the ids. So one node is
-formatted by Kafka's StorageTool, and the others get its checkpoint and a `meta.properties` of their own.
+formatted by Kafka's StorageTool, and the others get its checkpoint and a `meta.properties` of their own. Kafka before 3.3 has no
+such levels, and writes no checkpoint. With ZooKeeper there is nothing to format.
 
 KAFKA_JVM_PERFORMANCE_OPTS in the environment adds options of the JVM's, as it does for Kafka's own scripts.
 """
@@ -26,9 +28,12 @@ from typing import TYPE_CHECKING
 from klife.testing.cluster_backend import broker_properties, kafka_uuid
 from klife.testing.cluster_errors import BackendUnavailable, ClusterError
 from klife.testing.cluster_processes import ProcessKeeper
+from klife.testing.cluster_zookeeper import ZooKeeper, needs_zookeeper
 from klife.testing.jars import kafka_jars
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from klife.testing.cluster_backend import ClusterSpec
 
 FORMAT_TIMEOUT_SECONDS = 60
@@ -77,6 +82,7 @@ class JarsBackend:
         self._ports: dict[int, int] = {}
         self._controller_ports: dict[int, int] = {}
         self._proxied_ports: dict[int, int] = {}
+        self._zookeeper: ZooKeeper | None = None
 
     def up(self) -> None:
         self._java = find_java()
@@ -89,6 +95,7 @@ class JarsBackend:
         self._ports = dict(zip(self._spec.broker_ids, ports[:count], strict=True))
         self._controller_ports = dict(zip(self._spec.broker_ids, ports[count : 2 * count], strict=True))
         self._proxied_ports = dict(zip(self._spec.proxies, ports[2 * count :], strict=True))
+        self._zookeeper = ZooKeeper(self._keeper) if needs_zookeeper(self._spec) else None
         (self.folder / "tmp").mkdir()
         (self.folder / "log4j2.xml").write_text(LOG4J2)
         (self.folder / "log4j.properties").write_text(LOG4J1)
@@ -96,7 +103,10 @@ class JarsBackend:
             self._node(node_id).mkdir()
             lines = [f"{name}={value}\n" for name, value in self._properties(node_id).items()]
             (self._node(node_id) / "server.properties").write_text("".join(lines))
-        self._format()
+        if self._zookeeper is None:
+            self._format()
+        else:
+            self._zookeeper.start(self._java_command)
         for node_id in self._spec.broker_ids:
             self.start(node_id)
 
@@ -120,6 +130,8 @@ class JarsBackend:
             )
 
     def start(self, node_id: int) -> None:
+        if self._zookeeper is not None:
+            self._zookeeper.wait_until_forgotten(node_id)
         node = self._node(node_id)
         command = self._java_command(*HEAP_OPTIONS, main="kafka.Kafka")
         self._running().spawn(_name(node_id), [*command, str(node / "server.properties")], node / "server.log")
@@ -131,6 +143,8 @@ class JarsBackend:
         self._running().signal(_name(node_id), signal.SIGCONT)
 
     def ended(self) -> dict[int, str]:
+        if self._zookeeper is not None:
+            self._zookeeper.check()
         statuses = {node_id: self._running().exit_status(_name(node_id)) for node_id in self._spec.broker_ids}
         return {node_id: _describe(status) for node_id, status in statuses.items() if status is not None}
 
@@ -152,31 +166,39 @@ class JarsBackend:
         return self.folder / f"node-{node_id}"
 
     def _properties(self, node_id: int) -> dict[str, object]:
-        voters = ",".join(f"{voter}@127.0.0.1:{port}" for voter, port in self._controller_ports.items())
         return {
-            "process.roles": "broker,controller",
-            "node.id": node_id,
-            "controller.quorum.voters": voters,
-            "listeners": f"PLAINTEXT://127.0.0.1:{self._ports[node_id]},CONTROLLER://127.0.0.1:{self._controller_ports[node_id]}",
-            "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            **(self._quorum(node_id) if self._zookeeper is None else self._zookeeper.broker_properties(node_id)),
+            **self._listeners(node_id),
             "log.dirs": self._node(node_id) / "data",
-            **self._proxied(node_id),
             **broker_properties(self._spec.brokers),
             **self._spec.config,
         }
 
-    def _proxied(self, node_id: int) -> dict[str, object]:
-        """The listener PROXIED. Brokers answer a client with the addresses advertised on the listener that it came in by (KIP-103)."""
-        if not self._spec.proxies:
-            return {}
-        plain, proxied = self._ports[node_id], self._proxied_ports[node_id]
-        controller = self._controller_ports[node_id]
+    def _quorum(self, node_id: int) -> dict[str, object]:
         return {
-            "listeners": f"PLAINTEXT://127.0.0.1:{plain},PROXIED://127.0.0.1:{proxied},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{plain},PROXIED://{self._spec.proxies[node_id]}",
+            "process.roles": "broker,controller",
+            "node.id": node_id,
+            "controller.quorum.voters": ",".join(f"{voter}@127.0.0.1:{port}" for voter, port in self._controller_ports.items()),
+            "controller.listener.names": "CONTROLLER",
+        }
+
+    def _listeners(self, node_id: int) -> dict[str, object]:
+        """The listeners and their addresses.
+
+        Brokers answer a client with the addresses advertised on the listener that it came in by (KIP-103): on PROXIED, the proxies'.
+        """
+        advertised = {"PLAINTEXT": f"127.0.0.1:{self._ports[node_id]}"}
+        bound = dict(advertised)
+        if self._spec.proxies:
+            bound["PROXIED"] = f"127.0.0.1:{self._proxied_ports[node_id]}"
+            advertised["PROXIED"] = self._spec.proxies[node_id]
+        if self._zookeeper is None:
+            bound["CONTROLLER"] = f"127.0.0.1:{self._controller_ports[node_id]}"
+        return {
+            "listeners": _addresses(bound),
+            "advertised.listeners": _addresses(advertised),
             "inter.broker.listener.name": "PLAINTEXT",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT",
+            "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in bound),
         }
 
     def _format(self) -> None:
@@ -196,7 +218,8 @@ class JarsBackend:
         for node_id in others:
             data = self._node(node_id) / "data"
             data.mkdir()
-            shutil.copyfile(checkpoint, data / checkpoint.name)
+            if checkpoint.exists():
+                shutil.copyfile(checkpoint, data / checkpoint.name)
             meta = {"version": 1, "cluster.id": cluster_id, "node.id": node_id, "directory.id": kafka_uuid()}
             (data / "meta.properties").write_text("".join(f"{name}={value}\n" for name, value in meta.items()))
 
@@ -214,6 +237,10 @@ class JarsBackend:
             f"{self._jars}/*",
             main,
         ]
+
+
+def _addresses(listeners: Mapping[str, str]) -> str:
+    return ",".join(f"{name}://{address}" for name, address in listeners.items())
 
 
 def _name(node_id: int) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -21,15 +22,18 @@ from typing import TYPE_CHECKING
 
 import gevent
 
-from klife.testing.cluster_errors import BackendUnavailable
+from klife.testing.cluster_errors import BackendUnavailable, NoSuchRelease
 from klife.testing.cluster_processes import kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DEFAULT_VERSION = "4.3.1"
-LATEST_PATCH = {"4.3": "4.3.1", "4.1": "4.1.0", "3.9": "3.9.1"}
+TRIED = ("2.4.1", "2.8.2", "3.0.2", "3.3.2", "3.5.2", "3.7.2", "3.9.1", "4.0.0", "4.1.0", "4.3.1")
+LATEST_PATCH = {version.rpartition(".")[0]: version for version in TRIED}
 """What a series stands for: the patch releases this was tried with. Any other version is taken as it is written."""
+OLDEST = (2, 4, 0)
+"""The first release that klife speaks with, and the first with these jars (Scala 2.13)."""
 
 RESOLVE_TIMEOUT_SECONDS = 600
 POM = Path(__file__).with_name("pom.xml")
@@ -38,6 +42,19 @@ POM = Path(__file__).with_name("pom.xml")
 def full_version(version: str | None) -> str:
     """The release a `version=` means: None is the default, a series such as "3.9" its patch release."""
     return DEFAULT_VERSION if version is None else LATEST_PATCH.get(version, version)
+
+
+def release(version: str) -> tuple[int, int, int]:
+    """The three numbers of a release, so that two can be compared. NoSuchRelease for what is none, or one too old."""
+    if not re.fullmatch(r"\d+\.\d+\.\d+", version, re.ASCII):
+        raise NoSuchRelease(
+            f"{version!r} is not a release of Kafka; expected three numbers such as {DEFAULT_VERSION}, "
+            f"or one of the series {', '.join(LATEST_PATCH)}"
+        )
+    major, minor, patch = (int(number) for number in version.split("."))
+    if (major, minor, patch) < OLDEST:
+        raise NoSuchRelease(f"Kafka {version} is too old: klife needs Kafka {OLDEST[0]}.{OLDEST[1]} or newer")
+    return major, minor, patch
 
 
 def cache_folder() -> Path:
@@ -53,8 +70,10 @@ def jars_folder(version: str) -> Path:
 def kafka_jars(version: str = DEFAULT_VERSION) -> Path:
     """The folder with the jars of a Kafka broker and its tools, resolved by Maven when it is not in the cache yet.
 
-    Raises BackendUnavailable, with the end of Maven's output, when Maven is missing or cannot resolve this version.
+    Raises NoSuchRelease when this is no release, or Maven finds none of this number; BackendUnavailable, with the end of Maven's
+    output, when Maven is missing or cannot resolve it.
     """
+    release(full_version(version))
     folder = jars_folder(version)
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -66,9 +85,9 @@ def kafka_jars(version: str = DEFAULT_VERSION) -> Path:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold the file lock;
+    """Hold the file lock; the kernel gives it back if this process dies.
 
-    the kernel gives it back if this process dies. Waits by polling: a blocking flock would freeze the hub.
+    Waits by polling: a blocking flock would freeze the hub.
     """
     deadline = time.monotonic() + RESOLVE_TIMEOUT_SECONDS
     with path.open("w") as file:
@@ -100,6 +119,13 @@ def _resolve(version: str, folder: Path) -> None:
         status = keeper.wait("maven", RESOLVE_TIMEOUT_SECONDS)
         if status != 0:
             end = "\n".join(output.read_text(errors="replace").strip().splitlines()[-20:])
+            # The second form is what Maven remembers of an earlier attempt.
+            if missing := re.search(
+                rf":kafka_2\.13:jar:{re.escape(version)} (?:was not found )?in ([^\n]+?)(?: ->| during |\n|$)", end
+            ):
+                raise NoSuchRelease(
+                    f"there is no Kafka {version} in {missing[1]}; the releases this was tried with are {', '.join(TRIED)}"
+                )
             how = f"did not end within {RESOLVE_TIMEOUT_SECONDS} s" if status is None else f"failed with status {status}"
             raise BackendUnavailable(f"Maven {how} while resolving Kafka {version}; the end of its output:\n{end}")
         (work / "jars").rename(folder)

@@ -91,6 +91,22 @@ def test_a_background_start_that_fails_says_why(environment: dict[str, str], tmp
     assert f"port {port} of 127.0.0.1 cannot be had" in up.stderr
 
 
+@pytest.mark.parametrize("how", [[], ["--detach"]])
+def test_a_version_that_can_not_be_had_is_said_in_a_line(environment: dict[str, str], how: list[str]) -> None:
+    up = klife(environment, "cluster", "up", "--version", "2.3", *how)
+    assert up.returncode == 1
+    assert up.stderr.startswith("'2.3' is not a release of Kafka; expected three numbers such as 4.3.1, or one of the series 2.4, ")
+    assert up.stderr.count("\n") == 1
+
+
+def test_where_kafka_can_not_be_run_each_way_is_named_and_no_traceback_is_printed(environment: dict[str, str]) -> None:
+    up = klife({**environment, "JAVA_HOME": "", "PATH": "", "DOCKER_HOST": "unix:///nowhere/docker.sock"}, "cluster", "up")
+    assert up.returncode == 1
+    assert "Java is neither below JAVA_HOME nor on the PATH" in up.stderr
+    assert "no container engine answers" in up.stderr
+    assert "Traceback" not in up.stderr
+
+
 def test_without_its_packages_the_command_says_what_to_install() -> None:
     program = "import sys; sys.modules['typer'] = None; from klife.cli import main; main()"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)

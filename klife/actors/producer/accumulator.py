@@ -28,6 +28,7 @@ from klife.errors import ClientClosed, ProduceError
 
 if TYPE_CHECKING:
     from klife.actors.channel import BrokerChannel
+    from klife.actors.producer.route import TopicRoute
     from klife.actors.runtime.inbox import Inbox
 
 _MAX_EPOCH = 32767
@@ -54,6 +55,8 @@ class Accumulator:
         self.identity_known = Latch(home)  # set while there is one
         self.identity_error: str | None = None  # why there is none yet
         self.inbox: Inbox | None = None  # the ProducerActor's, while it lives
+        # Waits for a partition that may just have been added (route, partition, deadline, whether a partitioner chose it).
+        self.await_partition: Callable[[TopicRoute, int, float, bool], None] | None = None
         self.hurried = 0  # how many wait for records to leave
         self.closed: str | None = None
         self.delivered = 0

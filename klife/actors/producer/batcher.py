@@ -213,6 +213,7 @@ class BatcherActor(GeventActor):
             self._too_large(batch, verdict)
             return
         if rule.action is Action.REROUTE:
+            self.cluster.leader_refused(queue.topic, answer.index, self.lane.node_id)
             leader = answer.current_leader
             node = next((node for node in response.node_endpoints if node.node_id == leader.leader_id), None)
             self.cluster.leader_hint(

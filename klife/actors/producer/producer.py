@@ -19,13 +19,16 @@ from klife.actors.producer.lane import Lane
 from klife.actors.runtime.actor import GeventActor
 from klife.errors import ProduceError
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
-from klife.protocol.error_codes import describe, is_retriable
+from klife.protocol.error_codes import ErrorCode, describe, is_retriable
+from klife.protocol.errors import UnsupportedVersion
 from klife_supervision import ExitReason, SupervisionError
 from klife_supervision.logs import get_logger
 
 log = get_logger("klife.producer")
 
 _LOOK_FOR_LEADERS_EVERY = 0.25
+_ASK_AGAIN_WHEN_IDLE = 10.0  # seconds after a refusal that will hardly pass by itself, while no records want an id
+_TOLD_AT = 3  # failures that may pass, before they are told: a cluster that has just started answers like this for a moment
 _NEVER = float("inf")
 
 
@@ -46,7 +49,12 @@ class ProducerActor(GeventActor):
         self._answer: Call | None = None
         self._look_at = 0.0  # when to ask for leaders again, while records want for one
         self._id_failures = 0
+        self._id_asked_at = 0.0
         self._id_retry_at = 0.0
+        self._id_refusal: str | None = None  # why there will be no id as things are: records fail with it, instead of waiting
+        self._id_refused_with: int | None = None  # Kafka's code for it, if a broker gave one
+        self._id_trouble: object = None  # the kind of the last failure
+        self._id_same_trouble = 0  # failures of that kind in a row
 
     @property
     def state(self) -> str:
@@ -121,13 +129,18 @@ class ProducerActor(GeventActor):
             self._take_identity(now)
         if not accumulator.idempotent or accumulator.identity is not None or self._call is not None:
             return _NEVER
-        if now < self._id_retry_at:
-            return self._id_retry_at
-        channel = self.cluster.any_ready_channel()
+        if self._id_refusal is not None and now < self._id_retry_at:
+            self._fail_for_want_of_identity()
+        idle = self._id_refusal is not None and not accumulator.clock.pending
+        retry_at = max(self._id_retry_at, self._id_asked_at + _ASK_AGAIN_WHEN_IDLE) if idle else self._id_retry_at
+        if now < retry_at:
+            return retry_at
+        channel = self.cluster.any_ready_channel(api_key=InitProducerIdRequest.API_KEY)
         if channel is None:
             self.cluster.request_refresh()  # which connects to somebody; we hear of it by the new snapshot
             return now + 0.1
         settings = accumulator.settings
+        self._id_asked_at = now
         self._call = channel.call(
             # With no transactional id the timeout says nothing; Java's client sends the largest number too.
             InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=2**31 - 1),
@@ -153,7 +166,8 @@ class ProducerActor(GeventActor):
             accumulator.identity = Identity(response.producer_id, response.producer_epoch)
             accumulator.identity_error = None
             accumulator.identity_known.set()
-            self._id_failures = 0
+            self._id_failures = self._id_same_trouble = 0
+            self._id_refusal = self._id_trouble = None
             for batch in accumulator.clock.pending:
                 queue = batch.queue
                 if queue.lane is not None:
@@ -162,18 +176,39 @@ class ProducerActor(GeventActor):
         self._id_failures += 1
         settings = accumulator.settings
         self._id_retry_at = now + backoff(self._id_failures, settings.retry_backoff, settings.retry_backoff_max, random.random())
-        accumulator.identity_error = describe(code) if code is not None else str(call.error)
-        # A cluster that has just started answers like this for a moment; that is no reason to alarm anybody.
-        tell = log.info if self._id_failures < 3 and (code is None or is_retriable(code)) else log.warning
-        tell("no_producer_id", producer=settings.name, error=accumulator.identity_error, attempt=self._id_failures)
-        if code is not None and not is_retriable(code):
-            accumulator.fail_unsent(
-                lambda topic, partition: ProduceError(
-                    f"records of {topic}-{partition} were not sent: the cluster gives producer {settings.name!r} no id: "
-                    f"{describe(code)}; grant its principal IdempotentWrite on the cluster (or Write on a topic), "
-                    "or set enable_idempotence=False",
-                    topic=topic,
-                    partition=partition,
-                    error_code=code,
-                )
+        why = accumulator.identity_error = describe(code) if code is not None else str(call.error)
+        passes = is_retriable(code) if code is not None else not isinstance(call.error, UnsupportedVersion)
+        self._tell_trouble(type(call.error) if code is None else code, why, passes)
+        self._id_refusal = None
+        if not passes:
+            self._id_refusal = f"{why}; {_advice(code)}"
+            self._id_refused_with = code
+            self._fail_for_want_of_identity()
+
+    def _tell_trouble(self, trouble: object, why: str, passes: bool) -> None:
+        """Log why there is no id: once for each reason, as long as it stays the same."""
+        self._id_same_trouble = self._id_same_trouble + 1 if trouble == self._id_trouble else 1
+        self._id_trouble = trouble
+        told_at = _TOLD_AT if passes else 1
+        tell = log.info if self._id_same_trouble < told_at else log.warning if self._id_same_trouble == told_at else log.debug
+        tell("no_producer_id", producer=self.accumulator.settings.name, error=why, attempt=self._id_failures)
+
+    def _fail_for_want_of_identity(self) -> None:
+        why, code, producer = self._id_refusal, self._id_refused_with, self.accumulator.settings.name
+        self.accumulator.fail_unsent(
+            lambda topic, partition: ProduceError(
+                f"records of {topic}-{partition} were not sent: the cluster gives producer {producer!r} no id: {why}",
+                topic=topic,
+                partition=partition,
+                error_code=code,
             )
+        )
+
+
+def _advice(code: int | None) -> str:
+    without = "set enable_idempotence=False, and a retry may write a record twice"
+    if code == ErrorCode.CLUSTER_AUTHORIZATION_FAILED:
+        return f"grant its principal IdempotentWrite on the cluster (or Write on a topic), or {without}"
+    if code is None:
+        return f"use brokers that serve InitProducerId to their clients, or {without}"
+    return f"the broker's log may say more; or {without}"

@@ -16,7 +16,7 @@ from klife.actors.producer.murmur2 import IS_QUICK, murmur2_positive
 from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.producer.partitioners import Murmur2Partitioner
 from klife.actors.producer.validation import checked_headers, checked_timestamp, invalid_payload, too_large_for_buffer
-from klife.errors import InvalidRecordType, InvalidRecordValue
+from klife.errors import InvalidRecordType, InvalidRecordValue, UnknownPartition
 from klife.protocol.records import RECORD_OVERHEAD, Headers
 from klife.record import Record
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from klife.actors.metadata_snapshot import TopicInfo
     from klife.actors.producer.accumulator import Accumulator
 
+_MAX_PARTITION = 2**31 - 1  # an int32 on the wire
 _NO_HEADERS: Headers = ()  # the one empty tuple there is: the default of a record's headers
 
 
@@ -70,6 +71,8 @@ class TopicRoute:
 
         Raises:
             InvalidRecordType, InvalidRecordValue: a field is wrong. Nothing was queued.
+            UnknownPartition: there is no such partition (yet). Without a `deadline` this has waited for it; with one, the caller may,
+                by `await_partition`, when it has done what else there is to do. Nothing was queued.
             BufferFull: no room until `deadline` (monotonic seconds; by default `max_block_ms` from now). Nothing was queued.
             ClientClosed: the client was stopped while this waited. Nothing was queued.
         """
@@ -108,7 +111,7 @@ class TopicRoute:
             except IndexError:
                 queue = None
         if queue is None:
-            queue = self._queue(record, partition if place < 0 else place, partitioner)
+            queue = self._queue(record, partition if place < 0 else place, partitioner, deadline)
 
         hub_watch = self._hub_watch
         if looks:
@@ -157,7 +160,16 @@ class TopicRoute:
             self._pool.give(size)
             raise accumulator.closed_error()
 
-    def _queue(self, record: Record, partition: Any, partitioner: Any) -> PartitionQueue:
+    def await_partition(self, partition: int, deadline: float, chosen: bool) -> bool:
+        """Have the cluster asked for a partition that may just have been added; return whether it is there by `deadline`.
+
+        A partitioner that `chosen` it was told how many there are: for what it knows better, one answer has to do.
+        """
+        if self.accumulator.await_partition is not None:
+            self.accumulator.await_partition(self, partition, deadline, chosen)
+        return partition < self.count
+
+    def _queue(self, record: Record, partition: Any, partitioner: Any, deadline: float | None = None) -> PartitionQueue:
         """The queue of a partition seen for the first time, or the error that says what is wrong with `partition`."""
         explicit = record.partition is not None
         whose = "Record.partition" if explicit else f"what {type(partitioner or self.partitioner).__name__}.partition returned"
@@ -166,13 +178,27 @@ class TopicRoute:
                 f"{whose} is a {type(partition).__name__} ({partition!r}); expected an int from 0 to {self.count - 1} "
                 f"(topic {self.topic!r} has {self.count} partitions)" + (", or None to let the partitioner choose" if explicit else "")
             )
-        if not 0 <= partition < self.count:
-            raise InvalidRecordValue(
-                f"{whose} is {partition}, but topic {self.topic!r} has {self.count} partitions: expected an int from 0 to "
-                f"{self.count - 1}" + (", or None to let the partitioner choose" if explicit else "")
+        if not 0 <= partition <= _MAX_PARTITION:
+            raise InvalidRecordValue(self._no_such(whose, partition, explicit))
+        if partition >= self.count and (
+            deadline is not None or not self.await_partition(partition, monotonic() + self.accumulator.max_block, not explicit)
+        ):
+            raise UnknownPartition(
+                f"{self._no_such(whose, partition, explicit)}. None was added "
+                f"{'within max_block_ms' if explicit else 'since the partitioner was told'}; add partitions, or correct the number. "
+                "The record was not queued.",
+                topic=self.topic,
+                partition=partition,
+                retriable=True,
             )
         queue = self.queues[partition]
         if queue is None:
             queue = self.queues[partition] = PartitionQueue(self, partition)
             self.accumulator.routing.place(queue)
         return queue
+
+    def _no_such(self, whose: str, partition: int, explicit: bool) -> str:
+        return (
+            f"{whose} is {partition}, but topic {self.topic!r} has {self.count} partitions: expected an int from 0 to {self.count - 1}"
+            + (", or None to let the partitioner choose" if explicit else "")
+        )

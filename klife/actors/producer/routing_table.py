@@ -16,6 +16,7 @@ from klife.actors.producer import doubts
 from klife.actors.producer.lane import Lane
 from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.producer.route import TopicRoute
+from klife.protocol.primitives import ZERO_UUID
 
 if TYPE_CHECKING:
     from klife.actors.channel import BrokerChannel
@@ -49,7 +50,11 @@ class RoutingTable:
             if info is None:
                 del self.routes[topic]
                 self._absent[topic] = route
-                self._follow(route, TopicInfo(topic, route.info.topic_id, (NO_LEADER,) * route.count, (-1,) * route.count))
+                # Should it come back without an id, it may be another: the generation of that one differs from this.
+                gone = TopicInfo(
+                    topic, route.info.topic_id, (NO_LEADER,) * route.count, (-1,) * route.count, generation=route.info.generation + 1
+                )
+                self._follow(route, gone)
             elif info is not route.info:
                 self._follow(route, info)
         for topic, route in list(self._absent.items()):
@@ -57,11 +62,21 @@ class RoutingTable:
             if info is not None:
                 self.add_topic(info, route.partitioner)
 
+    def grew(self, route: TopicRoute, info: TopicInfo) -> None:
+        """A caller learned that the topic has more partitions, before the ProducerActor has looked."""
+        if self.routes.get(route.topic) is route:
+            self._follow(route, info)
+
     def _follow(self, route: TopicRoute, info: TopicInfo) -> None:
-        if info.topic_id != route.info.topic_id:
+        before = route.info
+        if ZERO_UUID in (info.topic_id, before.topic_id):
+            is_another, noted = info.generation != before.generation, doubts.log_may_be_new
+        else:
+            is_another, noted = info.topic_id != before.topic_id, doubts.log_is_new
+        if is_another:
             for queue in route.queues:
                 if queue is not None:
-                    doubts.log_is_new(queue)
+                    noted(queue)
         route.info = info
         if info.partition_count > route.count:
             route.queues.extend([None] * (info.partition_count - route.count))
@@ -109,9 +124,9 @@ class RoutingTable:
             self._accumulator.wake()
 
     def holds(self, topic: str) -> bool:
-        """Whether records are queued for `topic`."""
+        """Whether records are queued for `topic`, or on their way and may come back."""
         route = self.routes.get(topic) or self._absent.get(topic)
-        return route is not None and any(queue is not None and not queue.empty for queue in route.queues)
+        return route is not None and any(queue is not None and not (queue.empty and not queue.in_flight) for queue in route.queues)
 
     def has_leaderless(self) -> bool:
         """Whether records wait for a partition to have a leader."""
