@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from klife.errors import (
         AdminError,
         BatchError,
+        BrokersUnreachable,
         BufferFull,
         ClientClosed,
         ConfigError,
@@ -69,6 +70,7 @@ _WHERE = {
     "klife.errors": (
         "AdminError",
         "BatchError",
+        "BrokersUnreachable",
         "BufferFull",
         "ClientClosed",
         "ConfigError",
@@ -98,6 +100,7 @@ __all__ = [
     "BatchDelivery",
     "BatchError",
     "BrokerStatus",
+    "BrokersUnreachable",
     "BufferFull",
     "Client",
     "ClientClosed",

@@ -127,6 +127,11 @@ class UnknownPartition(UnknownTopic, InvalidRecordValue):
     """
 
 
+class BrokersUnreachable(ProduceError):
+    """No broker was reached within `max_block_ms`, so nothing is known of the topic; the text names each address and what happened
+    there. Nothing was queued, and the same call may succeed when a broker is back."""
+
+
 class BufferFull(ProduceError):
     """`max_buffered_bytes` are waiting for the brokers, and no room came free within `max_block_ms`. Nothing was queued."""
 

@@ -30,6 +30,7 @@ cdef class BrokerChannel:
     cdef public object last_error
     cdef public double wake_at
     cdef public double due
+    cdef public double used_at
     cdef public long long requests_sent
     cdef public long long connects
     cdef public list _unwritten

@@ -12,14 +12,16 @@ from time import monotonic
 
 from klife.actors.channel import BrokerChannel, Call
 from klife.actors.metadata_snapshot import BrokerInfo, ClusterSnapshot, TopicInfo, with_leader, with_refusal
+from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.runtime.latch import Latch
 from klife.actors.settings import ClientSettings
 from klife.actors.topic_interest import TopicInterest
-from klife.errors import KlifeError, ProduceError, UnknownTopic
+from klife.errors import BrokersUnreachable, KlifeError, ProduceError, UnknownTopic
 from klife.protocol.apis.describe_configs import TOPIC_RESOURCE, DescribeConfigsRequest, DescribeConfigsResource, configured_int
 from klife.protocol.error_codes import describe
 
+CHECK_ADDRESSES = "check bootstrap_servers, and that the brokers' advertised.listeners can be reached from here."
 _HOPELESS = frozenset((17, 29))  # an impossible name, no permission: waiting changes nothing
 
 
@@ -30,7 +32,7 @@ class Cluster:
         self.settings = settings
         self.snapshot = ClusterSnapshot()
         self.snapshots_seen = 0
-        self.client_id = f"klife.{settings.name}"
+        self.client_id = settings.client_id
         # Bootstrap addresses are brokers whose id is not known yet; they get negative ids of our own.
         self.channels: dict[int, BrokerChannel] = {
             -1 - index: BrokerChannel(-1 - index, host, port, settings.connection, self.client_id)
@@ -76,6 +78,7 @@ class Cluster:
 
         Raises:
             UnknownTopic: the cluster did not know it by `deadline` (monotonic seconds).
+            BrokersUnreachable: no broker has answered by then.
             ProduceError: the cluster refuses to tell (no permission, an impossible name).
             ClientClosed: the client was stopped meanwhile.
         """
@@ -83,15 +86,19 @@ class Cluster:
         info = self.wait_for_partitions(name, 1, deadline, produces=produces)
         if info is not None:
             return info
+        if self.snapshots_seen == asked_since:
+            pause = pause_told(monotonic() - deadline - WORTH_TELLING)
+            raise BrokersUnreachable(
+                f"no broker answered within max_block_ms ({self.settings.max_block * 1000:g} ms), so topic {name!r} is not known: "
+                f"{'; '.join([*self.troubles(), pause] if pause else self.troubles())}. "
+                f"Nothing was queued, and the client goes on trying: {CHECK_ADDRESSES}",
+                topic=name,
+                retriable=True,
+            )
         refusal = self.snapshot.topic_errors.get(name)
-        if refusal is not None:
-            why = describe(refusal)
-        elif self.snapshots_seen == asked_since:
-            why = "the cluster could not be asked (" + "; ".join(self.troubles()) + ")"
-        else:
-            why = "the cluster does not know it"
         raise UnknownTopic(
-            f"topic {name!r} was not found within max_block_ms: {why}. The record was not queued; "
+            f"topic {name!r} was not found within max_block_ms: "
+            f"{describe(refusal) if refusal is not None else 'the cluster does not know it'}. Nothing was queued; "
             "create the topic, or correct its name.",
             topic=name,
             error_code=refusal,
@@ -108,11 +115,16 @@ class Cluster:
             return info
         with self.awaiting({name: count}, produces=produces):
             misses = self.interest.misses(name)
+            is_last_look = False
             while True:
                 if self._closed is not None:
                     raise self._closed()
                 if not self._answered.wait(deadline - monotonic()):
-                    return None
+                    late = monotonic() - deadline
+                    if late < WORTH_TELLING or is_last_look:
+                        return None
+                    is_last_look, deadline = True, monotonic() + WORTH_TELLING  # the hub was away: the answer may be there
+                    continue
                 info = self.snapshot.topics.get(name)
                 if info is not None and info.partition_count >= count:
                     return info
@@ -164,22 +176,19 @@ class Cluster:
         since = self._absent.get(node_id)
         return since is not None and monotonic() >= since + self.settings.metadata_max_age
 
-    def any_ready_channel(
-        self, *, bootstrap: bool = False, api_key: int | None = None, other_than: BrokerChannel | None = None
-    ) -> BrokerChannel | None:
+    def any_ready_channel(self, *, bootstrap: bool = False, api_key: int | None = None) -> BrokerChannel | None:
         """A channel that takes requests: one whose broker serves `api_key`, if any does; a broker's rather than a bootstrap address's;
         the least busy."""
-        ready = [
-            channel
-            for channel in self.channels.values()
-            if channel.is_ready and (channel.node_id < 0 or not bootstrap) and channel is not other_than
-        ]
+        ready = [channel for channel in self.channels.values() if channel.is_ready and (channel.node_id < 0 or not bootstrap)]
         able = [channel for channel in ready if api_key is None or api_key in channel.connection.ranges]
         return min(able or ready, key=lambda channel: (channel.node_id < 0, len(channel.calls)), default=None)
 
     def troubles(self) -> list[str]:
         """Each address and what happened there last."""
-        return [channel.describe() for channel in self.channels.values() if not channel.is_ready] or ["no address was tried yet"]
+        told = [channel.describe() for channel in self.channels.values() if not channel.is_ready]
+        if not self.snapshot.brokers:  # those that are connected have not said either who the brokers are
+            told += [f"{each.address} is connected, and has not answered Metadata" for each in self.channels.values() if each.is_ready]
+        return told or ["no address was tried yet"]
 
     def topic_size_limit(self, topic: str, channel: BrokerChannel, then: Callable[[int | None], None]) -> None:
         """Call `then` with the topic's `max.message.bytes`, or with None when the cluster does not tell it.

@@ -23,6 +23,7 @@ class ConnectionSettings:
     reconnect_backoff_max: float
     max_response_bytes: int
     socket_options: Sequence[tuple[int, int, int | bytes]]
+    max_idle: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +68,4 @@ class ClientSettings:
     topic_partitioners: Mapping[str, Any]
     prefetched_topics: tuple[str, ...]
     restart_after_fork: bool
+    client_id: str  # of requests that are no producer's

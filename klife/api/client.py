@@ -119,6 +119,7 @@ class Client(Intake):
             InvalidRecordType, InvalidRecordValue: a field is wrong (TypeError and ValueError).
             UnknownTopic: the cluster does not know the topic. ProduceError: it will not tell about it (no permission).
             UnknownPartition: the topic does not have that many partitions.
+            BrokersUnreachable: no broker answered.
             BufferFull: no room. RecordTooLarge: for the whole buffer. ClientClosed: the client was stopped.
             In all these cases nothing was queued.
         """
@@ -227,7 +228,7 @@ class Client(Intake):
         """The partitions of a topic, waiting up to `max_block_ms` where it is seen the first time. Looking creates none.
 
         Raises:
-            UnknownTopic: the cluster does not know it.
+            UnknownTopic: the cluster does not know it. BrokersUnreachable: no broker answered.
         """
         engine = self._current(monotonic() + self._engine.settings.max_block)
         if get_thread_ident() != self._home:

@@ -9,27 +9,32 @@ from klife.actors.settings import ClientSettings, ConnectionSettings, ProducerSe
 from klife.api.config import ClientConfig, ProducerConfig
 from klife.protocol.compression import CODECS, compress, quick_size
 
+_NEVER = float("inf")
 _ACKS = {"all": -1, 1: 1, 0: 0}
 
 S = TypeVar("S", ClientSettings, ConnectionSettings, ProducerSettings)
 
 
 def client_settings(config: ClientConfig, name: str) -> ClientSettings:
-    """The settings of a client called `name`."""
-    named = ClientConfig.build(config, name=name)
-    topics = named.topics
+    """The settings of a client that this process calls `name`.
+
+    What brokers see is made of the configured name: quotas and metrics must not take each start for a new client.
+    """
+    topics = config.topics
     return _settings(
         ClientSettings,
-        named,
-        bootstrap=named.bootstrap_addresses,
-        producers=tuple(map(producer_settings, named.resolved_producers)),
-        default_producer=named.default_producer_name,
-        connection=_settings(ConnectionSettings, named),
-        block_on_full=named.on_buffer_full == "block",
+        config,
+        name=name,
+        bootstrap=config.bootstrap_addresses,
+        producers=tuple(map(producer_settings, config.resolved_producers)),
+        default_producer=config.default_producer_name,
+        connection=_settings(ConnectionSettings, config, max_idle=config.connections_max_idle_ms / 1000 or _NEVER),
+        block_on_full=config.on_buffer_full == "block",
         topic_producers={topic.name: topic.default_producer for topic in topics if topic.default_producer is not None},
         topic_partitioners={topic.name: topic.default_partitioner for topic in topics if topic.default_partitioner is not None},
         prefetched_topics=tuple(topic.name for topic in topics),
-        restart_after_fork=named.on_fork == "restart",
+        restart_after_fork=config.on_fork == "restart",
+        client_id="klife" if config.name is None else f"klife.{config.name}",
     )
 
 

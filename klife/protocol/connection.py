@@ -97,6 +97,7 @@ class KafkaConnection:
     __slots__ = (
         "state",
         "ranges",
+        "throttle_ms",
         "_client_id",
         "_max_response_bytes",
         "_reader",
@@ -109,6 +110,7 @@ class KafkaConnection:
     def __init__(self, client_id: str, max_response_bytes: int) -> None:
         self.state = State.DISCONNECTED
         self.ranges: Mapping[int, tuple[int, int]] = {}
+        self.throttle_ms = 0  # how long the broker, in answering the handshake, asked us to wait (KIP-219)
         self._client_id = client_id
         self._max_response_bytes = max_response_bytes
         self._reader = FrameReader(max_response_bytes)
@@ -202,6 +204,7 @@ class KafkaConnection:
         if response.error_code:
             raise DecodeError(f"the broker refused ApiVersions v{sent.version} with error code {response.error_code}")
         self.ranges = ranges_from(response)
+        self.throttle_ms = response.throttle_time_ms
         self._agreed = {}
         self._move(Event.VERSIONS_AGREED)
 

@@ -55,6 +55,7 @@ class ClientKeywords(ProducerKeywords, total=False):
     sasl: SaslConfig | Mapping[str, Any] | None
     connect_timeout_ms: int
     socket_options: Sequence[tuple[int, int, int | bytes]]
+    connections_max_idle_ms: int
     reconnect_backoff_ms: int
     reconnect_backoff_max_ms: int
     max_response_bytes: int

@@ -200,7 +200,7 @@ class ClientOptions(ProducerOptions):
     """Brokers asked first: "host:port", comma-separated or a list. IPv6 in brackets; "PLAINTEXT://" may go before."""
 
     name: Name | None = None
-    """What `Client.get` calls the client, and {client} in client ids. None: the client makes one when it starts."""
+    """What `Client.get` calls the client, and {client} in client ids. None: "klife-1" and so on, and "klife" in client ids."""
 
     producers: Annotated[
         tuple[ProducerConfig, ...], as_tuple, Expected("a list of producers, each a dict of options or a ProducerConfig")
@@ -249,10 +249,13 @@ class ClientOptions(ProducerOptions):
     """How to authenticate; None is not to."""
 
     connect_timeout_ms: Annotated[PositiveMilliseconds, Kafka("socket.connection.setup.timeout.ms")] = 10_000
-    """Milliseconds until a connection must be established, and again until the broker has said which versions it speaks."""
+    """Milliseconds for each of a name's addresses to take a connection, and for the broker then to say which versions it speaks."""
 
     socket_options: SocketOptions = ()
-    """(level, option, value) for each `socket.setsockopt` wanted on connections."""
+    """(level, option, value) for each `socket.setsockopt` wanted on connections; they win over klife's own (keepalive, TCP_NODELAY)."""
+
+    connections_max_idle_ms: Annotated[Milliseconds, Kafka("connections.max.idle.ms")] = 540_000
+    """Milliseconds without a request after which a connection is closed, and opened again when it is needed; 0 keeps it."""
 
     reconnect_backoff_ms: Annotated[PositiveMilliseconds, Kafka("reconnect.backoff.ms")] = 50
     """Milliseconds before the first attempt to reconnect to a broker; doubles with each further one, with jitter."""
