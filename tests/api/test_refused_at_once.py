@@ -31,7 +31,7 @@ def client() -> Iterator[Client]:
 
 
 def test_callbacks_of_refused_batches_that_produce_more_of_them_do_not_call_themselves(client: Client) -> None:
-    refused, depths = Record("orders", b"v", partition=99), []
+    refused, depths = Record("orders", b"v", partition=2**31), []
 
     def again(results: list[Record]) -> None:
         assert isinstance(results[0].error, ProduceError)
@@ -49,7 +49,7 @@ def test_callbacks_of_refused_batches_that_produce_more_of_them_do_not_call_them
 
 def test_a_flush_waits_for_the_callback_of_a_refused_batch_and_so_does_stop(client: Client) -> None:
     seen: list[list[Record]] = []
-    refused = Record("orders", b"v", partition=99)
+    refused = Record("orders", b"v", partition=2**31)
     client.produce_batch_async([refused], seen.append)
     client.flush(PATIENCE)
     assert len(seen) == 1
@@ -64,7 +64,7 @@ def test_a_flush_waits_for_the_callback_of_a_refused_batch_and_so_does_stop(clie
 def test_the_callback_of_a_batch_refused_in_another_thread_is_called_at_home(client: Client) -> None:
     called: list[int] = []
     in_thread = gevent.get_hub().threadpool.apply
-    in_thread(client.produce_batch_async, ([Record("orders", b"v", partition=99)], lambda _results: called.append(get_ident())))
+    in_thread(client.produce_batch_async, ([Record("orders", b"v", partition=2**31)], lambda _results: called.append(get_ident())))
     client.flush(PATIENCE)
     assert called == [get_ident()]
 
@@ -88,8 +88,8 @@ def test_in_a_batch_what_a_partitioner_raises_is_the_cause_and_its_type_is_told(
     assert type(bad.error.__cause__) is LookupError
     assert str(bad.error) == "records[1]: LookupError: no country has that key"
     with pytest.raises(InvalidRecordValue) as raised:
-        client.produce(Record("orders", b"v", partition=99))
-    (refused,) = client.produce_batch([Record("orders", b"v", partition=99)]).get(PATIENCE)
+        client.produce(Record("orders", b"v", partition=2**31))
+    (refused,) = client.produce_batch([Record("orders", b"v", partition=2**31)]).get(PATIENCE)
     assert isinstance(refused.error, ProduceError)
     assert type(refused.error.__cause__) is InvalidRecordValue
     assert str(refused.error) == f"records[0]: {raised.value}"
