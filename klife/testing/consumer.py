@@ -30,6 +30,7 @@ from klife.protocol.apis.list_offsets import (
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic
 from klife.protocol.error_codes import describe, is_retriable
 from klife.protocol.errors import DecodeError
+from klife.protocol.primitives import ZERO_UUID
 from klife.protocol.record_decode import decode_batches
 from klife.record import Delivered, Record
 
@@ -72,11 +73,12 @@ class LogReader:
     def read(self, topic: str, start: Mapping[Log, int]) -> list[Record]:
         """The topic's records from `start` up to the ends there are now, by partition and offset.
 
-        A partition that `start` does not name is read from its beginning.
+        A partition that `start` does not name is read from its beginning. So is a topic that was made anew since: by brokers before
+        2.8, whose topics have no id, only as far as its log is shorter than the old one.
         """
         ends = self.end_offsets([topic])
         begins = self._until_answered(lambda: self._offsets([topic], EARLIEST_TIMESTAMP))
-        positions = {log: max(start.get(log, 0), begins.get(log, 0)) for log in ends}
+        positions = {log: max(_known(start, log, end), begins.get(log, 0)) for log, end in ends.items()}
         found: list[Record] = []
         while behind := [log for log in ends if positions[log] < ends[log]]:
             self._until_answered(lambda behind=behind: self._fetch(behind, positions, ends, found))  # type: ignore[misc]
@@ -149,6 +151,11 @@ class LogReader:
 
 class _NotNow(Exception):
     """Kafka's answer is that asking again will help."""
+
+
+def _known(start: Mapping[Log, int], log: Log, end: int) -> int:
+    position = start.get(log, 0)
+    return 0 if position > end and log.topic_id == ZERO_UUID else position
 
 
 def _take(log: Log, data: Any, position: int, end: int, found: list[Record]) -> int:

@@ -20,6 +20,7 @@ def test_brokers_with_a_zookeeper_take_records_are_administrated_and_come_back_a
         for name in ("orders", "parcels"):
             cluster.create_topic(name, partitions=2, config={"min.insync.replicas": 1})
         with Client.start(cluster.bootstrap_servers) as client:
+            client.produce_batch([Record("parcels", b"old", partition=0)] * 3).get(30)
             setup(client)
             client.produce(Record("orders", b"before", partition=0)).get(30)
             cluster.kill(2)
@@ -29,7 +30,10 @@ def test_brokers_with_a_zookeeper_take_records_are_administrated_and_come_back_a
         with cluster.admin() as admin:
             admin.create_partitions("orders", 3)  # by whichever of them is the controller
             admin.delete_topics(["parcels"])
-            admin.create_topics([NewTopic("parcels", partitions=3)])
+            admin.create_topics([NewTopic("parcels", partitions=3, config={"min.insync.replicas": 1})])
+        with Client.start(cluster.bootstrap_servers) as another:
+            another.produce(Record("parcels", b"new", partition=0)).get(30)
+        assert [record.value for record in all_produced(client, "parcels")] == [b"new"]  # though no id tells it from the old one
         topics = ConfluentAdmin({"bootstrap.servers": cluster.bootstrap_servers}).list_topics(timeout=10).topics
         assert len(topics["orders"].partitions) == 3
         assert len(topics["parcels"].partitions) == 3

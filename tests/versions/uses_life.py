@@ -26,7 +26,7 @@ def stopping(world: World) -> None:
             client.produce_async(Record(topic, b"a:%d" % number, b"%d" % (number % 5)), told.append)
         report = client.stop(WAIT_SECONDS)
     equal((report.delivered, report.undelivered), (2_000, 0), "what stop reports")
-    found = world.read(topic)
+    found = world.read(topic, 2_000)
     in_the_log_once(told, found)
     in_order(found)
 
@@ -42,7 +42,7 @@ def fork(world: World) -> None:
     equal(said["child"]["produced"], 50, "what the child produced")
     equal(said["child"]["inherited_sockets"], 0, "sockets of the parent's in the child")
     expected = [b"parent %d" % number for number in range(1_000)] + [b"child %d" % number for number in range(50)]
-    equal(sorted(read.value or b"" for read in world.read(topic)), sorted(expected), "the log")
+    equal(sorted(read.value or b"" for read in world.read(topic, 1_050)), sorted(expected), "the log")
 
 
 def throttled(world: World) -> None:
@@ -62,7 +62,7 @@ def throttled(world: World) -> None:
             results = [delivery.get(WAIT_SECONDS) for delivery in deliveries]
             took = time.monotonic() - began
             retries = client.status().producers[0].retries
-        found = world.read_when(topic, 25)
+        found = world.read(topic, 25)
         in_the_log_once(results, found)
         in_order(found)
         equal(retries, 0, f"batches of {name} that were sent again")
@@ -80,7 +80,7 @@ def killed_broker(world: World) -> None:
         world.cluster.start(2)
         load.wait_for_more()
         results = load.end()
-    found = world.read(topic)
+    found = world.read(topic, len(results))
     in_the_log_once(results, found)
     in_order(found)
 

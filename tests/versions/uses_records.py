@@ -31,7 +31,7 @@ def round_trip(world: World) -> None:
     equal(results[0].timestamp_ms, A_TIME, "the timestamp of a result")
     equal(results[4].partition, 2, "the partition of a result")
     equal(results[1].partition, results[0].partition, "the partition of the same key")
-    in_the_log_once(results, world.read(topic))
+    in_the_log_once(results, world.read(topic, len(results)))
 
 
 def callbacks(world: World) -> None:
@@ -45,7 +45,7 @@ def callbacks(world: World) -> None:
     for partition in range(3):
         numbers = [int((each.value or b"")[2:]) for each in told if each.partition == partition]
         equal(numbers, list(range(partition, 1_000, 3)), f"the order of the calls of partition {partition}")
-    found = world.read(topic)
+    found = world.read(topic, 1_000)
     in_the_log_once(told, found)
     in_order(found)
 
@@ -58,7 +58,8 @@ def batch(world: World) -> None:
         results = Record.verify_batch(client.produce_batch(records).get(WAIT_SECONDS))
     equal([result.value for result in results], [record.value for record in records], "the order of the results")
     for topic in topics:
-        in_the_log_once([result for result in results if result.topic == topic], world.read(topic))
+        of_topic = [result for result in results if result.topic == topic]
+        in_the_log_once(of_topic, world.read(topic, len(of_topic)))
 
 
 def keys(world: World) -> None:
@@ -72,8 +73,9 @@ def keys(world: World) -> None:
     with world.client(batch_size_bytes=2_000) as client:
         workers = [gevent.spawn(work, worker) for worker in range(8)]
         gevent.joinall(workers, raise_error=True)
-    found = world.read(topic)
-    in_the_log_once([result for worker in workers for result in worker.value], found)
+    results = [result for worker in workers for result in worker.value]
+    found = world.read(topic, len(results))
+    in_the_log_once(results, found)
     in_order(found)
     partitions = defaultdict(set)
     for read in found:
@@ -90,7 +92,7 @@ def codecs(world: World) -> None:
             topic = world.topic(1)
             records = [Record(topic, b"a:%d:" % each + b"x" * 1_000 + bytes(range(256)), b"k") for each in range(200)]
             results = Record.verify_batch(client.produce_batch(records, producer=codec).get(WAIT_SECONDS))
-            in_the_log_once(results, world.read(topic))
+            in_the_log_once(results, world.read(topic, len(results)))
             with world.cluster.admin() as admin:
                 equal(codecs_in(admin, topic), {number}, f"the codec in the log of {codec}")
 
@@ -105,7 +107,7 @@ def lower_promises(world: World) -> None:
             topic = world.topic(2)
             records = [Record(topic, b"a:%d" % number, partition=number % 2) for number in range(500)]
             results = Record.verify_batch(client.produce_batch(records, producer=name).get(WAIT_SECONDS))
-            found = world.read_when(topic, 500)
+            found = world.read(topic, 500)
             in_order(found)
             if name == "none":
                 equal({result.offset for result in results}, {None}, "offsets with acks 0")
@@ -131,7 +133,7 @@ def five_in_flight(world: World) -> None:
         looking.kill()
         equal(client.status().producers[0].retries, 0, "retries")
     assert max(seen) > 1, f"only {seen} requests were in flight"
-    found = world.read(topic)
+    found = world.read(topic, len(results))
     equal([read.value for read in found], [result.value for result in results], "the log")
     in_the_log_once(results, found)
 
@@ -146,7 +148,7 @@ def too_large(world: World) -> None:
         error = raises(RecordTooLarge, lambda: refused.get(WAIT_SECONDS))
         equal((error.error_code, error.possibly_persisted), (10, False), "code and fate of the large record")
         results = [delivery.get(WAIT_SECONDS) for delivery in deliveries + after]
-    found = world.read(topic)
+    found = world.read(topic, len(results))
     in_the_log_once(results, found)
     in_order(found)
 
@@ -158,7 +160,7 @@ def append_time(world: World) -> None:
         records = [Record(topic, b"a:%d" % number, partition=number % 2, timestamp_ms=A_TIME) for number in range(20)]
         results = Record.verify_batch(client.produce_batch(records).get(WAIT_SECONDS))
     assert all((result.timestamp_ms or 0) > A_TIME for result in results), "the time is the record's own"
-    in_the_log_once(results, world.read(topic))
+    in_the_log_once(results, world.read(topic, len(results)))
 
 
 USES = [round_trip, callbacks, batch, keys, codecs, lower_promises, five_in_flight, too_large, append_time]

@@ -50,7 +50,7 @@ def not_there(world: World) -> None:
         equal((error.error_code, error.possibly_persisted), (17, False), "code and fate of the impossible name")
     with world.client(max_block_ms=20_000) as client:
         result = client.produce(Record(wanted, b"first")).get(WAIT_SECONDS)
-    in_the_log_once([result], world.read(wanted))
+    in_the_log_once([result], world.read(wanted, 1))
     with world.cluster.admin() as admin:
         assert looked_at not in admin.describe_topics(), "a topic was made by looking for it"
 
@@ -65,7 +65,7 @@ def moved_leaders(world: World) -> None:
             world.move(topic, {index: [(index // 2 + offset) % 3 + 1] for index in range(6)})
             load.wait_for_more()
         results = load.end()
-    found = world.read(topic)
+    found = world.read(topic, len(results))
     in_the_log_once(results, found)
     in_order(found)
 
@@ -81,7 +81,7 @@ def added_partition(world: World) -> None:
         keyless = [client.produce(Record(topic, b"b:%d" % number)) for number in range(100)]
         results += [delivery.get(WAIT_SECONDS) for delivery in keyless]
     equal((results[1].partition, results[1].offset), (2, 0), "the place of the record")
-    in_the_log_once(results, world.read(topic))
+    in_the_log_once(results, world.read(topic, len(results)))
 
 
 def made_anew(world: World) -> None:
@@ -96,7 +96,7 @@ def made_anew(world: World) -> None:
             admin.delete_topics([topic])
         world.placed_topic(topic, [1])
         results = [client.produce(Record(topic, b"new:%d" % number)).get(WAIT_SECONDS) for number in range(5)]
-    in_the_log_once(results, world.read(topic))
+    in_the_log_once(results, world.read(topic, len(results)))
 
 
 USES = [not_there, moved_leaders, added_partition, made_anew]

@@ -10,10 +10,12 @@ import contextlib
 import re
 import subprocess
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from time import monotonic
 from typing import Any, TypeVar
 
 import gevent
+from confluent_kafka import KafkaException
 from gevent import get_hub
 
 from klife import Client, Record
@@ -28,6 +30,7 @@ T = TypeVar("T")
 # The topics that appear by themselves belong to a use; quotas are counted over seconds, so that a use can wait for them.
 CONFIG = {"auto.create.topics.enable": "true", "quota.window.size.seconds": 1, "quota.window.num": 3}
 WAIT_SECONDS = 30.0
+READ_SECONDS = 5.0
 QUOTAS_BY_BROKERS = (2, 6, 0)  # KIP-546; before, clients' quotas are written into ZooKeeper
 
 
@@ -100,14 +103,23 @@ class World:
         ended = in_thread(lambda: subprocess.run(command, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False))
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
-    def read(self, topic: str) -> list[Read]:
-        """What is in the topic, by partition and offset, as confluent-kafka finds it."""
-        return read_topic(self.servers, topic)
+    def read(self, topic: str, at_least: int) -> list[Read]:
+        """What is in the topic, by partition and offset, as confluent-kafka finds it.
 
-    def read_when(self, topic: str, count: int) -> list[Read]:
-        """The same, once as many are there: below acks "all" the readable end of a log follows the confirmation."""
-        wait_until(lambda: len(self.read(topic)) >= count)
-        return self.read(topic)
+        Below acks "all" the readable end of a log follows the confirmation, and after a move it may ask a broker that has not heard
+        of it: so what is less than it should be is looked at again, for some seconds.
+        """
+        deadline = monotonic() + READ_SECONDS
+        while True:
+            try:
+                found = read_topic(self.servers, topic)
+            except KafkaException:
+                if monotonic() > deadline:
+                    raise
+            else:
+                if len(found) >= at_least or monotonic() > deadline:
+                    return found
+            gevent.sleep(0.1)
 
 
 def new_name() -> str:
@@ -141,9 +153,8 @@ def equal(found: object, wanted: object, what: str) -> None:
     assert found == wanted, f"{what}: {found!r}, not {wanted!r}"
 
 
-def in_the_log_once(results: Iterable[Record], found: Sequence[Read]) -> None:
+def in_the_log_once(results: Sequence[Record], found: Sequence[Read]) -> None:
     """Each delivered record is in the log once, whole, at the place it was told; nothing else is; each log is without a gap."""
-    results = list(results)
     values = [read.value for read in found]
     doubled = len(values) - len(set(values))
     lost = {result.value for result in results} - set(values)
