@@ -27,8 +27,10 @@ from klife.api.status import ClientStatus, PartitionStatus, StopReport, client_s
 from klife.errors import ConfigError, FlushTimeout, NoSuchClient
 from klife.record import Record
 from klife_supervision import ChildSpec, TreeNode
+from klife_supervision.logs import flush as flush_logs
 
 Callback = Callable[[Record], object]
+_LOGS_WRITTEN = 1.0  # seconds that `stop` leaves for the log to be written
 
 
 class Client(Intake):
@@ -214,6 +216,7 @@ class Client(Intake):
             report: StopReport = call_at_home(engine, lambda: self.stop(timeout), timeout)
             return report
         engine.stop(timeout)
+        flush_logs(_LOGS_WRITTEN)
         return stop_report(engine)
 
     def __enter__(self) -> Self:
