@@ -16,6 +16,8 @@ from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
 
+from gevent import get_hub
+
 import klife
 from klife import Delivery, Murmur2Partitioner, Record
 from klife.actors.metadata_snapshot import TopicInfo
@@ -23,7 +25,6 @@ from klife.actors.producer.accumulator import Accumulator
 from klife.actors.producer.batch import Identity
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.route import TopicRoute
-from klife.actors.runtime.latch import get_thread_ident
 from klife.actors.settings import ProducerSettings
 from klife.protocol.produce_wire import BatchesRequest, BatchesResponse
 from klife.protocol.records import encode_payload, encode_plain
@@ -49,7 +50,7 @@ def a_route() -> TopicRoute:
     """A topic whose brokers are never reached, and whose records fit."""
     channel = SimpleNamespace(is_ready=True, last_error=None)
     accumulator = Accumulator(
-        ProducerSettings(name="p", client_id="c"), BufferPool(1 << 50, block=False), get_thread_ident(), 1.0, lambda _node: channel
+        ProducerSettings(name="p", client_id="c"), BufferPool(1 << 50, block=False), get_hub(), 1.0, lambda _node: channel
     )
     accumulator.identity = Identity(9, 0)
     info = TopicInfo("orders", bytes(16), (1,) * PARTITIONS, (0,) * PARTITIONS)

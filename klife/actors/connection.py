@@ -22,6 +22,7 @@ from gevent import socket
 from klife.actors.backoff import backoff
 from klife.actors.channel import BrokerChannel, CallFailed, close_at_once, without_gevent
 from klife.actors.runtime.actor import GeventActor
+from klife.actors.runtime.latch import never_waits
 from klife.protocol.api_keys import api_name
 from klife.protocol.connection import State
 from klife.protocol.errors import DecodeError
@@ -37,6 +38,8 @@ _NEVER = float("inf")
 
 class ConnectionActor(GeventActor):
     """Owns the socket of one `BrokerChannel`."""
+
+    may_wait_for_klife = False
 
     def __init__(self, channel: BrokerChannel, on_trouble: Callable[[BrokerChannel], None]) -> None:
         super().__init__()
@@ -105,6 +108,7 @@ class ConnectionActor(GeventActor):
         channel.connection.connect()
         channel.connects += 1
         self._connector = gevent.spawn(self._open_socket, channel.host, channel.port)
+        never_waits(self._connector)
 
     def _open_socket(self, host: str, port: int) -> None:
         """In a greenlet of its own: look the name up and connect."""
@@ -234,6 +238,8 @@ class ConnectionActor(GeventActor):
         requests this runs once in a request's timeout and not once a request.
         """
         channel = self.channel
+        if channel.sock is not None and (now >= self._handshake_deadline or any(call.deadline <= now for call in channel.calls)):
+            self._read(now)  # after a hub that stood still, what is missed may lie in the socket
         if now >= self._handshake_deadline:
             self._failed(f"the handshake was not through within {channel.settings.connect_timeout:g} s", now)
         late = next((call for call in channel.calls if call.deadline <= now), None)

@@ -75,7 +75,7 @@ class Intake(Bound):
             raise InvalidRecordType(f"produce_batch takes an iterable of Records, got a {type(records).__name__}") from None
         for start in range(0, len(listed), AT_ONCE):
             if start:
-                breathe(self._home)
+                breathe(self._engine.hub)
             for index in _peculiar(listed, self._routes, start):
                 validation.check(listed[index], f"records[{index}]")
         return listed
@@ -92,7 +92,7 @@ class Intake(Bound):
         engine = self._current(deadline)
         if producer is not None:
             engine.accumulator(producer)
-        places = Places(len(records), self._home)
+        places = Places(len(records), engine.hub)
         unknown = _topics_without_route(records, self._routes) - engine.cluster.snapshot.topics.keys()
         if unknown or producer is not None or partitioner is not None:
             engine.cluster.ask_for(unknown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import gevent
+from gevent import get_hub
 from model_cluster import ModelChannel
 
 from klife.actors.metadata_snapshot import NO_LEADER, ClusterSnapshot, TopicInfo
@@ -15,7 +16,6 @@ from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.producer.policy import rule_for
 from klife.actors.producer.route import TopicRoute
 from klife.actors.producer.verdict import Verdict, apply_verdict
-from klife.actors.runtime.latch import get_thread_ident
 from klife.actors.settings import ProducerSettings
 from klife.record import Record
 
@@ -46,7 +46,7 @@ class Parts:
         self.accumulator = Accumulator(
             ProducerSettings(name="p", client_id="c", **{"max_in_flight": 5, **settings}),
             BufferPool(1_000_000, block=False),
-            get_thread_ident(),
+            get_hub(),
             1.0,
             lambda node: self.channels.setdefault(node, ModelChannel(node)),  # type: ignore[arg-type, return-value]
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from klife.actors.producer.batch import Batch
 from klife.record import Record
 
@@ -11,8 +13,8 @@ class Places:
 
     __slots__ = ("batches", "indices", "failures", "home")
 
-    def __init__(self, count: int, home: int) -> None:
-        self.home = home  # the client's thread
+    def __init__(self, count: int, home: Any) -> None:
+        self.home = home  # the client's hub
         self.batches: list[Batch | None] = [None] * count
         self.indices: list[int] = [0] * count
         self.failures: dict[int, Record] = {}

@@ -29,6 +29,7 @@ from pykka.messages import _ActorStop
 
 from klife.actors.runtime.future import GeventFuture
 from klife.actors.runtime.inbox import Inbox
+from klife.actors.runtime.latch import never_waits
 from klife.actors.runtime.life import Life
 from klife.actors.runtime.ref import GeventActorRef
 from klife_supervision import ExitReason
@@ -42,6 +43,9 @@ class GeventActor(pykka.Actor):
 
     actor_inbox: Inbox
     _actor_ref: GeventActorRef[Any]
+    may_wait_for_klife: ClassVar[bool] = True
+    """False for those that deliveries, or others who wait, depend on; what Python runs in their greenlets (a destructor, a signal
+    handler) may be the user's, and is refused every wait for klife."""
     _ref_type: ClassVar[type[GeventActorRef[Any]]] = GeventActorRef
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -64,6 +68,8 @@ class GeventActor(pykka.Actor):
     def _start_actor_loop(self) -> None:
         greenlet = gevent.Greenlet(self._actor_loop)
         greenlet.name = type(self).__name__
+        if not self.may_wait_for_klife:
+            never_waits(greenlet)
         self._life.greenlet = greenlet
         greenlet.link(self._never_ran)
         greenlet.start()
@@ -239,6 +245,13 @@ def _unregister(ref: GeventActorRef[Any]) -> None:
 
 def _nothing(*_anything: object) -> None:
     """What a disowned actor does."""
+
+
+def forget_actors(hub: Any) -> None:
+    """Their hub is gone, and they with it: nobody finds them any more."""
+    for ref in ActorRegistry.get_by_class(GeventActor):
+        if ref.actor_inbox.is_of(hub):  # type: ignore[attr-defined]
+            _unregister(ref)  # type: ignore[arg-type]
 
 
 def disown_all() -> None:
