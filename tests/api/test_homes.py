@@ -176,7 +176,7 @@ def test_a_thread_that_waits_while_the_home_blocks_gets_an_error_that_knows_the_
         batch._GRACE = from_thread._GRACE = 0.5
         with BrokerThread((ProduceRequest, silent)) as cluster:
             client = Client.start(
-                cluster.bootstrap_servers, delivery_timeout_ms=1500, request_timeout_ms=1000, linger_ms=0, max_block_ms=3000
+                cluster.bootstrap_servers, delivery_timeout_ms=1000, request_timeout_ms=500, linger_ms=0, max_block_ms=1500
             )
             client.wait_ready(60)
             sent = client.produce(order())
@@ -214,9 +214,8 @@ def test_what_has_arrived_is_read_before_a_deadline_is_declared_passed() -> None
             client.produce(order()).get(60)
             sent = client.produce(order(1))
             gevent.idle(); gevent.idle()  # it has left
-            time.sleep(3)  # the hub stands still, and the answer lies in the socket
-            unsent = client.produce(order(2))
-            time.sleep(3)
+            unsent = client.produce(order(2))  # and this has not
+            time.sleep(2.6)  # the hub stands still, and the answer lies in the socket
             print(sent.get(60).offset)
             print(str(unsent.exception(60)).partition(": ")[2][:60], unsent.exception(0).possibly_persisted)
             print(client.status().brokers[0].last_error, client.produce(order(3)).get(60).offset)

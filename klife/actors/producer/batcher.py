@@ -90,7 +90,7 @@ class BatcherActor(GeventActor):
         self._hub_watch.hub_ran(now)
         lane.promote(now)
         clock = self.accumulator.clock
-        if now > clock.due and clock.expire(now, True) == now:  # the hub stood still: nothing leaves behind its time
+        if now > clock.due and clock.catch_up(now):  # nothing leaves behind its time
             get_hub().loop.run_callback(inbox.wake_when_idle)
         elif lane.ready and len(lane.calls) < self.settings.max_in_flight:
             if not lane.channel.is_ready:

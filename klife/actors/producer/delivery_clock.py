@@ -62,6 +62,11 @@ class DeliveryClock:
         """When the hub is known to have run last (monotonic seconds), while anything is pending. From any thread."""
         return self._timer.ran_at
 
+    def catch_up(self, now: float) -> bool:
+        """The hub stood still, it seems: settle what was not sent in time. Return whether it has to be called again, in another turn."""
+        self._timer.hub_runs(now)
+        return self.expire(now, answers_may_come=True) == now
+
     def expire(self, now: float, answers_may_come: bool = False) -> float | None:
         """Settle what is past its delivery timeout, so much of it as a turn allows; return when to look again, None when nothing is
         pending.

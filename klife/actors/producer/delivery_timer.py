@@ -40,6 +40,12 @@ class DeliveryTimer:
             self.ran_at = now
         self._set(due, now)
 
+    def hub_runs(self, now: float) -> None:
+        """Note that it does, and for how long it did not."""
+        still, self.ran_at = now - self.ran_at, now
+        if still > _STOOD_STILL:
+            self._accumulator.clock.stood_still = still
+
     def stop(self) -> None:
         """Look no more until asked to."""
         self._accumulator.clock.due = _NEVER
@@ -59,16 +65,15 @@ class DeliveryTimer:
         accumulator = self._accumulator
         clock = accumulator.clock
         now = monotonic()
-        still, self.ran_at = now - self.ran_at, now
-        if still > _STOOD_STILL:
-            clock.stood_still = still
-        elif not self._turns:
-            clock.stood_still = 0.0
+        self.hub_runs(now)
         due: float | None = now + TICK
         try:
             due = clock.expire(now, self._turns < _TURNS)
         finally:  # whatever a signal handler raised in here
-            self._turns = self._turns + 1 if due is not None and due <= now else 0
+            if due is not None and due <= now:
+                self._turns += 1
+            else:
+                self._turns, clock.stood_still = 0, 0.0
             if due is not None:
                 self._set(due, now)
         accumulator.wake()  # records wait: for a leader perhaps, or a batcher
