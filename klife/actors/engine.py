@@ -209,7 +209,8 @@ def _told(reason: ExitReason) -> str:
 
 _engines: dict[str, Engine] = {}
 _inherited: dict[str, Engine] = {}  # the parent's, in a forked child, and orphans, until something else has their name
-_registered = Latch()  # of all threads: who waits for it does so in his own hub
+_NO_HUB = object()
+_registered = Latch(_NO_HUB)  # of all threads: who waits for it does so in his own hub
 
 
 def register(engine: Engine) -> None:
@@ -222,7 +223,7 @@ def register(engine: Engine) -> None:
     if _engines.setdefault(engine.name, engine) is not engine:
         raise ValueError(f"there is a client named {engine.name!r} already; stop it first, or choose another name")
     forget_inherited(engine.name)
-    waiting, _registered = _registered, Latch()
+    waiting, _registered = _registered, Latch(_NO_HUB)
     waiting.set()
 
 
@@ -249,7 +250,7 @@ def wait_for(name: str, timeout: float) -> Engine | None:
 def inherit() -> list[Engine]:
     """In a forked child: what runs here is the parent's. Returned, and from now on under `inherited`, no longer under `find`."""
     global _registered
-    _registered = Latch()  # those who waited are the parent's
+    _registered = Latch(_NO_HUB)  # those who waited are the parent's
     engines = running()
     _engines.clear()
     _inherited.update((engine.name, engine) for engine in engines)

@@ -5,7 +5,7 @@ engine is in `bound.py`; what takes records is in `intake.py`.
 
 All calls work from any OS thread. From the thread that started the client (its *home*, where its greenlets run) they go straight in;
 from others they are carried there, which is slower. The home thread must let its hub run: a plain `thread.join()` there, without
-monkey patching, stops the client too.
+monkey patching, stops the client too. When it ends, the client does; the next use starts it afresh, in the thread that uses it.
 """
 
 from __future__ import annotations

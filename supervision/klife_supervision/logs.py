@@ -195,6 +195,9 @@ def _forget_after_fork() -> None:
         _queue.clear()
         _writers.clear()
         _dropped = 0
+        multiprocessing = sys.modules.get("multiprocessing.util")
+        if multiprocessing is not None:  # a process it has forked ends with os._exit, and calls only what is registered here
+            multiprocessing.Finalize(None, _write_at_exit, exitpriority=-1)
 
 
 def _write_at_exit() -> None:

@@ -258,3 +258,34 @@ def test_a_second_thread_s_hub_goes_on_while_one_of_its_greenlets_waits() -> Non
         """
     )
     assert "(True, ['WaitTimeout', 'WaitTimeout', 'FlushTimeout'])\n" in told
+
+
+def test_a_fork_of_another_thread_ends_no_home() -> None:
+    # The child has none of the other threads, and what they kept is let go of in it: that is not their end.
+    told = run(
+        """
+        import os
+        with BrokerThread() as cluster:
+            over, clients = threading.Event(), []
+            def home():
+                clients.append(Client.start(cluster.bootstrap_servers))
+                while not over.is_set():
+                    gevent.sleep(0.01)
+                clients[0].stop(10)
+            thread = threading.Thread(target=home)
+            thread.start()
+            while not clients:
+                time.sleep(0.01)
+            print(clients[0].produce(order()).get(10).offset, flush=True)
+            pid = os.fork()
+            if pid == 0:
+                print(clients[0].produce(order()).get(10).offset, flush=True)
+                clients[0].stop(10)
+                os._exit(0)
+            os.waitpid(pid, 0)
+            print(clients[0].produce(order()).get(10).offset)
+            over.set()
+            thread.join(60)
+        """
+    )
+    assert told == "0\n1\n2\n"

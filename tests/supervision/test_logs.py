@@ -169,3 +169,14 @@ def test_a_forked_child_writes_its_own_events_and_not_its_parents(fork: str) -> 
         "os.wait()\n"
     )
     assert (done.stdout.count("of the parent"), done.stdout.count("of the child"), done.returncode) == (1, 1, 0)
+
+
+def test_a_child_of_multiprocessing_writes_what_was_told_last() -> None:
+    done = run(
+        "import gevent, multiprocessing; from klife_supervision.logs import get_logger; gevent.get_hub()\n"
+        "def child():\n"
+        "    gevent.reinit(); get_logger('x').warning('of the child')\n"
+        "process = multiprocessing.get_context('fork').Process(target=child)\n"
+        "process.start(); process.join()\n"
+    )
+    assert (done.stdout.count("of the child"), done.returncode) == (1, 0), done.stderr

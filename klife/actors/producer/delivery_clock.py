@@ -63,7 +63,7 @@ class DeliveryClock:
         return self._timer.ran_at
 
     def catch_up(self, now: float) -> bool:
-        """The hub stood still, it seems: settle what was not sent in time. Return whether it has to be called again, in another turn."""
+        """The hub stood still, it seems: settle what was not sent in time. Return whether to call it again, in another turn."""
         self._timer.hub_runs(now)
         return self.expire(now, answers_may_come=True) == now
 
