@@ -68,7 +68,7 @@ class Latch:
         locks = self._locks
         while locks:
             try:
-                lock = locks.pop()
+                lock = locks.pop(0)
             except IndexError:  # the last one left by itself at this very moment
                 return
             lock.release()
@@ -171,18 +171,28 @@ set_defaults(Latch, is_set=False, _wakeups=None, _greenlets=None, _locks=None)
 class _Waker:
     """Switches to a greenlet of another hub, as if its lock had been released. A watcher of its own keeps that hub's loop running."""
 
-    __slots__ = ("_watcher",)
+    __slots__ = ("_hub", "_current", "_watcher")
 
     def __init__(self, hub: Any, current: Any) -> None:
+        self._hub = hub
+        self._current = current
         self._watcher = hub.loop.async_()
-        self._watcher.start(current.switch)
+        self._watcher.start(self._wake)
+
+    def _wake(self) -> None:
+        if self._current is not None:
+            self._current.switch()
 
     def release(self) -> None:
         """From any thread."""
+        if get_hub_if_exists() is self._hub:
+            self._hub.loop.run_callback(self._wake)  # as soon as at home: before what is only true for a moment has passed
+            return
         with suppress(Exception):  # it has left, or its hub is gone
             self._watcher.send()
 
     def close(self) -> None:
+        self._current = None
         self._watcher.stop()
         self._watcher.close()
 
