@@ -16,6 +16,8 @@ from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
 
+from gevent import get_hub
+
 import klife
 from klife import Delivery, Murmur2Partitioner, Record
 from klife.actors.metadata_snapshot import TopicInfo
@@ -23,7 +25,6 @@ from klife.actors.producer.accumulator import Accumulator
 from klife.actors.producer.batch import Identity
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.route import TopicRoute
-from klife.actors.runtime.latch import get_thread_ident
 from klife.api.config import ProducerConfig
 from klife.api.settings import producer_settings
 from klife.protocol.produce_wire import BatchesRequest, BatchesResponse
@@ -52,7 +53,7 @@ def a_route() -> TopicRoute:
     accumulator = Accumulator(
         producer_settings(ProducerConfig(name="p", client_id="c")),
         BufferPool(1 << 50, block=False),
-        get_thread_ident(),
+        get_hub(),
         1.0,
         lambda _node: channel,
     )

@@ -46,6 +46,8 @@ _NEVER = float("inf")
 class ConnectionActor(GeventActor):
     """Owns the socket of one `BrokerChannel`."""
 
+    may_wait_for_klife = False
+
     def __init__(self, channel: BrokerChannel, on_trouble: Callable[[BrokerChannel], None]) -> None:
         super().__init__()
         self.channel = channel

@@ -19,6 +19,7 @@ from gevent import socket
 from klife.actors.addresses import Address, Addresses
 from klife.actors.channel import close_at_once, without_gevent
 from klife.actors.runtime.hub_pause import WORTH_TELLING
+from klife.actors.runtime.latch import never_waits
 from klife.actors.settings import ConnectionSettings
 
 # A balancer forgets idle connections, after one to ten minutes mostly, and some say nothing when they do. Probes each half minute
@@ -45,6 +46,7 @@ class Connector:
         self._opening: Any = None  # the last socket made
         self._may_open = True
         self._greenlet = gevent.spawn(self._run)
+        never_waits(self._greenlet)
 
     def drop(self) -> None:
         """The socket is not wanted any more."""

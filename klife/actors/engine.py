@@ -18,11 +18,13 @@ import gevent
 from gevent import get_hub
 
 from klife.actors.cluster import Cluster
+from klife.actors.orphan import close_orphans, forget_tree
 from klife.actors.producer.accumulator import Accumulator
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.partitioners import resolve
 from klife.actors.producer.route import TopicRoute
 from klife.actors.producer.validation import checked_topic
+from klife.actors.runtime.home import tell_of_end
 from klife.actors.runtime.latch import Latch, get_thread_ident
 from klife.actors.settings import ClientSettings
 from klife.errors import ClientClosed, InvalidRecordType, InvalidRecordValue
@@ -38,22 +40,25 @@ class Engine:
     def __init__(self, settings: ClientSettings) -> None:
         self.settings = settings
         self.name = settings.name
-        self.home = get_thread_ident()
-        self.loop = get_hub().loop
+        self.hub = get_hub()
+        self.home = get_thread_ident()  # the hub's thread, as long as that has not ended
+        self.loop = self.hub.loop
         self.cluster = Cluster(settings)
         self.pool = BufferPool(settings.max_buffered_bytes, block=settings.block_on_full)
         self.routes: dict[str, TopicRoute] = {}  # of topics produced to, by each topic's own producer: the hot path's one look-up
         self.accumulators = {
-            producer.name: Accumulator(producer, self.pool, self.home, settings.max_block, self.cluster.channel)
+            producer.name: Accumulator(producer, self.pool, self.hub, settings.max_block, self.cluster.channel)
             for producer in settings.producers
         }
         self.supervisor: Any = None
         self._calling: set[Any] = set()  # greenlets of `call_soon`
         self.closing: str | None = None
-        self.finished = Latch(self.home)
+        self.finished = Latch(self.hub)
         self.undelivered = 0
         self.inherited = False  # in a forked child: it is the parent's
-        self.after_fork = False  # in a forked child: it took the place of one of the parent's
+        self.after_fork = False  # it took the place of one of the parent's, in a forked child, or of an orphan
+        self.orphaned = False  # the hub that ran it is gone
+        self.calls: set[Any] = set()  # from other threads, which wait
         self._partitioner = resolve(settings.default_partitioner)
         self._topic_partitioners = {topic: resolve(spec) for topic, spec in settings.topic_partitioners.items()}
         self.pool.on_pressure = self._hurry
@@ -65,6 +70,8 @@ class Engine:
         for accumulator in self.accumulators.values():
             self.cluster.on_change.append(accumulator.wake)
             accumulator.await_partition = self._await_partition
+            accumulator.hub_watch.on_other_hub = self.home_ended
+        tell_of_end(self)
 
     # routes
 
@@ -184,6 +191,28 @@ class Engine:
         unregister(self)
         self.finished.set()
 
+    @property
+    def home_is_gone(self) -> bool:
+        """Whether the hub that ran it is gone: its thread has ended, or the hub was destroyed."""
+        if self.hub.loop is None:
+            self.home_ended()
+        return self.orphaned
+
+    def home_ended(self) -> None:
+        """The hub that ran it is gone: tell everybody, and leave the name to what takes its place. In the thread that notices."""
+        if self.orphaned or self.inherited or self.finished.is_set:
+            return
+        self.orphaned = True
+        how = "the thread that started it has ended, or has destroyed its gevent hub"
+        self.cluster.inbox = None
+        close_orphans(self.cluster.channels.values(), self.accumulators.values())
+        self.close(how + ("" if self.settings.restart_after_fork else ', and its on_fork is "raise"'))
+        for call in list(self.calls):
+            call.home_ended()
+        self.ended(ExitReason.shutdown(how))
+        _inherited[self.name] = self
+        forget_tree(self.hub, self.supervisor)
+
     def stop(self, timeout: float) -> None:
         """Take no more records, deliver what was accepted within `timeout` seconds, settle the rest, end all actors."""
         deadline = monotonic() + timeout
@@ -208,8 +237,9 @@ def _told(reason: ExitReason) -> str:
 
 
 _engines: dict[str, Engine] = {}
-_inherited: dict[str, Engine] = {}  # in a forked child: the parent's, until something else has their name
-_registered = Latch()
+_inherited: dict[str, Engine] = {}  # the parent's, in a forked child, and orphans, until something else has their name
+_NO_HUB = object()
+_registered = Latch(_NO_HUB)  # of all threads: who waits for it does so in his own hub
 
 
 def register(engine: Engine) -> None:
@@ -222,7 +252,7 @@ def register(engine: Engine) -> None:
     if _engines.setdefault(engine.name, engine) is not engine:
         raise ValueError(f"there is a client named {engine.name!r} already; stop it first, or choose another name")
     forget_inherited(engine.name)
-    waiting, _registered = _registered, Latch()
+    waiting, _registered = _registered, Latch(_NO_HUB)
     waiting.set()
 
 
@@ -249,7 +279,7 @@ def wait_for(name: str, timeout: float) -> Engine | None:
 def inherit() -> list[Engine]:
     """In a forked child: what runs here is the parent's. Returned, and from now on under `inherited`, no longer under `find`."""
     global _registered
-    _registered = Latch()  # those who waited are the parent's
+    _registered = Latch(_NO_HUB)  # those who waited are the parent's
     engines = running()
     _engines.clear()
     _inherited.update((engine.name, engine) for engine in engines)

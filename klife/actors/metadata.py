@@ -43,6 +43,8 @@ class MetadataActor(GeventActor):
     """Fills a `Cluster`. `start_connection(channel)` starts the actor of a channel that has none, and may raise SupervisionError;
     `stop_connection(channel)` stops it."""
 
+    may_wait_for_klife = False
+
     def __init__(
         self,
         cluster: Cluster,

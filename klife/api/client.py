@@ -5,7 +5,7 @@ engine is in `bound.py`; what takes records is in `intake.py`.
 
 All calls work from any OS thread. From the thread that started the client (its *home*, where its greenlets run) they go straight in;
 from others they are carried there, which is slower. The home thread must let its hub run: a plain `thread.join()` there, without
-monkey patching, stops the client too.
+monkey patching, stops the client too. When it ends, the client does; the next use starts it afresh, in the thread that uses it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from functools import partial
 from time import monotonic
 from typing import Any, Self
 
+from gevent._hub_local import get_hub_if_exists
+
 from klife.actors import engine as engines
 from klife.actors.producer.delivery import BatchDelivery, Delivery
 from klife.actors.producer.validation import checked_topic, not_a_callback
-from klife.actors.runtime.latch import get_thread_ident
 from klife.api import lifecycle
 from klife.api.config import ClientConfig
 from klife.api.from_thread import call_at_home
@@ -27,8 +28,10 @@ from klife.api.status import ClientStatus, PartitionStatus, StopReport, client_s
 from klife.errors import ConfigError, FlushTimeout, NoSuchClient
 from klife.record import Record
 from klife_supervision import ChildSpec, TreeNode
+from klife_supervision.logs import flush as flush_logs
 
 Callback = Callable[[Record], object]
+_LOGS_WRITTEN = 1.0  # seconds that `stop` leaves for the log to be written
 
 
 class Client(Intake):
@@ -99,7 +102,7 @@ class Client(Intake):
             ClientClosed: the client was stopped.
         """
         engine = self._current(monotonic() + timeout)
-        if get_thread_ident() != self._home:
+        if get_hub_if_exists() is not self._engine.hub:
             self._from_thread(lambda: self.wait_ready(timeout), timeout)
             return
         lifecycle.wait_ready(engine, timeout)
@@ -154,7 +157,7 @@ class Client(Intake):
             ClientClosed: the client was stopped.
         """
         checked = self._checked(records)
-        if get_thread_ident() != self._home:
+        if get_hub_if_exists() is not self._engine.hub:
             batch_delivery: BatchDelivery = self._from_thread(
                 lambda: self.produce_batch(checked, producer=producer, partitioner=partitioner)
             )
@@ -190,7 +193,7 @@ class Client(Intake):
         engine = self._current(monotonic() + self._engine.settings.max_block)
         if timeout is None:
             timeout = 1.0 + max((p.delivery_timeout for p in engine.settings.producers), default=0.0)
-        if get_thread_ident() != self._home:
+        if get_hub_if_exists() is not self._engine.hub:
             self._from_thread(lambda: self.flush(timeout), timeout)
             return
         left = engine.flush(monotonic() + timeout)
@@ -204,16 +207,17 @@ class Client(Intake):
         Stopping a stopped client returns the report again. A client under a supervisor is stopped for good only by that. In a forked
         child this stops what the child has started by using the client, and never the parent's.
         """
-        if self._engine.inherited and not self._found_after_fork():
+        if (self._engine.inherited or self._engine.home_is_gone) and not self._found_after_fork():
             engines.forget_inherited(self._name)
-            return StopReport(delivered=0, failed=0, undelivered=0)
+            return stop_report(self._engine) if self._engine.orphaned else StopReport(delivered=0, failed=0, undelivered=0)
         engine = self._engine
         if engine.finished.is_set:
             return stop_report(engine)
-        if get_thread_ident() != self._home:
+        if get_hub_if_exists() is not self._engine.hub:
             report: StopReport = call_at_home(engine, lambda: self.stop(timeout), timeout)
             return report
         engine.stop(timeout)
+        flush_logs(_LOGS_WRITTEN)
         return stop_report(engine)
 
     def __enter__(self) -> Self:
@@ -231,7 +235,7 @@ class Client(Intake):
             UnknownTopic: the cluster does not know it. BrokersUnreachable: no broker answered.
         """
         engine = self._current(monotonic() + self._engine.settings.max_block)
-        if get_thread_ident() != self._home:
+        if get_hub_if_exists() is not self._engine.hub:
             result: tuple[PartitionStatus, ...] = self._from_thread(lambda: self.partitions(topic))
             return result
         info = engine.cluster.topic(checked_topic(topic), monotonic() + engine.settings.max_block, produces=False)

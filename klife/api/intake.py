@@ -93,7 +93,7 @@ class Intake(Bound):
         listed = list(each)  # what a generator raises is its caller's
         for start in range(0, len(listed), AT_ONCE):
             if start:
-                breathe(self._home)
+                breathe(self._engine.hub)
             for index in _peculiar(listed, self._routes, start):
                 validation.check(listed[index], f"records[{index}]")
         return listed
@@ -110,7 +110,7 @@ class Intake(Bound):
         engine = self._current(deadline)
         if producer is not None:
             engine.accumulator(producer)
-        places = Places(len(records), self._home, engine.call_soon)
+        places = Places(len(records), engine.hub, engine.call_soon)
         # Exact strings: what is asked for stays where others find it.
         unknown = set(map(exact_str, _topics_without_route(records, self._routes))) - engine.cluster.snapshot.topics.keys()
         if unknown or producer is not None or partitioner is not None:

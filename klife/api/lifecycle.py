@@ -139,6 +139,8 @@ def _start_root(engine: Engine) -> Engine:
 
 def _register(config: ClientConfig, name: str) -> Engine:
     running = engines.find(name)
+    if running is not None and running.home_is_gone:
+        running = None
     if running is not None and running.supervisor is not None and running.supervisor.exit_reason is not None:
         running.ended(running.supervisor.exit_reason)  # its end has not been told yet
         running = None

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import gevent
+from gevent import get_hub
 from model_cluster import ModelChannel
 
 from klife.actors.metadata_snapshot import NO_LEADER, ClusterSnapshot, TopicInfo
@@ -16,7 +17,6 @@ from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.producer.policy import rule_for
 from klife.actors.producer.route import TopicRoute
 from klife.actors.producer.verdict import Verdict, apply_verdict
-from klife.actors.runtime.latch import get_thread_ident
 from klife.actors.settings import ProducerSettings
 from klife.api.config import ProducerConfig
 from klife.api.settings import producer_settings
@@ -54,7 +54,7 @@ class Parts:
         self.accumulator = Accumulator(
             a_producer(**{"max_in_flight": 5, **settings}),
             BufferPool(1_000_000, block=False),
-            get_thread_ident(),
+            get_hub(),
             1.0,
             lambda node: self.channels.setdefault(node, ModelChannel(node)),  # type: ignore[arg-type, return-value]
         )

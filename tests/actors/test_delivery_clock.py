@@ -113,3 +113,14 @@ def test_what_has_expired_is_forgotten_though_its_broker_stays_away(leader: int)
     parts.accumulator.clock.expire(batches[-1].created + 10)
     assert all(batch.is_set for batch in batches)
     assert not parts.queue().pending
+
+
+def test_what_is_in_flight_is_left_for_its_answer_after_a_hub_that_stood_still_and_what_was_never_sent_is_not() -> None:
+    parts = Parts(delivery_timeout=10.0)
+    in_flight, queued = parts.sent(), parts.batch()
+    late = queued.created + 10
+    assert parts.accumulator.clock.catch_up(late)
+    assert (in_flight.is_set, queued.is_set) == (False, True)
+    parts.delivered(in_flight)
+    assert not parts.accumulator.clock.catch_up(late)
+    assert in_flight.result(0).error is None

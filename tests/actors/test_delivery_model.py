@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import gevent
+from gevent import get_hub
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -30,7 +31,6 @@ from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.lane import Lane
 from klife.actors.producer.producer import ProducerActor
 from klife.actors.runtime.actor import GeventActor
-from klife.actors.runtime.latch import get_thread_ident
 from klife.record import Record
 from klife_supervision import ExitReason
 
@@ -63,7 +63,7 @@ class DeliveryModel(RuleBasedStateMachine):
                 idempotent=self.idempotent,
             ),
             BufferPool(10_000_000, block=False),
-            get_thread_ident(),
+            get_hub(),
             1.0,
             self.cluster.channel,
         )

@@ -12,7 +12,7 @@ import gevent
 import pytest
 from gevent import get_hub
 from gevent.event import Event
-from structlog.testing import capture_logs
+from told_logs import told_logs
 
 from klife import (
     Client,
@@ -188,7 +188,7 @@ def test_a_callback_for_an_empty_batch_that_raises_is_logged(client: Client) -> 
     def broken(_results: Any) -> None:
         raise LookupError("mine")
 
-    with capture_logs() as logs:
+    with told_logs() as logs:
         client.produce_batch_async([], broken)
         client.flush(PATIENCE)  # which waits for it, too
     assert [entry["event"] for entry in logs] == ["delivery_callback_failed"]
@@ -228,7 +228,7 @@ def test_a_flush_does_not_wait_for_the_callbacks_of_later_records(client: Client
         assert started.wait(PATIENCE)
 
     client.produce_async(Record("orders", b"1", partition=0), first)
-    with capture_logs() as logs:
+    with told_logs() as logs:
         client.flush(PATIENCE)
     assert started.is_set()
     assert "callbacks_still_running" not in {entry["event"] for entry in logs}

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING
-
-from gevent import get_hub
+from typing import TYPE_CHECKING, Any
 
 from klife.actors.producer.batch import Batch, Identity
 from klife.actors.producer.buffer_pool import BufferPool
@@ -39,17 +37,17 @@ class Accumulator:
     """The state of one producer."""
 
     def __init__(
-        self, settings: ProducerSettings, pool: BufferPool, home: int, max_block: float, channel_of: Callable[[int], BrokerChannel]
+        self, settings: ProducerSettings, pool: BufferPool, home: Any, max_block: float, channel_of: Callable[[int], BrokerChannel]
     ) -> None:
         self.settings = settings
         self.pool = pool
-        self.home = home
+        self.home = home  # a hub
         self.max_block = max_block
         self.idempotent = settings.idempotent
         self.routing = RoutingTable(self, channel_of)
         self.clock = DeliveryClock(self)
         self.hub_watch = HubWatch()
-        self.turn = Turn(get_hub().loop)
+        self.turn = Turn(home.loop)
         self.callbacks = Callbacks(pool, home, self.turn)
         self.linger = settings.linger  # seconds an open batch waits for company; none while somebody waits for it to leave
         self.identity: Identity | None = None

@@ -42,6 +42,8 @@ _LEFT_OUT = Refused(None, "the broker answered without a word of this partition"
 class BatcherActor(GeventActor):
     """Drains one `Lane`."""
 
+    may_wait_for_klife = False
+
     def __init__(self, lane: Lane, cluster: Cluster) -> None:
         super().__init__()
         self.lane = lane
@@ -89,7 +91,10 @@ class BatcherActor(GeventActor):
         now = monotonic()
         self._hub_watch.hub_ran(now)
         lane.promote(now)
-        if lane.ready and len(lane.calls) < self.settings.max_in_flight:
+        clock = self.accumulator.clock
+        if now > clock.due and clock.catch_up(now):  # nothing leaves behind its time
+            get_hub().loop.run_callback(inbox.wake_when_idle)
+        elif lane.ready and len(lane.calls) < self.settings.max_in_flight:
             if not lane.channel.is_ready:
                 lane.channel.when_ready(lane.wake)
             elif not idle and not lane.fills_a_request:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from klife.actors.producer.batch import Batch
 from klife.record import Record
@@ -14,8 +15,8 @@ class Places:
 
     __slots__ = ("batches", "indices", "failures", "home", "call_soon")
 
-    def __init__(self, count: int, home: int, call_soon: Callable[[Callable[[], object]], None] | None = None) -> None:
-        self.home = home  # the client's thread
+    def __init__(self, count: int, home: Any, call_soon: Callable[[Callable[[], object]], None] | None = None) -> None:
+        self.home = home  # the client's hub
         self.call_soon = call_soon  # calls a function in a greenlet there
         self.batches: list[Batch | None] = [None] * count
         self.indices: list[int] = [0] * count

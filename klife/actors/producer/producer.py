@@ -1,4 +1,4 @@
-"""`ProducerActor`: one producer's control: its identity, its partitions' way to their leaders, and its delivery clock.
+"""`ProducerActor`: one producer's control: its identity, and its partitions' way to their leaders.
 
 It touches no record. Everything it decides is done on the `Accumulator`; when it dies, nothing is lost, and its successor looks at
 everything once when it starts.
@@ -36,6 +36,8 @@ class ProducerActor(GeventActor):
     """Runs one `Accumulator`. `start_batcher(lane)` starts the actor of a lane that has none, and may raise SupervisionError;
     `stop_batcher(lane)` stops it."""
 
+    may_wait_for_klife = False
+
     def __init__(
         self, accumulator: Accumulator, cluster: Cluster, start_batcher: Callable[[Lane], None], stop_batcher: Callable[[Lane], None]
     ) -> None:
@@ -67,7 +69,6 @@ class ProducerActor(GeventActor):
 
     def on_start(self) -> None:
         self.accumulator.inbox = self.actor_inbox
-        self.accumulator.clock.due = _NEVER
         self.actor_inbox.wake()
 
     def on_exit(self, reason: ExitReason) -> None:
@@ -76,7 +77,7 @@ class ProducerActor(GeventActor):
 
     def on_wake(self) -> None:
         accumulator, cluster = self.accumulator, self.cluster
-        routing, clock = accumulator.routing, accumulator.clock
+        routing = accumulator.routing
         now = monotonic()
         if self._snapshot is not cluster.snapshot:
             self._snapshot = cluster.snapshot
@@ -84,9 +85,6 @@ class ProducerActor(GeventActor):
             self._forget_departed()
         retry = self._start_batchers()
         due = min(retry, self._get_identity(now))
-        expiry = clock.expire(now)
-        clock.due = _NEVER if expiry is None else expiry
-        due = min(due, clock.due)
         if routing.has_leaderless() or any(lane.is_cut_off for lane in routing.lanes.values()):
             # A dead broker stays the leader until the cluster has missed it; the next attempt to reach it may be seconds away. Each
             # answer wakes us, so it takes a clock not to ask again at once.

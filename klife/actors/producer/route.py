@@ -140,7 +140,7 @@ class TopicRoute:
             now_ns = time_ns()
             now_ms = now_ns // 1_000_000
             if now_ms != hub_watch.looked_ms and hub_watch.look(now_ms, monotonic()) and self.accumulator.closed is not None:
-                raise self.accumulator.closed_error()  # stopped while the hub ran
+                raise self.accumulator.closed_error()  # stopped while the hub ran, or this is another hub
         timestamp_ms = hub_watch.stamp if record.timestamp_ms is None else checked_timestamp(record)
 
         entry: Any = None if _IN_C else (key, value, headers, timestamp_ms)  # C appends without a tuple

@@ -19,4 +19,4 @@ cdef class Latch:
     cpdef set(self)
     cpdef bint wait(self, timeout=*) except *
 
-cpdef Wakeups _wakeups_of(thread, loop)
+cpdef Wakeups _wakeups_of(hub)
