@@ -48,6 +48,8 @@ MODULES = (
 )
 UNTRACKED = ("klife.record", "klife.actors.producer.delivery")
 """The modules of the group whose classes the garbage collector does not look at."""
+PATCHABLE = ("klife.record", "klife.actors.producer.delivery", "klife.api.client")
+"""The modules of the group whose classes take new attributes, as classes of Python do: those that users replace methods of."""
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 

@@ -14,6 +14,8 @@ and no part of a circle. So no field of theirs may refer to an exception, which 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copyreg import __newobj__  # type: ignore[attr-defined]  # pickle knows it by that name
+from typing import Any
 
 from klife.errors import BatchError, InvalidRecordType, ProduceError
 
@@ -96,6 +98,9 @@ class Record:
             None if self.error is None else (type(self.error), self.error.args),  # each who is told of it has an error of his own
             self.error_code,
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return __newobj__, (type(self),), object.__getstate__(self)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Record):

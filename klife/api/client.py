@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from time import monotonic
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from klife.actors import engine as engines
 from klife.actors.producer.delivery import BatchDelivery, Delivery, delivery_of_last
@@ -197,7 +197,7 @@ class Client(Intake):
         if left:
             raise FlushTimeout(left, timeout)
 
-    def stop(self, timeout: float = lifecycle.STOP_TIMEOUT) -> StopReport:
+    def stop(self, timeout: float = 30.0) -> StopReport:
         """Take no more records, deliver what was accepted, end all actors; returns within `timeout` seconds (and a little).
 
         What the brokers have not confirmed by then is settled as failed or possibly persisted, counted in the report, and logged.
@@ -245,6 +245,12 @@ class Client(Intake):
         """The supervision tree at this moment; prints as a drawing, and each node can be killed (`node.kill()`)."""
         tree: TreeNode = self._here().supervisor.tree()
         return tree
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Client can not be copied or pickled: its connections and records are those of one process. Pass its name or its options "
+            "on, and call Client.get or Client.start where it is needed"
+        )
 
     def __repr__(self) -> str:
         return f"<Client {self._name!r}>"
