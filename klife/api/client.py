@@ -89,7 +89,8 @@ class Client(Intake):
     @property
     def name(self) -> str:
         """What `get` calls this client."""
-        return self._name
+        name: str = self._engine.name
+        return name
 
     def wait_ready(self, timeout: float = 30.0) -> None:
         """Wait until the cluster has answered and every idempotent producer has its id.
@@ -253,4 +254,4 @@ class Client(Intake):
         )
 
     def __repr__(self) -> str:
-        return f"<Client {self._name!r}>"
+        return f"<Client {self.name!r}>"
