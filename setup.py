@@ -17,8 +17,8 @@ _DIRECTIVES = {
     "language_level": 3,
     # The sources' annotations are for readers and mypy; what C types there are is in the .pxd files.
     "annotation_typing": False,
-    # Whatever a program does, it gets an exception (docs/architecture.md, "Compiled classes"). A method of a compiled class is a
-    # method descriptor, which looks at `self`; its signature, which that would else not know, is in its text signature.
+    # Whatever a program does, it gets an exception (klife/core.py). A method of a compiled class is a method descriptor, which looks
+    # at `self`; its signature, which that would else not know, is in its text signature.
     "binding": False,
     "embedsignature": True,
     "embedsignature.format": "clinic",
