@@ -22,8 +22,9 @@ import klife
 from klife import Delivery, Murmur2Partitioner, Record
 from klife.actors.metadata_snapshot import TopicInfo
 from klife.actors.producer.accumulator import Accumulator
-from klife.actors.producer.batch import Identity
+from klife.actors.producer.batch import Batch, Identity
 from klife.actors.producer.buffer_pool import BufferPool
+from klife.actors.producer.delivery import delivery_of_last
 from klife.actors.producer.route import TopicRoute
 from klife.api.config import ProducerConfig
 from klife.api.settings import producer_settings
@@ -78,9 +79,9 @@ def appending(route: TopicRoute, record: Record) -> None:
             queue.open.size = 0
 
 
-def delivering(batch: object) -> None:
-    for index in MANY:
-        Delivery(batch, index)
+def delivering(batch: Batch) -> None:
+    for _ in MANY:
+        delivery_of_last(batch)
 
 
 def getting(delivery: Delivery) -> None:

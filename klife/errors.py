@@ -12,7 +12,7 @@ even the sans-IO protocol may import.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +21,19 @@ if TYPE_CHECKING:
 
 
 class KlifeError(Exception):
-    """Root of all errors raised by klife."""
+    """Root of all errors raised by klife. All can be copied and pickled, as they stand (without `__cause__` and traceback)."""
 
     retriable = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception's own way calls the class with `args`, which are the text; many constructors here take something else.
+        return _as_it_stood, (type(self), self.args), self.__dict__ or None
+
+
+def _as_it_stood(cls: type[KlifeError], args: tuple[Any, ...]) -> KlifeError:
+    error = cls.__new__(cls, *args)
+    error.args = args  # a TimeoutError leaves that to the constructor
+    return error
 
 
 class ConfigError(KlifeError, ValueError):

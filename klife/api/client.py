@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from time import monotonic
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from gevent._hub_local import get_hub_if_exists
 
@@ -92,7 +92,8 @@ class Client(Intake):
     @property
     def name(self) -> str:
         """What `get` calls this client."""
-        return self._name
+        name: str = self._engine.name
+        return name
 
     def wait_ready(self, timeout: float = 30.0) -> None:
         """Wait until the cluster has answered and every idempotent producer has its id.
@@ -200,7 +201,7 @@ class Client(Intake):
         if left:
             raise FlushTimeout(left, timeout)
 
-    def stop(self, timeout: float = lifecycle.STOP_TIMEOUT) -> StopReport:
+    def stop(self, timeout: float = 30.0) -> StopReport:
         """Take no more records, deliver what was accepted, end all actors; returns within `timeout` seconds (and a little).
 
         What the brokers have not confirmed by then is settled as failed or possibly persisted, counted in the report, and logged.
@@ -250,5 +251,11 @@ class Client(Intake):
         tree: TreeNode = self._here().supervisor.tree()
         return tree
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Client can not be copied or pickled: its connections and records are those of one process. Pass its name or its options "
+            "on, and call Client.get or Client.start where it is needed"
+        )
+
     def __repr__(self) -> str:
-        return f"<Client {self._name!r}>"
+        return f"<Client {self.name!r}>"

@@ -40,7 +40,7 @@ class Intake(Bound):
         taken = record  # to the compiler, which knows its type now
         try:
             route = self._routes[taken.topic]
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, AttributeError):
             route = None
         if route is None:
             return self._append(record, None, None, None, None, 0, wanted, callback)
@@ -94,7 +94,11 @@ class Intake(Bound):
         for start in range(0, len(listed), AT_ONCE):
             if start:
                 breathe(self._engine.hub)
-            for index in _peculiar(listed, self._routes, start):
+            try:
+                peculiar = _peculiar(listed, self._routes, start)
+            except AttributeError:  # a record without one of its fields: whichever it is
+                peculiar = list(range(start, min(start + AT_ONCE, len(listed))))
+            for index in peculiar:
                 validation.check(listed[index], f"records[{index}]")
         return listed
 

@@ -1,6 +1,7 @@
 cimport cython
 
 from klife.actors.producer.batch cimport Batch
+from klife.actors.producer.places cimport Places
 
 cdef class Delivery:
     cdef public Batch _batch
@@ -8,3 +9,7 @@ cdef class Delivery:
 
     @cython.locals(batch=Batch)
     cpdef get(self, timeout=*)
+
+@cython.no_gc(False)
+cdef class BatchDelivery:
+    cdef public Places _places

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
+from typing import NoReturn
 
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.places import Places
@@ -24,6 +25,11 @@ from klife.record import Record
 from klife_supervision.logs import get_logger, traceback_of
 
 log = get_logger("klife.producer")
+
+_NOT_PORTABLE = (
+    "a delivery can not be copied or pickled: the outcome comes to the process that produced. Wait there, and pass on the results: "
+    "delivery.get()"
+)
 
 
 class Delivery:
@@ -70,6 +76,9 @@ class Delivery:
         if not callable(callback):
             raise not_a_callback(callback)
         self._batch.queue.call_when_settled(self._batch, self._index, lambda _record: callback(self))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(_NOT_PORTABLE)
 
     def __repr__(self) -> str:
         return f"<Delivery {'done' if self.done() else 'pending'}>"
@@ -135,6 +144,9 @@ class BatchDelivery:
 
         for batch in batches:
             batch.queue.call_when_settled(batch, 0, one_settled)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(_NOT_PORTABLE)
 
     def __repr__(self) -> str:
         return f"<BatchDelivery of {len(self._places.batches)} records, {'done' if self.done() else 'pending'}>"

@@ -183,6 +183,11 @@ def check(record: object, where: str = "") -> None:
                 f"Record.partition is {partition}; expected an int from 0 on, or None to let the partitioner choose. "
                 "The record was not queued."
             )
+    except AttributeError as error:  # only of an object that the constructor did not make; in the compiled core that field is None
+        prefix = f"{where}: " if where else ""
+        raise InvalidRecordType(
+            f"{prefix}Record.{error.name} is not set; make records with Record(topic='...', value=b'...'). The record was not queued."
+        ) from None
     except (InvalidRecordType, InvalidRecordValue) as error:
         if where:
             raise type(error)(f"{where}: {error}") from None
