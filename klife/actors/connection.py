@@ -22,6 +22,7 @@ from gevent import socket
 from klife.actors.backoff import backoff
 from klife.actors.channel import BrokerChannel, CallFailed, close_at_once, without_gevent
 from klife.actors.runtime.actor import GeventActor
+from klife.actors.runtime.forked import is_forked
 from klife.protocol.api_keys import api_name
 from klife.protocol.connection import State
 from klife.protocol.errors import DecodeError
@@ -104,7 +105,9 @@ class ConnectionActor(GeventActor):
         channel = self.channel
         channel.connection.connect()
         channel.connects += 1
-        self._connector = gevent.spawn(self._open_socket, channel.host, channel.port)
+        # In the loop's next turn, and so not while `Client.start` waits for its actors: looking a name up takes a thread, and uWSGI's
+        # master, which forks in C when it has loaded the application, must not be in the middle of starting one.
+        self._connector = gevent.spawn_later(0, self._open_socket, channel.host, channel.port)
 
     def _open_socket(self, host: str, port: int) -> None:
         """In a greenlet of its own: look the name up and connect."""
@@ -129,7 +132,7 @@ class ConnectionActor(GeventActor):
         """A socket connected to the first of the host's addresses that takes it."""
         last_error = OSError(f"{host} has no address")
         for family, kind, protocol, _, address in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
-            if not self._may_open:
+            if not self._may_open or is_forked():
                 break
             self._opening = socket.socket(family, kind, protocol)
             try:
@@ -156,6 +159,8 @@ class ConnectionActor(GeventActor):
         self._may_open = False  # a connector that is not so far yet: `gunicorn --preload` forks when hardly anything has run
         if self._opening is not None:  # it may not be the channel's yet
             close_at_once(self._opening)
+        if self._connected is not None and not isinstance(self._connected, OSError):
+            self._connected.close()
 
     def _adopt(self, now: float) -> None:
         result, self._connected, self._connector = self._connected, None, None

@@ -13,6 +13,7 @@ from typing import Any
 
 from klife.actors import engine as engines
 from klife.actors.engine import Engine
+from klife.actors.runtime.forked import take_note
 from klife.actors.runtime.latch import get_thread_ident
 from klife.api import lifecycle
 from klife.api.from_thread import call_at_home
@@ -62,6 +63,7 @@ class Bound:
         Raises:
             ClientClosed: in a forked child, if it was stopped there, or if `on_fork` is "raise".
         """
+        take_note()
         if self._engine.inherited:
             lifecycle.find(self._name)
             if not self._found_after_fork():

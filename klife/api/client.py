@@ -18,6 +18,7 @@ from typing import Any, Self
 from klife.actors import engine as engines
 from klife.actors.producer.delivery import BatchDelivery, Delivery, delivery_of_last
 from klife.actors.producer.validation import checked_topic, not_a_callback
+from klife.actors.runtime.forked import take_note
 from klife.actors.runtime.latch import get_thread_ident
 from klife.api import lifecycle
 from klife.api.config import ClientConfig
@@ -204,6 +205,7 @@ class Client(Intake):
         Stopping a stopped client returns the report again. A client under a supervisor is stopped for good only by that. In a forked
         child this stops what the child has started by using the client, and never the parent's.
         """
+        take_note()
         if self._engine.inherited and not self._found_after_fork():
             engines.forget_inherited(self._name)
             return StopReport(delivered=0, failed=0, undelivered=0)

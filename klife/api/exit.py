@@ -13,7 +13,9 @@ from time import monotonic
 
 from klife.actors import engine as engines
 from klife.actors.engine import Engine
+from klife.actors.runtime.forked import take_note
 from klife.actors.runtime.latch import get_thread_ident
+from klife.api import uwsgi
 from klife_supervision import ExitReason
 
 _FLUSH_AT_EXIT = 5.0  # seconds for all clients together
@@ -32,9 +34,11 @@ def watch() -> None:
     multiprocessing = sys.modules.get("multiprocessing.util")
     if multiprocessing is not None:  # a process it has forked ends with os._exit, and calls only what is registered here
         multiprocessing.Finalize(None, _flush_all, exitpriority=0)
+    uwsgi.call_at_exit(_flush_all)
 
 
 def _flush_all() -> None:
+    take_note()
     deadline = monotonic() + _FLUSH_AT_EXIT
     for engine in engines.running():
         unsettled = engine.unsettled

@@ -20,6 +20,7 @@ from gevent import get_hub, getcurrent
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.partition_queue import PartitionQueue
+from klife.actors.runtime.forked import is_forked, take_note
 from klife.actors.runtime.latch import Latch, get_thread_ident
 from klife.actors.runtime.turn import Turn
 from klife.errors import ForkedDelivery
@@ -51,6 +52,8 @@ class Callbacks:
         Raises:
             ForkedDelivery: `batch` is delivered by the process this one was forked from.
         """
+        if is_forked():
+            take_note()
         if not batch.fields:
             raise ForkedDelivery
         if get_thread_ident() != self._home:
@@ -133,6 +136,8 @@ class Callbacks:
 
 
 def _call(callback: Any, batch: Batch, index: int) -> None:
+    if is_forked():
+        take_note()
     try:
         result = batch.result(index)
     except ForkedDelivery:  # this greenlet is a copy, in a forked child; the callback is called in the parent

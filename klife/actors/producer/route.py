@@ -16,6 +16,7 @@ from klife.actors.producer.murmur2 import IS_QUICK, murmur2_positive
 from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.producer.partitioners import Murmur2Partitioner
 from klife.actors.producer.validation import checked_headers, checked_timestamp, invalid_payload, too_large_for_buffer
+from klife.actors.runtime.forked import take_note
 from klife.errors import InvalidRecordType, InvalidRecordValue
 from klife.protocol.records import RECORD_OVERHEAD, Headers
 from klife.record import Record
@@ -152,6 +153,7 @@ class TopicRoute:
         if deadline is None:
             deadline = monotonic() + accumulator.max_block
         self._pool.take(size, deadline, accumulator.max_block)
+        take_note()
         self._hub_watch.stamp = time_ns() // 1_000_000
         if accumulator.closed is not None:  # stopped while we waited
             self._pool.give(size)

@@ -15,6 +15,7 @@ from gevent import get_hub, getcurrent
 from pykka import ActorDeadError
 from pykka.messages import _ActorStop
 
+from klife.actors.runtime.forked import is_forked, take_note
 from klife.actors.runtime.latch import get_thread_ident
 
 _LATEST = 0.001  # seconds; the least that the loop waits
@@ -84,6 +85,8 @@ class Inbox:
         self._switch()
 
     def _switch(self) -> None:
+        if is_forked():
+            take_note()  # before the actor reads, writes or connects with what is its parent's
         self._scheduled = False
         greenlet = self._parked
         if greenlet is not None:

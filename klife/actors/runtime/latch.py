@@ -27,6 +27,7 @@ from typing import Any
 from gevent import get_hub, getcurrent
 from gevent.monkey import get_original
 
+from klife.actors.runtime.forked import is_forked, take_note
 from klife.class_defaults import set_defaults
 from klife_supervision.breathe import TURN_SECONDS
 
@@ -68,6 +69,10 @@ class Latch:
         """Wait until set, at most `timeout` seconds; return whether it is set."""
         if self.is_set:
             return True
+        if is_forked():
+            take_note()
+            if self.is_set:
+                return True
         if timeout is not None and timeout <= 0:
             return False
         if get_thread_ident() != self._home:
