@@ -10,6 +10,8 @@ is how a facade finds its way back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from sys import is_finalizing
 from time import monotonic
 from typing import Any
 
@@ -49,6 +51,7 @@ class Engine:
         self.closing: str | None = None
         self.finished = Latch(self.home)
         self.undelivered = 0
+        self.exiting: Callable[[], None] | None = None  # at exit: delivers what was queued, as nobody does later
         self.inherited = False  # in a forked child: it is the parent's
         self.after_fork = False  # in a forked child: it took the place of one of the parent's
         self._partitioner = resolve(settings.default_partitioner)
@@ -72,6 +75,11 @@ class Engine:
             UnknownTopic, ProduceError: the cluster does not know it by `deadline`, or refuses it.
             ClientClosed: the client takes no more records.
         """
+        if self.exiting is not None and is_finalizing():
+            raise ClientClosed(
+                f"client {self.name!r} takes no more records: the interpreter is being torn down, and no greenlet can send them. "
+                "Nothing was queued; produce before that, in an atexit function at the latest."
+            )
         name = checked_topic(topic)
         accumulator = self.accumulator(producer or self.settings.topic_producers.get(name) or self.settings.default_producer)
         if accumulator.closed is not None:
@@ -83,7 +91,7 @@ class Engine:
             if accumulator.closed is not None:  # stopped while we waited
                 raise accumulator.closed_error()
             route = routing.routes.get(name) or routing.add_topic(info, self._topic_partitioners.get(name, self._partitioner))
-        if producer is None:
+        if producer is None and self.exiting is None:
             self.routes[name] = route
         return route
 

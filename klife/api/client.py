@@ -140,6 +140,9 @@ class Client(Intake):
         batch = self._accepted(record, producer, partitioner)
         if batch is None:
             self._from_thread(partial(self.produce_async, record, callback, producer=producer, partitioner=partitioner))
+        elif callback is not None and batch.is_set:  # the process exits: it was delivered at once, and so is the callback called
+            batch.queue.call_when_settled(batch, batch.count - 1, callback)
+            self._engine.flush(monotonic() + 1.0)
         elif callback is not None:
             batch.add_callback(batch.count - 1, callback)
 
@@ -176,6 +179,8 @@ class Client(Intake):
         delivery = self.produce_batch(records, producer=producer, partitioner=partitioner)
         if callback is not None:
             delivery.add_done_callback(lambda done: callback(done.get()))
+            if self._engine.exiting is not None:
+                self._engine.exiting()
 
     # finishing
 

@@ -63,7 +63,12 @@ class Intake(Bound):
         validation.check(record)
         engine = self._current(deadline)
         route = engine.route(record.topic, producer, deadline)
-        return route.append(record, partitioner, deadline)
+        batch: Batch = route.append(record, partitioner, deadline)
+        if engine.exiting is not None:
+            if batch is batch.queue.open:
+                batch.queue.close()  # so that it stays the last of its batch while others run
+            engine.exiting()
+        return batch
 
     def _checked(self, records: Iterable[Record]) -> list[Record]:
         """`records` as a list, if all are right. From any thread: what a generator does, it does in its caller's.
