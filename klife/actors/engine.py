@@ -15,7 +15,7 @@ from sys import is_finalizing
 from time import monotonic
 from typing import Any
 
-from gevent import get_hub
+from gevent import get_hub, getcurrent
 
 from klife.actors.cluster import Cluster
 from klife.actors.producer.accumulator import Accumulator
@@ -164,7 +164,17 @@ class Engine:
         self.finished.set()
 
     def stop(self, timeout: float) -> None:
-        """Take no more records, deliver what was accepted within `timeout` seconds, settle the rest, end all actors."""
+        """Take no more records, deliver what was accepted within `timeout` seconds, settle the rest, end all actors.
+
+        Raises:
+            RuntimeError: called in the hub, which can not wait. Nothing was stopped.
+        """
+        if getcurrent() is get_hub():
+            raise RuntimeError(
+                f"client {self.name!r} can not be stopped inside the gevent hub, where a handler of signal.signal or a callback of the "
+                "loop runs: stop waits for deliveries, which come by the hub. Nothing was stopped. "
+                "Use gevent.signal_handler(signal.SIGTERM, client.stop), or gevent.spawn(client.stop)"
+            )
         deadline = monotonic() + timeout
         self.close("it was stopped")
         self.flush(deadline)
