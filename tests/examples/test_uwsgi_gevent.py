@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,7 +26,7 @@ client.produce(Record(TOPIC, b"from where the application was loaded")).get()
 def app(environ, start_response):
     order = client.produce(Record(TOPIC, environ["wsgi.input"].read())).get()
     start_response("201 Created", [("Content-Type", "application/json"), ("Connection", "close")])
-    return [json.dumps({"partition": order.partition, "offset": order.offset}).encode()]
+    return [json.dumps({"partition": order.partition, "offset": order.offset, "pid": os.getpid()}).encode()]
 """
 
 
@@ -43,6 +44,7 @@ def test_every_order_is_where_its_answer_says_however_workers_are_forked(
         service.terminate_now()
         assert service.wait() == 0
         assert (load.statuses, load.unanswered) == ({201}, 0)
+        assert len({json.loads(answer)["pid"] for _, answer in load.answered.values()}) == WORKERS
         found = read_topic(kafka_cluster.bootstrap_servers, topic)
         assert {(each.partition, each.offset): each.value for each in found}.items() >= load.places.items()
         assert sorted(each.value or b"" for each in found) == sorted(
