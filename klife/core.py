@@ -38,6 +38,7 @@ MODULES = (
     "klife.protocol.headers",
     "klife.actors.channel",
     "klife.actors.connection",
+    "klife.actors.runtime.forked",
     "klife.actors.runtime.inbox",
     "klife.actors.runtime.latch",
     "klife.actors.producer.accumulator",

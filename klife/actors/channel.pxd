@@ -1,3 +1,4 @@
+from klife.actors.runtime.forked cimport is_forked, take_note
 from klife.actors.runtime.inbox cimport Inbox
 from klife.protocol.connection cimport KafkaConnection
 

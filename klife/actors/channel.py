@@ -17,6 +17,7 @@ from typing import Any
 from gevent import get_hub
 from gevent.monkey import get_original
 
+from klife.actors.runtime.forked import is_forked, take_note
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.settings import ConnectionSettings
 from klife.errors import KlifeError
@@ -169,6 +170,8 @@ class BrokerChannel:
         `on_done` runs in whatever greenlet learns of the outcome; it must do no more than take a note and wake someone. With
         `expect_reply` False the call is done, with response None, when the socket has taken all of it.
         """
+        if is_forked():
+            take_note()
         now = monotonic()
         call = Call(request, now + timeout, on_done)
         if not self.is_ready:

@@ -18,6 +18,7 @@ from gevent import socket
 
 from klife.actors.addresses import Address, Addresses
 from klife.actors.channel import close_at_once, without_gevent
+from klife.actors.runtime.forked import is_forked
 from klife.actors.runtime.hub_pause import WORTH_TELLING
 from klife.actors.runtime.latch import never_waits
 from klife.actors.settings import ConnectionSettings
@@ -45,7 +46,9 @@ class Connector:
         self._done = done
         self._opening: Any = None  # the last socket made
         self._may_open = True
-        self._greenlet = gevent.spawn(self._run)
+        # In the loop's next turn, and so not while `Client.start` waits for its actors: looking a name up takes a thread, and uWSGI's
+        # master, which forks in C when it has loaded the application, must not be in the middle of starting one.
+        self._greenlet = gevent.spawn_later(0, self._run)
         never_waits(self._greenlet)
 
     def drop(self) -> None:
@@ -59,6 +62,8 @@ class Connector:
         self._may_open = False
         if self._opening is not None:
             close_at_once(self._opening)
+        if self.outcome is not None and not isinstance(self.outcome, OSError):  # connected, and not the channel's yet
+            self.outcome.close()
 
     def _run(self) -> None:
         sock = None
@@ -83,7 +88,7 @@ class Connector:
                 addresses.not_found(f"connecting failed: {failure}")
                 raise
         error: Exception = OSError("not in a forked child")
-        while not addresses.is_through and self._may_open:
+        while not addresses.is_through and self._may_open and not is_forked():
             address = addresses.take()
             try:
                 return self._connected(address)

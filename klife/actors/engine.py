@@ -11,11 +11,13 @@ is how a facade finds its way back.
 from __future__ import annotations
 
 from collections.abc import Callable
+from sys import is_finalizing
 from time import monotonic
 from typing import Any
 
 import gevent
 from gevent import get_hub
+from gevent._hub_local import get_hub_if_exists
 
 from klife.actors.cluster import Cluster
 from klife.actors.orphan import close_orphans, forget_tree
@@ -25,7 +27,7 @@ from klife.actors.producer.partitioners import resolve
 from klife.actors.producer.route import TopicRoute
 from klife.actors.producer.validation import checked_topic
 from klife.actors.runtime.home import tell_of_end
-from klife.actors.runtime.latch import Latch, get_thread_ident
+from klife.actors.runtime.latch import Latch, get_thread_ident, may_switch
 from klife.actors.settings import ClientSettings
 from klife.errors import ClientClosed, InvalidRecordType, InvalidRecordValue
 from klife_supervision import AutoShutdown, ExitReason, RestartIntensityReached
@@ -55,6 +57,7 @@ class Engine:
         self.closing: str | None = None
         self.finished = Latch(self.hub)
         self.undelivered = 0
+        self.exiting: Callable[[], None] | None = None  # at exit: delivers what was queued, as nobody does later
         self.inherited = False  # in a forked child: it is the parent's
         self.after_fork = False  # it took the place of one of the parent's, in a forked child, or of an orphan
         self.orphaned = False  # the hub that ran it is gone
@@ -83,6 +86,11 @@ class Engine:
             UnknownTopic, ProduceError: the cluster does not know it by `deadline`, or refuses it.
             ClientClosed: the client takes no more records.
         """
+        if self.exiting is not None and is_finalizing():
+            raise ClientClosed(
+                f"client {self.name!r} takes no more records: the interpreter is being torn down, and no greenlet can send them. "
+                "Nothing was queued; produce before that, in an atexit function at the latest."
+            )
         name = checked_topic(topic)
         accumulator = self.accumulator(producer or self.settings.topic_producers.get(name) or self.settings.default_producer)
         if accumulator.closed is not None:
@@ -94,7 +102,7 @@ class Engine:
             if accumulator.closed is not None:  # stopped while we waited
                 raise accumulator.closed_error()
             route = routing.routes.get(name) or routing.add_topic(info, self._topic_partitioners.get(name, self._partitioner))
-        if producer is None:
+        if producer is None and self.exiting is None:
             self.routes[name] = route
         return route
 
@@ -127,7 +135,7 @@ class Engine:
 
     def call_soon(self, function: Callable[[], object]) -> None:
         """Call `function` in a greenlet of the home thread, for which a flush waits as for callbacks. From any thread."""
-        if get_thread_ident() != self.home:
+        if get_hub_if_exists() is not self.hub:
             self.loop.run_callback_threadsafe(self.call_soon, function)
             return
         greenlet = gevent.spawn(self._call, function)
@@ -214,7 +222,17 @@ class Engine:
         forget_tree(self.hub, self.supervisor)
 
     def stop(self, timeout: float) -> None:
-        """Take no more records, deliver what was accepted within `timeout` seconds, settle the rest, end all actors."""
+        """Take no more records, deliver what was accepted within `timeout` seconds, settle the rest, end all actors.
+
+        Raises:
+            RuntimeError: called in the hub, which can not wait. Nothing was stopped.
+        """
+        if not may_switch():
+            raise RuntimeError(
+                f"client {self.name!r} can not be stopped inside the gevent hub, where a handler of signal.signal or a callback of the "
+                "loop runs: stop waits for deliveries, which come by the hub. Nothing was stopped. "
+                "Use gevent.signal_handler(signal.SIGTERM, client.stop), or gevent.spawn(client.stop)"
+            )
         deadline = monotonic() + timeout
         self.close("it was stopped")
         self.flush(deadline)

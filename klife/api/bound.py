@@ -15,6 +15,7 @@ from gevent._hub_local import get_hub_if_exists
 
 from klife.actors import engine as engines
 from klife.actors.engine import Engine
+from klife.actors.runtime.forked import take_note
 from klife.api import lifecycle
 from klife.api.from_thread import call_at_home
 from klife.errors import ClientClosed
@@ -64,6 +65,7 @@ class Bound:
         Raises:
             ClientClosed: there it was stopped, or its `on_fork` is "raise".
         """
+        take_note()
         if self._engine.inherited or self._engine.home_is_gone:
             lifecycle.find(self._name)
             if not self._found_after_fork():

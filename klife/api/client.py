@@ -20,6 +20,7 @@ from gevent._hub_local import get_hub_if_exists
 from klife.actors import engine as engines
 from klife.actors.producer.delivery import BatchDelivery, Delivery
 from klife.actors.producer.validation import checked_topic, not_a_callback
+from klife.actors.runtime.forked import take_note
 from klife.api import lifecycle
 from klife.api.config import ClientConfig
 from klife.api.from_thread import call_at_home
@@ -179,6 +180,8 @@ class Client(Intake):
         delivery = self.produce_batch(records, producer=producer, partitioner=partitioner)
         if callback is not None:
             delivery.add_done_callback(lambda done: callback(done.get()))
+            if self._engine.exiting is not None:
+                self._engine.exiting()
 
     # finishing
 
@@ -208,6 +211,7 @@ class Client(Intake):
         Stopping a stopped client returns the report again. A client under a supervisor is stopped for good only by that. In a forked
         child this stops what the child has started by using the client, and never the parent's.
         """
+        take_note()
         if (self._engine.inherited or self._engine.home_is_gone) and not self._found_after_fork():
             engines.forget_inherited(self._name)
             return stop_report(self._engine) if self._engine.orphaned else StopReport(delivered=0, failed=0, undelivered=0)

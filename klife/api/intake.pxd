@@ -4,11 +4,13 @@ from cpython.pythread cimport PyThread_get_thread_ident
 from klife.actors.producer.hub_watch cimport HubWatch
 from klife.actors.producer.places cimport Places
 from klife.actors.producer.route cimport TopicRoute
+from klife.actors.runtime.forked cimport take_note
 from klife.api.bound cimport Bound
 from klife.record cimport Record
 
 cdef Py_ssize_t _LOOKS_EVERY
 cdef bint _IN_C
+cdef unsigned char[::1] _page
 
 cdef class Intake(Bound):
     @cython.locals(route=TopicRoute, taken=Record)

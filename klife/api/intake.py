@@ -13,6 +13,7 @@ from typing import Any
 from klife.actors.producer import validation
 from klife.actors.producer.places import Places
 from klife.actors.producer.validation import exact_str
+from klife.actors.runtime.forked import page, take_note
 from klife.actors.runtime.latch import get_thread_ident
 from klife.actors.runtime.turn import AT_ONCE, breathe
 from klife.api.bound import Bound
@@ -23,6 +24,7 @@ from klife.undelivered import Undelivered
 
 _NO_HEADERS: tuple[()] = ()  # the one empty tuple there is: the default of a record's headers
 _LOOKS_EVERY = 64  # records of one call between two looks at the clock
+_page = page
 _IN_C = is_compiled(__file__)  # where PyThread_get_thread_ident is C's, of the .pxd
 
 
@@ -35,6 +37,8 @@ class Intake(Bound):
         """As `TopicRoute.append`; or return None if this is not the home thread, and nothing was done."""
         if (PyThread_get_thread_ident() if _IN_C else get_thread_ident()) != self._home:  # type: ignore  # noqa: F821
             return None
+        if not _page[0]:  # this process was forked
+            take_note()
         if type(record) is not Record or producer is not None or partitioner is not None:
             return self._append(record, producer, partitioner, None, None, 0, wanted, callback)
         taken = record  # to the compiler, which knows its type now
@@ -72,11 +76,14 @@ class Intake(Bound):
         engine = self._current(deadline)
         route = engine.route(record.topic, producer, deadline)
         try:
-            return route.append(record, partitioner, deadline, True, places, at, wanted, callback)
+            taken = route.append(record, partitioner, deadline, True, places, at, wanted, callback)
         except UnknownPartition as beyond:
             if beyond.partition is None or not route.await_partition(beyond.partition, deadline, record.partition is None):
                 raise
-        return route.append(record, partitioner, deadline, True, places, at, wanted, callback)
+            taken = route.append(record, partitioner, deadline, True, places, at, wanted, callback)
+        if engine.exiting is not None:
+            engine.exiting()
+        return taken
 
     def _checked(self, records: Iterable[Record]) -> list[Record]:
         """`records` as a list, if all are right. From any thread: what a generator does, it does in its caller's.

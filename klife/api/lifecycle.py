@@ -9,6 +9,7 @@ from time import monotonic
 from klife.actors import engine as engines
 from klife.actors.cluster import CHECK_ADDRESSES
 from klife.actors.engine import Engine
+from klife.actors.runtime.forked import take_note
 from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
 from klife.actors.tree import INTENSITY, PERIOD, children
 from klife.api import exit as at_exit
@@ -45,6 +46,7 @@ def find(name: str) -> Engine | None:
     Raises:
         ClientClosed: it is one of the parent's, and its `on_fork` is "raise".
     """
+    take_note()
     inherited = engines.inherited(name)  # looked at before what runs: it goes when the one in its place is there
     found = engines.find(name)
     if found is not None or inherited is None:
@@ -64,6 +66,7 @@ def child_spec(config: ClientConfig, name: str) -> ChildSpec:
     """The same as a child of a user's supervisor. Started again, it has a new engine under the old name."""
 
     def start_child() -> Supervisor:
+        take_note()
         running = engines.find(name)
         if running is not None and running.after_fork:  # in a forked child: the supervisor's copy has its client back
             running.stop(STOP_TIMEOUT)
@@ -138,6 +141,7 @@ def _start_root(engine: Engine) -> Engine:
 
 
 def _register(config: ClientConfig, name: str) -> Engine:
+    take_note()
     running = engines.find(name)
     if running is not None and running.home_is_gone:
         running = None

@@ -21,6 +21,7 @@ from gevent._hub_local import get_hub_if_exists
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.partition_queue import PartitionQueue
+from klife.actors.runtime.forked import is_forked, take_note
 from klife.actors.runtime.latch import Latch
 from klife.actors.runtime.turn import Turn
 from klife.errors import ForkedDelivery
@@ -52,6 +53,8 @@ class Callbacks:
         Raises:
             ForkedDelivery: `batch` is delivered by the process this one was forked from.
         """
+        if is_forked():
+            take_note()
         if not batch.fields:
             raise ForkedDelivery
         if get_hub_if_exists() is not self._home:
@@ -134,6 +137,8 @@ class Callbacks:
 
 
 def _call(callback: Any, batch: Batch, index: int) -> None:
+    if is_forked():
+        take_note()
     try:
         result = batch.result(index)
     except ForkedDelivery:  # this greenlet is a copy, in a forked child; the callback is called in the parent

@@ -10,6 +10,8 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from klife.actors.runtime.forked import take_note
+
 if TYPE_CHECKING:
     from klife.actors.producer.accumulator import Accumulator
 
@@ -61,6 +63,7 @@ class DeliveryTimer:
         self._timer.start(self._look)
 
     def _look(self) -> None:
+        take_note()
         self.stop()
         accumulator = self._accumulator
         clock = accumulator.clock

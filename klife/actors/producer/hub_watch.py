@@ -13,6 +13,7 @@ from time import monotonic, time_ns
 from gevent import get_hub
 from gevent._hub_local import get_hub_if_exists
 
+from klife.actors.runtime.forked import take_note
 from klife.actors.runtime.latch import may_switch
 from klife.actors.settings import HUB_RUNS_EVERY_MS
 from klife_supervision.breathe import let_hub_run
@@ -49,6 +50,7 @@ class HubWatch:
                 return False  # a callback of the loop can not wait for the loop, and nobody expects an actor to switch here
             self.hub_ran(now)  # at once, so that those who produce during this turn do not ask for another
             let_hub_run()
+            take_note()
             self.hub_ran(monotonic())
             self.stamp = time_ns() // 1_000_000  # others may have taken their time
             return True

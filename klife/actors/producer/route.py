@@ -24,6 +24,7 @@ from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.producer.partitioners import Murmur2Partitioner, may_go_anywhere
 from klife.actors.producer.places import Places
 from klife.actors.producer.validation import checked_headers, checked_timestamp, exact_int, payload, too_large_for_buffer
+from klife.actors.runtime.forked import take_note
 from klife.core import is_compiled
 from klife.errors import InvalidRecordType, InvalidRecordValue, UnknownPartition
 from klife.protocol.records import RECORD_OVERHEAD, Headers
@@ -264,6 +265,7 @@ class TopicRoute:
         if deadline is None:
             deadline = monotonic() + accumulator.max_block
         self._pool.take(size, deadline, accumulator.max_block, claim)
+        take_note()
         self._hub_watch.stamp = time_ns() // 1_000_000
         if accumulator.closed is not None:  # stopped while we waited
             raise accumulator.closed_error()

@@ -1,3 +1,5 @@
+from klife.actors.runtime.forked cimport is_forked, take_note
+
 cdef class Inbox:
     cdef public object queue
     cdef public bint woken

@@ -16,6 +16,8 @@ from gevent._hub_local import get_hub_if_exists
 from pykka import ActorDeadError
 from pykka.messages import _ActorStop
 
+from klife.actors.runtime.forked import is_forked, take_note
+
 _LATEST = 0.001  # seconds; the least that the loop waits
 
 
@@ -86,6 +88,8 @@ class Inbox:
         self._switch()
 
     def _switch(self) -> None:
+        if is_forked():
+            take_note()  # before the actor reads, writes or connects with what is its parent's
         self._scheduled = False
         greenlet = self._parked
         if greenlet is not None:

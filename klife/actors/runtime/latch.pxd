@@ -1,3 +1,5 @@
+from klife.actors.runtime.forked cimport is_forked, take_note
+
 cdef class Wakeups:
     cdef public object loop
     cdef public object _poll

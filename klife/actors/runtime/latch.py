@@ -32,6 +32,7 @@ from gevent import getcurrent
 from gevent._hub_local import get_hub_if_exists
 from gevent.monkey import get_original
 
+from klife.actors.runtime.forked import is_forked, take_note
 from klife.class_defaults import set_defaults
 from klife_supervision.breathe import TURN_SECONDS, let_hub_run
 
@@ -77,6 +78,10 @@ class Latch:
         """Wait until set, at most `timeout` seconds; return whether it is set."""
         if self.is_set:
             return True
+        if is_forked():
+            take_note()
+            if self.is_set:
+                return True
         if timeout is not None and timeout <= 0:
             return False
         hub = get_hub_if_exists()
