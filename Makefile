@@ -3,6 +3,10 @@
 #   make demo    a three-broker cluster, a load, and a proof that nothing is lost
 #   make test    lint, types, layers, and all tests, on real clusters
 #
+# A third runs what users do on ten versions of Kafka, and writes what passed into docs/reliability.md, within fifteen minutes:
+#
+#   make versions
+#
 # They make .venv and install klife into it; a second run finds both done. PYTHON=python3.12 chooses the interpreter.
 
 PYTHON ?= python3
@@ -13,7 +17,7 @@ SETTINGS := setup.cfg pyproject.toml setup.py klife/core.py
 CORE := $(shell sed -n 's/^    "\(klife\..*\)",$$/\1/p' klife/core.py | tr . /)
 CORE_SOURCES := $(addsuffix .py,$(CORE)) $(shell find klife -name '*.pxd')
 
-.PHONY: demo test
+.PHONY: demo test versions
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-installed
@@ -25,6 +29,9 @@ test: $(VENV)/.core-built
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tests/both_builds.py
+
+versions: $(VENV)/.core-built
+	$(BIN)/python -m tests.versions
 
 $(VENV)/.demo-installed: $(SETTINGS) | $(BIN)/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cli]'

@@ -228,7 +228,7 @@ class Client(Intake):
     # looking
 
     def partitions(self, topic: str) -> tuple[PartitionStatus, ...]:
-        """The partitions of a topic, waiting up to `max_block_ms` where it is seen the first time.
+        """The partitions of a topic, waiting up to `max_block_ms` where it is seen the first time. Looking creates none.
 
         Raises:
             UnknownTopic: the cluster does not know it. BrokersUnreachable: no broker answered.

@@ -209,7 +209,7 @@ class AdminClient:
         self._until_every_broker(complete, [topic], deadline, f"know {count} partitions of {topic!r}, with leaders")
 
     def delete_topics(self, names: Sequence[str]) -> None:
-        """Delete topics; returns when no live broker knows them any more."""
+        """Delete topics; returns when no live broker knows them any more, and they could be created anew."""
         deadline = self._deadline()
         request = DeleteTopicsRequest(timeout_ms=ATTEMPT_TIMEOUT_MS, topic_names=list(names))
         gone_already = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
@@ -219,6 +219,22 @@ class AdminClient:
             return all(topic.error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION for topic in metadata.topics)
 
         self._until_every_broker(gone, names, deadline, f"forget {list(names)}")
+        self._until_free(names, deadline)
+
+    def _until_free(self, names: Sequence[str], deadline: float) -> None:
+        """Wait until topics of these names can be created: with ZooKeeper, that is later than the last broker forgets them."""
+        topics = [CreatableTopic(name=name, num_partitions=-1, replication_factor=-1) for name in names]
+        request = CreateTopicsRequest(timeout_ms=ATTEMPT_TIMEOUT_MS, topics=topics, validate_only=True)
+        while True:
+            problem = f"the topics {list(names)} cannot be created yet"
+            try:
+                response = self.send(request, self._controller(deadline))
+                if all(topic.error_code != ErrorCode.TOPIC_ALREADY_EXISTS for topic in response.topics):
+                    return
+            except (OSError, DecodeError) as error:
+                problem = str(error)
+            self._check_time(deadline, problem)
+            gevent.sleep(RETRY_SECONDS)
 
     def _change(
         self,

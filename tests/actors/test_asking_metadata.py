@@ -8,7 +8,7 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
-from scripted_broker import PATIENCE, ScriptedCluster, after
+from scripted_broker import PATIENCE, ScriptedCluster, after, silent
 from structlog.testing import capture_logs
 
 from klife import Client, ProduceError, Record
@@ -115,7 +115,20 @@ def test_new_topics_do_not_keep_others_from_being_looked_at_again(start_client: 
         raise AssertionError("the leader was not followed while topics were new")
 
 
-def test_a_configured_topic_that_does_not_exist_is_told_once_and_asked_for_ever_more_rarely(start_client: Any) -> None:
+def test_a_broker_that_does_not_answer_holds_nobody_up_who_can_be_told_by_another(start_client: Any) -> None:
+    with ScriptedCluster(brokers=2, topics={"orders": 2, "new": 1, "newer": 1}) as cluster:
+        cluster.move("orders", 1, 2)
+        client = start_client(cluster, request_timeout_ms=30_000, delivery_timeout_ms=60_000)
+        for partition in (0, 1):
+            client.produce(Record("orders", b"v", partition=partition)).get(PATIENCE)
+        cluster[1].always(MetadataRequest, silent)
+        with gevent.Timeout(PATIENCE):
+            assert len(client.partitions("new")) == 1
+            refreshed(client, cluster, "orders")
+            assert len(client.partitions("newer")) == 1
+
+
+def test_a_configured_topic_that_does_not_exist_is_told_once(start_client: Any) -> None:
     with ScriptedCluster(topics={"orders": 1}) as cluster, capture_logs() as logs:
         client = start_client(cluster, topics=[{"name": "nope"}], max_block_ms=200)
         client.produce(Record("orders", b"v")).get(PATIENCE)
@@ -124,10 +137,9 @@ def test_a_configured_topic_that_does_not_exist_is_told_once_and_asked_for_ever_
                 gevent.sleep(0.01)
         assert (told[0]["topic"], told[0]["log_level"]) == ("nope", "warning")
         assert "UNKNOWN_TOPIC_OR_PARTITION" in told[0]["error"]
-        before, began = len(asked(cluster)), monotonic()
-        gevent.sleep(3.0)  # in which it was asked for three times
-        waited = monotonic() - began
-        assert len(asked(cluster)) - before <= 2 + waited / 4
+        before = len(asked(cluster))
+        cluster[1].wait_for(MetadataRequest, before + 1)
+        refreshed(client, cluster, "nope")
         assert not any(creates for _, creates in asked(cluster))
         assert len([entry for entry in logs if entry["event"] == "topic_not_found"]) == 1
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import gevent
 import pytest
-from scripted_broker import PATIENCE, Exchange, ScriptedCluster, answer
+from scripted_broker import PATIENCE, Exchange, ScriptedCluster, answer, refuse
 from structlog.testing import capture_logs
 
-from klife import NotReady, ProduceError, Record
+from klife import Client, NotReady, ProduceError, Record
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.produce import ProduceRequest
 
@@ -19,6 +19,16 @@ ORDER = Record("orders", b"v")
 
 def refused(code: int) -> Any:
     return answer(InitProducerIdResponse(error_code=code, producer_id=-1, producer_epoch=-1))
+
+
+def offset_when_delivered(client: Client) -> int | None:
+    """Produce until it works: between two attempts to get an id records fail with the last refusal."""
+    with gevent.Timeout(PATIENCE):
+        while True:
+            try:
+                return client.produce(ORDER).get(PATIENCE).offset
+            except ProduceError:
+                gevent.sleep(0.01)
 
 
 def test_brokers_that_do_not_serve_it_fail_records_at_once(start_client: Any) -> None:
@@ -86,16 +96,7 @@ def test_a_refusal_fails_records_until_it_is_over_and_is_told_once(start_client:
             "warning"
         ]
         cluster[1].always(InitProducerIdRequest, None)
-
-        def delivered() -> bool:
-            try:
-                return client.produce(ORDER).get(PATIENCE).offset == 0
-            except ProduceError:
-                return False
-
-        with gevent.Timeout(PATIENCE):
-            while not delivered():
-                gevent.sleep(0.01)
+        assert offset_when_delivered(client) == 0
 
 
 def test_another_reason_is_told_again(start_client: Any) -> None:
@@ -131,3 +132,16 @@ def test_while_no_records_want_an_id_a_refusal_is_not_asked_about_again_and_agai
         assert len(cluster[1].got(InitProducerIdRequest)) <= 2
         cluster[1].always(InitProducerIdRequest, None)
         assert client.produce(ORDER).get(PATIENCE).offset == 0  # asked at once for it
+
+
+def test_records_whose_id_was_taken_away_fail_as_well_when_there_is_no_other(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster)
+        client.produce(ORDER).get(PATIENCE)
+        cluster[1].always(InitProducerIdRequest, refused(31))
+        cluster[1].script(ProduceRequest, refuse(47))
+        with pytest.raises(ProduceError, match="set enable_idempotence=False") as raised:
+            client.produce(ORDER).get(PATIENCE)
+        assert (raised.value.error_code, raised.value.possibly_persisted) == (31, False)
+        cluster[1].always(InitProducerIdRequest, None)
+        assert offset_when_delivered(client) == 1

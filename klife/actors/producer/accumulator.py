@@ -172,10 +172,10 @@ class Accumulator:
         return count
 
     def fail_unsent(self, error_of: Callable[[str, int], ProduceError]) -> None:
-        """Settle as failed what was never sent, because it never can be."""
+        """Settle as failed what was certainly not written and waits to be sent, because it never can be."""
         for batch in list(self.clock.pending):
             queue = batch.queue
-            if not batch.in_flight and not batch.attempts:
+            if not batch.in_flight and not batch.fate_unknown:
                 self.fail(batch, error_of(queue.topic, queue.partition))
 
     @property
