@@ -176,10 +176,16 @@ class Cluster:
         since = self._absent.get(node_id)
         return since is not None and monotonic() >= since + self.settings.metadata_max_age
 
-    def any_ready_channel(self, *, bootstrap: bool = False, api_key: int | None = None) -> BrokerChannel | None:
+    def any_ready_channel(
+        self, *, bootstrap: bool = False, api_key: int | None = None, other_than: BrokerChannel | None = None
+    ) -> BrokerChannel | None:
         """A channel that takes requests: one whose broker serves `api_key`, if any does; a broker's rather than a bootstrap address's;
         the least busy."""
-        ready = [channel for channel in self.channels.values() if channel.is_ready and (channel.node_id < 0 or not bootstrap)]
+        ready = [
+            channel
+            for channel in self.channels.values()
+            if channel.is_ready and (channel.node_id < 0 or not bootstrap) and channel is not other_than
+        ]
         able = [channel for channel in ready if api_key is None or api_key in channel.connection.ranges]
         return min(able or ready, key=lambda channel: (channel.node_id < 0, len(channel.calls)), default=None)
 

@@ -6,14 +6,16 @@ once and again while callers wait for them; which topics a request names, and wh
 
 Whom to ask: any broker that is connected, the least busy one. If none is, the known brokers and the bootstrap addresses are tried in
 turn, the next one as soon as one fails or a second passes, until one answers (KIP-899, KIP-1102): so the client starts with the
-cluster down, and comes back when all the brokers it knew are gone but the bootstrap list knows others. One that is connected and has
-not answered for a second may never do: the next one is asked as well, and whose answer comes first is believed.
+cluster down, and comes back when all the brokers it knew are gone but the bootstrap list knows others. A connected one that has not
+answered for a second holds nobody up either: what is due then is asked of another.
 """
 
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
 from klife.actors.backoff import backoff
@@ -43,8 +45,6 @@ class MetadataActor(GeventActor):
     """Fills a `Cluster`. `start_connection(channel)` starts the actor of a channel that has none, and may raise SupervisionError;
     `stop_connection(channel)` stops it."""
 
-    may_wait_for_klife = False
-
     def __init__(
         self,
         cluster: Cluster,
@@ -55,13 +55,14 @@ class MetadataActor(GeventActor):
         self.cluster = cluster
         self._start_connection = start_connection
         self._stop_connection = stop_connection
-        self._calls: dict[Call, BrokerChannel] = {}  # on their way with the same question; the first answer is believed
-        self._answers: list[Call] = []
-        self._asked = Question((), creates=False, everything=True)
-        self._asked_whom: list[BrokerChannel] = []
-        self._ask_next_at = float("inf")
+        self._call: Call | None = None  # the newest without an answer
+        self._called: BrokerChannel | None = None
+        self._called_at = float("-inf")
+        self._answers: deque[tuple[Question, Call]] = deque()
+        self._asked = Question((), creates=False, everything=True)  # what the answer that is looked at was asked
         self._answered_at = float("-inf")
         self._refreshed_at = float("-inf")
+        self._silent: list[BrokerChannel] = []  # who was asked, and had not answered when another was asked as well
         self._failures = 0
         self._starting_over = False  # the brokers we know want us to ask the bootstrap list (KIP-1102)
         self._trying: list[BrokerChannel] = []  # whom to try next while nobody is connected
@@ -79,25 +80,31 @@ class MetadataActor(GeventActor):
 
     def on_wake(self) -> None:
         now = monotonic()
-        answers, self._answers = self._answers, []
-        for call in answers:
-            if call in self._calls:
-                self._take_answer(call, now)
+        while self._answers:
+            self._take_answer(now)
         if not self._start_connections():
             self.wake_after(0.1)
             return
-        if self._calls:
-            if now < self._ask_next_at:
-                self.wake_after(self._ask_next_at - now)
-            else:
-                self._ask_another(now)
-            return
-        refresh_at, question_at = self._refresh_due(), self.cluster.interest.due(self.cluster.snapshot.topics)
+        cluster = self.cluster
+        refresh_at, question_at = self._refresh_due(), cluster.interest.due(cluster.snapshot.topics)
         due = max(min(refresh_at, question_at), self._not_before())
+        if self._call is not None:
+            due = max(due, self._called_at + _TRY_NEXT_AFTER)
         if now < due:
             self.wake_after(due - now)
+            return
+        silent = self._called if self._call is not None else None
+        channel = cluster.any_ready_channel(bootstrap=self._starting_over, other_than=silent)
+        if channel is not None:
+            if silent is not None:
+                self._silent.append(silent)
+            self._ask(channel, now, refreshes=refresh_at <= question_at)
+            return
+        others = [each for each in cluster.channels.values() if each is not silent and (each.node_id < 0 or not self._starting_over)]
+        if others:
+            self._try_someone(now, others)
         else:
-            self._ask(now, refreshes=refresh_at <= question_at)
+            self.wake_after(_TRY_NEXT_AFTER)
 
     def _start_connections(self) -> bool:
         """Have an actor started for each broker that is new; False when their supervisor is being restarted just now."""
@@ -119,55 +126,36 @@ class MetadataActor(GeventActor):
             return float("-inf")
         return self._answered_at + backoff(self._failures, _MIN_INTERVAL, 1.0, random.random())
 
-    def _ask(self, now: float, *, refreshes: bool) -> None:
+    def _ask(self, channel: BrokerChannel, now: float, *, refreshes: bool) -> None:
         cluster = self.cluster
-        channel = cluster.any_ready_channel(bootstrap=self._starting_over)
-        if channel is None:
-            self._try_someone(now, [each for each in cluster.channels.values() if each.node_id < 0 or not self._starting_over])
-            return
         self._trying = []
+        self._called, self._called_at = channel, now
         interest = cluster.interest
-        self._asked = interest.refresh() if refreshes else interest.question(cluster.snapshot.topics, cluster.needs, now)
+        asked = interest.refresh() if refreshes else interest.question(cluster.snapshot.topics, cluster.needs, now)
         if refreshes:
             cluster.refresh_wanted = False
-        self._asked_whom = []
-        self._send(channel, now)
-
-    def _ask_another(self, now: float) -> None:
-        """Who was asked has not answered for a while: ask the next one as well, once it is connected."""
-        cluster = self.cluster
-        others = [
-            each for each in cluster.channels.values() if each not in self._asked_whom and (each.node_id < 0 or not self._starting_over)
-        ]
-        ready = [channel for channel in others if channel.is_ready]
-        if ready:
-            self._send(min(ready, key=lambda channel: (channel.node_id < 0, len(channel.calls))), now)
-        elif others:
-            self._try_someone(now, others)
-
-    def _send(self, channel: BrokerChannel, now: float) -> None:
-        cluster = self.cluster
         request = MetadataQuery(
             MetadataRequest(
-                topics=[MetadataRequestTopic(name=name) for name in self._asked.names],
-                allow_auto_topic_creation=self._asked.creates,
+                topics=[MetadataRequestTopic(name=name) for name in asked.names],
+                allow_auto_topic_creation=asked.creates,
             )
         )
-        self._asked_whom.append(channel)
-        # A cluster that is slow must not be asked ever more often.
-        self._ask_next_at = now + _TRY_NEXT_AFTER * 2 ** (len(self._asked_whom) - 1)
-        call = channel.call(request, self._done, timeout=cluster.settings.connection.request_timeout, client_id=cluster.client_id)
-        self._calls[call] = channel
-        self.wake_after(self._ask_next_at - now)
-        if self._answers:  # it failed at once
-            self.actor_inbox.wake()
+        self._call = channel.call(
+            request,
+            partial(self._done, asked),
+            timeout=cluster.settings.connection.request_timeout,
+            client_id=cluster.client_id,
+        )
+        self.wake_after(_TRY_NEXT_AFTER)
 
-    def _done(self, call: Call) -> None:
-        self._answers.append(call)
+    def _done(self, asked: Question, call: Call) -> None:
+        self._answers.append((asked, call))
         self.actor_inbox.wake()
 
-    def _take_answer(self, call: Call, now: float) -> None:
-        del self._calls[call]
+    def _take_answer(self, now: float) -> None:
+        self._asked, call = self._answers.popleft()
+        if call is self._call:
+            self._call = None
         cluster = self.cluster
         error: KlifeError | DecodeError | None = call.error
         if error is None:
@@ -177,13 +165,10 @@ class MetadataActor(GeventActor):
                 error = not_understood
         if error is not None:
             log.warning("metadata_refresh_failed", error=str(error))
-            if self._calls:
-                return
             cluster.refresh_wanted = True
             self._answered_at = now
             self._failures += 1
             return
-        self._give_up_silent()
         self._answered_at = now
         if response.error_code == _REBOOTSTRAP_REQUIRED:
             log.warning("rebootstrap_required")
@@ -193,6 +178,7 @@ class MetadataActor(GeventActor):
             for channel in cluster.broker_channels():
                 channel.fail("the cluster asks its clients to start over from the bootstrap list (KIP-1102)")
             return
+        self._give_up_silent()
         self._failures = 0
         self._starting_over = False
         if self._asked.everything:
@@ -206,9 +192,9 @@ class MetadataActor(GeventActor):
 
     def _give_up_silent(self) -> None:
         """Another has answered; a bootstrap address that has not is of no use to others who asked there (for a producer id) either."""
-        calls, self._calls = self._calls, {}
-        for channel in calls.values():
-            if channel.node_id < 0:
+        silent, self._silent = self._silent, []
+        for channel in silent:
+            if channel.node_id < 0 and channel.calls:
                 channel.fail("it has not answered Metadata, and another address has")
 
     def _read(self, answer: MetadataResponse | Undecoded) -> tuple[MetadataResponse, ClusterSnapshot]:
