@@ -89,7 +89,8 @@ class MetadataActor(GeventActor):
         refresh_at, question_at = self._refresh_due(), cluster.interest.due(cluster.snapshot.topics)
         due = max(min(refresh_at, question_at), self._not_before())
         if self._call is not None:
-            due = max(due, self._called_at + _TRY_NEXT_AFTER)
+            # A cluster that is only slow must not be asked ever more often.
+            due = max(due, self._called_at + _TRY_NEXT_AFTER * 2 ** len(self._silent))
         if now < due:
             self.wake_after(due - now)
             return
