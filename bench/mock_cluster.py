@@ -17,8 +17,8 @@ from types import TracebackType
 
 import confluent_kafka  # noqa: F401  loads librdkafka and what it depends on
 
+from klife.admin import AdminClient
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic
-from klife.testing.admin import AdminClient
 
 BROKERS = 3
 _RD_KAFKA_PRODUCER = 0

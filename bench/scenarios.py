@@ -37,6 +37,10 @@ WORKERS = (1, 2, 4, 8, 16, 32, 64)
 
 _SMALL = Workload("", "", "delivery", value_bytes=100, key_bytes=0, placed=False)
 _KEYED = replace(_SMALL, key_bytes=16, distinct_keys=10_000)
+_TEXT = replace(_SMALL, value_bytes=1000, value_kind="text")
+
+# The level that takes each codec longest. snappy has none.
+_SLOWEST = {"gzip": 9, "snappy": None, "lz4": 12, "zstd": 22}
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
@@ -111,7 +115,7 @@ SCENARIOS: dict[str, Scenario] = {
             "Records of 1000 bytes of words, the outcome of each looked at; each client at its own default level.",
             ("rate", "cpu"),
             tuple(
-                replace(_SMALL, scenario="compression", case=codec, value_bytes=1000, value_kind="text", compression=codec)
+                replace(_TEXT, scenario="compression", case=codec, compression=codec)
                 for codec in ("none", "gzip", "snappy", "lz4", "zstd")
             ),
             contestants=("klife", "klife-pure", "confluent-kafka", "aiokafka"),
@@ -135,6 +139,30 @@ SCENARIOS: dict[str, Scenario] = {
                 replace(_SMALL, scenario="gap", case="callbacks", style="callback", ticking=True),
             ),
             contestants=("klife", "klife-pure", "confluent-gevent", "aiokafka"),
+        ),
+        Scenario(
+            "codecs",
+            "What the neighbours notice of a codec",
+            "The same beside 256 workers that wait for records of 1000 bytes of words, which are compressed at the codec's default "
+            "level and at its slowest; in large batches, or in small ones of 90 partitions.",
+            ("gap",),
+            tuple(
+                replace(
+                    _TEXT,
+                    scenario="codecs",
+                    case=f"{codec}{f' {level}' if level else ''}{', small batches' if placed else ''}",
+                    style="sync",
+                    workers=256,
+                    compression=codec,
+                    level=level,
+                    placed=placed,
+                    ticking=True,
+                )
+                for codec, slowest in _SLOWEST.items()
+                for level, placed in dict.fromkeys(((None, False), (slowest, False), (slowest, True)))
+            ),
+            contestants=("klife", "klife-pure"),
+            targets=("mock",),
         ),
     )
 }

@@ -16,6 +16,8 @@ from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
 
+from gevent import get_hub
+
 import klife
 from klife import Delivery, Murmur2Partitioner, Record
 from klife.actors.metadata_snapshot import TopicInfo
@@ -23,8 +25,8 @@ from klife.actors.producer.accumulator import Accumulator
 from klife.actors.producer.batch import Identity
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.route import TopicRoute
-from klife.actors.runtime.latch import get_thread_ident
-from klife.actors.settings import ProducerSettings
+from klife.api.config import ProducerConfig
+from klife.api.settings import producer_settings
 from klife.protocol.produce_wire import BatchesRequest, BatchesResponse
 from klife.protocol.records import encode_payload, encode_plain
 
@@ -49,7 +51,11 @@ def a_route() -> TopicRoute:
     """A topic whose brokers are never reached, and whose records fit."""
     channel = SimpleNamespace(is_ready=True, last_error=None)
     accumulator = Accumulator(
-        ProducerSettings(name="p", client_id="c"), BufferPool(1 << 50, block=False), get_thread_ident(), 1.0, lambda _node: channel
+        producer_settings(ProducerConfig(name="p", client_id="c")),
+        BufferPool(1 << 50, block=False),
+        get_hub(),
+        1.0,
+        lambda _node: channel,
     )
     accumulator.identity = Identity(9, 0)
     info = TopicInfo("orders", bytes(16), (1,) * PARTITIONS, (0,) * PARTITIONS)
@@ -70,11 +76,6 @@ def appending(route: TopicRoute, record: Record) -> None:
             queue.open.fields.clear()
             queue.open.count = 0
             queue.open.size = 0
-
-
-def delivering(batch: object) -> None:
-    for index in MANY:
-        Delivery(batch, index)
 
 
 def getting(delivery: Delivery) -> None:
@@ -105,18 +106,17 @@ def steps() -> dict[str, float]:
     request = BatchesRequest(-1, 15_000, [("orders", bytes(16), [(partition, one) for partition in FEW])])
     written = b"".join(pack(">ihqqqBBB", partition, 0, 7, -1, 0, 1, 0, 0) for partition in FEW)
     answer = b"\x02\x07orders" + bytes([len(FEW) + 1]) + written + b"\0" + bytes(5)
-    settled = a_route().append(Record("orders", SMALL))
+    settled = a_route().append(Record("orders", SMALL))._batch
     settled.fields.extend(small * len(MANY))
     settled.base_offset, settled.is_set = 5, True
     return {
         "a Record of 100 bytes is made": best(partial(making, {"value": SMALL}), len(MANY)),
-        "it is checked, gets partition and time, and joins its batch": best(
+        "it is checked, gets partition and time, joins its batch; its Delivery": best(
             partial(appending, a_route(), Record("orders", SMALL)), len(MANY)
         ),
         "the same with a key of 50 bytes that was seen before (murmur2)": best(
             partial(appending, a_route(), Record("orders", SMALL, KEY)), len(MANY)
         ),
-        "its Delivery": best(partial(delivering, settled), len(MANY)),
         "it is encoded, among 500": best(lambda: encode_payload(list(small) * 500), len(MANY)),
         "its result is got": best(partial(getting, Delivery(settled, 5)), len(MANY)),
         "a batch of one large record: opened, filled, taken, confirmed": best(partial(going_round, a_route(), placed), len(FEW)),

@@ -40,7 +40,8 @@ class Workload:
     - rate: send `rate` records a second, whatever the client does, and take each one's latency
 
     `placed` records name a random partition; of the others the client chooses it by its own default. Keys are random, or drawn from
-    `distinct_keys`. `idle_topics` are known to the client and not sent to. With `ticking`, a neighbour in the client's process asks
+    `distinct_keys`. `level` is that of the compression, where it is not the client's own.
+    `idle_topics` are known to the client and not sent to. With `ticking`, a neighbour in the client's process asks
     to be woken every 5 ms, and how late that happens is measured.
     """
 
@@ -57,6 +58,7 @@ class Workload:
     distinct_keys: int = 0
     placed: bool = True
     compression: str = "none"
+    level: int | None = None
     rate: int = 0
     ticking: bool = False
 

@@ -26,11 +26,14 @@ if TYPE_CHECKING:
         RandomPartitioner,
     )
     from klife.actors.runtime.future import WaitTimeout
+    from klife.admin import AdminClient
     from klife.api.client import Client
     from klife.api.config import ClientConfig, ProducerConfig, TopicConfig, TxnPoolConfig
     from klife.api.status import BrokerStatus, ClientStatus, PartitionStatus, ProducerStatus, StopReport
     from klife.errors import (
+        AdminError,
         BatchError,
+        BrokersUnreachable,
         BufferFull,
         ClientClosed,
         ConfigError,
@@ -44,11 +47,13 @@ if TYPE_CHECKING:
         NotReady,
         ProduceError,
         RecordTooLarge,
+        UnknownPartition,
         UnknownTopic,
     )
     from klife.record import Record
 
 _WHERE = {
+    "klife.admin": ("AdminClient",),
     "klife.api.client": ("Client",),
     "klife.api.config": ("ClientConfig", "ProducerConfig", "TopicConfig", "TxnPoolConfig"),
     "klife.api.status": ("BrokerStatus", "ClientStatus", "PartitionStatus", "ProducerStatus", "StopReport"),
@@ -63,7 +68,9 @@ _WHERE = {
     ),
     "klife.actors.runtime.future": ("WaitTimeout",),
     "klife.errors": (
+        "AdminError",
         "BatchError",
+        "BrokersUnreachable",
         "BufferFull",
         "ClientClosed",
         "ConfigError",
@@ -77,6 +84,8 @@ _WHERE = {
         "NotReady",
         "ProduceError",
         "RecordTooLarge",
+        "UnknownPartition",
+        "UnknownPartition",
         "UnknownTopic",
     ),
 }
@@ -86,9 +95,12 @@ compiled: bool = choose()
 """Whether the compiled core is in use; without a C compiler at installation, or with KLIFE_PURE=1, it is not."""
 
 __all__ = [
+    "AdminClient",
+    "AdminError",
     "BatchDelivery",
     "BatchError",
     "BrokerStatus",
+    "BrokersUnreachable",
     "BufferFull",
     "Client",
     "ClientClosed",
@@ -118,6 +130,7 @@ __all__ = [
     "StopReport",
     "TopicConfig",
     "TxnPoolConfig",
+    "UnknownPartition",
     "UnknownTopic",
     "WaitTimeout",
     "__version__",

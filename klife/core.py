@@ -5,6 +5,19 @@ beside them, which declares their classes and variables to the compiler and says
 run as they are, and do the same. All of the group are compiled or none, because compiled
 classes know each other's fields: so if one is missing, or KLIFE_PURE=1 is in the environment, the sources are taken even where
 compiled modules lie beside them.
+
+No program crashes the interpreter, whatever it does with a compiled class. The compiler sees to most of that, by the directives in
+`setup.py`: a method looks at its `self` (`binding` is off), and a typed field or argument may be None, as all fields are after a bare
+`__new__`, so each access looks (`nonecheck`). The rest is for authors:
+
+- A function that believes a pointer or a length is `cdef`: only C may call it. What it writes is held against the size of the buffer
+  that was made (`record_write`): a value may be another when it is looked at again.
+- A `noexcept` function does nothing that may raise; nobody would hear of it.
+- Methods that users may replace are in modules of `PATCHABLE`, and call each other by `self`.
+- A class that users see says how it is pickled (`__reduce__`), or why it is not. Errors come back as they stood, whatever their
+  constructors take (`KlifeError.__reduce__`).
+
+`tests/test_abuse.py` and `tests/test_copies.py` walk all classes, so a new one is tested by being there.
 """
 
 from __future__ import annotations
@@ -25,6 +38,7 @@ MODULES = (
     "klife.protocol.headers",
     "klife.actors.channel",
     "klife.actors.connection",
+    "klife.actors.runtime.forked",
     "klife.actors.runtime.inbox",
     "klife.actors.runtime.latch",
     "klife.actors.producer.accumulator",
@@ -48,6 +62,8 @@ MODULES = (
 )
 UNTRACKED = ("klife.record", "klife.actors.producer.delivery")
 """The modules of the group whose classes the garbage collector does not look at."""
+PATCHABLE = ("klife.record", "klife.actors.producer.delivery", "klife.api.client")
+"""The modules of the group whose classes take new attributes, as classes of Python do: those that users replace methods of."""
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 

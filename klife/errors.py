@@ -12,7 +12,7 @@ even the sans-IO protocol may import.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +21,19 @@ if TYPE_CHECKING:
 
 
 class KlifeError(Exception):
-    """Root of all errors raised by klife."""
+    """Root of all errors raised by klife. All can be copied and pickled, as they stand (without `__cause__` and traceback)."""
 
     retriable = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception's own way calls the class with `args`, which are the text; many constructors here take something else.
+        return _as_it_stood, (type(self), self.args), self.__dict__ or None
+
+
+def _as_it_stood(cls: type[KlifeError], args: tuple[Any, ...]) -> KlifeError:
+    error = cls.__new__(cls, *args)
+    error.args = args  # a TimeoutError leaves that to the constructor
+    return error
 
 
 class ConfigError(KlifeError, ValueError):
@@ -84,8 +94,8 @@ class ForkedDelivery(KlifeError, RuntimeError):
 class ProduceError(KlifeError):
     """A record was not, or not certainly, written.
 
-    `error_code` is Kafka's error code, or None when the client itself gave up. See the module docstring for
-    `retriable` and `possibly_persisted`.
+    `error_code` is Kafka's code for what the brokers refused last, or None where they refused nothing and the client itself gave up.
+    See the module docstring for `retriable` and `possibly_persisted`.
     """
 
     def __init__(
@@ -110,11 +120,26 @@ class ProduceError(KlifeError):
         leaves a traceback in it."""
         twin = type(self).__new__(type(self), *self.args)
         twin.__dict__.update(self.__dict__)
+        if self.__cause__ is not None:
+            twin.__cause__ = self.__cause__
         return twin
 
 
 class UnknownTopic(ProduceError):
-    """The cluster did not know the topic (or partition) within `max_block_ms`. Nothing was queued."""
+    """The cluster did not know the topic within `max_block_ms`. Nothing was queued."""
+
+
+class UnknownPartition(UnknownTopic, InvalidRecordValue):
+    """The topic has fewer partitions than the record's number asks for (or the partitioner's), and got no more within `max_block_ms`.
+
+    Retriable, because one that was just added may not be known yet; and a ValueError, because mostly the number is wrong. Nothing
+    was queued.
+    """
+
+
+class BrokersUnreachable(ProduceError):
+    """No broker was reached within `max_block_ms`, so nothing is known of the topic; the text names each address and what happened
+    there. Nothing was queued, and the same call may succeed when a broker is back."""
 
 
 class BufferFull(ProduceError):
@@ -140,7 +165,10 @@ class RecordTooLarge(ProduceError):
 
 
 class DeliveryTimeout(ProduceError):
-    """`delivery_timeout_ms` ran out. `possibly_persisted` is False where the record was never sent, True where it was in flight."""
+    """`delivery_timeout_ms` ran out; the text says what was in the way, and `error_code` is that of the brokers' last refusal.
+
+    `possibly_persisted` is False where the record was never sent, True where it was in flight.
+    """
 
 
 class BatchError(KlifeError):
@@ -158,3 +186,14 @@ class BatchError(KlifeError):
     def possibly_persisted(self) -> bool:
         """Whether the fate of any failed record is unknown."""
         return any(record.error is not None and record.error.possibly_persisted for record in self.failed)
+
+
+class AdminError(KlifeError, RuntimeError):
+    """The brokers refused a request of an `AdminClient`, or did not answer or agree in time.
+
+    `error_code` is Kafka's code, or None where no broker gave one.
+    """
+
+    def __init__(self, message: str, error_code: int | None = None) -> None:
+        super().__init__(message)
+        self.error_code = error_code

@@ -14,10 +14,14 @@ and no part of a circle. So no field of theirs may refer to an exception, which 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copyreg import __newobj__  # type: ignore[attr-defined]  # pickle knows it by that name
+from typing import Any
 
 from klife.errors import BatchError, InvalidRecordType, ProduceError
 
 Header = tuple[str, bytes | None]
+
+_NAMES = ("topic", "value", "key", "headers", "partition", "timestamp_ms", "offset", "error", "error_code")
 
 
 class Record:
@@ -31,8 +35,11 @@ class Record:
         partition: the partition to write to; None lets the partitioner choose.
         timestamp_ms: CreateTime in milliseconds since 1970 (UTC); None is the time of `produce`.
 
+    Enums and other subclasses of str, bytes and int are taken for the plain value that they are, and integers of other kinds (numpy's)
+    for ints; but a bool is no number.
+
     On a record returned by klife, `offset`, `partition` and `timestamp_ms` say where it was written, `error` is a `ProduceError` or
-    None, and `error_code` is 0 when delivered, Kafka's code when the broker refused it, None when the client itself gave up.
+    None, and `error_code` is 0 when delivered; else the code of the brokers' last refusal, or None where they gave none.
     """
 
     __slots__ = ("topic", "value", "key", "headers", "partition", "timestamp_ms")
@@ -74,28 +81,23 @@ class Record:
 
     def __repr__(self) -> str:
         # Sizes, never contents: keys and values may be personal data, and a repr ends up in logs.
-        parts = [f"topic={self.topic!r}", f"value={_size(self.value)}", f"key={_size(self.key)}"]
-        if self.headers:
-            parts.append(f"headers={len(self.headers)}")
-        parts += [
-            f"{name}={getattr(self, name)!r}"
-            for name in ("partition", "timestamp_ms", "offset", "error")
-            if getattr(self, name) is not None
-        ]
+        topic, value, key, headers, *rest = self._values()
+        parts = [f"topic={topic!r}", f"value={_size(value)}", f"key={_size(key)}"]
+        if headers:
+            parts.append(f"headers={len(headers)}")
+        names = ("partition", "timestamp_ms", "offset", "error")
+        parts += [f"{name}={value!r}" for name, value in zip(names, rest, strict=False) if value is not None]
         return f"Record({', '.join(parts)})"
 
+    def _values(self) -> list[Any]:
+        """Those of all fields, in order; None for one that was never set, as it is in the compiled core."""
+        return [getattr(self, name, None) for name in _NAMES]
+
     def _fields(self) -> tuple[object, ...]:
-        return (
-            self.topic,
-            self.value,
-            self.key,
-            tuple(self.headers),
-            self.partition,
-            self.timestamp_ms,
-            self.offset,
-            None if self.error is None else (type(self.error), self.error.args),  # each who is told of it has an error of his own
-            self.error_code,
-        )
+        topic, value, key, headers, partition, timestamp_ms, offset, error, error_code = self._values()
+        # Each who is told of an error has one of his own.
+        what = None if error is None else (type(error), error.args)
+        return topic, value, key, tuple(headers or ()), partition, timestamp_ms, offset, what, error_code
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Record):
@@ -103,7 +105,11 @@ class Record:
         return self._fields() == other._fields()
 
     def __hash__(self) -> int:
-        return hash((self.topic, self.value, self.key, self.partition, self.timestamp_ms, self.offset))
+        topic, value, key, _headers, partition, timestamp_ms, offset, *_ = self._values()
+        return hash((topic, value, key, partition, timestamp_ms, offset))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return __newobj__, (type(self),), object.__getstate__(self)
 
 
 class Delivered(Record):

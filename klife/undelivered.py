@@ -26,3 +26,8 @@ class Undelivered(Record):
         super().__init__(topic, value, key, headers, partition, timestamp_ms)
         self.error = error
         self.error_code = error.error_code
+
+    def again(self) -> Undelivered:
+        """The same with an error of its own: whoever raises that ties it to all that is going on in his frames."""
+        assert self.error is not None
+        return Undelivered(self.topic, self.value, self.key, self.headers, self.partition, self.timestamp_ms, self.error.twin())

@@ -25,6 +25,7 @@ WITH_ONE_BUILD = {
     "compiled": [
         "tests/supervision",  # klife_supervision, which imports nothing of klife's: import-linter sees to that
         "tests/test_core.py",  # runs programs in both builds by itself
+        "tests/test_abuse.py",  # so does this
         "tests/test_packaging.py",
         "tests/test_readme.py",
         "tests/docs/test_links_and_names.py",

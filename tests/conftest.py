@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-
-from klife.actors.runtime.ask_cycle import AskCycle, watching
+from ask_cycle import AskCycle, watching
 
 pytest_plugins = ["pytester"]
 

@@ -42,7 +42,12 @@ def also() -> dict[str, str]:
 
 def run(job: Job) -> Sample:
     meter = Meter(job)
-    options = {**SETTINGS, "compression_type": job.workload.compression, "topics": [{"name": name} for name in job.idle_topics]}
+    options = {
+        **SETTINGS,
+        "compression_type": job.workload.compression,
+        "compression_level": job.workload.level,
+        "topics": [{"name": name} for name in job.idle_topics],
+    }
     with Client.start(job.bootstrap_servers, **options) as client:
         for name in job.idle_topics:
             client.partitions(name)

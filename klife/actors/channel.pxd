@@ -1,3 +1,4 @@
+from klife.actors.runtime.forked cimport is_forked, take_note
 from klife.actors.runtime.inbox cimport Inbox
 from klife.protocol.connection cimport KafkaConnection
 
@@ -30,6 +31,7 @@ cdef class BrokerChannel:
     cdef public object last_error
     cdef public double wake_at
     cdef public double due
+    cdef public double used_at
     cdef public long long requests_sent
     cdef public long long connects
     cdef public list _unwritten

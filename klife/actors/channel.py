@@ -17,6 +17,7 @@ from typing import Any
 from gevent import get_hub
 from gevent.monkey import get_original
 
+from klife.actors.runtime.forked import is_forked, take_note
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.settings import ConnectionSettings
 from klife.errors import KlifeError
@@ -95,10 +96,11 @@ class BrokerChannel:
         self.calls: dict[Call, None] = {}
         self.failure: str | None = None  # set by whoever meets a broken socket; the actor closes it
         self.released = False  # nobody needs the connection any more
-        self.throttled_until = 0.0  # when it takes requests again; the actor sets it back to 0 then
+        self.throttled_until = 0.0  # when it takes requests again, on whatever connection; the actor sets it back to 0 then
         self.last_error: str | None = None
         self.wake_at = float("inf")  # when the actor wakes by itself
         self.due = float("inf")  # an earlier time it has to be told of
+        self.used_at = 0.0  # when a request was last sent or answered
         self.requests_sent = 0
         self.connects = 0
         self._unwritten: list[Call] = []  # calls without a reply whose bytes the socket has not all taken
@@ -162,12 +164,16 @@ class BrokerChannel:
         max_version: int | None = None,
         expect_reply: bool = True,
     ) -> Call:
-        """Send `request`. `on_done(call)` is called exactly once, within `timeout` seconds: at once when it can not be sent.
+        """Send `request`. `on_done(call)` is called exactly once, within `timeout` seconds (and as long as the broker throttles us):
+        at once when it can not be sent.
 
         `on_done` runs in whatever greenlet learns of the outcome; it must do no more than take a note and wake someone. With
         `expect_reply` False the call is done, with response None, when the socket has taken all of it.
         """
-        call = Call(request, monotonic() + timeout, on_done)
+        if is_forked():
+            take_note()
+        now = monotonic()
+        call = Call(request, now + timeout, on_done)
         if not self.is_ready:
             call.finish(None, CallFailed(f"broker {self.node_id} is not connected ({self.describe()})", sent=False))
             return call
@@ -179,6 +185,7 @@ class BrokerChannel:
             call.finish(None, error)
             return call
         self.requests_sent += 1
+        self.used_at = now
         self.calls[call] = None
         if not expect_reply:
             self._unwritten.append(call)
@@ -219,7 +226,6 @@ class BrokerChannel:
         self.outgoing.clear()
         self._unwritten.clear()
         self.readable = self.writable = False
-        self.throttled_until = 0.0
         sock, self.sock = self.sock, None
         if sock is not None:
             sock.close()

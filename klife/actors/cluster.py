@@ -6,19 +6,22 @@ anybody, and who wants to hear of news.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from time import monotonic
 
 from klife.actors.channel import BrokerChannel, Call
-from klife.actors.metadata_snapshot import BrokerInfo, ClusterSnapshot, TopicInfo, with_leader
+from klife.actors.metadata_snapshot import BrokerInfo, ClusterSnapshot, TopicInfo, with_leader, with_refusal
+from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.runtime.latch import Latch
 from klife.actors.settings import ClientSettings
-from klife.errors import KlifeError, ProduceError, UnknownTopic
+from klife.actors.topic_interest import TopicInterest
+from klife.errors import BrokersUnreachable, KlifeError, ProduceError, UnknownTopic
 from klife.protocol.apis.describe_configs import TOPIC_RESOURCE, DescribeConfigsRequest, DescribeConfigsResource, configured_int
 from klife.protocol.error_codes import describe
 
+CHECK_ADDRESSES = "check bootstrap_servers, and that the brokers' advertised.listeners can be reached from here."
 _HOPELESS = frozenset((17, 29))  # an impossible name, no permission: waiting changes nothing
 
 
@@ -29,20 +32,17 @@ class Cluster:
         self.settings = settings
         self.snapshot = ClusterSnapshot()
         self.snapshots_seen = 0
-        self.client_id = f"klife.{settings.name}"
+        self.client_id = settings.client_id
         # Bootstrap addresses are brokers whose id is not known yet; they get negative ids of our own.
         self.channels: dict[int, BrokerChannel] = {
             -1 - index: BrokerChannel(-1 - index, host, port, settings.connection, self.client_id)
             for index, (host, port) in enumerate(settings.bootstrap)
         }
-        self.interest: dict[str, None] = dict.fromkeys(settings.prefetched_topics)
+        self.interest = TopicInterest(settings.prefetched_topics, settings.metadata_max_age)
         self.needs: Callable[[str], bool] = lambda _topic: False  # whether records are queued for a topic
         self.uses: Callable[[int], bool] = lambda _node_id: False  # whether a producer has records, or room for them, for a broker
         self._absent: dict[int, float] = {}  # brokers that the cluster does not list (any more), and since when
-        self._awaited: Counter[str] = Counter()  # topics by the callers that wait for them
-        self._passing: set[str] = set()  # of these, what `ask_for` added and nobody has waited for yet
         self.refresh_wanted = True
-        self.urgent = 0  # callers waiting for a topic that is not known yet
         self.inbox: Inbox | None = None  # the MetadataActor's, while it lives
         self.on_change: list[Callable[[], None]] = []
         self._answered = Latch()
@@ -56,69 +56,88 @@ class Cluster:
         if self.inbox is not None:
             self.inbox.wake()
 
-    def ask_for(self, names: Iterable[str]) -> None:
-        """Have the next refresh tell of topics that a caller is about to wait for one after the other."""
-        new = [name for name in names if name not in self.interest]
-        if new:
-            self.interest.update(dict.fromkeys(new))
-            self._passing.update(new)
-            self.request_refresh()
+    @contextmanager
+    def awaiting(self, topics: Mapping[str, int], *, produces: bool) -> Iterator[None]:
+        """While inside, have the cluster asked for these topics until it knows so many partitions of each.
 
-    def topic(self, name: str, deadline: float) -> TopicInfo:
+        With `produces` records wait for them, and the brokers may create what is missing, if they are set up to.
+        """
+        interest, begun = self.interest, dict(topics)
+        for name, partitions in begun.items():
+            interest.begin(name, produces=produces, partitions=partitions, now=monotonic())
+        if self.inbox is not None:
+            self.inbox.wake()
+        try:
+            yield
+        finally:
+            for name, partitions in begun.items():
+                interest.end(name, produces=produces, partitions=partitions, topics=self.snapshot.topics, queued=self.needs)
+
+    def topic(self, name: str, deadline: float, *, produces: bool) -> TopicInfo:
         """What is known of a topic; for one seen the first time, wait for the cluster to tell.
 
         Raises:
             UnknownTopic: the cluster did not know it by `deadline` (monotonic seconds).
+            BrokersUnreachable: no broker has answered by then.
             ProduceError: the cluster refuses to tell (no permission, an impossible name).
             ClientClosed: the client was stopped meanwhile.
         """
-        info = self.snapshot.topics.get(name)
-        if info is not None and info.partition_count:
-            return info
-        known_before = name in self.interest and name not in self._passing
-        self._passing.discard(name)
-        self.interest[name] = None
-        self.urgent += 1
-        self._awaited[name] += 1
         asked_since = self.snapshots_seen
-        try:
-            while True:
-                if self._closed is not None:
-                    raise self._closed()
-                self.request_refresh()
-                if not self._answered.wait(deadline - monotonic()):
-                    break
-                info = self.snapshot.topics.get(name)
-                if info is not None and info.partition_count:
-                    return info
-                code = self.snapshot.topic_errors.get(name, 0)
-                if code in _HOPELESS and self.snapshots_seen > asked_since:
-                    raise ProduceError(
-                        f"the cluster refuses topic {name!r}: {describe(code)}. The record was not queued.",
-                        topic=name,
-                        error_code=code,
-                    )
-        except BaseException:
-            self._forget(name, known_before)
-            raise
-        finally:
-            self.urgent -= 1
-            self._awaited[name] -= 1
-        self._forget(name, known_before)
+        info = self.wait_for_partitions(name, 1, deadline, produces=produces)
+        if info is not None:
+            return info
+        if self.snapshots_seen == asked_since:
+            pause = pause_told(monotonic() - deadline - WORTH_TELLING)
+            raise BrokersUnreachable(
+                f"no broker answered within max_block_ms ({self.settings.max_block * 1000:g} ms), so topic {name!r} is not known: "
+                f"{'; '.join([*self.troubles(), pause] if pause else self.troubles())}. "
+                f"Nothing was queued, and the client goes on trying: {CHECK_ADDRESSES}",
+                topic=name,
+                retriable=True,
+            )
         refusal = self.snapshot.topic_errors.get(name)
-        if refusal is not None:
-            why = describe(refusal)
-        elif self.snapshots_seen == asked_since:
-            why = "the cluster could not be asked (" + "; ".join(self.troubles()) + ")"
-        else:
-            why = "the cluster does not know it"
         raise UnknownTopic(
-            f"topic {name!r} was not found within max_block_ms: {why}. The record was not queued; "
+            f"topic {name!r} was not found within max_block_ms: "
+            f"{describe(refusal) if refusal is not None else 'the cluster does not know it'}. Nothing was queued; "
             "create the topic, or correct its name.",
             topic=name,
             error_code=refusal,
             retriable=True,
         )
+
+    def wait_for_partitions(self, name: str, count: int, deadline: float, *, produces: bool, answers: int = 0) -> TopicInfo | None:
+        """Wait until the topic has `count` partitions; None when it has fewer at the `deadline`, or still after so many `answers`.
+
+        Raises as `topic`, but for UnknownTopic.
+        """
+        info = self.snapshot.topics.get(name)
+        if info is not None and info.partition_count >= count:
+            return info
+        with self.awaiting({name: count}, produces=produces):
+            misses = self.interest.misses(name)
+            is_last_look = False
+            while True:
+                if self._closed is not None:
+                    raise self._closed()
+                if not self._answered.wait(deadline - monotonic()):
+                    late = monotonic() - deadline
+                    if late < WORTH_TELLING or is_last_look:
+                        return None
+                    is_last_look, deadline = True, monotonic() + WORTH_TELLING  # the hub was away: the answer may be there
+                    continue
+                info = self.snapshot.topics.get(name)
+                if info is not None and info.partition_count >= count:
+                    return info
+                missed = self.interest.misses(name) - misses
+                code = self.snapshot.topic_errors.get(name, 0)
+                if missed and code in _HOPELESS:
+                    raise ProduceError(
+                        f"the cluster refuses topic {name!r}: {describe(code)}. The record was not queued.",
+                        topic=name,
+                        error_code=code,
+                    )
+                if missed and missed == answers:
+                    return None
 
     def close(self, error: Callable[[], KlifeError]) -> None:
         """Let nobody wait any longer: whoever asks for a topic that is not known gets what `error` makes."""
@@ -128,16 +147,6 @@ class Cluster:
     def wait_for_answer(self, timeout: float) -> bool:
         """Wait for the next answer of the cluster, whatever it says; return whether one came."""
         return self._answered.wait(timeout)
-
-    def forget_vanished(self) -> None:
-        """Ask no more for topics that do not exist, unless they are configured, waited for, or have records queued."""
-        for name in [name for name in self.interest if name not in self.snapshot.topics]:
-            if name not in self.settings.prefetched_topics and not self._awaited[name] and not self.needs(name):
-                del self.interest[name]
-
-    def _forget(self, name: str, known_before: bool) -> None:
-        if not known_before and name not in self.snapshot.topics:
-            self.interest.pop(name, None)
 
     # channels
 
@@ -153,7 +162,7 @@ class Cluster:
                 self.settings.connection,
                 self.client_id,
             )
-            self.channels[node_id] = channel
+            channel = self.channels.setdefault(node_id, channel)  # a signal handler may have needed it, too, while we made it
             if self.inbox is not None:
                 self.inbox.wake()  # the MetadataActor has an actor started for it
         return channel
@@ -167,14 +176,25 @@ class Cluster:
         since = self._absent.get(node_id)
         return since is not None and monotonic() >= since + self.settings.metadata_max_age
 
-    def any_ready_channel(self, *, bootstrap: bool = False) -> BrokerChannel | None:
-        """A channel that takes requests, a broker's rather than a bootstrap address's, the least busy first."""
-        ready = [channel for channel in self.channels.values() if channel.is_ready and (channel.node_id < 0 or not bootstrap)]
-        return min(ready, key=lambda channel: (channel.node_id < 0, len(channel.calls)), default=None)
+    def any_ready_channel(
+        self, *, bootstrap: bool = False, api_key: int | None = None, other_than: BrokerChannel | None = None
+    ) -> BrokerChannel | None:
+        """A channel that takes requests: one whose broker serves `api_key`, if any does; a broker's rather than a bootstrap address's;
+        the least busy."""
+        ready = [
+            channel
+            for channel in self.channels.values()
+            if channel.is_ready and (channel.node_id < 0 or not bootstrap) and channel is not other_than
+        ]
+        able = [channel for channel in ready if api_key is None or api_key in channel.connection.ranges]
+        return min(able or ready, key=lambda channel: (channel.node_id < 0, len(channel.calls)), default=None)
 
     def troubles(self) -> list[str]:
         """Each address and what happened there last."""
-        return [channel.describe() for channel in self.channels.values() if not channel.is_ready] or ["no address was tried yet"]
+        told = [channel.describe() for channel in self.channels.values() if not channel.is_ready]
+        if not self.snapshot.brokers:  # those that are connected have not said either who the brokers are
+            told += [f"{each.address} is connected, and has not answered Metadata" for each in self.channels.values() if each.is_ready]
+        return told or ["no address was tried yet"]
 
     def topic_size_limit(self, topic: str, channel: BrokerChannel, then: Callable[[int | None], None]) -> None:
         """Call `then` with the topic's `max.message.bytes`, or with None when the cluster does not tell it.
@@ -218,6 +238,10 @@ class Cluster:
             listener()
         answered, self._answered = self._answered, Latch()
         answered.set()
+
+    def leader_refused(self, topic: str, partition: int, node_id: int) -> None:
+        """A broker refused records of a partition because it does not lead it."""
+        self.snapshot = with_refusal(self.snapshot, topic, partition, node_id)
 
     def leader_hint(self, topic: str, topic_id: bytes, partition: int, leader: int, epoch: int, broker: BrokerInfo | None) -> None:
         """A broker told who leads a partition now (KIP-951)."""

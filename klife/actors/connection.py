@@ -1,12 +1,19 @@
 """`ConnectionActor`: keeps one broker's connection, and moves its bytes.
 
 One greenlet does it all, because nothing here waits: the socket never blocks, its readiness wakes the actor, and the only thing that
-takes time, connecting (with the name look-up), runs in a helper greenlet that the actor owns and can drop. So a stop or a kill is
-served at once in every state.
+takes time, connecting (with the name look-up), runs in a helper greenlet that the actor owns and can drop (`Connector`). So a stop or
+a kill is served at once in every state.
 
 An unreachable broker is a state with a backoff, never a crash. Every step has a deadline: connecting and the handshake
 `connect_timeout`, each request its own. When a request's passes, the connection is closed: answers come in order, so whatever is
-behind the missing one is stuck too, and a half-open connection is found only this way.
+behind the missing one is stuck too, and a half-open connection is found only this way. But first everything that has arrived is read:
+where the hub did not run, the answer may have been there for long.
+
+While a broker throttles us (KIP-219) it reads nothing of this connection, so what is in flight has that much more time. The pause is
+the broker's wish and not the socket's: a new connection keeps it.
+
+A connection with nothing in flight is closed after `max_idle`, before somebody on the way forgets it without a word. Whoever closes an
+idle one, nobody opens it again until it is needed.
 """
 
 from __future__ import annotations
@@ -16,12 +23,13 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-import gevent
-from gevent import socket
-
+from klife.actors.addresses import Addresses
 from klife.actors.backoff import backoff
-from klife.actors.channel import BrokerChannel, CallFailed, close_at_once, without_gevent
+from klife.actors.channel import BrokerChannel, CallFailed
+from klife.actors.connector import Connector
 from klife.actors.runtime.actor import GeventActor
+from klife.actors.runtime.hub_pause import pause_told
+from klife.actors.wrong_listener import CLOSED_AT_FIRST_REQUEST, CLOSED_AT_ONCE, TLS, is_tls, why_of_no_use
 from klife.protocol.api_keys import api_name
 from klife.protocol.connection import State
 from klife.protocol.errors import DecodeError
@@ -38,17 +46,18 @@ _NEVER = float("inf")
 class ConnectionActor(GeventActor):
     """Owns the socket of one `BrokerChannel`."""
 
+    may_wait_for_klife = False
+
     def __init__(self, channel: BrokerChannel, on_trouble: Callable[[BrokerChannel], None]) -> None:
         super().__init__()
         self.channel = channel
         self._on_trouble = on_trouble
+        self._addresses = Addresses(channel.host or "")
         self._connector: Any = None
-        self._opening: Any = None  # the last socket the connector made
-        self._may_open = True
-        self._connected: Any = None  # what the connector came back with: a socket or an exception
         self._retry_at = 0.0
         self._failures = 0
         self._ready_at = _NEVER
+        self._answered = False  # whether this connection ever brought an answer, beyond the handshake's
         self._handshake_deadline = _NEVER
 
     @property
@@ -59,32 +68,31 @@ class ConnectionActor(GeventActor):
     def on_start(self) -> None:
         self.channel.inbox = self.actor_inbox
         self.channel.wake_at = _NEVER
+        self.channel.due = self.channel.throttled_until or _NEVER
         self.actor_inbox.wake()
 
     def on_exit(self, reason: ExitReason) -> None:
-        if self._connector is not None:
-            self._connector.kill(block=False)
         if self.channel.inbox is self.actor_inbox:
             self.channel.inbox = None
-            if self._connected is not None and not isinstance(self._connected, OSError):
-                self._connected.close()
             self._close(f"the connection's actor ended ({reason})")
+        elif self._connector is not None:
+            self._connector.drop()
 
     def on_wake(self) -> None:
         channel, connection = self.channel, self.channel.connection
         now = monotonic()
         if channel.failure is not None and connection.state is not State.DISCONNECTED:
             self._failed(channel.failure, now)
-        if self._connected is not None:
+        if self._connector is not None and self._connector.outcome is not None:
             self._adopt(now)
         if channel.writable and channel.sock is not None:
             channel.write_more()
-        if channel.readable and channel.sock is not None:
-            self._read(now)
+        all_read = True
+        if channel.sock is not None and (channel.readable or now >= channel.wake_at):
+            all_read = self._read(now)
         if channel.released and connection.state is State.READY and not channel.calls:
             channel.released = False
-            self._close("not needed any more")
-            channel.last_error = None
+            self._close_unneeded("not needed any more")
         if channel.throttled_until and now >= channel.throttled_until:
             channel.throttled_until = 0.0
             self._wake_waiting()
@@ -96,94 +104,59 @@ class ConnectionActor(GeventActor):
                 else:
                     channel.due = self._retry_at
         if channel.due < channel.wake_at or now >= channel.wake_at:
-            self._keep_time(now)
+            self._keep_time(now, all_read)
 
     # connecting
 
     def _connect(self) -> None:
         channel = self.channel
+        assert channel.host is not None
+        if self._addresses.host != channel.host:
+            self._addresses = Addresses(channel.host)
         channel.connection.connect()
         channel.connects += 1
-        self._connector = gevent.spawn(self._open_socket, channel.host, channel.port)
-
-    def _open_socket(self, host: str, port: int) -> None:
-        """In a greenlet of its own: look the name up and connect."""
-        settings = self.channel.settings
-        sock = None
-        try:
-            with gevent.Timeout(settings.connect_timeout):
-                sock = self._opened_socket(host, port)
-            self._connected, sock = without_gevent(sock), None
-        except gevent.Timeout:
-            self._connected = TimeoutError(f"no connection within {settings.connect_timeout:g} s")
-        except OSError as error:
-            self._connected = error
-        except Exception as error:  # noqa: BLE001 - a name that no resolver takes, a socket option out of range: no connection either
-            self._connected = OSError(f"{type(error).__name__}: {error}")
-        finally:
-            if sock is not None:
-                sock.close()
-        self.actor_inbox.wake()
-
-    def _opened_socket(self, host: str, port: int) -> Any:
-        """A socket connected to the first of the host's addresses that takes it."""
-        last_error = OSError(f"{host} has no address")
-        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
-            if not self._may_open:
-                break
-            self._opening = socket.socket(family, kind, protocol)
-            try:
-                self._set_options(self._opening)
-                self._opening.connect(address)
-                return self._opening
-            except OSError as error:
-                last_error = error
-                self._opening.close()
-            except BaseException:
-                self._opening.close()
-                raise
-        raise last_error
-
-    def _set_options(self, sock: Any) -> None:
-        """Before it is connected: what a buffer's size means for TCP's window is settled then."""
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for level, option, value in self.channel.settings.socket_options:
-            sock.setsockopt(level, option, value)
+        self._connector = Connector(self._addresses, channel.port, channel.settings, self.actor_inbox.wake)
 
     def disown(self) -> None:
         super().disown()
-        self._may_open = False  # a connector that is not so far yet: `gunicorn --preload` forks when hardly anything has run
-        if self._opening is not None:  # it may not be the channel's yet
-            close_at_once(self._opening)
+        if self._connector is not None:
+            self._connector.disown()
 
     def _adopt(self, now: float) -> None:
-        result, self._connected, self._connector = self._connected, None, None
-        if isinstance(result, OSError):
-            self._failed(f"connecting failed: {result}", now)
+        connector, self._connector = self._connector, None
+        if isinstance(connector.outcome, OSError):
+            self._lost(self._addresses.all_told() or f"connecting failed: {connector.outcome}", now)
             return
-        if self.channel.connection.state is not State.CONNECTING:
-            result.close()
-            return
-        self.channel.attach(result, self.actor_inbox)
+        self.channel.attach(connector.outcome, self.actor_inbox)
         self.channel.due = self._handshake_deadline = now + self.channel.settings.connect_timeout
         self.channel.write(self.channel.connection.opened())
 
-    def _became_ready(self) -> None:
+    def _became_ready(self, now: float) -> None:
         channel = self.channel
         self._handshake_deadline = _NEVER
-        self._ready_at = monotonic()
+        unusable = why_of_no_use(channel.connection.ranges)
+        if unusable is not None:
+            self._failed(unusable, now)
+            return
+        self._ready_at = channel.used_at = now
+        self._answered = False
+        self._addresses.worked()
         channel.last_error = None
+        channel.due = min(channel.due, now + channel.settings.max_idle)
+        if channel.connection.throttle_ms > 0:
+            self._throttled(channel.connection.throttle_ms / 1000, now)
         self._wake_waiting()
 
     def _wake_waiting(self) -> None:
-        waiting, self.channel.waiting = self.channel.waiting, {}
-        for wake in waiting:
-            wake()
+        if self.channel.is_ready:
+            waiting, self.channel.waiting = self.channel.waiting, {}
+            for wake in waiting:
+                wake()
 
     # moving bytes
 
-    def _read(self, now: float) -> None:
+    def _read(self, now: float) -> bool:
+        """Take what has arrived, so much of it as a turn allows; return whether that was all."""
         channel = self.channel
         connection = channel.connection
         channel.readable = False
@@ -192,26 +165,30 @@ class ConnectionActor(GeventActor):
             try:
                 data = channel.sock.recv(_READ_BYTES)
             except BlockingIOError:
-                return
+                return True
             except OSError as error:
-                self._failed(f"reading failed: {error}", now)
-                return
+                self._ended(f"reading failed: {error}", now)
+                return True
             if not data:
-                self._closed_by_broker(now)
-                return
+                self._ended("the broker closed the connection", now)
+                return True
             try:
                 replies = connection.receive(data)
             except DecodeError as error:
+                if negotiating and is_tls(data):
+                    self._failed(TLS, now)
+                    return True
                 log.error("response_not_understood", broker=channel.node_id, address=channel.address, error=str(error))
                 self._failed(f"a response was not understood: {error}", now)
-                return
+                return True
             if replies:
                 self._failures = 0  # not by the handshake: a broker whose answers break us must not be tried without a pause
+                self._answered = True
+                channel.used_at = now
             for reply in replies:
                 throttle_ms = getattr(reply.response, "throttle_time_ms", 0)
-                if throttle_ms > 0:  # the broker has answered already, and counts on us to wait (KIP-219)
-                    channel.throttled_until = max(channel.throttled_until, now + throttle_ms / 1000)
-                    channel.due = min(channel.due, channel.throttled_until)
+                if throttle_ms > 0:
+                    self._throttled(throttle_ms / 1000, now)
                 if reply.tag in channel.calls:
                     del channel.calls[reply.tag]
                     reply.tag.finish(reply.response)
@@ -221,60 +198,114 @@ class ConnectionActor(GeventActor):
                     channel.write(handshake)
                 if connection.state is State.READY:
                     negotiating = False
-                    self._became_ready()
+                    self._became_ready(now)
+                    if channel.sock is None:
+                        return True
             if len(data) < _READ_BYTES:
-                return
+                return True
+        return False
+
+    def _throttled(self, seconds: float, now: float) -> None:
+        """The broker has answered already, and counts on us to wait (KIP-219); what else is on its way waits in its socket so long."""
+        channel = self.channel
+        channel.throttled_until = max(channel.throttled_until, now + seconds)
+        channel.due = min(channel.due, channel.throttled_until)
+        for call in channel.calls:
+            call.deadline += seconds
 
     # deadlines and the end of a connection
 
-    def _keep_time(self, now: float) -> None:
+    def _keep_time(self, now: float, all_read: bool) -> None:
         """Act on deadlines that passed and wake for the next one.
 
         The timer is left alone while it fires early enough: deadlines get later as requests come and go, so at a steady flow of
         requests this runs once in a request's timeout and not once a request.
         """
         channel = self.channel
-        if now >= self._handshake_deadline:
-            self._failed(f"the handshake was not through within {channel.settings.connect_timeout:g} s", now)
-        late = next((call for call in channel.calls if call.deadline <= now), None)
+        late = self._overdue(now) if all_read else None
         if late is not None:
-            self._failed(f"a {api_name(late.request.API_KEY)} request was not answered in time", now)
-        if channel.connection.state is State.DISCONNECTED:
+            pause = pause_told(now - channel.wake_at)
+            self._failed(f"{late}; {pause}" if pause else late, now)
+        elif self._is_idle(now):
+            self._close_unneeded("nothing was sent for connections_max_idle_ms")
+        if not all_read:
+            due = now
+        elif channel.connection.state is State.DISCONNECTED:
             due = self._retry_at if channel.waiting and channel.host is not None and self._connector is None else _NEVER
         else:
+            idle_at = channel.used_at + channel.settings.max_idle
             due = min(
                 self._handshake_deadline,
-                channel.throttled_until or _NEVER,
                 min((call.deadline for call in channel.calls), default=_NEVER),
+                idle_at if channel.connection.state is State.READY and idle_at > now else _NEVER,
             )
+        if channel.throttled_until:
+            due = min(due, channel.throttled_until)
         channel.due = _NEVER
         channel.wake_at = due
         if due != _NEVER:
             self.wake_after(due - now)
 
-    def _closed_by_broker(self, now: float) -> None:
-        """A broker may close what is idle (connections.max.idle.ms), and does when it is stopped: no failure if nobody waits."""
+    def _overdue(self, now: float) -> str | None:
+        """What should have come by now, in words."""
+        if now >= self._handshake_deadline:
+            return f"the handshake was not through within {self.channel.settings.connect_timeout:g} s"
+        for call in self.channel.calls:
+            if call.deadline <= now:
+                return f"a {api_name(call.request.API_KEY)} request was not answered in time"
+        return None
+
+    def _is_idle(self, now: float) -> bool:
         channel = self.channel
-        reason = "the broker closed the connection"
-        if channel.connection.state is not State.READY or channel.calls:
+        return (
+            channel.connection.state is State.READY
+            and now >= channel.used_at + channel.settings.max_idle
+            and not channel.calls
+            and not channel.waiting
+        )
+
+    def _ended(self, reason: str, now: float) -> None:
+        """The other side is gone. A broker may close what is idle (connections.max.idle.ms), and does when it is stopped: no failure if
+        nobody waits, unless it does nothing else."""
+        channel = self.channel
+        if channel.connection.state is State.NEGOTIATING:
+            self._failed(reason + CLOSED_AT_ONCE, now)
+        elif not self._has_worked(now):
+            self._failed(reason + (CLOSED_AT_FIRST_REQUEST if channel.calls else ""), now)
+        elif channel.calls:
             self._failed(reason, now)
-            return
+        else:
+            self._close_unneeded(reason)
+
+    def _has_worked(self, now: float) -> bool:
+        """Whether this connection was of any use. With acks 0 nothing may ever have come back."""
+        return self._answered or now - self._ready_at > self.channel.settings.reconnect_backoff_max
+
+    def _close_unneeded(self, reason: str) -> None:
+        """Close the connection, which is no failure; it is opened again when somebody wants it."""
+        channel = self.channel
         log.info("connection_closed", broker=channel.node_id, address=channel.address, reason=reason)
         self._close(reason)
         channel.last_error = None
-        self._on_trouble(channel)
 
     def _failed(self, reason: str, now: float) -> None:
+        """The address in use is of no use now."""
+        if self._connector is None:  # else it is on its way, and to nobody's blame
+            self._addresses.failed(reason)
+        self._lost(self._addresses.told(reason), now)
+
+    def _lost(self, reason: str, now: float) -> None:
+        """There is no connection, and it is tried again after a pause."""
         channel = self.channel
         settings = channel.settings
         if now - self._ready_at > settings.reconnect_backoff_max:  # it worked, though with acks 0 nothing may ever have come back
             self._failures = 0
-        self._ready_at = _NEVER
         self._failures += 1
         self._retry_at = now + backoff(self._failures, settings.reconnect_backoff, settings.reconnect_backoff_max, random.random())
         channel.due = self._retry_at
         log.warning("connection_failed", broker=channel.node_id, address=channel.address, reason=reason, attempt=self._failures)
         self._close(reason)
+        channel.last_error = self._addresses.all_told() or reason
         self._on_trouble(channel)
 
     def _close(self, reason: str) -> None:
@@ -282,8 +313,11 @@ class ConnectionActor(GeventActor):
         channel.last_error = reason
         channel.failure = None
         self._handshake_deadline = _NEVER
+        if self._ready_at != _NEVER:
+            self._ready_at = _NEVER
+            self._addresses.look_up_again()
         if self._connector is not None:  # on its way to an address that is not wanted any more
-            self._connector.kill(block=False)
+            self._connector.drop()
             self._connector = None
         channel.detach()
         channel.connection.closed()

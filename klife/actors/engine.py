@@ -10,18 +10,24 @@ is how a facade finds its way back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from sys import is_finalizing
 from time import monotonic
 from typing import Any
 
+import gevent
 from gevent import get_hub
+from gevent._hub_local import get_hub_if_exists
 
 from klife.actors.cluster import Cluster
+from klife.actors.orphan import close_orphans, forget_tree
 from klife.actors.producer.accumulator import Accumulator
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.partitioners import resolve
 from klife.actors.producer.route import TopicRoute
 from klife.actors.producer.validation import checked_topic
-from klife.actors.runtime.latch import Latch, get_thread_ident
+from klife.actors.runtime.home import tell_of_end
+from klife.actors.runtime.latch import Latch, get_thread_ident, may_switch
 from klife.actors.settings import ClientSettings
 from klife.errors import ClientClosed, InvalidRecordType, InvalidRecordValue
 from klife_supervision import AutoShutdown, ExitReason, RestartIntensityReached
@@ -36,21 +42,26 @@ class Engine:
     def __init__(self, settings: ClientSettings) -> None:
         self.settings = settings
         self.name = settings.name
-        self.home = get_thread_ident()
-        self.loop = get_hub().loop
+        self.hub = get_hub()
+        self.home = get_thread_ident()  # the hub's thread, as long as that has not ended
+        self.loop = self.hub.loop
         self.cluster = Cluster(settings)
         self.pool = BufferPool(settings.max_buffered_bytes, block=settings.block_on_full)
         self.routes: dict[str, TopicRoute] = {}  # of topics produced to, by each topic's own producer: the hot path's one look-up
         self.accumulators = {
-            producer.name: Accumulator(producer, self.pool, self.home, settings.max_block, self.cluster.channel)
+            producer.name: Accumulator(producer, self.pool, self.hub, settings.max_block, self.cluster.channel)
             for producer in settings.producers
         }
         self.supervisor: Any = None
+        self._calling: set[Any] = set()  # greenlets of `call_soon`
         self.closing: str | None = None
-        self.finished = Latch(self.home)
+        self.finished = Latch(self.hub)
         self.undelivered = 0
+        self.exiting: Callable[[], None] | None = None  # at exit: delivers what was queued, as nobody does later
         self.inherited = False  # in a forked child: it is the parent's
-        self.after_fork = False  # in a forked child: it took the place of one of the parent's
+        self.after_fork = False  # it took the place of one of the parent's, in a forked child, or of an orphan
+        self.orphaned = False  # the hub that ran it is gone
+        self.calls: set[Any] = set()  # from other threads, which wait
         self._partitioner = resolve(settings.default_partitioner)
         self._topic_partitioners = {topic: resolve(spec) for topic, spec in settings.topic_partitioners.items()}
         self.pool.on_pressure = self._hurry
@@ -61,6 +72,9 @@ class Engine:
         self.cluster.on_change.append(self._drop_vanished_topics)
         for accumulator in self.accumulators.values():
             self.cluster.on_change.append(accumulator.wake)
+            accumulator.await_partition = self._await_partition
+            accumulator.hub_watch.on_other_hub = self.home_ended
+        tell_of_end(self)
 
     # routes
 
@@ -72,6 +86,11 @@ class Engine:
             UnknownTopic, ProduceError: the cluster does not know it by `deadline`, or refuses it.
             ClientClosed: the client takes no more records.
         """
+        if self.exiting is not None and is_finalizing():
+            raise ClientClosed(
+                f"client {self.name!r} takes no more records: the interpreter is being torn down, and no greenlet can send them. "
+                "Nothing was queued; produce before that, in an atexit function at the latest."
+            )
         name = checked_topic(topic)
         accumulator = self.accumulator(producer or self.settings.topic_producers.get(name) or self.settings.default_producer)
         if accumulator.closed is not None:
@@ -79,13 +98,22 @@ class Engine:
         routing = accumulator.routing
         route = routing.routes.get(name)
         if route is None:
-            info = self.cluster.topic(name, deadline)
+            info = self.cluster.topic(name, deadline, produces=True)
             if accumulator.closed is not None:  # stopped while we waited
                 raise accumulator.closed_error()
             route = routing.routes.get(name) or routing.add_topic(info, self._topic_partitioners.get(name, self._partitioner))
-        if producer is None:
+        if producer is None and self.exiting is None:
             self.routes[name] = route
         return route
+
+    def _await_partition(self, route: TopicRoute, partition: int, deadline: float, chosen: bool) -> None:
+        answers = 1 if chosen else 0
+        info = self.cluster.wait_for_partitions(route.topic, partition + 1, deadline, produces=True, answers=answers)
+        accumulator = route.accumulator
+        if accumulator.closed is not None:  # stopped while we waited
+            raise accumulator.closed_error()
+        if info is not None:
+            accumulator.routing.grew(route, info)
 
     def accumulator(self, producer: Any) -> Accumulator:
         if not isinstance(producer, str):
@@ -104,6 +132,19 @@ class Engine:
         topics = self.cluster.snapshot.topics
         for topic in [topic for topic in self.routes if topic not in topics]:
             del self.routes[topic]
+
+    def call_soon(self, function: Callable[[], object]) -> None:
+        """Call `function` in a greenlet of the home thread, for which a flush waits as for callbacks. From any thread."""
+        if get_hub_if_exists() is not self.hub:
+            self.loop.run_callback_threadsafe(self.call_soon, function)
+            return
+        greenlet = gevent.spawn(self._call, function)
+        self._calling.add(greenlet)
+        greenlet.rawlink(self._calling.discard)
+
+    def _call(self, function: Callable[[], object]) -> None:
+        if not self.inherited:  # else this greenlet is a copy, in a forked child; the function is called in the parent
+            function()
 
     # the end
 
@@ -127,12 +168,15 @@ class Engine:
             left = sum(accumulator.flush(deadline) for accumulator in self.accumulators.values())
         finally:
             self._hurry(-1)
-        if any(accumulator.callbacks.is_running_in_this_greenlet for accumulator in self.accumulators.values()):
+        in_callback = any(accumulator.callbacks.is_running_in_this_greenlet for accumulator in self.accumulators.values())
+        if in_callback or gevent.getcurrent() in self._calling:
             return left  # called by a callback, which must not wait for its own end
         if not left:
             # Those there are now; later records have more, perhaps for ever.
             unfinished = [(each.callbacks, each.callbacks.unfinished()) for each in self.accumulators.values()]
-            if not all(callbacks.wait_for(batches, deadline) for callbacks, batches in unfinished):
+            calling = list(self._calling)
+            through = all(callbacks.wait_for(batches, deadline) for callbacks, batches in unfinished)
+            if len(gevent.joinall(calling, timeout=max(deadline - monotonic(), 0.0))) < len(calling) or not through:
                 log.warning("callbacks_still_running", client=self.name)
         return left
 
@@ -155,8 +199,40 @@ class Engine:
         unregister(self)
         self.finished.set()
 
+    @property
+    def home_is_gone(self) -> bool:
+        """Whether the hub that ran it is gone: its thread has ended, or the hub was destroyed."""
+        if self.hub.loop is None:
+            self.home_ended()
+        return self.orphaned
+
+    def home_ended(self) -> None:
+        """The hub that ran it is gone: tell everybody, and leave the name to what takes its place. In the thread that notices."""
+        if self.orphaned or self.inherited or self.finished.is_set:
+            return
+        self.orphaned = True
+        how = "the thread that started it has ended, or has destroyed its gevent hub"
+        self.cluster.inbox = None
+        close_orphans(self.cluster.channels.values(), self.accumulators.values())
+        self.close(how + ("" if self.settings.restart_after_fork else ', and its on_fork is "raise"'))
+        for call in list(self.calls):
+            call.home_ended()
+        self.ended(ExitReason.shutdown(how))
+        _inherited[self.name] = self
+        forget_tree(self.hub, self.supervisor)
+
     def stop(self, timeout: float) -> None:
-        """Take no more records, deliver what was accepted within `timeout` seconds, settle the rest, end all actors."""
+        """Take no more records, deliver what was accepted within `timeout` seconds, settle the rest, end all actors.
+
+        Raises:
+            RuntimeError: called in the hub, which can not wait. Nothing was stopped.
+        """
+        if not may_switch():
+            raise RuntimeError(
+                f"client {self.name!r} can not be stopped inside the gevent hub, where a handler of signal.signal or a callback of the "
+                "loop runs: stop waits for deliveries, which come by the hub. Nothing was stopped. "
+                "Use gevent.signal_handler(signal.SIGTERM, client.stop), or gevent.spawn(client.stop)"
+            )
         deadline = monotonic() + timeout
         self.close("it was stopped")
         self.flush(deadline)
@@ -179,8 +255,9 @@ def _told(reason: ExitReason) -> str:
 
 
 _engines: dict[str, Engine] = {}
-_inherited: dict[str, Engine] = {}  # in a forked child: the parent's, until something else has their name
-_registered = Latch()
+_inherited: dict[str, Engine] = {}  # the parent's, in a forked child, and orphans, until something else has their name
+_NO_HUB = object()
+_registered = Latch(_NO_HUB)  # of all threads: who waits for it does so in his own hub
 
 
 def register(engine: Engine) -> None:
@@ -193,7 +270,7 @@ def register(engine: Engine) -> None:
     if _engines.setdefault(engine.name, engine) is not engine:
         raise ValueError(f"there is a client named {engine.name!r} already; stop it first, or choose another name")
     forget_inherited(engine.name)
-    waiting, _registered = _registered, Latch()
+    waiting, _registered = _registered, Latch(_NO_HUB)
     waiting.set()
 
 
@@ -220,7 +297,7 @@ def wait_for(name: str, timeout: float) -> Engine | None:
 def inherit() -> list[Engine]:
     """In a forked child: what runs here is the parent's. Returned, and from now on under `inherited`, no longer under `find`."""
     global _registered
-    _registered = Latch()  # those who waited are the parent's
+    _registered = Latch(_NO_HUB)  # those who waited are the parent's
     engines = running()
     _engines.clear()
     _inherited.update((engine.name, engine) for engine in engines)

@@ -1,29 +1,34 @@
 """`MetadataActor`: keeps the cluster's snapshot current.
 
-A refresh is due by age, when somebody asked for one (a leadership error, a connection lost, a topic not known yet), and again soon
-while callers wait for a topic. Requests for a refresh coalesce: one is on its way at a time, and they keep a minimum distance.
+A refresh is due by age, and when somebody asked for one (a leadership error, a connection lost). Requests for a refresh coalesce:
+one is on its way at a time, and they keep a minimum distance. In between there are questions about topics that are not known yet, at
+once and again while callers wait for them; which topics a request names, and whether it may create them, says `topic_interest`.
 
 Whom to ask: any broker that is connected, the least busy one. If none is, the known brokers and the bootstrap addresses are tried in
 turn, the next one as soon as one fails or a second passes, until one answers (KIP-899, KIP-1102): so the client starts with the
-cluster down, and comes back when all the brokers it knew are gone but the bootstrap list knows others.
+cluster down, and comes back when all the brokers it knew are gone but the bootstrap list knows others. A connected one that has not
+answered for a second holds nobody up either: what is due then is asked of another.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
+from functools import partial
 from time import monotonic
-
-from gevent import get_hub
 
 from klife.actors.backoff import backoff
 from klife.actors.channel import BrokerChannel, Call
 from klife.actors.cluster import Cluster
 from klife.actors.metadata_snapshot import ClusterSnapshot, updated
 from klife.actors.runtime.actor import GeventActor
+from klife.actors.runtime.thread_pool import call_in_thread
+from klife.actors.topic_interest import Question
 from klife.errors import KlifeError
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from klife.protocol.connection import State
+from klife.protocol.error_codes import describe
 from klife.protocol.errors import DecodeError
 from klife.protocol.metadata_wire import MetadataQuery, Undecoded
 from klife_supervision import ExitReason, SupervisionError
@@ -32,7 +37,6 @@ from klife_supervision.logs import get_logger
 log = get_logger("klife.metadata")
 
 _MIN_INTERVAL = 0.05  # seconds between two refreshes
-_URGENT_INTERVAL = 0.2  # while somebody waits for a topic
 _TRY_NEXT_AFTER = 1.0
 _REBOOTSTRAP_REQUIRED = 129  # KIP-1102
 
@@ -51,10 +55,14 @@ class MetadataActor(GeventActor):
         self.cluster = cluster
         self._start_connection = start_connection
         self._stop_connection = stop_connection
-        self._call: Call | None = None
-        self._answer: Call | None = None
-        self._asked: tuple[str, ...] = ()
+        self._call: Call | None = None  # the newest without an answer
+        self._called: BrokerChannel | None = None
+        self._called_at = float("-inf")
+        self._answers: deque[tuple[Question, Call]] = deque()
+        self._asked = Question((), creates=False, everything=True)  # what the answer that is looked at was asked
         self._answered_at = float("-inf")
+        self._refreshed_at = float("-inf")
+        self._silent: list[BrokerChannel] = []  # who was asked, and had not answered when another was asked as well
         self._failures = 0
         self._starting_over = False  # the brokers we know want us to ask the bootstrap list (KIP-1102)
         self._trying: list[BrokerChannel] = []  # whom to try next while nobody is connected
@@ -72,16 +80,32 @@ class MetadataActor(GeventActor):
 
     def on_wake(self) -> None:
         now = monotonic()
-        if self._answer is not None:
+        while self._answers:
             self._take_answer(now)
         if not self._start_connections():
             self.wake_after(0.1)
             return
-        due = self._due()
-        if self._call is None and now >= due:
-            self._refresh(now)
-        elif self._call is None:
+        cluster = self.cluster
+        refresh_at, question_at = self._refresh_due(), cluster.interest.due(cluster.snapshot.topics)
+        due = max(min(refresh_at, question_at), self._not_before())
+        if self._call is not None:
+            # A cluster that is only slow must not be asked ever more often.
+            due = max(due, self._called_at + _TRY_NEXT_AFTER * 2 ** len(self._silent))
+        if now < due:
             self.wake_after(due - now)
+            return
+        silent = self._called if self._call is not None else None
+        channel = cluster.any_ready_channel(bootstrap=self._starting_over, other_than=silent)
+        if channel is not None:
+            if silent is not None:
+                self._silent.append(silent)
+            self._ask(channel, now, refreshes=refresh_at <= question_at)
+            return
+        others = [each for each in cluster.channels.values() if each is not silent and (each.node_id < 0 or not self._starting_over)]
+        if others:
+            self._try_someone(now, others)
+        else:
+            self.wake_after(_TRY_NEXT_AFTER)
 
     def _start_connections(self) -> bool:
         """Have an actor started for each broker that is new; False when their supervisor is being restarted just now."""
@@ -94,44 +118,45 @@ class MetadataActor(GeventActor):
                     return False
         return True
 
-    def _due(self) -> float:
-        cluster = self.cluster
-        if self._failures:
-            return self._answered_at + backoff(self._failures, _MIN_INTERVAL, 1.0, random.random())
-        if cluster.urgent:
-            return self._answered_at + _URGENT_INTERVAL
-        if cluster.refresh_wanted or any(name not in cluster.snapshot.topics for name in cluster.interest):
-            return self._answered_at + (_MIN_INTERVAL if cluster.refresh_wanted else 1.0)
-        return self._answered_at + cluster.settings.metadata_max_age
+    def _refresh_due(self) -> float:
+        return self._refreshed_at + (_MIN_INTERVAL if self.cluster.refresh_wanted else self.cluster.settings.metadata_max_age)
 
-    def _refresh(self, now: float) -> None:
+    def _not_before(self) -> float:
+        """After a failure, whatever is due waits."""
+        if not self._failures:
+            return float("-inf")
+        return self._answered_at + backoff(self._failures, _MIN_INTERVAL, 1.0, random.random())
+
+    def _ask(self, channel: BrokerChannel, now: float, *, refreshes: bool) -> None:
         cluster = self.cluster
-        channel = cluster.any_ready_channel(bootstrap=self._starting_over)
-        if channel is None:
-            self._try_someone(now)
-            return
         self._trying = []
-        cluster.refresh_wanted = False
-        self._asked = tuple(cluster.interest)
+        self._called, self._called_at = channel, now
+        interest = cluster.interest
+        asked = interest.refresh() if refreshes else interest.question(cluster.snapshot.topics, cluster.needs, now)
+        if refreshes:
+            cluster.refresh_wanted = False
         request = MetadataQuery(
             MetadataRequest(
-                topics=[MetadataRequestTopic(name=name) for name in self._asked],
-                # Whether a topic comes to be by producing to it is the brokers' setting, as for the Java producer. But only while
-                # somebody wants to: looking again after a topic that was deleted must not bring it back.
-                allow_auto_topic_creation=cluster.urgent > 0,
+                topics=[MetadataRequestTopic(name=name) for name in asked.names],
+                allow_auto_topic_creation=asked.creates,
             )
         )
-        self._call = channel.call(request, self._done, timeout=cluster.settings.connection.request_timeout, client_id=cluster.client_id)
-        if self._answer is not None:  # it failed at once
-            self.actor_inbox.wake()
+        self._call = channel.call(
+            request,
+            partial(self._done, asked),
+            timeout=cluster.settings.connection.request_timeout,
+            client_id=cluster.client_id,
+        )
+        self.wake_after(_TRY_NEXT_AFTER)
 
-    def _done(self, call: Call) -> None:
-        self._answer = call
+    def _done(self, asked: Question, call: Call) -> None:
+        self._answers.append((asked, call))
         self.actor_inbox.wake()
 
     def _take_answer(self, now: float) -> None:
-        call, self._answer, self._call = self._answer, None, None
-        assert call is not None
+        self._asked, call = self._answers.popleft()
+        if call is self._call:
+            self._call = None
         cluster = self.cluster
         error: KlifeError | DecodeError | None = call.error
         if error is None:
@@ -154,18 +179,30 @@ class MetadataActor(GeventActor):
             for channel in cluster.broker_channels():
                 channel.fail("the cluster asks its clients to start over from the bootstrap list (KIP-1102)")
             return
+        self._give_up_silent()
         self._failures = 0
         self._starting_over = False
+        if self._asked.everything:
+            self._refreshed_at = now
+        # Before it is published, and those who wait are woken: they look at both.
+        missing = cluster.interest.answered(self._asked, snapshot.topics, cluster.needs, now)
         cluster.publish(snapshot)
-        cluster.forget_vanished()
+        self._tell_missing(missing)
         self._release_bootstrap()
         self._forget_departed()
+
+    def _give_up_silent(self) -> None:
+        """Another has answered; a bootstrap address that has not is of no use to others who asked there (for a producer id) either."""
+        silent, self._silent = self._silent, []
+        for channel in silent:
+            if channel.node_id < 0 and channel.calls:
+                channel.fail("it has not answered Metadata, and another address has")
 
     def _read(self, answer: MetadataResponse | Undecoded) -> tuple[MetadataResponse, ClusterSnapshot]:
         """The answer, and what is known with it. Read in a thread if it is large, so that the hub goes on meanwhile."""
         if not isinstance(answer, Undecoded):
             return answer, self._known_with(answer)
-        response, before, snapshot = get_hub().threadpool.apply(self._read_in_thread, (answer,))
+        response, before, snapshot = call_in_thread(self._read_in_thread, answer)
         if before is not self.cluster.snapshot:  # a broker told of a new leader meanwhile
             snapshot = self._known_with(response)
         return response, snapshot
@@ -173,13 +210,22 @@ class MetadataActor(GeventActor):
     def _read_in_thread(self, answer: Undecoded) -> tuple[MetadataResponse, ClusterSnapshot, ClusterSnapshot]:
         before = self.cluster.snapshot
         response = answer.decode()
-        return response, before, updated(before, response, self._covered())
+        return response, before, self._after(before, response)
 
     def _known_with(self, response: MetadataResponse) -> ClusterSnapshot:
-        return updated(self.cluster.snapshot, response, self._covered())
+        return self._after(self.cluster.snapshot, response)
 
-    def _covered(self) -> Sequence[str] | None:
-        return self._asked if self.cluster.interest else None
+    def _after(self, before: ClusterSnapshot, response: MetadataResponse) -> ClusterSnapshot:
+        return updated(before, response, None if self._asked.everything else self._asked.names)
+
+    def _tell_missing(self, topics: list[str]) -> None:
+        for topic in topics:
+            log.warning(
+                "topic_not_found",
+                topic=topic,
+                error=describe(self.cluster.snapshot.topic_errors.get(topic, 3)),
+                hint="it is in this client's topics; create it, or correct its name",
+            )
 
     def _release_bootstrap(self) -> None:
         """Close bootstrap connections once the brokers are known by id: one connection a broker."""
@@ -198,15 +244,12 @@ class MetadataActor(GeventActor):
                 if not cluster.uses(channel.node_id):  # else it came back while we waited, and gets an actor again
                     del cluster.channels[channel.node_id]
 
-    def _try_someone(self, now: float) -> None:
+    def _try_someone(self, now: float, candidates: list[BrokerChannel]) -> None:
         tried = self._tried
         failed = tried is not None and tried.connects > self._connects_before and tried.connection.state is State.DISCONNECTED
         if failed or now >= self._tried_at + _TRY_NEXT_AFTER or not any(channel.waiting for channel in self.cluster.channels.values()):
             if not self._trying:  # brokers before bootstrap addresses, and those last met in trouble last
-                self._trying = sorted(
-                    (channel for channel in self.cluster.channels.values() if channel.node_id < 0 or not self._starting_over),
-                    key=lambda channel: (channel.node_id < 0, channel.last_error is not None),
-                )
+                self._trying = sorted(candidates, key=lambda channel: (channel.node_id < 0, channel.last_error is not None))
             tried = self._tried = self._trying.pop(0)
             self._connects_before = tried.connects
             tried.when_ready(self.actor_inbox.wake)

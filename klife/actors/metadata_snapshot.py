@@ -3,7 +3,8 @@
 A snapshot is swapped whole; readers never see half of one. Three rules need the old snapshot:
 
 - A leader epoch never goes back: a broker that lags may answer with a leader of the past (KIP-320), and following it would send a
-  partition's records to a broker that refuses them. Only a topic made anew (another topic id) starts over.
+  partition's records to a broker that refuses them. Only a topic made anew starts over. Another topic id says that it was; answers
+  of brokers before Kafka 2.8 have none, and are believed when `ANSWERS_BELIEVED` of them contradict a leader that refuses to be one.
 - Nor does the number of partitions: Kafka takes none away. A broker that was stalled answers with what was before.
 - What did not change keeps its object, so that who holds a `TopicInfo` sees by `is` that nothing is to be done. With ten thousand
   partitions that is the difference between a refresh that costs and one that does not.
@@ -20,6 +21,13 @@ from klife.protocol.apis.metadata import MetadataResponse, MetadataResponseTopic
 from klife.protocol.primitives import ZERO_UUID
 
 NO_LEADER = -1
+ANSWERS_BELIEVED = 3
+"""Answers without topic ids that tell of an earlier leader epoch, each after a refusal of the leader that is known.
+
+One or two may come of an election: the old leader refuses, and a broker that has not heard of the new one tells of the one before.
+That takes a moment; the backoff between the attempts makes three of them 0.3 s and more. Taking back an epoch wrongly costs a detour
+and no record, since the next answer with the right one is believed at once; not doing it costs every record of the partition.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,8 @@ class TopicInfo:
     leader_epochs: tuple[int, ...]
     replicas: tuple[tuple[int, ...], ...] = ()
     isr: tuple[tuple[int, ...], ...] = ()
+    generation: int = 0  # changes when the topic seems to have been made anew and no topic id tells
+    errors: tuple[int, ...] = ()  # with which the cluster names no leader; empty where it names all
 
     @property
     def partition_count(self) -> int:
@@ -54,6 +64,15 @@ class TopicInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """What speaks against the leaders that are known of a topic without an id."""
+
+    partitions: frozenset[int]  # whose leader refused to be it
+    answers: int = 0  # that told of an earlier epoch
+    is_new: bool = True  # no answer has come since the last refusal
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterSnapshot:
     """The cluster as last heard of. `topics` are the topics asked for; `topic_errors` the error codes of those that have none."""
 
@@ -62,6 +81,7 @@ class ClusterSnapshot:
     brokers: Mapping[int, BrokerInfo] = field(default_factory=lambda: MappingProxyType({}))
     topics: Mapping[str, TopicInfo] = field(default_factory=lambda: MappingProxyType({}))
     topic_errors: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    refusals: Mapping[str, Refusal] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def updated(old: ClusterSnapshot, response: MetadataResponse, asked: Iterable[str] | None = None) -> ClusterSnapshot:
@@ -73,6 +93,7 @@ def updated(old: ClusterSnapshot, response: MetadataResponse, asked: Iterable[st
     covered = None if asked is None else frozenset(asked)
     topics = {} if covered is None else {name: info for name, info in old.topics.items() if name not in covered}
     errors: dict[str, int] = {} if covered is None else {n: code for n, code in old.topic_errors.items() if n not in covered}
+    refusals = {name: refusal for name, refusal in old.refusals.items() if name in topics}
     for topic in response.topics:
         name = topic.name
         if name is None:
@@ -83,14 +104,31 @@ def updated(old: ClusterSnapshot, response: MetadataResponse, asked: Iterable[st
             if topic.error_code == 5 and name in old.topics:
                 topics[name] = old.topics[name]
             continue
-        topics[name] = _topic(old.topics.get(name), topic)
+        known = old.topics.get(name)
+        refusal = None if known is None else _weighed(known, topic, old.refusals.get(name), brokers)
+        made_anew = refusal is not None and refusal.answers >= ANSWERS_BELIEVED
+        topics[name] = _topic(known, topic, made_anew=made_anew)
+        if refusal is not None and not made_anew:
+            refusals[name] = refusal
     return ClusterSnapshot(
         cluster_id=response.cluster_id,
         controller_id=response.controller_id,
         brokers=MappingProxyType(brokers),
         topics=MappingProxyType(topics),
         topic_errors=MappingProxyType(errors),
+        refusals=MappingProxyType(refusals),
     )
+
+
+def with_refusal(snapshot: ClusterSnapshot, topic: str, partition: int, node_id: int) -> ClusterSnapshot:
+    """The snapshot after a broker refused to lead a partition; the same one where a topic id tells all there is to know, or if it was
+    not the leader that is known."""
+    info = snapshot.topics.get(topic)
+    if info is None or info.topic_id != ZERO_UUID or partition >= len(info.leaders) or info.leaders[partition] != node_id:
+        return snapshot
+    before = snapshot.refusals.get(topic, Refusal(frozenset()))
+    refusal = replace(before, partitions=before.partitions | {partition}, is_new=True)
+    return replace(snapshot, refusals=MappingProxyType({**snapshot.refusals, topic: refusal}))
 
 
 def with_leader(
@@ -115,12 +153,39 @@ def with_leader(
     return replace(snapshot, brokers=brokers, topics=MappingProxyType({**snapshot.topics, topic: changed}))
 
 
-def _topic(old: TopicInfo | None, topic: MetadataResponseTopic) -> TopicInfo:
+def _weighed(
+    known: TopicInfo, topic: MetadataResponseTopic, refusal: Refusal | None, brokers: Mapping[int, BrokerInfo]
+) -> Refusal | None:
+    """What speaks against the leaders that are known, with this answer; None when it speaks for them.
+
+    A leader that is no broker any more can not refuse: that counts as much.
+    """
+    if known.topic_id != ZERO_UUID:
+        return None
+    gone_back = {
+        each.partition_index
+        for each in topic.partitions
+        if each.partition_index < len(known.leaders) and 0 <= each.leader_epoch < known.leader_epochs[each.partition_index]
+    }
+    absent = frozenset(index for index in gone_back if known.leaders[index] not in brokers)
+    if absent:
+        refusal = replace(refusal or Refusal(frozenset()), partitions=absent | (refusal.partitions if refusal else absent), is_new=True)
+    if refusal is None or not gone_back & refusal.partitions:
+        return None
+    return replace(refusal, answers=refusal.answers + refusal.is_new, is_new=False)
+
+
+def _topic(old: TopicInfo | None, topic: MetadataResponseTopic, *, made_anew: bool) -> TopicInfo:
+    assert topic.name is not None
+    has_id = topic.topic_id != ZERO_UUID
+    # A broker of before Kafka 2.8 says no id, and no other one: while a cluster is upgraded, both kinds answer.
+    same_topic = old is not None and not made_anew and (not has_id or old.topic_id in (topic.topic_id, ZERO_UUID))
     count = len(topic.partitions)  # Kafka numbers them from 0 without gaps; an index beyond that is not believed
     leaders, epochs = [NO_LEADER] * count, [-1] * count
     replicas: list[tuple[int, ...]] = [()] * count
     isr: list[tuple[int, ...]] = [()] * count
-    same_topic = old is not None and (old.topic_id in (topic.topic_id, ZERO_UUID) or topic.topic_id == ZERO_UUID)
+    errors = [0] * count
+    held_back = False
     for partition in topic.partitions:
         index = partition.partition_index
         if not 0 <= index < count:
@@ -129,15 +194,30 @@ def _topic(old: TopicInfo | None, topic: MetadataResponseTopic) -> TopicInfo:
         replicas[index], isr[index] = tuple(partition.replica_nodes), tuple(partition.isr_nodes)
         if same_topic and old is not None and index < len(old.leaders) and 0 <= epochs[index] < old.leader_epochs[index]:
             leaders[index], epochs[index] = old.leaders[index], old.leader_epochs[index]
-    assert topic.name is not None
-    new = TopicInfo(topic.name, topic.topic_id, tuple(leaders), tuple(epochs), tuple(replicas), tuple(isr))
-    if old is not None and count < old.partition_count and old.topic_id == topic.topic_id != ZERO_UUID:
-        new = TopicInfo(
-            topic.name,
-            topic.topic_id,
-            new.leaders + old.leaders[count:],
-            new.leader_epochs + old.leader_epochs[count:],
-            new.replicas + old.replicas[count:],
-            new.isr + old.isr[count:],
-        )
+            held_back = True
+        if leaders[index] == NO_LEADER:
+            errors[index] = partition.error_code
+    # While the epochs contradict a topic known without an id, it gets none: an id would say that they are its own.
+    topic_id = old.topic_id if same_topic and old is not None and (not has_id or held_back) else topic.topic_id
+    new = TopicInfo(
+        topic.name,
+        topic_id,
+        tuple(leaders),
+        tuple(epochs),
+        tuple(replicas),
+        tuple(isr),
+        generation=0 if old is None else old.generation + made_anew,
+        errors=tuple(errors) if any(errors) else (),
+    )
+    if same_topic and old is not None and count < old.partition_count:
+        if old.topic_id == ZERO_UUID:
+            new = replace(new, generation=new.generation + 1)
+        else:
+            new = replace(
+                new,
+                leaders=new.leaders + old.leaders[count:],
+                leader_epochs=new.leader_epochs + old.leader_epochs[count:],
+                replicas=new.replicas + old.replicas[count:],
+                isr=new.isr + old.isr[count:],
+            )
     return old if old == new and old is not None else new

@@ -1,12 +1,13 @@
 """What the actors need to know, in the units they work in: seconds on the monotonic clock, bytes, Kafka's numbers.
 
-The api layer validates what users write (milliseconds, names) and translates it once, here; no actor ever sees a user's option.
+The api layer validates what users write (milliseconds, names) and translates it once, into these; no actor ever sees a user's option.
+The defaults are those of the options, so there are none here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 HUB_RUNS_EVERY_MS = 1  # so that a caller in a tight loop is noticed after one, and stopped after two or three
@@ -16,32 +17,37 @@ HUB_RUNS_EVERY_MS = 1  # so that a caller in a tight loop is noticed after one, 
 class ConnectionSettings:
     """How connections to brokers behave."""
 
-    connect_timeout: float = 10.0
-    request_timeout: float = 15.0
-    reconnect_backoff: float = 0.05
-    reconnect_backoff_max: float = 10.0
-    max_response_bytes: int = 104_857_600
-    socket_options: Sequence[tuple[int, int, int | bytes]] = ()
+    connect_timeout: float
+    request_timeout: float
+    reconnect_backoff: float
+    reconnect_backoff_max: float
+    max_response_bytes: int
+    socket_options: Sequence[tuple[int, int, int | bytes]]
+    max_idle: float
 
 
 @dataclass(frozen=True, slots=True)
 class ProducerSettings:
-    """How one producer behaves. `acks` is -1 (all), 1 or 0; `codec` is Kafka's number."""
+    """How one producer behaves. `acks` is -1 (all), 1 or 0; `codec` is Kafka's number.
+
+    Batches of `compress_elsewhere_from` bytes and more are compressed in the hub's thread pool, smaller ones in the batcher's greenlet.
+    """
 
     name: str
     client_id: str
-    acks: int = -1
-    linger: float = 0.0
-    batch_size_bytes: int = 512_000
-    delivery_timeout: float = 60.0
-    request_timeout: float = 15.0
-    retry_backoff: float = 0.1
-    retry_backoff_max: float = 1.0
-    max_in_flight: int = 1
-    batchers_count: int = 1
-    idempotent: bool = True
-    codec: int = 0
-    compression_level: int | None = None
+    acks: int
+    linger: float
+    batch_size_bytes: int
+    delivery_timeout: float
+    request_timeout: float
+    retry_backoff: float
+    retry_backoff_max: float
+    max_in_flight: int
+    batchers_count: int
+    idempotent: bool
+    codec: int
+    compression_level: int | None
+    compress_elsewhere_from: int  # bytes; smaller payloads are compressed at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +58,14 @@ class ClientSettings:
     bootstrap: tuple[tuple[str, int], ...]
     producers: tuple[ProducerSettings, ...]
     default_producer: str
-    connection: ConnectionSettings = field(default_factory=ConnectionSettings)
-    metadata_max_age: float = 300.0
-    max_buffered_bytes: int = 33_554_432
-    block_on_full: bool = True
-    max_block: float = 60.0
-    default_partitioner: Any = "murmur2"
-    topic_producers: Mapping[str, str] = field(default_factory=dict)
-    topic_partitioners: Mapping[str, Any] = field(default_factory=dict)
-    prefetched_topics: tuple[str, ...] = ()
-    restart_after_fork: bool = True
+    connection: ConnectionSettings
+    metadata_max_age: float
+    max_buffered_bytes: int
+    block_on_full: bool
+    max_block: float
+    default_partitioner: Any
+    topic_producers: Mapping[str, str]
+    topic_partitioners: Mapping[str, Any]
+    prefetched_topics: tuple[str, ...]
+    restart_after_fork: bool
+    client_id: str  # of requests that are no producer's

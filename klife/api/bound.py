@@ -1,8 +1,8 @@
 """`Bound`: the way from a client to the engine that runs under its name, whatever became of the one before.
 
-Restarted by a supervisor, a client has a new engine under the old name. In a forked child the parent's engine does not run, and the
-first use starts one in its place. And a call may come from another thread than the engine's home. All that is settled here; beyond it
-there is an engine that runs, and a greenlet of its home thread.
+Restarted by a supervisor, a client has a new engine under the old name. In a forked child the parent's engine does not run, nor does
+one whose thread has ended; then the first use starts one in its place. And a call may come from another thread than the engine's home.
+All that is settled here; beyond it there is an engine that runs, and a greenlet of its home thread.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
+from gevent._hub_local import get_hub_if_exists
+
 from klife.actors import engine as engines
 from klife.actors.engine import Engine
-from klife.actors.runtime.latch import get_thread_ident
+from klife.actors.runtime.forked import take_note
 from klife.api import lifecycle
 from klife.api.from_thread import call_at_home
 from klife.errors import ClientClosed
@@ -57,12 +59,14 @@ class Bound:
         return found
 
     def _here(self) -> Engine:
-        """The engine this client is bound to; in a forked child, where that is the parent's, the one in its place, started if need be.
+        """The engine this client is bound to, or the one in its place, started if need be: in a forked child, where it is the parent's,
+        and where its home is gone.
 
         Raises:
-            ClientClosed: in a forked child, if it was stopped there, or if `on_fork` is "raise".
+            ClientClosed: there it was stopped, or its `on_fork` is "raise".
         """
-        if self._engine.inherited:
+        take_note()
+        if self._engine.inherited or self._engine.home_is_gone:
             lifecycle.find(self._name)
             if not self._found_after_fork():
                 raise ClientClosed(f"client {self._name!r} was stopped in this process. Nothing was queued; start a new client.")
@@ -80,6 +84,6 @@ class Bound:
     def _from_thread(self, function: Callable[[], Any], timeout: float | None = None) -> Any:
         """Call `function` in a greenlet of the home thread and wait, as a thread does, for what it returns or raises."""
         engine = self._current(monotonic() + self._engine.settings.max_block)
-        if get_thread_ident() == self._home:  # in a forked child, whose first use made this the home
+        if get_hub_if_exists() is engine.hub:  # whose first use, in a forked child or after the home's end, made this the home
             return function()
         return call_at_home(engine, function, timeout)

@@ -1,4 +1,3 @@
-from klife.actors.producer.delivery cimport delivery_of_last
 from klife.api.intake cimport Intake
 
 cdef class Client(Intake):

@@ -5,7 +5,7 @@ engine is in `bound.py`; what takes records is in `intake.py`.
 
 All calls work from any OS thread. From the thread that started the client (its *home*, where its greenlets run) they go straight in;
 from others they are carried there, which is slower. The home thread must let its hub run: a plain `thread.join()` there, without
-monkey patching, stops the client too.
+monkey patching, stops the client too. When it ends, the client does; the next use starts it afresh, in the thread that uses it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from time import monotonic
-from typing import Any, Self
+from typing import Any, NoReturn, Self
+
+from gevent._hub_local import get_hub_if_exists
 
 from klife.actors import engine as engines
-from klife.actors.producer.delivery import BatchDelivery, Delivery, delivery_of_last
+from klife.actors.producer.delivery import BatchDelivery, Delivery
 from klife.actors.producer.validation import checked_topic, not_a_callback
-from klife.actors.runtime.latch import get_thread_ident
+from klife.actors.runtime.forked import take_note
 from klife.api import lifecycle
 from klife.api.config import ClientConfig
 from klife.api.from_thread import call_at_home
@@ -27,8 +29,10 @@ from klife.api.status import ClientStatus, PartitionStatus, StopReport, client_s
 from klife.errors import ConfigError, FlushTimeout, NoSuchClient
 from klife.record import Record
 from klife_supervision import ChildSpec, TreeNode
+from klife_supervision.logs import flush as flush_logs
 
 Callback = Callable[[Record], object]
+_LOGS_WRITTEN = 1.0  # seconds that `stop` leaves for the log to be written
 
 
 class Client(Intake):
@@ -89,7 +93,8 @@ class Client(Intake):
     @property
     def name(self) -> str:
         """What `get` calls this client."""
-        return self._name
+        name: str = self._engine.name
+        return name
 
     def wait_ready(self, timeout: float = 30.0) -> None:
         """Wait until the cluster has answered and every idempotent producer has its id.
@@ -99,7 +104,7 @@ class Client(Intake):
             ClientClosed: the client was stopped.
         """
         engine = self._current(monotonic() + timeout)
-        if get_thread_ident() != self._home:
+        if get_hub_if_exists() is not self._engine.hub:
             self._from_thread(lambda: self.wait_ready(timeout), timeout)
             return
         lifecycle.wait_ready(engine, timeout)
@@ -112,17 +117,20 @@ class Client(Intake):
         `producer` is the name of one of the client's producers, `partitioner` an object like a `Partitioner`: for this record, in
         place of its topic's and the client's defaults.
 
-        May wait, at most `max_block_ms`: for the metadata of a topic seen the first time, and for buffer space.
+        May wait, at most `max_block_ms`: for the metadata of a topic seen the first time, for a partition that may just have been
+        added, and for buffer space.
 
         Raises:
             InvalidRecordType, InvalidRecordValue: a field is wrong (TypeError and ValueError).
             UnknownTopic: the cluster does not know the topic. ProduceError: it will not tell about it (no permission).
+            UnknownPartition: the topic does not have that many partitions.
+            BrokersUnreachable: no broker answered.
             BufferFull: no room. RecordTooLarge: for the whole buffer. ClientClosed: the client was stopped.
             In all these cases nothing was queued.
         """
-        batch = self._accepted(record, producer, partitioner)
-        if batch is not None:
-            return delivery_of_last(batch)
+        accepted: Delivery | None = self._accepted(record, producer, partitioner, True, None)
+        if accepted is not None:
+            return accepted
         delivery: Delivery = self._from_thread(partial(self.produce, record, producer=producer, partitioner=partitioner))
         return delivery
 
@@ -136,11 +144,8 @@ class Client(Intake):
         """
         if callback is not None and not callable(callback):
             raise not_a_callback(callback)
-        batch = self._accepted(record, producer, partitioner)
-        if batch is None:
+        if self._accepted(record, producer, partitioner, False, callback) is None:
             self._from_thread(partial(self.produce_async, record, callback, producer=producer, partitioner=partitioner))
-        elif callback is not None:
-            batch.add_callback(batch.count - 1, callback)
 
     def produce_batch(self, records: Iterable[Record], *, producer: str | None = None, partitioner: Any = None) -> BatchDelivery:
         """Queue records of any topics and partitions; `.get()` returns one result for each, in input order, and raises for none.
@@ -154,7 +159,7 @@ class Client(Intake):
             ClientClosed: the client was stopped.
         """
         checked = self._checked(records)
-        if get_thread_ident() != self._home:
+        if get_hub_if_exists() is not self._engine.hub:
             batch_delivery: BatchDelivery = self._from_thread(
                 lambda: self.produce_batch(checked, producer=producer, partitioner=partitioner)
             )
@@ -175,6 +180,8 @@ class Client(Intake):
         delivery = self.produce_batch(records, producer=producer, partitioner=partitioner)
         if callback is not None:
             delivery.add_done_callback(lambda done: callback(done.get()))
+            if self._engine.exiting is not None:
+                self._engine.exiting()
 
     # finishing
 
@@ -190,30 +197,32 @@ class Client(Intake):
         engine = self._current(monotonic() + self._engine.settings.max_block)
         if timeout is None:
             timeout = 1.0 + max((p.delivery_timeout for p in engine.settings.producers), default=0.0)
-        if get_thread_ident() != self._home:
+        if get_hub_if_exists() is not self._engine.hub:
             self._from_thread(lambda: self.flush(timeout), timeout)
             return
         left = engine.flush(monotonic() + timeout)
         if left:
             raise FlushTimeout(left, timeout)
 
-    def stop(self, timeout: float = lifecycle.STOP_TIMEOUT) -> StopReport:
+    def stop(self, timeout: float = 30.0) -> StopReport:
         """Take no more records, deliver what was accepted, end all actors; returns within `timeout` seconds (and a little).
 
         What the brokers have not confirmed by then is settled as failed or possibly persisted, counted in the report, and logged.
         Stopping a stopped client returns the report again. A client under a supervisor is stopped for good only by that. In a forked
         child this stops what the child has started by using the client, and never the parent's.
         """
-        if self._engine.inherited and not self._found_after_fork():
+        take_note()
+        if (self._engine.inherited or self._engine.home_is_gone) and not self._found_after_fork():
             engines.forget_inherited(self._name)
-            return StopReport(delivered=0, failed=0, undelivered=0)
+            return stop_report(self._engine) if self._engine.orphaned else StopReport(delivered=0, failed=0, undelivered=0)
         engine = self._engine
         if engine.finished.is_set:
             return stop_report(engine)
-        if get_thread_ident() != self._home:
+        if get_hub_if_exists() is not self._engine.hub:
             report: StopReport = call_at_home(engine, lambda: self.stop(timeout), timeout)
             return report
         engine.stop(timeout)
+        flush_logs(_LOGS_WRITTEN)
         return stop_report(engine)
 
     def __enter__(self) -> Self:
@@ -225,16 +234,16 @@ class Client(Intake):
     # looking
 
     def partitions(self, topic: str) -> tuple[PartitionStatus, ...]:
-        """The partitions of a topic, waiting up to `max_block_ms` where it is seen the first time.
+        """The partitions of a topic, waiting up to `max_block_ms` where it is seen the first time. Looking creates none.
 
         Raises:
-            UnknownTopic: the cluster does not know it.
+            UnknownTopic: the cluster does not know it. BrokersUnreachable: no broker answered.
         """
         engine = self._current(monotonic() + self._engine.settings.max_block)
-        if get_thread_ident() != self._home:
+        if get_hub_if_exists() is not self._engine.hub:
             result: tuple[PartitionStatus, ...] = self._from_thread(lambda: self.partitions(topic))
             return result
-        info = engine.cluster.topic(checked_topic(topic), monotonic() + engine.settings.max_block)
+        info = engine.cluster.topic(checked_topic(topic), monotonic() + engine.settings.max_block, produces=False)
         return partition_statuses(info)
 
     def status(self) -> ClientStatus:
@@ -246,5 +255,11 @@ class Client(Intake):
         tree: TreeNode = self._here().supervisor.tree()
         return tree
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Client can not be copied or pickled: its connections and records are those of one process. Pass its name or its options "
+            "on, and call Client.get or Client.start where it is needed"
+        )
+
     def __repr__(self) -> str:
-        return f"<Client {self._name!r}>"
+        return f"<Client {self.name!r}>"

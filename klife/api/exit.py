@@ -2,6 +2,10 @@
 
 A program that ends without `stop()` has a bug, and its records deserve better than silence. Whatever logging is configured may be
 gone by now, so the last word goes to standard error itself.
+
+Other functions run at exit too, some later than ours: those that were registered earlier, a logging handler's `close`. What they
+produce is sent before `produce` returns, for nobody would do it later. Once the interpreter is being torn down no greenlet can run
+any more; what a destructor produces then is refused, which Python tells.
 """
 
 from __future__ import annotations
@@ -9,15 +13,20 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from functools import partial
 from time import monotonic
+
+from gevent._hub_local import get_hub_if_exists
 
 from klife.actors import engine as engines
 from klife.actors.engine import Engine
-from klife.actors.runtime.latch import get_thread_ident
+from klife.actors.runtime.forked import take_note
+from klife.api import uwsgi
 from klife_supervision import ExitReason
 
 _FLUSH_AT_EXIT = 5.0  # seconds for all clients together
 
+_time_left = _FLUSH_AT_EXIT
 _watching: int | None = None  # the process that is looked after
 
 
@@ -32,11 +41,14 @@ def watch() -> None:
     multiprocessing = sys.modules.get("multiprocessing.util")
     if multiprocessing is not None:  # a process it has forked ends with os._exit, and calls only what is registered here
         multiprocessing.Finalize(None, _flush_all, exitpriority=0)
+    uwsgi.call_at_exit(_flush_all)
 
 
 def _flush_all() -> None:
-    deadline = monotonic() + _FLUSH_AT_EXIT
+    take_note()
     for engine in engines.running():
+        engine.exiting = partial(_deliver_late, engine)
+        engine.routes.clear()  # so that every record takes the long way, which looks at that
         unsettled = engine.unsettled
         if not unsettled:
             continue
@@ -44,20 +56,43 @@ def _flush_all() -> None:
             how, advice = "not stopped", " Call client.stop() before the program ends."
         else:  # `stop` waited in this very greenlet, and what ended the program ended that wait, too
             how, advice = "still being stopped", ""
-        engine.close("the interpreter exits")
-        if engine.home == get_thread_ident() and not _flush(engine, deadline):  # only at home can its greenlets still run
-            deadline = monotonic()
-        left = engine.unsettled
-        engine.ended(ExitReason.shutdown("the interpreter exits"))
+        left = _deliver(engine)
         what = f"klife: client {engine.name!r} was {how} before exit; {unsettled} records were undelivered"
         if left:
-            sys.stderr.write(
-                f"{what}, {unsettled - left} could still be delivered within {_FLUSH_AT_EXIT:g} s, {left} are LOST (or possibly "
-                f"persisted, if they were in flight).{advice}\n"
-            )
+            _say(f"{what}, {max(unsettled - left, 0)} could still be delivered within {_FLUSH_AT_EXIT:g} s, {_lost(left)}.{advice}")
         else:
-            sys.stderr.write(f"{what} and have been delivered now.{advice}\n")
-        sys.stderr.flush()
+            _say(f"{what} and have been delivered now.{advice}")
+
+
+def _deliver_late(engine: Engine) -> None:
+    """What runs at exit behind `_flush_all` (an `atexit` function that was registered before it, `logging.shutdown`) has produced."""
+    left = _deliver(engine)
+    if left:
+        _say(f"klife: client {engine.name!r} was used while the program ended; {_lost(left)}.")
+
+
+def _deliver(engine: Engine) -> int:
+    """Flush while there is time, and return how many records are left; then the client has ended."""
+    global _time_left
+    began = monotonic()
+    if engine.hub is get_hub_if_exists():  # only at home can its greenlets still run
+        if not _flush(engine, began + _time_left):
+            _time_left = 0.0
+        _time_left = max(_time_left - (monotonic() - began), 0.0)
+    left = engine.unsettled
+    if left or engine.closing is not None:
+        engine.close("the interpreter exits")
+        engine.ended(ExitReason.shutdown("the interpreter exits"))
+    return left
+
+
+def _lost(count: int) -> str:
+    return f"{count} are LOST (or possibly persisted, if they were in flight)"
+
+
+def _say(what: str) -> None:
+    sys.stderr.write(what + "\n")
+    sys.stderr.flush()
 
 
 def _flush(engine: Engine, deadline: float) -> bool:

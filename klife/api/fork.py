@@ -1,7 +1,8 @@
 """Forks: what happens to the clients of this process in a child that is forked from it.
 
-At the fork, inside `os.fork()`, the child lets go of what is the parent's (`klife.actors.disown`). It starts nothing: most children
-go on to be another program, or never produce. The first use of a client in the child starts one in its place, with the same name and
+At the fork, inside `os.fork()`, the child lets go of what is the parent's (`klife.actors.disown`); where nobody tells of the fork, as
+soon as anything of klife runs in the child (`klife.actors.runtime.forked`). It starts nothing: most children go on to be another
+program, or never produce. The first use of a client in the child starts one in its place, with the same name and
 options, and everything else new (`lifecycle.find`). With `on_fork="raise"` it raises instead.
 
 gevent's loop and threads have to be told of a fork too. gevent's own `fork` does that; `os.fork` of an unpatched process, which
@@ -17,6 +18,8 @@ import gevent
 from klife.actors import engine as engines
 from klife.actors.disown import disown
 from klife.actors.runtime.actor import disown_all
+from klife.actors.runtime.forked import call_in_child, take_note
+from klife.api import uwsgi
 from klife_supervision.registry import release
 
 _watching = False
@@ -27,7 +30,9 @@ def watch() -> None:
     global _watching
     if not _watching:
         _watching = True
-        os.register_at_fork(after_in_child=_in_child)
+        call_in_child(_in_child)
+        os.register_at_fork(after_in_child=take_note)
+        uwsgi.call_after_fork(take_note)
 
 
 def _in_child() -> None:

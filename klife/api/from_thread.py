@@ -8,10 +8,16 @@ from typing import Any
 import gevent
 
 from klife.actors.engine import Engine
+from klife.actors.runtime.home import thread_of
 from klife.actors.runtime.latch import Latch
-from klife.errors import KlifeError
+from klife.errors import KlifeError, ProduceError
 
 _GRACE = 10.0  # seconds a thread waits beyond what the call itself may take
+
+_ADVICE = (
+    "Keep that thread in gevent: wait with gevent.sleep, Event or joinall, not in a blocking call such as Thread.join without monkey "
+    "patching, nor at a prompt"
+)
 
 
 def call_at_home(engine: Engine, function: Callable[[], Any], timeout: float | None = None) -> Any:
@@ -20,28 +26,90 @@ def call_at_home(engine: Engine, function: Callable[[], Any], timeout: float | N
     `timeout` is what the call itself may take (seconds; None is `max_block_ms`).
 
     Raises:
-        KlifeError: the home thread does not run its hub, so that nothing can happen there.
+        ProduceError: the home thread does not run its hub, so that nothing can happen there; `possibly_persisted` where the call had
+            begun, else it was withdrawn.
+        ClientClosed: the home thread has ended.
     """
     if engine.finished.is_set:
         raise engine.closed_error()
-    done = Latch(engine.home)
-    outcome: list[Any] = [None, None]
-
-    def run() -> None:
+    call = _Call(engine, function)
+    engine.calls.add(call)  # first: a home that ends now tells it, or the loop below is gone
+    try:
         try:
-            outcome[0] = function()
-        except BaseException as error:  # noqa: BLE001 - it is the caller's, who waits in another thread
-            outcome[1] = error
-        done.set()
+            engine.loop.run_callback_threadsafe(gevent.spawn, call.run)
+        except ValueError:  # its loop was destroyed
+            engine.home_ended()
+            raise engine.closed_error() from None
+        if engine.finished.is_set and not call.begun:
+            raise engine.closed_error()
+        return call.answer((engine.settings.max_block if timeout is None else timeout) + _GRACE)
+    finally:
+        engine.calls.discard(call)
 
-    engine.loop.run_callback_threadsafe(gevent.spawn, run)
-    limit = (engine.settings.max_block if timeout is None else timeout) + _GRACE
-    if not done.wait(limit):
-        raise KlifeError(
-            f"the thread that started client {engine.name!r} did not run its gevent hub for {limit:g} s, so the call could not be "
-            "carried out (it may still be); keep that thread in gevent: wait with gevent.sleep, Event or joinall, not in a blocking "
-            "call such as Thread.join without monkey patching"
+
+class _Call:
+    """A call that another thread waits for. It is carried out, or withdrawn, once."""
+
+    def __init__(self, engine: Engine, function: Callable[[], Any]) -> None:
+        self._engine = engine
+        self._function = function
+        self._fate = [None]  # whoever takes it decides
+        self._done = Latch(engine.hub)
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self.begun = False
+
+    def run(self) -> None:
+        """In a greenlet at home."""
+        if not self._decides():
+            return
+        self.begun = True
+        try:
+            self._value = self._function()
+        except BaseException as error:  # noqa: BLE001 - it is the caller's, who waits in another thread
+            self._error = error
+        self._done.set()
+
+    def answer(self, limit: float) -> Any:
+        """What it returns; raises what it raises, or ProduceError after `limit` seconds."""
+        if not self._done.wait(limit):
+            raise self._stood_still(limit)
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def home_ended(self) -> None:
+        """It can not be carried out, or not to its end, any more."""
+        if self._done.is_set:
+            return
+        if self._decides():
+            self._error = self._engine.closed_error()
+        else:
+            self._error = self._unknown("the thread that started it has ended meanwhile")
+        self._done.set()
+
+    def _decides(self) -> bool:
+        try:
+            self._fate.pop()
+        except IndexError:
+            return False
+        return True
+
+    def _stood_still(self, limit: float) -> KlifeError:
+        engine = self._engine
+        thread = thread_of(engine.hub)
+        if not self._decides():
+            return self._unknown(f"the gevent hub of {thread}, which started it, did not run for so long that it took over {limit:g} s")
+        return ProduceError(
+            f"the gevent hub of {thread}, which started client {engine.name!r}, has not run for {limit:g} s, so the call could not be "
+            f"carried out. It was withdrawn: nothing was queued. {_ADVICE}.",
+            retriable=True,
         )
-    if outcome[1] is not None:
-        raise outcome[1]
-    return outcome[0]
+
+    def _unknown(self, why: str) -> ProduceError:
+        return ProduceError(
+            f"a call of client {self._engine.name!r} was begun and not finished: {why}. What it was to produce may be in the log: "
+            f"check before sending it again. {_ADVICE}.",
+            retriable=True,
+            possibly_persisted=True,
+        )

@@ -11,18 +11,20 @@ from time import monotonic
 from typing import Any
 
 from klife.actors.producer import validation
-from klife.actors.producer.batch import Batch
 from klife.actors.producer.places import Places
+from klife.actors.producer.validation import exact_str
+from klife.actors.runtime.forked import page, take_note
 from klife.actors.runtime.latch import get_thread_ident
 from klife.actors.runtime.turn import AT_ONCE, breathe
 from klife.api.bound import Bound
 from klife.core import is_compiled
-from klife.errors import InvalidRecordType, ProduceError
+from klife.errors import InvalidRecordType, KlifeError, ProduceError, UnknownPartition
 from klife.record import Record
 from klife.undelivered import Undelivered
 
 _NO_HEADERS: tuple[()] = ()  # the one empty tuple there is: the default of a record's headers
 _LOOKS_EVERY = 64  # records of one call between two looks at the clock
+_page = page
 _IN_C = is_compiled(__file__)  # where PyThread_get_thread_ident is C's, of the .pxd
 
 
@@ -31,20 +33,34 @@ class Intake(Bound):
 
     __slots__ = ()
 
-    def _accepted(self, record: Record, producer: str | None, partitioner: Any) -> Batch | None:
-        """Queue `record` and return its batch, of which it is the last; None if this is not the home thread, and nothing was done."""
+    def _accepted(self, record: Record, producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:
+        """As `TopicRoute.append`; or return None if this is not the home thread, and nothing was done."""
         if (PyThread_get_thread_ident() if _IN_C else get_thread_ident()) != self._home:  # type: ignore  # noqa: F821
             return None
+        if not _page[0]:  # this process was forked
+            take_note()
         if type(record) is not Record or producer is not None or partitioner is not None:
-            return self._append(record, producer, partitioner, None)
+            return self._append(record, producer, partitioner, None, None, 0, wanted, callback)
         taken = record  # to the compiler, which knows its type now
         try:
             route = self._routes[taken.topic]
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, AttributeError):
             route = None
-        return self._append(record, None, None, None) if route is None else route.append(taken, None, None)
+        if route is None:
+            return self._append(record, None, None, None, None, 0, wanted, callback)
+        return route.append(taken, None, None, True, None, 0, wanted, callback)
 
-    def _append(self, record: Record, producer: str | None, partitioner: Any, deadline: float | None) -> Batch:
+    def _append(
+        self,
+        record: Record,
+        producer: str | None,
+        partitioner: Any,
+        deadline: float | None,
+        places: Places | None = None,
+        at: int = 0,
+        wanted: bool = True,
+        callback: Any = None,
+    ) -> Any:
         """The way of a record whose topic is new, or which asks for a producer or partitioner of its own."""
         if not isinstance(record, Record):
             raise validation.not_a_record(record)
@@ -59,7 +75,15 @@ class Intake(Bound):
         validation.check(record)
         engine = self._current(deadline)
         route = engine.route(record.topic, producer, deadline)
-        return route.append(record, partitioner, deadline)
+        try:
+            taken = route.append(record, partitioner, deadline, True, places, at, wanted, callback)
+        except UnknownPartition as beyond:
+            if beyond.partition is None or not route.await_partition(beyond.partition, deadline, record.partition is None):
+                raise
+            taken = route.append(record, partitioner, deadline, True, places, at, wanted, callback)
+        if engine.exiting is not None:
+            engine.exiting()
+        return taken
 
     def _checked(self, records: Iterable[Record]) -> list[Record]:
         """`records` as a list, if all are right. From any thread: what a generator does, it does in its caller's.
@@ -70,13 +94,18 @@ class Intake(Bound):
         if isinstance(records, Record):
             raise InvalidRecordType("produce_batch takes an iterable of Records, got one Record; use produce(record) for a single one")
         try:
-            listed = list(records)
-        except TypeError:
-            raise InvalidRecordType(f"produce_batch takes an iterable of Records, got a {type(records).__name__}") from None
+            each = iter(records)
+        except TypeError as error:
+            raise InvalidRecordType(f"produce_batch takes an iterable of Records, got a {type(records).__name__}") from error
+        listed = list(each)  # what a generator raises is its caller's
         for start in range(0, len(listed), AT_ONCE):
             if start:
-                breathe(self._home)
-            for index in _peculiar(listed, self._routes, start):
+                breathe(self._engine.hub)
+            try:
+                peculiar = _peculiar(listed, self._routes, start)
+            except AttributeError:  # a record without one of its fields: whichever it is
+                peculiar = list(range(start, min(start + AT_ONCE, len(listed))))
+            for index in peculiar:
                 validation.check(listed[index], f"records[{index}]")
         return listed
 
@@ -92,19 +121,48 @@ class Intake(Bound):
         engine = self._current(deadline)
         if producer is not None:
             engine.accumulator(producer)
-        places = Places(len(records), self._home)
-        unknown = _topics_without_route(records, self._routes) - engine.cluster.snapshot.topics.keys()
+        places = Places(len(records), engine.hub, engine.call_soon)
+        # Exact strings: what is asked for stays where others find it.
+        unknown = set(map(exact_str, _topics_without_route(records, self._routes))) - engine.cluster.snapshot.topics.keys()
         if unknown or producer is not None or partitioner is not None:
-            engine.cluster.ask_for(unknown)
-            # Records of topics that may have to be waited for, perhaps in vain, come last: a topic's own records stay in order.
-            for index in sorted(range(len(records)), key=lambda index: records[index].topic in unknown):
-                self._append_one(records, index, places, producer, partitioner, deadline)
+            self._append_rest(records, 0, unknown, places, producer, partitioner, deadline)
             return places
         index = 0
         while (index := self._append_straight(records, index, places, deadline)) < len(records):
+            if type(records[index]) is Record and records[index].topic in self._routes:  # there is no such partition, or not yet
+                self._append_rest(records, index, unknown, places, None, None, deadline)
+                break
             self._append_one(records, index, places, None, None, deadline)
             index += 1
         return places
+
+    def _append_rest(
+        self,
+        records: list[Record],
+        start: int,
+        unknown: set[str],
+        places: Places,
+        producer: str | None,
+        partitioner: Any,
+        deadline: float,
+    ) -> None:
+        """Queue the records from `start` on: last those whose topic or partition may have to be waited for, perhaps in vain, so that
+        the others need not wait. A partition's own records stay in order.
+        """
+        cluster = self._engine.cluster
+        topics = cluster.snapshot.topics
+        awaited = dict.fromkeys(unknown, 1)
+        late = set()
+        for index in range(start, len(records)):
+            topic, partition = records[index].topic, records[index].partition
+            if topic in unknown:
+                late.add(index)
+            elif partition is not None and topic in topics and partition >= topics[topic].partition_count:
+                late.add(index)
+                awaited[topic] = max(awaited.get(topic, 1), partition + 1)
+        with cluster.awaiting(awaited, produces=True):  # for all of them at once
+            for index in sorted(range(start, len(records)), key=late.__contains__):
+                self._append_one(records, index, places, producer, partitioner, deadline)
 
     def _append_straight(self, records: list[Record], index: int, places: Places, deadline: float) -> int:
         """Queue `records` from `index` on, and note where they went; return where the first is that must go the long way."""
@@ -120,12 +178,14 @@ class Intake(Bound):
                     if route is None:
                         return index
                     hub_watch = route._hub_watch
-                    batch = route.append(record, None, deadline, index % _LOOKS_EVERY == 0 or looked is not hub_watch)
+                    route.append(record, None, deadline, index % _LOOKS_EVERY == 0 or looked is not hub_watch, places, index)
                     looked = hub_watch
-                    places.batches[index] = batch
-                    places.indices[index] = batch.count - 1
                     index += 1
-            except Exception as error:  # noqa: BLE001 - others are queued already: whatever it is, it is this record's alone
+            except UnknownPartition:
+                return index
+            except Exception as error:
+                if places.batches[index] is not None:  # a signal handler's, when it was queued
+                    raise
                 places.failed(index, _failed(records, index, error))
                 looked = None  # it may have waited
                 index += 1
@@ -136,12 +196,11 @@ class Intake(Bound):
     ) -> None:
         """Queue a record, and note where it went; what befalls it is its alone."""
         try:
-            batch = self._append(records[index], producer, partitioner, deadline)
-        except Exception as error:  # noqa: BLE001 - as above
+            self._append(records[index], producer, partitioner, deadline, places, index)
+        except Exception as error:
+            if places.batches[index] is not None:
+                raise
             places.failed(index, _failed(records, index, error))
-        else:
-            places.batches[index] = batch
-            places.indices[index] = batch.count - 1
 
 
 def _peculiar(records: list[Record], routes: dict[str, Any], start: int) -> list[int]:
@@ -172,9 +231,33 @@ def _topics_without_route(records: list[Record], routes: dict[str, Any]) -> set[
     return found
 
 
-def _failed(records: list[Record], index: int, error: Exception) -> Record:
-    """The result of a record that was not even queued."""
+def _failed(records: list[Record], index: int, error: Exception) -> Undelivered:
+    """The result of a record that was not even queued. What is no ProduceError, as of a partitioner that raises, is its error's cause.
+
+    Without tracebacks: those know all frames that it went through, and these know the delivery that is about to know it.
+    """
     record = records[index]
-    if not isinstance(error, ProduceError):
-        error = ProduceError(f"records[{index}]: {error}", topic=record.topic)
-    return Undelivered(record.topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms, error)
+    if isinstance(error, UnknownPartition):
+        told: ProduceError = UnknownPartition(
+            f"records[{index}]: {error}", topic=error.topic, partition=error.partition, retriable=True
+        )
+    elif isinstance(error, ProduceError):
+        told = error.twin()
+    else:
+        what = str(error) if isinstance(error, KlifeError) else f"{type(error).__name__}: {error}"
+        told = ProduceError(f"records[{index}]: {what}", topic=record.topic, retriable=getattr(error, "retriable", False) is True)
+        told.__cause__ = error
+    _forget_frames(told.__cause__)
+    return Undelivered(record.topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms, told)
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Take the tracebacks from `error`, and from what it was raised for."""
+    seen: set[int] = set()
+    left = [error]
+    while left:
+        error = left.pop()
+        if error is not None and id(error) not in seen:
+            seen.add(id(error))
+            error.__traceback__ = None
+            left += (error.__cause__, error.__context__)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
+from itertools import count
 from time import monotonic
 
 from klife.actors import engine as engines
+from klife.actors.cluster import CHECK_ADDRESSES
 from klife.actors.engine import Engine
+from klife.actors.runtime.forked import take_note
+from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
 from klife.actors.tree import INTENSITY, PERIOD, children
 from klife.api import exit as at_exit
 from klife.api import fork as at_fork
@@ -16,6 +19,7 @@ from klife.api.settings import client_settings
 from klife.errors import ConfigError, NotReady
 from klife_supervision import ChildSpec, ExitReason, Supervisor
 
+_numbers = count(1)  # of clients without a name
 STOP_TIMEOUT = 30.0  # seconds an orderly stop takes to deliver what was accepted, unless told otherwise
 
 
@@ -25,7 +29,12 @@ def start(config: ClientConfig) -> Engine:
     Raises:
         ConfigError: a client of that name runs already.
     """
-    return _start_root(_register(config, config.name or f"klife-{uuid.uuid4().hex[:8]}"))
+    return _start_root(_register(config, config.name or _unused_name()))
+
+
+def _unused_name() -> str:
+    """A name for a client without one. It says nothing to the brokers; they see the configured name, or "klife"."""
+    return next(name for name in map("klife-{}".format, _numbers) if engines.find(name) is None and engines.inherited(name) is None)
 
 
 def find(name: str) -> Engine | None:
@@ -37,6 +46,7 @@ def find(name: str) -> Engine | None:
     Raises:
         ClientClosed: it is one of the parent's, and its `on_fork` is "raise".
     """
+    take_note()
     inherited = engines.inherited(name)  # looked at before what runs: it goes when the one in its place is there
     found = engines.find(name)
     if found is not None or inherited is None:
@@ -56,6 +66,7 @@ def child_spec(config: ClientConfig, name: str) -> ChildSpec:
     """The same as a child of a user's supervisor. Started again, it has a new engine under the old name."""
 
     def start_child() -> Supervisor:
+        take_note()
         running = engines.find(name)
         if running is not None and running.after_fork:  # in a forked child: the supervisor's copy has its client back
             running.stop(STOP_TIMEOUT)
@@ -82,13 +93,17 @@ def wait_ready(engine: Engine, timeout: float) -> None:
         ClientClosed: the client was stopped.
     """
     deadline = monotonic() + timeout
+    paused = 0.0
     while engine.closing is None:
         waiting = [a for a in engine.accumulators.values() if a.idempotent and a.identity is None]
         if engine.cluster.snapshot.brokers and not waiting:
             return
         left = deadline - monotonic()
+        if left < -WORTH_TELLING and not paused:  # the hub was away: the answer may be there
+            paused, left = -left, WORTH_TELLING
+            deadline = monotonic() + left
         if left <= 0:
-            raise NotReady(_why_not_ready(engine, timeout))
+            raise NotReady(_why_not_ready(engine, timeout, paused))
         if engine.cluster.snapshot.brokers:
             waiting[0].identity_known.wait(left)
         else:
@@ -96,7 +111,7 @@ def wait_ready(engine: Engine, timeout: float) -> None:
     raise engine.closed_error()
 
 
-def _why_not_ready(engine: Engine, timeout: float) -> str:
+def _why_not_ready(engine: Engine, timeout: float, paused: float) -> str:
     """What each address and each producer without an id met with."""
     lines = [f"client {engine.name!r} was not ready within {timeout:g} s:"]
     lines += [f"  - {trouble}" for trouble in engine.cluster.troubles()]
@@ -105,7 +120,9 @@ def _why_not_ready(engine: Engine, timeout: float) -> str:
         for accumulator in engine.accumulators.values()
         if accumulator.idempotent and accumulator.identity is None and accumulator.identity_error is not None
     ]
-    lines.append("It goes on trying. Check bootstrap_servers, and that the brokers' advertised.listeners can be reached from here.")
+    if paused:
+        lines.append(f"  - {pause_told(paused)}")
+    lines.append(f"It goes on trying; {CHECK_ADDRESSES}")
     return "\n".join(lines)
 
 
@@ -124,7 +141,10 @@ def _start_root(engine: Engine) -> Engine:
 
 
 def _register(config: ClientConfig, name: str) -> Engine:
+    take_note()
     running = engines.find(name)
+    if running is not None and running.home_is_gone:
+        running = None
     if running is not None and running.supervisor is not None and running.supervisor.exit_reason is not None:
         running.ended(running.supervisor.exit_reason)  # its end has not been told yet
         running = None

@@ -2,55 +2,61 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import Any, TypeVar
+
 from klife.actors.settings import ClientSettings, ConnectionSettings, ProducerSettings
 from klife.api.config import ClientConfig, ProducerConfig
-from klife.protocol.compression import CODECS
+from klife.protocol.compression import CODECS, compress, quick_size
 
+_NEVER = float("inf")
 _ACKS = {"all": -1, 1: 1, 0: 0}
+
+S = TypeVar("S", ClientSettings, ConnectionSettings, ProducerSettings)
 
 
 def client_settings(config: ClientConfig, name: str) -> ClientSettings:
-    """The settings of a client called `name`."""
-    named = ClientConfig.build(config, name=name)
-    return ClientSettings(
+    """The settings of a client that this process calls `name`.
+
+    What brokers see is made of the configured name: quotas and metrics must not take each start for a new client.
+    """
+    topics = config.topics
+    return _settings(
+        ClientSettings,
+        config,
         name=name,
-        bootstrap=named.bootstrap_addresses,
-        producers=tuple(_producer(producer) for producer in named.resolved_producers),
-        default_producer=named.default_producer_name,
-        connection=ConnectionSettings(
-            connect_timeout=named.connect_timeout_ms / 1000,
-            request_timeout=named.request_timeout_ms / 1000,
-            reconnect_backoff=named.reconnect_backoff_ms / 1000,
-            reconnect_backoff_max=named.reconnect_backoff_max_ms / 1000,
-            max_response_bytes=named.max_response_bytes,
-            socket_options=named.socket_options,
-        ),
-        metadata_max_age=named.metadata_max_age_ms / 1000,
-        max_buffered_bytes=named.max_buffered_bytes,
-        block_on_full=named.on_buffer_full == "block",
-        max_block=named.max_block_ms / 1000,
-        default_partitioner=named.default_partitioner,
-        topic_producers={topic.name: topic.default_producer for topic in named.topics if topic.default_producer is not None},
-        topic_partitioners={topic.name: topic.default_partitioner for topic in named.topics if topic.default_partitioner is not None},
-        prefetched_topics=tuple(topic.name for topic in named.topics),
-        restart_after_fork=named.on_fork == "restart",
+        bootstrap=config.bootstrap_addresses,
+        producers=tuple(map(producer_settings, config.resolved_producers)),
+        default_producer=config.default_producer_name,
+        connection=_settings(ConnectionSettings, config, max_idle=config.connections_max_idle_ms / 1000 or _NEVER),
+        block_on_full=config.on_buffer_full == "block",
+        topic_producers={topic.name: topic.default_producer for topic in topics if topic.default_producer is not None},
+        topic_partitioners={topic.name: topic.default_partitioner for topic in topics if topic.default_partitioner is not None},
+        prefetched_topics=tuple(topic.name for topic in topics),
+        restart_after_fork=config.on_fork == "restart",
+        client_id="klife" if config.name is None else f"klife.{config.name}",
     )
 
 
-def _producer(config: ProducerConfig) -> ProducerSettings:
-    return ProducerSettings(
-        name=config.name,
-        client_id=config.client_id,
+def producer_settings(config: ProducerConfig) -> ProducerSettings:
+    """The settings of one producer, whose options are all filled in."""
+    codec = CODECS[config.compression_type]
+    compress(codec, b"")  # loads the codec's library now, and not in the hub, with the first record
+    return _settings(
+        ProducerSettings,
+        config,
         acks=_ACKS[config.acks],
-        linger=config.linger_ms / 1000,
-        batch_size_bytes=config.batch_size_bytes,
-        delivery_timeout=config.delivery_timeout_ms / 1000,
-        request_timeout=config.request_timeout_ms / 1000,
-        retry_backoff=config.retry_backoff_ms / 1000,
-        retry_backoff_max=config.retry_backoff_max_ms / 1000,
         max_in_flight=config.max_in_flight_requests,
-        batchers_count=config.batchers_count,
         idempotent=config.enable_idempotence,
-        codec=CODECS[config.compression_type],
-        compression_level=config.compression_level,
+        codec=codec,
+        compress_elsewhere_from=quick_size(codec, config.compression_level),
     )
+
+
+def _settings(kind: type[S], options: ClientConfig | ProducerConfig, **translated: Any) -> S:
+    """What is not `translated` is the option of the same name, or, in seconds, the one that has `_ms` behind it."""
+    for field in fields(kind):
+        if field.name not in translated:
+            duration_ms = getattr(options, f"{field.name}_ms", None)
+            translated[field.name] = getattr(options, field.name) if duration_ms is None else duration_ms / 1000
+    return kind(**translated)

@@ -15,17 +15,18 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from klife.errors import KlifeError
+from klife.cli.terminal import errors_as_lines, fail
 from klife.testing.cluster import KafkaCluster
 from klife.testing.cluster_external import VARIABLE
 from klife.testing.jars import cache_folder
@@ -37,6 +38,9 @@ app = typer.Typer(help="A real Kafka cluster on this machine.", no_args_is_help=
 console = Console(stderr=True, highlight=False)
 
 DOWN_TIMEOUT_SECONDS = 60
+LAST_PORT = 65_535
+_NAME = re.compile(r"\w[\w.-]*")
+_VERSION = re.compile(r"\d+\.\d+[\w.-]*")
 
 Name = Annotated[str, typer.Option(help="Several clusters can be up at once, each with a name of its own.")]
 
@@ -46,43 +50,49 @@ def up(
     brokers: Annotated[int, typer.Option(min=1, help="How many brokers; 3 replicate, and survive the loss of one.")] = 3,
     version: Annotated[str | None, typer.Option(help="Kafka's release or series, such as 4.3 or 3.9.", show_default="4.3")] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port of the first broker; the next has the next.", show_default="free ports")
+        int | None,
+        typer.Option(min=1, max=LAST_PORT, help="Port of the first broker; the next has the next.", show_default="free ports"),
     ] = None,
     name: Name = "default",
     detach: Annotated[bool, typer.Option("--detach", help="Leave it running in the background.")] = False,
 ) -> None:
     """Start a cluster and print its bootstrap servers."""
+    if version is not None and not _VERSION.fullmatch(version):
+        fail(f"--version {version!r} is no release of Kafka; give one such as 4.3 or 3.9.1")
+    if port is not None and port + brokers - 1 > LAST_PORT:
+        fail(f"--port {port} with {brokers} brokers: the last would have port {port + brokers - 1}, and {LAST_PORT} is the highest")
     if detach:
-        _up_in_background(name)
+        with errors_as_lines():
+            _up_in_background(name)
     else:
         os.environ.pop(VARIABLE, None)  # it names a cluster to use; this command is asked for a new one
-        _up_in_foreground(KafkaCluster(brokers, version, port=port), name)
+        with errors_as_lines():
+            _up_in_foreground(KafkaCluster(brokers, version, port=port), name)
 
 
 @app.command()
 def down(name: Name = "default") -> None:
     """Stop the cluster that `klife cluster up` started, and remove its data."""
-    path = _state_path(name)
-    state = _running_state(path)
-    if state is None:
-        _fail(f"no cluster named {name!r} is up")
-    os.kill(state["pid"], signal.SIGTERM)
-    deadline = time.monotonic() + DOWN_TIMEOUT_SECONDS
-    while _running_state(path) is not None:
-        if time.monotonic() > deadline:
-            _fail(f"process {state['pid']} does not end; its cluster is gone as soon as it is killed: kill -9 {state['pid']}")
-        time.sleep(0.1)
+    with errors_as_lines():
+        path = _state_path(name)
+        state = _running_state(path)
+        if not state:
+            fail(f"no cluster named {name!r} is up" if state is None else f"the cluster {name!r} has just begun to start; try again")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(state["pid"], signal.SIGTERM)
+        deadline = time.monotonic() + DOWN_TIMEOUT_SECONDS
+        while _running_state(path) is not None:
+            if time.monotonic() > deadline:
+                fail(f"process {state['pid']} does not end; its cluster is gone as soon as it is killed: kill -9 {state['pid']}")
+            time.sleep(0.1)
     console.print(f"the cluster {name!r} is down")
 
 
 def _up_in_foreground(cluster: KafkaCluster, name: str) -> None:
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit())  # so that the `with` blocks are left in order
     with _claimed(_state_path(name), name) as state_file:
-        try:
-            with console.status(f"starting Kafka {cluster.version}"):
-                cluster.up()
-        except KlifeError as error:
-            _fail("\n".join([str(error), *getattr(error, "__notes__", ())]))
+        with console.status(f"starting Kafka {cluster.version}"):
+            cluster.up()
         try:
             _write_state(state_file, cluster.bootstrap_servers)
             typer.echo(cluster.bootstrap_servers)
@@ -97,7 +107,7 @@ def _up_in_foreground(cluster: KafkaCluster, name: str) -> None:
 def _up_in_background(name: str) -> None:
     path = _state_path(name)
     if (state := _running_state(path)) is not None:
-        _fail(_already_up(name, state))
+        fail(_already_up(name, state))
     log = path.with_suffix(".log")
     arguments = [argument for argument in sys.argv[1:] if argument != "--detach"]
     with log.open("w") as output:
@@ -112,7 +122,8 @@ def _up_in_background(name: str) -> None:
         with console.status("starting Kafka in the background"):
             while not (servers := (_running_state(path) or {}).get("bootstrap_servers")):
                 if child.poll() is not None:
-                    _fail(log.read_text().strip())
+                    console.print(log.read_text().strip(), markup=False, soft_wrap=True)
+                    raise typer.Exit(1)
                 time.sleep(0.1)
     except KeyboardInterrupt:
         child.terminate()
@@ -125,6 +136,8 @@ def _up_in_background(name: str) -> None:
 
 
 def _state_path(name: str) -> Path:
+    if not _NAME.fullmatch(name):
+        fail(f"--name {name!r} cannot name a file; letters, digits, '.', '_' and '-' can")
     folder = cache_folder() / "clusters"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{name}.json"
@@ -137,7 +150,7 @@ def _claimed(path: Path, name: str) -> Iterator[IO[str]]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _fail(_already_up(name, _running_state(path) or {}))
+            fail(_already_up(name, _running_state(path) or {}))
         try:
             _write_state(file, None)
             yield file
@@ -175,8 +188,3 @@ def _already_up(name: str, state: dict[str, Any]) -> str:
 
 def _down_command(name: str) -> str:
     return "`klife cluster down`" if name == "default" else f"`klife cluster down --name {name}`"
-
-
-def _fail(message: str) -> NoReturn:
-    console.print(message, markup=False, soft_wrap=True)
-    raise typer.Exit(1)

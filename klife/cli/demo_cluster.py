@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
+from klife.admin import AdminClient, NewTopic
 from klife.cli.demo_display import step
 from klife.cli.terminal import CONNECT_TIMEOUT_SECONDS, checked_servers, out
-from klife.testing.admin import AdminClient, NewTopic
 from klife.testing.cluster import KafkaCluster
 
 TOPICS = ("orders", "payments", "shipments")

@@ -10,8 +10,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from gevent.os import tp_read
-
+from klife.actors.runtime.thread_pool import call_in_thread
 from klife.errors import KlifeError
 
 CHUNK_BYTES = 65_536
@@ -38,7 +37,7 @@ class LineReader:
     def __iter__(self) -> Iterator[bytes]:
         pieces: list[bytes] = []  # of a line whose end has not come yet
         size = 0
-        while chunk := tp_read(self._descriptor, CHUNK_BYTES):
+        while chunk := call_in_thread(os.read, self._descriptor, CHUNK_BYTES):
             self.bytes_read += len(chunk)
             first, *rest = chunk.split(b"\n")
             pieces.append(first)

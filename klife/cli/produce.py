@@ -33,7 +33,7 @@ from klife.cli.terminal import (
     out,
     wait_ready,
 )
-from klife.errors import ProduceError
+from klife.errors import FlushTimeout, KlifeError, ProduceError
 from klife.record import Record
 
 SHOWN_ERRORS = 5
@@ -62,7 +62,7 @@ class Compression(StrEnum):
 
 
 def produce(
-    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="The topic to write to. It must be there, or the brokers create it.")],
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="The topic to write to; it must be there.")],
     file: Annotated[Path | None, typer.Option(help="Read lines from this file.", show_default="standard input")] = None,
     key_separator: Annotated[
         str | None, typer.Option(help="What stands between key and value in each line; without it, records have no key.")
@@ -91,10 +91,11 @@ def produce(
         _check_topic(client, topic, partition)
         lines = Lines(client, topic, partition, key_separator.encode() if key_separator else None)
         interrupted = lines.send(LineReader(descriptor))
-    lines.report()
+    # Nobody confirms a record at acks 0.
+    lines.report("sent" if acks is Acks.NOBODY else "delivered")
     if interrupted:
         raise typer.Exit(INTERRUPTED)
-    if lines.failed:
+    if lines.failed or lines.unreadable:
         raise typer.Exit(1)
 
 
@@ -109,6 +110,7 @@ class Lines:
         self._began = time.monotonic()
         self._taken = 0  # not counting one that Ctrl-C kept from the buffer
         self.delivered = 0
+        self.unreadable = ""  # why the input was not read to its end
         self._errors: list[str] = []
 
     @property
@@ -121,10 +123,9 @@ class Lines:
         interrupted = False
         with self._progress(reader):
             try:
-                for number, line in enumerate(reader, 1):
-                    self._send_line(number, line)
-                    self._taken += 1
-                self._client.flush(FLUSH_TIMEOUT_SECONDS)
+                self._send_all(reader)
+                with contextlib.suppress(FlushTimeout):  # the report counts what is not delivered
+                    self._client.flush(FLUSH_TIMEOUT_SECONDS)
             except KeyboardInterrupt:
                 interrupted = True
                 err.print("sending what was read; Ctrl-C again gives up")
@@ -133,21 +134,31 @@ class Lines:
         self._client.stop(timeout=0)
         return interrupted
 
-    def report(self) -> None:
-        """Print the counts, and the first errors."""
+    def report(self, done: str) -> None:
+        """Print the counts, and the first errors; `done` is what became of the lines that are not among them."""
         for error in self._errors:
             err.print(error, markup=False, style="red")
         if self.failed > len(self._errors):
             err.print(f"... and {self.failed - len(self._errors)} more lines failed")
+        if self.unreadable:
+            err.print(f"klife: {self.unreadable}; neither it nor what comes after it was sent", markup=False, style="red")
         seconds = time.monotonic() - self._began
-        out.print(f"{self.delivered} delivered, {self.failed} failed in {seconds:.1f} s")
+        out.print(f"{self.delivered} {done}, {self.failed} failed in {seconds:.1f} s")
+
+    def _send_all(self, reader: LineReader) -> None:
+        try:
+            for number, line in enumerate(reader, 1):
+                self._send_line(number, line)
+                self._taken += 1
+        except (KlifeError, OSError) as error:
+            self.unreadable = f"line {self._taken + 1} cannot be read: {error}"
 
     def _send_line(self, number: int, line: bytes) -> None:
         key = None
         if self._separator is not None:
             key, found, line = line.partition(self._separator)
             if not found:
-                self._note(number, f"the key separator {self._separator.decode()!r} is not in it; nothing was sent")
+                self._note(number, f"the key separator {self._separator.decode()!r} is not in it, so it was not sent")
                 return
         try:
             self._client.produce_async(Record(self._topic, line, key, partition=self._partition), partial(self._settled, number))
@@ -210,6 +221,6 @@ def _check_topic(client: Client, topic: str, partition: int | None) -> None:
     with gevent.Timeout(TOPIC_TIMEOUT_SECONDS, False):
         count = len(client.partitions(topic))
     if count is None:
-        fail(f"the cluster has no topic {topic!r}, and did not create it; `klife topics` shows what it has")
+        fail(f"the cluster has no topic {topic!r}; create it first (`klife topics` shows what it has). Nothing was sent.")
     if partition is not None and partition >= count:
         fail(f"--partition {partition}: topic {topic!r} has the partitions 0 to {count - 1}")

@@ -5,6 +5,7 @@ One line for each partition, aligned for the eye and easy to cut for a script.
 
 from __future__ import annotations
 
+from klife.admin import AdminClient, Partition
 from klife.cli.terminal import (
     CONNECT_TIMEOUT_SECONDS,
     DEFAULT_BOOTSTRAP,
@@ -15,7 +16,6 @@ from klife.cli.terminal import (
     errors_as_lines,
     out,
 )
-from klife.testing.admin import AdminClient, Partition
 
 HEADINGS = ("TOPIC", "PARTITION", "LEADER", "REPLICAS", "IN-SYNC")
 

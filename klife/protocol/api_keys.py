@@ -108,8 +108,8 @@ class ApiKey(IntEnum):
 
 
 def api_name(key: int) -> str:
-    """Kafka's name for an API, for people to read; one that is newer than this table is given by its number."""
+    """Kafka's name for an API as its documentation writes it, `InitProducerId`; one newer than this table is given by its number."""
     try:
-        return ApiKey(key).name
+        return ApiKey(key).name.title().replace("_", "")
     except ValueError:
         return f"API {key}"

@@ -15,6 +15,7 @@ cdef class _Sent:
 cdef class KafkaConnection:
     cdef public object state
     cdef public object ranges
+    cdef public object throttle_ms
     cdef public object _client_id
     cdef public object _max_response_bytes
     cdef public FrameReader _reader

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from klife.protocol.api_keys import api_name
 from klife.protocol.apis.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from klife.protocol.errors import DecodeError, TrailingBytes
 from klife.protocol.framing import FrameReader, decode_response_header, encode_request
@@ -96,6 +97,7 @@ class KafkaConnection:
     __slots__ = (
         "state",
         "ranges",
+        "throttle_ms",
         "_client_id",
         "_max_response_bytes",
         "_reader",
@@ -108,6 +110,7 @@ class KafkaConnection:
     def __init__(self, client_id: str, max_response_bytes: int) -> None:
         self.state = State.DISCONNECTED
         self.ranges: Mapping[int, tuple[int, int]] = {}
+        self.throttle_ms = 0  # how long the broker, in answering the handshake, asked us to wait (KIP-219)
         self._client_id = client_id
         self._max_response_bytes = max_response_bytes
         self._reader = FrameReader(max_response_bytes)
@@ -164,7 +167,7 @@ class KafkaConnection:
             if correlation_id != sent.correlation_id:
                 raise DecodeError(
                     f"the broker answered correlation id {correlation_id} where {sent.correlation_id} was due "
-                    f"({sent.request_class.__name__}); responses must come in the order of their requests"
+                    f"({api_name(sent.request_class.API_KEY)}); responses must come in the order of their requests"
                 )
             if self.state is _NEGOTIATING:
                 self._in_flight.popleft()
@@ -201,6 +204,7 @@ class KafkaConnection:
         if response.error_code:
             raise DecodeError(f"the broker refused ApiVersions v{sent.version} with error code {response.error_code}")
         self.ranges = ranges_from(response)
+        self.throttle_ms = response.throttle_time_ms
         self._agreed = {}
         self._move(Event.VERSIONS_AGREED)
 

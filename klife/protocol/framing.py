@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from klife.protocol.api_keys import api_name
 from klife.protocol.errors import DecodeError, EncodeError
 from klife.protocol.headers import decode_response_header, encode_request_header
 from klife.protocol.message import Request
@@ -36,7 +37,7 @@ def encode_request(request: Request[Any], version: int, correlation_id: int, cli
     for part in parts:
         size += part.nbytes if isinstance(part, memoryview) else len(part)
     if size > _MAX_SIZE:
-        raise EncodeError(f"{type(request).__name__} has {size} bytes; a frame has at most {_MAX_SIZE}")
+        raise EncodeError(f"a {api_name(request.API_KEY)} request has {size} bytes; a frame has at most {_MAX_SIZE}")
     head = size.to_bytes(_SIZE_BYTES, "big") + header
     if size <= _JOIN_BYTES:
         return [b"".join((head, *parts))]

@@ -11,6 +11,7 @@ from struct import Struct as Layout
 from struct import error as LayoutError  # noqa: N812  the exception is lower-case in the standard library
 from typing import Any
 
+from klife.protocol.api_keys import api_name
 from klife.protocol.errors import DecodeError, EncodeError
 from klife.protocol.message import Request
 from klife.protocol.primitives import MAX_STRING_BYTES, Buffer, Malformed, skip_tags, uvarint_rest
@@ -57,5 +58,6 @@ def decode_response_header(frame: Buffer, request: type[Request[Any]], version: 
     except (IndexError, Malformed, LayoutError):
         pos = len(frame) + 1
     if pos > len(frame):
-        raise DecodeError(f"the header of a response to {request.__name__} v{version} is truncated or corrupt ({len(frame)} bytes)")
+        name = api_name(request.API_KEY)
+        raise DecodeError(f"the header of a response to {name} v{version} is truncated or corrupt ({len(frame)} bytes)")
     return correlation_id, pos

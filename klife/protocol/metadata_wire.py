@@ -26,6 +26,11 @@ class Undecoded:
         self._version = version
         self._offset = offset
 
+    @property
+    def throttle_time_ms(self) -> int:
+        """As in `MetadataResponse`: the first field, from version 3 on."""
+        return int.from_bytes(self._data[self._offset : self._offset + 4], "big", signed=True) if self._version >= 3 else 0
+
     def decode(self) -> MetadataResponse:
         """The answer. Bytes after its end are passed over, as for all answers.
 

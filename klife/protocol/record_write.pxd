@@ -6,7 +6,7 @@ cdef bint _IN_C
 cdef Py_ssize_t _HEADER_SIZE
 cdef Py_ssize_t _LARGEST
 
-@cython.locals(p="unsigned char*", general=list)
+@cython.locals(size=Py_ssize_t, p="unsigned char*", general=list)
 cpdef tuple write_payload(list fields)
 
 @cython.locals(count=Py_ssize_t, size=Py_ssize_t, at=Py_ssize_t, first_timestamp="long long", p="unsigned char*", general=list)
@@ -15,8 +15,8 @@ cpdef tuple write_batch(list fields, long long producer_id, short producer_epoch
 @cython.locals(end=Py_ssize_t, place=Py_ssize_t, size=Py_ssize_t, body=Py_ssize_t, offset="long long", first_timestamp="long long", timestamp="long long", delta="long long", delta_size=Py_ssize_t, key=bytes, value=bytes, record=bytes, names=dict)
 cdef Py_ssize_t _size(list fields, list general) except -1
 
-@cython.locals(end=Py_ssize_t, place=Py_ssize_t, taken=Py_ssize_t, offset="long long", first_timestamp="long long", timestamp="long long", delta="long long", delta_size=Py_ssize_t, key=bytes, value=bytes, record=bytes)
-cdef _put_records(unsigned char* p, Py_ssize_t at, list fields, list general)
+@cython.locals(end=Py_ssize_t, place=Py_ssize_t, taken=Py_ssize_t, body=Py_ssize_t, offset="long long", first_timestamp="long long", timestamp="long long", delta="long long", delta_size=Py_ssize_t, key=bytes, value=bytes, record=bytes)
+cdef _put_records(unsigned char* p, Py_ssize_t at, Py_ssize_t full, list fields, list general)
 
 @cython.locals(place=Py_ssize_t, timestamp="long long", latest="long long")
 cdef long long _latest(list fields)

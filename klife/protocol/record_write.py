@@ -20,15 +20,17 @@ IS_QUICK: Final = is_compiled(__file__)
 
 _IN_C = IS_QUICK  # for the compiler, a C variable
 _HEADER_SIZE: Final = CHECKED.size
+_CHANGED = "the records of a batch were changed while they were encoded"
 _LARGEST = 0x7FFFFFFF - (CHECKED_FROM - LENGTH_FROM)
 
 
 def write_payload(fields: Sequence[Any]) -> tuple[bytes, int, int]:
     """`records.encode_payload`, for at least one record."""
     general: list[bytes] = []
-    payload = _exactly(_size(fields, general))
+    size = _size(fields, general)
+    payload = _exactly(size)
     p = payload
-    _put_records(p, 0, fields, general)
+    _put_records(p, 0, size, fields, general)
     return _done(payload), fields[3], _latest(fields)
 
 
@@ -49,7 +51,7 @@ def write_batch(fields: Sequence[Any], producer_id: int, producer_epoch: int, ba
     at = _put_number(p, at, producer_epoch, 2)
     at = _put_number(p, at, base_sequence, 4)
     at = _put_number(p, at, count, 4)
-    _put_records(p, at, fields, general)
+    _put_records(p, at, size, fields, general)
     start = _exactly(CHECKED_FROM)
     p = start
     at = _put_number(p, 0, 0, 8)  # base offset
@@ -88,7 +90,12 @@ def _size(fields: Sequence[Any], general: list[bytes]) -> int:
     return size
 
 
-def _put_records(p: Any, at: int, fields: Sequence[Any], general: list[bytes]) -> None:
+def _put_records(p: Any, at: int, full: int, fields: Sequence[Any], general: list[bytes]) -> None:
+    """Write the records from `at` on, up to where `p` is `full`: not a byte beyond it, whatever `_size` thought they take.
+
+    Raises:
+        RuntimeError: the records are not those that `_size` saw.
+    """
     end = len(fields)
     stamp: Any = fields[3]
     first_timestamp = timestamp = stamp
@@ -104,10 +111,17 @@ def _put_records(p: Any, at: int, fields: Sequence[Any], general: list[bytes]) -
         if headers or value is None:
             record = general[taken]
             taken += 1
+            if at + len(record) > full:
+                raise RuntimeError(_CHANGED)
             at = _put_bytes(p, at, record, len(record))
         else:
-            at = _put_record(p, at, key, value, _body_size(key, value, delta_size, offset), delta, offset)
+            body = _body_size(key, value, delta_size, offset)
+            if at + _varint_size(body) + body > full:
+                raise RuntimeError(_CHANGED)
+            at = _put_record(p, at, key, value, body, delta, offset)
         offset += 1
+    if at != full:
+        raise RuntimeError(_CHANGED)
 
 
 def _latest(fields: Sequence[Any]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from klife.protocol.api_keys import api_name
 from klife.protocol.apis.api_versions import ApiVersionsResponse
 from klife.protocol.errors import UnsupportedVersion
 from klife.protocol.message import Request
@@ -25,7 +26,7 @@ def negotiate(request: type[Request[Any]], ranges: Mapping[int, tuple[int, int]]
         UnsupportedVersion: there is none; the text names both ranges.
     """
     highest = request.MAX_VERSION if max_version is None else min(request.MAX_VERSION, max_version)
-    name = request.__name__.removesuffix("Request")
+    name = api_name(request.API_KEY)
     served = ranges.get(request.API_KEY)
     if served is None:
         raise UnsupportedVersion(

@@ -28,8 +28,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
+from klife.admin import AdminClient, AdminError, NewTopic, Partition
 from klife.protocol.errors import DecodeError
-from klife.testing.admin import AdminClient, AdminError, NewTopic, Partition
 from klife.testing.cluster_backend import Backend, ClusterSpec
 from klife.testing.cluster_docker import DockerBackend
 from klife.testing.cluster_errors import BackendUnavailable, ClusterError, NoSuchRelease

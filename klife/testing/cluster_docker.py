@@ -14,20 +14,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import gevent
-
+from klife.actors.runtime.thread_pool import call_in_thread
 from klife.testing.cluster_backend import broker_properties, kafka_uuid
 from klife.testing.cluster_errors import BackendUnavailable
 from klife.testing.jars import release
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from klife.testing.cluster_backend import ClusterSpec
-
-T = TypeVar("T")
 
 IMAGE = "apache/kafka"
 CLIENT_PORT, INTERNAL_PORT, CONTROLLER_PORT = 9092, 19092, 19093
@@ -50,34 +45,34 @@ class DockerBackend:
             raise BackendUnavailable("proxies= is only there for brokers from Kafka's jars")
         if release(self._spec.version) < FIRST_IMAGE:
             raise BackendUnavailable(f"there is no image {IMAGE} of Kafka before 3.7.0, and {self._spec.version} is wanted")
-        _in_thread(self._up)
+        call_in_thread(self._up)
 
     def down(self) -> None:
-        _in_thread(self._down)
+        call_in_thread(self._down)
 
     def addresses(self, listener: str) -> dict[int, str]:
         return {node_id: f"{self._host}:{port}" for node_id, port in self._ports.items()}
 
     def kill(self, node_id: int) -> None:
-        _in_thread(self._container(node_id).kill)
+        call_in_thread(self._container(node_id).kill)
 
     def stop(self, node_id: int) -> None:
-        _in_thread(lambda: self._container(node_id).stop(timeout=CONTROLLED_SHUTDOWN_SECONDS))
+        call_in_thread(lambda: self._container(node_id).stop(timeout=CONTROLLED_SHUTDOWN_SECONDS))
 
     def start(self, node_id: int) -> None:
-        _in_thread(self._container(node_id).start)
+        call_in_thread(self._container(node_id).start)
 
     def pause(self, node_id: int) -> None:
-        _in_thread(self._container(node_id).pause)
+        call_in_thread(self._container(node_id).pause)
 
     def resume(self, node_id: int) -> None:
-        _in_thread(self._container(node_id).unpause)
+        call_in_thread(self._container(node_id).unpause)
 
     def ended(self) -> dict[int, str]:
-        return _in_thread(self._ended)
+        return call_in_thread(self._ended)
 
     def log(self, node_id: int) -> bytes:
-        log: bytes = _in_thread(self._container(node_id).logs)
+        log: bytes = call_in_thread(self._container(node_id).logs)
         return log
 
     def _container(self, node_id: int) -> Any:
@@ -143,22 +138,6 @@ class DockerBackend:
             **broker_properties(self._spec.brokers),
             **self._spec.config,
         }
-
-
-def _in_thread(call: Callable[[], T]) -> T:
-    error, result = gevent.get_hub().threadpool.apply(_caught, (call,))
-    if error is not None:
-        raise error
-    returned: T = result
-    return returned
-
-
-def _caught(call: Callable[[], T]) -> tuple[Exception | None, T | None]:
-    """What was raised, or else returned: the thread pool prints the traceback of whatever its thread raises."""
-    try:
-        return None, call()
-    except Exception as error:  # noqa: BLE001 - it is raised in the caller's thread
-        return error, None
 
 
 def _alias(node_id: int) -> str:

@@ -7,9 +7,10 @@ of their own.
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, NoReturn
 
-from klife.testing.admin import AdminClient
+from klife.admin import AdminClient
 from klife.testing.cluster_errors import BackendUnavailable, ClusterError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "KLIFE_TEST_BOOTSTRAP"
 CONNECT_TIMEOUT_SECONDS = 30.0
+_ADDRESS = re.compile(r"[^\s:]+:\d{1,5}|\[[^\s\]]+\]:\d{1,5}")
 
 
 class ExternalBackend:
@@ -32,6 +34,8 @@ class ExternalBackend:
             raise BackendUnavailable(f"{VARIABLE} is not set in the environment")
         if self._spec.config or self._spec.port is not None or self._spec.proxies:
             raise ClusterError(f"config=, port= and proxies= cannot be applied to the cluster of {VARIABLE}, which runs already")
+        if wrong := [address for address in bootstrap.split(",") if not _ADDRESS.fullmatch(address.strip())]:
+            raise ClusterError(f"{VARIABLE} has {wrong[0]!r}, expected host:port, such as localhost:9092")
         with AdminClient(bootstrap, timeout=CONNECT_TIMEOUT_SECONDS) as admin:
             self._addresses = {broker.node_id: broker.address for broker in admin.brokers()}
         if len(self._addresses) < self._spec.brokers:

@@ -59,6 +59,7 @@ log4j.appender.out.layout.ConversionPattern=%d %p %c{1} %m%n
 HEAP_OPTIONS = ("-Xms256m", "-Xmx512m")
 # A killed JVM leaves its /tmp/hsperfdata file behind.
 JVM_OPTIONS = ("-XX:-UsePerfData",)
+OPTIONS_VARIABLE = "KAFKA_JVM_PERFORMANCE_OPTS"
 
 
 def find_java() -> str:
@@ -213,7 +214,9 @@ class JarsBackend:
             if "UnsupportedClassVersionError" in output:
                 raise BackendUnavailable(f"{self._java} is too old for Kafka {self._spec.version}; Kafka 4 needs Java 17 or newer")
             why = "\n".join(line for line in output.splitlines() if not line.startswith("\tat "))  # without the stack trace
-            raise ClusterError(f"the brokers' storage cannot be formatted; is a property of config= wrong?\n{why}")
+            raise ClusterError(
+                f"the brokers' storage cannot be formatted; is a property of config= wrong, or {OPTIONS_VARIABLE}?\n{why}"
+            )
         checkpoint = self._node(first) / "data" / "bootstrap.checkpoint"
         for node_id in others:
             data = self._node(node_id) / "data"
@@ -228,7 +231,7 @@ class JarsBackend:
             self._java,
             *JVM_OPTIONS,
             *options,
-            *shlex.split(os.environ.get("KAFKA_JVM_PERFORMANCE_OPTS", "")),
+            *_options_of_the_environment(),
             # Native compression libraries unpack themselves there, and a killed JVM does not remove them.
             f"-Djava.io.tmpdir={self.folder / 'tmp'}",
             f"-Dlog4j2.configurationFile={self.folder / 'log4j2.xml'}",
@@ -241,6 +244,13 @@ class JarsBackend:
 
 def _addresses(listeners: Mapping[str, str]) -> str:
     return ",".join(f"{name}://{address}" for name, address in listeners.items())
+
+
+def _options_of_the_environment() -> list[str]:
+    try:
+        return shlex.split(os.environ.get(OPTIONS_VARIABLE, ""))
+    except ValueError as error:
+        raise ClusterError(f"{OPTIONS_VARIABLE} cannot be read as a shell would read it: {error}") from error
 
 
 def _name(node_id: int) -> str:

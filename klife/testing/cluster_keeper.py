@@ -70,8 +70,9 @@ class Keeper:
             self.held.append(holder)
             try:
                 holder.bind(("127.0.0.1", port))
-            except OSError as error:
-                raise ValueError(f"port {port} of 127.0.0.1 cannot be had: {error}") from error
+            except (OSError, OverflowError) as error:
+                why = error.strerror if isinstance(error, OSError) else "a port is a number up to 65535"
+                raise ValueError(f"port {port} of 127.0.0.1 cannot be had: {why}") from error
             numbers.append(holder.getsockname()[1])
         if sys.platform != "linux":
             self.release()
@@ -124,7 +125,7 @@ def serve(keeper: Keeper, control: socket.socket, owner: int) -> None:
             request = json.loads(line)
             try:
                 reply = {"id": request["id"], "result": keeper.handle(request)}
-            except (OSError, KeyError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 - it must not end the brokers
                 reply = {"id": request["id"], "error": str(error)}
             control.sendall(json.dumps(reply).encode() + b"\n")
 

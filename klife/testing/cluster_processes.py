@@ -144,7 +144,7 @@ class ProcessKeeper:
             except (BlockingIOError, ConnectionError) as error:
                 raise ClusterError(f"the cluster's keeper process {self._pid} is gone or does not answer: {error}") from error
         if "error" in reply:
-            raise ClusterError(f"{request['do']}: {reply['error']}")
+            raise ClusterError(reply["error"])
         return reply["result"]
 
     def _read_reply(self) -> dict[str, Any]:

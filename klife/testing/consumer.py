@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 import gevent
 
+from klife.admin import AdminClient, AdminError
 from klife.protocol.apis.fetch import FetchPartition, FetchRequest, FetchTopic
 from klife.protocol.apis.list_offsets import (
     EARLIEST_TIMESTAMP,
@@ -32,7 +33,6 @@ from klife.protocol.errors import DecodeError
 from klife.protocol.primitives import ZERO_UUID
 from klife.protocol.record_decode import decode_batches
 from klife.record import Delivered, Record
-from klife.testing.admin import AdminClient, AdminError
 
 T = TypeVar("T")
 

@@ -11,12 +11,15 @@
 
 The brokers' logs outlive the session when a test that used them failed, and its report names their folder.
 
+And where a suite uses freezegun, klife's clocks are none of those that it stops: deadlines would never pass.
+
 pytest loads this module at its start, in every suite; so it imports nothing of klife until a fixture is used.
 """
 
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +34,7 @@ BROKERS = 3
 READY_TIMEOUT_SECONDS = 30.0
 
 _FIXTURES = {"kafka_cluster", "klife_client"}
+_NOT_FROZEN = ("klife", "klife_supervision")
 _running = pytest.StashKey["KafkaCluster"]()
 _kept = pytest.StashKey[Path]()
 
@@ -58,6 +62,22 @@ def klife_client(kafka_cluster: KafkaCluster) -> Generator[Client, None, None]:
         client.wait_ready(READY_TIMEOUT_SECONDS)
         setup(client)
         yield client
+
+
+def pytest_collection_finish() -> None:
+    _let_our_clocks_run()  # before what is frozen for longer than a test
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    _let_our_clocks_run()
+
+
+def _let_our_clocks_run() -> None:
+    """Have freezegun ignore klife, if anybody has imported it, and unless that was done."""
+    freezegun = sys.modules.get("freezegun")
+    if freezegun is not None and not set(_NOT_FROZEN) <= set(freezegun.config.settings.default_ignore_list):
+        freezegun.configure(extend_ignore_list=[*_NOT_FROZEN])
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from klife_supervision.exit_reason import ExitReason
 
 
 class SupervisionError(Exception):
-    """Root of all errors raised by this library."""
+    """Root of all errors raised by this library. All can be copied and pickled, as they stand (without `__cause__` and traceback)."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception's own way calls the class with `args`, which are the text; some constructors here take something else.
+        return _as_it_stood, (type(self), self.args), self.__dict__ or None
+
+
+def _as_it_stood(cls: type[SupervisionError], args: tuple[Any, ...]) -> SupervisionError:
+    error = cls.__new__(cls, *args)
+    error.args = args  # a TimeoutError leaves that to the constructor
+    return error
 
 
 class InvalidChildSpec(SupervisionError, ValueError):

@@ -2,13 +2,11 @@
 
 Every event about a child has `supervisor`, `child`, `reason` and `restarts` (how often it was restarted so far). Tracebacks are
 rendered here by the standard library: renderers of log events may add the values of local variables, which are nobody's business.
-A log that cannot be written must not take a tree down: the error goes to stderr and the supervisor carries on.
+A log that cannot be written does not take a tree down, nor hold it up (`logs.py`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import traceback
 from collections.abc import Hashable
 from typing import Any, Literal
 
@@ -22,15 +20,11 @@ Level = Literal["info", "error", "critical"]
 
 
 def emit(level: Level, event: str, *, error: BaseException | None = None, **fields: Any) -> None:
-    """Write one event, with the traceback of `error` where there is one."""
+    """Tell one event, with the traceback of `error` where there is one."""
     # A supervisor below that could not start its child has logged the traceback itself.
     if error is not None and not isinstance(error, StartFailed):
         fields["exception"] = traceback_of(error)
-    try:
-        getattr(log, level)(event, **fields)
-    except Exception:  # noqa: BLE001 - it goes where errors go that cannot be logged
-        with contextlib.suppress(OSError, ValueError):
-            traceback.print_exc()
+    getattr(log, level)(event, **fields)
 
 
 def child_started(supervisor: Hashable, child: Hashable, restarts: int) -> None:

@@ -40,6 +40,13 @@ from klife_supervision.table import ChildTable
 # gevent's greenlets are collected as garbage when nothing that can wake them is reachable; a supervisor ends when told to.
 _alive: set[SupervisorLoop] = set()
 
+
+def forget_supervisors(hub: Any) -> None:
+    """Their hub is gone, and they with it: nothing of them can run again."""
+    for supervisor in [each for each in _alive if each._home.is_of(hub)]:
+        _alive.discard(supervisor)
+
+
 SupervisorState = Literal["starting", "running", "stopping", "ended"]
 
 

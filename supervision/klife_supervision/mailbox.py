@@ -15,13 +15,10 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import gevent
+from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Waiter
-from gevent.monkey import get_original
 
 from klife_supervision.breathe import let_hub_run
-
-# The patched function answers with the greenlet's id; what matters here is whose event loop this is.
-_thread_id: Callable[[], int] = get_original("_thread", "get_ident")
 
 Message = TypeVar("Message")
 
@@ -30,17 +27,23 @@ BUSY_SECONDS = 0.004
 
 
 class HomeThread:
-    """The thread of a gevent hub: of `hub`, or of the one in which it was made."""
+    """The thread of a gevent hub: of `hub`, or of the one in which it was made.
 
-    __slots__ = ("_hub", "_id")
+    Known by the hub, and not by its number: the system gives the number of a thread that ended to the next one.
+    """
+
+    __slots__ = ("_hub",)
 
     def __init__(self, hub: Any = None) -> None:
         self._hub = hub if hub is not None else gevent.get_hub()
-        self._id: int = self._hub.thread_ident
 
     def is_here(self) -> bool:
         """Whether the caller runs in that thread."""
-        return _thread_id() == self._id
+        return get_hub_if_exists() is self._hub
+
+    def is_of(self, hub: Any) -> bool:
+        """Whether this is the thread of `hub`."""
+        return hub is self._hub
 
     def soon(self, function: Callable[..., Any], *args: Any) -> None:
         """Call `function` in that thread's hub, soon; it must not wait. May be called from any thread."""

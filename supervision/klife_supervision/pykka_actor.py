@@ -14,6 +14,7 @@ Actors that are to be killed in the middle of something belong in greenlets.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Any
 
 from klife_supervision.exit_reason import ExitReason
@@ -109,7 +110,9 @@ class PykkaActorChild:
         # Not through its _stop(), it would stay in pykka's registry for good.
         pykka = sys.modules.get("pykka")
         if pykka is not None:
-            pykka.ActorRegistry.unregister(self._ref)
+            registry = pykka.ActorRegistry
+            with registry._actor_refs_lock, suppress(ValueError):  # its `unregister` also logs, by handlers that are the user's
+                registry._actor_refs.remove(self._ref)
         self.finished()
 
     def stopping(self, error: BaseException | None) -> None:

@@ -11,7 +11,8 @@ from typing import Literal
 class TreeNode:
     """A supervisor or worker as it was when the tree was taken; `str()` draws it with all below it.
 
-    `state` of a worker is its own `state` attribute where it has one. `restarts` counts how often its supervisor restarted it.
+    `state` of a worker is its own `state` attribute where it has one. `restarts` counts how often its supervisor restarted it. Pickled,
+    it can be looked at in another process, and kills nothing there.
     """
 
     id: Hashable
@@ -25,6 +26,15 @@ class TreeNode:
         """End what was running here brutally, as a crash would; its supervisor decides what follows. Nothing if it has ended."""
         if self.end is not None:
             self.end()
+
+    def __copy__(self) -> TreeNode:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> TreeNode:
+        return self
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return TreeNode, (self.id, self.kind, self.state, self.restarts, self.children)
 
     def __str__(self) -> str:
         lines = [self._label()]

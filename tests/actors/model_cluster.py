@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Any
 
 from klife.actors.channel import Call, CallFailed
-from klife.actors.metadata_snapshot import NO_LEADER, BrokerInfo, ClusterSnapshot, TopicInfo, with_leader
+from klife.actors.metadata_snapshot import NO_LEADER, BrokerInfo, ClusterSnapshot, TopicInfo, with_leader, with_refusal
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.produce import (
     BatchIndexAndErrorMessage,
@@ -92,6 +92,7 @@ class ModelChannel:
         self.calls: list[Call] = []
         self.waiting: dict[Callable[[], None], None] = {}
         self.last_error: str | None = None
+        self.throttled_until = 0.0
 
     def describe(self) -> str:
         return f"model broker {self.node_id}"
@@ -136,7 +137,7 @@ class ModelCluster:
     def channel(self, node_id: int) -> ModelChannel:
         return self.channels[node_id]
 
-    def any_ready_channel(self) -> ModelChannel | None:
+    def any_ready_channel(self, *, api_key: int | None = None) -> ModelChannel | None:
         return next((channel for channel in self.channels.values() if channel.is_ready), None)
 
     def is_gone(self, node_id: int) -> bool:
@@ -144,6 +145,9 @@ class ModelCluster:
 
     def request_refresh(self) -> None:
         self.refresh_wanted = True
+
+    def leader_refused(self, topic: str, partition: int, node_id: int) -> None:
+        self.snapshot = with_refusal(self.snapshot, topic, partition, node_id)
 
     def leader_hint(self, topic: str, topic_id: bytes, partition: int, leader: int, epoch: int, broker: BrokerInfo | None) -> None:
         snapshot = with_leader(self.snapshot, topic, topic_id, partition, leader, epoch, broker)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gevent
+from gevent import get_hub
 from model_cluster import ModelChannel
 
 from klife.actors.metadata_snapshot import NO_LEADER, ClusterSnapshot, TopicInfo
@@ -15,8 +17,9 @@ from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.producer.policy import rule_for
 from klife.actors.producer.route import TopicRoute
 from klife.actors.producer.verdict import Verdict, apply_verdict
-from klife.actors.runtime.latch import get_thread_ident
 from klife.actors.settings import ProducerSettings
+from klife.api.config import ProducerConfig
+from klife.api.settings import producer_settings
 from klife.record import Record
 
 
@@ -38,15 +41,20 @@ def topic_info(leaders: list[int], name: str = "t") -> TopicInfo:
     return TopicInfo(name, b"\1" * 16, tuple(leaders), (0,) * len(leaders))
 
 
+def a_producer(**settings: Any) -> ProducerSettings:
+    """The default settings, but for these."""
+    return replace(producer_settings(ProducerConfig(name="p", client_id="c")), **settings)
+
+
 class Parts:
     """An accumulator with a topic `t`, whose leaders are given, and an identity."""
 
     def __init__(self, leaders: list[int] | None = None, **settings: Any) -> None:
         self.channels: dict[int, ModelChannel] = {}
         self.accumulator = Accumulator(
-            ProducerSettings(name="p", client_id="c", **{"max_in_flight": 5, **settings}),
+            a_producer(**{"max_in_flight": 5, **settings}),
             BufferPool(1_000_000, block=False),
-            get_thread_ident(),
+            get_hub(),
             1.0,
             lambda node: self.channels.setdefault(node, ModelChannel(node)),  # type: ignore[arg-type, return-value]
         )
@@ -62,7 +70,7 @@ class Parts:
     def batch(self, count: int = 1, partition: int = 0, *, size: int = 10) -> Batch:
         """A closed batch of `count` records."""
         for number in range(count):
-            batch = self.route.append(Record("t", b"%0*d" % (size, number), partition=partition))
+            batch = self.route.append(Record("t", b"%0*d" % (size, number), partition=partition))._batch
         self.queue(partition).close()
         return batch
 

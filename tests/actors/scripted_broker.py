@@ -329,11 +329,27 @@ class Topic:
 
 
 class ScriptedCluster:
-    """Brokers 1, 2, ... that agree on topics and leaders (broker 1 leads all at first), and one log a partition."""
+    """Brokers 1, 2, ... that agree on topics and leaders (broker 1 leads all at first), and one log a partition.
 
-    def __init__(self, brokers: int = 1, topics: dict[str, int] | None = None, *, record_limit: int = 1_000_000) -> None:
+    Without `topic_ids` they are of Kafka 2.4. `auto_create` is the number of partitions of topics that are created when a Metadata
+    request allows it; None: no topics are.
+    """
+
+    def __init__(
+        self,
+        brokers: int = 1,
+        topics: dict[str, int] | None = None,
+        *,
+        record_limit: int = 1_000_000,
+        topic_ids: bool = True,
+        auto_create: int | None = None,
+    ) -> None:
         self.record_limit = record_limit
+        self.topic_ids = topic_ids
+        self.auto_create = auto_create
         self.topics: dict[str, Topic] = {}
+        self.next_topic_id = 0
+        self.hidden: set[str] = set()  # topics that clients may not see
         for name, partitions in (topics or {"orders": 1}).items():
             self.create_topic(name, partitions)
         self.next_producer_id = 4000
@@ -344,6 +360,9 @@ class ScriptedCluster:
             ProduceRequest: self.produce,
         }
         self.brokers = {node_id: ScriptedBroker(self, node_id) for node_id in range(1, brokers + 1)}
+        if not topic_ids:
+            for broker in self.brokers.values():
+                broker.versions.update({MetadataRequest: (0, 9), ProduceRequest: (3, 8)})
 
     def __enter__(self) -> Self:
         return self
@@ -360,7 +379,8 @@ class ScriptedCluster:
         return ",".join(broker.address for broker in self.brokers.values())
 
     def create_topic(self, name: str, partitions: int) -> None:
-        self.topics[name] = Topic((len(self.topics) + 1).to_bytes(16, "big"), [ModelPartition() for _ in range(partitions)])
+        topic_id = self.next_topic_id = self.next_topic_id + 1
+        self.topics[name] = Topic((topic_id * self.topic_ids).to_bytes(16, "big"), [ModelPartition() for _ in range(partitions)])
 
     def move(self, topic: str, partition: int, leader: int) -> None:
         """Elect another leader (-1: nobody can lead)."""
@@ -388,18 +408,25 @@ class ScriptedCluster:
     def _metadata(self, exchange: Exchange) -> MetadataResponse:
         asked = exchange.request.topics
         names = list(self.topics) if asked is None else [topic.name for topic in asked]
+        described = [self.described(name) for name in names]
+        if self.auto_create and exchange.request.allow_auto_topic_creation:
+            for name in names:  # they are there for the next request
+                if name not in self.topics:
+                    self.create_topic(name, self.auto_create)
         return MetadataResponse(
             brokers=[
                 MetadataResponseBroker(node_id=broker.node_id, host="127.0.0.1", port=broker.port) for broker in self.brokers.values()
             ],
             cluster_id="scripted",
             controller_id=1,
-            topics=[self.described(name) for name in names],
+            topics=described,
         )
 
     def described(self, name: str) -> MetadataResponseTopic:
         """A topic as Metadata tells of it."""
         topic = self.topics.get(name)
+        if name in self.hidden:
+            return MetadataResponseTopic(error_code=29, name=name)
         if topic is None:
             return MetadataResponseTopic(error_code=3, name=name)
         return MetadataResponseTopic(
@@ -428,10 +455,12 @@ class ScriptedCluster:
         refused = refused or {}
         topics: dict[str, TopicProduceResponse] = {}
         for name, index, batch in exchange.batches:
-            topic = self.topics[name]
+            topic = self.topics.get(name, Topic(bytes(16)))
             code, offset, guilty = refused.get(index, refused.get(None, 0)), -1, []
-            partition = topic.partitions[index]
-            if not code and partition.leader != exchange.broker.node_id:
+            partition = topic.partitions[index] if index < len(topic.partitions) else None
+            if partition is None:
+                code = 3
+            elif not code and partition.leader != exchange.broker.node_id:
                 code = 6
             elif not code:
                 code, offset, guilty = partition.append(batch, self.record_limit)

@@ -29,7 +29,7 @@ def test_an_epoch_is_bumped_only_from_the_one_that_was_lost() -> None:
 def test_what_is_abandoned_is_failed_or_possibly_persisted_and_counted() -> None:
     parts = Parts()
     in_flight, queued = parts.sent(2), parts.batch(3)
-    open_one = parts.route.append(Record("t", b"v", partition=0))
+    open_one = parts.route.append(Record("t", b"v", partition=0))._batch
     assert parts.accumulator.abandon("the end came") == 6
     for batch, unknown in ((in_flight, True), (queued, False), (open_one, False)):
         error = batch.result(0).error

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from ask_cycle import AskCycle
 from gevent.event import Event
-from structlog.testing import capture_logs
+from told_logs import told_logs
 
 from klife.actors.runtime.actor import GeventActor
-from klife.actors.runtime.ask_cycle import AskCycle
 from klife.actors.runtime.ref import GeventActorRef
 
 Job = Callable[["Worker"], Any]
@@ -150,7 +150,7 @@ def test_a_circle_whose_error_is_swallowed_is_still_found_and_logged(start: Any,
         except AskCycle:
             return "never mind"
 
-    with capture_logs() as logs:
+    with told_logs() as logs:
         assert alice.ask(asks_its_peer(asks_back_and_shrugs), timeout=5) == "never mind"
     assert [names(error) for error in ask_cycles] == [["Alice", "Bob"]]
     assert [entry["event"] for entry in logs] == ["ask_cycle"]

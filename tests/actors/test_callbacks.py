@@ -10,7 +10,7 @@ import pytest
 from gevent import get_hub
 from gevent.event import Event
 from producer_parts import Parts
-from structlog.testing import capture_logs
+from told_logs import told_logs
 
 from klife import Record
 
@@ -43,7 +43,7 @@ def test_one_that_raises_is_logged_without_contents_and_the_next_runs() -> None:
 
     parts.accumulator.callbacks.add(batch, 0, broken)
     parts.accumulator.callbacks.add(batch, 0, lambda record: seen.append(record.offset))
-    with capture_logs() as logs:
+    with told_logs() as logs:
         parts.delivered(batch)
         ran(parts)
     assert seen == [0]

@@ -7,10 +7,10 @@ from typing import Any
 
 import gevent
 import pytest
-import structlog
 from gevent import socket
 from scripted_broker import PATIENCE, Exchange, ScriptedCluster, Step, answer, cut, good, throttle
 from test_surviving import nodes
+from told_logs import told_logs
 
 from klife import Client, NotReady, Record
 from klife.protocol.apis.api_versions import ApiVersionsRequest
@@ -59,7 +59,7 @@ def test_a_connection_closed_for_being_idle_is_no_failure(start_client: Any) -> 
         client = start_client(cluster)
         client.produce(ORDER).get(PATIENCE)
         wait_until(lambda: broker_status(client, -1).state == "disconnected")
-        with structlog.testing.capture_logs() as logs:
+        with told_logs() as logs:
             cluster[1].cut_all()
             wait_until(lambda: any(event["event"] == "connection_closed" for event in logs))
             assert broker_status(client, 1).last_error is None
@@ -72,7 +72,7 @@ def test_a_connection_closed_while_somebody_waits_for_an_answer_is_a_failure(sta
         client = start_client(cluster)
         client.produce(ORDER).get(PATIENCE)
         cluster[1].script(ProduceRequest, cut)
-        with structlog.testing.capture_logs() as logs:
+        with told_logs() as logs:
             client.produce(ORDER).get(PATIENCE)
         assert ("warning", "connection_failed") in [(event["log_level"], event["event"]) for event in logs]
 

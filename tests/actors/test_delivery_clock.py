@@ -42,7 +42,7 @@ def test_the_clock_names_the_next_deadline() -> None:
 
 def test_thousands_of_batches_do_not_expire_in_one_turn_of_the_hub() -> None:
     parts = Parts([1] * 3_000, delivery_timeout=10.0)
-    batches = [parts.route.append(Record("t", b"v", partition=number)) for number in range(3_000)]
+    batches = [parts.route.append(Record("t", b"v", partition=number))._batch for number in range(3_000)]
     now = batches[-1].created + 10
     turns = 0
     while parts.accumulator.clock.expire(now) == now:
@@ -54,12 +54,12 @@ def test_thousands_of_batches_do_not_expire_in_one_turn_of_the_hub() -> None:
 
 def test_an_open_batch_that_can_not_leave_is_closed_after_a_second() -> None:
     parts = Parts([NO_LEADER], delivery_timeout=10.0)
-    batch = parts.route.append(Record("t", b"1", partition=0))
+    batch = parts.route.append(Record("t", b"1", partition=0))._batch
     due = parts.accumulator.clock.expire(batch.created)
     assert due is not None
     assert due <= batch.created + 1
     parts.accumulator.clock.expire(batch.created + 1)
-    assert parts.route.append(Record("t", b"2", partition=0)) is not batch
+    assert parts.route.append(Record("t", b"2", partition=0))._batch is not batch
 
 
 def test_a_batch_opened_while_the_clock_is_set_for_a_far_deadline_wakes_it() -> None:
@@ -100,7 +100,7 @@ def test_a_deadline_s_error_says_what_it_was_waiting_for(leaders: list[int], set
 
 def test_a_deadline_s_error_tells_no_contents() -> None:
     parts = Parts(delivery_timeout=10.0)
-    batch = parts.route.append(Record("t", b"secret value", key=b"secret key", partition=0))
+    batch = parts.route.append(Record("t", b"secret value", key=b"secret key", partition=0))._batch
     parts.accumulator.clock.expire(batch.created + 10)
     assert "secret" not in str(batch.result(0).error)
 
@@ -113,3 +113,14 @@ def test_what_has_expired_is_forgotten_though_its_broker_stays_away(leader: int)
     parts.accumulator.clock.expire(batches[-1].created + 10)
     assert all(batch.is_set for batch in batches)
     assert not parts.queue().pending
+
+
+def test_what_is_in_flight_is_left_for_its_answer_after_a_hub_that_stood_still_and_what_was_never_sent_is_not() -> None:
+    parts = Parts(delivery_timeout=10.0)
+    in_flight, queued = parts.sent(), parts.batch()
+    late = queued.created + 10
+    assert parts.accumulator.clock.catch_up(late)
+    assert (in_flight.is_set, queued.is_set) == (False, True)
+    parts.delivered(in_flight)
+    assert not parts.accumulator.clock.catch_up(late)
+    assert in_flight.result(0).error is None

@@ -17,11 +17,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import gevent
+from gevent import get_hub
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from model_cluster import GUILTY, NO_LEADER, TOPIC, ModelCluster
-from producer_parts import sent_by_now
+from producer_parts import a_producer, sent_by_now
 
 from klife.actors.producer.accumulator import Accumulator
 from klife.actors.producer.batch import Batch
@@ -30,8 +31,6 @@ from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.lane import Lane
 from klife.actors.producer.producer import ProducerActor
 from klife.actors.runtime.actor import GeventActor
-from klife.actors.runtime.latch import get_thread_ident
-from klife.actors.settings import ProducerSettings
 from klife.record import Record
 from klife_supervision import ExitReason
 
@@ -54,9 +53,7 @@ class DeliveryModel(RuleBasedStateMachine):
     def start(self, max_in_flight: int, batchers: int, record_limit: int, start_sequence: int) -> None:
         self.cluster: Any = ModelCluster(PARTITIONS, record_limit)
         self.accumulator = Accumulator(
-            ProducerSettings(
-                name="p",
-                client_id="c",
+            a_producer(
                 batch_size_bytes=400,
                 delivery_timeout=1000.0,
                 retry_backoff=0.0,
@@ -66,7 +63,7 @@ class DeliveryModel(RuleBasedStateMachine):
                 idempotent=self.idempotent,
             ),
             BufferPool(10_000_000, block=False),
-            get_thread_ident(),
+            get_hub(),
             1.0,
             self.cluster.channel,
         )
@@ -100,7 +97,7 @@ class DeliveryModel(RuleBasedStateMachine):
     def produce(self, partition: int, count: int, guilty: bool) -> None:
         for number in range(count):
             value = b"%s%d" % (GUILTY if guilty and number == 1 else b"", len(self.produced[partition]))
-            batch = self.route.append(Record(TOPIC, value, partition=partition))
+            batch = self.route.append(Record(TOPIC, value, partition=partition))._batch
             self.produced[partition].append((value, batch, batch.count - 1))
 
     @rule(partition=st.integers(0, PARTITIONS - 1), batches=st.integers(1, 3))

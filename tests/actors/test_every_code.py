@@ -19,7 +19,7 @@ from klife.actors import engine as engines
 from klife.actors.producer.accumulator import Accumulator
 from klife.actors.producer.policy import Action, Rule, rule_for
 from klife.protocol.apis.produce import ProduceRequest
-from klife.protocol.error_codes import ErrorCode
+from klife.protocol.error_codes import ErrorCode, describe
 
 NOT_KAFKAS = 4711
 CODES = [*(code for code in ErrorCode if code), NOT_KAFKAS]
@@ -144,13 +144,15 @@ def test_answered_again_and_again_until_the_deadline(start_client: StartClient, 
     rule = rule_for(code)
     with ScriptedCluster() as cluster:
         client = warm_client(start_client, cluster, retry_backoff_ms=30_000, retry_backoff_max_ms=30_000)
-        cluster[1].always(ProduceRequest, refused(code))
+        cluster[1].always(ProduceRequest, refuse(code, error_message="as told"))
         delivery = pair(client, "x")
         wait_until(lambda: accumulator_of(client).retries == 1)
         let_deadlines_pass(client)
         for result in delivery.get(PATIENCE):
             assert isinstance(result.error, DeliveryTimeout)
             assert result.error.possibly_persisted is rule.fate_unknown
+            assert result.error_code == result.error.error_code == code
+            assert f"the last refusal was {describe(code)} (as told); {rule.advice}".rstrip("; ") in str(result.error)
         cluster[1].always(ProduceRequest, None)
         gevent.sleep(0)
         assert len(cluster[1].got(ProduceRequest)) == 2

@@ -8,9 +8,10 @@ import sys
 from collections.abc import Callable
 
 from gevent import get_hub
-from gevent.event import Event
+from gevent.event import AsyncResult, Event
 from scripted_broker import ScriptedCluster, after, silent
 
+from klife import Client, Record
 from klife.protocol.apis.produce import ProduceRequest
 
 # The signal's greenlet exits as a gunicorn worker's does: gevent raises that in the main greenlet, whatever it waits for.
@@ -95,3 +96,20 @@ def test_ctrl_c_while_the_exit_delivers_is_obeyed_and_the_loss_is_told() -> None
         _, errors = end(cluster, "sys.exit(3)", lambda process: process.send_signal(signal.SIGINT))
         assert "klife: client 'shop' was not stopped before exit; 100 records were undelivered, 0 could still be delivered" in errors
         assert "100 are LOST" in errors
+
+
+def test_stop_in_the_hub_says_what_to_call_and_leaves_the_client_whole() -> None:
+    with ScriptedCluster() as cluster:
+        client = Client.start(cluster.bootstrap_servers)
+        told = AsyncResult()
+
+        def stop() -> None:
+            try:
+                told.set(client.stop())
+            except RuntimeError as error:
+                told.set(str(error))
+
+        get_hub().loop.run_callback(stop)
+        assert "gevent.signal_handler(signal.SIGTERM, client.stop)" in told.get(timeout=10)
+        assert client.produce(Record("orders", b"after")).get(20).offset == 0
+        assert client.stop().delivered == 1

@@ -57,13 +57,13 @@ def test_a_batch_over_the_limit_travels_alone() -> None:
 def test_a_lingering_batch_waits_in_the_heap_and_a_flush_takes_it_at_once() -> None:
     parts = Parts(linger=5.0)
     lane = lane_of(parts)
-    batch = parts.route.append(Record("t", b"v", partition=0))
+    batch = parts.route.append(Record("t", b"v", partition=0))._batch
     lane.promote(batch.created + 1)
     assert lane.drain(batch.created + 1) == []
     assert lane.next_due() == batch.created + 5
     lane.promote(batch.created + 5)
     assert lane.drain(batch.created + 5) == [batch]
-    again = parts.route.append(Record("t", b"v", partition=0))
+    again = parts.route.append(Record("t", b"v", partition=0))._batch
     parts.delivered(batch)
     parts.accumulator.hurry(1)
     lane.promote(again.created)
@@ -72,8 +72,8 @@ def test_a_lingering_batch_waits_in_the_heap_and_a_flush_takes_it_at_once() -> N
 
 def test_a_full_batch_does_not_linger() -> None:
     parts = Parts(linger=5.0, batch_size_bytes=200)
-    first = parts.route.append(Record("t", b"x" * 100, partition=0))
-    second = parts.route.append(Record("t", b"x" * 100, partition=0))
+    first = parts.route.append(Record("t", b"x" * 100, partition=0))._batch
+    second = parts.route.append(Record("t", b"x" * 100, partition=0))._batch
     assert first is not second
     assert lane_of(parts).drain(first.created) == [first]
 

@@ -50,7 +50,9 @@ def test_small_answers_are_read_at_once(start_client: Any, read_in_thread: list[
         assert read_in_thread == []
 
 
-def test_one_that_ends_too_early_is_asked_for_again(start_client: Any, read_in_thread: list[Undecoded]) -> None:
+def test_one_that_ends_too_early_is_asked_for_again(
+    start_client: Any, read_in_thread: list[Undecoded], capfd: pytest.CaptureFixture[str]
+) -> None:
     def ends_too_early(exchange: Exchange) -> None:
         frame = exchange.frame(exchange.good_answer())[4:-100]
         exchange.sock.sendall(len(frame).to_bytes(4, "big") + frame)
@@ -60,6 +62,7 @@ def test_one_that_ends_too_early_is_asked_for_again(start_client: Any, read_in_t
         client = start_client(cluster, topics=NAMES)
         assert len(client.partitions("topic-299")) == 4
         assert len(read_in_thread) >= 3
+    assert capfd.readouterr().err == ""  # where the thread pool would print a traceback
 
 
 def test_a_leader_that_was_told_of_meanwhile_is_not_forgotten(start_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:

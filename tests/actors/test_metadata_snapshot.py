@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from klife.actors.backoff import backoff
-from klife.actors.metadata_snapshot import NO_LEADER, BrokerInfo, ClusterSnapshot, updated, with_leader
+from klife.actors.metadata_snapshot import ANSWERS_BELIEVED, NO_LEADER, BrokerInfo, ClusterSnapshot, updated, with_leader, with_refusal
 from klife.protocol.apis.metadata import (
     MetadataResponse,
     MetadataResponseBroker,
@@ -69,6 +69,90 @@ def test_a_topic_made_anew_starts_over() -> None:
     old = snapshot(topic("t", (1, 5)))
     info = snapshot(topic("t", (2, 0), topic_id=OTHER_ID), old=old).topics["t"]
     assert (info.leaders, info.leader_epochs, info.topic_id) == ((2,), (0,), OTHER_ID)
+
+
+# without topic ids (Kafka 2.4 to 2.7)
+
+
+def refused_and_answered(old: ClusterSnapshot, *leaders: tuple[int, int], times: int) -> ClusterSnapshot:
+    """`times` refusals of partition 0's leader, each followed by this answer."""
+    for _ in range(times):
+        old = with_refusal(old, "t", 0, old.topics["t"].leaders[0])
+        old = snapshot(topic("t", *leaders, topic_id=NO_ID), old=old, asked=["t"])
+    return old
+
+
+def test_a_leader_that_refuses_is_given_up_for_one_of_an_earlier_epoch_after_a_few_answers() -> None:
+    old = snapshot(topic("t", (1, 5), (1, 9), topic_id=NO_ID))
+    almost = refused_and_answered(old, (2, 0), (2, 0), times=ANSWERS_BELIEVED - 1)
+    assert (almost.topics["t"].leaders, almost.topics["t"].leader_epochs) == ((1, 1), (5, 9))
+    assert almost.topics["t"] is old.topics["t"]
+    info = refused_and_answered(almost, (2, 0), (2, 0), times=1).topics["t"]
+    assert (info.leaders, info.leader_epochs) == ((2, 2), (0, 0))  # the other partition's too: it is another topic
+    assert info.generation != old.topics["t"].generation
+
+
+def test_answers_alone_do_not_take_an_epoch_back() -> None:
+    old = with_refusal(snapshot(topic("t", (1, 5), topic_id=NO_ID)), "t", 0, 1)
+    for _ in range(20):
+        old = snapshot(topic("t", (2, 4), topic_id=NO_ID), old=old)
+    assert old.topics["t"].leaders == (1,)
+
+
+def test_an_answer_that_confirms_the_leader_ends_the_count() -> None:
+    old = snapshot(topic("t", (1, 5), topic_id=NO_ID))
+    for _ in range(5):
+        old = refused_and_answered(old, (2, 4), times=ANSWERS_BELIEVED - 1)
+        old = snapshot(topic("t", (1, 5), topic_id=NO_ID), old=old)
+    assert old.topics["t"].leaders == (1,)
+
+
+def test_a_leader_that_left_the_cluster_can_not_refuse_and_is_given_up_as_well() -> None:
+    old = snapshot(topic("t", (7, 5), topic_id=NO_ID))
+    for _ in range(ANSWERS_BELIEVED):
+        assert old.topics["t"].leaders == (7,)
+        old = snapshot(topic("t", (2, 0), topic_id=NO_ID), old=old)
+    assert old.topics["t"].leaders == (2,)
+
+
+def test_no_epoch_is_none_that_went_back() -> None:
+    old = snapshot(topic("t", (1, 5), topic_id=NO_ID))
+    info = snapshot(topic("t", (2, -1), topic_id=NO_ID), old=with_refusal(old, "t", 0, 1)).topics["t"]
+    assert (info.leaders, info.generation) == ((2,), old.topics["t"].generation)
+
+
+@pytest.mark.parametrize(
+    ("name", "partition", "node_id", "topic_id"),
+    [("t", 0, 1, ID), ("t", 0, 2, NO_ID), ("t", 1, 1, NO_ID), ("u", 0, 1, NO_ID)],
+    ids=["its id tells", "not the leader", "no such partition", "no such topic"],
+)
+def test_a_refusal_that_says_nothing_changes_nothing(name: str, partition: int, node_id: int, topic_id: bytes) -> None:
+    old = snapshot(topic("t", (1, 5), topic_id=topic_id))
+    assert with_refusal(old, name, partition, node_id) is old
+
+
+def test_a_topic_keeps_the_id_it_has_when_a_broker_answers_that_knows_of_none() -> None:
+    old = snapshot(topic("t", (1, 5), (1, 5)))
+    lagging = snapshot(topic("t", (1, 5), topic_id=NO_ID), old=old)
+    assert lagging.topics["t"] is old.topics["t"]
+    assert snapshot(topic("t", (2, 0), topic_id=OTHER_ID), old=lagging).topics["t"].leaders == (2,)
+
+
+def test_a_topic_gets_no_id_while_its_epochs_contradict_what_is_known() -> None:
+    old = snapshot(topic("t", (1, 5), topic_id=NO_ID))
+    upgraded = snapshot(topic("t", (1, 5)), old=old).topics["t"]
+    assert (upgraded.topic_id, upgraded.generation) == (ID, old.topics["t"].generation)
+    for _ in range(ANSWERS_BELIEVED):
+        assert old.topics["t"].topic_id == NO_ID
+        old = snapshot(topic("t", (2, 0)), old=with_refusal(old, "t", 0, 1))
+    assert (old.topics["t"].leaders, old.topics["t"].topic_id) == ((2,), ID)
+
+
+def test_fewer_partitions_without_an_id_are_another_topic_s() -> None:
+    old = snapshot(topic("t", (1, 5), (2, 6), topic_id=NO_ID))
+    info = snapshot(topic("t", (1, 5), topic_id=NO_ID), old=old).topics["t"]
+    assert info.partition_count == 1
+    assert info.generation != old.topics["t"].generation
 
 
 def test_a_topic_never_has_fewer_partitions_than_before_unless_it_was_made_anew() -> None:

@@ -129,7 +129,7 @@ def test_a_backoff_holds_the_partition_until_its_time() -> None:
 
 def test_an_open_batch_leaves_after_its_linger_and_a_closed_one_at_once() -> None:
     parts = Parts(linger=5.0)
-    batch = parts.route.append(Record("t", b"v", partition=0))
+    batch = parts.route.append(Record("t", b"v", partition=0))._batch
     queue = parts.queue()
     assert queue.head(batch.created + 4.9, 5.0) is None
     assert queue.due(batch.created, 5.0) == batch.created + 5.0

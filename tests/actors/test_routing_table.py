@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from producer_parts import NO_LEADER, Parts
+import pytest
+from producer_parts import NO_LEADER, Parts, topic_info
+
+from klife import Crc32Partitioner, Murmur2Partitioner, Partitioner, Phash2Partitioner, RandomPartitioner, Record
+from klife.actors.producer.partition_queue import PartitionQueue
+from klife.actors.producer.route import TopicRoute
 
 NOW = 1e12
 
@@ -99,3 +104,105 @@ def test_new_partitions_can_be_produced_to_at_once() -> None:
     parts.apply([1, 2])
     parts.batch(partition=1)
     assert len(parts.accumulator.routing.lanes[2, 0].drain(NOW)) == 1
+
+
+# free choices, while some partitions have no leader
+
+SIX = [1, NO_LEADER, 1, 1, NO_LEADER, 1]
+LED = {0, 2, 3, 5}
+BUILT_IN = [Murmur2Partitioner, Phash2Partitioner, Crc32Partitioner, RandomPartitioner]
+every_built_in = pytest.mark.parametrize("built_in", BUILT_IN)
+
+
+def route_by(partitioner: object, leaders: list[int] = SIX) -> tuple[Parts, TopicRoute]:
+    parts = Parts([1])
+    return parts, parts.accumulator.routing.add_topic(topic_info(leaders, "free"), partitioner)
+
+
+def places_of(route: TopicRoute, key: bytes | None, partitioner: object = None, count: int = 200) -> set[int]:
+    places = set()
+    for _ in range(count):
+        route.append(Record("free", b"v", key=key), partitioner)
+        (queue,) = filled(route)
+        places.add(queue.partition)
+        empty(queue)
+    return places
+
+
+def filled(route: TopicRoute) -> list[PartitionQueue]:
+    return [queue for queue in route.queues if queue is not None and not queue.empty]
+
+
+def empty(queue: PartitionQueue) -> None:
+    queue.close()
+    queue.pending.clear()
+
+
+@every_built_in
+def test_a_record_without_key_goes_where_there_is_a_leader(built_in: type[Partitioner]) -> None:
+    _, route = route_by(built_in())
+    assert places_of(route, None) == LED
+
+
+@every_built_in
+def test_so_it_does_if_only_its_call_names_the_partitioner(built_in: type[Partitioner]) -> None:
+    _, route = route_by(Crc32Partitioner())
+    assert places_of(route, None, built_in()) == LED
+
+
+def test_an_empty_key_is_none_where_librdkafka_says_so_and_a_random_choice_looks_at_no_key() -> None:
+    assert places_of(route_by(Crc32Partitioner())[1], b"") == LED
+    assert places_of(route_by(RandomPartitioner())[1], b"key") == LED
+
+
+@pytest.mark.parametrize("built_in", BUILT_IN[:3])
+def test_a_record_with_a_key_waits_for_the_leader_of_its_partition(built_in: type[Partitioner]) -> None:
+    _, route = route_by(built_in())
+    keys = [b"%d" % number for number in range(50)]
+    said = {key: built_in().partition(Record("free", b"v", key=key), 6) for key in keys}
+    assert {key: places_of(route, key, count=1) for key in keys} == {key: {partition} for key, partition in said.items()}
+    assert not set(said.values()) <= LED
+
+
+@every_built_in
+def test_with_no_leader_anywhere_any_partition_will_do_and_with_all_of_them_too(built_in: type[Partitioner]) -> None:
+    for leaders in ([NO_LEADER] * 6, [1] * 6):
+        assert places_of(route_by(built_in(), leaders)[1], None) == set(range(6))
+
+
+def test_leaders_that_go_and_come_back_are_followed() -> None:
+    parts, route = route_by(RandomPartitioner(), [1] * 6)
+    for leaders, places in ((SIX, LED), ([1] * 6, set(range(6)))):
+        route_info = topic_info(leaders, "free")
+        parts.accumulator.routing._follow(route, route_info)
+        assert places_of(route, None) == places
+
+
+def test_nobody_sticks_to_a_partition_that_has_lost_its_leader() -> None:
+    for _ in range(20):
+        parts, route = route_by(Murmur2Partitioner(), [1, 1])
+        parts.accumulator.routing._follow(route, topic_info([1, NO_LEADER], "free"))
+        assert places_of(route, None, count=1) == {0}
+
+
+class SecondToLast(RandomPartitioner):
+    """A rule of its own, and what it inherits was said of another."""
+
+    def partition(self, record: Record, partition_count: int) -> int:
+        return partition_count - 2
+
+
+class EvensOrAny(SecondToLast):
+    def any_will_do(self, record: Record) -> bool:
+        return record.value == b"v"
+
+
+class Quacks:
+    def partition(self, record: Record, partition_count: int) -> int:
+        return 4
+
+
+def test_a_partitioner_of_ones_own_is_obeyed_unless_it_says_that_any_will_do() -> None:
+    for partitioner in (SecondToLast(), Quacks()):
+        assert places_of(route_by(partitioner)[1], None) == {4}
+    assert places_of(route_by(EvensOrAny())[1], None) == LED

@@ -16,7 +16,7 @@ from gevent import get_hub
 from gevent.event import Event
 from pykka import ActorDeadError, ActorRegistry
 from pykka._envelope import Envelope
-from structlog.testing import capture_logs
+from told_logs import told_logs
 
 from klife.actors.runtime.actor import GeventActor
 from klife.actors.runtime.future import GeventFuture, WaitTimeout
@@ -235,7 +235,7 @@ def test_one_killed_while_it_stops_was_killed_and_still_exits() -> None:
 
 def test_one_whose_message_raises_crashed_with_that_and_it_is_logged(ref: Any, events: list[Any]) -> None:
     error = LookupError("x")
-    with capture_logs() as logs:
+    with told_logs() as logs:
         ref.tell(error)
         assert ended(ref) == ExitReason.crashed(error)
     assert events[-2:] == [("failure", LookupError), ("exit", "crashed")]
@@ -243,7 +243,7 @@ def test_one_whose_message_raises_crashed_with_that_and_it_is_logged(ref: Any, e
 
 
 def test_the_crash_of_one_under_a_supervisor_is_logged_once_with_its_traceback() -> None:
-    with capture_logs() as logs, Supervisor.start([ChildSpec(id="recorder", start=Recorder.start, restart="temporary")]) as supervisor:
+    with told_logs() as logs, Supervisor.start([ChildSpec(id="recorder", start=Recorder.start, restart="temporary")]) as supervisor:
         recorder = supervisor.child("recorder")
         recorder.tell(LookupError("x"))
         ended(recorder)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections import Counter
 from time import monotonic
 from typing import Any
@@ -244,3 +246,32 @@ def test_kills_of_some_waiters_leave_the_others(count: int) -> None:
     latch.set()
     gevent.joinall(greenlets, timeout=5)
     assert [greenlet.value for greenlet in greenlets[1::2]] == [True] * count
+
+
+def test_after_a_hub_that_stood_still_what_has_arrived_counts_though_the_time_is_up() -> None:
+    latch, loop = Latch(), get_hub().loop
+    ours, theirs = socket.socketpair()
+    reader = loop.io(ours.fileno(), 1)
+
+    def can_read() -> None:  # as a connection does: what it reads is judged in a later turn
+        reader.stop()
+        loop.run_callback(loop.run_callback, loop.run_callback, latch.set)
+
+    reader.start(can_read)
+    waiter = gevent.spawn(latch.wait, 0.1)
+    gevent.sleep(0)
+    theirs.send(b"answer")
+    time.sleep(1.3)
+    assert waiter.get(timeout=5)
+    reader.close()
+    ours.close()
+    theirs.close()
+
+
+def test_a_latch_of_no_hub_is_waited_for_in_each_thread_s_own() -> None:
+    latch = Latch(home=object())
+    greenlets = [gevent.spawn(latch.wait, 5) for _ in range(2)]
+    gevent.sleep(0)
+    in_thread(latch.set).get(timeout=5)
+    gevent.joinall(greenlets, timeout=5)
+    assert [greenlet.value for greenlet in greenlets] == [True] * 2

@@ -7,9 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import gevent
+import pytest
+from gevent.event import Event
 from producer_parts import Parts
 
 from klife.actors.channel import Call
+from klife.actors.producer import produce_call
 from klife.actors.producer.batcher import BatcherActor
 from klife.actors.runtime.turn import Turn
 
@@ -49,6 +52,29 @@ def test_two_batchers_with_a_backlog_take_turns() -> None:
     assert min(counts) > sum(counts) / 4
     iterations = [iteration for _, iteration in turns]
     assert len(set(iterations)) > 0.9 * len(iterations)  # and hardly ever two in one
+
+
+def test_a_request_of_many_batches_lets_the_hub_run_while_it_compresses_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    compressed_in: list[int] = []
+
+    def slow(_codec: int, data: bytes, _level: int | None) -> bytes:
+        compressed_in.append(gevent.get_hub().loop.iteration)
+        until = monotonic() + 0.003
+        while monotonic() < until:
+            pass
+        return data
+
+    monkeypatch.setattr(produce_call, "compress", slow)
+    parts = Parts(leaders=[1] * 20, codec=4)
+    for partition in range(20):
+        parts.batch(1, partition)
+    [lane] = parts.accumulator.routing.lanes.values()
+    sent = Event()
+    lane.channel = SimpleNamespace(is_ready=True, call=lambda *_arguments, **_settings: sent.set())  # type: ignore[assignment]
+    actor = BatcherActor.start(lane, SimpleNamespace())  # type: ignore[arg-type]
+    assert sent.wait(30)
+    actor.stop()
+    assert len(compressed_in) == len(set(compressed_in)) == 20
 
 
 def test_a_turn_is_over_after_two_milliseconds_and_begins_anew_with_the_next() -> None:

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from klife.api import config_checks
+from klife.actors.producer.partitioners import BUILT_IN
 from klife.api.config import ClientConfig, ProducerConfig, SaslConfig, TlsConfig, TopicConfig, TxnPoolConfig
+from klife.api.config import checks as config_checks
+from klife.api.config.keywords import ClientKeywords, ProducerKeywords
+from klife.api.config.option_types import PARTITIONER_NAMES
 from klife.errors import ConfigError
 
 BROKER = "localhost:9092"
@@ -49,6 +52,7 @@ CLIENT_DEFAULTS: dict[str, Any] = {
     "sasl": None,
     "connect_timeout_ms": 10_000,
     "socket_options": (),
+    "connections_max_idle_ms": 540_000,
     "reconnect_backoff_ms": 50,
     "reconnect_backoff_max_ms": 10_000,
     "max_response_bytes": 104_857_600,
@@ -91,6 +95,15 @@ POOL_DEFAULTS: dict[str, Any] = DELIVERY_DEFAULTS | {
 )
 def test_every_option_has_the_documented_default_and_there_are_no_others(config: Any, defaults: dict[str, Any]) -> None:
     assert dict(config) == defaults
+
+
+def test_editors_complete_every_option_and_no_other() -> None:
+    assert set(ClientKeywords.__annotations__) == set(ClientConfig.model_fields)
+    assert set(ProducerKeywords.__annotations__) == set(ProducerConfig.model_fields) - {"name"}
+
+
+def test_partitioners_have_the_names_that_the_option_takes() -> None:
+    assert set(PARTITIONER_NAMES) == set(BUILT_IN)
 
 
 @pytest.mark.parametrize("model", [ClientConfig, ProducerConfig, TopicConfig, TxnPoolConfig, TlsConfig, SaslConfig])

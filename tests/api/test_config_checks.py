@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from klife.api.config import ClientConfig, ProducerConfig
-from klife.api.config_checks import NOT_YET
+from klife.api.config.checks import NOT_YET
 from klife.errors import ConfigError
 
 BROKER = "localhost:9092"

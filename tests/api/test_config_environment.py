@@ -70,6 +70,46 @@ def test_other_variables_and_the_reserved_ones_are_passed_over() -> None:
     assert ClientConfig.from_env(environ=BROKER | others) == ClientConfig.build("localhost:9092")
 
 
+@pytest.mark.parametrize("service", ["KLIFE", "KLIFE_WEB", "APP_KAFKA"])
+@pytest.mark.parametrize("address", ["10.96.0.17", "fd00:10:96::a1"])
+def test_what_kubernetes_tells_of_a_service_of_that_name_is_passed_over(service: str, address: str) -> None:
+    url = f"tcp://[{address}]:9092" if ":" in address else f"tcp://{address}:9092"
+    told = {
+        f"{service}_SERVICE_HOST": address,
+        f"{service}_SERVICE_PORT": "9092",
+        f"{service}_SERVICE_PORT_KAFKA": "9092",
+        f"{service}_SERVICE_PORT_METRICS_2": "9102",
+        f"{service}_PORT": url,
+        f"{service}_PORT_9092_TCP": url,
+        f"{service}_PORT_9092_TCP_PROTO": "tcp",
+        f"{service}_PORT_9092_TCP_PORT": "9092",
+        f"{service}_PORT_9092_TCP_ADDR": address,
+        f"{service}_PORT_53_UDP": "udp://10.96.0.17:53",
+        f"{service}_PORT_53_UDP_PROTO": "udp",
+    }
+    prefix = "APP_KAFKA_" if service == "APP_KAFKA" else "KLIFE_"
+    options = {f"{prefix}BOOTSTRAP_SERVERS": "localhost:9092", f"{prefix}LINGER_MS": "5"}
+    assert ClientConfig.from_env(prefix, environ=told | options) == ClientConfig.build("localhost:9092", linger_ms=5)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("KLIFE_PORT", "9092"),
+        ("KLIFE_PORT", "localhost:9092"),
+        ("KLIFE_SERVICE_HOST", "kafka.example"),
+        ("KLIFE_SERVICE_PORT", "https"),
+        ("KLIFE_PORTS", "tcp://10.0.0.1:9092"),
+        ("KLIFE_PORT_9092_TCP_HOST", "10.0.0.1"),
+        ("KLIFE_PORT_9092_TCP_PROTO", "5"),
+        ("KLIFE_MAX_BLOCK", "9092"),
+        ("KLIFE_SERVICE_HOSTS", "10.0.0.1"),
+    ],
+)
+def test_what_only_resembles_it_is_an_unknown_variable(variable: str, text: str) -> None:
+    assert problems({variable: text})[0].startswith(f"{variable}: unknown variable")
+
+
 @pytest.mark.parametrize(
     ("variables", "says"),
     [

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from klife.api.config import ClientConfig
-from klife.api.config_names import KAFKA_NAMES, NO_EQUIVALENT
+from klife.api.config.kafka_names import NO_EQUIVALENT, kafka_names
 from klife.errors import ConfigError
 
 BROKER = {"bootstrap.servers": "localhost:9092"}
@@ -66,8 +66,9 @@ def test_a_dotted_name_typed_or_as_text_sets_its_option(name: str, value: Any, o
 
 
 def test_every_known_name_stands_for_an_option_there_is() -> None:
-    assert {known.option for known in KAFKA_NAMES.values()} <= set(ClientConfig.model_fields)
-    assert not KAFKA_NAMES.keys() & NO_EQUIVALENT.keys()
+    names = kafka_names(ClientConfig)
+    assert {known.option for known in names.values()} <= set(ClientConfig.model_fields)
+    assert not names.keys() & NO_EQUIVALENT.keys()
 
 
 def test_both_names_of_the_bootstrap_servers_are_taken() -> None:

@@ -13,6 +13,7 @@ import pytest
 from cli_command import COMMAND, NewTopic, RunKlife, environment
 from cli_peer import read_back, written
 
+from klife.cli.lines import LONGEST_LINE_BYTES
 from klife.testing.cluster import KafkaCluster
 
 
@@ -57,7 +58,7 @@ def test_a_line_without_the_separator_fails_alone(run_klife: RunKlife, kafka_clu
 
     assert done.returncode == 1
     assert done.stdout.startswith("2 delivered, 1 failed in ")
-    assert done.stderr == "line 2: the key separator ':' is not in it; nothing was sent\n"
+    assert done.stderr == "line 2: the key separator ':' is not in it, so it was not sent\n"
     messages = read_back(kafka_cluster.bootstrap_servers, topic, 2)
     assert [(message.key(), message.value()) for message in messages] == [(b"a", b"1"), (b"b", b"2:3")]
 
@@ -77,6 +78,22 @@ def test_a_line_the_topic_does_not_take_fails_alone_and_only_the_first_errors_ar
     assert "2000" in errors[0]
     assert errors[-1] == "... and 3 more lines failed"
     assert len(read_back(kafka_cluster.bootstrap_servers, topic, 8)) == 8
+
+
+def test_where_the_input_cannot_be_read_on_what_was_sent_is_told(
+    run_klife: RunKlife, kafka_cluster: KafkaCluster, new_topic: NewTopic
+) -> None:
+    topic = new_topic()
+
+    done = run_klife(
+        "produce", topic, "--bootstrap", kafka_cluster.bootstrap_servers, text="a\nb\n" + "x" * (LONGEST_LINE_BYTES + 70_000)
+    )
+
+    assert done.returncode == 1
+    assert done.stdout.startswith("2 delivered, 0 failed in ")
+    assert done.stderr.startswith(f"klife: line 3 cannot be read: a line is longer than {LONGEST_LINE_BYTES} bytes")
+    assert done.stderr.endswith("neither it nor what comes after it was sent\n")
+    assert [message.value() for message in read_back(kafka_cluster.bootstrap_servers, topic, 2)] == [b"a", b"b"]
 
 
 @pytest.mark.parametrize("compression", ["gzip", "snappy", "lz4", "zstd"])
@@ -107,6 +124,7 @@ def test_a_partition_and_weaker_acks_can_be_chosen(
     )
 
     assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("2 sent, 0 failed in " if acks == "0" else "2 delivered, 0 failed in ")
     messages = read_back(kafka_cluster.bootstrap_servers, topic, 2)
     assert [(message.partition(), message.value()) for message in messages] == [(2, b"a"), (2, b"b")]
 

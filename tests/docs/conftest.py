@@ -1,4 +1,4 @@
-"""For tests of the documentation: the topics its programs use."""
+"""For tests of the documentation: a cluster as a reader has it, without the topics that a page makes."""
 
 from __future__ import annotations
 
@@ -7,29 +7,22 @@ from collections.abc import Iterator
 import pytest
 
 from klife import Client
-from klife.testing.admin import AdminError
 from klife.testing.cluster import KafkaCluster
-
-TOPICS = ("clicks", "orders", "payments", "shipments")
-PARTITIONS = 6
-_ALREADY_THERE = 36
 
 
 @pytest.fixture(scope="package")
-def documented_cluster(kafka_cluster: KafkaCluster) -> Iterator[KafkaCluster]:
-    """The cluster that readers are asked to have: with these topics, and past its first seconds."""
-    made = []
-    for name in TOPICS:
-        try:
-            kafka_cluster.create_topic(name, partitions=PARTITIONS)
-        except AdminError as error:
-            if error.error_code != _ALREADY_THERE:
-                raise
-        else:
-            made.append(name)
-    # A cluster that was just started refuses producer ids for a moment, and the pages' programs do not show its excuses.
+def settled_cluster(kafka_cluster: KafkaCluster) -> KafkaCluster:
+    """The cluster past its first seconds: it refuses producer ids for a moment, and the pages' programs do not show its excuses."""
     with Client.start(kafka_cluster.bootstrap_servers) as client:
         client.wait_ready()
-    yield kafka_cluster
-    with kafka_cluster.admin() as admin:
-        admin.delete_topics(made)
+    return kafka_cluster
+
+
+@pytest.fixture
+def documented_cluster(settled_cluster: KafkaCluster) -> Iterator[KafkaCluster]:
+    """The cluster for one page, with no topics but those of other tests: what the page needs it has to make."""
+    with settled_cluster.admin() as admin:
+        before = admin.describe_topics().keys()
+        yield settled_cluster
+        if made := admin.describe_topics().keys() - before:
+            admin.delete_topics(sorted(made))

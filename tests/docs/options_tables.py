@@ -1,6 +1,6 @@
 """The tables of options in docs/configuration.md, made from the models: `python tests/docs/options_tables.py` writes them anew.
 
-An option's meaning is the docstring that stands under it in `klife.api.config` and `klife.api.config_options`.
+An option's meaning is the docstring that stands under it in `klife.api.config` and `klife.api.config.options`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from pathlib import Path
 from pydantic_core import PydanticUndefined
 
 from klife.api.config import ClientConfig
-from klife.api.config_base import Options
-from klife.api.config_checks import NOT_YET
-from klife.api.config_options import ProducerConfig, ProducerOptions, TopicConfig
+from klife.api.config.base import Options
+from klife.api.config.checks import NOT_YET
+from klife.api.config.options import ProducerConfig, ProducerOptions, TopicConfig
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 

@@ -6,7 +6,7 @@ import pytest
 from options_tables import PAGE, tables, with_tables
 
 from klife.api.config import ClientConfig
-from klife.api.config_options import ProducerConfig, TopicConfig
+from klife.api.config.options import ProducerConfig, TopicConfig
 
 
 def test_the_tables_are_those_of_the_code() -> None:

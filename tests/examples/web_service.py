@@ -1,4 +1,4 @@
-"""The example as its users run it: gunicorn in processes of its own, and HTTP clients that load it."""
+"""Web services as their users run them: gunicorn or uWSGI in processes of its own, and HTTP clients that load it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ import gevent.socket
 from klife import StopReport
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "gunicorn_gevent"
+PAGE = Path(__file__).parents[2] / "docs" / "web-workers.md"
 WORKERS = 2
 PATIENCE = 100.0
 
@@ -58,16 +59,16 @@ class _Connection(HTTPConnection):
 
 
 class WebService:
-    """A running gunicorn."""
+    """A running gunicorn, or uWSGI."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self._process = process
         self._log = log
-        self.port = int(self.wait_for_lines(r"Listening at: http://127\.0\.0\.1:(\d+)")[0])
+        self.port = int(self.wait_for_lines(r"(?:Listening at: http://|bound to TCP address )127\.0\.0\.1:(\d+)")[0])
 
     @property
     def log(self) -> str:
-        """What gunicorn, its workers and the clients in them have said on standard error."""
+        """What the server, its workers and the clients in them have said on standard error."""
         return self._log.read_text()
 
     @property
@@ -87,7 +88,7 @@ class WebService:
         def found() -> list[str]:
             ended = self._process.poll() is not None
             lines = re.findall(pattern, self.log)
-            assert len(lines) >= count or not ended, f"gunicorn has ended without {pattern!r}:\n{self.log}"
+            assert len(lines) >= count or not ended, f"the server has ended without {pattern!r}:\n{self.log}"
             return lines if len(lines) >= count else []
 
         return self.wait_until(found)
@@ -113,6 +114,10 @@ class WebService:
     def terminate(self) -> None:
         """SIGTERM to the master."""
         self.wait_until_whole()
+        self._process.terminate()
+
+    def terminate_now(self) -> None:
+        """The same, whatever the workers are about."""
         self._process.terminate()
 
     def interrupt(self) -> None:
@@ -156,10 +161,28 @@ def gunicorn(
     """The application by the README's command, with these options beside; what of it runs at the end of the block is killed."""
     (line,) = re.findall(r"^gunicorn .*$", (EXAMPLE / "README.md").read_text(), re.MULTILINE)
     command = [sys.executable, "-m", *shlex.split(line), "--bind", "127.0.0.1:0", "--workers", str(WORKERS), *options]
+    with _running(command, servers, folder, environ, application) as service:
+        yield service
+
+
+@contextmanager
+def uwsgi(servers: str, folder: Path, *options: str, environ: Mapping[str, str]) -> Iterator[WebService]:
+    """The application `shop.py` in `folder` by the page's configuration, with these options beside."""
+    (settings,) = re.findall(r"^```ini\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    without_address = re.sub(r"^http-socket.*\n", "", settings, flags=re.MULTILINE)
+    assert without_address != settings
+    (folder / "uwsgi.ini").write_text(without_address)
+    command = [str(Path(sys.executable).with_name("pyuwsgi")), "--ini", "uwsgi.ini", "--http-socket", "127.0.0.1:0", *options]
+    with _running(command, servers, folder, {"VIRTUAL_ENV": sys.prefix, **environ}, folder) as service:
+        yield service
+
+
+@contextmanager
+def _running(command: list[str], servers: str, folder: Path, environ: Mapping[str, str], application: Path) -> Iterator[WebService]:
     build = {name: value for name, value in os.environ.items() if name == "KLIFE_PURE"}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("KLIFE_", "GUNICORN_"))} | build
     environment = inherited | {"KLIFE_BOOTSTRAP_SERVERS": servers, "XDG_RUNTIME_DIR": str(folder), **environ}
-    log = folder / "gunicorn.log"
+    log = folder / "server.log"
     with log.open("wb") as stderr:
         process = subprocess.Popen(command, cwd=application, env=environment, stdout=stderr, stderr=stderr, start_new_session=True)
     try:

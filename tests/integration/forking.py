@@ -6,9 +6,11 @@ deliveries, and the child produces records of its own. What each of them saw is 
 
 from __future__ import annotations
 
+import ctypes
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -69,8 +71,8 @@ def wait_for_all(deliveries: list[Any]) -> None:
 
 
 def child(client: Client, topic: str, deliveries: list[Any], unsettled: list[int], brokers: set[str]) -> dict[str, Any]:
-    inherited = len(socket_inodes() & brokers)
     mine = outcomes([deliveries[index] for index in unsettled])
+    inherited = len(socket_inodes() & brokers)
     settled = outcomes([delivery for index, delivery in enumerate(deliveries) if index not in set(unsettled)])
     offsets = [client.produce(Record(topic, b"child %d" % number)).get(PATIENCE).offset for number in range(OF_THE_CHILD)]
     gevent.sleep(0.1)
@@ -85,6 +87,32 @@ def child(client: Client, topic: str, deliveries: list[Any], unsettled: list[int
         "waited": waited.count(os.getpid()),
         "report": client.stop().delivered,
     }
+
+
+def clone() -> int:
+    """Fork without Python, and without C's own `fork`, which may call what was registered for it."""
+    number = {"x86_64": 56, "aarch64": 220}[os.uname().machine]
+    return ctypes.PyDLL(None).syscall(number, int(signal.SIGCHLD), 0, 0, 0, 0)
+
+
+def daemon() -> int:
+    """Fork twice, as what becomes a daemon does; the process between the two ends at once."""
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+    else:
+        os.waitpid(pid, 0)
+    return pid
+
+
+FORKS: dict[str, Callable[[], int]] = {
+    "gevent": gevent.os.fork,
+    "c": lambda: ctypes.PyDLL(None).fork(),
+    "clone": clone,
+    "daemon": daemon,
+}
 
 
 def fork_here(fork: Callable[[], int], run: Callable[[], None], forked: Callable[[], object] = lambda: None) -> None:
@@ -140,7 +168,7 @@ def main(servers: str, topic: str, how: str, *_patched: str) -> None:
     elif how == "greenlet":
         gevent.spawn(fork_here, os.fork, run).get()
     else:
-        fork_here(gevent.os.fork if how == "gevent" else os.fork, run)
+        fork_here(FORKS.get(how, os.fork), run)
 
     waiting.get(timeout=PATIENCE)
     client.flush(PATIENCE)

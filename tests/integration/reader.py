@@ -13,10 +13,10 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from gevent import get_hub
 
 from klife import Record
+from klife.admin import AdminClient
 from klife.protocol.apis.fetch import FetchPartition, FetchRequest, FetchTopic
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic
 from klife.protocol.record_decode import decode_batches
-from klife.testing.admin import AdminClient
 
 TIMEOUT_SECONDS = 40.0
 CALL_SECONDS = 20.0

@@ -22,6 +22,7 @@ from klife import (
     NotReady,
     Record,
     RecordTooLarge,
+    UnknownPartition,
 )
 
 BAD_RECORDS = [
@@ -41,7 +42,7 @@ BAD_RECORDS = [
     ({"headers": None}, InvalidRecordType, r"Record\.headers is a NoneType; expected a sequence"),
     ({"headers": [("\ud800", b"")]}, InvalidRecordValue, r"the name of Record\.headers\[0\] can not be written as UTF-8"),
     ({"partition": -1}, InvalidRecordValue, r"Record\.partition is -1.* expected an int from 0 "),
-    ({"partition": 3}, InvalidRecordValue, r"Record\.partition is 3, but topic '.*' has 3 partitions: expected an int from 0 to 2"),
+    ({"partition": 3}, UnknownPartition, r"Record\.partition is 3, but topic '.*' has 3 partitions: expected an int from 0 to 2"),
     ({"partition": "0"}, InvalidRecordType, r"Record\.partition is a str.* expected an int"),
     ({"partition": 1.0}, InvalidRecordType, r"Record\.partition is a float.* expected an int"),
     ({"timestamp_ms": 1.5}, InvalidRecordType, r"Record\.timestamp_ms is a float; expected an int of milliseconds"),
@@ -51,7 +52,7 @@ BAD_RECORDS = [
 
 @pytest.fixture
 def shop(start_client: StartClient, make_topic: MakeTopic) -> tuple[Client, str]:
-    client, topic = start_client(), make_topic(3)
+    client, topic = start_client(max_block_ms=500), make_topic(3)  # a partition that is not there is waited for so long
     client.partitions(topic)
     return client, topic
 
@@ -87,7 +88,8 @@ def test_in_a_batch_a_partition_out_of_range_fails_its_own_record(shop: tuple[Cl
     client, topic = shop
     first, bad, last = client.produce_batch([Record(topic, b"1"), Record(topic, b"2", partition=9), Record(topic, b"3")]).get(30)
     assert "records[1]: Record.partition is 9, but topic" in str(bad.error)
-    assert bad.error_code is None
+    assert isinstance(bad.error, UnknownPartition)
+    assert (bad.error.retriable, bad.error_code) == (True, None)
     assert (first.error, last.error) == (None, None)
     assert sorted(read.value or b"" for read in read_back(topic)) == [b"1", b"3"]
 

@@ -17,7 +17,7 @@ from on_cluster import wait_until
 from reader import Read, by_partition, read_topic
 
 from klife import Client, DeliveryTimeout, FlushTimeout, NotReady, Record
-from klife.testing.admin import BrokerConnection
+from klife.admin.connection import BrokerConnection
 from klife.testing.cluster import KafkaCluster
 
 BROKER = 1

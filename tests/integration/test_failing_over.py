@@ -6,9 +6,10 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from on_cluster import wait_until
 
 from bench import failover
-from klife import Client, Record
+from klife import Client, Crc32Partitioner, DeliveryTimeout, Partitioner, Phash2Partitioner, RandomPartitioner, Record
 from klife.testing.cluster import KafkaCluster
 
 
@@ -46,3 +47,52 @@ def test_a_client_whose_bootstrap_broker_is_dead_goes_on_with_the_others(mortal_
             assert client.produce(Record(later, b"new")).get(60).offset == 0  # its leader had to be asked for
         finally:
             mortal_cluster.start(1)
+
+
+# with a broker away for good: what comes last in this module
+
+AWAY = 3
+
+
+@pytest.fixture(scope="module")
+def lost_topic(mortal_cluster: KafkaCluster) -> str:
+    """Six partitions without a second replica, of which the broker that goes away leads two."""
+    mortal_cluster.create_topic(name := f"lost-{uuid.uuid4().hex[:8]}", 6, 1)
+    return name
+
+
+@pytest.fixture(scope="module")
+def strict_topic(mortal_cluster: KafkaCluster) -> str:
+    """All three brokers have to have what is written."""
+    mortal_cluster.create_topic(name := f"strict-{uuid.uuid4().hex[:8]}", 1, 3, config={"min.insync.replicas": 3})
+    return name
+
+
+@pytest.fixture(scope="module")
+def two_brokers(mortal_cluster: KafkaCluster, lost_topic: str, strict_topic: str) -> Iterator[KafkaCluster]:
+    mortal_cluster.stop(AWAY)
+    yield mortal_cluster
+    mortal_cluster.start(AWAY)
+
+
+@pytest.mark.parametrize(
+    "partitioner", [RandomPartitioner(), Crc32Partitioner(), Phash2Partitioner()], ids=lambda each: type(each).__name__
+)
+def test_records_without_a_key_go_where_there_are_leaders(lost_topic: str, two_brokers: KafkaCluster, partitioner: Partitioner) -> None:
+    with Client.start(two_brokers.bootstrap_servers, metadata_max_age_ms=300, delivery_timeout_ms=30_000) as client:
+
+        def leaders() -> list[int | None]:
+            return [each.leader for each in client.partitions(lost_topic)]
+
+        wait_until(lambda: leaders().count(None) == 2, timeout=60)
+        results = client.produce_batch([Record(lost_topic, b"v") for _ in range(200)], partitioner=partitioner).get(60)
+        assert {result.partition for result in Record.verify_batch(results)} == {p for p, leader in enumerate(leaders()) if leader}
+
+
+def test_too_few_replicas_are_told_with_their_code_and_what_helps(strict_topic: str, two_brokers: KafkaCluster) -> None:
+    with Client.start(two_brokers.bootstrap_servers, delivery_timeout_ms=3_000, request_timeout_ms=2_000) as client:
+        error = client.produce(Record(strict_topic, b"v")).exception(60)
+        assert isinstance(error, DeliveryTimeout)
+        assert (error.error_code, error.possibly_persisted) == (19, False)
+        assert "NOT_ENOUGH_REPLICAS (19)" in str(error)
+        assert "bring brokers back, or lower the topic's min.insync.replicas" in str(error)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gevent
+from chaos.proxy import Proxy
 from reader import read_topic
 
 from klife import Client, Record
-from klife.testing.chaos.proxy import Proxy
 from klife.testing.cluster import KafkaCluster
 
 PATIENCE = 60.0

@@ -17,7 +17,7 @@ from klife.testing.cluster import KafkaCluster
 PROGRAM = Path(__file__).with_name("forking.py")
 RECORDS = 1000
 OF_THE_CHILD = 50
-MANNERS = ["main", "gevent", "greenlet patched", "thread", "multiprocessing", "supervised patched"]
+MANNERS = ["main", "gevent", "greenlet patched", "thread", "multiprocessing", "supervised patched", "c", "clone", "daemon"]
 
 
 @pytest.mark.parametrize("manner", MANNERS)
@@ -45,3 +45,37 @@ def test_a_fork_loses_and_doubles_nothing_and_the_child_produces(
 
     expected = [b"parent %d" % number for number in range(RECORDS)] + [b"child %d" % number for number in range(OF_THE_CHILD)]
     assert sorted(read.value or b"" for read in read_back(topic)) == sorted(expected)
+
+
+STARTED_ANEW = """
+import multiprocessing, sys
+from klife import Client, Record
+
+def child(servers, topic):
+    with Client.start(servers, name="orders") as client:
+        client.produce(Record(topic, b"child")).get(60)
+
+if __name__ == "__main__":
+    servers, topic, how = sys.argv[1:]
+    client = Client.start(servers, name="orders", linger_ms=60_000, delivery_timeout_ms=90_000)
+    client.partitions(topic)
+    delivery = client.produce(Record(topic, b"parent"))
+    process = multiprocessing.get_context(how).Process(target=child, args=(servers, topic))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    assert client.stop().delivered == 1
+"""
+
+
+@pytest.mark.parametrize("how", ["spawn", "forkserver"])
+def test_a_process_that_multiprocessing_starts_anew_has_its_own_client(
+    how: str, kafka_cluster: KafkaCluster, make_topic: MakeTopic, read_back: ReadBack, tmp_path: Path
+) -> None:
+    topic = make_topic(1)
+    program = tmp_path / "program.py"
+    program.write_text(STARTED_ANEW)
+    command = [sys.executable, str(program), kafka_cluster.bootstrap_servers, topic, how]
+    ended = get_hub().threadpool.apply(lambda: subprocess.run(command, capture_output=True, text=True, timeout=100, check=False))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [read.value for read in read_back(topic)] == [b"child", b"parent"]

@@ -9,7 +9,7 @@ import gevent
 import pytest
 from on_cluster import MakeTopic, ReadBack, StartClient, wait_until
 
-from klife import Client, InvalidRecordValue, Record, UnknownTopic
+from klife import Client, DeliveryTimeout, Record, UnknownPartition, UnknownTopic
 from klife.testing.cluster import KafkaCluster
 
 
@@ -69,17 +69,17 @@ def test_a_topic_created_meanwhile_is_found_soon(kafka_cluster: KafkaCluster, st
     assert took < 3, "a second, and room for a busy machine"
 
 
-def test_a_new_partition_is_used_after_the_metadata_refresh(
+def test_a_partition_that_was_just_added_is_used_at_once(
     kafka_cluster: KafkaCluster, start_client: StartClient, make_topic: MakeTopic
 ) -> None:
-    client = start_client(metadata_max_age_ms=300)
     topic = make_topic(1)
+    impatient = start_client(max_block_ms=500)
+    with pytest.raises(UnknownPartition, match=r"Record\.partition is 1, but topic .* has 1 partitions: expected an int from 0 to 0"):
+        impatient.produce(Record(topic, b"v", partition=1))
+    client = start_client()
     client.produce(Record(topic, b"v")).get(30)
-    with pytest.raises(InvalidRecordValue, match=r"Record\.partition is 1, but topic .* has 1 partitions: expected an int from 0 to 0"):
-        client.produce(Record(topic, b"v", partition=1))
     with kafka_cluster.admin() as admin:
         admin.create_partitions(topic, 4)
-    wait_until(lambda: len(client.partitions(topic)) == 4)
     results = client.produce_batch([Record(topic, b"v", partition=partition) for partition in range(4)]).get(30)
     assert [result.offset for result in Record.verify_batch(results)] == [1, 0, 0, 0]
     used = {client.produce(Record(topic, b"v", key=b"%d" % number)).get(30).partition for number in range(40)}
@@ -101,6 +101,20 @@ def test_a_deleted_topic_disappears_and_comes_back_anew_with_fewer_partitions(
     kafka_cluster.create_topic(topic, partitions=1)
     assert client.produce(Record(topic, b"new")).get(30).offset == 0
     assert [read.value for read in read_back(topic)] == [b"new"]
+
+
+def test_a_topic_deleted_under_a_record_is_told_as_that(kafka_cluster: KafkaCluster, start_client: StartClient) -> None:
+    client = start_client(linger_ms=1_500, request_timeout_ms=1_500, delivery_timeout_ms=5_000)
+    kafka_cluster.create_topic(topic := new_name(), partitions=1)
+    client.partitions(topic)
+    delivery = client.produce(Record(topic, b"late"))
+    with kafka_cluster.admin() as admin:
+        admin.delete_topics([topic])
+    error = delivery.exception(30)
+    assert isinstance(error, DeliveryTimeout)
+    assert error.error_code == 3
+    assert "UNKNOWN_TOPIC_OR_PARTITION (3)" in str(error)
+    assert "the topic may have been deleted; create it, or stop producing to it. They were not written" in str(error)
 
 
 def test_partitions_tell_leaders_and_replicas(kafka_cluster: KafkaCluster, start_client: StartClient, make_topic: MakeTopic) -> None:

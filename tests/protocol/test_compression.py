@@ -6,15 +6,18 @@ import gzip
 import random
 import subprocess
 import sys
+import time
+from threading import Event, Thread
 
-import lz4.frame  # type: ignore[import-untyped]
+import cramjam
+import lz4.frame
 import pytest
 import zstandard
 from cramjam import snappy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klife.protocol.compression import CODECS, LEVELS, compress, decompress
+from klife.protocol.compression import CODECS, LEVELS, QUICK_SIZE, compress, decompress, quick_size
 from klife.protocol.errors import DecodeError
 
 NONE, GZIP, SNAPPY, LZ4, ZSTD = CODECS.values()
@@ -63,7 +66,7 @@ def test_levels_are_those_of_javas_producer(name: str, allowed: tuple[int, ...],
 
 def test_other_libraries_read_gzip_lz4_and_zstd() -> None:
     assert gzip.decompress(compress(GZIP, TEXT)) == TEXT
-    assert lz4.frame.decompress(compress(LZ4, TEXT)) == TEXT
+    assert bytes(cramjam.lz4.decompress(compress(LZ4, TEXT))) == TEXT
     assert zstandard.ZstdDecompressor().decompress(compress(ZSTD, TEXT)) == TEXT
 
 
@@ -91,6 +94,24 @@ def test_snappy_without_javas_framing_is_read() -> None:
 )
 def test_every_kind_of_lz4_frame_that_java_reads_is_read(options: dict[str, int]) -> None:
     assert decompress(LZ4, lz4.frame.compress(TEXT, block_linked=False, **options), ROOM) == TEXT
+
+
+def test_an_lz4_frame_of_another_library_is_read() -> None:
+    compressor = cramjam.lz4.Compressor(level=4, content_checksum=True, block_linked=False)
+    compressor.compress(TEXT)
+    assert decompress(LZ4, bytes(compressor.finish()), ROOM) == TEXT
+
+
+@pytest.mark.parametrize("level", [None, 1, 9, 12, 17])
+def test_lz4_is_written_in_the_frames_of_javas_producer(level: int | None) -> None:
+    # Version 1, independent blocks of 64 KiB, no checksums and no size; the checksum of that; at the end, four zeros.
+    written = compress(LZ4, TEXT, level)
+    assert written[:7] == b"\x04\x22\x4d\x18\x60\x40\x82"
+    assert written[-4:] == bytes(4)
+    at, blocks = 7, 0
+    while size := int.from_bytes(written[at : at + 4], "little") & 0x7FFFFFFF:
+        at, blocks = at + 4 + size, blocks + 1
+    assert (at + 4, blocks) == (len(written), -(-len(TEXT) // 65536))
 
 
 def test_lz4_stores_what_it_cannot_compress() -> None:
@@ -161,6 +182,35 @@ def test_anything_after_the_end_is_an_error(codec: int) -> None:
 def test_an_unknown_codec_is_an_error(codec: int) -> None:
     with pytest.raises(DecodeError, match=f"codec {codec}; Kafka has codecs 0 to 4"):
         decompress(codec, b"", ROOM)
+
+
+HARD = random.Random(1).randbytes(80_000) + TEXT[:80_000]
+
+
+# Each takes some tenths of a second.
+@pytest.mark.parametrize(("name", "level", "times"), [("gzip", 9, 60), ("snappy", None, 300), ("lz4", 17, 40), ("zstd", 22, 10)])
+def test_other_threads_run_while_one_compresses_at_the_slowest_level(name: str, level: int | None, times: int) -> None:
+    began, ended, data = Event(), Event(), HARD * times
+
+    def work() -> None:
+        began.set()
+        compress(CODECS[name], data, level)
+        ended.set()
+
+    Thread(target=work).start()
+    began.wait()
+    turns = 0
+    while not ended.is_set():
+        time.sleep(0.001)
+        turns += 1
+    assert turns > 20
+
+
+def test_what_is_quick_at_every_default_level_is_not_at_the_slowest() -> None:
+    assert {quick_size(codec, None) for codec in CODECS.values()} == {QUICK_SIZE}
+    for name, levels in LEVELS.items():
+        assert quick_size(CODECS[name], levels.default) == QUICK_SIZE
+        assert quick_size(CODECS[name], levels.maximum) < QUICK_SIZE
 
 
 BOMBS = """

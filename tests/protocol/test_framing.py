@@ -70,7 +70,7 @@ def test_the_header_of_an_api_versions_response_never_has_tags() -> None:
     "frame", [b"", b"\0\0\0", b"\0\0\0\7", b"\0\0\0\7\1", b"\0\0\0\7\1\1\5??", b"\0\0\0\7" + b"\xff" * 20, b"\0\0\0\7\x7f\1\0"]
 )
 def test_a_truncated_or_corrupt_response_header_is_a_decode_error(frame: bytes) -> None:
-    with pytest.raises(DecodeError, match="MetadataRequest v9"):
+    with pytest.raises(DecodeError, match="a response to Metadata v9"):
         decode_response_header(frame, MetadataRequest, 9)
 
 

@@ -8,7 +8,10 @@ from klife.protocol.api_keys import ApiKey, api_name
 from klife.protocol.apis.api_versions import ApiVersion, ApiVersionsResponse
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
-from klife.protocol.errors import UnsupportedVersion
+from klife.protocol.errors import DecodeError, UnsupportedVersion
+from klife.protocol.headers import decode_response_header
+from klife.protocol.metadata_wire import MetadataQuery
+from klife.protocol.produce_wire import BatchesRequest
 from klife.protocol.versions import negotiate, ranges_from
 
 
@@ -52,5 +55,14 @@ def test_an_api_the_broker_does_not_serve_is_named() -> None:
 
 
 def test_api_keys_have_names_for_people_even_when_they_are_newer_than_the_table() -> None:
-    assert api_name(ApiKey.INIT_PRODUCER_ID) == "INIT_PRODUCER_ID"
+    assert api_name(ApiKey.INIT_PRODUCER_ID) == "InitProducerId"
     assert api_name(9999) == "API 9999"
+
+
+def test_requests_with_classes_of_our_own_are_told_by_kafkas_names() -> None:
+    for request, name in ((BatchesRequest, "Produce"), (MetadataQuery, "Metadata"), (ProduceRequest, "Produce")):
+        for broker in ({}, {request.API_KEY: (99, 99)}):
+            with pytest.raises(UnsupportedVersion, match=rf"(serve|version of) {name}\b"):
+                negotiate(request, broker)  # type: ignore[arg-type]
+        with pytest.raises(DecodeError, match=f"a response to {name} v9 is"):
+            decode_response_header(b"", request, 9)  # type: ignore[arg-type]

@@ -7,8 +7,8 @@ from typing import Any
 
 import gevent
 import pytest
-from structlog.testing import capture_logs
 from supervision_fakes import DEADLINE, Family
+from told_logs import told_logs
 
 from klife_supervision import DynamicSupervisor, Supervisor, registered
 
@@ -16,7 +16,7 @@ from klife_supervision import DynamicSupervisor, Supervisor, registered
 @pytest.fixture(autouse=True)
 def events() -> Iterator[list[Any]]:
     """All log events of the test."""
-    with capture_logs() as captured:
+    with told_logs() as captured:
         yield captured
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import structlog
-from supervision_fakes import Family, ended, settled
+from supervision_fakes import DEADLINE, Family, ended, settled
 
 from klife_supervision import ChildSpec, DynamicSupervisor, ExitReason, StartFailed, Supervisor, TreeNode
+from klife_supervision.logs import flush
 
 Supervise = Callable[..., Supervisor]
 
@@ -186,6 +187,7 @@ def test_a_crash_is_logged_without_the_values_of_local_variables(supervise: Supe
         try:
             supervisor = supervise([ChildSpec.from_callable(works, id="a")], intensity=0)
             ended(supervisor)
+            assert flush(DEADLINE)
         finally:
             structlog.reset_defaults()
         written = capsys.readouterr().out

@@ -10,11 +10,13 @@ from typing import Any
 
 import gevent
 import pytest
+import structlog
 from gevent.event import AsyncResult, Event
 from gevent.exceptions import LoopExit
 from supervision_fakes import DEADLINE, Family, ended, forever, settled, states
 
 from klife_supervision import ChildSpec, ExitReason, RestartDelay, RestartIntensityReached, StartFailed, Supervisor, SupervisorStopped
+from klife_supervision.logs import flush
 from klife_supervision.policy import RESTARTS, STRATEGIES
 
 Supervise = Callable[..., Supervisor]
@@ -487,17 +489,19 @@ def test_a_keyboard_interrupt_in_the_supervisor_takes_its_children_down_and_reac
 
 
 def test_a_log_that_cannot_be_written_takes_nothing_down(
-    family: Family, supervise: Supervise, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    family: Family, supervise: Supervise, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    class Broken:
-        def __getattr__(self, level: str) -> Any:
-            raise BrokenPipeError("nobody reads this log")
+    def broken(*_event: object) -> None:
+        raise BrokenPipeError("nobody reads this log")
 
-    monkeypatch.setattr("klife_supervision.events.log", Broken())
+    before = structlog.get_config()
+    structlog.configure(processors=[broken])
     supervisor = supervise(family.specs("a"))
     supervisor.child("a").crash()
     settled(supervisor)
     assert states(supervisor) == {"a": "running"}
+    assert flush(DEADLINE)
+    structlog.configure(**before)
     assert "nobody reads this log" in capfd.readouterr().err
 
 

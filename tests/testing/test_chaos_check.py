@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-
-from klife.testing.chaos.check import (
+from chaos.check import (
     BLOCKED,
     DAMAGED,
     DISORDERED,
@@ -23,7 +22,7 @@ from klife.testing.chaos.check import (
     Promise,
     check,
 )
-from klife.testing.chaos.journal import DELIVERED, FAILED, POSSIBLY, UNRESOLVED, Entry
+from chaos.journal import DELIVERED, FAILED, POSSIBLY, UNRESOLVED, Entry
 
 FULL = Promise(acks="all", idempotent=True, max_block=2.0)
 PLAIN = replace(FULL, idempotent=False)

@@ -7,9 +7,8 @@ from typing import Any
 
 import gevent
 import pytest
+from chaos.proxy import Proxy
 from gevent.server import StreamServer
-
-from klife.testing.chaos.proxy import Proxy
 
 PATIENCE = 10.0
 

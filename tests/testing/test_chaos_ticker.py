@@ -8,9 +8,8 @@ from typing import Any
 
 import gevent
 import pytest
+from chaos.ticker import Ticker
 from gevent.monkey import get_original
-
-from klife.testing.chaos.ticker import Ticker
 
 HELD = 0.2
 

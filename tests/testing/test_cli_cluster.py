@@ -99,12 +99,38 @@ def test_a_version_that_can_not_be_had_is_said_in_a_line(environment: dict[str, 
     assert up.stderr.count("\n") == 1
 
 
-def test_where_kafka_can_not_be_run_each_way_is_named_and_no_traceback_is_printed(environment: dict[str, str]) -> None:
-    up = klife({**environment, "JAVA_HOME": "", "PATH": "", "DOCKER_HOST": "unix:///nowhere/docker.sock"}, "cluster", "up")
-    assert up.returncode == 1
-    assert "Java is neither below JAVA_HOME nor on the PATH" in up.stderr
-    assert "no container engine answers" in up.stderr
-    assert "Traceback" not in up.stderr
+@pytest.mark.parametrize(
+    ("changed", "arguments", "says"),
+    [
+        ({}, ["up", "--brokers", "3", "--port", "65534"], "klife: --port 65534 with 3 brokers: the last would have port 65536"),
+        ({}, ["up", "--name", "a/b"], "klife: --name 'a/b' cannot name a file"),
+        ({}, ["down", "--name", "../a"], "klife: --name '../a' cannot name a file"),
+        ({}, ["up", "--version", "../3.9"], "klife: --version '../3.9' is no release of Kafka"),
+        ({"JAVA_HOME": "", "PATH": "nowhere", "DOCKER_HOST": "unix:///nowhere"}, ["up"], "klife: none of the three ways to run Kafka"),
+        ({"XDG_CACHE_HOME": "/dev/null"}, ["up"], "klife: [Errno 20] Not a directory: '/dev/null/klife/clusters'"),
+        ({"XDG_CACHE_HOME": "/dev/null"}, ["up", "--detach"], "klife: [Errno 20] Not a directory: '/dev/null/klife/clusters'"),
+        ({"XDG_CACHE_HOME": "/dev/null"}, ["down"], "klife: [Errno 20] Not a directory: '/dev/null/klife/clusters'"),
+        ({"KAFKA_JVM_PERFORMANCE_OPTS": "-Dx='"}, ["up"], "klife: KAFKA_JVM_PERFORMANCE_OPTS cannot be read"),
+        ({"KAFKA_JVM_PERFORMANCE_OPTS": "-XX:Wrong"}, ["up"], "klife: the brokers' storage cannot be formatted; is a property"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else None,
+)
+def test_a_start_that_fails_says_why_and_prints_no_traceback(
+    environment: dict[str, str], tmp_path: Path, changed: dict[str, str], arguments: list[str], says: str
+) -> None:
+    ended = klife(environment | changed, "cluster", *arguments)
+    assert ended.returncode == 1
+    assert ended.stderr.strip().splitlines()[0].startswith(says)
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_the_cluster_to_use_is_named_by_addresses(environment: dict[str, str]) -> None:
+    ended = klife(environment | {"KLIFE_TEST_BOOTSTRAP": "localhost"}, "demo")
+    assert ended.returncode == 1
+    assert "klife: KLIFE_TEST_BOOTSTRAP has 'localhost', expected host:port" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_without_its_packages_the_command_says_what_to_install() -> None:

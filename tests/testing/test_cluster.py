@@ -15,8 +15,8 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient as ConfluentAdmin
 from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]  # documented there, and not in its __all__
 
+from klife.admin import AdminError
 from klife.protocol.error_codes import ErrorCode
-from klife.testing.admin import AdminError
 from klife.testing.cluster import BackendUnavailable, ClusterError, KafkaCluster
 from klife.testing.cluster_processes import wait_until
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from klife import Client, Record
+from klife.admin import AdminError
 from klife.testing import NotSetUp, all_produced, setup
-from klife.testing.admin import AdminError
 from klife.testing.cluster import KafkaCluster
 
 

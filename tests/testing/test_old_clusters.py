@@ -6,8 +6,8 @@ import pytest
 from confluent_kafka.admin import AdminClient as ConfluentAdmin
 
 from klife import Client, Record
+from klife.admin import NewTopic
 from klife.testing import all_produced, setup
-from klife.testing.admin import NewTopic
 from klife.testing.cluster import ClusterError, KafkaCluster
 from klife.testing.cluster_processes import wait_until
 

@@ -19,7 +19,7 @@ from confluent_kafka import KafkaException
 from gevent import get_hub
 
 from klife import Client, Record
-from klife.testing.admin import AdminError
+from klife.admin import AdminError
 from klife.testing.cluster import KafkaCluster
 from klife.testing.cluster_jars import find_java
 from klife.testing.jars import kafka_jars, release

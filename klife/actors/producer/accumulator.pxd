@@ -24,6 +24,7 @@ cdef class Accumulator:
     cdef public object identity_known
     cdef public object identity_error
     cdef public object inbox
+    cdef public object await_partition
     cdef public Py_ssize_t hurried
     cdef public object closed
     cdef public long long delivered

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING
-
-from gevent import get_hub
+from typing import TYPE_CHECKING, Any
 
 from klife.actors.producer.batch import Batch, Identity
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.callbacks import Callbacks
 from klife.actors.producer.delivery_clock import DeliveryClock
+from klife.actors.producer.held_up import last_attempt
 from klife.actors.producer.hub_watch import HubWatch
 from klife.actors.producer.routing_table import RoutingTable
 from klife.actors.runtime.latch import Latch
@@ -28,6 +27,7 @@ from klife.errors import ClientClosed, ProduceError
 
 if TYPE_CHECKING:
     from klife.actors.channel import BrokerChannel
+    from klife.actors.producer.route import TopicRoute
     from klife.actors.runtime.inbox import Inbox
 
 _MAX_EPOCH = 32767
@@ -37,23 +37,25 @@ class Accumulator:
     """The state of one producer."""
 
     def __init__(
-        self, settings: ProducerSettings, pool: BufferPool, home: int, max_block: float, channel_of: Callable[[int], BrokerChannel]
+        self, settings: ProducerSettings, pool: BufferPool, home: Any, max_block: float, channel_of: Callable[[int], BrokerChannel]
     ) -> None:
         self.settings = settings
         self.pool = pool
-        self.home = home
+        self.home = home  # a hub
         self.max_block = max_block
         self.idempotent = settings.idempotent
         self.routing = RoutingTable(self, channel_of)
         self.clock = DeliveryClock(self)
         self.hub_watch = HubWatch()
-        self.turn = Turn(get_hub().loop)
+        self.turn = Turn(home.loop)
         self.callbacks = Callbacks(pool, home, self.turn)
         self.linger = settings.linger  # seconds an open batch waits for company; none while somebody waits for it to leave
         self.identity: Identity | None = None
         self.identity_known = Latch(home)  # set while there is one
         self.identity_error: str | None = None  # why there is none yet
         self.inbox: Inbox | None = None  # the ProducerActor's, while it lives
+        # Waits for a partition that may just have been added (route, partition, deadline, whether a partitioner chose it).
+        self.await_partition: Callable[[TopicRoute, int, float, bool], None] | None = None
         self.hurried = 0  # how many wait for records to leave
         self.closed: str | None = None
         self.delivered = 0
@@ -156,12 +158,14 @@ class Accumulator:
             unknown = batch.in_flight or batch.fate_unknown
             count += batch.count
             fate = "may be in the log: check before sending them again" if unknown else "were not written"
+            why, code = last_attempt(queue)
             self.fail(
                 batch,
                 ProduceError(
-                    f"{reason}; records of {queue.topic}-{queue.partition} {fate}",
+                    f"{reason}; records of {queue.topic}-{queue.partition} {fate}" + (f" ({why})" if why else ""),
                     topic=queue.topic,
                     partition=queue.partition,
+                    error_code=code,
                     retriable=True,
                     possibly_persisted=unknown,
                 ),
@@ -169,29 +173,29 @@ class Accumulator:
         return count
 
     def fail_unsent(self, error_of: Callable[[str, int], ProduceError]) -> None:
-        """Settle as failed what was never sent, because it never can be."""
+        """Settle as failed what was certainly not written and waits to be sent, because it never can be."""
         for batch in list(self.clock.pending):
             queue = batch.queue
-            if not batch.in_flight and not batch.attempts:
+            if not batch.in_flight and not batch.fate_unknown:
                 self.fail(batch, error_of(queue.topic, queue.partition))
 
     @property
     def unsettled(self) -> int:
         """Records without an outcome."""
-        return sum(batch.count for batch in self.clock.pending)
+        return sum(batch.count for batch in list(self.clock.pending))
 
     def hurry(self, by: int) -> None:
         """One more (1) or one less (-1) who waits for records to leave: a flush, or callers for buffer space. Nothing lingers then."""
         self.hurried += by
         self.linger = 0.0 if self.hurried else self.settings.linger
         if by > 0:
-            for lane in self.routing.lanes.values():
+            for lane in list(self.routing.lanes.values()):
                 lane.wake()
 
     def flush(self, deadline: float) -> int:
         """Send without linger and wait, until `deadline` (monotonic seconds), for all that is pending now; return what is left."""
         # Of a batch in pieces, the whole: a piece that is split once more is nobody's to settle.
-        batches = list(dict.fromkeys([batch.root or batch for batch in self.clock.pending]))
+        batches = list(dict.fromkeys([batch.root or batch for batch in list(self.clock.pending)]))
         self.hurry(1)
         try:
             for batch in batches:

@@ -14,12 +14,14 @@ delivery timeout starts when the batch is opened, at its first record.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from klife.actors.runtime.home import thread_of
 from klife.actors.runtime.latch import Latch
 from klife.class_defaults import set_defaults
 from klife.core import is_compiled
-from klife.errors import ForkedDelivery, ProduceError
+from klife.errors import DeliveryTimeout, ForkedDelivery, ProduceError
 from klife.protocol.records import EncodedBatch, Fields, size_bound
 from klife.record import Delivered, Record
 from klife.undelivered import Undelivered
@@ -27,6 +29,7 @@ from klife.undelivered import Undelivered
 if TYPE_CHECKING:
     from klife.actors.producer.partition_queue import PartitionQueue
 
+_GRACE = 5.0  # seconds that other threads wait beyond the delivery timeout, for a home that is only busy
 _IN_C = is_compiled(__file__)  # where PyObject_GC_UnTrack is C's, of the .pxd
 Callback = Callable[[Record], object]
 Outcome = tuple[int | None, int, ProduceError | None]
@@ -66,7 +69,7 @@ class Batch(Latch):
     outcomes: list[Outcome | None] | None  # of a root in pieces
     missing: int
 
-    def __init__(self, queue: PartitionQueue, created: float, home: int, number: int) -> None:
+    def __init__(self, queue: PartitionQueue, created: float, home: Any, number: int) -> None:
         self._home = home  # what Latch.__init__ does; a call less for each batch
         self.queue = queue
         self.created = created
@@ -76,6 +79,42 @@ class Batch(Latch):
         self.number = number
         self.sequence = -1
         self.append_time_ms = -1
+
+    def _wait_elsewhere(self, hub: Any, current: Any, timeout: float | None) -> bool:
+        """As a latch does, but no longer than the delivery timeout and a little: what ends it at home may not be running.
+
+        Raises:
+            DeliveryTimeout: it does not.
+        """
+        accumulator = self.queue.accumulator
+        left = self.created + accumulator.settings.delivery_timeout + _GRACE - monotonic()
+        if timeout is not None and timeout <= left:
+            return Latch._wait_elsewhere(self, hub, current, timeout)
+        if (left > 0 and Latch._wait_elsewhere(self, hub, current, left)) or self.is_set:
+            return True
+        raise self._home_stood_still()
+
+    def _home_stood_still(self) -> DeliveryTimeout:
+        queue = self.queue
+        accumulator = queue.accumulator
+        unknown = self.in_flight or self.fate_unknown or self.outcomes is not None
+        timeout_ms = accumulator.settings.delivery_timeout * 1000
+        still = monotonic() - accumulator.clock.ran_at
+        return DeliveryTimeout(
+            f"records of {queue.topic}-{queue.partition} were not settled within delivery_timeout_ms ({timeout_ms:g} ms) and "
+            f"{_GRACE:g} s more: the gevent hub of {thread_of(accumulator.home)}, which started the client, has not run for "
+            f"{still:.0f} s, and without it nothing is sent or read; keep that thread in gevent (gevent.sleep, Event, joinall), also "
+            "at a prompt, and out of blocking calls. "
+            + (
+                "They may be in the log: check before sending them again."
+                if unknown
+                else "They were not written, and may be sent again."
+            ),
+            topic=queue.topic,
+            partition=queue.partition,
+            retriable=True,
+            possibly_persisted=unknown,
+        )
 
     def expect_callbacks(self) -> None:
         """Have empty `callbacks` and their `indices`."""

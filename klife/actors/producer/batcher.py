@@ -19,6 +19,7 @@ from klife.actors.cluster import Cluster
 from klife.actors.metadata_snapshot import BrokerInfo
 from klife.actors.producer import doubts
 from klife.actors.producer.batch import Batch
+from klife.actors.producer.held_up import Refused
 from klife.actors.producer.lane import Lane
 from klife.actors.producer.policy import Action, rule_for
 from klife.actors.producer.produce_call import ProduceCall
@@ -35,10 +36,13 @@ log = get_logger("klife.producer")
 
 _LAST_VERSION_BY_NAME = 12  # from 13 on, Produce names topics by id
 _NEVER = float("inf")
+_LEFT_OUT = Refused(None, "the broker answered without a word of this partition")
 
 
 class BatcherActor(GeventActor):
     """Drains one `Lane`."""
+
+    may_wait_for_klife = False
 
     def __init__(self, lane: Lane, cluster: Cluster) -> None:
         super().__init__()
@@ -87,7 +91,10 @@ class BatcherActor(GeventActor):
         now = monotonic()
         self._hub_watch.hub_ran(now)
         lane.promote(now)
-        if lane.ready and len(lane.calls) < self.settings.max_in_flight:
+        clock = self.accumulator.clock
+        if now > clock.due and clock.catch_up(now):  # nothing leaves behind its time
+            get_hub().loop.run_callback(inbox.wake_when_idle)
+        elif lane.ready and len(lane.calls) < self.settings.max_in_flight:
             if not lane.channel.is_ready:
                 lane.channel.when_ready(lane.wake)
             elif not idle and not lane.fills_a_request:
@@ -159,10 +166,11 @@ class BatcherActor(GeventActor):
                 self._give_up(batch, str(error))
             return
         now = monotonic()
+        refused = Refused(None, str(error))
         for batch in batches:
             if error.sent:
                 batch.fate_unknown = True
-            self._retry(batch, now)
+            self._retry(batch, now, refused)
         self.cluster.request_refresh()
 
     def _judge(self, produce_call: ProduceCall, response: PlainAnswer | ProduceResponse) -> None:
@@ -175,7 +183,7 @@ class BatcherActor(GeventActor):
         for batches in by_topic.values():
             for batch in batches.values():  # the broker left it out of its answer
                 batch.fate_unknown = True
-                self._retry(batch, now)
+                self._retry(batch, now, _LEFT_OUT)
             batches.clear()
 
     def _judge_each(self, by_topic: dict[str | bytes, dict[int, Batch]], response: ProduceResponse) -> None:
@@ -213,6 +221,7 @@ class BatcherActor(GeventActor):
             self._too_large(batch, verdict)
             return
         if rule.action is Action.REROUTE:
+            self.cluster.leader_refused(queue.topic, answer.index, self.lane.node_id)
             leader = answer.current_leader
             node = next((node for node in response.node_endpoints if node.node_id == leader.leader_id), None)
             self.cluster.leader_hint(
@@ -224,8 +233,12 @@ class BatcherActor(GeventActor):
                 BrokerInfo(node.node_id, node.host, node.port, node.rack) if node is not None else None,
             )
             self.cluster.request_refresh()
+        expired = batch.is_set
         backs_off = apply_verdict(self.accumulator, batch, verdict)
         if rule.action is not Action.FAIL:
+            # What is settled thereby is in nobody's way; nor are refused records in that of others.
+            if (expired or not batch.is_set) and rule.action is not Action.REJECT_RECORDS:
+                queue.refused = Refused(answer.error_code, answer.error_message)
             self._retry_at(batch, monotonic(), backs_off)
 
     def _too_large(self, batch: Batch, verdict: Verdict) -> None:
@@ -237,8 +250,9 @@ class BatcherActor(GeventActor):
             queue.topic, self.lane.channel, lambda limit: fail_too_large(self.accumulator, batch, verdict, limit)
         )
 
-    def _retry(self, batch: Batch, now: float) -> None:
+    def _retry(self, batch: Batch, now: float, refused: Refused) -> None:
         batch.queue.put_back(batch, 0.0)
+        batch.queue.refused = refused
         self._retry_at(batch, now, True)
 
     def _retry_at(self, batch: Batch, now: float, backs_off: bool) -> None:

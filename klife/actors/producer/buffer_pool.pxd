@@ -1,3 +1,9 @@
+from klife.actors.runtime.latch cimport Latch
+
+cdef class Claim(Latch):
+    cdef public long long size
+    cdef public bint granted
+
 cdef class BufferPool:
     cdef public long long limit
     cdef public long long room

@@ -22,10 +22,13 @@ from klife.actors.runtime.latch import Latch
 from klife.errors import BufferFull
 
 
-class _Waiter(Latch):
+class Claim(Latch):
+    """`size` bytes that somebody wants, and has once they are `granted`: whose they are is noted at the moment they are taken."""
+
     def __init__(self, size: int) -> None:
         super().__init__()
         self.size = size
+        self.granted = False
 
 
 class BufferPool:
@@ -38,7 +41,7 @@ class BufferPool:
         self.room = limit
         self.block = block
         self._free = 0  # the free bytes while `room` is held at 0 for those who wait
-        self._waiters: deque[_Waiter] = deque()
+        self._waiters: deque[Claim] = deque()
         self._overdrafts: dict[Any, int] = {}  # by greenlet, what it may take beyond the limit
         self.on_pressure: Callable[[int], None] = lambda _by: None  # told when callers begin to wait (1), and when none does (-1)
 
@@ -52,37 +55,44 @@ class BufferPool:
         """Greenlets waiting for room now."""
         return len(self._waiters)
 
-    def take(self, size: int, deadline: float, max_block: float) -> None:
-        """Take `size` bytes, waiting for them in turn until `deadline` (monotonic seconds).
+    def take(self, size: int, deadline: float, max_block: float, claim: Claim | None = None) -> None:
+        """Take `size` bytes (of `claim`, where whoever wants them has to know at any moment), waiting for them in turn until `deadline`
+        (monotonic seconds). What is raised means that they were not taken, unless the claim says so.
 
         Raises:
             BufferFull: at once with `on_buffer_full="raise"`, else when the deadline passes.
         """
+        if claim is None:
+            claim = Claim(size)
+        me, timeout = getcurrent(), deadline - monotonic()
+        # From each look to what follows from it there is no call: something that produces, too, might run in it.
         if self.room >= size:
             self.room -= size
+            claim.granted = True
             return
-        if self._overdrafts.get(getcurrent(), 0) >= size:
-            self._overdrafts[getcurrent()] -= size
+        if self._overdrafts.get(me, 0) >= size:
+            self._overdrafts[me] -= size
             if self._waiters:
                 self._free -= size
             else:
                 self.room -= size
+            claim.granted = True
             return
-        timeout = deadline - monotonic()
         if not self.block or timeout <= 0:
             raise self._full(size, max_block)
-        if not self._waiters:
+        first = not self._waiters
+        if first:
             self._free, self.room = self.room, 0
-            self.on_pressure(1)
-        waiter = _Waiter(size)
-        self._waiters.append(waiter)
+        self._waiters.append(claim)
         try:
-            waiter.wait(timeout)
+            if first:
+                self.on_pressure(1)
+            claim.wait(timeout)
         except BaseException:
-            self._leave(waiter)
+            self._leave(claim)
             raise
-        if not waiter.is_set:
-            self._leave(waiter)
+        if not claim.granted:
+            self._leave(claim)
             raise self._full(size, max_block)
 
     def allow_overdraft(self, size: int) -> None:
@@ -105,14 +115,16 @@ class BufferPool:
         while waiters and waiters[0].size <= self._free:
             waiter = waiters.popleft()
             self._free -= waiter.size
+            waiter.granted = True
             waiter.set()
         if not waiters:
             self.room, self._free = self._free, 0
             self.on_pressure(-1)
 
-    def _leave(self, waiter: _Waiter) -> None:
+    def _leave(self, waiter: Claim) -> None:
         """A waiter goes away empty-handed: out of the queue, or, if its bytes were granted meanwhile, by giving them back."""
-        if waiter.is_set:
+        if waiter.granted:
+            waiter.granted = False
             self.give(waiter.size)
         else:
             self._waiters.remove(waiter)

@@ -3,6 +3,7 @@ cimport cython
 from klife.actors.producer.batch cimport Batch
 from klife.actors.producer.buffer_pool cimport BufferPool
 from klife.actors.producer.partition_queue cimport PartitionQueue
+from klife.actors.runtime.forked cimport is_forked, take_note
 
 cdef class Callbacks:
     cdef public BufferPool _pool

@@ -15,12 +15,14 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from gevent import get_hub, getcurrent
+from gevent import getcurrent
+from gevent._hub_local import get_hub_if_exists
 
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.partition_queue import PartitionQueue
-from klife.actors.runtime.latch import Latch, get_thread_ident
+from klife.actors.runtime.forked import is_forked, take_note
+from klife.actors.runtime.latch import Latch
 from klife.actors.runtime.turn import Turn
 from klife.errors import ForkedDelivery
 from klife_supervision.breathe import let_hub_run
@@ -37,10 +39,10 @@ _LOOK_EVERY = 64  # callbacks between two looks at the clock
 class Callbacks:
     """All callbacks of one producer."""
 
-    def __init__(self, pool: BufferPool, home: int, turn: Turn) -> None:
+    def __init__(self, pool: BufferPool, home: Any, turn: Turn) -> None:
         self._pool = pool
         self._home = home
-        self._loop = get_hub().loop
+        self._loop = home.loop
         self._ended: dict[Batch, Latch] = {}  # of batches that somebody waits for
         self._runners: dict[Any, Batch] = {}  # their greenlets, and whose callbacks they run
         self._turn = turn
@@ -51,9 +53,11 @@ class Callbacks:
         Raises:
             ForkedDelivery: `batch` is delivered by the process this one was forked from.
         """
+        if is_forked():
+            take_note()
         if not batch.fields:
             raise ForkedDelivery
-        if get_thread_ident() != self._home:
+        if get_hub_if_exists() is not self._home:
             self._loop.run_callback_threadsafe(self.add, batch, index, callback)
             return
         first = batch.callbacks is None
@@ -133,6 +137,8 @@ class Callbacks:
 
 
 def _call(callback: Any, batch: Batch, index: int) -> None:
+    if is_forked():
+        take_note()
     try:
         result = batch.result(index)
     except ForkedDelivery:  # this greenlet is a copy, in a forked child; the callback is called in the parent

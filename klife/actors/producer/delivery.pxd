@@ -1,6 +1,7 @@
 cimport cython
 
 from klife.actors.producer.batch cimport Batch
+from klife.actors.producer.places cimport Places
 
 cdef class Delivery:
     cdef public Batch _batch
@@ -9,5 +10,6 @@ cdef class Delivery:
     @cython.locals(batch=Batch)
     cpdef get(self, timeout=*)
 
-@cython.locals(delivery=Delivery, index=Py_ssize_t)
-cpdef Delivery delivery_of_last(Batch batch)
+@cython.no_gc(False)
+cdef class BatchDelivery:
+    cdef public Places _places

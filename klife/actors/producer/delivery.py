@@ -11,7 +11,9 @@ raised. (A partitioner is known to batches: one that keeps deliveries keeps them
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
+from typing import NoReturn
 
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.places import Places
@@ -23,6 +25,11 @@ from klife.record import Record
 from klife_supervision.logs import get_logger, traceback_of
 
 log = get_logger("klife.producer")
+
+_NOT_PORTABLE = (
+    "a delivery can not be copied or pickled: the outcome comes to the process that produced. Wait there, and pass on the results: "
+    "delivery.get()"
+)
 
 
 class Delivery:
@@ -70,6 +77,9 @@ class Delivery:
             raise not_a_callback(callback)
         self._batch.queue.call_when_settled(self._batch, self._index, lambda _record: callback(self))
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(_NOT_PORTABLE)
+
     def __repr__(self) -> str:
         return f"<Delivery {'done' if self.done() else 'pending'}>"
 
@@ -114,16 +124,15 @@ class BatchDelivery:
     def add_done_callback(self, callback: Callable[[BatchDelivery], object]) -> None:
         """Call `callback(self)` once when all outcomes are known, off the I/O greenlets; soon, if they are already.
 
-        Where no record was queued, that is now, in the caller's greenlet. A callback that raises is logged here as everywhere.
+        Where no record was queued, that is in the loop's next turn. A callback that raises is logged here as everywhere.
         """
         if not callable(callback):
             raise not_a_callback(callback)
         batches = self._places.distinct()
         if not batches:
-            try:
-                callback(self)
-            except Exception as error:  # noqa: BLE001 - the records are settled, whatever the callback thinks of it
-                log.error("delivery_callback_failed", exception=traceback_of(error))
+            # Not at once: one that produces records which are refused, too, would call itself without end.
+            assert self._places.call_soon is not None
+            self._places.call_soon(partial(_call, callback, self))
             return
         left = len(batches)
 
@@ -136,17 +145,20 @@ class BatchDelivery:
         for batch in batches:
             batch.queue.call_when_settled(batch, 0, one_settled)
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(_NOT_PORTABLE)
+
     def __repr__(self) -> str:
         return f"<BatchDelivery of {len(self._places.batches)} records, {'done' if self.done() else 'pending'}>"
 
 
-def delivery_of_last(batch: Batch) -> Delivery:
-    """The delivery of the batch's last record."""
-    index = batch.count - 1  # first of all: whatever else runs meanwhile may add to the batch
-    delivery = Delivery.__new__(Delivery)  # what the constructor does; a call less for each record
-    delivery._batch = batch
-    delivery._index = index
-    return delivery
+def _call(callback: Callable[[BatchDelivery], object], delivery: BatchDelivery) -> None:
+    try:
+        callback(delivery)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - the records are settled, whatever the callback thinks of it
+        log.error("delivery_callback_failed", exception=traceback_of(error))
 
 
 def _still_on_its_way(timeout: float | None) -> str:

@@ -9,6 +9,10 @@ from __future__ import annotations
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
+from gevent import get_hub
+
+from klife.actors.producer.delivery_timer import DeliveryTimer
+from klife.actors.producer.held_up import held_up_by
 from klife.errors import DeliveryTimeout
 
 if TYPE_CHECKING:
@@ -22,22 +26,24 @@ _NEVER = float("inf")
 
 
 class DeliveryClock:
-    """One producer's batches and their delivery timeout. The ProducerActor looks at it."""
+    """One producer's batches and their delivery timeout. Its `DeliveryTimer` looks at it."""
 
     def __init__(self, accumulator: Accumulator) -> None:
         self.pending: dict[Batch, None] = {}  # not settled, oldest first
-        self.due = _NEVER  # when the ProducerActor looks next
+        self.due = _NEVER  # when its timer looks at the latest
+        self.stood_still = 0.0  # seconds for which the hub had not run when the timer looked, if it was long
         self._accumulator = accumulator
+        self._timer = DeliveryTimer(accumulator, get_hub().loop)
         self._growing: list[PartitionQueue] = []  # each once; whose batch was opened since the last look, or is open still
 
     def batch_opened(self, batch: Batch) -> None:
-        """Its first record joins `batch`: from now on its time runs."""
-        self.pending[batch] = None
+        """`batch`, which is pending already, is open: from its first record on its time runs."""
         queue = batch.queue
         if not queue.growing:
             queue.growing = True
             self._growing.append(queue)
         if batch.created + _OPEN_AT_MOST < self.due:
+            self._timer.look_by(batch.created + _OPEN_AT_MOST)
             self._accumulator.wake()
 
     def replace(self, batch: Batch, pieces: list[Batch]) -> None:
@@ -47,20 +53,40 @@ class DeliveryClock:
         order[place : place + 1] = pieces
         self.pending = dict.fromkeys(order)
 
-    def expire(self, now: float) -> float | None:
+    def stop(self) -> None:
+        """Look no more."""
+        self._timer.stop()
+
+    @property
+    def ran_at(self) -> float:
+        """When the hub is known to have run last (monotonic seconds), while anything is pending. From any thread."""
+        return self._timer.ran_at
+
+    def catch_up(self, now: float) -> bool:
+        """The hub stood still, it seems: settle what was not sent in time. Return whether to call it again, in another turn."""
+        self._timer.hub_runs(now)
+        return self.expire(now, answers_may_come=True) == now
+
+    def expire(self, now: float, answers_may_come: bool = False) -> float | None:
         """Settle what is past its delivery timeout, so much of it as a turn allows; return when to look again, None when nothing is
         pending.
+
+        With `answers_may_come` what is in flight is left for the next turn: nobody has read yet what the sockets have.
 
         A batch's clock started at its first record. So that a record never pays for a much older one, a batch that could not be sent
         is closed after a second or two, and later records start a batch, and a clock, of their own.
         """
         settings = self._accumulator.settings
         timeout = settings.delivery_timeout
-        late = list(takewhile(lambda batch: batch.created + timeout <= now, islice(self.pending, EXPIRED_A_TURN)))
+        late = list(takewhile(lambda batch: batch.created + timeout <= now, list(islice(self.pending, EXPIRED_A_TURN))))
+        spared = 0
         for batch in late:
-            self._expire_batch(batch)
-        if len(late) == EXPIRED_A_TURN:
-            return now  # perhaps there are more: they have the next turn
+            if answers_may_come and batch.in_flight:
+                spared += 1
+            else:
+                self._expire_batch(batch)
+        if spared or len(late) == EXPIRED_A_TURN:
+            return now  # these, and perhaps more, have the next turn
         lingers = settings.linger  # which may well be longer than a second
         self._growing = [queue for queue in self._growing if not queue.close_if_older(now - lingers - _OPEN_AT_MOST)]
         if not self.pending:
@@ -73,7 +99,8 @@ class DeliveryClock:
         unknown = batch.in_flight or batch.fate_unknown
         timeout_ms = self._accumulator.settings.delivery_timeout * 1000
         waited = f"not delivered within delivery_timeout_ms ({timeout_ms:g} ms)"
-        why = self._held_up_by(batch)
+        why, code = held_up_by(batch)
+        why = self._stood_still() or why
         error = DeliveryTimeout(
             f"records of {queue.topic}-{queue.partition} were {waited}: {why}. "
             + (
@@ -83,6 +110,7 @@ class DeliveryClock:
             ),
             topic=queue.topic,
             partition=queue.partition,
+            error_code=code,
             retriable=True,
             possibly_persisted=unknown,
         )
@@ -90,14 +118,10 @@ class DeliveryClock:
             queue.sequence_lost = True
         self._accumulator.fail(batch, error)
 
-    def _held_up_by(self, batch: Batch) -> str:
-        accumulator, queue = self._accumulator, batch.queue
-        if batch.in_flight:
-            return "the broker has not answered yet"
-        if queue.lane is None:
-            return "the partition has no leader"
-        if accumulator.idempotent and accumulator.identity is None:
-            return f"no producer id could be had ({accumulator.identity_error or 'no broker answered'})"
-        if not queue.lane.channel.is_ready:
-            return f"broker {queue.lane.node_id} can not be reached ({queue.lane.channel.describe()})"
-        return f"broker {queue.lane.node_id} had {len(queue.lane.calls)} requests to answer first, {batch.attempts} attempts were made"
+    def _stood_still(self) -> str | None:
+        if self.stood_still < self._accumulator.settings.delivery_timeout / 2:
+            return None
+        return (
+            f"the gevent hub of the thread that started the client had not run for {self.stood_still:.0f} s, and without it nothing is "
+            "sent or read; keep that thread in gevent (gevent.sleep, Event, joinall), also at a prompt, and out of blocking calls"
+        )

@@ -13,6 +13,7 @@ has all that were numbered before it, so the newer ones tell:
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -77,3 +78,14 @@ def log_is_new(queue: PartitionQueue) -> None:
     queue.accepted = None
     for batch in queue.pending:
         batch.number_refused = False
+
+
+def log_may_be_new(queue: PartitionQueue) -> None:
+    """The topic may have been deleted and made anew, and no topic id tells.
+
+    What was confirmed before says nothing then, of one log or of the other; so the fate of what was sent by now can no longer be
+    found out by the numbers of newer batches.
+    """
+    log_is_new(queue)
+    if queue.identity is not None:
+        queue.given_up = queue.identity, (queue.opened, sys.maxsize)

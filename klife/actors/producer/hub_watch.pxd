@@ -4,6 +4,8 @@ cdef class HubWatch:
     cdef public double due
     cdef public bint _marked
     cdef public object _loop
+    cdef public object _hub
+    cdef public object on_other_hub
 
     cpdef bint look(self, long long now_ms, double now) except -1
     cpdef batch_opened(self, double now)

@@ -7,10 +7,14 @@ that the hub ran.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic, time_ns
 
-from gevent import get_hub, getcurrent
+from gevent import get_hub
+from gevent._hub_local import get_hub_if_exists
 
+from klife.actors.runtime.forked import take_note
+from klife.actors.runtime.latch import may_switch
 from klife.actors.settings import HUB_RUNS_EVERY_MS
 from klife_supervision.breathe import let_hub_run
 
@@ -25,22 +29,28 @@ class HubWatch:
         self.stamp = 0  # what a record's time is now: one object for all of a millisecond
         self.due = 0.0  # when a caller in a tight loop lets the hub run
         self._marked = False
-        self._loop = get_hub().loop
+        self._hub = get_hub()
+        self._loop = self._hub.loop
+        self.on_other_hub: Callable[[], None] = lambda: None  # told when the caller's hub is not this one, but took its thread's number
 
     def look(self, now_ms: int, now: float) -> bool:
-        """A millisecond has begun in which records are produced: let the hub run if it is due. Return whether it ran.
+        """A millisecond has begun in which records are produced: let the hub run if it is due. Return whether others may have acted.
 
         To be called before the record is queued: what is thrown into a greenlet that yields here (a kill, a timeout) must mean that
         nothing was.
         """
         self.looked_ms = self.stamp = now_ms
+        if get_hub_if_exists() is not self._hub:
+            self.on_other_hub()
+            return True
         if now < self.due:
             return False
         if self._marked:  # since some milliseconds, in which the hub did not run
-            if getcurrent() is get_hub():
-                return False  # a callback of the loop: it can not wait for the loop
+            if not may_switch():
+                return False  # a callback of the loop can not wait for the loop, and nobody expects an actor to switch here
             self.hub_ran(now)  # at once, so that those who produce during this turn do not ask for another
             let_hub_run()
+            take_note()
             self.hub_ran(monotonic())
             self.stamp = time_ns() // 1_000_000  # others may have taken their time
             return True

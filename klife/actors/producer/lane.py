@@ -64,7 +64,7 @@ class Lane:
         if self.channel.last_error is None or self.channel.is_ready:
             return False
         later = (queue for _, _, queue in self._later)
-        return any(queue.lane is self and not queue.empty for queue in chain(self.ready, later))
+        return any(queue.lane is self and not queue.empty for queue in chain(list(self.ready), later))
 
     def wake(self) -> None:
         """Have the batcher look, after the greenlets that are ready now."""

@@ -15,4 +15,4 @@ cpdef unsigned int murmur2_unsigned(bytes data) except? 0
 cdef unsigned int _mix_in_words(bytes data, Py_ssize_t count, unsigned int value) except? 0
 
 @cython.locals(p="const unsigned char*", at=Py_ssize_t, word="unsigned int")
-cpdef unsigned int _mix_in_bytes(bytes data, Py_ssize_t count, unsigned int value) except? 0
+cdef unsigned int _mix_in_bytes(bytes data, Py_ssize_t count, unsigned int value) except? 0

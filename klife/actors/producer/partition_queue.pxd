@@ -18,6 +18,7 @@ cdef class PartitionQueue:
     cdef public list in_flight
     cdef public double retry_at
     cdef public Py_ssize_t failures
+    cdef public object refused
     cdef public Identity identity
     cdef public long long next_sequence
     cdef public bint sequence_lost
@@ -31,8 +32,8 @@ cdef class PartitionQueue:
     cdef public list callback_backlog
     cdef public bint callbacks_running
 
-    @cython.locals(accumulator=Accumulator, batch=Batch, lane=Lane)
-    cpdef Batch open_batch(self, double now)
+    @cython.locals(accumulator=Accumulator, lane=Lane)
+    cpdef open_with(self, Batch batch)
     cpdef Batch take_fresh(self, Py_ssize_t room)
     @cython.locals(batch=Batch, first=Batch)
     cpdef Batch head(self, double now, double linger)

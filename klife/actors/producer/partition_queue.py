@@ -30,6 +30,7 @@ from klife.actors.producer.doubts import order
 if TYPE_CHECKING:
     from klife.actors.producer.accumulator import Accumulator
     from klife.actors.producer.batch import Callback
+    from klife.actors.producer.held_up import Refused
     from klife.actors.producer.lane import Lane
     from klife.actors.producer.route import TopicRoute
 
@@ -52,6 +53,7 @@ class PartitionQueue:
         "in_flight",
         "retry_at",
         "failures",
+        "refused",
         "identity",
         "next_sequence",
         "sequence_lost",
@@ -77,6 +79,7 @@ class PartitionQueue:
         self.in_flight: list[Batch] = []
         self.retry_at = 0.0
         self.failures = 0  # in a row; the backoff grows with it
+        self.refused: Refused | None = None  # how the last attempt failed, unless something was written or given up since
         self.identity: Identity | None = None
         self.next_sequence = 0
         self.sequence_lost = False
@@ -92,21 +95,26 @@ class PartitionQueue:
 
     # filling
 
-    def open_batch(self, now: float) -> Batch:
-        """Close the open batch, if any, and start a new one."""
-        if self.open is not None:
-            self.close()
-        self.opened += 1
+    def open_with(self, batch: Batch) -> None:
+        """Close the open batch, if any; `batch`, which has its first record and no number yet, is the open one from now on."""
         accumulator = self.accumulator
-        batch = Batch(self, now, accumulator.home, self.opened)
+        while self.open is not None:  # once more if something that runs meanwhile has opened another
+            self.close()
+        self.opened = number = self.opened + 1
+        batch.number = number
+        accumulator.clock.pending[batch] = None
         self.open = batch
-        accumulator.clock.batch_opened(batch)
         lane = self.lane
-        if lane is not None:
-            lane.batch_opened(self, batch)
-        else:
-            accumulator.routing.offer(self)  # it waits for a leader
-        return batch
+        try:
+            accumulator.clock.batch_opened(batch)
+            if lane is not None:
+                lane.batch_opened(self, batch)
+            else:
+                accumulator.routing.offer(self)  # it waits for a leader
+        except BaseException:  # a signal handler's; nobody else would tell them
+            accumulator.clock.batch_opened(batch)
+            accumulator.routing.offer(self)
+            raise
 
     def close(self) -> None:
         """No record joins the open batch any more."""
@@ -245,6 +253,7 @@ class PartitionQueue:
         self.accepted = batch.identity
         self.accepted_at = batch.created
         self.failures = 0
+        self.refused = None
         self.retry_at = 0.0
         batch.in_flight = False
         in_flight = self.in_flight
@@ -259,6 +268,7 @@ class PartitionQueue:
         """`batch` came back with its final answer."""
         self._landed(batch)
         self.failures = 0
+        self.refused = None
 
     def put_back(self, batch: Batch, retry_at: float) -> None:
         """`batch` came back to be sent again, not before `retry_at`; it takes its old place in the order."""

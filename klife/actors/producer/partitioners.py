@@ -8,6 +8,10 @@ partition's batch closes, then to another. Fewer, fuller batches result, and ove
 engine knows when a batch closes, so it keeps the sticky partition, and a partitioner just says with `sticky_keyless` that it wants
 that. Where `sticky_keyless` is false (or missing), `partition` is called for keyless records too.
 
+A choice that is free should not fall on a partition without a leader, where a record may wait until it expires. Who has leaders only
+the engine knows, too: while some partitions have none, it asks the partitioner whether any will do (`any_will_do`), and then chooses
+itself.
+
 A 50-byte key's hash costs 2.6 µs (murmur2) or 5 µs (phash2) in pure Python, a look-up 20 to 30 ns, and real keys repeat: hence
 `_KeyHashes`.
 """
@@ -22,6 +26,7 @@ from zlib import crc32
 
 from klife.actors.producer.murmur2 import murmur2_positive
 from klife.actors.producer.phash2 import phash2_32
+from klife.actors.producer.validation import exact_bytes
 from klife.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,6 +54,13 @@ class Partitioner(ABC):
         Runs in the greenlet (or thread) that produces, possibly in several threads at once. What it raises is raised by `produce`.
         """
 
+    def any_will_do(self, record: Record) -> bool:
+        """Whether `record` may go to any partition. Asked only while some partitions have no leader.
+
+        If so, the producer chooses one that has a leader, and `partition` is not called. False by default.
+        """
+        return False
+
 
 class _KeyHashes(_Hashes):
     """Hashes of recent keys: `hashes[key]` computes what is missing. Bounded in entries and in bytes of keys.
@@ -70,6 +82,7 @@ class _KeyHashes(_Hashes):
         self._bytes = 0
 
     def __missing__(self, key: bytes) -> int:
+        key = exact_bytes(key)
         value = self._hash(key)
         size = len(key)
         if size <= self.MAX_KEY_SIZE:
@@ -100,6 +113,9 @@ class Murmur2Partitioner(Partitioner):
             return int(random() * partition_count)
         return _murmur2_positive[key] % partition_count
 
+    def any_will_do(self, record: Record) -> bool:
+        return record.key is None
+
 
 class Phash2Partitioner(Partitioner):
     """Keyed records where Klife 0.x for Elixir puts them: `erlang:phash2(Key, Count)`.
@@ -112,6 +128,9 @@ class Phash2Partitioner(Partitioner):
         if key is None:
             return int(random() * partition_count)
         return _phash2[key] % partition_count
+
+    def any_will_do(self, record: Record) -> bool:
+        return record.key is None
 
 
 class Crc32Partitioner(Partitioner):
@@ -126,12 +145,29 @@ class Crc32Partitioner(Partitioner):
             return int(random() * partition_count)
         return crc32(key) % partition_count
 
+    def any_will_do(self, record: Record) -> bool:
+        return not record.key
+
 
 class RandomPartitioner(Partitioner):
     """A random partition for each record, whatever its key. Batches are smaller than with a sticky partition."""
 
     def partition(self, record: Record, partition_count: int) -> int:
         return int(random() * partition_count)
+
+    def any_will_do(self, record: Record) -> bool:
+        return True
+
+
+def may_go_anywhere(partitioner: object, record: Record) -> bool:
+    """What `any_will_do` says, if it speaks of the `partition` that is in use: a subclass with a rule of its own may have inherited
+    the other's answer."""
+    for cls in type(partitioner).__mro__:
+        if "any_will_do" in vars(cls):
+            return bool(partitioner.any_will_do(record))  # type: ignore[attr-defined]
+        if "partition" in vars(cls):
+            return False
+    return False
 
 
 BUILT_IN: dict[str, type[Partitioner]] = {

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from klife.actors.producer.batch import Batch
 from klife.record import Record
+from klife.undelivered import Undelivered
 
 
 class Places:
     """Where each record of a `produce_batch` went: a batch and an index in it; or, where it was not queued, None and its result."""
 
-    __slots__ = ("batches", "indices", "failures", "home")
+    __slots__ = ("batches", "indices", "failures", "home", "call_soon")
 
-    def __init__(self, count: int, home: int) -> None:
-        self.home = home  # the client's thread
+    def __init__(self, count: int, home: Any, call_soon: Callable[[Callable[[], object]], None] | None = None) -> None:
+        self.home = home  # the client's hub
+        self.call_soon = call_soon  # calls a function in a greenlet there
         self.batches: list[Batch | None] = [None] * count
         self.indices: list[int] = [0] * count
-        self.failures: dict[int, Record] = {}
+        self.failures: dict[int, Undelivered] = {}
 
-    def failed(self, index: int, result: Record) -> None:
+    def failed(self, index: int, result: Undelivered) -> None:
         self.failures[index] = result
 
     def distinct(self) -> list[Batch]:
@@ -29,5 +34,5 @@ class Places:
         results = []
         for place in range(start, min(end, len(self.batches))):
             batch = self.batches[place]
-            results.append(self.failures[place] if batch is None else batch.result(self.indices[place]))
+            results.append(self.failures[place].again() if batch is None else batch.result(self.indices[place]))
         return results

@@ -47,7 +47,7 @@ class Rule:
 DELIVERED, RETRY, REROUTE, SPLIT, RENUMBER, NEW_ID, REJECT, FAIL = Action
 _PERMISSION = "grant the client's principal {} (kafka-acls), or use another principal"
 _OR_WITHOUT = ", or set enable_idempotence=False"
-_REPLICAS = "fewer in-sync replicas than min.insync.replicas; bring brokers back, or lower it"
+_REPLICAS = "bring brokers back, or lower the topic's min.insync.replicas"
 
 # Codes of other requests. Should one come all the same, nothing can be said of the batch; those that Kafka calls retriable are.
 _MISPLACED = Rule(FAIL, fate_unknown=True, advice="this code is not expected here; the broker's log may explain it")
@@ -61,18 +61,18 @@ RULES: dict[int, Rule] = {
     Code.DUPLICATE_SEQUENCE_NUMBER: Rule(DELIVERED),  # by an earlier attempt; the offset may be unknown
     # the leader is elsewhere, or nowhere for the moment
     Code.UNKNOWN_TOPIC_OR_PARTITION: Rule(REROUTE, advice="the topic may have been deleted; create it, or stop producing to it"),
-    Code.LEADER_NOT_AVAILABLE: Rule(REROUTE, advice="the partition has no leader; look at the brokers that hold its replicas"),
+    Code.LEADER_NOT_AVAILABLE: Rule(REROUTE, advice="look at the brokers that hold its replicas"),
     Code.NOT_LEADER_OR_FOLLOWER: Rule(REROUTE),
-    Code.LISTENER_NOT_FOUND: Rule(REROUTE, advice="the leader lacks the listener this client uses; check advertised.listeners"),
+    Code.LISTENER_NOT_FOUND: Rule(REROUTE, advice="check the brokers' advertised.listeners"),
     Code.FENCED_LEADER_EPOCH: Rule(REROUTE),
     Code.UNKNOWN_LEADER_EPOCH: Rule(REROUTE),
-    Code.UNKNOWN_TOPIC_ID: Rule(REROUTE, advice="the topic was deleted, or deleted and created again"),
+    Code.UNKNOWN_TOPIC_ID: Rule(REROUTE, advice="create the topic, or stop producing to it"),
     Code.INCONSISTENT_TOPIC_ID: Rule(REROUTE),
-    Code.KAFKA_STORAGE_ERROR: Rule(REROUTE, fate_unknown=True, advice="the leader's disk fails; look at its log"),
+    Code.KAFKA_STORAGE_ERROR: Rule(REROUTE, fate_unknown=True, advice="look at the leader's log"),
     Code.NETWORK_EXCEPTION: Rule(REROUTE, fate_unknown=True),
     # passing trouble of the broker
-    Code.CORRUPT_MESSAGE: Rule(RETRY, advice="the batch arrived damaged; suspect memory or the network on its way"),
-    Code.REQUEST_TIMED_OUT: Rule(RETRY, fate_unknown=True, advice="the replicas did not confirm in time; look at the brokers' load"),
+    Code.CORRUPT_MESSAGE: Rule(RETRY, advice="suspect memory, or the network on its way"),
+    Code.REQUEST_TIMED_OUT: Rule(RETRY, fate_unknown=True, advice="look at the brokers' load"),
     Code.COORDINATOR_LOAD_IN_PROGRESS: Rule(RETRY),
     Code.COORDINATOR_NOT_AVAILABLE: Rule(RETRY),
     Code.NOT_COORDINATOR: Rule(RETRY),
@@ -80,7 +80,7 @@ RULES: dict[int, Rule] = {
     Code.NOT_ENOUGH_REPLICAS_AFTER_APPEND: Rule(RETRY, fate_unknown=True, advice=_REPLICAS),
     Code.CONCURRENT_TRANSACTIONS: Rule(RETRY),
     Code.REASSIGNMENT_IN_PROGRESS: Rule(RETRY),
-    Code.THROTTLING_QUOTA_EXCEEDED: Rule(RETRY, advice="a quota is exceeded; produce slower or raise it"),
+    Code.THROTTLING_QUOTA_EXCEEDED: Rule(RETRY, advice="produce slower, or raise the quota"),
     # too large
     Code.MESSAGE_TOO_LARGE: Rule(SPLIT, advice="raise the topic's max.message.bytes, or send smaller records"),
     Code.RECORD_LIST_TOO_LARGE: Rule(SPLIT, advice="raise the topic's segment.bytes, or send smaller records"),

@@ -16,7 +16,7 @@ cdef class ProduceCall:
     cdef public bint submitted
     cdef public object call
 
-    @cython.locals(batch=Batch, queue=PartitionQueue, topics=dict, batches=list, topic=tuple)
+    @cython.locals(batch=Batch, queue=PartitionQueue, accumulator=Accumulator, topics=dict, batches=list, topic=tuple)
     cpdef pack(self, timeout_ms, not_encodable)
     cpdef done(self, call)
     @cython.locals(batches=dict, batch=Batch, accumulator=Accumulator)
@@ -25,4 +25,4 @@ cdef class ProduceCall:
     cpdef offer_what_is_left(self)
 
 @cython.locals(identity=Identity, fields=list)
-cdef _encoded(Batch batch, settings)
+cdef _encoded(Batch batch, settings, turn)

@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from gevent import get_hub
-
 from klife.actors.producer.batch import Batch, Identity
+from klife.actors.runtime.thread_pool import call_in_thread
 from klife.protocol.compression import compress
 from klife.protocol.primitives import ZERO_UUID
 from klife.protocol.produce_wire import BatchesRequest, PlainAnswer, TopicBatches
 from klife.protocol.records import EncodedBatch, encode_payload, encode_plain, seal
+from klife_supervision.breathe import let_hub_run
 
 if TYPE_CHECKING:
     from klife.actors.channel import Call
     from klife.actors.producer.lane import Lane
+    from klife.actors.runtime.turn import Turn
     from klife.actors.settings import ProducerSettings
 
-_COMPRESS_ELSEWHERE_FROM = 16_384  # bytes; more would hold the hub too long
 _NO_IDENTITY = Identity(-1, -1)  # what batches of a producer without idempotence carry; their sequence is -1 too
 
 
@@ -45,7 +45,8 @@ class ProduceCall:
 
         A batch that can not be encoded must not stop its broker's others for ever: `not_encodable` settles it.
         """
-        settings = self.lane.accumulator.settings
+        accumulator = self.lane.accumulator
+        settings = accumulator.settings
         topics: dict[str, TopicBatches] = {}
         by_topic = self.by_topic
         batches: list[Batch] = []
@@ -53,7 +54,7 @@ class ProduceCall:
             wire = batch.wire
             if wire is None:
                 try:
-                    wire = batch.wire = _encoded(batch, settings)
+                    wire = batch.wire = _encoded(batch, settings, accumulator.turn)
                 except Exception as error:  # noqa: BLE001 - whatever it is, it must not take the other partitions' batches along
                     not_encodable(batch, error)
                     continue
@@ -101,13 +102,13 @@ class ProduceCall:
                 routing.offer(queue)
 
 
-def _encoded(batch: Batch, settings: ProducerSettings) -> EncodedBatch:
+def _encoded(batch: Batch, settings: ProducerSettings, turn: Turn) -> EncodedBatch:
     identity, fields, codec = batch.identity or _NO_IDENTITY, batch.fields, settings.codec
     if not codec:
         return encode_plain(fields, identity.producer_id, identity.epoch, batch.sequence)
     payload, first_timestamp, max_timestamp = encode_payload(fields)
     return seal(
-        _compressed(payload, settings),
+        _compressed(payload, settings, turn),
         batch.count,
         first_timestamp,
         max_timestamp,
@@ -118,8 +119,10 @@ def _encoded(batch: Batch, settings: ProducerSettings) -> EncodedBatch:
     )
 
 
-def _compressed(payload: bytes, settings: Any) -> bytes:
-    if len(payload) < _COMPRESS_ELSEWHERE_FROM:
+def _compressed(payload: bytes, settings: Any, turn: Any) -> bytes:
+    if len(payload) < settings.compress_elsewhere_from:
+        if turn.is_over():
+            let_hub_run()  # a request may have a hundred small batches, of which each takes its time
+            turn.is_over()  # to ask begins the next one, with this batch
         return compress(settings.codec, payload, settings.compression_level)
-    compressed: bytes = get_hub().threadpool.apply(compress, (settings.codec, payload, settings.compression_level))
-    return compressed
+    return call_in_thread(compress, settings.codec, payload, settings.compression_level)

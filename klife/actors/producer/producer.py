@@ -1,4 +1,4 @@
-"""`ProducerActor`: one producer's control: its identity, its partitions' way to their leaders, and its delivery clock.
+"""`ProducerActor`: one producer's control: its identity, and its partitions' way to their leaders.
 
 It touches no record. Everything it decides is done on the `Accumulator`; when it dies, nothing is lost, and its successor looks at
 everything once when it starts.
@@ -19,19 +19,24 @@ from klife.actors.producer.lane import Lane
 from klife.actors.runtime.actor import GeventActor
 from klife.errors import ProduceError
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
-from klife.protocol.error_codes import describe, is_retriable
+from klife.protocol.error_codes import ErrorCode, describe, is_retriable
+from klife.protocol.errors import UnsupportedVersion
 from klife_supervision import ExitReason, SupervisionError
 from klife_supervision.logs import get_logger
 
 log = get_logger("klife.producer")
 
 _LOOK_FOR_LEADERS_EVERY = 0.25
+_ASK_AGAIN_WHEN_IDLE = 10.0  # seconds after a refusal that will hardly pass by itself, while no records want an id
+_TOLD_AT = 3  # failures that may pass, before they are told: a cluster that has just started answers like this for a moment
 _NEVER = float("inf")
 
 
 class ProducerActor(GeventActor):
     """Runs one `Accumulator`. `start_batcher(lane)` starts the actor of a lane that has none, and may raise SupervisionError;
     `stop_batcher(lane)` stops it."""
+
+    may_wait_for_klife = False
 
     def __init__(
         self, accumulator: Accumulator, cluster: Cluster, start_batcher: Callable[[Lane], None], stop_batcher: Callable[[Lane], None]
@@ -46,7 +51,12 @@ class ProducerActor(GeventActor):
         self._answer: Call | None = None
         self._look_at = 0.0  # when to ask for leaders again, while records want for one
         self._id_failures = 0
+        self._id_asked_at = 0.0
         self._id_retry_at = 0.0
+        self._id_refusal: str | None = None  # why there will be no id as things are: records fail with it, instead of waiting
+        self._id_refused_with: int | None = None  # Kafka's code for it, if a broker gave one
+        self._id_trouble: object = None  # the kind of the last failure
+        self._id_same_trouble = 0  # failures of that kind in a row
 
     @property
     def state(self) -> str:
@@ -59,7 +69,6 @@ class ProducerActor(GeventActor):
 
     def on_start(self) -> None:
         self.accumulator.inbox = self.actor_inbox
-        self.accumulator.clock.due = _NEVER
         self.actor_inbox.wake()
 
     def on_exit(self, reason: ExitReason) -> None:
@@ -68,7 +77,7 @@ class ProducerActor(GeventActor):
 
     def on_wake(self) -> None:
         accumulator, cluster = self.accumulator, self.cluster
-        routing, clock = accumulator.routing, accumulator.clock
+        routing = accumulator.routing
         now = monotonic()
         if self._snapshot is not cluster.snapshot:
             self._snapshot = cluster.snapshot
@@ -76,9 +85,6 @@ class ProducerActor(GeventActor):
             self._forget_departed()
         retry = self._start_batchers()
         due = min(retry, self._get_identity(now))
-        expiry = clock.expire(now)
-        clock.due = _NEVER if expiry is None else expiry
-        due = min(due, clock.due)
         if routing.has_leaderless() or any(lane.is_cut_off for lane in routing.lanes.values()):
             # A dead broker stays the leader until the cluster has missed it; the next attempt to reach it may be seconds away. Each
             # answer wakes us, so it takes a clock not to ask again at once.
@@ -121,13 +127,18 @@ class ProducerActor(GeventActor):
             self._take_identity(now)
         if not accumulator.idempotent or accumulator.identity is not None or self._call is not None:
             return _NEVER
-        if now < self._id_retry_at:
-            return self._id_retry_at
-        channel = self.cluster.any_ready_channel()
+        if self._id_refusal is not None and now < self._id_retry_at:
+            self._fail_for_want_of_identity()
+        idle = self._id_refusal is not None and not accumulator.clock.pending
+        retry_at = max(self._id_retry_at, self._id_asked_at + _ASK_AGAIN_WHEN_IDLE) if idle else self._id_retry_at
+        if now < retry_at:
+            return retry_at
+        channel = self.cluster.any_ready_channel(api_key=InitProducerIdRequest.API_KEY)
         if channel is None:
             self.cluster.request_refresh()  # which connects to somebody; we hear of it by the new snapshot
             return now + 0.1
         settings = accumulator.settings
+        self._id_asked_at = now
         self._call = channel.call(
             # With no transactional id the timeout says nothing; Java's client sends the largest number too.
             InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=2**31 - 1),
@@ -153,7 +164,8 @@ class ProducerActor(GeventActor):
             accumulator.identity = Identity(response.producer_id, response.producer_epoch)
             accumulator.identity_error = None
             accumulator.identity_known.set()
-            self._id_failures = 0
+            self._id_failures = self._id_same_trouble = 0
+            self._id_refusal = self._id_trouble = None
             for batch in accumulator.clock.pending:
                 queue = batch.queue
                 if queue.lane is not None:
@@ -162,18 +174,40 @@ class ProducerActor(GeventActor):
         self._id_failures += 1
         settings = accumulator.settings
         self._id_retry_at = now + backoff(self._id_failures, settings.retry_backoff, settings.retry_backoff_max, random.random())
-        accumulator.identity_error = describe(code) if code is not None else str(call.error)
-        # A cluster that has just started answers like this for a moment; that is no reason to alarm anybody.
-        tell = log.info if self._id_failures < 3 and (code is None or is_retriable(code)) else log.warning
-        tell("no_producer_id", producer=settings.name, error=accumulator.identity_error, attempt=self._id_failures)
-        if code is not None and not is_retriable(code):
-            accumulator.fail_unsent(
-                lambda topic, partition: ProduceError(
-                    f"records of {topic}-{partition} were not sent: the cluster gives producer {settings.name!r} no id: "
-                    f"{describe(code)}; grant its principal IdempotentWrite on the cluster (or Write on a topic), "
-                    "or set enable_idempotence=False",
-                    topic=topic,
-                    partition=partition,
-                    error_code=code,
-                )
+        why = accumulator.identity_error = describe(code) if code is not None else str(call.error)
+        passes = is_retriable(code) if code is not None else not isinstance(call.error, UnsupportedVersion)
+        self._tell_trouble(type(call.error) if code is None else code, why, passes)
+        self._id_refusal = None
+        if not passes:
+            self._id_refusal = _refusal(code, why)
+            self._id_refused_with = code
+            self._fail_for_want_of_identity()
+
+    def _tell_trouble(self, trouble: object, why: str, passes: bool) -> None:
+        """Log why there is no id: once for each reason, as long as it stays the same."""
+        self._id_same_trouble = self._id_same_trouble + 1 if trouble == self._id_trouble else 1
+        self._id_trouble = trouble
+        told_at = _TOLD_AT if passes else 1
+        tell = log.info if self._id_same_trouble < told_at else log.warning if self._id_same_trouble == told_at else log.debug
+        tell("no_producer_id", producer=self.accumulator.settings.name, error=why, attempt=self._id_failures)
+
+    def _fail_for_want_of_identity(self) -> None:
+        why, code, producer = self._id_refusal, self._id_refused_with, self.accumulator.settings.name
+        self.accumulator.fail_unsent(
+            lambda topic, partition: ProduceError(
+                f"records of {topic}-{partition} were not sent: the cluster gives producer {producer!r} no id: {why}",
+                topic=topic,
+                partition=partition,
+                error_code=code,
             )
+        )
+
+
+def _refusal(code: int | None, why: str) -> str:
+    """Why there is no id, and what to do."""
+    without = "set enable_idempotence=False, and a retry may write a record twice"
+    if code == ErrorCode.CLUSTER_AUTHORIZATION_FAILED:
+        return f"{why}; grant its principal IdempotentWrite on the cluster (or Write on a topic), or {without}"
+    if code is None:
+        return f"{why} Use brokers that do serve it (those of Kafka 2.8 in KRaft mode do not), or {without}"
+    return f"{why}; the broker's log may say more, or {without}"

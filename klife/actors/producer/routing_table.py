@@ -16,6 +16,8 @@ from klife.actors.producer import doubts
 from klife.actors.producer.lane import Lane
 from klife.actors.producer.partition_queue import PartitionQueue
 from klife.actors.producer.route import TopicRoute
+from klife.protocol.error_codes import ErrorCode
+from klife.protocol.primitives import ZERO_UUID
 
 if TYPE_CHECKING:
     from klife.actors.channel import BrokerChannel
@@ -35,10 +37,11 @@ class RoutingTable:
 
     def add_topic(self, info: TopicInfo, partitioner: Any) -> TopicRoute:
         """The route of a topic, made when it is first produced to."""
-        route = self._absent.pop(info.name, None)
+        route = self._absent.get(info.name)
         if route is None:
             route = TopicRoute(self._accumulator, info, partitioner)
-        self.routes[info.name] = route
+        route = self.routes.setdefault(info.name, route)  # a signal handler may have needed it, too, while we made it
+        self._absent.pop(info.name, None)
         self._follow(route, info)
         return route
 
@@ -49,7 +52,7 @@ class RoutingTable:
             if info is None:
                 del self.routes[topic]
                 self._absent[topic] = route
-                self._follow(route, TopicInfo(topic, route.info.topic_id, (NO_LEADER,) * route.count, (-1,) * route.count))
+                self._follow(route, _gone(route, snapshot.topic_errors.get(topic, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)))
             elif info is not route.info:
                 self._follow(route, info)
         for topic, route in list(self._absent.items()):
@@ -57,12 +60,22 @@ class RoutingTable:
             if info is not None:
                 self.add_topic(info, route.partitioner)
 
+    def grew(self, route: TopicRoute, info: TopicInfo) -> None:
+        """A caller learned that the topic has more partitions, before the ProducerActor has looked."""
+        if self.routes.get(route.topic) is route:
+            self._follow(route, info)
+
     def _follow(self, route: TopicRoute, info: TopicInfo) -> None:
-        if info.topic_id != route.info.topic_id:
+        before = route.info
+        if ZERO_UUID in (info.topic_id, before.topic_id):
+            is_another, noted = info.generation != before.generation, doubts.log_may_be_new
+        else:
+            is_another, noted = info.topic_id != before.topic_id, doubts.log_is_new
+        if is_another:
             for queue in route.queues:
                 if queue is not None:
-                    doubts.log_is_new(queue)
-        route.info = info
+                    noted(queue)
+        route.follow(info)
         if info.partition_count > route.count:
             route.queues.extend([None] * (info.partition_count - route.count))
         route.count = info.partition_count
@@ -75,7 +88,7 @@ class RoutingTable:
             if queue is not None and queue.identity is not None:
                 self._accumulator.bump_epoch(queue.identity)
         del route.queues[route.count :]
-        if route.sticky >= route.count:
+        if route.sticky >= route.count or info.leaders[route.sticky] == NO_LEADER:
             route.stick_elsewhere()
 
     def place(self, queue: PartitionQueue) -> None:
@@ -94,7 +107,7 @@ class RoutingTable:
         index = (crc32(queue.topic.encode()) + queue.partition) % self._accumulator.settings.batchers_count
         lane = self.lanes.get((node_id, index))
         if lane is None:
-            lane = self.lanes[node_id, index] = Lane(self._accumulator, node_id, index, self._channel_of(node_id))
+            lane = self.lanes.setdefault((node_id, index), Lane(self._accumulator, node_id, index, self._channel_of(node_id)))
             self._accumulator.wake()  # the ProducerActor starts its batcher
         return lane
 
@@ -109,9 +122,9 @@ class RoutingTable:
             self._accumulator.wake()
 
     def holds(self, topic: str) -> bool:
-        """Whether records are queued for `topic`."""
+        """Whether records are queued for `topic`, or on their way and may come back."""
         route = self.routes.get(topic) or self._absent.get(topic)
-        return route is not None and any(queue is not None and not queue.empty for queue in route.queues)
+        return route is not None and any(queue is not None and not (queue.empty and not queue.in_flight) for queue in route.queues)
 
     def has_leaderless(self) -> bool:
         """Whether records wait for a partition to have a leader."""
@@ -120,3 +133,12 @@ class RoutingTable:
             if queue.lane is not None or queue.empty:
                 del self._leaderless[queue]
         return bool(self._leaderless)
+
+
+def _gone(route: TopicRoute, code: int) -> TopicInfo:
+    """What is known of a topic for which the cluster answers `code`."""
+    count, info = route.count, route.info
+    # Should it come back without an id, it may be another: the generation of that one differs from this.
+    return TopicInfo(
+        info.name, info.topic_id, (NO_LEADER,) * count, (-1,) * count, generation=info.generation + 1, errors=(code,) * count
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from operator import index
 
 from klife.errors import InvalidRecordType, InvalidRecordValue, KlifeError, RecordTooLarge
 from klife.record import Record
@@ -17,6 +18,34 @@ _FIELDS = ("topic", "value", "key", "headers", "partition", "timestamp_ms")
 _HEADER_OVERHEAD = 10  # two lengths as varints of at most five bytes
 
 Headers = Sequence[tuple[str, bytes | None]]
+
+
+def exact_str(text: str) -> str:
+    """`text` as a plain str, of a subclass (an enum of names, say) too: its letters, whatever its `__str__` would say."""
+    return str.__str__(text)
+
+
+def exact_bytes(data: bytes) -> bytes:
+    """`data` as plain bytes, of a subclass too."""
+    return data if type(data) is bytes else bytes.__getitem__(data, slice(None))
+
+
+def exact_int(value: object) -> int | None:
+    """`value` as a plain int if it is an integer of any kind (of an enum, numpy's), and None if not. A bool is none."""
+    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):  # numpy's bool was an integer once
+        return None
+    try:
+        return index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def payload(record: Record, field: str) -> bytes:
+    """The record's key or value, which is not plain bytes, as such."""
+    data = getattr(record, field)
+    if not isinstance(data, bytes):
+        raise invalid_payload(record, field)
+    return exact_bytes(data)
 
 
 def invalid_payload(record: Record, field: str) -> KlifeError:
@@ -57,10 +86,11 @@ def not_a_callback(value: object) -> KlifeError:
 
 def checked_topic(topic: object) -> str:
     """`topic`, if Kafka allows it as a name."""
-    if type(topic) is not str:
+    if not isinstance(topic, str):
         raise InvalidRecordType(
             f"Record.topic is a {type(topic).__name__}; expected the topic's name as a str. The record was not queued."
         )
+    topic = exact_str(topic)
     if not is_legal_topic(topic):
         raise InvalidRecordValue(
             f"Record.topic is {topic!r}, which Kafka does not allow as a name: expected 1 to 249 of the characters a-z, A-Z, 0-9, "
@@ -78,39 +108,45 @@ def checked_headers(record: Record) -> tuple[Headers, int]:
             "[('trace', b'abc')]. The record was not queued."
         )
     size = 0
-    for index, header in enumerate(headers):
+    kept: list[tuple[str, bytes | None]] = []
+    for number, header in enumerate(headers):
         if not isinstance(header, tuple) or len(header) != 2:
             raise InvalidRecordType(
-                f"Record.headers[{index}] is a {type(header).__name__}"
+                f"Record.headers[{number}] is a {type(header).__name__}"
                 + (f" of {len(header)}" if isinstance(header, tuple) else "")
                 + "; expected a (str, bytes | None) pair. The record was not queued."
             )
         name, value = header
-        if type(name) is not str:
+        if not isinstance(name, str):
             raise InvalidRecordType(
-                f"the name of Record.headers[{index}] is a {type(name).__name__}; expected a str. The record was not queued."
+                f"the name of Record.headers[{number}] is a {type(name).__name__}; expected a str. The record was not queued."
             )
-        if value is not None and type(value) is not bytes:
+        if value is not None and not isinstance(value, bytes):
             raise InvalidRecordType(
-                f"the value of Record.headers[{index}] is a {type(value).__name__}; expected bytes or None. The record was not queued."
+                f"the value of Record.headers[{number}] is a {type(value).__name__}; expected bytes or None. The record was not queued."
             )
+        if type(name) is not str or type(value) is not bytes:
+            name, value = exact_str(name), None if value is None else exact_bytes(value)
+            header = name, value
+        kept.append(header)
         try:
             encoded = len(name) if name.isascii() else len(name.encode())
         except UnicodeEncodeError:
             raise InvalidRecordValue(
-                f"the name of Record.headers[{index}] can not be written as UTF-8 (it holds a lone surrogate). "
+                f"the name of Record.headers[{number}] can not be written as UTF-8 (it holds a lone surrogate). "
                 "The record was not queued."
             ) from None
         size += encoded + (len(value) if value is not None else 0) + _HEADER_OVERHEAD
-    return tuple(headers), size
+    return tuple(kept), size
 
 
 def checked_timestamp(record: Record) -> int:
     """The record's explicit timestamp, if it is one."""
-    timestamp_ms = record.timestamp_ms
-    if type(timestamp_ms) is not int:
+    given = record.timestamp_ms
+    timestamp_ms = given if type(given) is int else exact_int(given)
+    if timestamp_ms is None:
         raise InvalidRecordType(
-            f"Record.timestamp_ms is a {type(timestamp_ms).__name__}; expected an int of milliseconds since 1970, or None for now. "
+            f"Record.timestamp_ms is a {type(given).__name__}; expected an int of milliseconds since 1970, or None for now. "
             "The record was not queued."
         )
     if not 0 <= timestamp_ms <= _MAX_TIMESTAMP_MS:
@@ -130,16 +166,16 @@ def check(record: object, where: str = "") -> None:
         checked_topic(record.topic)
         for field in ("value", "key"):
             data = getattr(record, field)
-            if data is not None and type(data) is not bytes:
+            if data is not None and not isinstance(data, bytes):
                 raise invalid_payload(record, field)
         if record.headers != ():
             checked_headers(record)
         if record.timestamp_ms is not None:
             checked_timestamp(record)
-        partition = record.partition
-        if partition is not None and type(partition) is not int:
+        partition = None if record.partition is None else exact_int(record.partition)
+        if partition is None and record.partition is not None:
             raise InvalidRecordType(
-                f"Record.partition is a {type(partition).__name__}; expected an int, or None to let the partitioner choose. "
+                f"Record.partition is a {type(record.partition).__name__}; expected an int, or None to let the partitioner choose. "
                 "The record was not queued."
             )
         if partition is not None and partition < 0:
@@ -147,6 +183,11 @@ def check(record: object, where: str = "") -> None:
                 f"Record.partition is {partition}; expected an int from 0 on, or None to let the partitioner choose. "
                 "The record was not queued."
             )
+    except AttributeError as error:  # only of an object that the constructor did not make; in the compiled core that field is None
+        prefix = f"{where}: " if where else ""
+        raise InvalidRecordType(
+            f"{prefix}Record.{error.name} is not set; make records with Record(topic='...', value=b'...'). The record was not queued."
+        ) from None
     except (InvalidRecordType, InvalidRecordValue) as error:
         if where:
             raise type(error)(f"{where}: {error}") from None

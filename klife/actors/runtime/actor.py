@@ -5,6 +5,7 @@ What stock pykka does, and why the loop here is our own:
 - a `BaseException` in one actor (`GreenletExit`, `gevent.Timeout`) stops *every* actor of the process. Here it ends that actor.
 - `start()` returns before `on_start` has run, and a failure there leaves a reference to something dead. Here `start()` returns when
   `on_start` is through, and raises what it raised.
+- starting and ending are logged, by whatever handlers the user has, in the middle of it. Here they are not.
 - nobody learns why an actor ended. Here each leaves an `ExitReason`, and others may `monitor` it; that is also what makes an actor a
   child that `klife_supervision` can look after.
 
@@ -16,6 +17,7 @@ inbox are answered; monitors are told. pykka's public verbs (`tell`, `ask`, `pro
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from time import monotonic
 from typing import Any, ClassVar, Self
 
@@ -27,6 +29,7 @@ from pykka.messages import _ActorStop
 
 from klife.actors.runtime.future import GeventFuture
 from klife.actors.runtime.inbox import Inbox
+from klife.actors.runtime.latch import never_waits
 from klife.actors.runtime.life import Life
 from klife.actors.runtime.ref import GeventActorRef
 from klife_supervision import ExitReason
@@ -40,6 +43,9 @@ class GeventActor(pykka.Actor):
 
     actor_inbox: Inbox
     _actor_ref: GeventActorRef[Any]
+    may_wait_for_klife: ClassVar[bool] = True
+    """False for those that deliveries, or others who wait, depend on; what Python runs in their greenlets (a destructor, a signal
+    handler) may be the user's, and is refused every wait for klife."""
     _ref_type: ClassVar[type[GeventActorRef[Any]]] = GeventActorRef
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -62,6 +68,8 @@ class GeventActor(pykka.Actor):
     def _start_actor_loop(self) -> None:
         greenlet = gevent.Greenlet(self._actor_loop)
         greenlet.name = type(self).__name__
+        if not self.may_wait_for_klife:
+            never_waits(greenlet)
         self._life.greenlet = greenlet
         greenlet.link(self._never_ran)
         greenlet.start()
@@ -80,8 +88,10 @@ class GeventActor(pykka.Actor):
         Raises:
             whatever `on_start` raised; the actor is then gone, and nothing of it is left registered.
         """
-        ref: GeventActorRef[Self] = super().start(*args, **kwargs)  # type: ignore[assignment]
-        return ref
+        actor = cls(*args, **kwargs)
+        _register(actor._actor_ref)
+        actor._start_actor_loop()
+        return actor._actor_ref
 
     # hooks for subclasses beyond pykka's
 
@@ -181,7 +191,7 @@ class GeventActor(pykka.Actor):
 
     def _end(self, reason: ExitReason) -> None:
         self.actor_stopped.set()
-        ActorRegistry.unregister(self._actor_ref)
+        _unregister(self._actor_ref)
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()
@@ -219,8 +229,29 @@ class GeventActor(pykka.Actor):
             self._end(ExitReason.killed())
 
 
+# pykka's own `register` and `unregister` also log, here in the middle of a start: the handlers are the user's, and what holds
+# logging's lock may itself be waiting for this actor.
+
+
+def _register(ref: GeventActorRef[Any]) -> None:
+    with ActorRegistry._actor_refs_lock:
+        ActorRegistry._actor_refs.append(ref)
+
+
+def _unregister(ref: GeventActorRef[Any]) -> None:
+    with ActorRegistry._actor_refs_lock, suppress(ValueError):
+        ActorRegistry._actor_refs.remove(ref)
+
+
 def _nothing(*_anything: object) -> None:
     """What a disowned actor does."""
+
+
+def forget_actors(hub: Any) -> None:
+    """Their hub is gone, and they with it: nobody finds them any more."""
+    for ref in ActorRegistry.get_by_class(GeventActor):
+        if ref.actor_inbox.is_of(hub):  # type: ignore[attr-defined]
+            _unregister(ref)  # type: ignore[arg-type]
 
 
 def disown_all() -> None:

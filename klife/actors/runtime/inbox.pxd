@@ -1,8 +1,9 @@
+from klife.actors.runtime.forked cimport is_forked, take_note
+
 cdef class Inbox:
     cdef public object queue
     cdef public bint woken
     cdef public object _dead
-    cdef public object _home
     cdef public object _hub
     cdef public object _loop
     cdef public object _parked

@@ -12,10 +12,11 @@ from collections import deque
 from typing import Any
 
 from gevent import get_hub, getcurrent
+from gevent._hub_local import get_hub_if_exists
 from pykka import ActorDeadError
 from pykka.messages import _ActorStop
 
-from klife.actors.runtime.latch import get_thread_ident
+from klife.actors.runtime.forked import is_forked, take_note
 
 _LATEST = 0.001  # seconds; the least that the loop waits
 
@@ -23,14 +24,13 @@ _LATEST = 0.001  # seconds; the least that the loop waits
 class Inbox:
     """A queue for one consumer greenlet. Any thread may `put` and `wake`; only the actor's greenlet calls `park` and `get`."""
 
-    __slots__ = ("queue", "woken", "idle", "gathering", "_dead", "_home", "_hub", "_loop", "_parked", "_scheduled", "_idle", "_latest")
+    __slots__ = ("queue", "woken", "idle", "gathering", "_dead", "_hub", "_loop", "_parked", "_scheduled", "_idle", "_latest")
 
     def __init__(self) -> None:
         self.queue: deque[Any] = deque()
         self.woken = False
         self.idle = False  # whether it was woken because nothing else was ready; the actor takes it back
         self.gathering = False  # whether it will be
-        self._home = get_thread_ident()
         self._hub = get_hub()
         self._loop = self._hub.loop
         self._parked: Any = None
@@ -39,9 +39,13 @@ class Inbox:
         self._idle: Any = None
         self._latest: Any = None
 
+    def is_of(self, hub: Any) -> bool:
+        """Whether its consumer runs in `hub`."""
+        return self._hub is hub
+
     def put(self, envelope: Any, /) -> None:
         self.queue.append(envelope)
-        if get_thread_ident() == self._home:
+        if get_hub_if_exists() is self._hub:
             if self._parked is not None and not self._scheduled:
                 self._scheduled = True
                 self._loop.run_callback(self._switch)
@@ -52,7 +56,7 @@ class Inbox:
         """Ask the actor to look at its state (`on_wake`), after the greenlets that are ready now. Idempotent."""
         self.woken = True
         if self._parked is not None and not self._scheduled:
-            if get_thread_ident() == self._home:
+            if get_hub_if_exists() is self._hub:
                 self._scheduled = True
                 self._loop.run_callback(self._switch)
             else:
@@ -84,6 +88,8 @@ class Inbox:
         self._switch()
 
     def _switch(self) -> None:
+        if is_forked():
+            take_note()  # before the actor reads, writes or connects with what is its parent's
         self._scheduled = False
         greenlet = self._parked
         if greenlet is not None:

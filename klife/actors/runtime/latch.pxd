@@ -1,3 +1,5 @@
+from klife.actors.runtime.forked cimport is_forked, take_note
+
 cdef class Wakeups:
     cdef public object loop
     cdef public object _poll
@@ -19,4 +21,4 @@ cdef class Latch:
     cpdef set(self)
     cpdef bint wait(self, timeout=*) except *
 
-cpdef Wakeups _wakeups_of(thread, loop)
+cpdef Wakeups _wakeups_of(hub)

@@ -7,9 +7,13 @@ in a turn of the loop.
 
 Who may wait:
 
-- greenlets of the thread the latch was made for (its *home*) park in that thread's hub;
-- any other OS thread waits on a real lock, taken from below monkey patching. Such a wait blocks that whole thread, as a thread's
-  waits do; it does not touch the home hub.
+- greenlets of the hub the latch was made for (its *home*) park in that hub;
+- greenlets of another hub park in theirs, which goes on running;
+- a thread without a hub waits on a real lock, taken from below monkey patching, as a thread does.
+
+Hubs are compared, and not threads' numbers: the system gives the number of a thread that ended to the next one.
+
+Nobody waits in a hub, nor in a greenlet that is marked as one that never does (`never_waits`): what is waited for may need it.
 
 Anyone may set it, from any thread. A waiter that leaves early (timeout, kill) takes itself off the list, also when the wake-up is
 already scheduled: a stray switch would otherwise end some later, unrelated wait of that greenlet.
@@ -24,14 +28,18 @@ from threading import TIMEOUT_MAX
 from time import monotonic
 from typing import Any
 
-from gevent import get_hub, getcurrent
+from gevent import getcurrent
+from gevent._hub_local import get_hub_if_exists
 from gevent.monkey import get_original
 
+from klife.actors.runtime.forked import is_forked, take_note
 from klife.class_defaults import set_defaults
-from klife_supervision.breathe import TURN_SECONDS
+from klife_supervision.breathe import TURN_SECONDS, let_hub_run
 
 get_thread_ident: Callable[[], int] = get_original("_thread", "get_ident")
 _allocate_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
+_STOOD_STILL = 1.0  # seconds that a wait ends too late by: the hub did not run
+_TURNS = 4  # of the loop, for sockets to be read and answers to be judged
 _first_in_thread = _allocate_lock()  # held for an instant, by the first thread that waits for a latch
 
 
@@ -43,8 +51,9 @@ class Latch:
     _greenlets: list[Any] | None
     _locks: list[Any] | None
 
-    def __init__(self, home: int | None = None) -> None:
-        self._home = get_thread_ident() if home is None else home
+    def __init__(self, home: Any = None) -> None:
+        """`home` is a hub; by default the calling thread's, if it has one."""
+        self._home = get_hub_if_exists() if home is None else home
 
     def set(self) -> None:
         """Let every waiter go, and every later wait return at once. Never blocks; setting twice does nothing."""
@@ -52,14 +61,15 @@ class Latch:
         if self._greenlets:
             wakeups = self._wakeups
             assert wakeups is not None
-            if get_thread_ident() == self._home:
+            if get_hub_if_exists() is self._home:
                 wakeups.add(self._greenlets)
             else:
-                wakeups.loop.run_callback_threadsafe(wakeups.add, self._greenlets)
+                with suppress(ValueError):  # that loop was destroyed, and they with it
+                    wakeups.loop.run_callback_threadsafe(wakeups.add, self._greenlets)
         locks = self._locks
         while locks:
             try:
-                lock = locks.pop()
+                lock = locks.pop(0)
             except IndexError:  # the last one left by itself at this very moment
                 return
             lock.release()
@@ -68,35 +78,51 @@ class Latch:
         """Wait until set, at most `timeout` seconds; return whether it is set."""
         if self.is_set:
             return True
+        if is_forked():
+            take_note()
+            if self.is_set:
+                return True
         if timeout is not None and timeout <= 0:
             return False
-        if get_thread_ident() != self._home:
-            return self._wait_in_thread(timeout)
-        hub = get_hub()
+        hub = get_hub_if_exists()
+        if hub is None:
+            return self._wait_elsewhere(None, None, timeout)
         current = getcurrent()
         if current is hub:
             raise RuntimeError("waiting inside the gevent hub would stop every greenlet; wait in a greenlet (gevent.spawn)")
+        if getattr(current, "klife_never_waits", False):
+            raise RuntimeError(
+                "waiting for klife in an actor of klife (a destructor, say, or a signal handler ran in its greenlet) could stop what "
+                "is waited for; wait in a greenlet of your own (gevent.spawn)"
+            )
+        if hub is not self._home:
+            return self._wait_elsewhere(hub, current, timeout)
         waiters = self._greenlets
         if waiters is None:
-            self._wakeups = _wakeups_of(self._home, hub.loop)
+            self._wakeups = _wakeups_of(hub)
             waiters = self._greenlets = []
         waiters.append(current)
         try:
-            if timeout is not None:
-                return self._wait_until(monotonic() + timeout, hub, current)
-            while not self.is_set:
-                hub.switch()
-            return True
+            return self._wait_until(None if timeout is None else monotonic() + timeout, hub, current)
         finally:
             if current in waiters:
                 waiters.remove(current)
 
-    def _wait_until(self, deadline: float, hub: Any, current: Any) -> bool:
+    def _wait_until(self, deadline: float | None, hub: Any, current: Any) -> bool:
+        if deadline is None:
+            while not self.is_set:
+                hub.switch()
+            return True
         timer = None
+        turns = _TURNS
         try:
             while not self.is_set:
                 left = deadline - monotonic()
                 if left <= 0:
+                    if left < -_STOOD_STILL and turns:  # what this waits for may have arrived, and nobody had a turn to read it
+                        turns -= 1
+                        let_hub_run()
+                        continue
                     break
                 if timer is None or not timer.active:  # at first, and when libev fired a little early: never leave before the time
                     if timer is not None:
@@ -110,14 +136,14 @@ class Latch:
                 timer.stop()
                 timer.close()
 
+    def _wait_elsewhere(self, hub: Any, current: Any, timeout: float | None) -> bool:
+        """Not at home: in `hub`, whose greenlet `current` is, or in a thread without one."""
+        return self._wait_in_thread(timeout) if hub is None else self._wait_in_hub(hub, current, timeout)
+
     def _wait_in_thread(self, timeout: float | None) -> bool:
         lock = _allocate_lock()
         lock.acquire()
-        with _first_in_thread:  # another thread may be the first at the same time
-            if self._locks is None:
-                self._locks = []
-        locks = self._locks
-        locks.append(lock)
+        locks = self._list_for(lock)
         # The setter raises the flag first and looks at the list second; we do it the other way round, so one of us sees the other.
         if not self.is_set:
             lock.acquire(True, -1 if timeout is None else min(timeout, TIMEOUT_MAX))
@@ -125,9 +151,55 @@ class Latch:
             locks.remove(lock)
         return self.is_set
 
+    def _wait_in_hub(self, hub: Any, current: Any, timeout: float | None) -> bool:
+        waker = _Waker(hub, current)
+        locks = self._list_for(waker)
+        try:
+            return self._wait_until(None if timeout is None else monotonic() + timeout, hub, current)  # looks at the flag first
+        finally:
+            with suppress(ValueError):
+                locks.remove(waker)
+            waker.close()
+
+    def _list_for(self, lock: Any) -> list[Any]:
+        with _first_in_thread:  # another thread may be the first at the same time
+            if self._locks is None:
+                self._locks = []
+        self._locks.append(lock)
+        return self._locks
+
 
 # Most latches (a batch each) are set before anybody waits, and never need values of their own.
 set_defaults(Latch, is_set=False, _wakeups=None, _greenlets=None, _locks=None)
+
+
+class _Waker:
+    """Switches to a greenlet of another hub, as if its lock had been released. A watcher of its own keeps that hub's loop running."""
+
+    __slots__ = ("_hub", "_current", "_watcher")
+
+    def __init__(self, hub: Any, current: Any) -> None:
+        self._hub = hub
+        self._current = current
+        self._watcher = hub.loop.async_()
+        self._watcher.start(self._wake)
+
+    def _wake(self) -> None:
+        if self._current is not None:
+            self._current.switch()
+
+    def release(self) -> None:
+        """From any thread."""
+        if get_hub_if_exists() is self._hub:
+            self._hub.loop.run_callback(self._wake)  # as soon as at home: before what is only true for a moment has passed
+            return
+        with suppress(Exception):  # it has left, or its hub is gone
+            self._watcher.send()
+
+    def close(self) -> None:
+        self._current = None
+        self._watcher.stop()
+        self._watcher.close()
 
 
 class Wakeups:
@@ -186,12 +258,20 @@ class Wakeups:
         self.loop.run_callback(self._run)
 
 
-_all_wakeups: dict[int, Wakeups] = {}
-
-
-def _wakeups_of(thread: int, loop: Any) -> Wakeups:
-    """Those of the calling thread, whose loop is `loop`: it may have had another, or have been another thread."""
-    wakeups = _all_wakeups.get(thread)
-    if wakeups is None or wakeups.loop is not loop:
-        wakeups = _all_wakeups[thread] = Wakeups(loop)
+def _wakeups_of(hub: Any) -> Wakeups:
+    """Those of the calling thread's hub, which keeps them."""
+    wakeups: Wakeups | None = getattr(hub, "klife_wakeups", None)
+    if wakeups is None:
+        wakeups = hub.klife_wakeups = Wakeups(hub.loop)
     return wakeups
+
+
+def never_waits(greenlet: Any) -> None:
+    """Have every wait refused that `greenlet` begins: others wait for it."""
+    greenlet.klife_never_waits = True
+
+
+def may_switch() -> bool:
+    """Whether the caller may let other greenlets run: not in the hub, nor in a greenlet that never waits."""
+    current = getcurrent()
+    return current is not get_hub_if_exists() and not getattr(current, "klife_never_waits", False)

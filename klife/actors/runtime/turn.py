@@ -10,18 +10,18 @@ from __future__ import annotations
 from time import monotonic
 from typing import Any
 
-from gevent import get_hub, getcurrent
+from gevent._hub_local import get_hub_if_exists
 
-from klife.actors.runtime.latch import get_thread_ident
+from klife.actors.runtime.latch import may_switch
 from klife_supervision.breathe import TURN_SECONDS, let_hub_run
 
 AT_ONCE = 1000
 """Records that are looked at, and no more, without letting the hub run: one or two milliseconds."""
 
 
-def breathe(home: int) -> None:
-    """In the middle of long work: let the hub of the thread `home` run, if the caller is a greenlet of it."""
-    if get_thread_ident() == home and getcurrent() is not get_hub():
+def breathe(home: Any) -> None:
+    """In the middle of long work: let the hub `home` run, if the caller is a greenlet of it."""
+    if get_hub_if_exists() is home and may_switch():
         let_hub_run()
 
 

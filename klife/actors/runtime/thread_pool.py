@@ -1,0 +1,32 @@
+"""`call_in_thread`: work that would hold the hub, in its thread pool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from gevent import get_hub
+
+T = TypeVar("T")
+
+
+def call_in_thread(call: Callable[..., T], *arguments: Any) -> T:
+    """What `call(*arguments)` returns or raises in a thread of the hub's pool, while other greenlets run.
+
+    `threadpool.apply` raises it too, but its thread has printed a traceback before, whatever the caller makes of the error.
+    """
+    result, error = get_hub().threadpool.apply(_outcome, (call, arguments))
+    if error is None:
+        returned: T = result
+        return returned
+    try:
+        raise error
+    finally:
+        del error  # it knows this frame
+
+
+def _outcome(call: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, Exception | None]:
+    try:
+        return call(*arguments), None
+    except Exception as error:  # noqa: BLE001 - the caller's to judge
+        return None, error

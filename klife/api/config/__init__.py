@@ -1,0 +1,25 @@
+"""All options of a client: the table of them, what checks a configuration, and the sources one is read from.
+
+- `options`: the table; a row says name, type, range, default, unit, meaning and Kafka's names of an option
+- `option_types`: what single options take, and the words for it
+- `model`: `ClientConfig`, built from keywords, a dict, Kafka's dotted names or the environment
+- `checks`: what must hold between options, and which are refused because their feature is not there yet
+- `base`, `messages`: how a model fails, and in which words
+- `kafka_names`, `properties`, `environment`, `text`: names and text of other worlds
+"""
+
+from __future__ import annotations
+
+from klife.api.config.model import DEFAULT_PRODUCER_NAME, ClientConfig
+from klife.api.config.options import CLIENT_ID_PATTERN, ProducerConfig, SaslConfig, TlsConfig, TopicConfig, TxnPoolConfig
+
+__all__ = [
+    "CLIENT_ID_PATTERN",
+    "DEFAULT_PRODUCER_NAME",
+    "ClientConfig",
+    "ProducerConfig",
+    "SaslConfig",
+    "TlsConfig",
+    "TopicConfig",
+    "TxnPoolConfig",
+]

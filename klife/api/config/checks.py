@@ -1,0 +1,201 @@
+"""What must hold between options, as pure functions of a client's configuration whose single options are right.
+
+Each finding says what it was concluded from, so that it can be left out when one of those options is wrong already.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from klife.actors.producer.partition_queue import MAX_IN_FLIGHT
+from klife.api.config.base import Problem
+from klife.api.config.messages import Loc, describe, format_path, suggest
+from klife.protocol.compression import LEVELS
+
+if TYPE_CHECKING:
+    from klife.api.config import ClientConfig
+    from klife.api.config.options import ProducerConfig, TopicConfig, TxnPoolConfig
+
+# Options whose feature is not built: asking for one is refused, never ignored. Each: the value that asks for nothing, and what to
+# say. Delete a row when its feature arrives.
+NOT_YET: dict[str, tuple[object, str]] = {
+    "tls": (False, "TLS is not available yet; leave the option out and use a PLAINTEXT listener"),
+    "sasl": (None, "SASL is not available yet; leave the option out and use a listener without authentication"),
+    "txn_pools": ((), "transactions are not available yet; leave the option out"),
+    "default_txn_pool": (None, "transactions are not available yet; leave the option out"),
+}
+
+
+def not_yet(given: Mapping[str, Any]) -> list[Problem]:
+    """One problem for each given option whose feature is not there."""
+    found = []
+    for name, (harmless, text) in NOT_YET.items():
+        if name not in given:
+            continue
+        value = tuple(given[name]) if isinstance(given[name], list) else given[name]
+        if type(value) is not type(harmless) or value != harmless:
+            found.append(Problem((name,), text))
+    return found
+
+
+def cross_check(config: ClientConfig) -> list[Problem]:
+    """Everything wrong between options, once each."""
+    found = [*_reconnect_backoff(config), *_features(config), *_duplicate_names(config), *_default_producers(config)]
+    for producer, origin in _producers(config):
+        for check in _PRODUCER_CHECKS:
+            found += check(config, producer, origin)
+    return list(dict.fromkeys(found))
+
+
+def _reconnect_backoff(config: ClientConfig) -> Iterator[Problem]:
+    if config.reconnect_backoff_max_ms < config.reconnect_backoff_ms:
+        yield Problem(
+            ("reconnect_backoff_max_ms",),
+            f"{config.reconnect_backoff_max_ms} is less than reconnect_backoff_ms ({config.reconnect_backoff_ms}), where the "
+            f"backoff starts; raise it to at least {config.reconnect_backoff_ms}, or lower reconnect_backoff_ms",
+            (("reconnect_backoff_ms",),),
+        )
+
+
+def _features(config: ClientConfig) -> Iterator[Problem]:
+    if "producer" not in config.disabled_features:
+        return
+    for option in ("producers", "default_producer"):
+        if getattr(config, option):
+            yield Problem(
+                (option,), 'given, but "producer" is in disabled_features; leave one of the two out', (("disabled_features",),)
+            )
+
+
+def _duplicate_names(config: ClientConfig) -> Iterator[Problem]:
+    named: dict[str, Sequence[ProducerConfig | TopicConfig | TxnPoolConfig]] = {
+        "producers": config.producers,
+        "topics": config.topics,
+        "txn_pools": config.txn_pools,
+    }
+    for option, elements in named.items():
+        count = Counter(element.name for element in elements)
+        first: dict[str, int] = {}
+        for index, element in enumerate(elements):
+            if count[element.name] > 1 and first.setdefault(element.name, index) != index:
+                where = format_path((option, first[element.name], "name"), {})
+                yield Problem((option, index, "name"), f"{element.name!r} is the name of {where} already; choose another")
+
+
+def _default_producers(config: ClientConfig) -> Iterator[Problem]:
+    if "producer" in config.disabled_features:
+        return
+    names = [producer.name for producer in config.resolved_producers]
+    depends: tuple[Loc, ...] = (
+        ("producers",),
+        ("default_producer",),
+        ("disabled_features",),
+        *(("producers", index, "name") for index in range(len(config.producers))),
+    )
+    wanted: list[tuple[Loc, str | None]] = [(("default_producer",), config.default_producer)]
+    wanted += [(("topics", index, "default_producer"), topic.default_producer) for index, topic in enumerate(config.topics)]
+    for loc, name in wanted:
+        if name is not None and name not in names:
+            meant = suggest(name, names)
+            advice = (
+                f"did you mean {meant!r}?" if meant else f"name one of them in `producers`; there are {', '.join(map(repr, names))}"
+            )
+            yield Problem(loc, f"there is no producer {describe(name)}; {advice}", depends)
+
+
+class _Origin:
+    """Where the options of one producer were given: in its element of `producers`, or (as its defaults) at the client."""
+
+    def __init__(self, config: ClientConfig, index: int | None) -> None:
+        self._given = config.producers[index].model_fields_set if index is not None else frozenset[str]()
+        self._index = index
+
+    def __call__(self, option: str) -> Loc:
+        return ("producers", self._index, option) if self._index is not None and option in self._given else (option,)
+
+    def problem(self, options: Sequence[str], text: str) -> Problem:
+        """A problem of `options` together, told at the first of them that the producer itself gives, else at the client's first."""
+        locs = [self(option) for option in options]
+        place = next((loc for loc in locs if len(loc) > 1), locs[0])
+        return Problem(place, text, tuple(locs))
+
+
+def _producers(config: ClientConfig) -> Iterator[tuple[ProducerConfig, _Origin]]:
+    for index, producer in enumerate(config.resolved_producers):
+        yield producer, _Origin(config, index if index < len(config.producers) else None)
+
+
+def _delivery_timeout(config: ClientConfig, producer: ProducerConfig, origin: _Origin) -> Iterator[Problem]:
+    needed = producer.linger_ms + producer.request_timeout_ms
+    if producer.delivery_timeout_ms < needed:
+        yield origin.problem(
+            ("delivery_timeout_ms", "request_timeout_ms", "linger_ms"),
+            f"delivery_timeout_ms ({producer.delivery_timeout_ms}) is less than linger_ms ({producer.linger_ms}) + "
+            f"request_timeout_ms ({producer.request_timeout_ms}), so that a record could time out before its first request does; "
+            f"raise delivery_timeout_ms to at least {needed}, or lower the others",
+        )
+
+
+def _retry_backoff(config: ClientConfig, producer: ProducerConfig, origin: _Origin) -> Iterator[Problem]:
+    if producer.retry_backoff_max_ms < producer.retry_backoff_ms:
+        yield origin.problem(
+            ("retry_backoff_max_ms", "retry_backoff_ms"),
+            f"retry_backoff_max_ms ({producer.retry_backoff_max_ms}) is less than retry_backoff_ms ({producer.retry_backoff_ms}), "
+            f"where the backoff starts; raise it to at least {producer.retry_backoff_ms}, or lower retry_backoff_ms",
+        )
+
+
+def _idempotence(config: ClientConfig, producer: ProducerConfig, origin: _Origin) -> Iterator[Problem]:
+    if not producer.enable_idempotence:
+        return
+    if producer.acks != "all":
+        yield origin.problem(
+            ("acks", "enable_idempotence"),
+            f'acks is {producer.acks}, but idempotence needs acks "all"; give acks="all", or enable_idempotence=False',
+        )
+    if producer.max_in_flight_requests > MAX_IN_FLIGHT:
+        yield origin.problem(
+            ("max_in_flight_requests", "enable_idempotence"),
+            f"max_in_flight_requests is {producer.max_in_flight_requests}, but with idempotence at most {MAX_IN_FLIGHT} "
+            f"are allowed; give a number from 1 to {MAX_IN_FLIGHT}, or enable_idempotence=False",
+        )
+
+
+def _compression_level(config: ClientConfig, producer: ProducerConfig, origin: _Origin) -> Iterator[Problem]:
+    level, codec = producer.compression_level, producer.compression_type
+    if level is None:
+        return
+    options = ("compression_level", "compression_type")
+    if codec not in LEVELS:
+        yield origin.problem(options, f'compression_level is {level}, but compression_type "{codec}" has no levels; leave it out')
+        return
+    levels = LEVELS[codec]
+    if not levels.allows(level):
+        special = "" if levels.minimum <= levels.default <= levels.maximum else f", or {levels.default} for its default"
+        yield origin.problem(
+            options, f"compression_level is {level}, expected {levels.minimum} to {levels.maximum} for {codec}{special}"
+        )
+
+
+def _buffer(config: ClientConfig, producer: ProducerConfig, origin: _Origin) -> Iterator[Problem]:
+    # The default batch size is no mistake of the user's: beside a smaller buffer it only means smaller requests.
+    loc = origin("batch_size_bytes")
+    given = len(loc) > 1 or "batch_size_bytes" in config.model_fields_set
+    if given and producer.batch_size_bytes > config.max_buffered_bytes:
+        yield origin.problem(
+            ("batch_size_bytes", "max_buffered_bytes"),
+            f"batch_size_bytes ({producer.batch_size_bytes}) is more than max_buffered_bytes "
+            f"({config.max_buffered_bytes}), so that no request could ever be full; "
+            "lower batch_size_bytes, or raise max_buffered_bytes",
+        )
+
+
+_PRODUCER_CHECKS: tuple[Callable[[ClientConfig, ProducerConfig, _Origin], Iterator[Problem]], ...] = (
+    _delivery_timeout,
+    _retry_backoff,
+    _idempotence,
+    _compression_level,
+    _buffer,
+)

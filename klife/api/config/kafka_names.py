@@ -1,0 +1,120 @@
+"""Kafka's dotted option names, Java's and librdkafka's: what each is here, and what to do about those that have no equivalent.
+
+The names of options stand in the table (`options`); the rest is facts of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from klife.api.config.option_types import Kafka, is_list, model_in
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
+
+
+class KafkaName(NamedTuple):
+    """`option` is klife's name; `inner` the setting inside it, for tls and sasl; `factor` turns its unit into ours."""
+
+    option: str
+    inner: str | None
+    factor: int
+
+
+@cache
+def kafka_names(model: type[BaseModel]) -> Mapping[str, KafkaName]:
+    """Kafka's names of the model's options, and of the settings inside those that are models themselves."""
+    found: dict[str, KafkaName] = {}
+    for option, field in model.model_fields.items():
+        found |= {name: KafkaName(option, None, factor) for name, factor in _marked(field)}
+        inner = model_in(field.annotation)
+        if inner is not None and not is_list(field.annotation):
+            for setting, of_inner in inner.model_fields.items():
+                found |= {name: KafkaName(option, setting, factor) for name, factor in _marked(of_inner)}
+    return found
+
+
+def _marked(field: FieldInfo) -> Iterator[tuple[str, int]]:
+    for mark in field.metadata:
+        if isinstance(mark, Kafka):
+            yield from ((name, mark.factor) for name in mark.names)
+
+
+# Java's levels name their codec and count only when compression.type is that codec (KIP-390).
+LEVEL_OF_CODEC: Final = {"compression.gzip.level": "gzip", "compression.lz4.level": "lz4", "compression.zstd.level": "zstd"}
+
+# librdkafka's partitioners. Its plain "murmur2" and "consistent" send all key-less records to one partition, the "_random" ones
+# spread them; klife always spreads them, and keys land on the same partitions either way.
+PARTITIONERS: Final = {
+    "murmur2": "murmur2",
+    "murmur2_random": "murmur2",
+    "consistent": "crc32",
+    "consistent_random": "crc32",
+    "random": "random",
+}
+
+SECURITY_PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+
+_BYTES = "records are bytes here; serialise before making a Record"
+_UNTIL = "a record is retried until its delivery_timeout_ms; set delivery.timeout.ms"
+_TXN = "transactional producers come in pools (txn_pools), not by a setting of the client; transactions are not available yet"
+_PEM = "certificates and keys are PEM files: ssl.ca.location, ssl.certificate.location, ssl.key.location"
+_CALLBACK = "a result comes by Delivery.get() or by the callback of produce_async"
+_CONSUMER = "it is a consumer's setting, and this is a producer"
+_LOGS = "klife logs through structlog; set levels there"
+_BUFFER_BYTES = "what waits is bounded in bytes; set buffer.memory"
+_SOCKET = "give it as a socket option: socket_options=[(level, option, value)]"
+_STATUS = "numbers about the client are in Client.status()"
+
+NO_EQUIVALENT: Final[dict[str, str]] = {
+    "key.serializer": _BYTES,
+    "value.serializer": _BYTES,
+    "retries": _UNTIL,
+    "message.send.max.retries": _UNTIL,
+    "transactional.id": _TXN,
+    "transaction.timeout.ms": _TXN,
+    "partitioner.class": 'it names a Java class; give default_partitioner="murmur2" (as Java), another name or a klife.Partitioner',
+    "partitioner.ignore.keys": "give a klife.Partitioner as default_partitioner",
+    "partitioner.adaptive.partitioning.enable": "key-less records stick to a partition per batch; leave it out",
+    "max.request.size": "a request to a broker is bounded by batch_size_bytes, and a record by the broker's own limit",
+    "message.max.bytes": "a request to a broker is bounded by batch_size_bytes, and a record by the broker's own limit",
+    "batch.num.messages": "batches are bounded in bytes; set batch_size_bytes",
+    "queue.buffering.max.messages": _BUFFER_BYTES,
+    "queue.buffering.backpressure.threshold": "batches form while earlier requests are unanswered; leave it out",
+    "enable.gapless.guarantee": "order is always kept; leave it out",
+    "send.buffer.bytes": _SOCKET,
+    "receive.buffer.bytes": _SOCKET,
+    "socket.send.buffer.bytes": _SOCKET,
+    "socket.receive.buffer.bytes": _SOCKET,
+    "socket.keepalive.enable": "keepalive is always on; to turn it off give socket_options=[(SOL_SOCKET, SO_KEEPALIVE, 0)]",
+    "socket.nagle.disable": "Nagle's algorithm is always off",
+    "socket.timeout.ms": "set request.timeout.ms",
+    "socket.connection.setup.timeout.max.ms": "the time to connect does not grow; set socket.connection.setup.timeout.ms",
+    "metadata.max.idle.ms": "topics stay known while the client runs",
+    "metadata.recovery.strategy": "when no known broker answers the bootstrap list is always asked again",
+    "interceptor.classes": _CALLBACK,
+    "delivery.report.only.error": _CALLBACK,
+    "dr_cb": _CALLBACK,
+    "dr_msg_cb": _CALLBACK,
+    "metric.reporters": _STATUS,
+    "statistics.interval.ms": _STATUS,
+    "debug": _LOGS,
+    "log_level": _LOGS,
+    "group.id": _CONSUMER,
+    "auto.offset.reset": _CONSUMER,
+    "enable.auto.commit": _CONSUMER,
+    "key.deserializer": _CONSUMER,
+    "value.deserializer": _CONSUMER,
+    "session.timeout.ms": _CONSUMER,
+    "max.poll.records": _CONSUMER,
+    "ssl.truststore.location": _PEM,
+    "ssl.truststore.password": _PEM,
+    "ssl.keystore.location": _PEM,
+    "ssl.keystore.password": _PEM,
+    "sasl.jaas.config": "give sasl.username and sasl.password",
+    "sasl.client.callback.handler.class": "give a token_provider in the option sasl",
+    "sasl.login.callback.handler.class": "give a token_provider in the option sasl",
+}

@@ -1,0 +1,204 @@
+"""The types of the options: what a field takes, checked strictly, and the words that say so in an error.
+
+Pydantic's strict mode keeps Python values as they are (no "5" for 5, no True for 1). What it cannot say in a type is here as small
+functions that raise `ValueError` with what to do about it; `Expected` carries the other half of the message.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from string import Formatter
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_args, get_origin
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainValidator, SecretStr
+
+from klife.topic_name import is_legal_topic
+
+if TYPE_CHECKING:
+    from klife.record import Record
+
+INT32_MAX = 2**31 - 1  # Kafka carries sizes and timeouts as INT32
+INT64_MAX = 2**63 - 1
+
+
+class SupportsPartition(Protocol):
+    """What an object must do to be a partitioner here; `klife.Partitioner` is the documented base."""
+
+    def partition(self, record: Record, partition_count: int) -> int: ...
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What an option takes, in words; read by `messages`."""
+
+    words: str
+
+
+class Kafka:
+    """What Java's client, librdkafka, or both call an option. `factor` turns their unit into ours."""
+
+    def __init__(self, *names: str, factor: int = 1) -> None:
+        self.names = names
+        self.factor = factor
+
+
+PartitionerName = Literal["murmur2", "phash2", "crc32", "random"]
+PARTITIONER_NAMES: tuple[PartitionerName, ...] = get_args(PartitionerName)
+
+
+def _sequence(value: object) -> object:
+    """Take a list where a tuple is stored; anything else is left for the type check to refuse."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _set_as_tuple(value: object) -> object:
+    return tuple(sorted(value, key=str)) if isinstance(value, set | frozenset) else _sequence(value)
+
+
+def _split_addresses(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
+    return _sequence(value)
+
+
+def _not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value:
+        raise ValueError("name at least one broker")
+    return value
+
+
+_LISTENER = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9_]*)://(?P<rest>.*)", re.DOTALL)
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port of `host:port` or `[ipv6]:port`. The host comes without brackets. `ValueError` says what is wrong with it."""
+    if address.startswith("["):
+        host, bracket, rest = address[1:].partition("]")
+        if not bracket or not host:
+            raise ValueError("close the brackets around the IPv6 address, e.g. [::1]:9092")
+        if not rest:
+            raise ValueError("there is no port; add one, e.g. :9092")
+        port = rest.removeprefix(":") if rest.startswith(":") else ""
+    else:
+        host, colon, port = address.rpartition(":")
+        if not colon:
+            raise ValueError("there is no port; add one, e.g. :9092")
+        if ":" in host:
+            raise ValueError("write an IPv6 address in brackets, e.g. [::1]:9092")
+    if not host or any(character.isspace() or character in "/@?#" for character in host):
+        raise ValueError("the part before the port must be a host name or an IP address")
+    if not (port.isascii() and port.isdecimal()) or not 1 <= int(port[:6]) <= 65535:
+        raise ValueError("the port must be a number from 1 to 65535")
+    return host, int(port)
+
+
+def _address(value: str) -> str:
+    listener = _LISTENER.fullmatch(value)
+    if listener:
+        scheme, value = listener["scheme"].upper(), listener["rest"]
+        if scheme in ("SSL", "SASL_SSL", "SASL_PLAINTEXT"):
+            raise ValueError("leave the protocol out of the address; it is chosen by the options tls and sasl")
+        if scheme != "PLAINTEXT":
+            raise ValueError("leave the protocol out of the address; it is host:port")
+    split_address(value)
+    return value
+
+
+def _acks(value: object) -> object:
+    # Kafka writes "all replicas in sync" as -1 on the wire, and both Java and librdkafka take that number for it.
+    if type(value) not in (int, str):
+        raise ValueError("it is a str or an int")  # a Literal takes whatever equals 1, and True does
+    return "all" if value == -1 else value
+
+
+def _partitioner(value: Any) -> Any:
+    if isinstance(value, str):
+        if value not in PARTITIONER_NAMES:
+            raise ValueError("there is no partitioner of that name")
+        return value
+    if not callable(getattr(value, "partition", None)):
+        raise ValueError("it has no method partition(record, partition_count)")
+    if not isinstance(value, type):
+        return value
+    try:
+        return value()
+    except TypeError:
+        raise ValueError("the class cannot be made without arguments; give an instance") from None
+
+
+def _client_id(value: str) -> str:
+    try:
+        names = {name for _, name, _, _ in Formatter().parse(value) if name is not None}
+    except ValueError:
+        raise ValueError("close the braces, or double them to mean a brace") from None
+    if unknown := sorted(names - {"client", "producer"}):
+        raise ValueError(f"the braces may hold client or producer, not {', '.join(map(repr, unknown))}")
+    return value
+
+
+def _topic_name(value: str) -> str:
+    if not is_legal_topic(value):
+        raise ValueError("Kafka allows 1 to 249 of the characters a-z A-Z 0-9 . _ - and neither '.' nor '..'")
+    return value
+
+
+def _socket_option(value: object) -> tuple[int, int, int | bytes]:
+    match value:
+        case [int() as level, int() as option, (int() | bytes()) as setting]:
+            return level, option, setting
+    raise ValueError("level and option are ints, the value an int or bytes")
+
+
+def _path(value: object) -> object:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=249), Expected("a str of 1 to 249 characters")]
+TopicName = Annotated[str, AfterValidator(_topic_name), Expected("a topic's name")]
+Milliseconds = Annotated[int, Field(ge=0, le=INT32_MAX)]
+PositiveMilliseconds = Annotated[int, Field(ge=1, le=INT32_MAX)]
+FrameBytes = Annotated[int, Field(ge=1, le=INT32_MAX)]
+MemoryBytes = Annotated[int, Field(ge=1, le=INT64_MAX)]
+
+Address = Annotated[str, AfterValidator(_address)]
+BootstrapServers = Annotated[
+    tuple[Address, ...],
+    BeforeValidator(_split_addresses),
+    AfterValidator(_not_empty),
+    Expected('"host:port", several of them separated by commas, or a list of them'),
+]
+Acks = Annotated[Literal["all", 1, 0], BeforeValidator(_acks)]
+ClientId = Annotated[
+    str, Field(min_length=1), AfterValidator(_client_id), Expected("a str, in which {client} and {producer} are filled in")
+]
+CompressionType = Literal["none", "gzip", "snappy", "lz4", "zstd"]
+Partitioning = Annotated[
+    PartitionerName | SupportsPartition,
+    PlainValidator(_partitioner),
+    Expected(f"a klife.Partitioner, a class of them, or one of {', '.join(map(repr, PARTITIONER_NAMES))}"),
+]
+Feature = Literal["producer", "txn_producer"]
+Features = Annotated[tuple[Feature, ...], BeforeValidator(_set_as_tuple), Expected("a list of 'producer', 'txn_producer'")]
+SocketOption = Annotated[tuple[int, int, int | bytes], PlainValidator(_socket_option)]
+SocketOptions = Annotated[
+    tuple[SocketOption, ...], BeforeValidator(_sequence), Expected("a list of (level, option, value), as for socket.setsockopt")
+]
+FilePath = Annotated[str, BeforeValidator(_path), Expected("a path, str or os.PathLike")]
+Secret = Annotated[SecretStr, Expected("a str")]
+TokenProvider = Annotated[Callable[[], Any], Expected("a callable without arguments")]
+as_tuple = BeforeValidator(_sequence)
+
+
+def model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model among the types that an option takes, or that the elements of its list have."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for argument in get_args(annotation) if (found := model_in(argument))), None)
+
+
+def is_list(annotation: Any) -> bool:
+    """Whether an option of that type takes a list."""
+    return get_origin(annotation) is tuple

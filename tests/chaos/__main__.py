@@ -1,0 +1,41 @@
+"""`PYTHONPATH=tests python -m chaos`: run seeds, print what they came to; the exit status is 1 if a promise was broken."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from chaos.report import full_report, headline
+from chaos.run import World
+
+
+def seeds(text: str) -> list[int]:
+    """`7` or `1-20`."""
+    first, _, last = text.partition("-")
+    return list(range(int(first), int(last or first) + 1))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="PYTHONPATH=tests python -m chaos", description="Faults at random, and a check of every record."
+    )
+    parser.add_argument("--seed", type=seeds, required=True, help="what everything is drawn from; 1-20 runs one after the other")
+    parser.add_argument("--minutes", type=float, default=1.0, help="how long each runs (default: 1)")
+    parser.add_argument("--folder", type=Path, help="where journals and reports go (default: a new one)")
+    arguments = parser.parse_args()
+    folder = arguments.folder or Path(tempfile.mkdtemp(prefix="klife-chaos-"))
+    broken = 0
+    with World.up() as world:
+        for seed in arguments.seed:
+            outcome = world.run(seed, arguments.minutes, folder / f"seed-{seed}")
+            report = full_report(outcome)
+            (outcome.folder / "report.txt").write_text(report + "\n")
+            print(report if outcome.violations else headline(outcome), flush=True)
+            broken += bool(outcome.violations)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

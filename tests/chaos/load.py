@@ -1,0 +1,147 @@
+"""The load: a client under the plan's workers, with its actors killed under it (`python -m chaos.load`).
+
+A process of its own. It makes the plan from the seed, begins at a time it is told, writes the journal and the client's log events,
+and a summary of what is to be bounded: buffered bytes, resident memory, the hub's gaps.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import json
+import random
+import resource
+import signal
+import sys
+from collections.abc import Iterator, MutableMapping
+from itertools import count
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import gevent
+import structlog
+
+from chaos.journal import Journal
+from chaos.plan import Plan, plan_for
+from chaos.ticker import Ticker
+from chaos.workers import Worker
+from klife.api.client import Client
+from klife.errors import FlushTimeout
+from klife_supervision import TreeNode
+
+READY_SECONDS = 30.0
+LOOK_SECONDS = 0.05
+GRACE_SECONDS = 10.0
+
+
+class Load:
+    """One run's client and everything that bears on it in its own process."""
+
+    def __init__(self, plan: Plan, bootstrap_servers: str, folder: Path) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._journal = Journal(folder / "journal.jsonl")
+        self._client = Client.start(bootstrap_servers, name=f"chaos-{plan.seed}", **plan.client)
+        self._killed: list[str] = []
+        self._max_buffered = 0
+        self._max_resident = 0
+
+    def run(self, begin_at: float) -> None:
+        plan, client = self._plan, self._client
+        client.wait_ready(READY_SECONDS)
+        gevent.sleep(max(begin_at - monotonic(), 0.0))
+        end = begin_at + plan.seconds
+        resident = resident_bytes()
+        ticker = Ticker()
+        turns = count(1)
+        workers = [gevent.spawn(Worker(plan, index, client, self._journal, turns).run, end) for index in range(plan.workers)]
+        others = [gevent.spawn(ticker.run, end), gevent.spawn(self._look, end), gevent.spawn(self._kill_actors, begin_at)]
+        # A worker may be in a call when the time is up, and then wait for its delivery.
+        gevent.joinall([*workers, *others], timeout=plan.seconds + plan.max_block + plan.delivery_timeout + GRACE_SECONDS)
+        stuck = [repr(greenlet) for greenlet in workers if not greenlet.dead]
+        broken = [repr(greenlet.exception) for greenlet in (*workers, *others) if greenlet.exception is not None]
+        try:
+            client.flush(plan.delivery_timeout + GRACE_SECONDS)
+        except FlushTimeout as error:
+            broken.append(f"the client's last flush: {error}")
+        gevent.sleep(0.1)  # callbacks are done when flush returns; greenlets that wait for deliveries run now
+        status = client.status()
+        restarts = sum(node.restarts for node in below(client.tree()))
+        report = client.stop(GRACE_SECONDS)
+        gevent.sleep(0.1)
+        self._journal.close()
+        summary = {
+            "outcomes": self._journal.outcomes,
+            "stuck": stuck,
+            "broken": broken,
+            "ticker": ticker.summary(),
+            "max_buffered_bytes": self._max_buffered,
+            "left_in_buffer": status.buffered_bytes,
+            "resident_growth": self._max_resident - resident,
+            "max_resident": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "killed": self._killed,
+            "restarts": restarts,
+            "retries": sum(producer.retries for producer in status.producers),
+            "requests": sum(producer.requests for producer in status.producers),
+            "connects": sum(broker.connects for broker in status.brokers),
+            "undelivered": report.undelivered,
+        }
+        (self._folder / "summary.json").write_text(json.dumps(summary, indent=1))
+
+    def _look(self, until: float) -> None:
+        while monotonic() < until:
+            self._max_buffered = max(self._max_buffered, self._client.status().buffered_bytes)
+            self._max_resident = max(self._max_resident, resident_bytes())
+            gevent.sleep(LOOK_SECONDS)
+
+    def _kill_actors(self, begin_at: float) -> None:
+        faults = sorted((fault for track in self._plan.faults for fault in track if fault.kind == "kill actor"), key=lambda f: f.at)
+        for fault in faults:
+            gevent.sleep(max(begin_at + fault.at - monotonic(), 0.0))
+            nodes = list(below(self._client.tree()))
+            # Kinds first: there are more batchers than all others together.
+            rng = random.Random(fault.target)
+            kind = rng.choice(sorted({kind_of(node) for node in nodes}))
+            victim = rng.choice([node for node in nodes if kind_of(node) == kind])
+            victim.kill()
+            self._killed.append(f"{monotonic():.3f} {victim.id}")
+
+
+def below(node: TreeNode) -> Iterator[TreeNode]:
+    """All nodes under `node`, the root not among them: its end is the client's."""
+    for child in node.children:
+        yield child
+        yield from below(child)
+
+
+def kind_of(node: TreeNode) -> str:
+    """`broker 1` and `broker 2` are of a kind, and so are the others."""
+    return str(node.id).split()[0] + (" tree" if node.kind == "supervisor" else "")
+
+
+def resident_bytes() -> int:
+    """This process's resident memory now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def _log_to(path: Path) -> None:
+    def stamp(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {"at": round(monotonic(), 3), **event}
+
+    structlog.configure(
+        processors=[stamp, structlog.processors.add_log_level, structlog.processors.JSONRenderer(default=str)],
+        logger_factory=structlog.PrintLoggerFactory(path.open("w", buffering=1)),
+        cache_logger_on_first_use=False,
+    )
+
+
+def main(seed: str, minutes: str, bootstrap_servers: str, folder: str, begin_at: str) -> None:
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    _log_to(Path(folder) / "events.jsonl")
+    gc.freeze()  # Python's full collections go through all that was imported, for some 30 ms: nothing that the client does to the hub
+    Load(plan_for(int(seed), float(minutes)), bootstrap_servers, Path(folder)).run(float(begin_at))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,181 @@
+"""A run: cluster and proxies, the load and the control process beside them, faults; then the logs, the check, and the report."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import gevent
+from gevent import subprocess
+
+from chaos.check import Found, Promise, Violation, check
+from chaos.faults import Faults
+from chaos.headers import BatchHeader, read_headers
+from chaos.journal import Entry, read_journal
+from chaos.plan import BROKERS, Plan, plan_for
+from chaos.proxy import Proxy
+from chaos.witness import read_logs
+from klife.admin import NewTopic
+from klife.testing.cluster import KafkaCluster
+
+TESTS = Path(__file__).parents[1]
+
+START_SECONDS = 4.0
+"""For the load and the control process to start, before the plan's beginning."""
+END_SECONDS = 60.0
+"""For the load to end, after the last of its records must be settled."""
+LATE_SECONDS = 1.0
+"""How late an outcome may be; the most that the machine kept the load waiting at a time is added."""
+RARE_COMPUTED_MS, WORST_COMPUTED_MS = 50.0, 200.0
+"""How long the load, its workers included, may compute between two ticks: what one in a thousand exceeds, and the worst."""
+WORST_HELD_MS = 1_000.0
+"""How long the hub may be held in all: a call that blocks for a broker that is paused would be seen."""
+OWN_BYTES = 64_000_000
+"""Resident memory that the load may take beyond 2.5 times `max_buffered_bytes`: its greenlets, results, and the journal's buffer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to."""
+
+    plan: Plan
+    violations: list[Violation]
+    counts: Mapping[str, int]
+    summary: Mapping[str, Any]
+    control: Mapping[str, Any]
+    notes: list[tuple[float, str]]
+    entries: list[Entry]
+    found: list[Found]
+    headers: Mapping[tuple[str, int], list[BatchHeader]]
+    folder: Path
+
+
+class World:
+    """A cluster behind proxies. Used for one seed after the other."""
+
+    def __init__(self, cluster: KafkaCluster, proxies: Mapping[int, Proxy]) -> None:
+        self._cluster = cluster
+        self._proxies = proxies
+
+    @classmethod
+    @contextlib.contextmanager
+    def up(cls) -> Iterator[World]:
+        """Start brokers and proxies; end them with the block."""
+        proxies = {node_id: Proxy() for node_id in range(1, BROKERS + 1)}
+        try:
+            addresses = {node_id: proxy.address for node_id, proxy in proxies.items()}
+            config = {"auto.leader.rebalance.enable": "false", "broker.session.timeout.ms": 2000, "broker.heartbeat.interval.ms": 300}
+            with KafkaCluster(brokers=BROKERS, backend="jars", proxies=addresses, config=config) as cluster:
+                targets = cluster.bootstrap_servers_for("PROXIED").split(",")
+                for proxy, target in zip(proxies.values(), targets, strict=True):
+                    host, _, port = target.rpartition(":")
+                    proxy.target = host, int(port)
+                yield cls(cluster, proxies)
+        finally:
+            for proxy in proxies.values():
+                proxy.close()
+
+    def run(self, seed: int, minutes: float, folder: Path) -> Outcome:
+        """Run the seed's plan. The journal and the client's log events stay in `folder`."""
+        plan = plan_for(seed, minutes)
+        folder.mkdir(parents=True, exist_ok=True)
+        names = [topic.name for topic in plan.topics]
+        with self._cluster.admin() as admin:
+            admin.create_topics([NewTopic(topic.name, topic.partitions, config=topic.config) for topic in plan.topics])
+        faults = Faults(plan, self._cluster, self._proxies)
+        begin_at = monotonic() + START_SECONDS
+        bootstrap = ",".join(proxy.address for proxy in self._proxies.values())
+        load = _start("load", str(seed), str(minutes), bootstrap, str(folder), str(begin_at), log=folder / "load.log")
+        control = _start("ticker", str(folder / "control.json"), str(plan.seconds + START_SECONDS), log=folder / "control.log")
+        try:
+            faults.run(begin_at)
+            patience = plan.seconds + plan.max_block + plan.delivery_timeout + END_SECONDS
+            ended = _await(load, begin_at + patience - monotonic())
+            _await(control, END_SECONDS)
+        finally:
+            for process in (load, control):
+                if process.poll() is None:
+                    process.kill()
+        self._cluster.wait_until_ready()
+        self._cluster.wait_until_in_sync()
+        found = read_logs(self._cluster.bootstrap_servers, names)
+        entries = list(read_journal(folder / "journal.jsonl"))
+        summary = _read_json(folder / "summary.json")
+        noise = _read_json(folder / "control.json")
+        slack = LATE_SECONDS + float(summary["ticker"]["kept_waiting"] if summary else 0.0) / 1000
+        violations, counts = check(entries, found, _promises(plan, faults.whole_since), slack)
+        violations += _bounds(plan, summary, ended)
+        names_broken = {violation.name for violation in violations}
+        places = {(each.topic, each.partition) for each in found if each.name in names_broken}
+        headers = {place: read_headers(self._cluster, *place) for place in places}
+        with self._cluster.admin() as admin:
+            admin.delete_topics(names)
+        return Outcome(plan, violations, counts, summary, noise, faults.notes, entries, found, headers, folder)
+
+
+def _promises(plan: Plan, whole_since: Mapping[str, float]) -> dict[str, Promise]:
+    promises = {}
+    for topic in plan.topics:
+        options = plan.producers[topic.producer]
+        promises[topic.name] = Promise(
+            options["acks"],
+            options["enable_idempotence"],
+            plan.max_block,
+            whole_since.get(topic.name, 0.0),
+        )
+    return promises
+
+
+def _bounds(plan: Plan, summary: Mapping[str, Any], ended: str) -> list[Violation]:
+    """What must hold of the load as a whole."""
+    if not summary:
+        return [Violation("the load did not end by itself", None, ended)]
+    limit = plan.client["max_buffered_bytes"]
+    allowed = 2.5 * limit + OWN_BYTES
+    gaps = summary["ticker"]
+    held = gaps["computed_p999"] > RARE_COMPUTED_MS or gaps["computed_max"] > WORST_COMPUTED_MS or gaps["held_max"] > WORST_HELD_MS
+    for_so_long = (
+        f"computed {gaps['computed_p999']} ms or more one time in a thousand, {gaps['computed_max']} ms once; "
+        f"held for {gaps['held_max']} ms once"
+    )
+    checks = (
+        (not summary["stuck"], "a worker is stuck", summary["stuck"]),
+        (not summary["broken"], "a greenlet of the load failed", summary["broken"]),
+        (not summary["undelivered"], "records were left at stop", summary["undelivered"]),
+        (not summary["left_in_buffer"], "bytes stay accounted for", summary["left_in_buffer"]),
+        (summary["max_buffered_bytes"] <= limit, "max_buffered_bytes exceeded", f"{summary['max_buffered_bytes']} of {limit}"),
+        (summary["resident_growth"] <= allowed, "memory grew", f"{summary['resident_growth']} bytes, {allowed:.0f} are allowed"),
+        (not held, "the hub was held", for_so_long),
+    )
+    return [Violation(kind, None, str(detail)) for holds, kind, detail in checks if not holds]
+
+
+def _start(module: str, *arguments: str, log: Path) -> Any:
+    command = [sys.executable, "-m", f"chaos.{module}", *arguments]
+    path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
+    with log.open("wb") as output:
+        return subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, "PYTHONPATH": path})
+
+
+def _await(process: Any, timeout: float) -> str:
+    """How the process ended. One that hangs is made to write its stacks into its log, and killed."""
+    try:
+        return f"exit status {process.wait(max(timeout, 1.0))}"
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGUSR1)
+        gevent.sleep(1.0)
+        process.kill()
+        return "it hung; its stacks are in its log"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return content

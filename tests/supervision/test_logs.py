@@ -1,0 +1,182 @@
+"""Events are written by a greenlet that nobody waits for, once each, whatever becomes of the process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any
+
+import gevent
+import pytest
+import structlog
+from gevent.event import Event
+from supervision_fakes import DEADLINE
+
+from klife_supervision import logs
+
+log = logs.get_logger("tests")
+request_id: ContextVar[str] = ContextVar("request_id", default="none")
+
+
+@pytest.fixture
+def written() -> Iterator[Callable[[Callable[[dict[str, Any]], None]], None]]:
+    """Has structlog hand each event to a function."""
+    gevent.get_hub()  # a thread without one writes for itself
+    before = structlog.get_config()
+
+    def write_to(write: Callable[[dict[str, Any]], None]) -> None:
+        def process(_logger: Any, _level: str, event: Any) -> Any:
+            write(event)
+            raise structlog.DropEvent
+
+        structlog.configure(processors=[process], wrapper_class=structlog.BoundLogger)
+
+    yield write_to
+    assert logs.flush(DEADLINE)
+    structlog.configure(**before)
+
+
+def test_telling_waits_for_no_handler_and_order_and_context_stay(written: Any) -> None:
+    release, seen = Event(), []
+
+    def slow(event: Any) -> None:
+        assert release.wait(DEADLINE)
+        seen.append((event["event"], request_id.get()))
+
+    written(slow)
+    for name in ("first", "second"):
+        request_id.set(name)
+        log.info(name)
+    gevent.sleep(0)
+    assert not logs.flush(0.01)
+    assert seen == []
+    release.set()
+    assert logs.flush(DEADLINE)
+    assert seen == [("first", "first"), ("second", "second")]
+
+
+def test_what_a_full_queue_drops_is_counted_and_told(written: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    release, seen = Event(), []
+
+    def slow(event: Any) -> None:
+        assert release.wait(DEADLINE)
+        seen.append(event)
+
+    written(slow)
+    monkeypatch.setattr(logs, "QUEUED_AT_MOST", 3)
+    log.info("in hand")
+    gevent.sleep(0)
+    for _ in range(5):
+        log.info("more")
+    release.set()
+    assert logs.flush(DEADLINE)
+    told = [event["event"] for event in seen]
+    assert (told.count("in hand"), told.count("more"), told.count("log_events_dropped")) == (1, 3, 1)
+    assert next(event["count"] for event in seen if event["event"] == "log_events_dropped") == 2
+
+
+def test_a_handler_that_tells_something_itself_or_flushes_is_not_entered_again(written: Any) -> None:
+    depth, deepest, seen = 0, 0, []
+
+    def chatty(event: Any) -> None:
+        nonlocal depth, deepest
+        depth += 1
+        deepest = max(deepest, depth)
+        seen.append(event["event"])
+        if event["event"] == "outer":
+            log.info("inner")
+            assert not logs.flush(DEADLINE)
+        gevent.sleep(0)
+        depth -= 1
+
+    written(chatty)
+    log.info("outer")
+    assert logs.flush(DEADLINE)
+    assert (seen, deepest) == (["outer", "inner"], 1)
+
+
+def test_an_event_is_filtered_and_processed_as_structlog_was_configured_when_it_was_told(written: Any) -> None:
+    seen: list[str] = []
+    written(lambda event: seen.append(event["event"]))
+    log.info("told before")
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    log.info("told after")
+    assert logs.flush(DEADLINE)
+    assert seen == ["told before"]
+
+
+def test_a_killed_writer_and_one_that_raises_lose_at_most_the_event_in_hand(written: Any) -> None:
+    seen: list[str] = []
+
+    def fails(event: Any) -> None:
+        if event["event"] == "bad":
+            raise gevent.Timeout
+        if event["event"] == "killed":
+            raise gevent.GreenletExit
+        seen.append(event["event"])
+
+    written(fails)
+    for name in ("bad", "good", "killed", "left"):
+        log.info(name)
+    logs.flush(DEADLINE)
+    log.info("last")
+    assert logs.flush(DEADLINE)
+    assert seen == ["good", "left", "last"]
+
+
+def test_a_thread_without_a_hub_writes_for_itself(written: Any) -> None:
+    seen: list[int] = []
+    written(lambda _event: seen.append(threading.get_ident()))
+    thread = threading.Thread(target=lambda: log.info("here"))
+    thread.start()
+    thread.join(DEADLINE)
+    assert seen == [thread.ident]
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_what_was_told_last_is_written_at_exit() -> None:
+    done = run(
+        "import gevent; from klife_supervision.logs import get_logger; gevent.get_hub()\n"
+        "get_logger('x').warning('almost over', left=1)\n"
+    )
+    assert ("almost over" in done.stdout, done.stderr, done.returncode) == (True, "", 0)
+
+
+def test_a_log_that_hangs_at_exit_is_told_and_not_waited_for() -> None:
+    done = run(
+        "import gevent, structlog; from klife_supervision.logs import get_logger; gevent.get_hub()\n"
+        "structlog.configure(processors=[lambda *_: gevent.sleep(3600)])\n"
+        "get_logger('x').warning('one'); get_logger('x').warning('two')\n"
+    )
+    assert "klife: 1 log events were not written" in done.stderr  # and one is in hand for ever
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("fork", ["os.fork", "ctypes.PyDLL(None).fork"])
+def test_a_forked_child_writes_its_own_events_and_not_its_parents(fork: str) -> None:
+    done = run(
+        "import ctypes, gevent, os, sys; from klife_supervision.logs import flush, get_logger; gevent.get_hub()\n"
+        "log = get_logger('x')\n"
+        "log.warning('of the parent')\n"
+        f"if {fork}() == 0:\n"
+        "    gevent.reinit(); log.warning('of the child'); sys.exit()\n"
+        "os.wait()\n"
+    )
+    assert (done.stdout.count("of the parent"), done.stdout.count("of the child"), done.returncode) == (1, 1, 0)
+
+
+def test_a_child_of_multiprocessing_writes_what_was_told_last() -> None:
+    done = run(
+        "import gevent, multiprocessing; from klife_supervision.logs import get_logger; gevent.get_hub()\n"
+        "def child():\n"
+        "    gevent.reinit(); get_logger('x').warning('of the child')\n"
+        "process = multiprocessing.get_context('fork').Process(target=child)\n"
+        "process.start(); process.join()\n"
+    )
+    assert (done.stdout.count("of the child"), done.returncode) == (1, 0), done.stderr

@@ -1,0 +1,72 @@
+"""Whatever a program does with klife's objects, it gets an exception, and the same one in both builds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import klife
+from klife.protocol.record_write import write_batch, write_payload
+
+TESTS = Path(__file__).resolve().parent
+SECONDS = 240.0  # for what takes five
+
+
+def ended(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    variables = {name: value for name, value in os.environ.items() if name != "KLIFE_PURE"}
+    variables |= {"PYTHONPATH": str(TESTS.parent), **environment}
+    command = [sys.executable, str(TESTS / program)]
+    return subprocess.run(command, cwd=TESTS.parent, env=variables, capture_output=True, text=True, check=False, timeout=SECONDS)
+
+
+def table(pure: str) -> dict[str, Any]:
+    program = ended("abuse_public.py", KLIFE_PURE=pure)
+    assert program.returncode == 0, program.stderr
+    answer = json.loads(program.stdout.splitlines()[-1])
+    assert answer["compiled"] == (pure == "0")
+    return answer["outcomes"]  # type: ignore[no-any-return]
+
+
+def test_nothing_that_is_compiled_crashes() -> None:
+    program = ended("abuse_core.py")
+    *crashes, count = program.stdout.splitlines() or ["", program.stderr]
+    assert crashes == []
+    assert int(count.removesuffix(" classes")) >= 35
+
+
+def test_public_classes_refuse_the_same_in_both_builds() -> None:
+    compiled, pure = table("0"), table("1")
+    assert len(compiled) > 2000
+    # A method called by its class looks at `self` when it is C's, and stumbles over it when it is Python's.
+    of_class = {what for what in compiled if what.startswith("wrong self: ")}
+    core = ("Client", "Delivery", "BatchDelivery", "Record")
+    in_c = {what for what in of_class if ".__" not in what and what.split()[2].split(".")[0] in core}
+    assert {compiled[what] for what in in_c} == {"TypeError"}
+    differ = {what: (compiled.get(what, "-"), pure.get(what, "-")) for what in compiled.keys() | pure.keys() if what not in of_class}
+    assert {what: outcomes for what, outcomes in differ.items() if outcomes[0] != outcomes[1]} == {}
+
+
+class Later:
+    """A number that is another the second time it is looked at."""
+
+    looked = False
+
+    def __int__(self) -> int:
+        self.looked, looked = True, self.looked
+        return 10**15 if looked else 5
+
+
+@pytest.mark.skipif(not klife.compiled, reason="in Python a number that is none is refused before anything is written")
+def test_a_batch_is_not_written_beyond_the_place_that_was_made_for_it() -> None:
+    fields = [None, b"v", (), 5, None, b"v", (), Later()]
+    with pytest.raises(RuntimeError, match="changed while they were encoded"):
+        write_payload(fields)
+    fields[-1] = Later()
+    with pytest.raises(RuntimeError, match="changed while they were encoded"):
+        write_batch(fields, 1, 0, 0)
