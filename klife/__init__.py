@@ -50,14 +50,14 @@ if TYPE_CHECKING:
         UnknownPartition,
         UnknownTopic,
     )
-    from klife.record import Record
+    from klife.record import Delivered, Record
 
 _WHERE = {
     "klife.admin": ("AdminClient",),
     "klife.api.client": ("Client",),
     "klife.api.config": ("ClientConfig", "ProducerConfig", "TopicConfig", "TxnPoolConfig"),
     "klife.api.status": ("BrokerStatus", "ClientStatus", "PartitionStatus", "ProducerStatus", "StopReport"),
-    "klife.record": ("Record",),
+    "klife.record": ("Delivered", "Record"),
     "klife.actors.producer.delivery": ("BatchDelivery", "Delivery"),
     "klife.actors.producer.partitioners": (
         "Crc32Partitioner",
@@ -108,6 +108,7 @@ __all__ = [
     "ClientStatus",
     "ConfigError",
     "Crc32Partitioner",
+    "Delivered",
     "Delivery",
     "DeliveryTimeout",
     "FlushTimeout",

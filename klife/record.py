@@ -113,9 +113,14 @@ class Record:
 
 
 class Delivered(Record):
-    """A record that was delivered, as klife returns it. Users see it as a `Record`."""
+    """A record that was delivered, as `Delivery.get` returns it: with its partition, and its offset where the broker told that.
+
+    (It does not with `acks=0`, nor where it knows the record from an earlier attempt and not its place.)
+    """
 
     __slots__ = ("offset",)
+
+    partition: int
 
     error_code = 0
 
@@ -125,7 +130,7 @@ class Delivered(Record):
         value: bytes | None,
         key: bytes | None,
         headers: Sequence[Header],
-        partition: int | None,
+        partition: int,
         timestamp_ms: int | None,
         offset: int | None,
     ) -> None:

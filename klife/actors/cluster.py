@@ -91,15 +91,15 @@ class Cluster:
             raise BrokersUnreachable(
                 f"no broker answered within max_block_ms ({self.settings.max_block * 1000:g} ms), so topic {name!r} is not known: "
                 f"{'; '.join([*self.troubles(), pause] if pause else self.troubles())}. "
-                f"Nothing was queued, and the client goes on trying: {CHECK_ADDRESSES}",
+                f"{'Nothing was queued, and the' if produces else 'The'} client goes on trying: {CHECK_ADDRESSES}",
                 topic=name,
                 retriable=True,
             )
         refusal = self.snapshot.topic_errors.get(name)
         raise UnknownTopic(
             f"topic {name!r} was not found within max_block_ms: "
-            f"{describe(refusal) if refusal is not None else 'the cluster does not know it'}. Nothing was queued; "
-            "create the topic, or correct its name.",
+            f"{describe(refusal) if refusal is not None else 'the cluster does not know it'}. "
+            f"{'Nothing was queued; create' if produces else 'Create'} the topic, or correct its name.",
             topic=name,
             error_code=refusal,
             retriable=True,
@@ -132,7 +132,7 @@ class Cluster:
                 code = self.snapshot.topic_errors.get(name, 0)
                 if missed and code in _HOPELESS:
                     raise ProduceError(
-                        f"the cluster refuses topic {name!r}: {describe(code)}. The record was not queued.",
+                        f"the cluster refuses topic {name!r}: {describe(code)}.{' The record was not queued.' if produces else ''}",
                         topic=name,
                         error_code=code,
                     )

@@ -20,6 +20,8 @@ from klife.api import lifecycle
 from klife.api.from_thread import call_at_home
 from klife.errors import ClientClosed
 
+_HOW_TO_START = "a Client is made by Client.start('localhost:9092', ...), or found by Client.get('its name')"
+
 
 class Bound:
     """What knows a client's name, and the engine that runs under it now.
@@ -29,7 +31,9 @@ class Bound:
 
     __slots__ = ("_name", "_engine", "_routes", "_home", "_supervised")
 
-    def __init__(self, engine: Engine, *, supervised: bool) -> None:
+    def __init__(self, engine: Engine | None = None, *_more: object, supervised: bool = False, **_options: object) -> None:
+        if not isinstance(engine, Engine) or _more or _options:
+            raise TypeError(_HOW_TO_START)
         self._name = engine.name
         self._supervised = supervised
         self._bind(engine)

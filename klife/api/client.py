@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from time import monotonic
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, Unpack
 
 from gevent._hub_local import get_hub_if_exists
 
@@ -23,6 +23,7 @@ from klife.actors.producer.validation import checked_topic, not_a_callback
 from klife.actors.runtime.forked import take_note
 from klife.api import lifecycle
 from klife.api.config import ClientConfig
+from klife.api.config.keywords import ClientKeywords
 from klife.api.from_thread import call_at_home
 from klife.api.intake import Intake
 from klife.api.status import ClientStatus, PartitionStatus, StopReport, client_status, partition_statuses, stop_report
@@ -43,7 +44,9 @@ class Client(Intake):
     # starting and finding
 
     @classmethod
-    def start(cls, source: str | list[str] | Mapping[str, Any] | ClientConfig | None = None, /, **options: Any) -> Self:
+    def start(
+        cls, source: str | list[str] | Mapping[str, Any] | ClientConfig | None = None, /, **options: Unpack[ClientKeywords]
+    ) -> Self:
         """Start a client with a supervisor of its own.
 
         Needs no live broker: it connects in the background, and records are accepted as soon as their topic's metadata is known.
@@ -60,17 +63,15 @@ class Client(Intake):
 
     @classmethod
     def child_spec(
-        cls, config: str | list[str] | Mapping[str, Any] | ClientConfig | None = None, /, name: str | None = None, **options: Any
+        cls, config: str | list[str] | Mapping[str, Any] | ClientConfig | None = None, /, **options: Unpack[ClientKeywords]
     ) -> ChildSpec:
-        """The client as a child of the user's own supervisor; `Client.get(name)` is the way to it.
+        """The client, which must be given a `name`, as a child of the user's own supervisor; `Client.get(name)` is the way to it.
 
         Stopped by the supervisor, it delivers what it has accepted first (up to 30 s). Restarted, it starts afresh under its name.
 
         Raises:
             ConfigError: with one line for everything wrong; now, not at the start.
         """
-        if name is not None:
-            options["name"] = name
         checked = ClientConfig.build(config, **options)
         if checked.name is None:
             raise ConfigError(["name: a client under a supervisor needs one, so that Client.get can find it; give name='...'"])
@@ -243,7 +244,7 @@ class Client(Intake):
         if get_hub_if_exists() is not self._engine.hub:
             result: tuple[PartitionStatus, ...] = self._from_thread(lambda: self.partitions(topic))
             return result
-        info = engine.cluster.topic(checked_topic(topic), monotonic() + engine.settings.max_block, produces=False)
+        info = engine.cluster.topic(checked_topic(topic, "topic", ""), monotonic() + engine.settings.max_block, produces=False)
         return partition_statuses(info)
 
     def status(self) -> ClientStatus:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from klife.actors.channel import BrokerChannel
 from klife.actors.engine import Engine
 from klife.actors.metadata_snapshot import TopicInfo
 from klife.actors.producer.accumulator import Accumulator
+
+ConnectionState = Literal["disconnected", "connecting", "negotiating", "ready"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +39,11 @@ class PartitionStatus:
 
 @dataclass(frozen=True, slots=True)
 class BrokerStatus:
-    """A broker (negative ids are bootstrap addresses): its connection's state, and how much went over it."""
+    """A broker, or an address of `bootstrap_servers` (`node_id` None): its connection's state, and how much went over it."""
 
-    node_id: int
+    node_id: int | None
     address: str
-    state: str
+    state: ConnectionState
     in_flight: int
     requests_sent: int
     connects: int
@@ -66,7 +69,7 @@ class ClientStatus:
     """A client at one moment."""
 
     name: str
-    state: str
+    state: Literal["connecting", "running", "closed"]
     cluster_id: str | None
     brokers: tuple[BrokerStatus, ...]
     topics: tuple[str, ...]
@@ -118,7 +121,7 @@ def stop_report(engine: Engine) -> StopReport:
 
 def _broker(channel: BrokerChannel) -> BrokerStatus:
     return BrokerStatus(
-        node_id=channel.node_id,
+        node_id=channel.node_id if channel.node_id >= 0 else None,
         address=channel.address,
         state=channel.connection.state.value,
         in_flight=len(channel.calls),

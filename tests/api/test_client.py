@@ -19,6 +19,7 @@ from klife import (
     ConfigError,
     InvalidRecordType,
     InvalidRecordValue,
+    KlifeError,
     NoSuchClient,
     Record,
     UnknownTopic,
@@ -85,6 +86,23 @@ def test_a_client_under_a_supervisor_needs_a_name() -> None:
 def test_its_repr_and_status_name_it(client: Client) -> None:
     assert repr(client) == "<Client 'facade'>"
     assert client.status().name == "facade"
+
+
+def test_the_constructor_says_what_to_call() -> None:
+    for wrong in (lambda: Client(), lambda: Client("localhost:9092"), lambda: Client(bootstrap_servers="localhost:9092")):
+        with pytest.raises(TypeError, match=r"a Client is made by Client\.start"):
+            wrong()
+
+
+def test_who_asks_for_partitions_is_told_of_no_record(impatient: Client) -> None:
+    for wrong in (5, "no/such/topic", "nowhere"):
+        with pytest.raises(KlifeError) as caught:
+            impatient.partitions(wrong)
+        assert not {"Record.topic", "queued"} & set(str(caught.value).split())
+
+
+def test_an_address_that_is_no_broker_has_no_id(client: Client) -> None:
+    assert None in {broker.node_id for broker in client.status().brokers}
 
 
 # refusing

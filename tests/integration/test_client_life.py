@@ -175,7 +175,7 @@ def test_the_status_is_a_value_that_tells_what_happened(start_client: StartClien
     assert after.state == "running"
     assert after.cluster_id
     assert topic in after.topics
-    ready = [broker for broker in after.brokers if broker.node_id >= 0 and broker.state == "ready"]
+    ready = [broker for broker in after.brokers if broker.node_id is not None and broker.state == "ready"]
     assert len(ready) == 3
     assert {broker.connects for broker in ready} == {1}, "one connection a broker"
     assert client.name in repr(client)

@@ -21,7 +21,7 @@ from klife.actors.producer.validation import not_a_callback
 from klife.actors.runtime.future import WaitTimeout
 from klife.actors.runtime.turn import AT_ONCE, breathe
 from klife.errors import ProduceError
-from klife.record import Record
+from klife.record import Delivered, Record
 from klife_supervision.logs import get_logger, traceback_of
 
 log = get_logger("klife.producer")
@@ -41,7 +41,7 @@ class Delivery:
         self._batch = batch
         self._index = index
 
-    def get(self, timeout: float | None = None) -> Record:
+    def get(self, timeout: float | None = None) -> Delivered:
         """Wait, at most `timeout` seconds, and return the delivered record with its `offset` and `partition`.
 
         Raises:
@@ -54,9 +54,9 @@ class Delivery:
         record = batch.result(self._index)
         if (batch.error is not None or batch.outcomes is not None) and record.error is not None:
             raise record.error
-        return record
+        return record  # type: ignore[return-value]  # the other kind of result has an error
 
-    def result(self, timeout: float | None = None) -> Record:
+    def result(self, timeout: float | None = None) -> Delivered:
         """As `get`: the name `concurrent.futures` uses."""
         return self.get(timeout)
 

@@ -84,17 +84,15 @@ def not_a_callback(value: object) -> KlifeError:
     return InvalidRecordType(f"callback is a {type(value).__name__}; expected a function of one argument, or None. Nothing was queued.")
 
 
-def checked_topic(topic: object) -> str:
-    """`topic`, if Kafka allows it as a name."""
+def checked_topic(topic: object, what: str = "Record.topic", so: str = " The record was not queued.") -> str:
+    """`topic`, if Kafka allows it as a name; `what` is it called, and `so` is what comes of a wrong one."""
     if not isinstance(topic, str):
-        raise InvalidRecordType(
-            f"Record.topic is a {type(topic).__name__}; expected the topic's name as a str. The record was not queued."
-        )
+        raise InvalidRecordType(f"{what} is a {type(topic).__name__}; expected the topic's name as a str.{so}")
     topic = exact_str(topic)
     if not is_legal_topic(topic):
         raise InvalidRecordValue(
-            f"Record.topic is {topic!r}, which Kafka does not allow as a name: expected 1 to 249 of the characters a-z, A-Z, 0-9, "
-            "'.', '_' and '-'. The record was not queued."
+            f"{what} is {topic!r}, which Kafka does not allow as a name: expected 1 to 249 of the characters a-z, A-Z, 0-9, "
+            f"'.', '_' and '-'.{so}"
         )
     return topic
 
