@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from time import monotonic
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, Unpack
 
 from gevent._hub_local import get_hub_if_exists
 
@@ -23,6 +23,7 @@ from klife.actors.producer.validation import checked_topic, not_a_callback
 from klife.actors.runtime.forked import take_note
 from klife.api import lifecycle
 from klife.api.config import ClientConfig
+from klife.api.config.keywords import ClientKeywords
 from klife.api.from_thread import call_at_home
 from klife.api.intake import Intake
 from klife.api.status import ClientStatus, PartitionStatus, StopReport, client_status, partition_statuses, stop_report
@@ -43,7 +44,9 @@ class Client(Intake):
     # starting and finding
 
     @classmethod
-    def start(cls, source: str | list[str] | Mapping[str, Any] | ClientConfig | None = None, /, **options: Any) -> Self:
+    def start(
+        cls, source: str | list[str] | Mapping[str, Any] | ClientConfig | None = None, /, **options: Unpack[ClientKeywords]
+    ) -> Self:
         """Start a client with a supervisor of its own.
 
         Needs no live broker: it connects in the background, and records are accepted as soon as their topic's metadata is known.

@@ -82,7 +82,7 @@ def produce(
         client = stack.enter_context(
             Client.start(
                 bootstrap,
-                acks="all" if acks is Acks.ALL else int(acks),
+                acks="all" if acks is Acks.ALL else 0 if acks is Acks.NOBODY else 1,
                 enable_idempotence=acks is Acks.ALL,
                 compression_type=compression.value,
                 max_buffered_bytes=BUFFERED_BYTES,
