@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import gevent
 import typer
@@ -61,9 +61,6 @@ class Compression(StrEnum):
     ZSTD = "zstd"
 
 
-_ACKS: dict[Acks, Literal["all", 1, 0]] = {Acks.ALL: "all", Acks.LEADER: 1, Acks.NOBODY: 0}
-
-
 def produce(
     topic: Annotated[str, typer.Argument(metavar="TOPIC", help="The topic to write to; it must be there.")],
     file: Annotated[Path | None, typer.Option(help="Read lines from this file.", show_default="standard input")] = None,
@@ -85,7 +82,7 @@ def produce(
         client = stack.enter_context(
             Client.start(
                 bootstrap,
-                acks=_ACKS[acks],
+                acks="all" if acks is Acks.ALL else 0 if acks is Acks.NOBODY else 1,
                 enable_idempotence=acks is Acks.ALL,
                 compression_type=compression.value,
                 max_buffered_bytes=BUFFERED_BYTES,
