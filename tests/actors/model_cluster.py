@@ -2,7 +2,8 @@
 
 The rules are those of Kafka's `ProducerStateManager` and `ProducerAppendInfo.checkSequence`:
 
-- a batch that equals one of the producer's last five in the partition is a duplicate, and answered with that one's offset;
+- a batch that equals one of the producer's last five in the partition is a duplicate, and answered with that one's offset, and with its
+  largest timestamp as if the broker had set it;
 - an older epoch is refused (47); a newer epoch has to begin at sequence 0;
 - within an epoch a batch has to follow the last one (45), except where the broker knows nothing of the producer: then *any* sequence
   is taken. That exception is what makes the first batch of a partition special;
@@ -37,10 +38,10 @@ REMEMBERED = 5
 
 @dataclass
 class ProducerEntry:
-    """What a partition knows of a producer: its epoch and its last batches as (first, last sequence, offset)."""
+    """What a partition knows of a producer: its epoch and its last batches as (first, last sequence, offset, largest timestamp)."""
 
     epoch: int
-    batches: list[tuple[int, int, int]] = field(default_factory=list)
+    batches: list[tuple[int, int, int, int]] = field(default_factory=list)
 
 
 class ModelPartition:
@@ -48,39 +49,41 @@ class ModelPartition:
 
     def __init__(self) -> None:
         self.log: list[bytes] = []
+        self.times: list[int] = []  # the timestamps of what is in the log
         self.producers: dict[int, ProducerEntry] = {}
         self.leader = 1
         self.leader_epoch = 0
 
-    def append(self, batch: RecordBatch, record_limit: int) -> tuple[int, int, list[int]]:
-        """(error code, base offset, guilty indices), having written the batch where the code is 0."""
+    def append(self, batch: RecordBatch, record_limit: int) -> tuple[int, int, int, list[int]]:
+        """(error code, base offset, append time, guilty indices), having written the batch where the code is 0."""
         count = len(batch.records)
         if count > record_limit:
-            return 10, -1, []
+            return 10, -1, -1, []
         guilty = [index for index, record in enumerate(batch.records) if (record.value or b"").startswith(GUILTY)]
         if guilty:
-            return 87, -1, guilty
+            return 87, -1, -1, guilty
         if batch.producer_id >= 0:
             entry = self.producers.get(batch.producer_id)
             first, last = batch.base_sequence, (batch.base_sequence + count - 1) & 0x7FFFFFFF
             if entry is not None and entry.epoch == batch.producer_epoch:
-                for old_first, old_last, offset in entry.batches:
+                for old_first, old_last, offset, latest in entry.batches:
                     if (old_first, old_last) == (first, last):
-                        return 0, offset, []
+                        return 0, offset, latest, []
             if entry is not None:
                 if batch.producer_epoch < entry.epoch:
-                    return 47, -1, []
+                    return 47, -1, -1, []
                 if batch.producer_epoch > entry.epoch:
                     if first != 0:
-                        return 45, -1, []
+                        return 45, -1, -1, []
                 elif first != (entry.batches[-1][1] + 1) & 0x7FFFFFFF:
-                    return 45, -1, []
+                    return 45, -1, -1, []
             if entry is None or entry.epoch != batch.producer_epoch:
                 entry = self.producers[batch.producer_id] = ProducerEntry(batch.producer_epoch)
-            entry.batches = [*entry.batches, (first, last, len(self.log))][-REMEMBERED:]
+            entry.batches = [*entry.batches, (first, last, len(self.log), batch.max_timestamp)][-REMEMBERED:]
         offset = len(self.log)
         self.log.extend(record.value or b"" for record in batch.records)
-        return 0, offset, []
+        self.times.extend(record.timestamp_ms for record in batch.records)
+        return 0, offset, -1, []
 
 
 class ModelChannel:
@@ -200,18 +203,18 @@ class ModelCluster:
             partition = self.partitions[index]
             (batch,) = decode_batches(b"".join(records))
             code, write = refusals.get(index, (0, True))
-            offset, guilty = -1, []
+            offset, append_time, guilty = -1, -1, []
             if partition.leader != node_id:
                 code = 6
             elif write:
-                written, offset, guilty = partition.append(batch, self.record_limit)
+                written, offset, append_time, guilty = partition.append(batch, self.record_limit)
                 code = written or code
             answers.append(
                 PartitionProduceResponse(
                     index=index,
                     error_code=code,
                     base_offset=offset if code == 0 else -1,
-                    log_append_time_ms=-1,
+                    log_append_time_ms=append_time if code == 0 else -1,
                     record_errors=[BatchIndexAndErrorMessage(batch_index=i, batch_index_error_message="guilty") for i in guilty],
                 )
             )

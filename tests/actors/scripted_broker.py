@@ -456,20 +456,21 @@ class ScriptedCluster:
         topics: dict[str, TopicProduceResponse] = {}
         for name, index, batch in exchange.batches:
             topic = self.topics.get(name, Topic(bytes(16)))
-            code, offset, guilty = refused.get(index, refused.get(None, 0)), -1, []
+            code, offset, append_time, guilty = refused.get(index, refused.get(None, 0)), -1, -1, []
             partition = topic.partitions[index] if index < len(topic.partitions) else None
             if partition is None:
                 code = 3
             elif not code and partition.leader != exchange.broker.node_id:
                 code = 6
             elif not code:
-                code, offset, guilty = partition.append(batch, self.record_limit)
+                code, offset, append_time, guilty = partition.append(batch, self.record_limit)
             answers = topics.setdefault(name, TopicProduceResponse(name=name, topic_id=topic.topic_id, partition_responses=[]))
             answers.partition_responses.append(
                 PartitionProduceResponse(
                     index=index,
                     error_code=code,
                     base_offset=offset,
+                    log_append_time_ms=append_time,
                     record_errors=[BatchIndexAndErrorMessage(batch_index=i, batch_index_error_message="breaks a rule") for i in guilty],
                 )
             )

@@ -3,7 +3,7 @@
 The real `ProducerActor` and `BatcherActor` (their code, run turn by turn without greenlets), `Accumulator`, `Lane` and
 `PartitionQueue` against the brokers of `model_cluster`. Hypothesis looks for the sequence of events that breaks a promise:
 
-- delivered: in the log exactly once, at the offset the delivery tells, if it tells one;
+- delivered: in the log exactly once, at the offset and with the time the delivery tells, if it tells an offset;
 - failed and not possibly persisted: not in the log, now or later;
 - possibly persisted: in the log once or not at all;
 - the log is in the order of `produce`, whatever was retried, renumbered, split, moved or expired;
@@ -97,7 +97,8 @@ class DeliveryModel(RuleBasedStateMachine):
     def produce(self, partition: int, count: int, guilty: bool) -> None:
         for number in range(count):
             value = b"%s%d" % (GUILTY if guilty and number == 1 else b"", len(self.produced[partition]))
-            batch = self.route.append(Record(TOPIC, value, partition=partition))._batch
+            time = 1_000 + len(self.produced[partition]) * 7 % 10  # rarely its batch's largest
+            batch = self.route.append(Record(TOPIC, value, partition=partition, timestamp_ms=time))._batch
             self.produced[partition].append((value, batch, batch.count - 1))
 
     @rule(partition=st.integers(0, PARTITIONS - 1), batches=st.integers(1, 3))
@@ -201,7 +202,7 @@ class DeliveryModel(RuleBasedStateMachine):
     @invariant()
     def the_log_shows_what_deliveries_say(self) -> None:
         for partition, produced in enumerate(getattr(self, "produced", [])):
-            log = self.cluster.partitions[partition].log
+            log, times = self.cluster.partitions[partition].log, self.cluster.partitions[partition].times
             once = list(dict.fromkeys(log))
             assert not self.idempotent or len(once) == len(log), f"written twice: {log}"
             assert once == sorted(once, key=lambda value: int(value.removeprefix(GUILTY))), f"out of order: {log}"
@@ -212,6 +213,7 @@ class DeliveryModel(RuleBasedStateMachine):
                         assert value in log, f"{value!r} delivered, but {log}"
                     elif result.error is None:
                         assert log[result.offset : result.offset + 1] == [value], f"{value!r} delivered at {result.offset}, but {log}"
+                        assert times[result.offset] == result.timestamp_ms, f"{value!r} has another time in the log"
                     elif not result.error.possibly_persisted:
                         assert value not in log, f"{value!r} failed ({result.error}), but {log}"
 

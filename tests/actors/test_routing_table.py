@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from producer_parts import NO_LEADER, Parts, topic_info
 
@@ -26,6 +28,26 @@ def test_a_moved_partition_takes_its_queue_its_numbers_and_its_order_along() -> 
     parts.accumulator.routing.offer(parts.queue())
     assert parts.accumulator.routing.lanes[2, 0].drain(NOW) == [queued]
     assert queued.sequence == 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
+def test_each_batcher_of_a_broker_has_its_share_of_the_partitions(count: int) -> None:
+    parts = Parts([partition % 3 for partition in range(30)], batchers_count=count)
+    other = parts.accumulator.routing.add_topic(topic_info([0], "other"), parts.route.partitioner)
+    shares = Counter(parts.queue(partition).lane for partition in range(30))
+    assert len(shares) == 3 * count
+    assert max(shares.values()) - min(shares.values()) <= 1
+    # Where there are topics of one partition, they are what is shared out.
+    assert other._queue(Record("other", b"", partition=0), 0, None).lane is parts.accumulator.routing.lanes[0, 10 % count]
+
+
+def test_a_partition_keeps_its_batcher_while_its_leader_stays() -> None:
+    parts = Parts([1] * 6, batchers_count=4)
+    before = [parts.queue(partition).lane for partition in range(6)]
+    parts.apply([2, 1, 2, 1, 1, 1])
+    assert [parts.queue(partition).lane for partition in (1, 3, 4, 5)] == [before[partition] for partition in (1, 3, 4, 5)]
+    moved = [parts.queue(partition).lane for partition in (0, 2)]
+    assert [(lane.node_id, lane.index) for lane in moved if lane is not None] == [(2, 0), (2, 1)]
 
 
 def test_news_that_change_nothing_move_nothing() -> None:

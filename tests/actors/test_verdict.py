@@ -8,7 +8,7 @@ import gevent
 import pytest
 from producer_parts import Parts
 
-from klife import RecordTooLarge
+from klife import Record, RecordTooLarge
 from klife.actors.producer.batch import Batch, Identity
 from klife.actors.producer.policy import RULES, Action, rule_for
 from klife.actors.producer.verdict import Verdict, fail_too_large
@@ -214,9 +214,52 @@ def test_a_record_too_large_alone_is_told_its_size_and_the_limit(limit: int | No
 def test_a_log_append_time_is_the_record_s_timestamp() -> None:
     parts = Parts()
     batch = parts.sent()
-    batch.queue.written(batch)
-    parts.accumulator.settle(batch, 5, 123456, None)
+    parts.accumulator.written(batch, 5, 123456)
     assert (batch.result(0).timestamp_ms, batch.result(0).offset) == (123456, 5)
+
+
+def timed(parts: Parts, *times: int) -> Batch:
+    """A batch in flight of records with these timestamps."""
+    for time in times:
+        batch = parts.route.append(Record("t", b"v", timestamp_ms=time))._batch
+    parts.queue().close()
+    parts.send(batch)
+    return batch
+
+
+def told_again(parts: Parts, batch: Batch, append_time_ms: int) -> list[int | None]:
+    """The timestamps that the results have when the broker had `batch` already, and answers so."""
+    parts.refused(batch, ErrorCode.REQUEST_TIMED_OUT)
+    batch.attempts += 1
+    parts.send(batch)
+    parts.accumulator.written(batch, 0, append_time_ms)
+    return [batch.result(index).timestamp_ms for index in range(batch.count)]
+
+
+def test_a_broker_that_has_the_batch_answers_with_its_largest_timestamp_which_is_not_that_of_its_other_records() -> None:
+    parts = Parts()
+    assert told_again(parts, timed(parts, 988, 989, 987), 989) == [988, 989, 987]
+
+
+def test_so_does_one_that_has_a_piece_of_a_batch() -> None:
+    parts = Parts()
+    batch = timed(parts, 988, 989, 987, 986)
+    parts.refused(batch, ErrorCode.MESSAGE_TOO_LARGE)
+    first, second = parts.queue().pending
+    parts.send(first)
+    assert told_again(parts, first, 989) == [988, 989]
+    parts.send(second)
+    assert told_again(parts, second, 987) == [987, 986]
+    assert [batch.result(index).timestamp_ms for index in range(4)] == [988, 989, 987, 986]
+
+
+def test_where_the_broker_sets_the_time_a_batch_that_it_has_was_given_it_too() -> None:
+    parts = Parts()
+    assert told_again(parts, timed(parts, 988, 989), 995) == [995, 995]
+    parts.accumulator.written(timed(parts, 990), 2, 997)
+    assert told_again(parts, timed(parts, 998, 999), 999) == [999, 999], "by the earlier answer the topic has LogAppendTime"
+    parts.accumulator.written(timed(parts, 1001), 5, -1)
+    assert told_again(parts, timed(parts, 1002, 1003), 1003) == [1002, 1003], "by the earlier answer it has it no longer"
 
 
 def test_a_duplicate_of_unknown_offset_is_delivered_without_one() -> None:

@@ -6,6 +6,7 @@ from klife.actors.producer.batch cimport Batch, Identity
 from klife.actors.producer.buffer_pool cimport BufferPool
 from klife.actors.producer.delivery_clock cimport DeliveryClock
 from klife.actors.producer.hub_watch cimport HubWatch
+from klife.actors.producer.partition_queue cimport PartitionQueue
 from klife.actors.producer.routing_table cimport RoutingTable
 
 cdef class Accumulator:
@@ -34,5 +35,6 @@ cdef class Accumulator:
 
     @cython.locals(root=Batch)
     cpdef settle(self, Batch batch, base_offset, long long append_time_ms, error)
+    @cython.locals(queue=PartitionQueue)
     cpdef written(self, Batch batch, long long base_offset, long long append_time_ms)
     cpdef _complete(self, Batch batch)

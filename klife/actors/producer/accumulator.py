@@ -108,7 +108,10 @@ class Accumulator:
 
     def written(self, batch: Batch, base_offset: int, append_time_ms: int) -> None:
         """The broker has written `batch`: it leaves its queue and is settled. Once for nearly every batch, so in few calls."""
-        batch.queue.written(batch)
+        queue = batch.queue
+        queue.written(batch)
+        if append_time_ms >= 0 or queue.has_append_time:
+            append_time_ms = queue.append_time(batch, append_time_ms)
         if batch.root is not None or batch.is_set:
             self.settle(batch, base_offset if base_offset >= 0 else None, append_time_ms, None)
             return

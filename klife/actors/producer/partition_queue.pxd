@@ -26,6 +26,7 @@ cdef class PartitionQueue:
     cdef public double accepted_at
     cdef public object accepted_number
     cdef public object given_up
+    cdef public bint has_append_time
     cdef public bint listed
     cdef public bint growing
     cdef public object opened
@@ -40,4 +41,5 @@ cdef class PartitionQueue:
     cpdef take(self, Batch batch)
     cpdef bint _has_identity(self, Batch batch) except *
     cpdef written(self, Batch batch)
+    cpdef long long append_time(self, Batch batch, long long append_time_ms) except? -2
     cpdef _landed(self, Batch batch)

@@ -61,6 +61,7 @@ class PartitionQueue:
         "accepted_at",
         "accepted_number",
         "given_up",
+        "has_append_time",
         "listed",
         "growing",
         "opened",
@@ -87,6 +88,7 @@ class PartitionQueue:
         self.accepted_at = 0.0  # when the last batch that was written was opened
         self.accepted_number = 0  # the newest that was written under it
         self.given_up: tuple[Identity, tuple[int, int]] | None = None  # whose, and the order of, what `doubts` can not ask for
+        self.has_append_time = False  # whether the broker's clock gives the records their time (LogAppendTime), as far as known
         self.listed = False  # whether the lane has it in its ready list
         self.growing = False  # whether the delivery clock looks at its open batch
         self.opened = 0  # batches so far: their order
@@ -263,6 +265,21 @@ class PartitionQueue:
             self._landed(batch)
         if batch.attempts and self.pending:
             doubts.settle_older(self, batch)
+
+    def append_time(self, batch: Batch, append_time_ms: int) -> int:
+        """What `batch`'s records have for a timestamp, since its answer says this; -1: each its own.
+
+        An append time in the answer means that the topic has LogAppendTime, with one exception: asked to write what it has, a broker
+        answers with that batch's largest timestamp, whoever set it (`UnifiedLog.append`). For a topic of CreateTime that is the time
+        of one of the records, and not of the others.
+        """
+        if append_time_ms < 0:
+            self.has_append_time = False
+        elif not batch.attempts:
+            self.has_append_time = True
+        elif not self.has_append_time and append_time_ms == max(batch.fields[3::4]):
+            return -1
+        return append_time_ms
 
     def settled(self, batch: Batch) -> None:
         """`batch` came back with its final answer."""

@@ -8,6 +8,7 @@ cdef class RoutingTable:
     cdef public dict lanes
     cdef public Accumulator _accumulator
     cdef public object _channel_of
+    cdef public dict _placed
     cdef public dict _leaderless
     cdef public dict _absent
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 from klife.actors.metadata_snapshot import NO_LEADER, ClusterSnapshot, TopicInfo
 from klife.actors.producer import doubts
@@ -32,6 +31,7 @@ class RoutingTable:
         self.lanes: dict[tuple[int, int], Lane] = {}
         self._accumulator = accumulator
         self._channel_of = channel_of
+        self._placed: dict[int, int] = {}  # by node id, how many partitions were placed there so far
         self._leaderless: dict[PartitionQueue, None] = {}  # with something to send, as far as known
         self._absent: dict[str, TopicRoute] = {}  # routes of topics that disappeared, with what is still queued for them
 
@@ -92,19 +92,22 @@ class RoutingTable:
             route.stick_elsewhere()
 
     def place(self, queue: PartitionQueue) -> None:
-        """Put `queue` on the lane of its partition's leader, or on none while there is no leader."""
+        """Put `queue` on a lane of its partition's leader, the same while that leads, or on none while there is no leader."""
         leaders = queue.route.info.leaders
         leader = leaders[queue.partition] if queue.partition < len(leaders) else NO_LEADER
-        lane = None if leader == NO_LEADER else self._lane(leader, queue)
-        if lane is queue.lane:
+        if leader == (NO_LEADER if queue.lane is None else queue.lane.node_id):
             return
+        lane = None if leader == NO_LEADER else self._lane(leader)
         queue.lane = lane
         queue.listed = False
         queue.retry_at = 0.0  # the backoff was for the old leader
         self.offer(queue)
 
-    def _lane(self, node_id: int, queue: PartitionQueue) -> Lane:
-        index = (crc32(queue.topic.encode()) + queue.partition) % self._accumulator.settings.batchers_count
+    def _lane(self, node_id: int) -> Lane:
+        # In turn, of all topics: partitions' numbers know nothing of who else is there, as leaders go by turns, too.
+        placed = self._placed.get(node_id, 0)
+        self._placed[node_id] = placed + 1
+        index = placed % self._accumulator.settings.batchers_count
         lane = self.lanes.get((node_id, index))
         if lane is None:
             lane = self.lanes.setdefault((node_id, index), Lane(self._accumulator, node_id, index, self._channel_of(node_id)))

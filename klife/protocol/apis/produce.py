@@ -32,7 +32,9 @@ class PartitionProduceResponse(Struct):
     index: int = int32("0+")
     error_code: int = int16("0+")
     base_offset: int = int64("0+")  # the offset of the batch's first record
-    log_append_time_ms: int = int64("2+", default=-1, ignorable=True)  # -1 unless the topic uses LogAppendTime
+    log_append_time_ms: int = int64(
+        "2+", default=-1, ignorable=True
+    )  # -1 unless the topic uses LogAppendTime, or the broker had the batch already
     log_start_offset: int = int64("5+", default=-1, ignorable=True)
     record_errors: list[BatchIndexAndErrorMessage] = array(BatchIndexAndErrorMessage, "8+", ignorable=True)
     error_message: str | None = string("8+", nullable="8+", default=None, ignorable=True)
