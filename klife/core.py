@@ -12,6 +12,8 @@ No program crashes the interpreter, whatever it does with a compiled class. The 
 
 - A function that believes a pointer or a length is `cdef`: only C may call it. What it writes is held against the size of the buffer
   that was made (`record_write`): a value may be another when it is looked at again.
+- A chain of objects that the garbage collector does not look at is freed one by one (`klife/record.pxd`), and what goes along it asks
+  whether there is stack left (`Record.__hash__`).
 - A `noexcept` function does nothing that may raise; nobody would hear of it.
 - Methods that users may replace are in modules of `PATCHABLE`, and call each other by `self`.
 - A class that users see says how it is pickled (`__reduce__`), or why it is not. Errors come back as they stood, whatever their

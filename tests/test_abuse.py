@@ -52,6 +52,14 @@ def test_public_classes_refuse_the_same_in_both_builds() -> None:
     assert {what: outcomes for what, outcomes in differ.items() if outcomes[0] != outcomes[1]} == {}
 
 
+@pytest.mark.parametrize("pure", ["0", "1"])
+def test_records_within_records_are_freed_and_hashed_without_their_number_in_stack(pure: str) -> None:
+    program = ended("deep_records.py", KLIFE_PURE=pure)
+    assert (program.returncode, program.stderr) == (0, "")
+    assert program.stdout.splitlines().count("hashed") == 1
+    assert program.stdout.count("freed ") == 2 * 14  # in the main thread, and in one of a small stack
+
+
 class Later:
     """A number that is another the second time it is looked at."""
 
