@@ -221,18 +221,32 @@ class Engine:
         _inherited[self.name] = self
         forget_tree(self.hub, self.supervisor)
 
+    def refuse_stop(self) -> None:
+        """Look whether the caller may wait for a stop, before anything is closed.
+
+        Raises:
+            RuntimeError: it is the hub, an actor of klife or one of its supervisors, or the client is still being started.
+        """
+        supervisor = self.supervisor
+        if not may_switch() or (supervisor is not None and supervisor.is_calling()):
+            raise RuntimeError(
+                f"client {self.name!r} can not be stopped inside the gevent hub, nor inside klife's own greenlets, where a handler of "
+                "signal.signal or a callback of the loop may run: stop waits for deliveries, which come by them. Nothing was stopped. "
+                "Use gevent.signal_handler(signal.SIGTERM, client.stop), or gevent.spawn(client.stop)"
+            )
+        if supervisor is None:
+            raise RuntimeError(
+                f"client {self.name!r} is still being started, and can not be stopped before. Nothing was stopped. "
+                "Call stop once Client.start has returned, or gevent.spawn it"
+            )
+
     def stop(self, timeout: float) -> None:
         """Take no more records, deliver what was accepted within `timeout` seconds, settle the rest, end all actors.
 
         Raises:
-            RuntimeError: called in the hub, which can not wait. Nothing was stopped.
+            RuntimeError: called where it can not wait, as `refuse_stop` tells. Nothing was stopped.
         """
-        if not may_switch():
-            raise RuntimeError(
-                f"client {self.name!r} can not be stopped inside the gevent hub, where a handler of signal.signal or a callback of the "
-                "loop runs: stop waits for deliveries, which come by the hub. Nothing was stopped. "
-                "Use gevent.signal_handler(signal.SIGTERM, client.stop), or gevent.spawn(client.stop)"
-            )
+        self.refuse_stop()
         deadline = monotonic() + timeout
         self.close("it was stopped")
         self.flush(deadline)

@@ -220,6 +220,7 @@ class Client(Intake):
         if engine.finished.is_set:
             return stop_report(engine)
         if get_hub_if_exists() is not self._engine.hub:
+            engine.refuse_stop()  # also in a hub of another thread, whose caller could not wait for it
             report: StopReport = call_at_home(engine, lambda: self.stop(timeout), timeout)
             return report
         engine.stop(timeout)

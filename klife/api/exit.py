@@ -28,11 +28,14 @@ _FLUSH_AT_EXIT = 5.0  # seconds for all clients together
 
 _time_left = _FLUSH_AT_EXIT
 _watching: int | None = None  # the process that is looked after
+_flushed: int | None = None  # the process whose exit has come to `_flush_all`
 
 
-def watch() -> None:
-    """Have the clients that still run when this process exits looked after. Idempotent."""
+def watch(engine: Engine) -> None:
+    """Have `engine`, and all others that still run when this process exits, looked after."""
     global _watching
+    if _flushed == os.getpid():  # started by what runs later: nobody looks after it any more but itself
+        engine.exiting = partial(_deliver_late, engine)
     if _watching == os.getpid():
         return
     _watching = os.getpid()
@@ -45,7 +48,9 @@ def watch() -> None:
 
 
 def _flush_all() -> None:
+    global _flushed
     take_note()
+    _flushed = os.getpid()
     for engine in engines.running():
         engine.exiting = partial(_deliver_late, engine)
         engine.routes.clear()  # so that every record takes the long way, which looks at that

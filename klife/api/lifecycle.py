@@ -163,6 +163,6 @@ def _run(engine: Engine, start_tree: Callable[[], Supervisor]) -> Engine:
         raise
     engine.supervisor = supervisor
     supervisor.monitor(engine.ended)
-    at_exit.watch()
+    at_exit.watch(engine)
     at_fork.watch()
     return engine

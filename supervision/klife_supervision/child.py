@@ -18,7 +18,8 @@ from klife_supervision.pykka_actor import PykkaActorChild, is_pykka_ref
 class RunningChild(Protocol):
     """Something that runs, can be asked to end, and tells why it ended.
 
-    A `state` attribute (a str), where there is one, is shown in the supervisor's tree.
+    A `state` attribute (a str), where there is one, is shown in the supervisor's tree. A `look_again` method is called every few
+    seconds, in the hub, and must not wait: to go on where a wake-up was lost (`second_look.py`).
     """
 
     def monitor(self, callback: Callable[[ExitReason], None], /) -> Callable[[], None]:

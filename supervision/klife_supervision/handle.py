@@ -148,6 +148,11 @@ class SupervisorHandle(SupervisorLoop):
             raise SupervisorStopped(self._label, self.exit_reason)
         return call.wait(timeout)
 
+    def is_calling(self) -> bool:
+        """Whether the caller runs in the greenlet of this supervisor, or of one below it: as its start functions do."""
+        below = [row.life.handle for row in list(self._table.rows.values()) if row.life is not None]
+        return gevent.getcurrent() is self._greenlet or any(isinstance(each, SupervisorHandle) and each.is_calling() for each in below)
+
     def _not_from_loop(self, what: str) -> None:
         if gevent.getcurrent() is self._greenlet:
             raise CalledFromSupervisor(

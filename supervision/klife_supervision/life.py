@@ -98,6 +98,22 @@ class Life:
                 self._waiter()
             self._tell(self)
 
+    def look(self) -> None:
+        """If it has ended and that was not told here, take note of it; if it lives, let it look for what it was not told."""
+        if self.reason is not None:
+            return
+        try:
+            reason = self.running.exit_reason
+            if reason is None:
+                look_again = getattr(self.running, "look_again", None)
+                if look_again is not None:
+                    look_again()
+        except Exception as error:  # noqa: BLE001 - one child that cannot be asked does not keep the others from being looked at
+            emit("error", "child cannot be looked at", child=self.child.spec.id, error=error)
+        else:
+            if reason is not None:
+                self._end(reason)
+
     def ask(self, reason: ExitReason) -> None:
         """Ask it to end; if asking fails, kill it."""
         try:

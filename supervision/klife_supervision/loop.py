@@ -35,6 +35,7 @@ from klife_supervision.monitors import Monitors, call_guarded
 from klife_supervision.options import SupervisorOptions
 from klife_supervision.policy import RestartPlan, RestartWindow, restart_pause, should_restart
 from klife_supervision.registry import register, release
+from klife_supervision.second_look import SecondLook
 from klife_supervision.table import ChildTable
 
 # gevent's greenlets are collected as garbage when nothing that can wake them is reachable; a supervisor ends when told to.
@@ -78,6 +79,7 @@ class SupervisorLoop(ABC):
         self._failure: StartFailed | None = None
         self._call: Call[Any] | None = None
         self._greenlet: Any = None
+        self._second_look: SecondLook | None = None
 
     # Differences between the two kinds.
 
@@ -228,6 +230,7 @@ class SupervisorLoop(ABC):
         _alive.add(self)
         self._greenlet = gevent.spawn(self._run, specs)
         self._greenlet.rawlink(self._finish)
+        self._second_look = SecondLook(self._look)
         try:
             self._started.get()
         except BaseException:
@@ -238,11 +241,22 @@ class SupervisorLoop(ABC):
     def _kill_greenlet(self) -> None:
         self._greenlet.kill(block=False)
 
+    def _look(self) -> None:
+        """In the hub, now and then: what was not told (`second_look`)."""
+        if self._greenlet.ready():
+            self._finish(self._greenlet)
+            return
+        for child in list(self._table.rows.values()):
+            if child.life is not None:
+                child.life.look()
+        self._mailbox.look()
+
     def _finish(self, _greenlet: Any) -> None:
-        """The greenlet is over (called in the hub): tell everyone who waits or watches."""
+        """The greenlet is over (called in the hub): tell everyone who waits or watches. Called again if it was not finished."""
+        if self not in _alive:
+            return
         reason = self._verdict or ExitReason.killed()
         self._state = "ended"
-        _alive.discard(self)
         if self._options.name is not None:
             release(self._options.name, self)
         # First, so that a call from another thread either sees it or is in the mailbox that is drained next.
@@ -258,3 +272,6 @@ class SupervisorLoop(ABC):
         if self._gave_up is not None and self._options.on_give_up is not None:
             # In a greenlet of its own: it is the user's, and may wait.
             gevent.spawn(call_guarded, self._options.on_give_up, self._gave_up)
+        _alive.discard(self)
+        if self._second_look is not None:
+            self._second_look.stop()

@@ -89,6 +89,11 @@ class Mailbox(Generic[Message]):
             finally:
                 self._waiter = None
 
+    def look(self) -> None:
+        """If something is there and the wake-up was lost, wake the loop. In the hub."""
+        if self._messages:
+            self._wake()
+
     def drain(self) -> list[Message]:
         """Take all that is there, without waiting."""
         messages = list(self._messages)

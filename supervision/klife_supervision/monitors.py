@@ -44,10 +44,10 @@ class Monitors:
         return cancel
 
     def fire(self, reason: ExitReason) -> None:
-        """It ended: call everyone. Only the first call counts."""
+        """It ended: call everyone. Only the first reason counts; a later call goes on where an exception ended an earlier one."""
         if self._reason is None:
             self._reason = reason
-            self._call_all()
+        self._call_all()
 
     def _call_all(self) -> None:
         callbacks, reason = self._callbacks, self._reason

@@ -34,7 +34,7 @@ class Task:
     @property
     def exit_reason(self) -> ExitReason | None:
         """Why it ended; None while it runs."""
-        return self._monitors.reason
+        return self._monitors.reason or (self._reason() if self._greenlet.ready() else None)
 
     def monitor(self, callback: MonitorCallback) -> Cancel:
         """See `RunningChild.monitor`."""
@@ -65,10 +65,12 @@ class Task:
             # Without this frame, whose `self` leads back to the exception: a crash leaves no garbage for the cycle collector.
             self._exception = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
 
-    def _ended(self, greenlet: Any) -> None:
+    def _ended(self, _greenlet: Any) -> None:
+        self._monitors.fire(self._reason())
+
+    def _reason(self) -> ExitReason:
         if self._exception is not None:
-            self._monitors.fire(ExitReason.crashed(self._exception))
-        elif isinstance(greenlet.value, gevent.GreenletExit):
-            self._monitors.fire(self._asked or ExitReason.killed())
-        else:
-            self._monitors.fire(ExitReason.normal())
+            return ExitReason.crashed(self._exception)
+        if isinstance(self._greenlet.value, gevent.GreenletExit):
+            return self._asked or ExitReason.killed()
+        return ExitReason.normal()

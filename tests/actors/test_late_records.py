@@ -92,3 +92,42 @@ def test_a_destructor_that_produces_when_the_interpreter_is_torn_down_is_told() 
         errors = stderr_of(program, cluster)
         assert "takes no more records: the interpreter is being torn down" in errors
         assert cluster.log("orders") == [b"before"]
+
+
+def test_a_client_that_is_started_behind_klifes_exit_function_delivers_without_being_stopped() -> None:
+    with ScriptedCluster() as cluster:
+        program = """
+            import atexit, sys
+
+            def last():
+                client = Client.start(sys.argv[1], linger_ms=60_000, delivery_timeout_ms=90_000)
+                client.produce_async(Record("orders", b"from a client of the end"))
+
+            atexit.register(last)
+            from klife import Client, Record
+
+            client = Client.start(sys.argv[1], linger_ms=60_000, delivery_timeout_ms=90_000)
+            client.produce_async(Record("orders", b"before"))
+            client.stop()
+            """
+        assert stderr_of(program, cluster) == ""
+        assert cluster.log("orders") == [b"before", b"from a client of the end"]
+
+
+def test_waiting_for_all_of_gevents_loop_returns_when_the_client_was_stopped() -> None:
+    with ScriptedCluster() as cluster:
+        program = """
+            import sys
+            import gevent
+            from klife import Client, Record
+
+            for wait in (lambda timeout: gevent.wait(timeout=timeout), lambda timeout: gevent.get_hub().join(timeout=timeout)):
+                client = Client.start(sys.argv[1])
+                client.produce(Record("orders", b"v")).get()
+                assert not wait(0.2), "the client is connected"
+                stopping = gevent.spawn_later(0.1, client.stop)
+                assert wait(30), "the client was stopped"
+                assert stopping.value.delivered == 1
+            """
+        assert stderr_of(program, cluster) == ""
+        assert cluster.log("orders") == [b"v", b"v"]

@@ -14,9 +14,12 @@ from scripted_broker import PATIENCE, ScriptedCluster, after, cut, refuse, silen
 
 from klife import Client, ClientClosed, FlushTimeout, ProduceError, Record
 from klife.actors import engine as engines
+from klife.actors.runtime import inbox, latch
+from klife.core import is_compiled
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
 from klife_supervision import Supervisor
+from klife_supervision.life import Life
 
 ORDER = Record(topic="orders", value=b"v")
 
@@ -350,3 +353,60 @@ def test_callbacks_of_a_partition_come_in_order_also_of_failures(start_client: A
         client.flush(PATIENCE)
         assert [value for value, _ in seen] == [b"%d" % number for number in range(10)]
         assert {code for _, code in seen} == {0, 29}
+
+
+class Signalled(Exception):
+    """What a signal handler raised, in whatever ran."""
+
+
+@pytest.mark.parametrize("victim", EVERYONE)
+def test_an_end_that_a_signal_handler_kept_from_being_told_is_found(
+    start_client: Any, victim: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("klife_supervision.second_look.LOOK_SECONDS", 0.05)
+    told, lost, armed = Life._monitored, [], []
+
+    def interrupted(life: Life, reason: Any) -> None:
+        if armed:
+            lost.append(armed.pop())
+            raise Signalled
+        told(life, reason)
+
+    monkeypatch.setattr(Life, "_monitored", interrupted)
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster)
+        client.produce(Record("orders", b"0")).get(PATIENCE)
+        restarts = named(client, victim).restarts
+        armed.append(victim)
+        named(client, victim).kill()
+        deliveries = [client.produce(Record("orders", b"%d" % number)) for number in (1, 2)]
+        assert [delivery.get(PATIENCE).offset for delivery in deliveries] == [1, 2]
+        with gevent.Timeout(PATIENCE):
+            while named(client, victim).restarts == restarts:
+                gevent.sleep(0.01)
+        assert client.produce(Record("orders", b"3")).get(PATIENCE).offset == 3
+        assert cluster.log("orders") == [b"0", b"1", b"2", b"3"]
+        assert lost == [victim]
+
+
+@pytest.mark.skipif(is_compiled(latch.__file__), reason="no instruction of Python's is where a handler could run")
+@pytest.mark.parametrize(("owner", "name"), [(inbox.Inbox, "_switch"), (latch.Wakeups, "_run")])
+def test_a_wake_up_that_a_signal_handler_ended_is_made_up_for(
+    start_client: Any, owner: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("klife_supervision.second_look.LOOK_SECONDS", 0.05)
+    whole, lost, armed = getattr(owner, name), [], []
+
+    def interrupted(self: Any) -> None:
+        if armed:
+            lost.append(armed.pop())
+            raise Signalled
+        whole(self)
+
+    monkeypatch.setattr(owner, name, interrupted)
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster, linger_ms=20)
+        client.produce(Record("orders", b"0")).get(PATIENCE)
+        armed.append(name)
+        assert client.produce(Record("orders", b"1")).get(PATIENCE).offset == 1
+        assert lost == [name]

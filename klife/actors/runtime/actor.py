@@ -224,9 +224,14 @@ class GeventActor(pykka.Actor):
             reply_to.set(None)
 
     def _never_ran(self, greenlet: Any) -> None:
-        """A greenlet killed before its first switch never enters the loop; its end is settled here instead."""
+        """A greenlet killed before its first switch never enters the loop; its end is settled here instead.
+
+        So is one that an exception of a signal handler left unsettled.
+        """
         if self._life.exit_reason is None:
             self._end(ExitReason.killed())
+        else:
+            self._life.end(self._life.exit_reason)
 
 
 # pykka's own `register` and `unregister` also log, here in the middle of a start: the handlers are the user's, and what holds

@@ -67,6 +67,11 @@ class Inbox:
         self.woken = True
         self._switch()
 
+    def look_again(self) -> None:
+        """A wake-up may have been lost, to an exception that a signal handler raised in a callback of the loop: wake once more."""
+        self._scheduled = False
+        self.wake()
+
     def wake_when_idle(self) -> None:
         """Ask the actor to look once nothing else is ready to run, sockets and timers included; on a busy loop, a millisecond from now.
 

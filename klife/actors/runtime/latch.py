@@ -252,6 +252,11 @@ class Wakeups:
                 self._scheduled = self._polling = True  # a callback would come before sockets and timers
                 self._poll.start(self._polled)
 
+    def look_again(self) -> None:
+        """In the hub: an exception that a signal handler raised may have ended the callback that was to wake them."""
+        if self._lists and not self._polling:
+            self._run()
+
     def _polled(self) -> None:
         self._poll.stop()
         self._polling = False
@@ -264,6 +269,13 @@ def _wakeups_of(hub: Any) -> Wakeups:
     if wakeups is None:
         wakeups = hub.klife_wakeups = Wakeups(hub.loop)
     return wakeups
+
+
+def look_again_at_wakeups(hub: Any) -> None:
+    """Wake those of `hub`, which calls this, whose wake-up was lost."""
+    wakeups: Wakeups | None = getattr(hub, "klife_wakeups", None)
+    if wakeups is not None:
+        wakeups.look_again()
 
 
 def never_waits(greenlet: Any) -> None:

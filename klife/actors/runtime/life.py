@@ -51,11 +51,11 @@ class Life:
         return cancel
 
     def end(self, reason: ExitReason) -> None:
+        """The actor has ended: tell everybody. Called again, it goes on where an exception of a signal handler ended it."""
         self.exit_reason = reason
         if not self.started.is_set:
             self.start_error = reason.exception or RuntimeError(f"the actor ended before it had started: {reason}")
             self.started.set()
         self.ended.set()
-        monitors, self._monitors = self._monitors, []
-        for callback in monitors:
-            get_hub().loop.run_callback(callback, reason)
+        while self._monitors:
+            get_hub().loop.run_callback(self._monitors.pop(0), reason)

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import pykka
+from gevent import get_hub
 from pykka import ActorDeadError
 from pykka.messages import _ActorStop
 
+from klife.actors.runtime.latch import look_again_at_wakeups
 from klife.actors.runtime.life import Life
 from klife_supervision import ExitReason
 
@@ -54,6 +56,11 @@ class GeventActorRef(pykka.ActorRef[A]):
         """End the actor where it stands (`GreenletExit` at its next switch). Returns at once."""
         if self._life.greenlet is not None:
             self._life.greenlet.kill(block=False)
+
+    def look_again(self) -> None:
+        """In the hub, every few seconds: have the actor look at its state, should it have missed a wake-up."""
+        self.actor_inbox.look_again()  # type: ignore[attr-defined]
+        look_again_at_wakeups(get_hub())
 
     def wait_started(self) -> None:
         """Wait until `on_start` is through, or has failed."""
