@@ -22,9 +22,8 @@ import klife
 from klife import Delivery, Murmur2Partitioner, Record
 from klife.actors.metadata_snapshot import TopicInfo
 from klife.actors.producer.accumulator import Accumulator
-from klife.actors.producer.batch import Batch, Identity
+from klife.actors.producer.batch import Identity
 from klife.actors.producer.buffer_pool import BufferPool
-from klife.actors.producer.delivery import delivery_of_last
 from klife.actors.producer.route import TopicRoute
 from klife.api.config import ProducerConfig
 from klife.api.settings import producer_settings
@@ -79,11 +78,6 @@ def appending(route: TopicRoute, record: Record) -> None:
             queue.open.size = 0
 
 
-def delivering(batch: Batch) -> None:
-    for _ in MANY:
-        delivery_of_last(batch)
-
-
 def getting(delivery: Delivery) -> None:
     get = delivery.get
     for _ in MANY:
@@ -117,13 +111,12 @@ def steps() -> dict[str, float]:
     settled.base_offset, settled.is_set = 5, True
     return {
         "a Record of 100 bytes is made": best(partial(making, {"value": SMALL}), len(MANY)),
-        "it is checked, gets partition and time, and joins its batch": best(
+        "it is checked, gets partition and time, joins its batch; its Delivery": best(
             partial(appending, a_route(), Record("orders", SMALL)), len(MANY)
         ),
         "the same with a key of 50 bytes that was seen before (murmur2)": best(
             partial(appending, a_route(), Record("orders", SMALL, KEY)), len(MANY)
         ),
-        "its Delivery": best(partial(delivering, settled), len(MANY)),
         "it is encoded, among 500": best(lambda: encode_payload(list(small) * 500), len(MANY)),
         "its result is got": best(partial(getting, Delivery(settled, 5)), len(MANY)),
         "a batch of one large record: opened, filled, taken, confirmed": best(partial(going_round, a_route(), placed), len(FEW)),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from time import time_ns
 from typing import Any
 
@@ -12,6 +10,7 @@ import gevent
 import pytest
 from gevent import get_hub
 from gevent.event import Event
+from scripted_broker import PATIENCE, ScriptedCluster, silent
 from told_logs import told_logs
 
 from klife import (
@@ -25,11 +24,6 @@ from klife import (
     UnknownTopic,
     WaitTimeout,
 )
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "actors"))
-
-from scripted_broker import PATIENCE, ScriptedCluster, silent
-
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
 

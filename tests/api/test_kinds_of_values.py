@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from enum import Enum, IntEnum, StrEnum
-from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted_broker import PATIENCE, ScriptedCluster
 
 from klife import Client, InvalidRecordType, Record
 from klife.actors.producer.partitioners import resolve
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "actors"))
-
-from scripted_broker import PATIENCE, ScriptedCluster
 
 
 @pytest.fixture

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import gc
 import inspect
-import sys
 import weakref
 from collections.abc import Iterator
-from pathlib import Path
 from threading import get_ident
 from typing import Any
 
 import gevent
 import pytest
+from scripted_broker import PATIENCE, ScriptedCluster
 
 from klife import Client, InvalidRecordType, InvalidRecordValue, ProduceError, Record
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "actors"))
-
-from scripted_broker import PATIENCE, ScriptedCluster
 
 
 @pytest.fixture
