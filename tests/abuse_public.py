@@ -15,6 +15,8 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+from gevent import get_hub
+
 import klife
 from klife import Client, Record
 from klife.actors.metadata_snapshot import TopicInfo
@@ -23,8 +25,8 @@ from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.delivery import BatchDelivery, Delivery
 from klife.actors.producer.places import Places
-from klife.actors.runtime.latch import get_thread_ident
-from klife.actors.settings import ProducerSettings
+from klife.api.config import ProducerConfig
+from klife.api.settings import producer_settings
 from klife.errors import ProduceError
 from klife.record import Delivered
 from klife.undelivered import Undelivered
@@ -46,11 +48,11 @@ def attempt(what: str, function: Callable[..., Any], *args: Any, **options: Any)
 def a_batch(settled: bool) -> Batch:
     """Of two records, of a producer whose brokers are never reached."""
     channel = SimpleNamespace(is_ready=True, last_error=None)
-    settings = ProducerSettings(name="p", client_id="c")
-    accumulator = Accumulator(settings, BufferPool(1 << 20, block=False), get_thread_ident(), 1.0, lambda _node: channel)
+    settings = producer_settings(ProducerConfig(name="p", client_id="c"))
+    accumulator = Accumulator(settings, BufferPool(1 << 20, block=False), get_hub(), 1.0, lambda _node: channel)
     route = accumulator.routing.add_topic(TopicInfo("orders", bytes(16), (1,), (0,)), klife.Murmur2Partitioner())
     route.append(Record("orders", b"v"))
-    batch = route.append(Record("orders", b"v", b"k"))
+    batch: Batch = route.append(Record("orders", b"v", b"k"))._batch
     if settled:
         batch.base_offset = 7
         batch.set()
