@@ -9,7 +9,7 @@ import gevent
 import pytest
 from gevent.event import Event
 from scripted_broker import PATIENCE, ScriptedCluster, after, silent
-from structlog.testing import capture_logs
+from told_logs import told_logs
 
 from klife import Client, ProduceError, Record
 from klife.protocol.apis.metadata import MetadataRequest
@@ -129,7 +129,7 @@ def test_a_broker_that_does_not_answer_holds_nobody_up_who_can_be_told_by_anothe
 
 
 def test_a_configured_topic_that_does_not_exist_is_told_once(start_client: Any) -> None:
-    with ScriptedCluster(topics={"orders": 1}) as cluster, capture_logs() as logs:
+    with ScriptedCluster(topics={"orders": 1}) as cluster, told_logs() as logs:
         client = start_client(cluster, topics=[{"name": "nope"}], max_block_ms=200)
         client.produce(Record("orders", b"v")).get(PATIENCE)
         with gevent.Timeout(PATIENCE):

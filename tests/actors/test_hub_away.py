@@ -15,8 +15,8 @@ from typing import Any
 import gevent
 import pytest
 from scripted_broker import PATIENCE
-from structlog.testing import capture_logs
 from test_connection_life import broker_status, wait_until
+from told_logs import told_logs
 
 from klife import Client, Record
 
@@ -73,7 +73,7 @@ def start(address: str, **options: Any) -> Client:
 
 
 def test_an_answer_that_has_arrived_is_read_before_its_deadline_counts_as_passed(broker: Any) -> None:
-    with start(broker("slow")) as client, capture_logs() as logs:
+    with start(broker("slow")) as client, told_logs() as logs:
         client.produce(ORDER).get(PATIENCE)
         delivery = client.produce(ORDER)
         wait_until(lambda: broker_status(client, 1).in_flight == 1)
@@ -84,7 +84,7 @@ def test_an_answer_that_has_arrived_is_read_before_its_deadline_counts_as_passed
 
 
 def test_a_handshake_that_was_answered_meanwhile_is_no_failure(broker: Any) -> None:
-    with capture_logs() as logs, start(broker("slow")) as client:
+    with told_logs() as logs, start(broker("slow")) as client:
         wait_until(lambda: broker_status(client, -1).state == "negotiating")
         hold_the_hub()
         client.wait_ready(PATIENCE)
@@ -92,7 +92,7 @@ def test_a_handshake_that_was_answered_meanwhile_is_no_failure(broker: Any) -> N
 
 
 def test_a_connect_that_succeeded_meanwhile_is_no_failure(broker: Any) -> None:
-    with capture_logs() as logs, start(broker("slow")) as client:
+    with told_logs() as logs, start(broker("slow")) as client:
         wait_until(lambda: broker_status(client, -1).state == "connecting")
         hold_the_hub()
         client.wait_ready(PATIENCE)
@@ -100,7 +100,7 @@ def test_a_connect_that_succeeded_meanwhile_is_no_failure(broker: Any) -> None:
 
 
 def test_a_request_that_was_not_answered_tells_how_long_the_hub_did_not_run(broker: Any) -> None:
-    with start(broker("silent"), delivery_timeout_ms=20_000) as client, capture_logs() as logs:
+    with start(broker("silent"), delivery_timeout_ms=20_000) as client, told_logs() as logs:
         client.wait_ready(PATIENCE)
         client.produce(ORDER)
         wait_until(lambda: broker_status(client, 1) is not None and broker_status(client, 1).in_flight == 1)

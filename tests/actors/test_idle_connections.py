@@ -9,8 +9,8 @@ import gevent
 import pytest
 from gevent import socket
 from scripted_broker import PATIENCE, ScriptedCluster
-from structlog.testing import capture_logs
 from test_connection_life import broker_status, wait_until
+from told_logs import told_logs
 
 from klife import Client, ConfigError, Record
 from klife.actors import engine as engines
@@ -41,7 +41,7 @@ def test_a_connection_the_broker_closes_for_being_idle_is_not_opened_again_until
 
 
 def test_a_connection_that_is_reset_while_it_is_idle_is_no_failure(start_client: Any) -> None:
-    with ScriptedCluster() as cluster, capture_logs() as logs:
+    with ScriptedCluster() as cluster, told_logs() as logs:
         client = start_client(cluster)
         client.produce(ORDER).get(PATIENCE)
         wait_until(lambda: broker_status(client, -1).state == "disconnected")
@@ -54,7 +54,7 @@ def test_a_connection_that_is_reset_while_it_is_idle_is_no_failure(start_client:
 
 
 def test_a_connection_without_requests_is_closed_after_connections_max_idle_ms_and_opened_when_it_is_needed(start_client: Any) -> None:
-    with ScriptedCluster() as cluster, capture_logs() as logs:
+    with ScriptedCluster() as cluster, told_logs() as logs:
         client = start_client(cluster, connections_max_idle_ms=200)
         client.produce(ORDER).get(PATIENCE)
         wait_until(lambda: broker_status(client, 1).state == "disconnected")

@@ -8,7 +8,7 @@ from typing import Any
 import gevent
 import pytest
 from scripted_broker import PATIENCE, Exchange, ScriptedCluster, answer, refuse
-from structlog.testing import capture_logs
+from told_logs import told_logs
 
 from klife import Client, NotReady, ProduceError, Record
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
@@ -35,7 +35,7 @@ def test_brokers_that_do_not_serve_it_fail_records_at_once(start_client: Any) ->
     with ScriptedCluster(brokers=2) as cluster:
         for broker in cluster.brokers.values():
             del broker.versions[InitProducerIdRequest]
-        with capture_logs() as logs:
+        with told_logs() as logs:
             client = start_client(cluster)
             for _ in range(5):
                 began = monotonic()
@@ -84,7 +84,7 @@ def test_a_broker_that_serves_it_is_asked_if_there_is_one(start_client: Any) -> 
 def test_a_refusal_fails_records_until_it_is_over_and_is_told_once(start_client: Any, code: int, advice: str) -> None:
     with ScriptedCluster() as cluster:
         cluster[1].always(InitProducerIdRequest, refused(code))
-        with capture_logs() as logs:
+        with told_logs() as logs:
             client = start_client(cluster)
             for _ in range(20):
                 with pytest.raises(ProduceError, match=advice) as raised:
@@ -108,7 +108,7 @@ def test_another_reason_is_told_again(start_client: Any) -> None:
             refused(reasons[-1])(exchange)
 
         cluster[1].always(InitProducerIdRequest, one_after_the_other)
-        with capture_logs() as logs:
+        with told_logs() as logs:
             client = start_client(cluster)
             with gevent.Timeout(PATIENCE):
                 while len(reasons) < 12:

@@ -39,9 +39,9 @@ def test_the_first_pages_run_under_monkey_patching_too(name: str, documented_clu
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_says_what_it_is(page: Path) -> None:
-    assert kinds(page) <= {"python", "text", "sh", "check"}
+    assert kinds(page) <= {"python", "text", "sh", "ini", "check"}
     fences = [line for line in page.read_text().splitlines() if line.startswith("```")]
-    assert set(fences[::2]) <= {"```python", "```text", "```sh"}
+    assert set(fences[::2]) <= {"```python", "```text", "```sh", "```ini"}
     assert set(fences[1::2]) <= {"```"}
 
 

@@ -95,7 +95,9 @@ def test_a_background_start_that_fails_says_why(environment: dict[str, str], tmp
 def test_a_version_that_can_not_be_had_is_said_in_a_line(environment: dict[str, str], how: list[str]) -> None:
     up = klife(environment, "cluster", "up", "--version", "2.3", *how)
     assert up.returncode == 1
-    assert up.stderr.startswith("'2.3' is not a release of Kafka; expected three numbers such as 4.3.1, or one of the series 2.4, ")
+    assert up.stderr.startswith(
+        "klife: '2.3' is not a release of Kafka; expected three numbers such as 4.3.1, or one of the series 2.4, "
+    )
     assert up.stderr.count("\n") == 1
 
 
