@@ -26,7 +26,7 @@ def wait_until(done: Callable[[], bool]) -> None:
             gevent.sleep(0.005)
 
 
-def broker_status(client: Client, node_id: int) -> Any:
+def broker_status(client: Client, node_id: int | None) -> Any:
     return next((broker for broker in client.status().brokers if broker.node_id == node_id), None)
 
 
@@ -58,7 +58,7 @@ def test_a_connection_closed_for_being_idle_is_no_failure(start_client: Any) -> 
     with ScriptedCluster() as cluster:
         client = start_client(cluster)
         client.produce(ORDER).get(PATIENCE)
-        wait_until(lambda: broker_status(client, -1).state == "disconnected")
+        wait_until(lambda: broker_status(client, None).state == "disconnected")
         with told_logs() as logs:
             cluster[1].cut_all()
             wait_until(lambda: any(event["event"] == "connection_closed" for event in logs))

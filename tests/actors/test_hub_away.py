@@ -85,7 +85,7 @@ def test_an_answer_that_has_arrived_is_read_before_its_deadline_counts_as_passed
 
 def test_a_handshake_that_was_answered_meanwhile_is_no_failure(broker: Any) -> None:
     with told_logs() as logs, start(broker("slow")) as client:
-        wait_until(lambda: broker_status(client, -1).state == "negotiating")
+        wait_until(lambda: broker_status(client, None).state == "negotiating")
         hold_the_hub()
         client.wait_ready(PATIENCE)
         assert not [event for event in logs if event["event"] == "connection_failed"]
@@ -93,7 +93,7 @@ def test_a_handshake_that_was_answered_meanwhile_is_no_failure(broker: Any) -> N
 
 def test_a_connect_that_succeeded_meanwhile_is_no_failure(broker: Any) -> None:
     with told_logs() as logs, start(broker("slow")) as client:
-        wait_until(lambda: broker_status(client, -1).state == "connecting")
+        wait_until(lambda: broker_status(client, None).state == "connecting")
         hold_the_hub()
         client.wait_ready(PATIENCE)
         assert not [event for event in logs if event["event"] == "connection_failed"]

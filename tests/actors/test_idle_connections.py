@@ -29,7 +29,7 @@ def test_a_connection_the_broker_closes_for_being_idle_is_not_opened_again_until
     with ScriptedCluster(topics={"orders": 1, "returns": 1}) as cluster:
         client = start_client(cluster)
         client.produce(ORDER).get(PATIENCE)
-        wait_until(lambda: broker_status(client, -1).state == "disconnected")
+        wait_until(lambda: broker_status(client, None).state == "disconnected")
         connected = cluster[1].connections
         for round_number in range(3):
             cluster[1].cut_all()
@@ -44,7 +44,7 @@ def test_a_connection_that_is_reset_while_it_is_idle_is_no_failure(start_client:
     with ScriptedCluster() as cluster, told_logs() as logs:
         client = start_client(cluster)
         client.produce(ORDER).get(PATIENCE)
-        wait_until(lambda: broker_status(client, -1).state == "disconnected")
+        wait_until(lambda: broker_status(client, None).state == "disconnected")
         for sock in list(cluster[1]._socks):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # close with a RST
             sock._sock.close()
