@@ -62,6 +62,7 @@ class Engine:
         self.after_fork = False  # it took the place of one of the parent's, in a forked child, or of an orphan
         self.orphaned = False  # the hub that ran it is gone
         self.calls: set[Any] = set()  # from other threads, which wait
+        self.held: Any = None  # a weak reference to what its clients hold, while any does
         self._partitioner = resolve(settings.default_partitioner)
         self._topic_partitioners = {topic: resolve(spec) for topic, spec in settings.topic_partitioners.items()}
         self.pool.on_pressure = self._hurry

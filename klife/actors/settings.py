@@ -69,3 +69,4 @@ class ClientSettings:
     prefetched_topics: tuple[str, ...]
     restart_after_fork: bool
     client_id: str  # of requests that are no producer's
+    name_is_made_up: bool  # its user gave none

@@ -18,6 +18,7 @@ from klife.actors.engine import Engine
 from klife.actors.runtime.forked import take_note
 from klife.api import lifecycle
 from klife.api.from_thread import call_at_home
+from klife.api.held import held_for
 from klife.errors import ClientClosed
 
 _HOW_TO_START = "a Client is made by Client.start('localhost:9092', ...), or found by Client.get('its name')"
@@ -29,7 +30,7 @@ class Bound:
     A base of `Client`, and not a value in it, because `Client` reads these fields for each record.
     """
 
-    __slots__ = ("_name", "_engine", "_routes", "_home", "_supervised")
+    __slots__ = ("_name", "_engine", "_held", "_routes", "_home", "_supervised")
 
     def __init__(self, engine: Engine | None = None, *_more: object, supervised: bool = False, **_options: object) -> None:
         if not isinstance(engine, Engine) or _more or _options:
@@ -40,6 +41,7 @@ class Bound:
 
     def _bind(self, engine: Engine) -> None:
         self._engine = engine
+        self._held = held_for(engine)
         self._routes = engine.routes
         self._home = engine.home
 

@@ -34,6 +34,7 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
         topic_partitioners={topic.name: topic.default_partitioner for topic in topics if topic.default_partitioner is not None},
         prefetched_topics=tuple(topic.name for topic in topics),
         restart_after_fork=config.on_fork == "restart",
+        name_is_made_up=config.name is None,
         client_id="klife" if config.name is None else f"klife.{config.name}",
     )
 
