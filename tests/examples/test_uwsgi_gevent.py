@@ -26,7 +26,8 @@ client.produce(Record(TOPIC, b"from where the application was loaded")).get()
 def app(environ, start_response):
     order = client.produce(Record(TOPIC, environ["wsgi.input"].read())).get()
     start_response("201 Created", [("Content-Type", "application/json"), ("Connection", "close")])
-    return [json.dumps({"partition": order.partition, "offset": order.offset, "pid": os.getpid()}).encode()]
+    producer = client.status().producers[0].producer_id
+    return [json.dumps({"partition": order.partition, "offset": order.offset, "pid": os.getpid(), "producer": producer}).encode()]
 """
 
 
@@ -44,7 +45,10 @@ def test_every_order_is_where_its_answer_says_however_workers_are_forked(
         service.terminate_now()
         assert service.wait() == 0
         assert (load.statuses, load.unanswered) == ({201}, 0)
-        assert len({json.loads(answer)["pid"] for _, answer in load.answered.values()}) == WORKERS
+        answers = [json.loads(answer) for _, answer in load.answered.values()]
+        assert len({answer["pid"] for answer in answers}) == WORKERS
+        producers = {(answer["producer"], answer["pid"]) for answer in answers}
+        assert len({producer for producer, _ in producers}) == len(producers), "no worker has another's producer id"
         found = read_topic(kafka_cluster.bootstrap_servers, topic)
         assert {(each.partition, each.offset): each.value for each in found}.items() >= load.places.items()
         assert sorted(each.value or b"" for each in found) == sorted(
