@@ -101,6 +101,8 @@ def test_producers_of_a_client_have_settings_and_ids_of_their_own(
         ("klife_producer.shop.small", 1),
         ("klife_producer.shop.klife_default_producer", 1),
     ]
+    for topic in topics.values():
+        wait_until(lambda topic=topic: len(read_back(topic)) == 1)  # below "all" the log's end follows the confirmation
     with kafka_cluster.admin() as admin:
         assert [codecs_in(admin, topic) for topic in topics.values()] == [{0}, {4}, {0}]
     by_name = {producer.name: producer for producer in client.status().producers}
@@ -153,8 +155,15 @@ def test_a_full_buffer_blocks_until_max_block_ms(start_client: StartClient, make
     client.partitions(topic)
     # Callbacks that do not end keep the buffer full: their records' bytes come free when they begin.
     let_go = Event()
-    client.produce_async(Record(topic, b"first"), lambda _record: let_go.wait())
-    client.flush(0.5)
+    called = Event()
+
+    def hold(_record: Record) -> None:
+        called.set()
+        let_go.wait()
+
+    client.produce_async(Record(topic, b"first"), hold)
+    flushing = gevent.spawn(client.flush, 30)
+    assert called.wait(30)
     while client.status().buffered_bytes < 48_000:
         client.produce_async(Record(topic, bytes(1_000)), lambda _record: None)
     began = monotonic()
@@ -162,6 +171,7 @@ def test_a_full_buffer_blocks_until_max_block_ms(start_client: StartClient, make
         client.produce(Record(topic, bytes(10_000)))
     assert 0.4 <= monotonic() - began < 3
     let_go.set()
+    flushing.get(timeout=30)
     client.flush(30)
     assert len(read_back(topic)) == client.status().producers[0].delivered
 
