@@ -20,10 +20,10 @@ from gevent import get_hub
 
 import klife
 from klife import Delivery, Murmur2Partitioner, Record
-from klife.actors.metadata_snapshot import TopicInfo
-from klife.actors.producer.accumulator import Accumulator
+from klife.actors.metadata.snapshot import TopicInfo
 from klife.actors.producer.batch import Identity
 from klife.actors.producer.buffer_pool import BufferPool
+from klife.actors.producer.producer import Producer
 from klife.actors.producer.route import TopicRoute
 from klife.api.config import ProducerConfig
 from klife.api.settings import producer_settings
@@ -49,13 +49,13 @@ def best(step: Callable[[], object], times: int) -> float:
 
 def a_route() -> TopicRoute:
     """A topic whose brokers are never reached, and whose records fit."""
-    channel = SimpleNamespace(is_ready=True, last_error=None)
-    accumulator = Accumulator(
+    broker = SimpleNamespace(is_ready=True, last_error=None)
+    accumulator = Producer(
         producer_settings(ProducerConfig(name="p", client_id="c")),
         BufferPool(1 << 50, block=False),
         get_hub(),
         1.0,
-        lambda _node: channel,
+        lambda _node: broker,
     )
     accumulator.identity = Identity(9, 0)
     info = TopicInfo("orders", bytes(16), (1,) * PARTITIONS, (0,) * PARTITIONS)
@@ -86,10 +86,10 @@ def getting(delivery: Delivery) -> None:
 
 def going_round(route: TopicRoute, records: list[Record]) -> None:
     """A record for each of some partitions, a batch each: opened, taken for a request, confirmed."""
-    accumulator = route.accumulator
+    accumulator = route.producer
     for record in records:
         route.append(record)
-    for batch in accumulator.routing.lanes[1, 0].drain(1e12):
+    for batch in accumulator.routing.batchers[1, 0].drain(1e12):
         accumulator.written(batch, 7, -1)
 
 

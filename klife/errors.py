@@ -115,14 +115,14 @@ class ProduceError(KlifeError):
         self.retriable = retriable
         self.possibly_persisted = possibly_persisted
 
-    def twin(self) -> Self:
+    def copy(self) -> Self:
         """The same error as an object of its own, which may be raised: many may be told of what befell a batch, and each who raises it
         leaves a traceback in it."""
-        twin = type(self).__new__(type(self), *self.args)
-        twin.__dict__.update(self.__dict__)
+        copy = type(self).__new__(type(self), *self.args)
+        copy.__dict__.update(self.__dict__)
         if self.__cause__ is not None:
-            twin.__cause__ = self.__cause__
-        return twin
+            copy.__cause__ = self.__cause__
+        return copy
 
 
 class UnknownTopic(ProduceError):

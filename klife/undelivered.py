@@ -30,4 +30,4 @@ class Undelivered(Record):
     def again(self) -> Undelivered:
         """The same with an error of its own: whoever raises that ties it to all that is going on in his frames."""
         assert self.error is not None
-        return Undelivered(self.topic, self.value, self.key, self.headers, self.partition, self.timestamp_ms, self.error.twin())
+        return Undelivered(self.topic, self.value, self.key, self.headers, self.partition, self.timestamp_ms, self.error.copy())

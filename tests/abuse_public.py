@@ -19,12 +19,12 @@ from gevent import get_hub
 
 import klife
 from klife import Client, Record
-from klife.actors.metadata_snapshot import TopicInfo
-from klife.actors.producer.accumulator import Accumulator
+from klife.actors.metadata.snapshot import TopicInfo
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.delivery import BatchDelivery, Delivery
 from klife.actors.producer.places import Places
+from klife.actors.producer.producer import Producer
 from klife.api.config import ProducerConfig
 from klife.api.settings import producer_settings
 from klife.errors import ProduceError
@@ -47,10 +47,10 @@ def attempt(what: str, function: Callable[..., Any], *args: Any, **options: Any)
 
 def a_batch(settled: bool) -> Batch:
     """Of two records, of a producer whose brokers are never reached."""
-    channel = SimpleNamespace(is_ready=True, last_error=None)
+    broker = SimpleNamespace(is_ready=True, last_error=None)
     settings = producer_settings(ProducerConfig(name="p", client_id="c"))
-    accumulator = Accumulator(settings, BufferPool(1 << 20, block=False), get_hub(), 1.0, lambda _node: channel)
-    route = accumulator.routing.add_topic(TopicInfo("orders", bytes(16), (1,), (0,)), klife.Murmur2Partitioner())
+    producer = Producer(settings, BufferPool(1 << 20, block=False), get_hub(), 1.0, lambda _node: broker)
+    route = producer.routing.add_topic(TopicInfo("orders", bytes(16), (1,), (0,)), klife.Murmur2Partitioner())
     route.append(Record("orders", b"v"))
     batch: Batch = route.append(Record("orders", b"v", b"k"))._batch
     if settled:

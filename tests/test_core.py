@@ -65,7 +65,7 @@ def test_in_pure_python_all_of_the_core_are_sources() -> None:
 def test_where_one_compiled_module_is_missing_none_is_used(tmp_path: Path) -> None:
     for package in ("klife", "supervision"):
         (tmp_path / package).symlink_to(ROOT / package) if package == "supervision" else _copy_of(ROOT / package, tmp_path / package)
-    missing = tmp_path / "klife/actors/producer/lane.py"
+    missing = tmp_path / "klife/actors/producer/batcher.py"
     for file in compiled_files(missing):
         file.unlink()
     path = os.pathsep.join([str(tmp_path), str(tmp_path / "supervision")])

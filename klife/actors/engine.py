@@ -1,6 +1,6 @@
 """`Engine`: the state of one running client, apart from the actors that work on it.
 
-It owns the cluster's snapshot and channels, the buffer pool and each producer's accumulator; `tree` builds the actors around it.
+It owns the cluster's snapshot and brokers, the buffer pool and each producer's producer; `tree` builds the actors around it.
 When the client's tree ends, for whatever reason, `ended` settles every delivery that is left, so that nobody waits for an answer
 that can not come.
 
@@ -19,11 +19,11 @@ import gevent
 from gevent import get_hub
 from gevent._hub_local import get_hub_if_exists
 
-from klife.actors.cluster import Cluster
+from klife.actors.metadata.metadata import Metadata
 from klife.actors.orphan import close_orphans, forget_tree
-from klife.actors.producer.accumulator import Accumulator
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.partitioners import resolve
+from klife.actors.producer.producer import Producer
 from klife.actors.producer.route import TopicRoute
 from klife.actors.producer.validation import checked_topic
 from klife.actors.runtime.home import tell_of_end
@@ -45,12 +45,11 @@ class Engine:
         self.hub = get_hub()
         self.home = get_thread_ident()  # the hub's thread, as long as that has not ended
         self.loop = self.hub.loop
-        self.cluster = Cluster(settings)
+        self.metadata = Metadata(settings)
         self.pool = BufferPool(settings.max_buffered_bytes, block=settings.block_on_full)
         self.routes: dict[str, TopicRoute] = {}  # of topics produced to, by each topic's own producer: the hot path's one look-up
-        self.accumulators = {
-            producer.name: Accumulator(producer, self.pool, self.hub, settings.max_block, self.cluster.channel)
-            for producer in settings.producers
+        self.producers = {
+            each.name: Producer(each, self.pool, self.hub, settings.max_block, self.metadata.broker) for each in settings.producers
         }
         self.supervisor: Any = None
         self._calling: set[Any] = set()  # greenlets of `call_soon`
@@ -65,21 +64,21 @@ class Engine:
         self.held: Any = None  # a weak reference to what its clients hold, while any does
         self._partitioner = resolve(settings.default_partitioner)
         self._topic_partitioners = {topic: resolve(spec) for topic, spec in settings.topic_partitioners.items()}
-        self.pool.on_pressure = self._hurry
-        self.cluster.needs = lambda topic: any(accumulator.routing.holds(topic) for accumulator in self.accumulators.values())
-        self.cluster.uses = lambda node_id: any(
-            node_id == lane.node_id for accumulator in self.accumulators.values() for lane in accumulator.routing.lanes.values()
+        self.pool.on_pressure = self._skip_linger
+        self.metadata.needs = lambda topic: any(producer.routing.holds(topic) for producer in self.producers.values())
+        self.metadata.uses = lambda node_id: any(
+            node_id == batcher.node_id for producer in self.producers.values() for batcher in producer.routing.batchers.values()
         )
-        self.cluster.on_change.append(self._drop_vanished_topics)
-        for accumulator in self.accumulators.values():
-            self.cluster.on_change.append(accumulator.wake)
-            accumulator.await_partition = self._await_partition
-            accumulator.hub_watch.on_other_hub = self.home_ended
+        self.metadata.on_change.append(self._drop_vanished_topics)
+        for producer in self.producers.values():
+            self.metadata.on_change.append(producer.wake)
+            producer.await_partition = self._await_partition
+            producer.hub_watch.on_other_hub = self.home_ended
         tell_of_end(self)
 
     # routes
 
-    def route(self, topic: Any, producer: str | None, deadline: float) -> TopicRoute:
+    def route(self, topic: Any, chosen: str | None, deadline: float) -> TopicRoute:
         """The route of a topic, waiting for metadata where it is seen the first time.
 
         Raises:
@@ -93,44 +92,44 @@ class Engine:
                 "Nothing was queued; produce before that, in an atexit function at the latest."
             )
         name = checked_topic(topic)
-        accumulator = self.accumulator(producer or self.settings.topic_producers.get(name) or self.settings.default_producer)
-        if accumulator.closed is not None:
-            raise accumulator.closed_error()
-        routing = accumulator.routing
+        producer = self.producer(chosen or self.settings.topic_producers.get(name) or self.settings.default_producer)
+        if producer.closed is not None:
+            raise producer.closed_error()
+        routing = producer.routing
         route = routing.routes.get(name)
         if route is None:
-            info = self.cluster.topic(name, deadline, produces=True)
-            if accumulator.closed is not None:  # stopped while we waited
-                raise accumulator.closed_error()
+            info = self.metadata.topic(name, deadline, produces=True)
+            if producer.closed is not None:  # stopped while we waited
+                raise producer.closed_error()
             route = routing.routes.get(name) or routing.add_topic(info, self._topic_partitioners.get(name, self._partitioner))
-        if producer is None and self.exiting is None:
+        if chosen is None and self.exiting is None:
             self.routes[name] = route
         return route
 
     def _await_partition(self, route: TopicRoute, partition: int, deadline: float, chosen: bool) -> None:
         answers = 1 if chosen else 0
-        info = self.cluster.wait_for_partitions(route.topic, partition + 1, deadline, produces=True, answers=answers)
-        accumulator = route.accumulator
-        if accumulator.closed is not None:  # stopped while we waited
-            raise accumulator.closed_error()
+        info = self.metadata.wait_for_partitions(route.topic, partition + 1, deadline, produces=True, answers=answers)
+        producer = route.producer
+        if producer.closed is not None:  # stopped while we waited
+            raise producer.closed_error()
         if info is not None:
-            accumulator.routing.grew(route, info)
+            producer.routing.grew(route, info)
 
-    def accumulator(self, producer: Any) -> Accumulator:
-        if not isinstance(producer, str):
-            raise InvalidRecordType(f"producer is a {type(producer).__name__}; expected the name of one of this client's producers")
-        accumulator = self.accumulators.get(producer)
-        if accumulator is None:
-            names = ", ".join(map(repr, self.accumulators)) or "none: its feature is disabled"
-            raise InvalidRecordValue(f"there is no producer {producer!r} in this client; it has {names}")
-        return accumulator
+    def producer(self, name: Any) -> Producer:
+        if not isinstance(name, str):
+            raise InvalidRecordType(f"producer is a {type(name).__name__}; expected the name of one of this client's producers")
+        producer = self.producers.get(name)
+        if producer is None:
+            names = ", ".join(map(repr, self.producers)) or "none: its feature is disabled"
+            raise InvalidRecordValue(f"there is no producer {name!r} in this client; it has {names}")
+        return producer
 
-    def _hurry(self, by: int) -> None:
-        for accumulator in self.accumulators.values():
-            accumulator.hurry(by)
+    def _skip_linger(self, by: int) -> None:
+        for producer in self.producers.values():
+            producer.skip_linger(by)
 
     def _drop_vanished_topics(self) -> None:
-        topics = self.cluster.snapshot.topics
+        topics = self.metadata.snapshot.topics
         for topic in [topic for topic in self.routes if topic not in topics]:
             del self.routes[topic]
 
@@ -154,27 +153,27 @@ class Engine:
         if self.closing is None:
             self.closing = reason
         self.routes.clear()
-        self.cluster.close(self.closed_error)
-        for accumulator in self.accumulators.values():
-            accumulator.close(reason)
-            accumulator.identity_known.set()  # who waits for one waits in vain
+        self.metadata.close(self.closed_error)
+        for producer in self.producers.values():
+            producer.close(reason)
+            producer.identity_known.set()  # who waits for one waits in vain
 
     def closed_error(self) -> ClientClosed:
         return ClientClosed(f"client {self.name!r} takes no more records: {self.closing}. Nothing was queued; start a new client.")
 
     def flush(self, deadline: float) -> int:
         """Send what is pending now and wait for the outcomes until `deadline` (monotonic seconds); return how many are left."""
-        self._hurry(1)  # all of them, before waiting for any
+        self._skip_linger(1)  # all of them, before waiting for any
         try:
-            left = sum(accumulator.flush(deadline) for accumulator in self.accumulators.values())
+            left = sum(producer.flush(deadline) for producer in self.producers.values())
         finally:
-            self._hurry(-1)
-        in_callback = any(accumulator.callbacks.is_running_in_this_greenlet for accumulator in self.accumulators.values())
+            self._skip_linger(-1)
+        in_callback = any(producer.callbacks.is_running_in_this_greenlet for producer in self.producers.values())
         if in_callback or gevent.getcurrent() in self._calling:
             return left  # called by a callback, which must not wait for its own end
         if not left:
             # Those there are now; later records have more, perhaps for ever.
-            unfinished = [(each.callbacks, each.callbacks.unfinished()) for each in self.accumulators.values()]
+            unfinished = [(each.callbacks, each.callbacks.unfinished()) for each in self.producers.values()]
             calling = list(self._calling)
             through = all(callbacks.wait_for(batches, deadline) for callbacks, batches in unfinished)
             if len(gevent.joinall(calling, timeout=max(deadline - monotonic(), 0.0))) < len(calling) or not through:
@@ -193,7 +192,7 @@ class Engine:
         how = _told(reason)
         self.close(f"it ended ({how})")
         why = f"client {self.name!r} ended ({how}) before the brokers had confirmed"
-        left = sum(accumulator.abandon(why) for accumulator in self.accumulators.values())
+        left = sum(producer.abandon(why) for producer in self.producers.values())
         self.undelivered += left
         if left:
             log.error("records_not_delivered", client=self.name, count=left, reason=str(reason))
@@ -213,8 +212,8 @@ class Engine:
             return
         self.orphaned = True
         how = "the thread that started it has ended, or has destroyed its gevent hub"
-        self.cluster.inbox = None
-        close_orphans(self.cluster.channels.values(), self.accumulators.values())
+        self.metadata.inbox = None
+        close_orphans(self.metadata.brokers.values(), self.producers.values())
         self.close(how + ("" if self.settings.restart_after_fork else ', and its on_fork is "raise"'))
         for call in list(self.calls):
             call.home_ended()
@@ -251,15 +250,15 @@ class Engine:
         deadline = monotonic() + timeout
         self.close("it was stopped")
         self.flush(deadline)
-        for accumulator in self.accumulators.values():
-            self.undelivered += accumulator.abandon(f"client {self.name!r} was stopped before the brokers had confirmed")
+        for producer in self.producers.values():
+            self.undelivered += producer.abandon(f"client {self.name!r} was stopped before the brokers had confirmed")
         self.supervisor.stop(timeout=max(deadline - monotonic(), 2.0))
         self.ended(ExitReason.shutdown("stopped"))
 
     @property
     def unsettled(self) -> int:
         """Records without an outcome."""
-        return sum(accumulator.unsettled for accumulator in self.accumulators.values())
+        return sum(producer.unsettled for producer in self.producers.values())
 
 
 def _told(reason: ExitReason) -> str:

@@ -11,20 +11,20 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from klife.actors.channel import BrokerChannel
-from klife.actors.producer.accumulator import Accumulator
+from klife.actors.network.broker import Broker
+from klife.actors.producer.producer import Producer
 from klife.actors.runtime.actor import forget_actors
 from klife.protocol.connection import State
 from klife_supervision.loop import forget_supervisors
 from klife_supervision.registry import release
 
 
-def close_orphans(channels: Iterable[BrokerChannel], accumulators: Iterable[Accumulator]) -> None:
+def close_orphans(brokers: Iterable[Broker], producers: Iterable[Producer]) -> None:
     """Close the sockets, and let no actor be woken."""
-    for channel in channels:
-        _close(channel)
-    for accumulator in accumulators:
-        _forget_actors_and_callbacks(accumulator)
+    for broker in brokers:
+        _close(broker)
+    for producer in producers:
+        _forget_actors_and_callbacks(producer)
 
 
 def forget_tree(hub: Any, supervisor: Any) -> None:
@@ -35,25 +35,25 @@ def forget_tree(hub: Any, supervisor: Any) -> None:
     forget_actors(hub)
 
 
-def _close(channel: BrokerChannel) -> None:
-    channel.inbox = None
-    channel.host = None
-    channel.waiting.clear()
-    channel.calls.clear()
-    sock, channel.sock = channel.sock, None
+def _close(broker: Broker) -> None:
+    broker.inbox = None
+    broker.host = None
+    broker.waiting.clear()
+    broker.calls.clear()
+    sock, broker.sock = broker.sock, None
     with suppress(ValueError):  # its watchers' loop was destroyed
-        channel.detach()
-    if channel.connection.state is not State.DISCONNECTED:
-        channel.connection.closed()
+        broker.detach()
+    if broker.connection.state is not State.DISCONNECTED:
+        broker.connection.closed()
     if sock is not None:
         sock.close()
 
 
-def _forget_actors_and_callbacks(accumulator: Accumulator) -> None:
-    accumulator.inbox = None
+def _forget_actors_and_callbacks(producer: Producer) -> None:
+    producer.inbox = None
     with suppress(ValueError):
-        accumulator.clock.stop()
-    for lane in accumulator.routing.lanes.values():
-        lane.inbox = None
-    for batch in accumulator.clock.pending:  # what would call them is gone; that the records are not delivered is in the log
+        producer.deadlines.stop()
+    for batcher in producer.routing.batchers.values():
+        batcher.inbox = None
+    for batch in producer.deadlines.pending:  # what would call them is gone; that the records are not delivered is in the log
         (batch.root or batch).callbacks = None

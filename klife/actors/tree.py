@@ -27,15 +27,15 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from klife.actors.channel import BrokerChannel
-from klife.actors.connection import ConnectionActor
+from klife.actors.drain_on_stop import DrainOnStop
 from klife.actors.engine import Engine
-from klife.actors.gate import Gate
-from klife.actors.metadata import MetadataActor
-from klife.actors.producer.accumulator import Accumulator
-from klife.actors.producer.batcher import BatcherActor
-from klife.actors.producer.lane import Lane
-from klife.actors.producer.producer import ProducerActor
+from klife.actors.metadata.metadata_actor import MetadataActor
+from klife.actors.network.broker import Broker
+from klife.actors.network.connection_actor import ConnectionActor
+from klife.actors.producer.batcher import Batcher
+from klife.actors.producer.batcher_actor import BatcherActor
+from klife.actors.producer.producer import Producer
+from klife.actors.producer.producer_actor import ProducerActor
 from klife_supervision import AlreadyStarted, ChildSpec, DynamicSupervisor, SupervisionError, Supervisor
 
 INTENSITY = 100
@@ -44,19 +44,19 @@ PERIOD = 10.0
 
 def children(engine: Engine, flush_timeout: float) -> list[ChildSpec]:
     """The children of a client's supervisor, in the order they are started."""
-    connections = _Children(engine.cluster.channels, lambda channel: _connection(engine, channel))
+    connections = _Children(engine.metadata.brokers, lambda broker: _connection(engine, broker))
     return [
         connections.spec("connections"),
-        ChildSpec(id="metadata", start=lambda: MetadataActor.start(engine.cluster, connections.start_child, connections.stop_child)),
-        *(_producer(engine, accumulator) for accumulator in engine.accumulators.values()),
-        ChildSpec(id="gate", start=lambda: Gate.start(engine, flush_timeout), shutdown=flush_timeout + 2.0),
+        ChildSpec(id="metadata", start=lambda: MetadataActor.start(engine.metadata, connections.start_child, connections.stop_child)),
+        *(_producer(engine, producer) for producer in engine.producers.values()),
+        ChildSpec(id="gate", start=lambda: DrainOnStop.start(engine, flush_timeout), shutdown=flush_timeout + 2.0),
     ]
 
 
-def _producer(engine: Engine, accumulator: Accumulator) -> ChildSpec:
-    batchers = _Children(accumulator.routing.lanes, lambda lane: _batcher(engine, lane))
+def _producer(engine: Engine, producer: Producer) -> ChildSpec:
+    batcher_actors = _Children(producer.routing.batchers, lambda batcher: _batcher(engine, batcher))
     return Supervisor.child_spec(
-        id=f"producer {accumulator.settings.name}",
+        id=f"producer {producer.settings.name}",
         strategy="rest_for_one",
         intensity=INTENSITY,
         period=PERIOD,
@@ -66,26 +66,26 @@ def _producer(engine: Engine, accumulator: Accumulator) -> ChildSpec:
         children=[
             ChildSpec(
                 id="producer",
-                start=lambda: ProducerActor.start(accumulator, engine.cluster, batchers.start_child, batchers.stop_child),
+                start=lambda: ProducerActor.start(producer, engine.metadata, batcher_actors.start_child, batcher_actors.stop_child),
             ),
-            batchers.spec("batchers"),
+            batcher_actors.spec("batchers"),
         ],
     )
 
 
-def _connection(engine: Engine, channel: BrokerChannel) -> ChildSpec:
-    name = f"broker {channel.node_id}" if channel.node_id >= 0 else f"bootstrap {channel.address}"
+def _connection(engine: Engine, broker: Broker) -> ChildSpec:
+    name = f"broker {broker.node_id}" if broker.node_id >= 0 else f"bootstrap {broker.address}"
     return ChildSpec(
-        id=name, start=lambda: ConnectionActor.start(channel, lambda _channel: engine.cluster.request_refresh()), shutdown=2.0
+        id=name, start=lambda: ConnectionActor.start(broker, lambda _broker: engine.metadata.request_refresh()), shutdown=2.0
     )
 
 
-def _batcher(engine: Engine, lane: Lane) -> ChildSpec:
-    return ChildSpec(id=f"batcher {lane.node_id}.{lane.index}", start=lambda: BatcherActor.start(lane, engine.cluster))
+def _batcher(engine: Engine, batcher: Batcher) -> ChildSpec:
+    return ChildSpec(id=f"batcher {batcher.node_id}.{batcher.index}", start=lambda: BatcherActor.start(batcher, engine.metadata))
 
 
 class _Children:
-    """The children of a dynamic supervisor: one for each plain value (channel, lane) that wants an actor."""
+    """The children of a dynamic supervisor: one for each plain value (broker, batcher) that wants an actor."""
 
     def __init__(self, values: dict[Any, Any], spec_of: Callable[[Any], ChildSpec]) -> None:
         self._values = values

@@ -1,4 +1,4 @@
-from klife.api.intake cimport Intake
+from klife.api.append cimport Append
 
-cdef class Client(Intake):
+cdef class Client(Append):
     pass

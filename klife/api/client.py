@@ -22,10 +22,10 @@ from klife.actors.producer.delivery import BatchDelivery, Delivery
 from klife.actors.producer.validation import checked_topic, not_a_callback
 from klife.actors.runtime.forked import take_note
 from klife.api import lifecycle
+from klife.api.append import Append
 from klife.api.config import ClientConfig
 from klife.api.config.keywords import ClientKeywords
 from klife.api.from_thread import call_at_home
-from klife.api.intake import Intake
 from klife.api.status import ClientStatus, PartitionStatus, StopReport, client_status, partition_statuses, stop_report
 from klife.errors import ConfigError, FlushTimeout, NoSuchClient
 from klife.record import Record
@@ -36,7 +36,7 @@ Callback = Callable[[Record], object]
 _LOGS_WRITTEN = 1.0  # seconds that `stop` leaves for the log to be written
 
 
-class Client(Intake):
+class Client(Append):
     """A Kafka client. Make one with `start`, or under a supervisor with `child_spec`, or find one with `get`."""
 
     __slots__ = ()
@@ -245,7 +245,7 @@ class Client(Intake):
         if get_hub_if_exists() is not self._engine.hub:
             result: tuple[PartitionStatus, ...] = self._from_thread(lambda: self.partitions(topic))
             return result
-        info = engine.cluster.topic(checked_topic(topic, "topic", ""), monotonic() + engine.settings.max_block, produces=False)
+        info = engine.metadata.topic(checked_topic(topic, "topic", ""), monotonic() + engine.settings.max_block, produces=False)
         return partition_statuses(info)
 
     def status(self) -> ClientStatus:

@@ -1,9 +1,9 @@
 """Forks: what happens to the clients of this process in a child that is forked from it.
 
-At the fork, inside `os.fork()`, the child lets go of what is the parent's (`klife.actors.disown`); where nobody tells of the fork, as
-soon as anything of klife runs in the child (`klife.actors.runtime.forked`). It starts nothing: most children go on to be another
-program, or never produce. The first use of a client in the child starts one in its place, with the same name and
-options, and everything else new (`lifecycle.find`). With `on_fork="raise"` it raises instead.
+At the fork, inside `os.fork()`, the child lets go of what is the parent's (`klife.actors.after_fork`); where nobody tells of the
+fork, as soon as anything of klife runs in the child (`klife.actors.runtime.forked`). It starts nothing: most children go on to be
+another program, or never produce. The first use of a client in the child starts one in its place, with the same name and options,
+and everything else new (`lifecycle.find`). With `on_fork="raise"` it raises instead.
 
 gevent's loop and threads have to be told of a fork too. gevent's own `fork` does that; `os.fork` of an unpatched process, which
 `multiprocessing` and gunicorn's master use, does not. Telling twice does no harm, so it is always done here.
@@ -16,7 +16,7 @@ import os
 import gevent
 
 from klife.actors import engine as engines
-from klife.actors.disown import disown
+from klife.actors.after_fork import disown
 from klife.actors.runtime.actor import disown_all
 from klife.actors.runtime.forked import call_in_child, take_note
 from klife.api import uwsgi

@@ -7,8 +7,8 @@ from itertools import count
 from time import monotonic
 
 from klife.actors import engine as engines
-from klife.actors.cluster import CHECK_ADDRESSES
 from klife.actors.engine import Engine
+from klife.actors.metadata.metadata import CHECK_ADDRESSES
 from klife.actors.runtime.forked import take_note
 from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
 from klife.actors.tree import INTENSITY, PERIOD, children
@@ -95,8 +95,8 @@ def wait_ready(engine: Engine, timeout: float) -> None:
     deadline = monotonic() + timeout
     paused = 0.0
     while engine.closing is None:
-        waiting = [a for a in engine.accumulators.values() if a.idempotent and a.identity is None]
-        if engine.cluster.snapshot.brokers and not waiting:
+        waiting = [a for a in engine.producers.values() if a.idempotent and a.identity is None]
+        if engine.metadata.snapshot.brokers and not waiting:
             return
         left = deadline - monotonic()
         if left < -WORTH_TELLING and not paused:  # the hub was away: the answer may be there
@@ -104,21 +104,21 @@ def wait_ready(engine: Engine, timeout: float) -> None:
             deadline = monotonic() + left
         if left <= 0:
             raise NotReady(_why_not_ready(engine, timeout, paused))
-        if engine.cluster.snapshot.brokers:
+        if engine.metadata.snapshot.brokers:
             waiting[0].identity_known.wait(left)
         else:
-            engine.cluster.wait_for_answer(left)
+            engine.metadata.wait_for_answer(left)
     raise engine.closed_error()
 
 
 def _why_not_ready(engine: Engine, timeout: float, paused: float) -> str:
     """What each address and each producer without an id met with."""
     lines = [f"client {engine.name!r} was not ready within {timeout:g} s:"]
-    lines += [f"  - {trouble}" for trouble in engine.cluster.troubles()]
+    lines += [f"  - {trouble}" for trouble in engine.metadata.troubles()]
     lines += [
-        f"  - producer {accumulator.settings.name!r} has no producer id: {accumulator.identity_error}"
-        for accumulator in engine.accumulators.values()
-        if accumulator.idempotent and accumulator.identity is None and accumulator.identity_error is not None
+        f"  - producer {producer.settings.name!r} has no producer id: {producer.identity_error}"
+        for producer in engine.producers.values()
+        if producer.idempotent and producer.identity is None and producer.identity_error is not None
     ]
     if paused:
         lines.append(f"  - {pause_told(paused)}")

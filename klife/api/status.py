@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from klife.actors.channel import BrokerChannel
 from klife.actors.engine import Engine
-from klife.actors.metadata_snapshot import TopicInfo
-from klife.actors.producer.accumulator import Accumulator
+from klife.actors.metadata.snapshot import TopicInfo
+from klife.actors.network.broker import Broker
+from klife.actors.producer.producer import Producer
 
 ConnectionState = Literal["disconnected", "connecting", "negotiating", "ready"]
 
@@ -83,11 +83,11 @@ def client_status(engine: Engine) -> ClientStatus:
     """The engine as a frozen value."""
     return ClientStatus(
         name=engine.name,
-        state="closed" if engine.closing else "running" if engine.cluster.snapshots_seen else "connecting",
-        cluster_id=engine.cluster.snapshot.cluster_id,
-        brokers=tuple(_broker(channel) for channel in engine.cluster.channels.values()),
-        topics=tuple(engine.cluster.snapshot.topics),
-        producers=tuple(_producer(accumulator) for accumulator in engine.accumulators.values()),
+        state="closed" if engine.closing else "running" if engine.metadata.snapshots_seen else "connecting",
+        cluster_id=engine.metadata.snapshot.cluster_id,
+        brokers=tuple(_broker(broker) for broker in engine.metadata.brokers.values()),
+        topics=tuple(engine.metadata.snapshot.topics),
+        producers=tuple(_producer(producer) for producer in engine.producers.values()),
         buffered_bytes=engine.pool.used,
         max_buffered_bytes=engine.pool.limit,
         waiting_for_buffer=engine.pool.waiting,
@@ -111,35 +111,35 @@ def partition_statuses(info: TopicInfo) -> tuple[PartitionStatus, ...]:
 
 def stop_report(engine: Engine) -> StopReport:
     """The report of an engine that has ended."""
-    accumulators = engine.accumulators.values()
+    producers = engine.producers.values()
     return StopReport(
-        delivered=sum(accumulator.delivered for accumulator in accumulators),
-        failed=sum(accumulator.failed for accumulator in accumulators) - engine.undelivered,
+        delivered=sum(producer.delivered for producer in producers),
+        failed=sum(producer.failed for producer in producers) - engine.undelivered,
         undelivered=engine.undelivered,
     )
 
 
-def _broker(channel: BrokerChannel) -> BrokerStatus:
+def _broker(broker: Broker) -> BrokerStatus:
     return BrokerStatus(
-        node_id=channel.node_id if channel.node_id >= 0 else None,
-        address=channel.address,
-        state=channel.connection.state.value,
-        in_flight=len(channel.calls),
-        requests_sent=channel.requests_sent,
-        connects=channel.connects,
-        last_error=channel.last_error,
+        node_id=broker.node_id if broker.node_id >= 0 else None,
+        address=broker.address,
+        state=broker.connection.state.value,
+        in_flight=len(broker.calls),
+        requests_sent=broker.requests_sent,
+        connects=broker.connects,
+        last_error=broker.last_error,
     )
 
 
-def _producer(accumulator: Accumulator) -> ProducerStatus:
-    identity = accumulator.identity
+def _producer(producer: Producer) -> ProducerStatus:
+    identity = producer.identity
     return ProducerStatus(
-        name=accumulator.settings.name,
+        name=producer.settings.name,
         producer_id=identity.producer_id if identity is not None else None,
         producer_epoch=identity.epoch if identity is not None else None,
-        delivered=accumulator.delivered,
-        failed=accumulator.failed,
-        unsettled=accumulator.unsettled,
-        requests=accumulator.requests,
-        retries=accumulator.retries,
+        delivered=producer.delivered,
+        failed=producer.failed,
+        unsettled=producer.unsettled,
+        requests=producer.requests,
+        retries=producer.retries,
     )

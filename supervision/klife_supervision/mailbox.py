@@ -18,7 +18,7 @@ import gevent
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Waiter
 
-from klife_supervision.breathe import let_hub_run
+from klife_supervision.let_hub_run import let_hub_run
 
 Message = TypeVar("Message")
 

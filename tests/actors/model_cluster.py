@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from klife.actors.channel import Call, CallFailed
-from klife.actors.metadata_snapshot import NO_LEADER, BrokerInfo, ClusterSnapshot, TopicInfo, with_leader, with_refusal
+from klife.actors.metadata.snapshot import NO_LEADER, BrokerInfo, ClusterSnapshot, TopicInfo, with_leader, with_refusal
+from klife.actors.network.broker import Call, CallFailed
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.produce import (
     BatchIndexAndErrorMessage,
@@ -86,8 +86,8 @@ class ModelPartition:
         return 0, offset, -1, []
 
 
-class ModelChannel:
-    """A `BrokerChannel` without a socket: requests wait in `calls` until the test has the broker answer or lose them."""
+class ModelBroker:
+    """A `Broker` without a socket: requests wait in `calls` until the test has the broker answer or lose them."""
 
     def __init__(self, node_id: int) -> None:
         self.node_id = node_id
@@ -127,7 +127,7 @@ class ModelCluster:
     def __init__(self, partitions: int, record_limit: int) -> None:
         self.partitions = [ModelPartition() for _ in range(partitions)]
         self.record_limit = record_limit
-        self.channels = {node: ModelChannel(node) for node in (1, 2)}
+        self.brokers = {node: ModelBroker(node) for node in (1, 2)}
         self.late: dict[int, list[BatchesRequest]] = {1: [], 2: []}  # sent on connections that are closed, not read yet
         self.refresh_wanted = False
         self.next_producer_id = 100
@@ -137,11 +137,11 @@ class ModelCluster:
 
     # what the client sees
 
-    def channel(self, node_id: int) -> ModelChannel:
-        return self.channels[node_id]
+    def broker(self, node_id: int) -> ModelBroker:
+        return self.brokers[node_id]
 
-    def any_ready_channel(self, *, api_key: int | None = None) -> ModelChannel | None:
-        return next((channel for channel in self.channels.values() if channel.is_ready), None)
+    def any_ready_broker(self, *, api_key: int | None = None) -> ModelBroker | None:
+        return next((broker for broker in self.brokers.values() if broker.is_ready), None)
 
     def is_gone(self, node_id: int) -> bool:
         return False
@@ -157,7 +157,7 @@ class ModelCluster:
         if snapshot is not self.snapshot:
             self._publish(snapshot)
 
-    def topic_size_limit(self, topic: str, channel: ModelChannel, then: Callable[[int | None], None]) -> None:
+    def topic_size_limit(self, topic: str, broker: ModelBroker, then: Callable[[int | None], None]) -> None:
         then(None)
 
     def refresh(self) -> None:
@@ -165,7 +165,7 @@ class ModelCluster:
         self.refresh_wanted = False
         info = TopicInfo(TOPIC, b"\1" * 16, tuple(p.leader for p in self.partitions), tuple(p.leader_epoch for p in self.partitions))
         old = self.snapshot.topics.get(TOPIC)
-        brokers = {node: BrokerInfo(node, "model", node) for node in self.channels}
+        brokers = {node: BrokerInfo(node, "model", node) for node in self.brokers}
         self._publish(
             ClusterSnapshot(
                 brokers=MappingProxyType(brokers), topics=MappingProxyType({TOPIC: old if old is not None and old == info else info})
@@ -225,8 +225,8 @@ class ModelCluster:
     def answer(self, node_id: int, refusals: dict[int, tuple[int, bool]]) -> None:
         """The broker handles its oldest request and answers."""
         self.read_late(node_id)
-        channel = self.channels[node_id]
-        call = channel.calls.pop(0)
+        broker = self.brokers[node_id]
+        call = broker.calls.pop(0)
         if isinstance(call.request, InitProducerIdRequest):
             self.next_producer_id += 1
             call.finish(InitProducerIdResponse(error_code=0, producer_id=self.next_producer_id, producer_epoch=0))
@@ -237,9 +237,9 @@ class ModelCluster:
     def disconnect(self, node_id: int, handled: int, late: bool) -> None:
         """The connection breaks after the broker has handled `handled` requests; the others it reads late, or never."""
         self.read_late(node_id)
-        channel = self.channels[node_id]
-        channel.is_ready = False
-        calls, channel.calls = channel.calls, []
+        broker = self.brokers[node_id]
+        broker.is_ready = False
+        calls, broker.calls = broker.calls, []
         for index, call in enumerate(calls):
             if isinstance(call.request, BatchesRequest):
                 if index < handled:
@@ -250,4 +250,4 @@ class ModelCluster:
             call.finish(None, CallFailed("the connection broke", sent=True))
 
 
-__all__ = ["GUILTY", "NO_LEADER", "TOPIC", "ModelChannel", "ModelCluster"]
+__all__ = ["GUILTY", "NO_LEADER", "TOPIC", "ModelBroker", "ModelCluster"]

@@ -7,16 +7,16 @@ from typing import Any
 
 import gevent
 from gevent import get_hub
-from model_cluster import ModelChannel
+from model_cluster import ModelBroker
 
-from klife.actors.metadata_snapshot import NO_LEADER, ClusterSnapshot, TopicInfo
-from klife.actors.producer.accumulator import Accumulator
+from klife.actors.metadata.snapshot import NO_LEADER, ClusterSnapshot, TopicInfo
 from klife.actors.producer.batch import Batch, Identity
 from klife.actors.producer.buffer_pool import BufferPool
-from klife.actors.producer.partition_queue import PartitionQueue
+from klife.actors.producer.partition import Partition
 from klife.actors.producer.policy import rule_for
+from klife.actors.producer.producer import Producer
+from klife.actors.producer.refusal import Refusal, judge
 from klife.actors.producer.route import TopicRoute
-from klife.actors.producer.verdict import Verdict, apply_verdict
 from klife.actors.settings import ProducerSettings
 from klife.api.config import ProducerConfig
 from klife.api.settings import producer_settings
@@ -50,20 +50,20 @@ class Parts:
     """An accumulator with a topic `t`, whose leaders are given, and an identity."""
 
     def __init__(self, leaders: list[int] | None = None, **settings: Any) -> None:
-        self.channels: dict[int, ModelChannel] = {}
-        self.accumulator = Accumulator(
+        self.brokers: dict[int, ModelBroker] = {}
+        self.producer = Producer(
             a_producer(**{"max_in_flight": 5, **settings}),
             BufferPool(1_000_000, block=False),
             get_hub(),
             1.0,
-            lambda node: self.channels.setdefault(node, ModelChannel(node)),  # type: ignore[arg-type, return-value]
+            lambda node: self.brokers.setdefault(node, ModelBroker(node)),  # type: ignore[arg-type, return-value]
         )
         self.bell = Bell()
-        self.accumulator.inbox = self.bell  # type: ignore[assignment]
-        self.identity = self.accumulator.identity = Identity(9, 0)
-        self.route: TopicRoute = self.accumulator.routing.add_topic(topic_info(leaders or [1]), _First())
+        self.producer.inbox = self.bell  # type: ignore[assignment]
+        self.identity = self.producer.identity = Identity(9, 0)
+        self.route: TopicRoute = self.producer.routing.add_topic(topic_info(leaders or [1]), _First())
 
-    def queue(self, partition: int = 0) -> PartitionQueue:
+    def queue(self, partition: int = 0) -> Partition:
         queue = self.route.queues[partition]
         return queue if queue is not None else self.route._queue(Record("t", b"", partition=partition), partition, None)
 
@@ -87,14 +87,14 @@ class Parts:
 
     def delivered(self, batch: Batch, offset: int = 0) -> None:
         batch.queue.written(batch)
-        self.accumulator.settle(batch, offset, -1, None)
+        self.producer.settle(batch, offset, -1, None)
 
     def refused(self, batch: Batch, code: int, record_errors: dict[int, str | None] | None = None, *, appended: bool = False) -> bool:
-        return apply_verdict(self.accumulator, batch, Verdict(code, rule_for(code), None, record_errors or {}, appended))
+        return judge(self.producer, batch, Refusal(code, rule_for(code), None, record_errors or {}, appended))
 
     def apply(self, leaders: list[int] | None) -> None:
         """News of the topic's leaders; None: it is gone."""
-        self.accumulator.routing.apply(ClusterSnapshot(topics={} if leaders is None else {"t": topic_info(leaders)}))
+        self.producer.routing.apply(ClusterSnapshot(topics={} if leaders is None else {"t": topic_info(leaders)}))
 
 
 class _First:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from klife.actors.addresses import Addresses, interleaved
+from klife.actors.network.addresses import Addresses, interleaved
 
 
 def answers(*hosts: str) -> list[Any]:

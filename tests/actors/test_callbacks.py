@@ -16,7 +16,7 @@ from klife import Record
 
 
 def ran(parts: Parts) -> None:
-    callbacks = parts.accumulator.callbacks
+    callbacks = parts.producer.callbacks
     while unfinished := callbacks.unfinished():
         assert callbacks.wait_for(unfinished, monotonic() + 5)
 
@@ -26,7 +26,7 @@ def test_callbacks_of_a_partition_run_in_the_order_of_its_batches() -> None:
     batches = []
     for number in range(3):
         batch = parts.sent(2)
-        parts.accumulator.callbacks.add(batch, 1, lambda record, number=number: seen.append((number, record.offset)))
+        parts.producer.callbacks.add(batch, 1, lambda record, number=number: seen.append((number, record.offset)))
         parts.delivered(batch, 10 * number)
         batches.append(batch)
     assert seen == []
@@ -41,8 +41,8 @@ def test_one_that_raises_is_logged_without_contents_and_the_next_runs() -> None:
     def broken(_record: Any) -> None:
         raise LookupError("mine")
 
-    parts.accumulator.callbacks.add(batch, 0, broken)
-    parts.accumulator.callbacks.add(batch, 0, lambda record: seen.append(record.offset))
+    parts.producer.callbacks.add(batch, 0, broken)
+    parts.producer.callbacks.add(batch, 0, lambda record: seen.append(record.offset))
     with told_logs() as logs:
         parts.delivered(batch)
         ran(parts)
@@ -71,7 +71,7 @@ def test_thousands_of_quick_ones_let_the_hub_run_meanwhile() -> None:
 
     ticker = gevent.spawn(tick)
     for index in range(count):
-        parts.accumulator.callbacks.add(batch, index, takes_a_tenth_of_a_millisecond)
+        parts.producer.callbacks.add(batch, index, takes_a_tenth_of_a_millisecond)
     parts.delivered(batch)
     ran(parts)
     ticker.join(5)
@@ -82,9 +82,9 @@ def test_thousands_of_quick_ones_let_the_hub_run_meanwhile() -> None:
 def test_one_that_blocks_holds_up_its_own_partition_only() -> None:
     parts, seen, release = Parts([1, 1]), [], Event()
     slow, next_one, other = parts.sent(), parts.batch(), parts.sent(partition=1)
-    parts.accumulator.callbacks.add(slow, 0, lambda _record: release.wait())
+    parts.producer.callbacks.add(slow, 0, lambda _record: release.wait())
     for batch in (next_one, other):
-        parts.accumulator.callbacks.add(batch, 0, lambda record: seen.append(record.partition))
+        parts.producer.callbacks.add(batch, 0, lambda record: seen.append(record.partition))
     parts.delivered(slow)
     parts.send(next_one)
     parts.delivered(next_one)
@@ -101,17 +101,17 @@ def test_one_added_after_the_outcome_runs_soon() -> None:
     parts, seen = Parts(), []
     batch = parts.sent()
     parts.delivered(batch, 4)
-    parts.accumulator.callbacks.add(batch, 0, lambda record: seen.append(record.offset))
+    parts.producer.callbacks.add(batch, 0, lambda record: seen.append(record.offset))
     assert seen == []
     ran(parts)
     assert seen == [4]
-    assert parts.accumulator.pool.used == 0
+    assert parts.producer.pool.used == 0
 
 
 def test_one_added_by_a_callback_runs_too() -> None:
     parts, seen = Parts(), []
     batch = parts.sent()
-    callbacks = parts.accumulator.callbacks
+    callbacks = parts.producer.callbacks
     callbacks.add(batch, 0, lambda _record: callbacks.add(batch, 0, lambda record: seen.append(record.offset)))
     parts.delivered(batch)
     ran(parts)
@@ -127,7 +127,7 @@ def test_one_added_from_another_thread_runs_in_the_home_thread() -> None:
         seen.append(record.offset)
         done.set()
 
-    gevent.spawn(get_hub().threadpool.apply, parts.accumulator.callbacks.add, (batch, 0, callback))
+    gevent.spawn(get_hub().threadpool.apply, parts.producer.callbacks.add, (batch, 0, callback))
     assert done.wait(5)
     assert seen == [0]
 
@@ -135,18 +135,18 @@ def test_one_added_from_another_thread_runs_in_the_home_thread() -> None:
 def test_the_bytes_of_a_batch_come_free_when_its_callbacks_begin_and_once() -> None:
     parts, used = Parts(), []
     batch = parts.sent(3)
-    parts.accumulator.callbacks.add(batch, 0, lambda _record: used.append(parts.accumulator.pool.used))
+    parts.producer.callbacks.add(batch, 0, lambda _record: used.append(parts.producer.pool.used))
     parts.delivered(batch)
-    assert parts.accumulator.pool.used > 0
+    assert parts.producer.pool.used > 0
     ran(parts)
     assert used == [0]
-    assert parts.accumulator.pool.used == 0
+    assert parts.producer.pool.used == 0
 
 
 def test_callbacks_of_a_split_batch_run_when_all_of_it_is_settled() -> None:
     parts, seen = Parts(), []
     batch = parts.sent(2)
-    parts.accumulator.callbacks.add(batch, 1, lambda record: seen.append(record.offset))
+    parts.producer.callbacks.add(batch, 1, lambda record: seen.append(record.offset))
     parts.refused(batch, 10)
     for offset, piece in enumerate(list(parts.queue().pending)):
         parts.send(piece)
@@ -154,12 +154,12 @@ def test_callbacks_of_a_split_batch_run_when_all_of_it_is_settled() -> None:
         gevent.sleep(0)
     ran(parts)
     assert seen == [1]
-    assert parts.accumulator.pool.used == 0
+    assert parts.producer.pool.used == 0
 
 
 def test_one_that_produces_need_not_wait_behind_those_who_wait_for_it() -> None:
     parts, seen = Parts(), []
-    pool = parts.accumulator.pool
+    pool = parts.producer.pool
     pool.block = True
     batch = parts.sent(2)
 
@@ -169,7 +169,7 @@ def test_one_that_produces_need_not_wait_behind_those_who_wait_for_it() -> None:
             parts.route.append(Record("t", b"0123456789", partition=0))
         seen.append(monotonic() - began)
 
-    parts.accumulator.callbacks.add(batch, 0, produces)
+    parts.producer.callbacks.add(batch, 0, produces)
     pool.take(pool.room, 0.0, 0.0)  # the buffer is full
     others = [gevent.spawn(pool.take, pool.limit, monotonic() + 5, 5.0) for _ in range(3)]
     gevent.sleep(0)
@@ -184,7 +184,7 @@ def test_one_that_produces_need_not_wait_behind_those_who_wait_for_it() -> None:
 
 def test_one_that_waits_for_another_greenlet_that_produces_has_left_room_for_it() -> None:
     parts, seen = Parts(), []
-    pool = parts.accumulator.pool
+    pool = parts.producer.pool
     pool.block = True
     batch = parts.sent(2)
 
@@ -193,7 +193,7 @@ def test_one_that_waits_for_another_greenlet_that_produces_has_left_room_for_it(
         producing.join(5)
         seen.append(producing.ready())
 
-    parts.accumulator.callbacks.add(batch, 0, hands_over)
+    parts.producer.callbacks.add(batch, 0, hands_over)
     pool.take(pool.room, 0.0, 0.0)
     parts.delivered(batch)
     ran(parts)
@@ -202,7 +202,7 @@ def test_one_that_waits_for_another_greenlet_that_produces_has_left_room_for_it(
 
 def test_a_flush_does_not_wait_for_the_callbacks_of_later_records() -> None:
     parts, seen, release = Parts([1, 1]), [], Event()
-    callbacks = parts.accumulator.callbacks
+    callbacks = parts.producer.callbacks
     first, later = parts.sent(), parts.sent(partition=1)
     callbacks.add(first, 0, lambda record: seen.append(record.partition))
     callbacks.add(later, 0, lambda _record: release.wait())
@@ -224,8 +224,8 @@ def test_what_an_exception_of_a_signal_handler_leaves_out_is_called_after_it() -
         raise SystemExit
 
     for index, callback in enumerate((interrupted, lambda _record: seen.append("second"), lambda _record: seen.append("third"))):
-        parts.accumulator.callbacks.add(batch, index, callback)
-    parts.accumulator.callbacks.add(next_one, 0, lambda _record: seen.append("of the next batch"))
+        parts.producer.callbacks.add(batch, index, callback)
+    parts.producer.callbacks.add(next_one, 0, lambda _record: seen.append("of the next batch"))
     parts.delivered(batch)
     parts.send(next_one)
     parts.delivered(next_one)
@@ -233,4 +233,4 @@ def test_what_an_exception_of_a_signal_handler_leaves_out_is_called_after_it() -
         ran(parts)
     ran(parts)
     assert seen == ["second", "third", "of the next batch"]
-    assert parts.accumulator.pool.used == 0
+    assert parts.producer.pool.used == 0

@@ -229,9 +229,9 @@ def test_a_connection_that_lasted_starts_the_backoff_anew_though_nothing_came_ba
         for _ in range(4):
             client.produce(ORDER).get(PATIENCE)
             gevent.sleep(0.05)  # longer than the longest backoff
-            channel = engines.find(client.name).cluster.channels[2]  # type: ignore[union-attr]
-            channel.fail("reading failed: reset by peer")
+            broker = engines.find(client.name).metadata.brokers[2]  # type: ignore[union-attr]
+            broker.fail("reading failed: reset by peer")
             with gevent.Timeout(PATIENCE):
-                while channel.sock is not None:
+                while broker.sock is not None:
                     gevent.sleep(0.001)
         assert [log["attempt"] for log in logs if log["event"] == "connection_failed" and log["broker"] == 2] == [1, 1, 1, 1]

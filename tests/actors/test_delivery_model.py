@@ -1,7 +1,7 @@
 """Whatever brokers, connections, leaders, deadlines and kills do: what a delivery says is what the log shows, in produce order.
 
-The real `ProducerActor` and `BatcherActor` (their code, run turn by turn without greenlets), `Accumulator`, `Lane` and
-`PartitionQueue` against the brokers of `model_cluster`. Hypothesis looks for the sequence of events that breaks a promise:
+The real `ProducerActor` and `BatcherActor` (their code, run turn by turn without greenlets), `Producer`, `Batcher` and
+`Partition` against the brokers of `model_cluster`. Hypothesis looks for the sequence of events that breaks a promise:
 
 - delivered: in the log exactly once, at the offset and with the time the delivery tells, if it tells an offset;
 - failed and not possibly persisted: not in the log, now or later;
@@ -24,12 +24,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from model_cluster import GUILTY, NO_LEADER, TOPIC, ModelCluster
 from producer_parts import a_producer, sent_by_now
 
-from klife.actors.producer.accumulator import Accumulator
 from klife.actors.producer.batch import Batch
-from klife.actors.producer.batcher import BatcherActor
+from klife.actors.producer.batcher import Batcher
+from klife.actors.producer.batcher_actor import BatcherActor
 from klife.actors.producer.buffer_pool import BufferPool
-from klife.actors.producer.lane import Lane
-from klife.actors.producer.producer import ProducerActor
+from klife.actors.producer.producer import Producer
+from klife.actors.producer.producer_actor import ProducerActor
 from klife.actors.runtime.actor import GeventActor
 from klife.record import Record
 from klife_supervision import ExitReason
@@ -52,7 +52,7 @@ class DeliveryModel(RuleBasedStateMachine):
     )
     def start(self, max_in_flight: int, batchers: int, record_limit: int, start_sequence: int) -> None:
         self.cluster: Any = ModelCluster(PARTITIONS, record_limit)
-        self.accumulator = Accumulator(
+        self.producer = Producer(
             a_producer(
                 batch_size_bytes=400,
                 delivery_timeout=1000.0,
@@ -65,30 +65,30 @@ class DeliveryModel(RuleBasedStateMachine):
             BufferPool(10_000_000, block=False),
             get_hub(),
             1.0,
-            self.cluster.channel,
+            self.cluster.broker,
         )
-        self.accumulator.turn = SimpleNamespace(is_over=lambda: False)  # no loop runs, and how fast this does must not matter
-        self.cluster.on_change.append(self.accumulator.wake)
-        self.batchers: dict[Lane, BatcherActor] = {}
+        self.producer.budget = SimpleNamespace(is_over=lambda: False)  # no loop runs, and how fast this does must not matter
+        self.cluster.on_change.append(self.producer.wake)
+        self.batchers: dict[Batcher, BatcherActor] = {}
         self.produced: list[list[tuple[bytes, Batch, int]]] = [[] for _ in range(PARTITIONS)]
-        self.producer = self.start_producer()
-        self.route = self.accumulator.routing.add_topic(self.cluster.snapshot.topics[TOPIC], _NoPartitioner())
+        self.producer_actor = self.start_producer()
+        self.route = self.producer.routing.add_topic(self.cluster.snapshot.topics[TOPIC], _NoPartitioner())
         self.turns()
         if self.idempotent and start_sequence:  # numbers are about to wrap
             self.cluster.answer(1, {})
             self.turns()
             for partition in range(PARTITIONS):
                 queue = self.route._queue(Record(TOPIC, b"", partition=partition), partition, None)
-                queue.identity, queue.next_sequence = self.accumulator.identity, start_sequence
+                queue.identity, queue.next_sequence = self.producer.identity, start_sequence
 
     def start_producer(self) -> ProducerActor:
-        producer = ProducerActor(self.accumulator, self.cluster, self.start_batcher, lambda _lane: None)
+        producer = ProducerActor(self.producer, self.cluster, self.start_batcher, lambda _lane: None)
         producer.on_start()
         return producer
 
-    def start_batcher(self, lane: Lane) -> None:
-        lane.has_actor = True
-        batcher = self.batchers[lane] = BatcherActor(lane, self.cluster)
+    def start_batcher(self, state: Batcher) -> None:
+        state.has_actor = True
+        batcher = self.batchers[state] = BatcherActor(state, self.cluster)
         batcher.on_start()
 
     # events
@@ -113,7 +113,7 @@ class DeliveryModel(RuleBasedStateMachine):
         """All is well; then what is sent is written, and the connection breaks before any answer."""
         node = max(self.cluster.partitions[partition].leader, 1)
         for _ in range(5):
-            while self.cluster.channels[node].calls:
+            while self.cluster.brokers[node].calls:
                 self.cluster.answer(node, {})
             self.turns()
         self.send(partition, 3)
@@ -141,10 +141,10 @@ class DeliveryModel(RuleBasedStateMachine):
             if not any(actor.actor_inbox.woken or actor.actor_inbox.gathering for actor in self.actors()):
                 break
 
-    @precondition(lambda self: any(channel.calls for channel in self.cluster.channels.values()))
+    @precondition(lambda self: any(broker.calls for broker in self.cluster.brokers.values()))
     @rule(node=nodes, refused=refusals)
     def answer(self, node: int, refused: dict[int, tuple[int, bool]]) -> None:
-        if not self.cluster.channels[node].calls:
+        if not self.cluster.brokers[node].calls:
             node = 3 - node
         self.cluster.answer(node, refused)
 
@@ -154,7 +154,7 @@ class DeliveryModel(RuleBasedStateMachine):
 
     @rule(node=nodes)
     def reconnect(self, node: int) -> None:
-        self.cluster.channels[node].reconnect()
+        self.cluster.brokers[node].reconnect()
 
     @rule(partition=st.integers(0, PARTITIONS - 1), leader=st.sampled_from([1, 2, NO_LEADER]))
     def move(self, partition: int, leader: int) -> None:
@@ -168,33 +168,33 @@ class DeliveryModel(RuleBasedStateMachine):
     def refresh(self) -> None:
         self.cluster.refresh()
 
-    @precondition(lambda self: self.accumulator.clock.pending)
+    @precondition(lambda self: self.producer.deadlines.pending)
     @rule(count=st.integers(1, 3))
     def expire(self, count: int) -> None:
         """The delivery timeout of the oldest batches passes."""
-        oldest = list(self.accumulator.clock.pending)[:count]
-        self.accumulator.clock.expire(oldest[-1].created + self.accumulator.settings.delivery_timeout)
+        oldest = list(self.producer.deadlines.pending)[:count]
+        self.producer.deadlines.expire(oldest[-1].created + self.producer.settings.delivery_timeout)
 
     @rule()
     def close_open_batches(self) -> None:
         """The second passes after which an open batch is closed, sent or not."""
-        if self.accumulator.clock.pending:
-            self.accumulator.clock.expire(next(reversed(self.accumulator.clock.pending)).created + 1.0)
+        if self.producer.deadlines.pending:
+            self.producer.deadlines.expire(next(reversed(self.producer.deadlines.pending)).created + 1.0)
 
     @rule(which=st.integers(0, 3))
     def kill_batcher(self, which: int) -> None:
         if self.batchers:
-            lane = list(self.batchers)[which % len(self.batchers)]
-            retire(self.batchers[lane])
-            self.start_batcher(lane)
+            state = list(self.batchers)[which % len(self.batchers)]
+            retire(self.batchers[state])
+            self.start_batcher(state)
 
     @rule()
     def kill_producer(self) -> None:
-        retire(self.producer)
-        self.producer = self.start_producer()
+        retire(self.producer_actor)
+        self.producer_actor = self.start_producer()
 
     def actors(self) -> Iterator[GeventActor]:
-        yield self.producer
+        yield self.producer_actor
         yield from self.batchers.values()
 
     # promises
@@ -222,8 +222,8 @@ class DeliveryModel(RuleBasedStateMachine):
         if hasattr(self, "produced"):
             unsettled = [batch for produced in self.produced for _, batch, _ in produced if not batch.is_set]
             used = sum(batch.size for batch in set(unsettled))
-            assert self.accumulator.pool.used == used
-            created = [batch.created for batch in self.accumulator.clock.pending]
+            assert self.producer.pool.used == used
+            created = [batch.created for batch in self.producer.deadlines.pending]
             assert created == sorted(created), "the clock is not in the order of deadlines"
 
     def teardown(self) -> None:
@@ -233,30 +233,30 @@ class DeliveryModel(RuleBasedStateMachine):
         for partition in range(PARTITIONS):
             self.cluster.move(partition, 1 + partition % 2)
         for _ in range(400):
-            for node, channel in self.cluster.channels.items():
-                channel.reconnect()
-                while channel.calls:
+            for node, broker in self.cluster.brokers.items():
+                broker.reconnect()
+                while broker.calls:
                     self.cluster.answer(node, {})
             if self.cluster.refresh_wanted:
                 self.cluster.refresh()
-            self.producer._look_at = 0.0
+            self.producer_actor._look_at = 0.0
             for actor in self.actors():  # time passes: what set itself a timer wakes
                 if actor._timer is not None and actor._timer.active:
                     actor._timer.stop()
                     actor.actor_inbox.woken = True
             self.turns()
             self.the_log_shows_what_deliveries_say()
-            if not self.accumulator.clock.pending:
+            if not self.producer.deadlines.pending:
                 break
-        unsettled = [(queue.topic, queue.partition) for queue in {batch.queue for batch in self.accumulator.clock.pending}]
+        unsettled = [(queue.topic, queue.partition) for queue in {batch.queue for batch in self.producer.deadlines.pending}]
         for actor in self.actors():
             retire(actor)
         assert not unsettled, f"still waiting when all is well: {unsettled}"
-        for node in self.cluster.channels:
+        for node in self.cluster.brokers:
             self.cluster.read_late(node)
         self.the_log_shows_what_deliveries_say()
         self.the_accounts_balance()
-        assert self.accumulator.pool.used == 0
+        assert self.producer.pool.used == 0
 
 
 def test_a_broker_that_was_restarted_forgot_all_but_the_last_batch() -> None:

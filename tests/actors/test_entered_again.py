@@ -128,8 +128,8 @@ class Scene:
 
     def send(self) -> None:
         """All that waits leaves and is written, as when whoever came in between has waited for it."""
-        for lane in list(self.parts.accumulator.routing.lanes.values()):
-            while batches := lane.drain(FOREVER):
+        for batcher in list(self.parts.producer.routing.batchers.values()):
+            while batches := batcher.drain(FOREVER):
                 for batch in batches:
                     self.write(batch)
 
@@ -138,14 +138,14 @@ class Scene:
         log = self.log[batch.queue.partition]
         base = len(log)
         log += batch.fields[1::4]
-        self.parts.accumulator.written(batch, base, -1)
-        self.parts.accumulator.routing.offer(batch.queue)
+        self.parts.producer.written(batch, base, -1)
+        self.parts.producer.routing.offer(batch.queue)
 
     def check(self) -> None:
         """Every record is in the log once, where its delivery says; and nothing is left over."""
         self.send()
-        accumulator = self.parts.accumulator
-        assert not accumulator.clock.pending
+        accumulator = self.parts.producer
+        assert not accumulator.deadlines.pending
         assert accumulator.pool.used == 0
         for value, get in self.produced:
             result = get()
@@ -235,7 +235,7 @@ if not COMPILED:  # where signal handlers are called in the middle, and may rais
 
         for number in count():
             scene = Scene()
-            pool = scene.parts.accumulator.pool
+            pool = scene.parts.producer.pool
             pool.block = True
             pool.take(pool.limit, 0.0, 0.0)
             pool.allow_overdraft(LIMIT)
@@ -251,8 +251,8 @@ if not COMPILED:  # where signal handlers are called in the middle, and may rais
 def test_keyless_records_that_stick_do_so_too() -> None:
     for number in count():
         scene = Scene()
-        scene.parts.accumulator.routing.routes.clear()
-        scene.route = scene.parts.accumulator.routing.add_topic(scene.parts.route.info, Murmur2Partitioner())
+        scene.parts.producer.routing.routes.clear()
+        scene.route = scene.parts.producer.routing.add_topic(scene.parts.route.info, Murmur2Partitioner())
         scene.record = lambda value, scene=scene: Record("t", b"%d " % next(scene.numbers) + value)  # type: ignore[method-assign]
         with at_place(number, scene.produce) as ran:
             for _ in range(3):

@@ -16,8 +16,8 @@ from scripted_broker import PATIENCE, Exchange, ScriptedCluster, Step, after, re
 
 from klife import Client, DeliveryTimeout, Record
 from klife.actors import engine as engines
-from klife.actors.producer.accumulator import Accumulator
 from klife.actors.producer.policy import Action, Rule, rule_for
+from klife.actors.producer.producer import Producer
 from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.error_codes import ErrorCode, describe
 
@@ -49,16 +49,16 @@ def warm_client(start_client: StartClient, cluster: ScriptedCluster, **options: 
     return client
 
 
-def accumulator_of(client: Client) -> Accumulator:
+def accumulator_of(client: Client) -> Producer:
     engine = engines.find(client.name)
     assert engine is not None
-    (accumulator,) = engine.accumulators.values()
+    (accumulator,) = engine.producers.values()
     return accumulator
 
 
 def let_deadlines_pass(client: Client) -> None:
     accumulator = accumulator_of(client)
-    accumulator.clock.expire(monotonic() + accumulator.settings.delivery_timeout + 1)
+    accumulator.deadlines.expire(monotonic() + accumulator.settings.delivery_timeout + 1)
 
 
 def wait_until(done: Callable[[], bool]) -> None:

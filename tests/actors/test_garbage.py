@@ -26,8 +26,8 @@ def no_collection_by_itself() -> Iterator[None]:
 def failed(count: int) -> Batch:
     parts = Parts()
     batch = parts.sent(count)
-    parts.accumulator.settle(batch, None, -1, ProduceError("refused", topic="t", partition=0, error_code=87))
-    parts.accumulator.clock._timer.stop()  # the loop knows it for another second
+    parts.producer.settle(batch, None, -1, ProduceError("refused", topic="t", partition=0, error_code=87))
+    parts.producer.deadlines._timer.stop()  # the loop knows it for another second
     return batch
 
 

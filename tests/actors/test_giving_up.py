@@ -13,10 +13,10 @@ from scripted_broker import PATIENCE, ScriptedCluster, silent
 from test_surviving import named
 
 from klife import Client, ClientClosed, ProduceError, Record
-from klife.actors.connection import ConnectionActor
-from klife.actors.metadata import MetadataActor
-from klife.actors.producer.batcher import BatcherActor
-from klife.actors.producer.producer import ProducerActor
+from klife.actors.metadata.metadata_actor import MetadataActor
+from klife.actors.network.connection_actor import ConnectionActor
+from klife.actors.producer.batcher_actor import BatcherActor
+from klife.actors.producer.producer_actor import ProducerActor
 from klife.actors.tree import INTENSITY, PERIOD
 from klife.protocol.apis.produce import ProduceRequest
 from klife_supervision import ExitReason, Supervisor

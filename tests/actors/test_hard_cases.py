@@ -17,7 +17,7 @@ from klife.protocol import connection
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
 from klife_supervision import Supervisor
-from klife_supervision.breathe import let_hub_run
+from klife_supervision.let_hub_run import let_hub_run
 
 
 def test_with_acks_0_a_stalled_broker_fills_the_buffer_and_no_more(start_client: Any) -> None:

@@ -11,7 +11,7 @@ from scripted_broker import PATIENCE, ScriptedCluster, cut, refuse, silent, thro
 from test_every_code import let_deadlines_pass, wait_until
 
 from klife import Client, DeliveryTimeout, Record
-from klife.actors.metadata_snapshot import ClusterSnapshot
+from klife.actors.metadata.snapshot import ClusterSnapshot
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.held_up import Refused
 from klife.actors.producer.policy import rule_for
@@ -25,7 +25,7 @@ ORDER = Record("orders", b"v")
 
 
 def expired(parts: Parts, batch: Batch) -> DeliveryTimeout:
-    parts.accumulator.clock.expire(batch.created + 10)
+    parts.producer.deadlines.expire(batch.created + 10)
     error = batch.result(0).error
     assert isinstance(error, DeliveryTimeout)
     return error
@@ -81,7 +81,7 @@ def test_a_topic_that_is_gone_is_told_as_that(start_client: StartClient) -> None
 def test_so_is_one_that_may_not_be_seen_any_more() -> None:
     parts = Parts(delivery_timeout=10.0)
     batch = parts.batch()
-    parts.accumulator.routing.apply(ClusterSnapshot(topic_errors={"t": Code.TOPIC_AUTHORIZATION_FAILED}))
+    parts.producer.routing.apply(ClusterSnapshot(topic_errors={"t": Code.TOPIC_AUTHORIZATION_FAILED}))
     error = expired(parts, batch)
     assert error.error_code == Code.TOPIC_AUTHORIZATION_FAILED
     assert "grant the client's principal Write on the topic" in str(error)
@@ -103,7 +103,7 @@ def test_a_broker_that_nobody_answers_for_is_named_with_its_address_and_why(star
         client.produce(ORDER).get(PATIENCE)
         cluster[1].stop()
         delivery = client.produce(ORDER)
-        broker = next(channel for channel in client.status().brokers if channel.node_id == 1)
+        broker = next(broker for broker in client.status().brokers if broker.node_id == 1)
         wait_until(lambda: "refused" in str(next(each for each in client.status().brokers if each.node_id == 1).last_error))
         error = timed_out(client, delivery)
         assert f"broker 1 can not be reached ({broker.address}" in str(error)
@@ -160,7 +160,7 @@ def test_batches_behind_a_refused_one_are_told_of_it_too() -> None:
 
 def test_what_is_in_the_way_now_comes_first_and_the_refusal_after_it() -> None:
     parts, batch = refused_parts()
-    parts.channels[1].is_ready = False
+    parts.brokers[1].is_ready = False
     error = expired(parts, batch)
     assert f"broker 1 can not be reached (model broker 1); {NOT_ENOUGH}" in str(error)
     assert error.error_code == Code.NOT_ENOUGH_REPLICAS

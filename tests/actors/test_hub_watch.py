@@ -73,8 +73,8 @@ def test_a_callback_of_the_loop_is_not_made_to_wait_for_the_loop() -> None:
 
 def test_what_is_produced_is_not_queued_when_the_client_was_stopped_while_the_hub_ran() -> None:
     parts = Parts()
-    parts.accumulator.hub_watch.look(1, 0.0)
-    gevent.spawn(parts.accumulator.close, "it was stopped")
+    parts.producer.hub_watch.look(1, 0.0)
+    gevent.spawn(parts.producer.close, "it was stopped")
     with pytest.raises(ClientClosed, match="it was stopped"):
         parts.route.append(Record("t", b"v", partition=0))
-    assert parts.accumulator.unsettled == parts.accumulator.pool.used == 0
+    assert parts.producer.unsettled == parts.producer.pool.used == 0

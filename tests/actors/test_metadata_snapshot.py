@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from klife.actors.backoff import backoff
-from klife.actors.metadata_snapshot import ANSWERS_BELIEVED, NO_LEADER, BrokerInfo, ClusterSnapshot, updated, with_leader, with_refusal
+from klife.actors.metadata.snapshot import ANSWERS_BELIEVED, NO_LEADER, BrokerInfo, ClusterSnapshot, updated, with_leader, with_refusal
+from klife.actors.network.backoff import backoff
 from klife.protocol.apis.metadata import (
     MetadataResponse,
     MetadataResponseBroker,

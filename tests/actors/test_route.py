@@ -29,9 +29,9 @@ def test_a_record_gets_the_time_of_the_last_look_at_the_clock() -> None:
 
 def test_to_wait_for_room_is_to_look_at_the_clock() -> None:
     parts = Parts()
-    pool = parts.accumulator.pool = BufferPool(1_000, block=True)
-    parts.accumulator.routing.routes.clear()
-    route = parts.accumulator.routing.add_topic(parts.route.info, parts.route.partitioner)
+    pool = parts.producer.pool = BufferPool(1_000, block=True)
+    parts.producer.routing.routes.clear()
+    route = parts.producer.routing.add_topic(parts.route.info, parts.route.partitioner)
     route.append(Record("t", bytes(900)))
     begun = time_ns() // 1_000_000
 

@@ -15,8 +15,8 @@ from scripted_broker import PATIENCE, ScriptedCluster, after
 
 from klife import Client, ClientClosed, ProduceError, Record, StopReport
 from klife.actors import engine as engines
-from klife.actors.gate import Gate
-from klife.actors.producer.batcher import BatcherActor
+from klife.actors.drain_on_stop import DrainOnStop
+from klife.actors.producer.batcher_actor import BatcherActor
 from klife.protocol.apis.produce import ProduceRequest
 
 ADVICE = r"gevent\.signal_handler\(signal\.SIGTERM, client\.stop\), or gevent\.spawn\(client\.stop\)"
@@ -87,16 +87,16 @@ def test_in_an_actor(handled: Handled) -> None:
     with ScriptedCluster() as cluster:
         handled.client = client = Client.start(cluster.bootstrap_servers)
         client.produce(Record("orders", b"0")).get(PATIENCE)
-        lane = next(iter(engines.find(client.name).accumulators.values())).routing.lanes[1, 0]  # type: ignore[union-attr]
-        channel = lane.channel
+        batcher = next(iter(engines.find(client.name).producers.values())).routing.batchers[1, 0]  # type: ignore[union-attr]
+        broker = batcher.broker
 
         class Signalling:
             def __getattr__(self, name: str) -> Any:
-                lane.channel = channel
+                batcher.broker = broker
                 raise_signal()
-                return getattr(channel, name)
+                return getattr(broker, name)
 
-        lane.channel = Signalling()  # type: ignore[assignment]
+        batcher.broker = Signalling()  # type: ignore[assignment]
         assert client.produce(Record("orders", b"1")).get(PATIENCE).offset == 1
         assert_whole(client, cluster, handled.outcome.get(timeout=PATIENCE))
 
@@ -107,7 +107,7 @@ def test_in_a_supervisor_of_klife(handled: Handled, killed: str, monkeypatch: py
     with ScriptedCluster() as cluster:
         handled.client = client = Client.start(cluster.bootstrap_servers)
         client.produce(Record("orders", b"0")).get(PATIENCE)
-        for actor in (Gate, BatcherActor):
+        for actor in (DrainOnStop, BatcherActor):
             started = actor.start
 
             def start(*args: Any, _started: Any = started) -> Any:
@@ -132,13 +132,13 @@ def test_while_the_client_is_being_started(handled: Handled, monkeypatch: pytest
             return Client.get("starting").stop(timeout)
 
     handled.client = Found()
-    started = Gate.start
+    started = DrainOnStop.start
 
     def start(*args: Any) -> Any:
         gevent.spawn(raise_signal).join()
         return started(*args)
 
-    monkeypatch.setattr(Gate, "start", start)
+    monkeypatch.setattr(DrainOnStop, "start", start)
     with ScriptedCluster() as cluster:
         client = Client.start(cluster.bootstrap_servers, name="starting")
         outcome = handled.outcome.get(timeout=PATIENCE)

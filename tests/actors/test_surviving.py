@@ -113,16 +113,16 @@ def test_what_works_for_one_broker_is_killed_and_the_others_do_not_notice(start_
 
 
 class NextCall:
-    """The channel of `lane`, but for its next call, which is `call`."""
+    """The broker of `batcher`, but for its next call, which is `call`."""
 
-    def __init__(self, lane: Any, call: Any) -> None:
-        self._lane, self._channel, self._call = lane, lane.channel, call
+    def __init__(self, batcher: Any, call: Any) -> None:
+        self._batcher, self._broker, self._call = batcher, batcher.broker, call
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._channel, name)
+        return getattr(self._broker, name)
 
     def call(self, *args: Any, **options: Any) -> Any:
-        self._lane.channel = self._channel
+        self._batcher.broker = self._broker
         return self._call(*args, **options)
 
 
@@ -130,8 +130,8 @@ def test_a_batcher_that_crashes_over_an_answer_loses_nothing(start_client: Any) 
     with ScriptedCluster() as cluster:
         client = start_client(cluster)
         client.produce(Record("orders", b"0")).get(PATIENCE)
-        lane = next(iter(engines.find(client.name).accumulators.values())).routing.lanes[1, 0]  # type: ignore[union-attr]
-        good_channel = lane.channel
+        batcher = next(iter(engines.find(client.name).producers.values())).routing.batchers[1, 0]  # type: ignore[union-attr]
+        good_channel = batcher.broker
 
         def answered_with_what_no_batcher_can_make_sense_of(request: Any, on_done: Any, **options: Any) -> Any:
             def nonsense(call: Any) -> None:
@@ -140,7 +140,7 @@ def test_a_batcher_that_crashes_over_an_answer_loses_nothing(start_client: Any) 
 
             return good_channel.call(request, nonsense, **options)
 
-        lane.channel = NextCall(lane, answered_with_what_no_batcher_can_make_sense_of)  # type: ignore[assignment]
+        batcher.broker = NextCall(batcher, answered_with_what_no_batcher_can_make_sense_of)  # type: ignore[assignment]
         deliveries = [client.produce(Record("orders", b"%d" % number)) for number in (1, 2, 3)]
         assert [delivery.get(PATIENCE).offset for delivery in deliveries] == [1, 2, 3]
         assert cluster.log("orders") == [b"0", b"1", b"2", b"3"]
@@ -151,12 +151,12 @@ def test_a_batcher_interrupted_by_a_signal_while_it_sends_loses_nothing(start_cl
     with ScriptedCluster() as cluster:
         client = start_client(cluster)
         client.produce(Record("orders", b"0")).get(PATIENCE)
-        lane = next(iter(engines.find(client.name).accumulators.values())).routing.lanes[1, 0]  # type: ignore[union-attr]
+        batcher = next(iter(engines.find(client.name).producers.values())).routing.batchers[1, 0]  # type: ignore[union-attr]
 
         def interrupted(*_args: Any, **_options: Any) -> Any:
             raise SystemExit  # as a signal's handler would, in whatever greenlet runs
 
-        lane.channel = NextCall(lane, interrupted)  # type: ignore[assignment]
+        batcher.broker = NextCall(batcher, interrupted)  # type: ignore[assignment]
         delivery = client.produce(Record("orders", b"1"))
         with pytest.raises(SystemExit):  # which the main greenlet hears of
             delivery.get(PATIENCE)

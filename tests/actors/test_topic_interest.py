@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from producer_parts import topic_info
 
-from klife.actors.topic_interest import NEVER, Question, TopicInterest
+from klife.actors.metadata.interest import NEVER, Question, TopicInterest
 
 MAX_AGE = 300.0
 

@@ -17,9 +17,9 @@ from scripted_broker import PATIENCE, ScriptedCluster, silent
 
 from klife import Client, DeliveryTimeout, Record
 from klife.actors import engine as engines
-from klife.actors.connection import ConnectionActor
-from klife.actors.producer.batcher import BatcherActor
-from klife.actors.producer.producer import ProducerActor
+from klife.actors.network.connection_actor import ConnectionActor
+from klife.actors.producer.batcher_actor import BatcherActor
+from klife.actors.producer.producer_actor import ProducerActor
 from klife.protocol.apis.produce import ProduceRequest
 from klife_supervision.logs import flush
 
@@ -171,7 +171,7 @@ def test_what_runs_in_an_actor_may_produce_but_is_refused_a_wait_at_once(
         monkeypatch.setattr(actor, "on_wake", with_a_destructor)
         engine = engines.find(client.name)
         assert engine is not None
-        for accumulator in engine.accumulators.values():
+        for accumulator in engine.producers.values():
             accumulator.wake()
         client.produce(ORDER).get(PATIENCE)
         wait_for(lambda: len(met) == 4)

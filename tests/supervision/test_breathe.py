@@ -7,7 +7,7 @@ from time import monotonic
 import gevent
 import pytest
 
-from klife_supervision.breathe import let_hub_run
+from klife_supervision.let_hub_run import let_hub_run
 
 
 def work(seconds: float) -> None:

@@ -13,7 +13,7 @@ cdef class Identity:
 
 cdef class Batch(Latch)
 
-from klife.actors.producer.partition_queue cimport PartitionQueue
+from klife.actors.producer.partition cimport Partition
 from klife.record cimport Delivered
 
 cdef class Batch(Latch):
@@ -33,14 +33,14 @@ cdef class Batch(Latch):
     cdef public object positions
     cdef public list outcomes
     cdef public Py_ssize_t missing
-    cdef public PartitionQueue queue
+    cdef public Partition queue
     cdef public double created
     cdef public list fields
     cdef public Py_ssize_t count
     cdef public Py_ssize_t size
     cdef public object number
 
-    @cython.locals(queue=PartitionQueue, result=Delivered, fields=list, at=Py_ssize_t)
+    @cython.locals(queue=Partition, result=Delivered, fields=list, at=Py_ssize_t)
     cpdef result(self, Py_ssize_t index)
     cpdef expect_callbacks(self)
     cpdef add_callback(self, index, callback)

@@ -27,7 +27,7 @@ from klife.record import Delivered, Record
 from klife.undelivered import Undelivered
 
 if TYPE_CHECKING:
-    from klife.actors.producer.partition_queue import PartitionQueue
+    from klife.actors.producer.partition import Partition
 
 _GRACE = 5.0  # seconds that other threads wait beyond the delivery timeout, for a home that is only busy
 _IN_C = is_compiled(__file__)  # where PyObject_GC_UnTrack is C's, of the .pxd
@@ -69,7 +69,7 @@ class Batch(Latch):
     outcomes: list[Outcome | None] | None  # of a root in pieces
     missing: int
 
-    def __init__(self, queue: PartitionQueue, created: float, home: Any, number: int) -> None:
+    def __init__(self, queue: Partition, created: float, home: Any, number: int) -> None:
         self._home = home  # what Latch.__init__ does; a call less for each batch
         self.queue = queue
         self.created = created
@@ -86,8 +86,8 @@ class Batch(Latch):
         Raises:
             DeliveryTimeout: it does not.
         """
-        accumulator = self.queue.accumulator
-        left = self.created + accumulator.settings.delivery_timeout + _GRACE - monotonic()
+        producer = self.queue.producer
+        left = self.created + producer.settings.delivery_timeout + _GRACE - monotonic()
         if timeout is not None and timeout <= left:
             return Latch._wait_elsewhere(self, hub, current, timeout)
         if (left > 0 and Latch._wait_elsewhere(self, hub, current, left)) or self.is_set:
@@ -96,13 +96,13 @@ class Batch(Latch):
 
     def _home_stood_still(self) -> DeliveryTimeout:
         queue = self.queue
-        accumulator = queue.accumulator
+        producer = queue.producer
         unknown = self.in_flight or self.fate_unknown or self.outcomes is not None
-        timeout_ms = accumulator.settings.delivery_timeout * 1000
-        still = monotonic() - accumulator.clock.ran_at
+        timeout_ms = producer.settings.delivery_timeout * 1000
+        still = monotonic() - producer.deadlines.ran_at
         return DeliveryTimeout(
             f"records of {queue.topic}-{queue.partition} were not settled within delivery_timeout_ms ({timeout_ms:g} ms) and "
-            f"{_GRACE:g} s more: the gevent hub of {thread_of(accumulator.home)}, which started the client, has not run for "
+            f"{_GRACE:g} s more: the gevent hub of {thread_of(producer.home)}, which started the client, has not run for "
             f"{still:.0f} s, and without it nothing is sent or read; keep that thread in gevent (gevent.sleep, Event, joinall), also "
             "at a prompt, and out of blocking calls. "
             + (
@@ -137,7 +137,7 @@ class Batch(Latch):
         fields, at = self.fields, 4 * index
         try:
             key, value, headers, timestamp_ms = fields[at], fields[at + 1], fields[at + 2], fields[at + 3]
-        except IndexError:  # the child has let go of the records; see `klife.actors.disown`
+        except IndexError:  # the child has let go of the records; see `klife.actors.after_fork`
             raise ForkedDelivery from None
         queue = self.queue
         if self.outcomes is None:
@@ -152,7 +152,7 @@ class Batch(Latch):
             timestamp_ms = append_time_ms
         if error is not None:
             # Whoever raises it must not tie this batch to all that was going on at the time: a `Delivery` can not be in a circle.
-            return Undelivered(queue.topic, value, key, headers, queue.partition, timestamp_ms, error.twin())
+            return Undelivered(queue.topic, value, key, headers, queue.partition, timestamp_ms, error.copy())
         # What the constructor does; a call less for each result.
         result = Delivered.__new__(Delivered)
         result.topic = queue.topic

@@ -1,284 +1,162 @@
-"""`BatcherActor`: turns the records of one lane into produce requests, and answers into outcomes.
+"""`Batcher`: the partitions of one broker that one batcher serves, and which of them have something to send.
 
-The open batches are its inbox: callers append to them and wake it at most once per flush. It takes what is ready, one batch a
-partition, into one request; up to `max_in_flight_requests` are unanswered at a time, and an answer wakes it to send the next. It
-never polls. What it holds while it works stands in its lane, so a successor finds requests that were never sent, and answers that
-were never looked at.
+A plain value between the callers, who put partitions on it, and the batcher, who drains it. Work is proportional to the partitions
+that have records now, never to those that exist: a partition is on the ready list only while it has something, and one that lingers
+or backs off waits in a heap by its time. One that waits for an answer is on neither; the answer puts it back.
 """
 
 from __future__ import annotations
 
-import random
-from time import monotonic
+from collections import deque
+from heapq import heappop, heappush
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
-from gevent import get_hub
-
-from klife.actors.backoff import backoff
-from klife.actors.channel import Call, CallFailed
-from klife.actors.cluster import Cluster
-from klife.actors.metadata_snapshot import BrokerInfo
-from klife.actors.producer import doubts
 from klife.actors.producer.batch import Batch
-from klife.actors.producer.held_up import Refused
-from klife.actors.producer.lane import Lane
-from klife.actors.producer.policy import Action, rule_for
-from klife.actors.producer.produce_call import ProduceCall
-from klife.actors.producer.verdict import Verdict, apply_verdict, fail_too_large
-from klife.actors.runtime.actor import GeventActor
-from klife.errors import KlifeError, ProduceError
-from klife.protocol.apis.produce import PartitionProduceResponse, ProduceResponse
-from klife.protocol.error_codes import describe
-from klife.protocol.produce_wire import PlainAnswer
-from klife_supervision import ExitReason
-from klife_supervision.logs import get_logger, traceback_of
 
-log = get_logger("klife.producer")
+if TYPE_CHECKING:
+    from klife.actors.network.broker import Broker
+    from klife.actors.producer.partition import Partition
+    from klife.actors.producer.producer import Producer
+    from klife.actors.runtime.inbox import Inbox
 
-_LAST_VERSION_BY_NAME = 12  # from 13 on, Produce names topics by id
 _NEVER = float("inf")
-_LEFT_OUT = Refused(None, "the broker answered without a word of this partition")
+_WORTH_A_REQUEST = 65_536  # bytes; the cost of sending so many is that of the bytes, not of the request
 
 
-class BatcherActor(GeventActor):
-    """Drains one `Lane`."""
+class Batcher:
+    """State of the batcher `index` of broker `node_id`."""
 
-    may_wait_for_klife = False
+    __slots__ = (
+        "producer",
+        "node_id",
+        "index",
+        "broker",
+        "ready",
+        "calls",
+        "completed",
+        "inbox",
+        "max_in_flight",
+        "has_actor",
+        "wake_at",
+        "_later",
+        "_ticket",
+    )
 
-    def __init__(self, lane: Lane, cluster: Cluster) -> None:
-        super().__init__()
-        self.lane = lane
-        self.accumulator = lane.accumulator
-        self.settings = lane.accumulator.settings
-        self.cluster = cluster
-        self._hub_watch = lane.accumulator.hub_watch
-        self._timeout_ms = int(self.settings.request_timeout * 1000)
+    def __init__(self, producer: Producer, node_id: int, index: int, broker: Broker) -> None:
+        self.producer = producer
+        self.node_id = node_id
+        self.index = index
+        self.max_in_flight = producer.settings.max_in_flight
+        self.broker = broker
+        self.ready: deque[Partition] = deque()
+        self.calls: set[Any] = set()  # produce requests without an answer
+        self.completed: deque[Any] = deque()  # answered ones the batcher has not looked at yet
+        self.inbox: Inbox | None = None  # the batcher's, while it lives; a new one looks at everything when it starts
+        self.has_actor = False  # whether its supervisor was told to run one
+        self.wake_at = _NEVER  # when the batcher wakes by itself
+        self._later: list[tuple[float, int, Partition]] = []
+        self._ticket = 0  # makes heap entries of the same time comparable
 
     @property
-    def state(self) -> str:
-        """Shown in the supervision tree."""
-        return f"{len(self.lane.calls)} in flight, {len(self.lane.ready)} partitions ready"
+    def is_cut_off(self) -> bool:
+        """Whether records wait for a broker that could not be reached."""
+        if self.broker.last_error is None or self.broker.is_ready:
+            return False
+        later = (queue for _, _, queue in self._later)
+        return any(queue.batcher is self and not queue.empty for queue in chain(list(self.ready), later))
 
-    def on_start(self) -> None:
-        lane = self.lane
-        lane.inbox = self.actor_inbox
-        lane.wake_at = _NEVER
-        for produce_call in list(lane.calls):
-            if not produce_call.submitted or (produce_call.call is not None and produce_call not in lane.completed):
-                self._take_over(produce_call)
-        self.actor_inbox.wake()
+    def wake(self) -> None:
+        """Have the batcher look, after the greenlets that are ready now."""
+        if self.inbox is not None:
+            self.inbox.wake()
 
-    def _take_over(self, produce_call: ProduceCall) -> None:
-        """Our predecessor ended before it had sent this, or in the middle of the answer: what it left in flight goes again."""
-        self.lane.calls.discard(produce_call)
-        for batch in produce_call.batches:
-            if batch.in_flight:
-                batch.fate_unknown = batch.fate_unknown or produce_call.submitted
-                batch.attempts += produce_call.submitted
-                batch.queue.put_back(batch, 0.0)
-            self.accumulator.routing.offer(batch.queue)
-
-    def on_exit(self, reason: ExitReason) -> None:
-        if self.lane.inbox is self.actor_inbox:
-            self.lane.inbox = None
-
-    def on_wake(self) -> None:
-        lane, inbox = self.lane, self.actor_inbox
-        idle, inbox.idle = inbox.idle, False
-        while lane.completed:
-            produce_call = lane.completed.popleft()
-            self._answered(produce_call)
-            lane.calls.discard(produce_call)  # not before: a successor takes over what it still finds here
-        now = monotonic()
-        self._hub_watch.hub_ran(now)
-        lane.promote(now)
-        clock = self.accumulator.clock
-        if now > clock.due and clock.catch_up(now):  # nothing leaves behind its time
-            get_hub().loop.run_callback(inbox.wake_when_idle)
-        elif lane.ready and len(lane.calls) < self.settings.max_in_flight:
-            if not lane.channel.is_ready:
-                lane.channel.when_ready(lane.wake)
-            elif not idle and not lane.fills_a_request:
-                inbox.wake_when_idle()  # those whom this answer woke, and answers that are there already, have more for the request
-            elif self.accumulator.turn.is_over():
-                inbox.wake_when_idle()  # other batchers have sent theirs: encoding more would hold the hub
-            else:
-                batches = lane.drain(now)
-                if batches:
-                    self._send(batches)
-                    if lane.ready and len(lane.calls) < self.settings.max_in_flight:
-                        get_hub().loop.run_callback(inbox.wake_when_idle)  # behind those who were refused this turn
-        due = lane.next_due()
-        if due != lane.wake_at:
-            lane.wake_at = due
-            if due != _NEVER:
-                self.wake_after(due - monotonic())
-
-    # sending
-
-    def _send(self, batches: list[Batch]) -> None:
-        lane, settings = self.lane, self.settings
-        produce_call = ProduceCall(lane, batches)
-        lane.calls.add(produce_call)
-        request = produce_call.pack(self._timeout_ms, self._not_encodable)
-        if request is None:
-            lane.calls.discard(produce_call)
+    def batch_opened(self, queue: Partition, batch: Batch) -> None:
+        """`queue` has a new batch: it may leave now, or after its linger."""
+        linger = self.producer.linger
+        if linger and not queue.pending:
+            self._offer_at(queue, batch.created + linger)
             return
-        self.accumulator.requests += 1
-        try:
-            lane.channel.call(
-                request,
-                produce_call.done,
-                timeout=settings.request_timeout,
-                client_id=settings.client_id,
-                max_version=None if produce_call.by_id else _LAST_VERSION_BY_NAME,
-                expect_reply=settings.acks != 0,
-            )
-        except BaseException as error:  # a signal handler's exception too
-            # Some of it may be on the wire: nothing can follow it there. The records go again on a new connection.
-            lane.channel.fail(f"a request could not be sent: {error}")
-            if produce_call.call is None:
-                failed = Call(request, 0.0, produce_call.done)
-                failed.finish(None, CallFailed(f"the request could not be sent: {error}", sent=True))
-            raise
+        if not queue.listed:
+            queue.listed = True
+            self.ready.append(queue)
+        inbox = self.inbox
+        if inbox is not None and not inbox.gathering and len(self.calls) < self.max_in_flight:
+            inbox.wake_when_idle()
 
-    def _not_encodable(self, batch: Batch, error: Exception) -> None:
-        log.error("batch_not_encodable", topic=batch.queue.topic, partition=batch.queue.partition, exception=traceback_of(error))
-        self._give_up(batch, f"the records could not be encoded: {error}")
+    def offer(self, queue: Partition) -> None:
+        """`queue` may have something to send."""
+        if not queue.listed:
+            queue.listed = True
+            self.ready.append(queue)
+        if len(self.calls) < self.max_in_flight:  # else the next answer wakes the batcher anyway
+            self.wake()
 
-    # answers
+    def _offer_at(self, queue: Partition, due: float) -> None:
+        self._ticket += 1
+        heappush(self._later, (due, self._ticket, queue))
+        if due < self.wake_at:
+            self.wake()
 
-    def _answered(self, produce_call: ProduceCall) -> None:
-        call = produce_call.call
-        assert call is not None
-        if call.error is not None:
-            self._unanswered(produce_call.batches, call.error)
-        elif call.response is None:  # acks 0: handed to the socket is all we will ever know
-            for batch in produce_call.batches:
-                batch.queue.settled(batch)
-                self.accumulator.settle(batch, None, -1, None)
-        else:
-            self._judge(produce_call, call.response)
-        produce_call.offer_what_is_left()
+    @property
+    def fills_a_request(self) -> bool:
+        """Whether what is ready (as far as the first partition tells) is worth a request, and need not wait for company."""
+        first = self.ready[0]
+        return bool(first.pending) or (first.open is not None and first.open.size * len(self.ready) >= _WORTH_A_REQUEST)
 
-    def _unanswered(self, batches: list[Batch], error: KlifeError) -> None:
-        if not isinstance(error, CallFailed):  # this broker can not be talked to like this, now or later
-            for batch in batches:
-                self._give_up(batch, str(error))
-            return
-        now = monotonic()
-        refused = Refused(None, str(error))
-        for batch in batches:
-            if error.sent:
-                batch.fate_unknown = True
-            self._retry(batch, now, refused)
-        self.cluster.request_refresh()
+    def promote(self, now: float) -> None:
+        """Move to the ready list what has lingered or backed off long enough (everything, when somebody waits for it)."""
+        later = self._later
+        while later and (later[0][0] <= now or self.producer.skipping_linger):
+            queue = heappop(later)[2]
+            if queue.batcher is self and not queue.listed and not queue.empty:
+                queue.listed = True
+                self.ready.append(queue)
 
-    def _judge(self, produce_call: ProduceCall, response: PlainAnswer | ProduceResponse) -> None:
-        by_topic = produce_call.by_topic
-        if isinstance(response, PlainAnswer):
-            produce_call.written(response)
-        else:
-            self._judge_each(by_topic, response)
-        now = monotonic()
-        for batches in by_topic.values():
-            for batch in batches.values():  # the broker left it out of its answer
-                batch.fate_unknown = True
-                self._retry(batch, now, _LEFT_OUT)
-            batches.clear()
+    def next_due(self) -> float:
+        """When `promote` will have something; infinity when nothing waits for a time."""
+        return self._later[0][0] if self._later else _NEVER
 
-    def _judge_each(self, by_topic: dict[str | bytes, dict[int, Batch]], response: ProduceResponse) -> None:
-        for topic in response.responses:
-            batches = by_topic.get(topic.name or topic.topic_id)  # an answer has one of them, as its version goes
-            if batches is None:
+    def drain(self, now: float) -> list[Batch]:
+        """Take the batches of the next request in flight: at most one a partition (as Kafka demands), `batch_size_bytes` in all.
+
+        Partitions take turns: one that has more goes to the end of the ready list. A batch larger than the limit travels alone.
+        """
+        limit, linger = self.producer.settings.batch_size_bytes, self.producer.linger
+        ready = self.ready
+        batches: list[Batch] = []
+        taken: set[Partition] = set()
+        total = 0
+        for _ in range(len(ready)):
+            queue = ready.popleft()
+            if queue.batcher is not self:  # its leader moved; the new batcher has it
                 continue
-            for answer in topic.partition_responses:
-                batch = batches.pop(answer.index, None)
-                if batch is None:
-                    continue
-                self._judge_one(batch, topic.topic_id, answer, response)
-
-    def _judge_one(self, batch: Batch, topic_id: bytes, answer: PartitionProduceResponse, response: ProduceResponse) -> None:
-        queue = batch.queue
-        rule = rule_for(answer.error_code)
-        if rule.action is Action.DELIVERED:
-            self.accumulator.written(batch, answer.base_offset, answer.log_append_time_ms)
-            return
-        log.info(
-            "partition_refused",
-            topic=queue.topic,
-            partition=queue.partition,
-            error=describe(answer.error_code),
-            action=rule.action.value,
-        )
-        verdict = Verdict(
-            answer.error_code,
-            rule,
-            answer.error_message,
-            {record.batch_index: record.batch_index_error_message for record in answer.record_errors},
-            answer.base_offset >= 0,
-        )
-        if rule.action is Action.SPLIT and batch.count == 1:
-            self._too_large(batch, verdict)
-            return
-        if rule.action is Action.REROUTE:
-            self.cluster.leader_refused(queue.topic, answer.index, self.lane.node_id)
-            leader = answer.current_leader
-            node = next((node for node in response.node_endpoints if node.node_id == leader.leader_id), None)
-            self.cluster.leader_hint(
-                queue.topic,
-                topic_id,
-                answer.index,
-                leader.leader_id,
-                leader.leader_epoch,
-                BrokerInfo(node.node_id, node.host, node.port, node.rack) if node is not None else None,
-            )
-            self.cluster.request_refresh()
-        expired = batch.is_set
-        backs_off = apply_verdict(self.accumulator, batch, verdict)
-        if rule.action is not Action.FAIL:
-            # What is settled thereby is in nobody's way; nor are refused records in that of others.
-            if (expired or not batch.is_set) and rule.action is not Action.REJECT_RECORDS:
-                queue.refused = Refused(answer.error_code, answer.error_message)
-            self._retry_at(batch, monotonic(), backs_off)
-
-    def _too_large(self, batch: Batch, verdict: Verdict) -> None:
-        """A single record is over the topic's limit. The broker does not say what that is, so ask before telling the caller."""
-        queue = batch.queue
-        queue.settled(batch)
-        doubts.give_up(queue, batch)
-        self.cluster.topic_size_limit(
-            queue.topic, self.lane.channel, lambda limit: fail_too_large(self.accumulator, batch, verdict, limit)
-        )
-
-    def _retry(self, batch: Batch, now: float, refused: Refused) -> None:
-        batch.queue.put_back(batch, 0.0)
-        batch.queue.refused = refused
-        self._retry_at(batch, now, True)
-
-    def _retry_at(self, batch: Batch, now: float, backs_off: bool) -> None:
-        """Count a retry of the partition and let it wait (KIP-580); `batch`, or its pieces, are back in the queue already."""
-        queue = batch.queue
-        batch.attempts += 1
-        self.accumulator.retries += 1
-        if backs_off:
-            settings = self.settings
-            queue.failures += 1
-            queue.retry_at = now + backoff(queue.failures, settings.retry_backoff, settings.retry_backoff_max, random.random())
-
-    def _give_up(self, batch: Batch, why: str) -> None:
-        queue = batch.queue
-        queue.settled(batch)
-        doubts.give_up(queue, batch)
-        self.accumulator.settle(
-            batch,
-            None,
-            -1,
-            ProduceError(
-                f"records of {queue.topic}-{queue.partition} "
-                f"{'may be in the log, and can not be sent again' if batch.fate_unknown else 'were not written'}: {why}",
-                topic=queue.topic,
-                partition=queue.partition,
-                possibly_persisted=batch.fate_unknown,
-            ),
-        )
-        self.accumulator.routing.offer(queue)  # it may have more to send
+            if queue in taken:
+                ready.append(queue)
+                continue
+            fresh = queue.take_fresh(limit - total) if not linger else None
+            if fresh is not None:
+                queue.listed = False
+                batches.append(fresh)
+                total += fresh.size
+                continue
+            batch = queue.head(now, linger)
+            if batch is None:
+                queue.listed = False
+                due = queue.due(now, linger)
+                if due is not None:
+                    self._ticket += 1
+                    heappush(self._later, (due, self._ticket, queue))
+                continue
+            if batches and total + batch.size > limit:
+                ready.appendleft(queue)
+                break
+            queue.take(batch)
+            taken.add(queue)
+            batches.append(batch)
+            total += batch.size
+            if queue.empty:
+                queue.listed = False
+            else:
+                ready.append(queue)
+        return batches

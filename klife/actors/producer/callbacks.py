@@ -20,12 +20,12 @@ from gevent._hub_local import get_hub_if_exists
 
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import BufferPool
-from klife.actors.producer.partition_queue import PartitionQueue
+from klife.actors.producer.partition import Partition
 from klife.actors.runtime.forked import is_forked, take_note
 from klife.actors.runtime.latch import Latch
-from klife.actors.runtime.turn import Turn
+from klife.actors.runtime.loop_budget import LoopBudget
 from klife.errors import ForkedDelivery
-from klife_supervision.breathe import let_hub_run
+from klife_supervision.let_hub_run import let_hub_run
 from klife_supervision.logs import get_logger, traceback_of
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ _LOOK_EVERY = 64  # callbacks between two looks at the clock
 class Callbacks:
     """All callbacks of one producer."""
 
-    def __init__(self, pool: BufferPool, home: Any, turn: Turn) -> None:
+    def __init__(self, pool: BufferPool, home: Any, turn: LoopBudget) -> None:
         self._pool = pool
         self._home = home
         self._loop = home.loop
         self._ended: dict[Batch, Latch] = {}  # of batches that somebody waits for
         self._runners: dict[Any, Batch] = {}  # their greenlets, and whose callbacks they run
-        self._turn = turn
+        self._budget = turn
 
     def add(self, batch: Batch, index: int, callback: Callback) -> None:
         """Run `callback` with the result at `index` once `batch` is settled. From any thread.
@@ -90,7 +90,7 @@ class Callbacks:
                 return False
         return True
 
-    def _run(self, queue: PartitionQueue) -> None:
+    def _run(self, queue: Partition) -> None:
         me = getcurrent()
         try:
             while queue.callback_backlog:
@@ -122,7 +122,7 @@ class Callbacks:
                 while place < len(callbacks):
                     place += 1  # before it: whatever happens in it, it was called
                     _call(callbacks[place - 1], batch, indices[place - 1])
-                    if place % _LOOK_EVERY == 1 and self._turn.is_over():
+                    if place % _LOOK_EVERY == 1 and self._budget.is_over():
                         let_hub_run()
             finally:
                 if place < len(callbacks) and batch.callbacks is not callbacks:

@@ -19,7 +19,7 @@ from klife.actors.producer.batch import Batch
 from klife.actors.producer.places import Places
 from klife.actors.producer.validation import not_a_callback
 from klife.actors.runtime.future import WaitTimeout
-from klife.actors.runtime.turn import AT_ONCE, breathe
+from klife.actors.runtime.loop_budget import AT_ONCE, breathe
 from klife.errors import ProduceError
 from klife.record import Delivered, Record
 from klife_supervision.logs import get_logger, traceback_of

@@ -1,6 +1,6 @@
 """Why a batch is not delivered yet: what the error says when its time is over.
 
-A partition keeps how its last attempt failed (`PartitionQueue.refused`): a broker's code and words, or what befell the connection.
+A partition keeps how its last attempt failed (`Partition.refused`): a broker's code and words, or what befell the connection.
 Together with where the partition stands now that is the whole story, for its later batches too, which wait behind the refused one.
 """
 
@@ -13,8 +13,8 @@ from klife.protocol.error_codes import ErrorCode, describe
 
 if TYPE_CHECKING:
     from klife.actors.producer.batch import Batch
-    from klife.actors.producer.lane import Lane
-    from klife.actors.producer.partition_queue import PartitionQueue
+    from klife.actors.producer.batcher import Batcher
+    from klife.actors.producer.partition import Partition
 
 
 class Refused(NamedTuple):
@@ -34,7 +34,7 @@ class Reason(NamedTuple):
 def held_up_by(batch: Batch) -> Reason:
     """What `batch` waits for at this moment, and how the last attempt of its partition ended."""
     queue = batch.queue
-    if not batch.in_flight and queue.lane is None:
+    if not batch.in_flight and queue.batcher is None:
         code = _leaderless_for(queue)
         return Reason(f"the cluster answers {_described(code)}", code)
     now = _waits_for(batch)
@@ -48,7 +48,7 @@ def held_up_by(batch: Batch) -> Reason:
     return Reason(f"{now}; {before.text}", before.code)
 
 
-def last_attempt(queue: PartitionQueue) -> Reason:
+def last_attempt(queue: Partition) -> Reason:
     """How the partition's last attempt failed; no text if it did not."""
     refused = queue.refused
     if refused is None:
@@ -64,7 +64,7 @@ def _described(code: int, words: str | None = None) -> str:
     return describe(code) + (f" ({words})" if words else "") + (f"; {advice}" if advice else "")
 
 
-def _leaderless_for(queue: PartitionQueue) -> int:
+def _leaderless_for(queue: Partition) -> int:
     """The code with which the cluster names no leader."""
     errors = queue.route.info.errors
     return (errors[queue.partition] if queue.partition < len(errors) else 0) or ErrorCode.LEADER_NOT_AVAILABLE
@@ -73,26 +73,28 @@ def _leaderless_for(queue: PartitionQueue) -> int:
 def _waits_for(batch: Batch) -> str:
     """What is in the batch's way apart from a refusal; empty if nothing is."""
     queue = batch.queue
-    accumulator, lane = queue.accumulator, queue.lane
+    producer, batcher = queue.producer, queue.batcher
     if batch.in_flight:
         return "the broker has not answered yet"
-    if accumulator.idempotent and accumulator.identity is None:
-        return f"no producer id could be had ({accumulator.identity_error or 'no broker answered'})"
-    assert lane is not None
-    if lane.channel.is_ready:
+    if producer.idempotent and producer.identity is None:
+        return f"no producer id could be had ({producer.identity_error or 'no broker answered'})"
+    assert batcher is not None
+    if batcher.broker.is_ready:
         return ""
-    if lane.channel.throttled_until:
-        return f"broker {lane.node_id} throttles this client: a quota is exceeded; produce slower, or raise it"
-    return _unreachable(lane)
+    if batcher.broker.throttled_until:
+        return f"broker {batcher.node_id} throttles this client: a quota is exceeded; produce slower, or raise it"
+    return _unreachable(batcher)
 
 
-def _unreachable(lane: Lane) -> str:
-    return f"broker {lane.node_id} can not be reached ({lane.channel.describe()})"
+def _unreachable(batcher: Batcher) -> str:
+    return f"broker {batcher.node_id} can not be reached ({batcher.broker.describe()})"
 
 
 def _waits_its_turn(batch: Batch) -> str:
     queue = batch.queue
-    assert queue.lane is not None
+    assert queue.batcher is not None
     if queue.in_flight:
-        return f"broker {queue.lane.node_id} has not answered to the partition's records before these yet"
-    return f"broker {queue.lane.node_id} had {len(queue.lane.calls)} requests to answer first, {batch.attempts} attempts were made"
+        return f"broker {queue.batcher.node_id} has not answered to the partition's records before these yet"
+    return (
+        f"broker {queue.batcher.node_id} had {len(queue.batcher.calls)} requests to answer first, {batch.attempts} attempts were made"
+    )

@@ -16,7 +16,7 @@ from gevent._hub_local import get_hub_if_exists
 from klife.actors.runtime.forked import take_note
 from klife.actors.runtime.latch import may_switch
 from klife.actors.settings import HUB_RUNS_EVERY_MS
-from klife_supervision.breathe import let_hub_run
+from klife_supervision.let_hub_run import let_hub_run
 
 _EVERY = HUB_RUNS_EVERY_MS / 1000
 

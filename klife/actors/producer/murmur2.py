@@ -4,7 +4,7 @@ Facts from `org.apache.kafka.common.utils.Utils.murmur2`: the 32-bit variant, se
 
 Pure Python pays about 150 ns for each 4 bytes, because a 32-bit product does not fit in one digit of a Python integer. Two ways
 round that were measured on 8 to 200 byte keys: `int.from_bytes` on slices is slower than one `struct` call for all words, and doing
-all the words' multiplications at once, as 64-bit lanes of one large integer, gains 15 % at 50 bytes and loses 20 % at 8. The plain
+all the words' multiplications at once, as 64-bit batchers of one large integer, gains 15 % at 50 bytes and loses 20 % at 8. The plain
 loop stayed; `partitioners` keeps a cache in front of it instead. Compiled, it is C arithmetic, less than 0.1 µs for 50 bytes, and
 needs no cache.
 """

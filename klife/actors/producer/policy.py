@@ -8,7 +8,7 @@ unless an attempt of it ended with its `fate_unknown`: then it is *possibly pers
 `fate_unknown` is for codes that a broker gives after it has written, or that it may give then. Most refusals come before anything is
 written. Three of those (3, 6, 100) come later, too: a broker that loses the partition while it waits for the replicas answers with
 them, and then its answer has the offset it had written at (Kafka's `DelayedProduce`). So a refusal with an offset counts as fate
-unknown whatever its code; see `verdict`.
+unknown whatever its code; see `refusal`.
 
 Sources: KIP-360 (45, 59), KIP-467 (32, 87), KIP-580 (backoff), KIP-951 (leader hints), the brokers' append path, and the Java
 producer's handling of each code; docs/outcomes.md has where this one differs from it, and why.

@@ -1,213 +1,214 @@
-"""`ProducerActor`: one producer's control: its identity, and its partitions' way to their leaders.
+"""`Producer`: everything one producer knows about its records, apart from the actors that move them.
 
-It touches no record. Everything it decides is done on the `Accumulator`; when it dies, nothing is lost, and its successor looks at
-everything once when it starts.
+A plain value, owned by the client and not by any actor, as an ETS table outlives the process that fills it. Killing the producer's
+actors at any moment loses nothing: what they were doing stands here, and their successors go on with it.
+
+It keeps the identity (producer id and epoch) and the books, and gives each batch its outcome. Its parts keep the rest: the routing
+table the queues and batchers, the delivery clock all batches that are not settled, the hub watch when the hub ran.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from time import monotonic
+from typing import TYPE_CHECKING, Any
 
-from klife.actors.backoff import backoff
-from klife.actors.channel import Call
-from klife.actors.cluster import Cluster
-from klife.actors.producer.accumulator import Accumulator
-from klife.actors.producer.batch import Identity
-from klife.actors.producer.lane import Lane
-from klife.actors.runtime.actor import GeventActor
-from klife.errors import ProduceError
-from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
-from klife.protocol.error_codes import ErrorCode, describe, is_retriable
-from klife.protocol.errors import UnsupportedVersion
-from klife_supervision import ExitReason, SupervisionError
-from klife_supervision.logs import get_logger
+from klife.actors.producer.batch import Batch, Identity
+from klife.actors.producer.buffer_pool import BufferPool
+from klife.actors.producer.callbacks import Callbacks
+from klife.actors.producer.deadlines import Deadlines
+from klife.actors.producer.held_up import last_attempt
+from klife.actors.producer.hub_watch import HubWatch
+from klife.actors.producer.routing import Routing
+from klife.actors.runtime.latch import Latch
+from klife.actors.runtime.loop_budget import LoopBudget
+from klife.actors.settings import ProducerSettings
+from klife.errors import ClientClosed, ProduceError
 
-log = get_logger("klife.producer")
+if TYPE_CHECKING:
+    from klife.actors.network.broker import Broker
+    from klife.actors.producer.route import TopicRoute
+    from klife.actors.runtime.inbox import Inbox
 
-_LOOK_FOR_LEADERS_EVERY = 0.25
-_ASK_AGAIN_WHEN_IDLE = 10.0  # seconds after a refusal that will hardly pass by itself, while no records want an id
-_TOLD_AT = 3  # failures that may pass, before they are told: a cluster that has just started answers like this for a moment
-_NEVER = float("inf")
+_MAX_EPOCH = 32767
 
 
-class ProducerActor(GeventActor):
-    """Runs one `Accumulator`. `start_batcher(lane)` starts the actor of a lane that has none, and may raise SupervisionError;
-    `stop_batcher(lane)` stops it."""
-
-    may_wait_for_klife = False
+class Producer:
+    """The state of one producer."""
 
     def __init__(
-        self, accumulator: Accumulator, cluster: Cluster, start_batcher: Callable[[Lane], None], stop_batcher: Callable[[Lane], None]
+        self, settings: ProducerSettings, pool: BufferPool, home: Any, max_block: float, broker_of: Callable[[int], Broker]
     ) -> None:
-        super().__init__()
-        self.accumulator = accumulator
-        self.cluster = cluster
-        self._start_batcher = start_batcher
-        self._stop_batcher = stop_batcher
-        self._snapshot: object = None
-        self._call: Call | None = None
-        self._answer: Call | None = None
-        self._look_at = 0.0  # when to ask for leaders again, while records want for one
-        self._id_failures = 0
-        self._id_asked_at = 0.0
-        self._id_retry_at = 0.0
-        self._id_refusal: str | None = None  # why there will be no id as things are: records fail with it, instead of waiting
-        self._id_refused_with: int | None = None  # Kafka's code for it, if a broker gave one
-        self._id_trouble: object = None  # the kind of the last failure
-        self._id_same_trouble = 0  # failures of that kind in a row
-
-    @property
-    def state(self) -> str:
-        """Shown in the supervision tree."""
-        accumulator = self.accumulator
-        if not accumulator.idempotent:
-            return "not idempotent"
-        identity = accumulator.identity
-        return f"id {identity.producer_id} epoch {identity.epoch}" if identity is not None else "no producer id yet"
-
-    def on_start(self) -> None:
-        self.accumulator.inbox = self.actor_inbox
-        self.actor_inbox.wake()
-
-    def on_exit(self, reason: ExitReason) -> None:
-        if self.accumulator.inbox is self.actor_inbox:
-            self.accumulator.inbox = None
-
-    def on_wake(self) -> None:
-        accumulator, cluster = self.accumulator, self.cluster
-        routing = accumulator.routing
-        now = monotonic()
-        if self._snapshot is not cluster.snapshot:
-            self._snapshot = cluster.snapshot
-            routing.apply(cluster.snapshot)
-            self._forget_departed()
-        retry = self._start_batchers()
-        due = min(retry, self._get_identity(now))
-        if routing.has_leaderless() or any(lane.is_cut_off for lane in routing.lanes.values()):
-            # A dead broker stays the leader until the cluster has missed it; the next attempt to reach it may be seconds away. Each
-            # answer wakes us, so it takes a clock not to ask again at once.
-            if now >= self._look_at:
-                self._look_at = now + _LOOK_FOR_LEADERS_EVERY
-                cluster.request_refresh()
-            due = min(due, self._look_at)
-        if due != _NEVER:
-            self.wake_after(due - now)
-
-    def _start_batchers(self) -> float:
-        for lane in list(self.accumulator.routing.lanes.values()):
-            if not lane.has_actor:
-                try:
-                    self._start_batcher(lane)
-                except SupervisionError as error:  # the batchers' supervisor is being restarted; it starts them all when it is up
-                    log.info("batcher_not_started", broker=lane.node_id, error=str(error))
-                    return monotonic() + 0.1
-        return _NEVER
-
-    def _forget_departed(self) -> None:
-        """Let go of the lanes of brokers that left the cluster for good, unless a partition still waits for one of them."""
-        lanes = self.accumulator.routing.lanes
-        for key, lane in list(lanes.items()):
-            if self.cluster.is_gone(lane.node_id) and not lane.calls and not self._leads(lane):
-                self._stop_batcher(lane)
-                if not self._leads(lane):  # else it came back while we waited, and gets an actor again
-                    del lanes[key]
-
-    def _leads(self, lane: Lane) -> bool:
-        routes = self.accumulator.routing.routes.values()
-        return any(queue is not None and queue.lane is lane for route in routes for queue in route.queues)
+        self.settings = settings
+        self.pool = pool
+        self.home = home  # a hub
+        self.max_block = max_block
+        self.idempotent = settings.idempotent
+        self.routing = Routing(self, broker_of)
+        self.deadlines = Deadlines(self)
+        self.hub_watch = HubWatch()
+        self.budget = LoopBudget(home.loop)
+        self.callbacks = Callbacks(pool, home, self.budget)
+        self.linger = settings.linger  # seconds an open batch waits for company; none while somebody waits for it to leave
+        self.identity: Identity | None = None
+        self.identity_known = Latch(home)  # set while there is one
+        self.identity_error: str | None = None  # why there is none yet
+        self.inbox: Inbox | None = None  # the ProducerActor's, while it lives
+        # Waits for a partition that may just have been added (route, partition, deadline, whether a partitioner chose it).
+        self.await_partition: Callable[[TopicRoute, int, float, bool], None] | None = None
+        self.skipping_linger = 0  # how many wait for records to leave
+        self.closed: str | None = None
+        self.delivered = 0
+        self.failed = 0
+        self.requests = 0
+        self.retries = 0
 
     # identity
 
-    def _get_identity(self, now: float) -> float:
-        """Make sure there is a producer id, or that one is on its way; return when to try again."""
-        accumulator = self.accumulator
-        if self._answer is not None:
-            self._take_identity(now)
-        if not accumulator.idempotent or accumulator.identity is not None or self._call is not None:
-            return _NEVER
-        if self._id_refusal is not None and now < self._id_retry_at:
-            self._fail_for_want_of_identity()
-        idle = self._id_refusal is not None and not accumulator.clock.pending
-        retry_at = max(self._id_retry_at, self._id_asked_at + _ASK_AGAIN_WHEN_IDLE) if idle else self._id_retry_at
-        if now < retry_at:
-            return retry_at
-        channel = self.cluster.any_ready_channel(api_key=InitProducerIdRequest.API_KEY)
-        if channel is None:
-            self.cluster.request_refresh()  # which connects to somebody; we hear of it by the new snapshot
-            return now + 0.1
-        settings = accumulator.settings
-        self._id_asked_at = now
-        self._call = channel.call(
-            # With no transactional id the timeout says nothing; Java's client sends the largest number too.
-            InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=2**31 - 1),
-            self._done,
-            timeout=settings.request_timeout,
-            client_id=settings.client_id,
-        )
-        if self._answer is not None:  # failed at once
-            return now
-        return _NEVER
+    def want_identity(self) -> None:
+        """A batch can not be sent for want of a producer id; the ProducerActor fetches one."""
+        self.wake()
 
-    def _done(self, call: Call) -> None:
-        self._answer = call
-        self.actor_inbox.wake()
-
-    def _take_identity(self, now: float) -> None:
-        call, self._answer, self._call = self._answer, None, None
-        assert call is not None
-        accumulator = self.accumulator
-        response: InitProducerIdResponse | None = call.response
-        code = response.error_code if response is not None else None
-        if response is not None and code == 0:
-            accumulator.identity = Identity(response.producer_id, response.producer_epoch)
-            accumulator.identity_error = None
-            accumulator.identity_known.set()
-            self._id_failures = self._id_same_trouble = 0
-            self._id_refusal = self._id_trouble = None
-            for batch in accumulator.clock.pending:
-                queue = batch.queue
-                if queue.lane is not None:
-                    queue.lane.offer(queue)
+    def bump_epoch(self, lost: Identity) -> None:
+        """The next epoch after `lost` (KIP-360), or none when the epochs are used up: then a new id is fetched."""
+        if self.identity is not lost:
             return
-        self._id_failures += 1
-        settings = accumulator.settings
-        self._id_retry_at = now + backoff(self._id_failures, settings.retry_backoff, settings.retry_backoff_max, random.random())
-        why = accumulator.identity_error = describe(code) if code is not None else str(call.error)
-        passes = is_retriable(code) if code is not None else not isinstance(call.error, UnsupportedVersion)
-        self._tell_trouble(type(call.error) if code is None else code, why, passes)
-        self._id_refusal = None
-        if not passes:
-            self._id_refusal = _refusal(code, why)
-            self._id_refused_with = code
-            self._fail_for_want_of_identity()
+        if lost.epoch < _MAX_EPOCH:
+            self.identity = Identity(lost.producer_id, lost.epoch + 1)
+        else:
+            self.discard_identity(lost)
 
-    def _tell_trouble(self, trouble: object, why: str, passes: bool) -> None:
-        """Log why there is no id: once for each reason, as long as it stays the same."""
-        self._id_same_trouble = self._id_same_trouble + 1 if trouble == self._id_trouble else 1
-        self._id_trouble = trouble
-        told_at = _TOLD_AT if passes else 1
-        tell = log.info if self._id_same_trouble < told_at else log.warning if self._id_same_trouble == told_at else log.debug
-        tell("no_producer_id", producer=self.accumulator.settings.name, error=why, attempt=self._id_failures)
+    def discard_identity(self, refused: Identity | None) -> None:
+        """The broker refuses this id: a new one is fetched."""
+        if refused is not None and self.identity is not None and self.identity.producer_id == refused.producer_id:
+            self.identity = None
+            self.identity_known = Latch(self.home)
+            self.wake()
 
-    def _fail_for_want_of_identity(self) -> None:
-        why, code, producer = self._id_refusal, self._id_refused_with, self.accumulator.settings.name
-        self.accumulator.fail_unsent(
-            lambda topic, partition: ProduceError(
-                f"records of {topic}-{partition} were not sent: the cluster gives producer {producer!r} no id: {why}",
-                topic=topic,
-                partition=partition,
-                error_code=code,
+    # outcomes
+
+    def settle(self, batch: Batch, base_offset: int | None, append_time_ms: int, error: ProduceError | None) -> None:
+        """Give `batch` its outcome, once; whoever waits is woken, its callbacks run, its bytes come free."""
+        self.deadlines.pending.pop(batch, None)
+        if batch.is_set:
+            return
+        if error is None:
+            self.delivered += batch.count
+        else:
+            self.failed += batch.count
+        batch.wire = None
+        root = batch.root
+        if root is None:
+            batch.base_offset, batch.append_time_ms, batch.error = base_offset, append_time_ms, error
+            self._complete(batch)
+            return
+        batch.set()  # a piece nobody waits on; its root is what callers hold
+        if batch.report(base_offset, append_time_ms, error):
+            self._complete(root)
+
+    def written(self, batch: Batch, base_offset: int, append_time_ms: int) -> None:
+        """The broker has written `batch`: it leaves its queue and is settled. Once for nearly every batch, so in few calls."""
+        queue = batch.queue
+        queue.written(batch)
+        if append_time_ms >= 0 or queue.has_append_time:
+            append_time_ms = queue.append_time(batch, append_time_ms)
+        if batch.root is not None or batch.is_set:
+            self.settle(batch, base_offset if base_offset >= 0 else None, append_time_ms, None)
+            return
+        self.deadlines.pending.pop(batch, None)
+        self.delivered += batch.count
+        batch.wire = None
+        if base_offset >= 0:
+            batch.base_offset = base_offset
+        if append_time_ms >= 0:
+            batch.append_time_ms = append_time_ms
+        batch.set()
+        if batch.callbacks is None:
+            self.pool.give(batch.size)
+        else:
+            self.callbacks.batch_settled(batch)
+
+    def _complete(self, batch: Batch) -> None:
+        batch.set()
+        if batch.callbacks is None:
+            self.pool.give(batch.size)
+        else:
+            self.callbacks.batch_settled(batch)
+
+    def fail(self, batch: Batch, error: ProduceError) -> None:
+        """Give `batch` its outcome wherever it stands, and have its queue forget it: while its broker is away nobody else looks."""
+        queue = batch.queue
+        if batch is queue.open:
+            queue.close()
+        self.settle(batch, None, -1, error)
+        queue.drop_settled()
+
+    # the end
+
+    def close(self, reason: str) -> None:
+        """Take no more records; `reason` ends the error that `produce` raises from now on."""
+        if self.closed is None:
+            self.closed = reason
+
+    def closed_error(self) -> ClientClosed:
+        return ClientClosed(f"the client takes no more records: {self.closed}. Nothing was queued; start a new client.")
+
+    def abandon(self, reason: str) -> int:
+        """Settle everything that is left as failed, or possibly persisted; return how many records that were."""
+        count = 0
+        for batch in list(self.deadlines.pending):
+            queue = batch.queue
+            unknown = batch.in_flight or batch.fate_unknown
+            count += batch.count
+            fate = "may be in the log: check before sending them again" if unknown else "were not written"
+            why, code = last_attempt(queue)
+            self.fail(
+                batch,
+                ProduceError(
+                    f"{reason}; records of {queue.topic}-{queue.partition} {fate}" + (f" ({why})" if why else ""),
+                    topic=queue.topic,
+                    partition=queue.partition,
+                    error_code=code,
+                    retriable=True,
+                    possibly_persisted=unknown,
+                ),
             )
-        )
+        return count
 
+    def fail_unsent(self, error_of: Callable[[str, int], ProduceError]) -> None:
+        """Settle as failed what was certainly not written and waits to be sent, because it never can be."""
+        for batch in list(self.deadlines.pending):
+            queue = batch.queue
+            if not batch.in_flight and not batch.fate_unknown:
+                self.fail(batch, error_of(queue.topic, queue.partition))
 
-def _refusal(code: int | None, why: str) -> str:
-    """Why there is no id, and what to do."""
-    without = "set enable_idempotence=False, and a retry may write a record twice"
-    if code == ErrorCode.CLUSTER_AUTHORIZATION_FAILED:
-        return f"{why}; grant its principal IdempotentWrite on the cluster (or Write on a topic), or {without}"
-    if code is None:
-        return f"{why} Use brokers that do serve it (those of Kafka 2.8 in KRaft mode do not), or {without}"
-    return f"{why}; the broker's log may say more, or {without}"
+    @property
+    def unsettled(self) -> int:
+        """Records without an outcome."""
+        return sum(batch.count for batch in list(self.deadlines.pending))
+
+    def skip_linger(self, by: int) -> None:
+        """One more (1) or one less (-1) who waits for records to leave: a flush, or callers for buffer space. Nothing lingers then."""
+        self.skipping_linger += by
+        self.linger = 0.0 if self.skipping_linger else self.settings.linger
+        if by > 0:
+            for batcher in list(self.routing.batchers.values()):
+                batcher.wake()
+
+    def flush(self, deadline: float) -> int:
+        """Send without linger and wait, until `deadline` (monotonic seconds), for all that is pending now; return what is left."""
+        # Of a batch in pieces, the whole: a piece that is split once more is nobody's to settle.
+        batches = list(dict.fromkeys([batch.root or batch for batch in list(self.deadlines.pending)]))
+        self.skip_linger(1)
+        try:
+            for batch in batches:
+                if not batch.wait(deadline - monotonic()):
+                    break
+        finally:
+            self.skip_linger(-1)
+        return sum(batch.missing or batch.count for batch in batches if not batch.is_set)
+
+    def wake(self) -> None:
+        """Have the ProducerActor look."""
+        if self.inbox is not None:
+            self.inbox.wake()

@@ -20,7 +20,7 @@ from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import Claim
 from klife.actors.producer.delivery import Delivery
 from klife.actors.producer.murmur2 import IS_QUICK, murmur2_positive
-from klife.actors.producer.partition_queue import PartitionQueue
+from klife.actors.producer.partition import Partition
 from klife.actors.producer.partitioners import Murmur2Partitioner, may_go_anywhere
 from klife.actors.producer.places import Places
 from klife.actors.producer.validation import checked_headers, checked_timestamp, exact_int, payload, too_large_for_buffer
@@ -31,8 +31,8 @@ from klife.protocol.records import RECORD_OVERHEAD, Headers
 from klife.record import Record
 
 if TYPE_CHECKING:
-    from klife.actors.metadata_snapshot import TopicInfo
-    from klife.actors.producer.accumulator import Accumulator
+    from klife.actors.metadata.snapshot import TopicInfo
+    from klife.actors.producer.producer import Producer
 
 _MAX_PARTITION = 2**31 - 1  # an int32 on the wire
 _IN_C = is_compiled(__file__)
@@ -43,7 +43,7 @@ class TopicRoute:
     """One topic of one producer: its partitions' queues and its partitioner."""
 
     __slots__ = (
-        "accumulator",
+        "producer",
         "topic",
         "info",
         "queues",
@@ -58,18 +58,18 @@ class TopicRoute:
         "_hub_watch",
     )
 
-    def __init__(self, accumulator: Accumulator, info: TopicInfo, partitioner: Any) -> None:
-        self.accumulator = accumulator
+    def __init__(self, producer: Producer, info: TopicInfo, partitioner: Any) -> None:
+        self.producer = producer
         self.topic = info.name
         self.count = info.partition_count
-        self.queues: list[PartitionQueue | None] = [None] * self.count
+        self.queues: list[Partition | None] = [None] * self.count
         self.partitioner = partitioner
         self.sticks = bool(getattr(partitioner, "sticky_keyless", False))
         # The default partitioner, without the calls.
         self._hashes = IS_QUICK and type(partitioner) is Murmur2Partitioner
-        self._pool = accumulator.pool
-        self._limit = accumulator.settings.batch_size_bytes
-        self._hub_watch = accumulator.hub_watch
+        self._pool = producer.pool
+        self._limit = producer.settings.batch_size_bytes
+        self._hub_watch = producer.hub_watch
         self.sticky = 0
         self.follow(info)
         self.stick_elsewhere()
@@ -140,8 +140,8 @@ class TopicRoute:
         if looks:
             now_ns = time_ns()
             now_ms = now_ns // 1_000_000
-            if now_ms != hub_watch.looked_ms and hub_watch.look(now_ms, monotonic()) and self.accumulator.closed is not None:
-                raise self.accumulator.closed_error()  # stopped while the hub ran, or this is another hub
+            if now_ms != hub_watch.looked_ms and hub_watch.look(now_ms, monotonic()) and self.producer.closed is not None:
+                raise self.producer.closed_error()  # stopped while the hub ran, or this is another hub
         timestamp_ms = hub_watch.stamp if record.timestamp_ms is None else checked_timestamp(record)
 
         entry: Any = None if _IN_C else (key, value, headers, timestamp_ms)  # C appends without a tuple
@@ -175,7 +175,7 @@ class TopicRoute:
         return delivery
 
     def _begin_batch_or_wait(
-        self, queue: PartitionQueue, entry: Any, size: int, deadline: float | None, places: Places | None, at: int
+        self, queue: Partition, entry: Any, size: int, deadline: float | None, places: Places | None, at: int
     ) -> tuple[Batch, int]:
         """The way of a record that begins a batch, or for which there is no room; return its batch and its index.
 
@@ -196,7 +196,7 @@ class TopicRoute:
                 batch = queue.open
                 begins = batch is None or batch.size + size > self._limit
                 if begins and fresh is None:
-                    fresh = Batch(queue, monotonic(), self.accumulator.home, 0)
+                    fresh = Batch(queue, monotonic(), self.producer.home, 0)
                     continue
                 if begins:
                     batch = fresh
@@ -259,27 +259,27 @@ class TopicRoute:
             self.sticky = randrange(self.count)
 
     def _wait_for_room(self, claim: Claim, deadline: float | None) -> None:
-        accumulator, size = self.accumulator, claim.size
+        producer, size = self.producer, claim.size
         if size > self._pool.limit:
             raise too_large_for_buffer(self.topic, size, self._pool.limit)
         if deadline is None:
-            deadline = monotonic() + accumulator.max_block
-        self._pool.take(size, deadline, accumulator.max_block, claim)
+            deadline = monotonic() + producer.max_block
+        self._pool.take(size, deadline, producer.max_block, claim)
         take_note()
         self._hub_watch.stamp = time_ns() // 1_000_000
-        if accumulator.closed is not None:  # stopped while we waited
-            raise accumulator.closed_error()
+        if producer.closed is not None:  # stopped while we waited
+            raise producer.closed_error()
 
     def await_partition(self, partition: int, deadline: float, chosen: bool) -> bool:
         """Have the cluster asked for a partition that may just have been added; return whether it is there by `deadline`.
 
         A partitioner that `chosen` it was told how many there are: for what it knows better, one answer has to do.
         """
-        if self.accumulator.await_partition is not None:
-            self.accumulator.await_partition(self, partition, deadline, chosen)
+        if self.producer.await_partition is not None:
+            self.producer.await_partition(self, partition, deadline, chosen)
         return partition < self.count
 
-    def _queue(self, record: Record, partition: Any, partitioner: Any, deadline: float | None = None) -> PartitionQueue:
+    def _queue(self, record: Record, partition: Any, partitioner: Any, deadline: float | None = None) -> Partition:
         """The queue of a partition seen for the first time, or the error that says what is wrong with `partition`."""
         explicit = record.partition is not None
         whose = "Record.partition" if explicit else f"what {type(partitioner or self.partitioner).__name__}.partition returned"
@@ -294,7 +294,7 @@ class TopicRoute:
         if not 0 <= partition <= _MAX_PARTITION:
             raise InvalidRecordValue(self._no_such(whose, partition, explicit))
         if partition >= self.count and (
-            deadline is not None or not self.await_partition(partition, monotonic() + self.accumulator.max_block, not explicit)
+            deadline is not None or not self.await_partition(partition, monotonic() + self.producer.max_block, not explicit)
         ):
             raise UnknownPartition(
                 f"{self._no_such(whose, partition, explicit)}. None was added "
@@ -304,11 +304,11 @@ class TopicRoute:
                 partition=partition,
                 retriable=True,
             )
-        queue: PartitionQueue | None = self.queues[partition]
+        queue: Partition | None = self.queues[partition]
         if queue is not None:
             return queue
-        fresh = PartitionQueue(self, partition)
-        self.accumulator.routing.place(fresh)
+        fresh = Partition(self, partition)
+        self.producer.routing.place(fresh)
         queue = self.queues[partition]
         if queue is None:  # nor did anything that ran meanwhile make it
             queue = self.queues[partition] = fresh

@@ -6,7 +6,7 @@ cdef class Wakeups:
     cdef public object _lists
     cdef public bint _polling
     cdef public bint _scheduled
-    cdef public object _turn
+    cdef public object _budget
     cdef public double _left
 
     cpdef add(self, list waiters)

@@ -34,7 +34,7 @@ from gevent.monkey import get_original
 
 from klife.actors.runtime.forked import is_forked, take_note
 from klife.class_defaults import set_defaults
-from klife_supervision.breathe import TURN_SECONDS, let_hub_run
+from klife_supervision.let_hub_run import TURN_SECONDS, let_hub_run
 
 get_thread_ident: Callable[[], int] = get_original("_thread", "get_ident")
 _allocate_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
@@ -209,7 +209,7 @@ class Wakeups:
     was asked for meanwhile before it looks at a timer.
     """
 
-    __slots__ = ("loop", "_poll", "_polling", "_lists", "_scheduled", "_turn", "_left")
+    __slots__ = ("loop", "_poll", "_polling", "_lists", "_scheduled", "_budget", "_left")
 
     def __init__(self, loop: Any) -> None:
         self.loop = loop
@@ -217,7 +217,7 @@ class Wakeups:
         self._polling = False  # sockets and timers come first
         self._lists: deque[list[Any]] = deque()
         self._scheduled = False
-        self._turn = -1  # of the loop
+        self._budget = -1  # of the loop
         self._left = 0.0  # seconds of it
 
     def add(self, waiters: list[Any]) -> None:
@@ -233,8 +233,8 @@ class Wakeups:
         self._scheduled = False
         lists, self._lists = self._lists, deque()  # what is set meanwhile comes after what is ready now
         began, turn = monotonic(), self.loop.iteration
-        if turn != self._turn:
-            self._turn, self._left = turn, TURN_SECONDS
+        if turn != self._budget:
+            self._budget, self._left = turn, TURN_SECONDS
         until = began + self._left
         try:
             while lists:

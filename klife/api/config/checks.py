@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from klife.actors.producer.partition_queue import MAX_IN_FLIGHT
+from klife.actors.producer.partition import MAX_IN_FLIGHT
 from klife.api.config.base import Problem
 from klife.api.config.messages import Loc, describe, format_path, suggest
 from klife.protocol.compression import LEVELS

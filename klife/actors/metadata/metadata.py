@@ -1,0 +1,250 @@
+"""`Metadata`: what the client knows of the cluster, and how its parts ask for more.
+
+A plain value that outlives the `MetadataActor` which fills it: the snapshot, a broker for each broker, which topics interest
+anybody, and who wants to hear of news.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from time import monotonic
+
+from klife.actors.metadata.interest import TopicInterest
+from klife.actors.metadata.snapshot import BrokerInfo, ClusterSnapshot, TopicInfo, with_leader, with_refusal
+from klife.actors.network.broker import Broker, Call
+from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
+from klife.actors.runtime.inbox import Inbox
+from klife.actors.runtime.latch import Latch
+from klife.actors.settings import ClientSettings
+from klife.errors import BrokersUnreachable, KlifeError, ProduceError, UnknownTopic
+from klife.protocol.apis.describe_configs import TOPIC_RESOURCE, DescribeConfigsRequest, DescribeConfigsResource, configured_int
+from klife.protocol.error_codes import describe
+
+CHECK_ADDRESSES = "check bootstrap_servers, and that the brokers' advertised.listeners can be reached from here."
+_HOPELESS = frozenset((17, 29))  # an impossible name, no permission: waiting changes nothing
+
+
+class Metadata:
+    """Snapshot, brokers and interest. Used from the client's home thread only."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self.settings = settings
+        self.snapshot = ClusterSnapshot()
+        self.snapshots_seen = 0
+        self.client_id = settings.client_id
+        # Bootstrap addresses are brokers whose id is not known yet; they get negative ids of our own.
+        self.brokers: dict[int, Broker] = {
+            -1 - index: Broker(-1 - index, host, port, settings.connection, self.client_id)
+            for index, (host, port) in enumerate(settings.bootstrap)
+        }
+        self.interest = TopicInterest(settings.prefetched_topics, settings.metadata_max_age)
+        self.needs: Callable[[str], bool] = lambda _topic: False  # whether records are queued for a topic
+        self.uses: Callable[[int], bool] = lambda _node_id: False  # whether a producer has records, or room for them, for a broker
+        self._absent: dict[int, float] = {}  # brokers that the cluster does not list (any more), and since when
+        self.refresh_wanted = True
+        self.inbox: Inbox | None = None  # the MetadataActor's, while it lives
+        self.on_change: list[Callable[[], None]] = []
+        self._answered = Latch()
+        self._closed: Callable[[], KlifeError] | None = None
+
+    # asking
+
+    def request_refresh(self) -> None:
+        """Have the metadata fetched anew, soon; any number of requests become one."""
+        self.refresh_wanted = True
+        if self.inbox is not None:
+            self.inbox.wake()
+
+    @contextmanager
+    def awaiting(self, topics: Mapping[str, int], *, produces: bool) -> Iterator[None]:
+        """While inside, have the cluster asked for these topics until it knows so many partitions of each.
+
+        With `produces` records wait for them, and the brokers may create what is missing, if they are set up to.
+        """
+        interest, begun = self.interest, dict(topics)
+        for name, partitions in begun.items():
+            interest.begin(name, produces=produces, partitions=partitions, now=monotonic())
+        if self.inbox is not None:
+            self.inbox.wake()
+        try:
+            yield
+        finally:
+            for name, partitions in begun.items():
+                interest.end(name, produces=produces, partitions=partitions, topics=self.snapshot.topics, queued=self.needs)
+
+    def topic(self, name: str, deadline: float, *, produces: bool) -> TopicInfo:
+        """What is known of a topic; for one seen the first time, wait for the cluster to tell.
+
+        Raises:
+            UnknownTopic: the cluster did not know it by `deadline` (monotonic seconds).
+            BrokersUnreachable: no broker has answered by then.
+            ProduceError: the cluster refuses to tell (no permission, an impossible name).
+            ClientClosed: the client was stopped meanwhile.
+        """
+        asked_since = self.snapshots_seen
+        info = self.wait_for_partitions(name, 1, deadline, produces=produces)
+        if info is not None:
+            return info
+        if self.snapshots_seen == asked_since:
+            pause = pause_told(monotonic() - deadline - WORTH_TELLING)
+            raise BrokersUnreachable(
+                f"no broker answered within max_block_ms ({self.settings.max_block * 1000:g} ms), so topic {name!r} is not known: "
+                f"{'; '.join([*self.troubles(), pause] if pause else self.troubles())}. "
+                f"{'Nothing was queued, and the' if produces else 'The'} client goes on trying: {CHECK_ADDRESSES}",
+                topic=name,
+                retriable=True,
+            )
+        refusal = self.snapshot.topic_errors.get(name)
+        raise UnknownTopic(
+            f"topic {name!r} was not found within max_block_ms: "
+            f"{describe(refusal) if refusal is not None else 'the cluster does not know it'}. "
+            f"{'Nothing was queued; create' if produces else 'Create'} the topic, or correct its name.",
+            topic=name,
+            error_code=refusal,
+            retriable=True,
+        )
+
+    def wait_for_partitions(self, name: str, count: int, deadline: float, *, produces: bool, answers: int = 0) -> TopicInfo | None:
+        """Wait until the topic has `count` partitions; None when it has fewer at the `deadline`, or still after so many `answers`.
+
+        Raises as `topic`, but for UnknownTopic.
+        """
+        info = self.snapshot.topics.get(name)
+        if info is not None and info.partition_count >= count:
+            return info
+        with self.awaiting({name: count}, produces=produces):
+            misses = self.interest.misses(name)
+            is_last_look = False
+            while True:
+                if self._closed is not None:
+                    raise self._closed()
+                if not self._answered.wait(deadline - monotonic()):
+                    late = monotonic() - deadline
+                    if late < WORTH_TELLING or is_last_look:
+                        return None
+                    is_last_look, deadline = True, monotonic() + WORTH_TELLING  # the hub was away: the answer may be there
+                    continue
+                info = self.snapshot.topics.get(name)
+                if info is not None and info.partition_count >= count:
+                    return info
+                missed = self.interest.misses(name) - misses
+                code = self.snapshot.topic_errors.get(name, 0)
+                if missed and code in _HOPELESS:
+                    raise ProduceError(
+                        f"the cluster refuses topic {name!r}: {describe(code)}.{' The record was not queued.' if produces else ''}",
+                        topic=name,
+                        error_code=code,
+                    )
+                if missed and missed == answers:
+                    return None
+
+    def close(self, error: Callable[[], KlifeError]) -> None:
+        """Let nobody wait any longer: whoever asks for a topic that is not known gets what `error` makes."""
+        self._closed = error
+        self._answered.set()
+
+    def wait_for_answer(self, timeout: float) -> bool:
+        """Wait for the next answer of the cluster, whatever it says; return whether one came."""
+        return self._answered.wait(timeout)
+
+    # brokers
+
+    def broker(self, node_id: int) -> Broker:
+        """The broker of a broker; made on the spot for one that the snapshot does not list yet."""
+        broker = self.brokers.get(node_id)
+        if broker is None:
+            listed = self.snapshot.brokers.get(node_id)
+            broker = Broker(
+                node_id,
+                listed.host if listed is not None else None,
+                listed.port if listed is not None else 0,
+                self.settings.connection,
+                self.client_id,
+            )
+            broker = self.brokers.setdefault(node_id, broker)  # a signal handler may have needed it, too, while we made it
+            if self.inbox is not None:
+                self.inbox.wake()  # the MetadataActor has an actor started for it
+        return broker
+
+    def known_brokers(self) -> Iterator[Broker]:
+        """Channels of brokers by id, without those of the bootstrap list."""
+        return (broker for broker in self.brokers.values() if broker.node_id >= 0)
+
+    def is_gone(self, node_id: int) -> bool:
+        """Whether the cluster has not listed a broker for `metadata_max_age`. One that restarts is absent, too, but not as long."""
+        since = self._absent.get(node_id)
+        return since is not None and monotonic() >= since + self.settings.metadata_max_age
+
+    def any_ready_broker(
+        self, *, bootstrap: bool = False, api_key: int | None = None, other_than: Broker | None = None
+    ) -> Broker | None:
+        """A broker that takes requests: one whose broker serves `api_key`, if any does; a broker's rather than a bootstrap address's;
+        the least busy."""
+        ready = [
+            broker
+            for broker in self.brokers.values()
+            if broker.is_ready and (broker.node_id < 0 or not bootstrap) and broker is not other_than
+        ]
+        able = [broker for broker in ready if api_key is None or api_key in broker.connection.ranges]
+        return min(able or ready, key=lambda broker: (broker.node_id < 0, len(broker.calls)), default=None)
+
+    def troubles(self) -> list[str]:
+        """Each address and what happened there last."""
+        told = [broker.describe() for broker in self.brokers.values() if not broker.is_ready]
+        if not self.snapshot.brokers:  # those that are connected have not said either who the brokers are
+            told += [f"{each.address} is connected, and has not answered Metadata" for each in self.brokers.values() if each.is_ready]
+        return told or ["no address was tried yet"]
+
+    def topic_size_limit(self, topic: str, broker: Broker, then: Callable[[int | None], None]) -> None:
+        """Call `then` with the topic's `max.message.bytes`, or with None when the cluster does not tell it.
+
+        Asked each time: it is wanted only for an error message, and may have been changed since the last one.
+        """
+
+        def answered(call: Call) -> None:
+            then(configured_int(call.response, "max.message.bytes") if call.response is not None else None)
+
+        broker.call(
+            DescribeConfigsRequest(
+                resources=[
+                    DescribeConfigsResource(resource_type=TOPIC_RESOURCE, resource_name=topic, configuration_keys=["max.message.bytes"])
+                ]
+            ),
+            answered,
+            timeout=2.0,
+            client_id=self.client_id,
+        )
+
+    # news
+
+    def publish(self, snapshot: ClusterSnapshot) -> None:
+        """Swap the snapshot, follow the brokers' addresses, and tell who listens."""
+        for listed in snapshot.brokers.values():
+            broker = self.brokers.get(listed.node_id)
+            if broker is not None:
+                broker.set_address(listed.host, listed.port)
+        self.snapshot = snapshot
+        for node_id in snapshot.brokers:
+            self.broker(node_id)
+        now = monotonic()
+        self._absent = {
+            broker.node_id: self._absent.get(broker.node_id, now)
+            for broker in self.known_brokers()
+            if broker.node_id not in snapshot.brokers
+        }
+        self.snapshots_seen += 1
+        for listener in self.on_change:
+            listener()
+        answered, self._answered = self._answered, Latch()
+        answered.set()
+
+    def leader_refused(self, topic: str, partition: int, node_id: int) -> None:
+        """A broker refused records of a partition because it does not lead it."""
+        self.snapshot = with_refusal(self.snapshot, topic, partition, node_id)
+
+    def leader_hint(self, topic: str, topic_id: bytes, partition: int, leader: int, epoch: int, broker: BrokerInfo | None) -> None:
+        """A broker told who leads a partition now (KIP-951)."""
+        snapshot = with_leader(self.snapshot, topic, topic_id, partition, leader, epoch, broker)
+        if snapshot is not self.snapshot:
+            self.publish(snapshot)

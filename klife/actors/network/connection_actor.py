@@ -1,0 +1,326 @@
+"""`ConnectionActor`: keeps one broker's connection, and moves its bytes.
+
+One greenlet does it all, because nothing here waits: the socket never blocks, its readiness wakes the actor, and the only thing that
+takes time, connecting (with the name look-up), runs in a helper greenlet that the actor owns and can drop (`Connector`). So a stop or
+a kill is served at once in every state.
+
+An unreachable broker is a state with a backoff, never a crash. Every step has a deadline: connecting and the handshake
+`connect_timeout`, each request its own. When a request's passes, the connection is closed: answers come in order, so whatever is
+behind the missing one is stuck too, and a half-open connection is found only this way. But first everything that has arrived is read:
+where the hub did not run, the answer may have been there for long.
+
+While a broker throttles us (KIP-219) it reads nothing of this connection, so what is in flight has that much more time. The pause is
+the broker's wish and not the socket's: a new connection keeps it.
+
+A connection with nothing in flight is closed after `max_idle`, before somebody on the way forgets it without a word. Whoever closes an
+idle one, nobody opens it again until it is needed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from klife.actors.network.addresses import Addresses
+from klife.actors.network.backoff import backoff
+from klife.actors.network.broker import Broker, CallFailed
+from klife.actors.network.connector import Connector
+from klife.actors.network.wrong_listener import CLOSED_AT_FIRST_REQUEST, CLOSED_AT_ONCE, TLS, is_tls, why_of_no_use
+from klife.actors.runtime.actor import GeventActor
+from klife.actors.runtime.hub_pause import pause_told
+from klife.protocol.api_keys import api_name
+from klife.protocol.connection import State
+from klife.protocol.errors import DecodeError
+from klife_supervision import ExitReason
+from klife_supervision.logs import get_logger
+
+log = get_logger("klife.connection")
+
+_READ_BYTES = 65_536  # as much as the allocator keeps at hand; larger buffers are mapped and unmapped for each read
+_READS_A_TURN = 32
+_NEVER = float("inf")
+
+
+class ConnectionActor(GeventActor):
+    """Owns the socket of one `Broker`."""
+
+    may_wait_for_klife = False
+
+    def __init__(self, broker: Broker, on_trouble: Callable[[Broker], None]) -> None:
+        super().__init__()
+        self.broker = broker
+        self._on_trouble = on_trouble
+        self._addresses = Addresses(broker.host or "")
+        self._connector: Any = None
+        self._retry_at = 0.0
+        self._failures = 0
+        self._ready_at = _NEVER
+        self._answered = False  # whether this connection ever brought an answer, beyond the handshake's
+        self._handshake_deadline = _NEVER
+
+    @property
+    def state(self) -> str:
+        """Shown in the supervision tree."""
+        return self.broker.connection.state.value
+
+    def on_start(self) -> None:
+        self.broker.inbox = self.actor_inbox
+        self.broker.wake_at = _NEVER
+        self.broker.due = self.broker.throttled_until or _NEVER
+        self.actor_inbox.wake()
+
+    def on_exit(self, reason: ExitReason) -> None:
+        if self.broker.inbox is self.actor_inbox:
+            self.broker.inbox = None
+            self._close(f"the connection's actor ended ({reason})")
+        elif self._connector is not None:
+            self._connector.drop()
+
+    def on_wake(self) -> None:
+        broker, connection = self.broker, self.broker.connection
+        now = monotonic()
+        if broker.failure is not None and connection.state is not State.DISCONNECTED:
+            self._failed(broker.failure, now)
+        if self._connector is not None and self._connector.outcome is not None:
+            self._adopt(now)
+        if broker.writable and broker.sock is not None:
+            broker.write_more()
+        all_read = True
+        if broker.sock is not None and (broker.readable or now >= broker.wake_at):
+            all_read = self._read(now)
+        if broker.released and connection.state is State.READY and not broker.calls:
+            broker.released = False
+            self._close_unneeded("not needed any more")
+        if broker.throttled_until and now >= broker.throttled_until:
+            broker.throttled_until = 0.0
+            self._wake_waiting()
+        if connection.state is State.DISCONNECTED:
+            broker.failure = None
+            if broker.waiting and broker.host is not None and self._connector is None:
+                if now >= self._retry_at:
+                    self._connect()
+                else:
+                    broker.due = self._retry_at
+        if broker.due < broker.wake_at or now >= broker.wake_at:
+            self._keep_time(now, all_read)
+
+    # connecting
+
+    def _connect(self) -> None:
+        broker = self.broker
+        assert broker.host is not None
+        if self._addresses.host != broker.host:
+            self._addresses = Addresses(broker.host)
+        broker.connection.connect()
+        broker.connects += 1
+        self._connector = Connector(self._addresses, broker.port, broker.settings, self.actor_inbox.wake)
+
+    def disown(self) -> None:
+        super().disown()
+        if self._connector is not None:
+            self._connector.disown()
+
+    def _adopt(self, now: float) -> None:
+        connector, self._connector = self._connector, None
+        if isinstance(connector.outcome, OSError):
+            self._lost(self._addresses.all_told() or f"connecting failed: {connector.outcome}", now)
+            return
+        self.broker.attach(connector.outcome, self.actor_inbox)
+        self.broker.due = self._handshake_deadline = now + self.broker.settings.connect_timeout
+        self.broker.write(self.broker.connection.opened())
+
+    def _became_ready(self, now: float) -> None:
+        broker = self.broker
+        self._handshake_deadline = _NEVER
+        unusable = why_of_no_use(broker.connection.ranges)
+        if unusable is not None:
+            self._failed(unusable, now)
+            return
+        self._ready_at = broker.used_at = now
+        self._answered = False
+        self._addresses.worked()
+        broker.last_error = None
+        broker.due = min(broker.due, now + broker.settings.max_idle)
+        if broker.connection.throttle_ms > 0:
+            self._throttled(broker.connection.throttle_ms / 1000, now)
+        self._wake_waiting()
+
+    def _wake_waiting(self) -> None:
+        if self.broker.is_ready:
+            waiting, self.broker.waiting = self.broker.waiting, {}
+            for wake in waiting:
+                wake()
+
+    # moving bytes
+
+    def _read(self, now: float) -> bool:
+        """Take what has arrived, so much of it as a turn allows; return whether that was all."""
+        broker = self.broker
+        connection = broker.connection
+        broker.readable = False
+        negotiating = connection.state is State.NEGOTIATING
+        for _ in range(_READS_A_TURN):
+            try:
+                data = broker.sock.recv(_READ_BYTES)
+            except BlockingIOError:
+                return True
+            except OSError as error:
+                self._ended(f"reading failed: {error}", now)
+                return True
+            if not data:
+                self._ended("the broker closed the connection", now)
+                return True
+            try:
+                replies = connection.receive(data)
+            except DecodeError as error:
+                if negotiating and is_tls(data):
+                    self._failed(TLS, now)
+                    return True
+                log.error("response_not_understood", broker=broker.node_id, address=broker.address, error=str(error))
+                self._failed(f"a response was not understood: {error}", now)
+                return True
+            if replies:
+                self._failures = 0  # not by the handshake: a broker whose answers break us must not be tried without a pause
+                self._answered = True
+                broker.used_at = now
+            for reply in replies:
+                throttle_ms = getattr(reply.response, "throttle_time_ms", 0)
+                if throttle_ms > 0:
+                    self._throttled(throttle_ms / 1000, now)
+                if reply.tag in broker.calls:
+                    del broker.calls[reply.tag]
+                    reply.tag.finish(reply.response)
+            if negotiating:
+                handshake = connection.take_handshake()
+                if handshake:
+                    broker.write(handshake)
+                if connection.state is State.READY:
+                    negotiating = False
+                    self._became_ready(now)
+                    if broker.sock is None:
+                        return True
+            if len(data) < _READ_BYTES:
+                return True
+        return False
+
+    def _throttled(self, seconds: float, now: float) -> None:
+        """The broker has answered already, and counts on us to wait (KIP-219); what else is on its way waits in its socket so long."""
+        broker = self.broker
+        broker.throttled_until = max(broker.throttled_until, now + seconds)
+        broker.due = min(broker.due, broker.throttled_until)
+        for call in broker.calls:
+            call.deadline += seconds
+
+    # deadlines and the end of a connection
+
+    def _keep_time(self, now: float, all_read: bool) -> None:
+        """Act on deadlines that passed and wake for the next one.
+
+        The timer is left alone while it fires early enough: deadlines get later as requests come and go, so at a steady flow of
+        requests this runs once in a request's timeout and not once a request.
+        """
+        broker = self.broker
+        late = self._overdue(now) if all_read else None
+        if late is not None:
+            pause = pause_told(now - broker.wake_at)
+            self._failed(f"{late}; {pause}" if pause else late, now)
+        elif self._is_idle(now):
+            self._close_unneeded("nothing was sent for connections_max_idle_ms")
+        if not all_read:
+            due = now
+        elif broker.connection.state is State.DISCONNECTED:
+            due = self._retry_at if broker.waiting and broker.host is not None and self._connector is None else _NEVER
+        else:
+            idle_at = broker.used_at + broker.settings.max_idle
+            due = min(
+                self._handshake_deadline,
+                min((call.deadline for call in broker.calls), default=_NEVER),
+                idle_at if broker.connection.state is State.READY and idle_at > now else _NEVER,
+            )
+        if broker.throttled_until:
+            due = min(due, broker.throttled_until)
+        broker.due = _NEVER
+        broker.wake_at = due
+        if due != _NEVER:
+            self.wake_after(due - now)
+
+    def _overdue(self, now: float) -> str | None:
+        """What should have come by now, in words."""
+        if now >= self._handshake_deadline:
+            return f"the handshake was not through within {self.broker.settings.connect_timeout:g} s"
+        for call in self.broker.calls:
+            if call.deadline <= now:
+                return f"a {api_name(call.request.API_KEY)} request was not answered in time"
+        return None
+
+    def _is_idle(self, now: float) -> bool:
+        broker = self.broker
+        return (
+            broker.connection.state is State.READY
+            and now >= broker.used_at + broker.settings.max_idle
+            and not broker.calls
+            and not broker.waiting
+        )
+
+    def _ended(self, reason: str, now: float) -> None:
+        """The other side is gone. A broker may close what is idle (connections.max.idle.ms), and does when it is stopped: no failure if
+        nobody waits, unless it does nothing else."""
+        broker = self.broker
+        if broker.connection.state is State.NEGOTIATING:
+            self._failed(reason + CLOSED_AT_ONCE, now)
+        elif not self._has_worked(now):
+            self._failed(reason + (CLOSED_AT_FIRST_REQUEST if broker.calls else ""), now)
+        elif broker.calls:
+            self._failed(reason, now)
+        else:
+            self._close_unneeded(reason)
+
+    def _has_worked(self, now: float) -> bool:
+        """Whether this connection was of any use. With acks 0 nothing may ever have come back."""
+        return self._answered or now - self._ready_at > self.broker.settings.reconnect_backoff_max
+
+    def _close_unneeded(self, reason: str) -> None:
+        """Close the connection, which is no failure; it is opened again when somebody wants it."""
+        broker = self.broker
+        log.info("connection_closed", broker=broker.node_id, address=broker.address, reason=reason)
+        self._close(reason)
+        broker.last_error = None
+
+    def _failed(self, reason: str, now: float) -> None:
+        """The address in use is of no use now."""
+        if self._connector is None:  # else it is on its way, and to nobody's blame
+            self._addresses.failed(reason)
+        self._lost(self._addresses.told(reason), now)
+
+    def _lost(self, reason: str, now: float) -> None:
+        """There is no connection, and it is tried again after a pause."""
+        broker = self.broker
+        settings = broker.settings
+        if now - self._ready_at > settings.reconnect_backoff_max:  # it worked, though with acks 0 nothing may ever have come back
+            self._failures = 0
+        self._failures += 1
+        self._retry_at = now + backoff(self._failures, settings.reconnect_backoff, settings.reconnect_backoff_max, random.random())
+        broker.due = self._retry_at
+        log.warning("connection_failed", broker=broker.node_id, address=broker.address, reason=reason, attempt=self._failures)
+        self._close(reason)
+        broker.last_error = self._addresses.all_told() or reason
+        self._on_trouble(broker)
+
+    def _close(self, reason: str) -> None:
+        broker = self.broker
+        broker.last_error = reason
+        broker.failure = None
+        self._handshake_deadline = _NEVER
+        if self._ready_at != _NEVER:
+            self._ready_at = _NEVER
+            self._addresses.look_up_again()
+        if self._connector is not None:  # on its way to an address that is not wanted any more
+            self._connector.drop()
+            self._connector = None
+        broker.detach()
+        broker.connection.closed()
+        calls, broker.calls = broker.calls, {}
+        for call in calls:
+            call.finish(None, CallFailed(f"broker {broker.node_id} ({broker.address}): {reason}", sent=True))

@@ -1,0 +1,154 @@
+"""`Connector`: opens one socket to a broker, in a greenlet of its own that may be dropped at any moment.
+
+It looks the name up and goes through its addresses until one takes the connection. The look-up and each address have a deadline of
+their own (`connect_timeout`): an address that drops what is sent to it costs one of them and not the whole attempt.
+
+A deadline that passed while the hub did not run says nothing: what the kernel did meanwhile counts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+import gevent
+from gevent import socket
+
+from klife.actors.network.addresses import Address, Addresses
+from klife.actors.network.broker import close_at_once, without_gevent
+from klife.actors.runtime.forked import is_forked
+from klife.actors.runtime.hub_pause import WORTH_TELLING
+from klife.actors.runtime.latch import never_waits
+from klife.actors.settings import ConnectionSettings
+
+# A balancer forgets idle connections, after one to ten minutes mostly, and some say nothing when they do. Probes each half minute
+# keep them alive there, and find out within a minute when one is gone. (No TCP_USER_TIMEOUT: it would also end the connection of a
+# broker that does not read because we are over a quota.)
+_KEEPALIVE = (
+    ("TCP_KEEPIDLE", 30),  # seconds of quiet until the first probe
+    ("TCP_KEEPALIVE", 30),  # the same in the words of macOS
+    ("TCP_KEEPINTVL", 10),
+    ("TCP_KEEPCNT", 3),
+)
+
+
+class Connector:
+    """Opens a socket to `port` of one of `addresses`; calls `done` once `outcome` is there."""
+
+    def __init__(self, addresses: Addresses, port: int, settings: ConnectionSettings, done: Callable[[], None]) -> None:
+        self.outcome: Any = None
+        """A connected socket that never blocks, or the OSError that says why there is none. Noted in `addresses` it is already."""
+        self._addresses = addresses
+        self._port = port
+        self._settings = settings
+        self._done = done
+        self._opening: Any = None  # the last socket made
+        self._may_open = True
+        # In the loop's next turn, and so not while `Client.start` waits for its actors: looking a name up takes a thread, and uWSGI's
+        # master, which forks in C when it has loaded the application, must not be in the middle of starting one.
+        self._greenlet = gevent.spawn_later(0, self._run)
+        never_waits(self._greenlet)
+
+    def drop(self) -> None:
+        """The socket is not wanted any more."""
+        self._greenlet.kill(block=False)
+        if self.outcome is not None and not isinstance(self.outcome, OSError):
+            self.outcome.close()
+
+    def disown(self) -> None:
+        """In a forked child: open nothing, also if the greenlet has hardly begun, as when `gunicorn --preload` forks."""
+        self._may_open = False
+        if self._opening is not None:
+            close_at_once(self._opening)
+        if self.outcome is not None and not isinstance(self.outcome, OSError):  # connected, and not the broker's yet
+            self.outcome.close()
+
+    def _run(self) -> None:
+        sock = None
+        try:
+            sock = self._opened()
+            self.outcome, sock = without_gevent(sock), None
+        except OSError as error:
+            self.outcome = error
+        except Exception as error:  # noqa: BLE001 - a name that no resolver takes, a socket option out of range: no connection either
+            self.outcome = OSError(f"{type(error).__name__}: {error}")
+        finally:
+            if sock is not None:
+                sock.close()
+        self._done()
+
+    def _opened(self) -> Any:
+        addresses = self._addresses
+        if addresses.is_through:
+            try:
+                addresses.found(self._look_up())
+            except Exception as failure:
+                addresses.not_found(f"connecting failed: {failure}")
+                raise
+        error: Exception = OSError("not in a forked child")
+        while not addresses.is_through and self._may_open and not is_forked():
+            address = addresses.take()
+            try:
+                return self._connected(address)
+            except Exception as failure:  # noqa: BLE001 - see `_run`; the next address may do
+                error = failure
+                addresses.failed(f"connecting failed: {failure}")
+        raise error
+
+    def _look_up(self) -> Any:
+        timeout = self._settings.connect_timeout
+        while True:
+            began = monotonic()
+            with gevent.Timeout(timeout, False):
+                found = socket.getaddrinfo(self._addresses.host, self._port, 0, socket.SOCK_STREAM)
+                if not found:
+                    raise OSError(f"{self._addresses.host} has no address")
+                return found
+            if monotonic() - began < timeout + WORTH_TELLING:  # else the hub did not run, and the answer may be there
+                raise TimeoutError(f"the name was not looked up within {timeout:g} s")
+
+    def _connected(self, address: Address) -> Any:
+        family, kind, protocol, where = address
+        timeout = self._settings.connect_timeout
+        self._opening = sock = socket.socket(family, kind, protocol)
+        try:
+            self._set_options(sock)
+            expired = True
+            with gevent.Timeout(timeout, False):
+                sock.connect(where)
+                expired = False
+            if expired and not _is_connected(sock):
+                raise TimeoutError(f"no connection within {timeout:g} s")
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _set_options(self, sock: Any) -> None:
+        """Before it is connected: what a buffer's size means for TCP's window is settled then. The user's come last, and win."""
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, setting in _KEEPALIVE:
+            option = getattr(socket, name, None)  # which there are is the platform's
+            if option is not None:
+                sock.setsockopt(socket.IPPROTO_TCP, option, setting)
+        for level, option, value in self._settings.socket_options:
+            sock.setsockopt(level, option, value)
+
+
+def _is_connected(sock: Any) -> bool:
+    """What became of a connect whose time is over: the hub may have been away when the answer came.
+
+    Raises:
+        OSError: it was refused.
+    """
+    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise OSError(code, os.strerror(code))
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True

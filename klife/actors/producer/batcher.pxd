@@ -1,0 +1,33 @@
+cimport cython
+
+cdef class Batcher
+
+from klife.actors.producer.producer cimport Producer
+from klife.actors.producer.batch cimport Batch
+from klife.actors.producer.partition cimport Partition
+from klife.actors.runtime.inbox cimport Inbox
+
+cdef class Batcher:
+    cdef public Producer producer
+    cdef public object node_id
+    cdef public object index
+    cdef public object broker
+    cdef public object ready
+    cdef public set calls
+    cdef public object completed
+    cdef public Inbox inbox
+    cdef public Py_ssize_t max_in_flight
+    cdef public bint has_actor
+    cdef public double wake_at
+    cdef public list _later
+    cdef public object _ticket
+
+    cpdef wake(self)
+    @cython.locals(inbox=Inbox)
+    cpdef batch_opened(self, Partition queue, Batch batch)
+    cpdef offer(self, Partition queue)
+    @cython.locals(queue=Partition)
+    cpdef promote(self, double now)
+    cpdef double next_due(self)
+    @cython.locals(queue=Partition, batch=Batch, fresh=Batch, batches=list, taken=set, limit=Py_ssize_t, total=Py_ssize_t, linger=double)
+    cpdef list drain(self, double now)

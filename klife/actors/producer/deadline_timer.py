@@ -1,0 +1,82 @@
+"""`DeadlineTimer`: has the hub look at a producer's delivery clock, and asks no actor for it.
+
+The ProducerActor runs in a greenlet, and whatever Python runs there (a destructor, a signal handler, a handler of either that blocks)
+can hold it up. A timer of the loop can not be held up by anything but a hub that does not run at all. After that, the loop goes on for
+a few turns before a batch in flight is given up: its answer may lie in the socket.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from klife.actors.runtime.forked import take_note
+
+if TYPE_CHECKING:
+    from klife.actors.producer.producer import Producer
+
+TICK = 1.0
+"""Seconds between two looks while anything is pending: also how exactly it is known since when the hub has not run."""
+
+_STOOD_STILL = 2 * TICK  # without a look: not just a busy hub
+_TURNS = 4  # of the loop: its sockets are polled, the connection reads, the batcher judges
+_NEVER = float("inf")
+
+
+class DeadlineTimer:
+    """Looks at the clock of `producer` when a deadline passes, and every second before."""
+
+    __slots__ = ("ran_at", "_producer", "_loop", "_timer", "_turns")
+
+    def __init__(self, producer: Producer, loop: Any) -> None:
+        self.ran_at = monotonic()  # the last time it is known that the hub ran, while anything is pending
+        self._producer = producer
+        self._loop = loop
+        self._timer: Any = None
+        self._turns = 0  # that answers to what is late had
+
+    def look_by(self, due: float) -> None:
+        """Look at `due` (monotonic seconds) at the latest. Only in the home thread."""
+        now = monotonic()
+        if self._timer is None:
+            self.ran_at = now
+        self._set(due, now)
+
+    def hub_runs(self, now: float) -> None:
+        """Note that it does, and for how long it did not."""
+        still, self.ran_at = now - self.ran_at, now
+        if still > _STOOD_STILL:
+            self._producer.deadlines.stood_still = still
+
+    def stop(self) -> None:
+        """Look no more until asked to."""
+        self._producer.deadlines.due = _NEVER
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.stop()
+            timer.close()
+
+    def _set(self, due: float, now: float) -> None:
+        self.stop()
+        due = self._producer.deadlines.due = min(due, now + TICK)
+        self._timer = self._loop.timer(max(due - now, 0.0))
+        self._timer.start(self._look)
+
+    def _look(self) -> None:
+        take_note()
+        self.stop()
+        producer = self._producer
+        clock = producer.deadlines
+        now = monotonic()
+        self.hub_runs(now)
+        due: float | None = now + TICK
+        try:
+            due = clock.expire(now, self._turns < _TURNS)
+        finally:  # whatever a signal handler raised in here
+            if due is not None and due <= now:
+                self._turns += 1
+            else:
+                self._turns, clock.stood_still = 0, 0.0
+            if due is not None:
+                self._set(due, now)
+        producer.wake()  # records wait: for a leader perhaps, or a batcher

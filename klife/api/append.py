@@ -1,0 +1,263 @@
+"""`Append`: how records come in: the straight way, of one and of many, and the long one.
+
+The long way is that of a record whose topic is new, or which asks for a producer or a partitioner of its own. The straight one runs
+once a record, in methods whose types the compiler knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from time import monotonic
+from typing import Any
+
+from klife.actors.producer import validation
+from klife.actors.producer.places import Places
+from klife.actors.producer.validation import exact_str
+from klife.actors.runtime.forked import page, take_note
+from klife.actors.runtime.latch import get_thread_ident
+from klife.actors.runtime.loop_budget import AT_ONCE, breathe
+from klife.api.handle import Handle
+from klife.core import is_compiled
+from klife.errors import InvalidRecordType, KlifeError, ProduceError, UnknownPartition
+from klife.record import Record
+from klife.undelivered import Undelivered
+
+_NO_HEADERS: tuple[()] = ()  # the one empty tuple there is: the default of a record's headers
+_LOOKS_EVERY = 64  # records of one call between two looks at the clock
+_page = page
+_IN_C = is_compiled(__file__)  # where PyThread_get_thread_ident is C's, of the .pxd
+
+
+class Append(Handle):
+    """What takes records for the engine. Its methods are for the home thread, except for `_checked`."""
+
+    __slots__ = ()
+
+    def _accepted(self, record: Record, producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:
+        """As `TopicRoute.append`; or return None if this is not the home thread, and nothing was done."""
+        if (PyThread_get_thread_ident() if _IN_C else get_thread_ident()) != self._home:  # type: ignore  # noqa: F821
+            return None
+        if not _page[0]:  # this process was forked
+            take_note()
+        if type(record) is not Record or producer is not None or partitioner is not None:
+            return self._append(record, producer, partitioner, None, None, 0, wanted, callback)
+        taken = record  # to the compiler, which knows its type now
+        try:
+            route = self._routes[taken.topic]
+        except (KeyError, TypeError, AttributeError):
+            route = None
+        if route is None:
+            return self._append(record, None, None, None, None, 0, wanted, callback)
+        return route.append(taken, None, None, True, None, 0, wanted, callback)
+
+    def _append(
+        self,
+        record: Record,
+        producer: str | None,
+        partitioner: Any,
+        deadline: float | None,
+        places: Places | None = None,
+        at: int = 0,
+        wanted: bool = True,
+        callback: Any = None,
+    ) -> Any:
+        """The way of a record whose topic is new, or which asks for a producer or partitioner of its own."""
+        if not isinstance(record, Record):
+            raise validation.not_a_record(record)
+        # A str has a method of that name, and a class is not yet an object.
+        wrong = isinstance(partitioner, (str, type)) or not callable(getattr(partitioner, "partition", None))
+        if partitioner is not None and wrong:
+            raise InvalidRecordType(
+                f"partitioner is a {type(partitioner).__name__}; expected an object with partition(record, partition_count) -> int"
+            )
+        if deadline is None:
+            deadline = monotonic() + self._engine.settings.max_block
+        validation.check(record)
+        engine = self._current(deadline)
+        route = engine.route(record.topic, producer, deadline)
+        try:
+            taken = route.append(record, partitioner, deadline, True, places, at, wanted, callback)
+        except UnknownPartition as beyond:
+            if beyond.partition is None or not route.await_partition(beyond.partition, deadline, record.partition is None):
+                raise
+            taken = route.append(record, partitioner, deadline, True, places, at, wanted, callback)
+        if engine.exiting is not None:
+            engine.exiting()
+        return taken
+
+    def _checked(self, records: Iterable[Record]) -> list[Record]:
+        """`records` as a list, if all are right. From any thread: what a generator does, it does in its caller's.
+
+        Raises:
+            InvalidRecordType, InvalidRecordValue: one is not, and the text tells which.
+        """
+        if isinstance(records, Record):
+            raise InvalidRecordType("produce_batch takes an iterable of Records, got one Record; use produce(record) for a single one")
+        try:
+            each = iter(records)
+        except TypeError as error:
+            raise InvalidRecordType(f"produce_batch takes an iterable of Records, got a {type(records).__name__}") from error
+        listed = list(each)  # what a generator raises is its caller's
+        for start in range(0, len(listed), AT_ONCE):
+            if start:
+                breathe(self._engine.hub)
+            try:
+                peculiar = _peculiar(listed, self._routes, start)
+            except AttributeError:  # a record without one of its fields: whichever it is
+                peculiar = list(range(start, min(start + AT_ONCE, len(listed))))
+            for index in peculiar:
+                validation.check(listed[index], f"records[{index}]")
+        return listed
+
+    def _take(self, records: list[Record], producer: str | None, partitioner: Any) -> Places:
+        """Queue `records`, which are checked, and return where they went, or for what errors they did not.
+
+        All together may wait `max_block_ms`.
+
+        Raises:
+            ClientClosed, InvalidRecordType, InvalidRecordValue: the client was stopped; there is no such producer. Nothing was queued.
+        """
+        deadline = monotonic() + self._engine.settings.max_block
+        engine = self._current(deadline)
+        if producer is not None:
+            engine.producer(producer)
+        places = Places(len(records), engine.hub, engine.call_soon)
+        # Exact strings: what is asked for stays where others find it.
+        unknown = set(map(exact_str, _topics_without_route(records, self._routes))) - engine.metadata.snapshot.topics.keys()
+        if unknown or producer is not None or partitioner is not None:
+            self._append_rest(records, 0, unknown, places, producer, partitioner, deadline)
+            return places
+        index = 0
+        while (index := self._append_straight(records, index, places, deadline)) < len(records):
+            if type(records[index]) is Record and records[index].topic in self._routes:  # there is no such partition, or not yet
+                self._append_rest(records, index, unknown, places, None, None, deadline)
+                break
+            self._append_one(records, index, places, None, None, deadline)
+            index += 1
+        return places
+
+    def _append_rest(
+        self,
+        records: list[Record],
+        start: int,
+        unknown: set[str],
+        places: Places,
+        producer: str | None,
+        partitioner: Any,
+        deadline: float,
+    ) -> None:
+        """Queue the records from `start` on: last those whose topic or partition may have to be waited for, perhaps in vain, so that
+        the others need not wait. A partition's own records stay in order.
+        """
+        metadata = self._engine.metadata
+        topics = metadata.snapshot.topics
+        awaited = dict.fromkeys(unknown, 1)
+        late = set()
+        for index in range(start, len(records)):
+            topic, partition = records[index].topic, records[index].partition
+            if topic in unknown:
+                late.add(index)
+            elif partition is not None and topic in topics and partition >= topics[topic].partition_count:
+                late.add(index)
+                awaited[topic] = max(awaited.get(topic, 1), partition + 1)
+        with metadata.awaiting(awaited, produces=True):  # for all of them at once
+            for index in sorted(range(start, len(records)), key=late.__contains__):
+                self._append_one(records, index, places, producer, partitioner, deadline)
+
+    def _append_straight(self, records: list[Record], index: int, places: Places, deadline: float) -> int:
+        """Queue `records` from `index` on, and note where they went; return where the first is that must go the long way."""
+        looked = None  # whose clock: topics may have producers of their own
+        while index < len(records):
+            try:
+                while index < len(records):
+                    if type(records[index]) is not Record:
+                        return index
+                    record = records[index]
+                    # Looked up anew for each: while one waits for room, its topic may go.
+                    route = self._routes.get(record.topic)
+                    if route is None:
+                        return index
+                    hub_watch = route._hub_watch
+                    route.append(record, None, deadline, index % _LOOKS_EVERY == 0 or looked is not hub_watch, places, index)
+                    looked = hub_watch
+                    index += 1
+            except UnknownPartition:
+                return index
+            except Exception as error:
+                if places.batches[index] is not None:  # a signal handler's, when it was queued
+                    raise
+                places.failed(index, _failed(records, index, error))
+                looked = None  # it may have waited
+                index += 1
+        return index
+
+    def _append_one(
+        self, records: list[Record], index: int, places: Places, producer: str | None, partitioner: Any, deadline: float
+    ) -> None:
+        """Queue a record, and note where it went; what befalls it is its alone."""
+        try:
+            self._append(records[index], producer, partitioner, deadline, places, index)
+        except Exception as error:
+            if places.batches[index] is not None:
+                raise
+            places.failed(index, _failed(records, index, error))
+
+
+def _peculiar(records: list[Record], routes: dict[str, Any], start: int) -> list[int]:
+    """Of some records from `start` on, where those are that are not right at a glance, as most are."""
+    found = []
+    for index in range(start, min(start + AT_ONCE, len(records))):
+        if type(records[index]) is Record:
+            record = records[index]
+            if (
+                type(record.value) is bytes
+                and (record.key is None or type(record.key) is bytes)
+                and record.headers is _NO_HEADERS
+                and record.partition is None
+                and record.timestamp_ms is None
+                and type(record.topic) is str
+                and record.topic in routes
+            ):
+                continue
+        found.append(index)
+    return found
+
+
+def _topics_without_route(records: list[Record], routes: dict[str, Any]) -> set[str]:
+    found = set()
+    for record in records:
+        if record.topic not in routes:
+            found.add(record.topic)
+    return found
+
+
+def _failed(records: list[Record], index: int, error: Exception) -> Undelivered:
+    """The result of a record that was not even queued. What is no ProduceError, as of a partitioner that raises, is its error's cause.
+
+    Without tracebacks: those know all frames that it went through, and these know the delivery that is about to know it.
+    """
+    record = records[index]
+    if isinstance(error, UnknownPartition):
+        told: ProduceError = UnknownPartition(
+            f"records[{index}]: {error}", topic=error.topic, partition=error.partition, retriable=True
+        )
+    elif isinstance(error, ProduceError):
+        told = error.copy()
+    else:
+        what = str(error) if isinstance(error, KlifeError) else f"{type(error).__name__}: {error}"
+        told = ProduceError(f"records[{index}]: {what}", topic=record.topic, retriable=getattr(error, "retriable", False) is True)
+        told.__cause__ = error
+    _forget_frames(told.__cause__)
+    return Undelivered(record.topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms, told)
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Take the tracebacks from `error`, and from what it was raised for."""
+    seen: set[int] = set()
+    left = [error]
+    while left:
+        error = left.pop()
+        if error is not None and id(error) not in seen:
+            seen.add(id(error))
+            error.__traceback__ = None
+            left += (error.__cause__, error.__context__)

@@ -1,0 +1,91 @@
+"""`Accumulator`: the identity, the books and the end of a producer."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+import gevent
+from producer_parts import Parts
+
+from klife import ClientClosed, ProduceError, Record
+from klife.actors.producer.batch import Identity
+from klife.actors.producer.buffer_pool import BufferPool
+
+# identity
+
+
+def test_an_epoch_is_bumped_only_from_the_one_that_was_lost() -> None:
+    parts = Parts()
+    parts.producer.bump_epoch(Identity(9, 0))
+    assert parts.producer.identity is parts.identity
+    parts.producer.bump_epoch(parts.identity)
+    parts.producer.bump_epoch(parts.identity)
+    assert parts.producer.identity.epoch == 1
+
+
+# the end
+
+
+def test_what_is_abandoned_is_failed_or_possibly_persisted_and_counted() -> None:
+    parts = Parts()
+    in_flight, queued = parts.sent(2), parts.batch(3)
+    open_one = parts.route.append(Record("t", b"v", partition=0))._batch
+    assert parts.producer.abandon("the end came") == 6
+    for batch, unknown in ((in_flight, True), (queued, False), (open_one, False)):
+        error = batch.result(0).error
+        assert isinstance(error, ProduceError)
+        assert error.possibly_persisted is unknown
+        assert "the end came" in str(error)
+    assert (parts.producer.unsettled, parts.producer.failed, parts.producer.pool.used) == (0, 6, 0)
+    assert parts.queue().empty
+
+
+def test_only_what_was_never_sent_fails_when_it_never_can_be() -> None:
+    parts = Parts()
+    in_flight, queued = parts.sent(), parts.batch()
+    parts.producer.fail_unsent(lambda topic, partition: ProduceError(f"no id for {topic}-{partition}"))
+    assert not in_flight.is_set
+    assert str(queued.result(0).error) == "no id for t-0"
+    assert parts.queue().empty
+
+
+def test_a_closed_producer_says_why() -> None:
+    parts = Parts()
+    parts.producer.close("it was stopped")
+    parts.producer.close("twice")
+    error = parts.producer.closed_error()
+    assert isinstance(error, ClientClosed)
+    assert "it was stopped" in str(error)
+
+
+def test_the_counters_count_records() -> None:
+    parts = Parts()
+    parts.delivered(parts.sent(3))
+    parts.refused(parts.sent(2), 29)
+    parts.batch(4)
+    producer = parts.producer
+    assert (producer.delivered, producer.failed, producer.unsettled) == (3, 2, 4)
+
+
+def test_an_outcome_is_final() -> None:
+    parts = Parts()
+    batch = parts.sent()
+    parts.delivered(batch, 7)
+    parts.producer.settle(batch, None, -1, ProduceError("too late"))
+    assert batch.result(0).offset == 7
+    assert (parts.producer.delivered, parts.producer.failed, parts.producer.pool.used) == (1, 0, 0)
+
+
+def test_nothing_lingers_while_callers_wait_for_buffer_space() -> None:
+    parts = Parts(linger=15.0)
+    changes: list[float] = []
+    pool = BufferPool(100, block=True)
+    pool.on_pressure = parts.producer.skip_linger
+    pool.take(pool.limit, monotonic() + 60, 60)
+    waiting = gevent.spawn(pool.take, 1, monotonic() + 60, 60)
+    gevent.sleep(0)
+    changes.append(parts.producer.linger)
+    pool.give(pool.limit)
+    waiting.get()
+    changes.append(parts.producer.linger)
+    assert changes == [0.0, 15.0]
