@@ -9,12 +9,12 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
-from producer_parts import Parts
 
 from klife.actors.network.call import Call
 from klife.actors.producer import request
 from klife.actors.producer.batcher_actor import BatcherActor
 from klife.actors.runtime.loop_budget import LoopBudget
+from tests.support.producer_parts import Parts
 
 
 class SlowToWrite:

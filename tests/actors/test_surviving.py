@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import gevent
 import pytest
 from gevent.event import Event
-from producer_parts import sent_by_now
-from scripted_broker import PATIENCE, ScriptedCluster, after, cut, refuse, silent
 
 from klife import Client, ClientClosed, FlushTimeout, ProduceError, Record
 from klife.actors import engine as engines
@@ -21,28 +18,14 @@ from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.produce_wire import BatchesRequest
 from klife_supervision import Supervisor
 from klife_supervision.life import Life
+from tests.support.inside_client import named, node
+from tests.support.producer_parts import sent_by_now
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after, cut, refuse, silent
 
 ORDER = Record(topic="orders", value=b"v")
 
 
-def nodes(tree: Any) -> Iterator[Any]:
-    yield tree
-    for child in tree.children:
-        yield from nodes(child)
-
-
-def node(client: Any, name: str) -> Any:
-    return next(found for found in nodes(client.tree()) if str(found.id).startswith(name))
-
-
 EVERYONE = ["broker 1", "metadata", "batcher 1.0", "batchers", "connections", "producer ", "producer", "gate"]
-
-
-def named(client: Any, name: str) -> Any:
-    """`producer ` is the producer's supervisor, `producer` the worker in it."""
-    if name == "producer":
-        return next(found for found in nodes(client.tree()) if found.id == "producer")
-    return node(client, name)
 
 
 @pytest.mark.parametrize("victim", EVERYONE)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 from zlib import crc32
 
-from chaos.check import Found
 from klife.actors.runtime.thread_pool import call_in_thread
+from tests.chaos.check import Found
 
 CALL_SECONDS = 20.0
 SILENCE_SECONDS = 30.0

@@ -10,11 +10,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cli_command import COMMAND, NewTopic, RunKlife, environment
-from cli_peer import read_back, written
 
 from klife.cli.lines import LONGEST_LINE_BYTES
 from klife.testing.cluster import KafkaCluster
+from tests.support.cli_command import COMMAND, NewTopic, RunKlife, environment
+from tests.support.cli_peer import read_back, written
 
 
 def test_each_line_of_standard_input_becomes_a_record_in_order(
