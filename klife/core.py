@@ -42,6 +42,7 @@ MODULES = (
     "klife.actors.network.broker",
     "klife.actors.network.call",
     "klife.actors.network.connection_actor",
+    "klife.actors.network.transport",
     "klife.actors.runtime.forked",
     "klife.actors.runtime.inbox",
     "klife.actors.runtime.latch",

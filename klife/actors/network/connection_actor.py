@@ -39,7 +39,6 @@ from klife_supervision.logs import get_logger
 
 log = get_logger("klife.connection")
 
-_READ_BYTES = 65_536  # as much as the allocator keeps at hand; larger buffers are mapped and unmapped for each read
 _READS_A_TURN = 32
 _NEVER = float("inf")
 
@@ -86,11 +85,12 @@ class ConnectionActor(GeventActor):
             self._failed(broker.failure, now)
         if self._connector is not None and self._connector.outcome is not None:
             self._adopt(now)
-        if broker.writable and broker.sock is not None:
-            broker.write_more()
         all_read = True
-        if broker.sock is not None and (broker.readable or now >= broker.wake_at):
-            all_read = self._read(now)
+        if broker.transport is not None:
+            if broker.transport.writable:
+                broker.write_more()
+            if broker.transport.readable or now >= broker.wake_at:
+                all_read = self._read(now)
         if broker.released and connection.state is State.READY and not broker.calls:
             broker.released = False
             self._close_unneeded("not needed any more")
@@ -128,7 +128,8 @@ class ConnectionActor(GeventActor):
         if isinstance(connector.outcome, OSError):
             self._lost(self._addresses.all_told() or f"connecting failed: {connector.outcome}", now)
             return
-        self.broker.attach(connector.outcome, self.actor_inbox)
+        connector.outcome.watch(self.actor_inbox.wake_from_hub)
+        self.broker.attach(connector.outcome)
         self.broker.due = self._handshake_deadline = now + self.broker.settings.connect_timeout
         self.broker.write(self.broker.connection.opened())
 
@@ -159,16 +160,15 @@ class ConnectionActor(GeventActor):
     def _read(self, now: float) -> bool:
         """Take what has arrived, so much of it as a turn allows; return whether that was all."""
         broker = self.broker
-        connection = broker.connection
-        broker.readable = False
+        connection, transport = broker.connection, broker.transport
         negotiating = connection.state is State.NEGOTIATING
         for _ in range(_READS_A_TURN):
             try:
-                data = broker.sock.recv(_READ_BYTES)
-            except BlockingIOError:
-                return True
+                data = transport.read()
             except OSError as error:
                 self._ended(f"reading failed: {error}", now)
+                return True
+            if data is None:
                 return True
             if not data:
                 self._ended("the broker closed the connection", now)
@@ -200,10 +200,11 @@ class ConnectionActor(GeventActor):
                 if connection.state is State.READY:
                     negotiating = False
                     self._became_ready(now)
-                    if broker.sock is None:
+                    if broker.transport is None:
                         return True
-            if len(data) < _READ_BYTES:
+            if not transport.readable:
                 return True
+        broker.due = now  # the rest in the loop's next turn: what a transport holds already makes no socket ready
         return False
 
     def _throttled(self, seconds: float, now: float) -> None:
