@@ -48,5 +48,5 @@ def make_topic(kafka_cluster: KafkaCluster) -> MakeTopic:
 
 @pytest.fixture
 def read_back(kafka_cluster: KafkaCluster) -> ReadBack:
-    """Read a topic with confluent-kafka."""
-    return lambda topic: read_topic(kafka_cluster.bootstrap_servers, topic)
+    """Read a topic with confluent-kafka: `(topic, at_least=0)`."""
+    return lambda topic, at_least=0: read_topic(kafka_cluster.bootstrap_servers, topic, at_least)

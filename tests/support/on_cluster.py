@@ -9,4 +9,4 @@ from tests.support.reader import Read
 
 StartClient = Callable[..., Client]
 MakeTopic = Callable[..., str]
-ReadBack = Callable[[str], list[Read]]
+ReadBack = Callable[..., list[Read]]

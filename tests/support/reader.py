@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from gevent import get_hub
@@ -18,7 +19,7 @@ from klife.protocol.apis.fetch import FetchPartition, FetchRequest, FetchTopic
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic
 from klife.protocol.record_decode import decode_batches
 
-TIMEOUT_SECONDS = 40.0
+SILENCE_SECONDS = 40.0
 CALL_SECONDS = 20.0
 
 
@@ -34,9 +35,13 @@ class Read(NamedTuple):
     timestamp_ms: int
 
 
-def read_topic(bootstrap_servers: str, topic: str) -> list[Read]:
-    """Everything in the topic, up to the ends of its partitions as they are now; by partition and offset."""
-    found: list[Read] = get_hub().threadpool.apply(_read, (bootstrap_servers, topic))
+def read_topic(bootstrap_servers: str, topic: str, at_least: int = 0) -> list[Read]:
+    """Everything in the topic, up to the ends of its partitions as they are now; by partition and offset.
+
+    With acks 0 and 1 a reader sees a moment later what was confirmed, and so it does after a change of leaders: who knows how many
+    records there must be says so, `at_least`, and they are waited for.
+    """
+    found: list[Read] = get_hub().threadpool.apply(_read, (bootstrap_servers, topic, at_least))
     return found
 
 
@@ -70,57 +75,90 @@ def codecs_in(admin: AdminClient, topic: str) -> set[int]:
     (described,) = admin.send(MetadataRequest(topics=[MetadataRequestTopic(name=topic)]), address).topics
     wanted = FetchTopic(topic=topic, topic_id=described.topic_id, partitions=[FetchPartition(partition=0, partition_max_bytes=10**6)])
     (fetched,) = admin.send(FetchRequest(topics=[wanted], max_wait_ms=500, min_bytes=1), address).responses
-    return {batch.codec for batch in decode_batches(fetched.partitions[0].records)}
+    records = fetched.partitions[0].records
+    assert isinstance(records, bytes | bytearray | memoryview)
+    return {batch.codec for batch in decode_batches(records)}
 
 
-def _read(bootstrap_servers: str, topic: str) -> list[Read]:
+def messages(bootstrap_servers: str, topic: str, at_least: int = 0) -> Iterator[Any]:
+    """librdkafka's messages in the topic, up to the ends of its partitions as they are now; for a native thread.
+
+    Waits for ends that make `at_least` so many: a reader may see what acks 0 or 1 confirmed a moment later.
+    """
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap_servers,
-            "group.id": "klife-integration-reader",
+            "group.id": "klife-tests-reader",
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
             "check.crcs": True,
             "fetch.wait.max.ms": 50,
+            "log_level": 0,
         }
     )
     try:
-        ends: dict[int, int] = {}
-        begins: list[TopicPartition] = []
-        for partition in consumer.list_topics(topic, timeout=CALL_SECONDS).topics[topic].partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=CALL_SECONDS)
-            if high > low:
-                ends[partition] = high
-                begins.append(TopicPartition(topic, partition, low))
+        ends, begins = _ends(consumer, topic, at_least)
         consumer.assign(begins)
-        deadline = time.monotonic() + TIMEOUT_SECONDS
-        found: list[Read] = []
-        seen: dict[object, tuple[tuple[str, bytes | None], ...]] = {}  # a padding that all records have is kept once
-        while ends:
-            assert time.monotonic() < deadline, f"confluent-kafka did not reach {ends} of {topic}"
-            for message in consumer.consume(1000, timeout=0.2):
+        heard = time.monotonic()
+        while any(each.offset < ends[each.partition] for each in consumer.position(begins)):
+            found = consumer.consume(5_000, timeout=0.2)
+            if found:
+                heard = time.monotonic()
+            assert time.monotonic() < heard + SILENCE_SECONDS, f"confluent-kafka did not reach {ends} of {topic}"
+            for message in found:
                 if message.error() is not None:
                     raise KafkaException(message.error())
-                _, timestamp_ms = message.timestamp()
-                partition, offset = message.partition(), message.offset()
-                headers = tuple(message.headers() or ())
-                headers = seen.setdefault(headers, headers)
-                found.append(Read(topic, partition, offset, message.key(), message.value(), headers, timestamp_ms))
-                if offset + 1 >= ends.get(partition, 0):
-                    ends.pop(partition, None)
-        return sorted(found, key=lambda each: (each.partition, each.offset))
+                yield message
     finally:
         consumer.close()
+
+
+def written(bootstrap_servers: str, topic: str) -> int:
+    """How many messages the topic's logs hold, by their ends."""
+    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "klife-tests-reader"})
+    try:
+        return sum(high - low for low, high in _watermarks(consumer, topic).values())
+    finally:
+        consumer.close()
+
+
+def _watermarks(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
+    partitions = consumer.list_topics(topic, timeout=CALL_SECONDS).topics[topic].partitions
+    return {each: consumer.get_watermark_offsets(TopicPartition(topic, each), timeout=CALL_SECONDS) for each in partitions}
+
+
+def _ends(consumer: Consumer, topic: str, at_least: int) -> tuple[dict[int, int], list[TopicPartition]]:
+    """The ends of the partitions that have something, and their begins."""
+    deadline = time.monotonic() + SILENCE_SECONDS
+    while True:
+        filled = {each: (low, high) for each, (low, high) in _watermarks(consumer, topic).items() if high > low}
+        count = sum(high - low for low, high in filled.values())
+        if count >= at_least:
+            ends = {each: high for each, (_, high) in filled.items()}
+            return ends, [TopicPartition(topic, each, low) for each, (low, _) in filled.items()]
+        assert time.monotonic() < deadline, f"only {count} of {at_least} messages after {SILENCE_SECONDS:g} s"
+        time.sleep(0.05)
+
+
+def _read(bootstrap_servers: str, topic: str, at_least: int) -> list[Read]:
+    found: list[Read] = []
+    seen: dict[object, tuple[tuple[str, bytes | None], ...]] = {}  # a padding that all records have is kept once
+    for message in messages(bootstrap_servers, topic, at_least):
+        _, timestamp_ms = message.timestamp()
+        headers = tuple(message.headers() or ())
+        headers = seen.setdefault(headers, headers)
+        found.append(Read(topic, message.partition(), message.offset(), message.key(), message.value(), headers, timestamp_ms))
+    return sorted(found, key=lambda each: (each.partition, each.offset))
 
 
 def _produce(bootstrap_servers: str, topic: str, keys: list[bytes]) -> list[int]:
     producer = Producer({"bootstrap.servers": bootstrap_servers, "enable.idempotence": True})
     partitions: list[int] = [-1] * len(keys)
 
-    def put_down(index: int) -> object:
-        def delivered(error: object, message: object) -> None:
+    def put_down(index: int) -> Any:
+        def delivered(error: object, message: Any) -> None:
             assert error is None
-            partitions[index] = message.partition()  # type: ignore[attr-defined]
+            partitions[index] = message.partition()
 
         return delivered
 
