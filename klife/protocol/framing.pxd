@@ -5,6 +5,7 @@ cpdef list encode_request(request, version, correlation_id, client_id)
 
 cdef class FrameReader:
     cdef public long long _max_frame_bytes
+    cdef public object _whose_limit
     cdef public long long _size
     cdef public object _partial
 

@@ -161,7 +161,7 @@ class ConnectionActor(GeventActor):
         """Take what has arrived, so much of it as a turn allows; return whether that was all."""
         broker = self.broker
         connection, transport = broker.connection, broker.transport
-        negotiating = connection.state is State.NEGOTIATING
+        was_ready = connection.state is State.READY
         for _ in range(_READS_A_TURN):
             try:
                 data = transport.read()
@@ -176,7 +176,7 @@ class ConnectionActor(GeventActor):
             try:
                 answered = connection.receive(data)
             except DecodeError as error:
-                if negotiating and is_tls(data):
+                if not was_ready and is_tls(data):
                     self._failed(TLS, now)
                     return True
                 log.error("response_not_understood", broker=broker.node_id, address=broker.address, error=str(error))
@@ -193,12 +193,12 @@ class ConnectionActor(GeventActor):
                     self._throttled(throttle_ms / 1000, now)
                 call.finish()
                 answered.popleft()
-            if negotiating:
+            if not was_ready:
                 handshake = connection.take_handshake()
                 if handshake:
                     broker.write(handshake)
                 if connection.state is State.READY:
-                    negotiating = False
+                    was_ready = True
                     self._became_ready(now)
                     if broker.transport is None:
                         return True
