@@ -36,6 +36,7 @@ cdef class BrokerChannel:
     cdef public long long connects
     cdef public list _unwritten
     cdef public list _watchers
+    cdef public object _can_read
     cdef public object _can_write
 
     cpdef write(self, list buffers)

@@ -106,6 +106,9 @@ class ConnectionActor(GeventActor):
         if channel.due < channel.wake_at or now >= channel.wake_at:
             self._keep_time(now, all_read)
 
+    def look_again(self) -> None:
+        self.channel.watch_again()
+
     # connecting
 
     def _connect(self) -> None:
