@@ -106,6 +106,9 @@ class PartitionQueue:
 
         Its `size` bytes are those of `claim`, which has them, or else taken from the pool. `places` are told, as number `at`. None
         where something that ran meanwhile has opened another, or has left no room: then nothing was done.
+
+        Raises:
+            ClientClosed: the client was stopped meanwhile. Nothing was queued.
         """
         if self.open is not None:
             self.close()
@@ -118,6 +121,8 @@ class PartitionQueue:
         pool = accumulator.pool
         clock = accumulator.clock
         room = pool.room - size
+        if accumulator.closed is not None:  # by what ran meanwhile, a partitioner perhaps: nobody would send it any more
+            raise accumulator.closed_error()
         if self.open is not None or (room < 0 and claim is None):
             return None
         if claim is None:

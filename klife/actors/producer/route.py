@@ -99,7 +99,7 @@ class TopicRoute:
             UnknownPartition: there is no such partition (yet). Without a `deadline` this has waited for it; with one, the caller may,
                 by `await_partition`, when it has done what else there is to do. Nothing was queued.
             BufferFull: no room until `deadline` (monotonic seconds; by default `max_block_ms` from now). Nothing was queued.
-            ClientClosed: the client was stopped while this waited. Nothing was queued.
+            ClientClosed: the client was stopped meanwhile. Nothing was queued.
         """
         size = RECORD_OVERHEAD
         value = record.value
