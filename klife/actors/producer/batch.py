@@ -18,6 +18,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from klife.actors.producer.held_up import what_to_do
 from klife.actors.runtime.home import thread_of
 from klife.actors.runtime.latch import Latch
 from klife.class_defaults import set_defaults
@@ -106,12 +107,7 @@ class Batch(Latch):
             f"records of {queue.topic}-{queue.partition} were not settled within delivery_timeout_ms ({timeout_ms:g} ms) and "
             f"{_GRACE:g} s more: the gevent hub of {thread_of(accumulator.home)}, which started the client, has not run for "
             f"{still:.0f} s, and without it nothing is sent or read; keep that thread in gevent (gevent.sleep, Event, joinall), also "
-            "at a prompt, and out of blocking calls. "
-            + (
-                "They may be in the log: check before sending them again."
-                if unknown
-                else "They were not written, and may be sent again."
-            ),
+            f"at a prompt, and out of blocking calls. {what_to_do(unknown)}",
             topic=queue.topic,
             partition=queue.partition,
             retriable=True,
