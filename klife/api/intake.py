@@ -48,7 +48,14 @@ class Intake(Bound):
             route = None
         if route is None:
             return self._append(record, None, None, None, None, 0, wanted, callback)
-        return route.append(taken, None, None, True, None, 0, wanted, callback)
+        if _IN_C:
+            return route.append(taken, None, None, True, None, 0, wanted, callback)
+        try:
+            return route.append(taken, None, None, True, None, 0, wanted, callback)
+        except AttributeError:  # perhaps for a field that was never set
+            if not validation.completed(record):
+                raise
+        return self._append(record, None, None, None, None, 0, wanted, callback)
 
     def _append(
         self,
