@@ -136,6 +136,25 @@ def test_closed_with_something_unwritten_it_is_over_and_wakes_nobody(peers: Peer
     assert not peers.woken.is_set()
 
 
+@pytest.mark.parametrize("direction", ["_reader", "_writer"])
+def test_a_watcher_that_gevent_stopped_is_made_up_for(peers: Peers, direction: str) -> None:
+    if direction == "_writer":
+        assert not peers.transport.write([LARGE])
+    getattr(peers.transport, direction).stop()  # as after an exception of a signal handler
+    peers.transport.watch_again()
+    if direction == "_writer":
+        assert peers.transport.writable
+        assert peers.other.recv(1000)
+        assert not peers.transport.write_more()
+        assert peers.transport._writer.active
+    else:
+        assert peers.transport.readable
+        assert peers.transport.read() is None
+        peers.other.sendall(b"hello")
+        peers.wait()
+        assert peers.transport.read() == b"hello"
+
+
 @pytest.mark.parametrize("patch", ["", "from gevent import monkey; monkey.patch_all()"], ids=["as it is", "patched"])
 def test_its_socket_is_the_standard_librarys_and_never_blocks(patch: str) -> None:
     program = f"""

@@ -107,6 +107,10 @@ class ConnectionActor(GeventActor):
         if broker.due < broker.wake_at or now >= broker.wake_at:
             self._keep_time(now, all_read)
 
+    def look_again(self) -> None:
+        if self.broker.transport is not None:
+            self.broker.transport.watch_again()
+
     # connecting
 
     def _connect(self) -> None:

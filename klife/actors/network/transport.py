@@ -54,6 +54,14 @@ class Transport:
         assert self._wake is not None
         self._wake()
 
+    def watch_again(self) -> None:
+        """Go on watching: gevent stops a watcher whose callback raised, as a signal handler may in it. Wakes nobody."""
+        if self._reader is not None and not self._reader.active:
+            self.readable = True
+            self._reader.start(self._can_read)
+        if self._outgoing and not self._writer.active:
+            self.writable = True  # whoever writes the rest starts it
+
     def read(self) -> bytes | None:
         """What has arrived, or a part of it; None where nothing has, b"" when the other side has closed. `readable` is then whether
         to read again.
