@@ -15,6 +15,11 @@ import sys
 from collections.abc import Callable
 from os import getpid
 
+from klife import cython_shim as cython
+
+if cython.compiled:
+    import cython
+
 _WIPE_ON_FORK = 18  # MADV_WIPEONFORK, which the mmap module does not name
 
 _in_child: list[Callable[[], object]] = []
@@ -58,9 +63,9 @@ def _wiped_page() -> mmap.mmap | None:
 
 
 _wiped = _wiped_page()
-_is_wiped = _wiped is not None
+_is_wiped = cython.declare(cython.bint, _wiped is not None)
 page = memoryview(_wiped or bytearray(1))
 """Its first byte is 0 in a forked child that has not taken note of it: for those to whom a call of `is_forked` is too much."""
-_page = page  # with C's type, in the compiled core
-_pid = 0
+_page = cython.declare("unsigned char[::1]", page)
+_pid = cython.declare(object, 0)
 _mark()
