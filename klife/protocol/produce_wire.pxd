@@ -5,3 +5,5 @@ cdef class BatchesRequest:
     cdef public object acks
     cdef public object timeout_ms
     cdef public object topics
+
+    cpdef list _flexible(self, version)

@@ -8,8 +8,15 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
-from producer_parts import sent_by_now
-from scripted_broker import (
+
+from klife import DeliveryTimeout, ProduceError, Record, RecordTooLarge
+from klife.actors import engine as engines
+from klife.protocol.apis.describe_configs import DescribeConfigsRequest
+from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
+from klife.protocol.apis.metadata import MetadataRequest
+from klife.protocol.apis.produce import LeaderIdAndEpoch, NodeEndpoint, ProduceRequest
+from tests.support.producer_parts import sent_by_now
+from tests.support.scripted_broker import (
     PATIENCE,
     Exchange,
     ScriptedCluster,
@@ -26,13 +33,6 @@ from scripted_broker import (
     torn_after,
     wrong_correlation,
 )
-
-from klife import DeliveryTimeout, ProduceError, Record, RecordTooLarge
-from klife.actors import engine as engines
-from klife.protocol.apis.describe_configs import DescribeConfigsRequest
-from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
-from klife.protocol.apis.metadata import MetadataRequest
-from klife.protocol.apis.produce import LeaderIdAndEpoch, NodeEndpoint, ProduceRequest
 
 ORDER = Record(topic="orders", value=b"v")
 

@@ -11,13 +11,13 @@ import gevent
 import pytest
 from gevent import get_hub
 from gevent.event import AsyncResult, Event
-from scripted_broker import PATIENCE, ScriptedCluster, after
 
 from klife import Client, ClientClosed, ProduceError, Record, StopReport
 from klife.actors import engine as engines
 from klife.actors.drain_on_stop import DrainOnStop
 from klife.actors.producer.batcher_actor import BatcherActor
 from klife.protocol.apis.produce import ProduceRequest
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after
 
 ADVICE = r"gevent\.signal_handler\(signal\.SIGTERM, client\.stop\), or gevent\.spawn\(client\.stop\)"
 

@@ -13,7 +13,6 @@ import gevent
 import pytest
 import structlog
 from gevent.event import Event
-from scripted_broker import PATIENCE, ScriptedCluster, silent
 
 from klife import Client, DeliveryTimeout, Record
 from klife.actors import engine as engines
@@ -22,6 +21,7 @@ from klife.actors.producer.batcher_actor import BatcherActor
 from klife.actors.producer.producer_actor import ProducerActor
 from klife.protocol.apis.produce import ProduceRequest
 from klife_supervision.logs import flush
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster, silent
 
 ORDER = Record("orders", b"v", partition=0)
 
