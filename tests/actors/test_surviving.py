@@ -406,3 +406,31 @@ def test_a_wake_up_that_a_signal_handler_ended_is_made_up_for(
         armed.append(name)
         assert client.produce(Record("orders", b"1")).get(PATIENCE).offset == 1
         assert lost == [name]
+
+
+def test_a_socket_that_gevent_watches_no_more_after_a_handlers_exception_is_read(
+    start_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("klife_supervision.second_look.LOOK_SECONDS", 0.05)
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster, request_timeout_ms=60_000, connect_timeout_ms=60_000)  # their ends would have it read
+        client.produce(Record("orders", b"0")).get(PATIENCE)
+        held = Event()
+        cluster[1].script(ProduceRequest, after(held))
+        delivery = client.produce(Record("orders", b"1"))
+        cluster[1].wait_for(ProduceRequest, 2)
+        batcher = next(iter(engines.find(client.name).producers.values())).routing.batchers[1, 0]  # type: ignore[union-attr]
+        reader = batcher.broker._watchers[0]
+        whole, lost = reader.callback, []
+
+        def interrupted() -> None:
+            lost.append(reader)
+            reader.callback = whole
+            raise Signalled
+
+        reader.callback = interrupted
+        held.set()
+        assert delivery.get(PATIENCE).offset == 1
+        assert lost == [reader]
+        connections = [exchange.connection for exchange in cluster[1].got(ProduceRequest)]
+        assert connections == connections[:1] * 2, "and was not sent again"

@@ -171,8 +171,8 @@ def test_what_runs_in_an_actor_may_produce_but_is_refused_a_wait_at_once(
         monkeypatch.setattr(actor, "on_wake", with_a_destructor)
         engine = engines.find(client.name)
         assert engine is not None
-        for accumulator in engine.producers.values():
-            accumulator.wake()
+        for producer in engine.producers.values():
+            producer.wake()
         client.produce(ORDER).get(PATIENCE)
         wait_for(lambda: len(met) == 4)
         assert met[0].get(PATIENCE).error is None
