@@ -19,8 +19,7 @@ from klife.actors.runtime.loop_budget import AT_ONCE, breathe
 from klife.api.handle import Handle
 from klife.core import is_compiled
 from klife.errors import InvalidRecordType, KlifeError, ProduceError, UnknownPartition
-from klife.record import Record
-from klife.undelivered import Undelivered
+from klife.record import Record, Undelivered
 
 _NO_HEADERS: tuple[()] = ()  # the one empty tuple there is: the default of a record's headers
 _LOOKS_EVERY = 64  # records of one call between two looks at the clock

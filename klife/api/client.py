@@ -1,3 +1,4 @@
+# distutils: define_macros=CYTHON_USE_TYPE_SPECS=1
 """`Client`: what users hold.
 
 A facade without state of its own worth losing: it knows its client's name, and the engine that runs under it now. What finds that

@@ -25,8 +25,7 @@ from klife.class_defaults import set_defaults
 from klife.core import is_compiled
 from klife.errors import DeliveryTimeout, ForkedDelivery, ProduceError
 from klife.protocol.records import EncodedBatch, Fields, size_bound
-from klife.record import Delivered, Record
-from klife.undelivered import Undelivered
+from klife.record import Delivered, Record, Undelivered
 
 if TYPE_CHECKING:
     from klife.actors.producer.partition import Partition

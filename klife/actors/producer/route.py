@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import Claim
 from klife.actors.producer.delivery import Delivery
-from klife.actors.producer.murmur2 import IS_QUICK, murmur2_positive
+from klife.actors.producer.murmur2 import murmur2_positive
 from klife.actors.producer.partition import Partition
 from klife.actors.producer.partitioners import Murmur2Partitioner, may_go_anywhere
 from klife.actors.producer.places import Places
@@ -68,7 +68,7 @@ class TopicRoute:
         self.partitioner = partitioner
         self.sticks = bool(getattr(partitioner, "sticky_keyless", False))
         # The default partitioner, without the calls.
-        self._hashes = IS_QUICK and type(partitioner) is Murmur2Partitioner
+        self._hashes = _IN_C and type(partitioner) is Murmur2Partitioner
         self._pool = producer.pool
         self._limit = producer.settings.batch_size_bytes
         self._hub_watch = producer.hub_watch
