@@ -14,6 +14,7 @@ from klife.actors.metadata.interest import TopicInterest
 from klife.actors.metadata.snapshot import BrokerInfo, ClusterSnapshot, TopicInfo, with_leader, with_refusal
 from klife.actors.network.broker import Broker
 from klife.actors.network.call import Call
+from klife.actors.network.purpose import BrokerKey, Purpose
 from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.runtime.latch import Latch
@@ -35,8 +36,8 @@ class Metadata:
         self.snapshots_seen = 0
         self.client_id = settings.client_id
         # Bootstrap addresses are brokers whose id is not known yet; they get negative ids of our own.
-        self.brokers: dict[int, Broker] = {
-            -1 - index: Broker(-1 - index, host, port, settings.connection, self.client_id)
+        self.brokers: dict[BrokerKey, Broker] = {
+            (-1 - index, Purpose.REQUESTS): Broker(-1 - index, host, port, settings.connection, self.client_id)
             for index, (host, port) in enumerate(settings.bootstrap)
         }
         self.interest = TopicInterest(settings.prefetched_topics, settings.metadata_max_age)
@@ -151,9 +152,9 @@ class Metadata:
 
     # brokers
 
-    def broker(self, node_id: int) -> Broker:
-        """The broker of a broker; made on the spot for one that the snapshot does not list yet."""
-        broker = self.brokers.get(node_id)
+    def broker(self, node_id: int, purpose: Purpose = Purpose.REQUESTS) -> Broker:
+        """A broker, for requests of this purpose; made on the spot for one that the snapshot does not list yet."""
+        broker = self.brokers.get((node_id, purpose))
         if broker is None:
             listed = self.snapshot.brokers.get(node_id)
             broker = Broker(
@@ -162,14 +163,15 @@ class Metadata:
                 listed.port if listed is not None else 0,
                 self.settings.connection,
                 self.client_id,
+                purpose,
             )
-            broker = self.brokers.setdefault(node_id, broker)  # a signal handler may have needed it, too, while we made it
+            broker = self.brokers.setdefault(broker.key, broker)  # a signal handler may have needed it, too, while we made it
             if self.inbox is not None:
                 self.inbox.wake()  # the MetadataActor has an actor started for it
         return broker
 
     def known_brokers(self) -> Iterator[Broker]:
-        """Channels of brokers by id, without those of the bootstrap list."""
+        """The brokers by id, without those of the bootstrap list."""
         return (broker for broker in self.brokers.values() if broker.node_id >= 0)
 
     def is_gone(self, node_id: int) -> bool:
@@ -221,9 +223,9 @@ class Metadata:
 
     def publish(self, snapshot: ClusterSnapshot) -> None:
         """Swap the snapshot, follow the brokers' addresses, and tell who listens."""
-        for listed in snapshot.brokers.values():
-            broker = self.brokers.get(listed.node_id)
-            if broker is not None:
+        for broker in self.brokers.values():
+            listed = snapshot.brokers.get(broker.node_id)
+            if listed is not None:
                 broker.set_address(listed.host, listed.port)
         self.snapshot = snapshot
         for node_id in snapshot.brokers:

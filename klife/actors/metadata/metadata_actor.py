@@ -243,7 +243,7 @@ class MetadataActor(GeventActor):
             if metadata.is_gone(broker.node_id) and not metadata.uses(broker.node_id) and not broker.calls:
                 self._stop_connection(broker)
                 if not metadata.uses(broker.node_id):  # else it came back while we waited, and gets an actor again
-                    del metadata.brokers[broker.node_id]
+                    del metadata.brokers[broker.key]
 
     def _try_someone(self, now: float, candidates: list[Broker]) -> None:
         tried = self._tried
