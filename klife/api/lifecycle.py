@@ -12,8 +12,7 @@ from klife.actors.metadata.metadata import CHECK_ADDRESSES
 from klife.actors.runtime.forked import take_note
 from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
 from klife.actors.tree import INTENSITY, PERIOD, children
-from klife.api import exit as at_exit
-from klife.api import fork as at_fork
+from klife.api import after_fork, at_exit
 from klife.api.config import ClientConfig
 from klife.api.settings import client_settings
 from klife.errors import ConfigError, NotReady
@@ -164,5 +163,5 @@ def _run(engine: Engine, start_tree: Callable[[], Supervisor]) -> Engine:
     engine.supervisor = supervisor
     supervisor.monitor(engine.ended)
     at_exit.watch(engine)
-    at_fork.watch()
+    after_fork.watch()
     return engine
