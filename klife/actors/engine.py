@@ -3,9 +3,6 @@
 It owns the cluster's snapshot and brokers, the buffer pool and each producer's producer; `tree` builds the actors around it.
 When the client's tree ends, for whatever reason, `ended` settles every delivery that is left, so that nobody waits for an answer
 that can not come.
-
-Engines are found by their client's name. A client that its user's supervisor restarts has a new engine under the old name, and that
-is how a facade finds its way back.
 """
 
 from __future__ import annotations
@@ -55,6 +52,7 @@ class Engine:
         self._calling: set[Any] = set()  # greenlets of `call_soon`
         self.closing: str | None = None
         self.finished = Latch(self.hub)
+        self.on_end: list[Callable[[Engine], None]] = []  # told before those who wait for it
         self.undelivered = 0
         self.exiting: Callable[[], None] | None = None  # at exit: delivers what was queued, as nobody does later
         self.inherited = False  # in a forked child: it is the parent's
@@ -196,7 +194,8 @@ class Engine:
         self.undelivered += left
         if left:
             log.error("records_not_delivered", client=self.name, count=left, reason=str(reason))
-        unregister(self)
+        for tell in self.on_end:
+            tell(self)
         self.finished.set()
 
     @property
@@ -218,7 +217,6 @@ class Engine:
         for call in list(self.calls):
             call.home_ended()
         self.ended(ExitReason.shutdown(how))
-        _inherited[self.name] = self
         forget_tree(self.hub, self.supervisor)
 
     def refuse_stop(self) -> None:
@@ -266,68 +264,3 @@ def _told(reason: ExitReason) -> str:
     while isinstance(reason.term, AutoShutdown):
         reason = reason.term.reason
     return str(reason.term) if isinstance(reason.term, RestartIntensityReached) else str(reason)
-
-
-_engines: dict[str, Engine] = {}
-_inherited: dict[str, Engine] = {}  # the parent's, in a forked child, and orphans, until something else has their name
-_NO_HUB = object()
-_registered = Latch(_NO_HUB)  # of all threads: who waits for it does so in his own hub
-
-
-def register(engine: Engine) -> None:
-    """Let `engine` be found by its name.
-
-    Raises:
-        ValueError: the name is taken by a client that lives.
-    """
-    global _registered
-    if _engines.setdefault(engine.name, engine) is not engine:
-        raise ValueError(f"there is a client named {engine.name!r} already; stop it first, or choose another name")
-    forget_inherited(engine.name)
-    waiting, _registered = _registered, Latch(_NO_HUB)
-    waiting.set()
-
-
-def unregister(engine: Engine) -> None:
-    """Free the engine's name, if it is still its own."""
-    if _engines.get(engine.name) is engine:
-        del _engines[engine.name]
-
-
-def find(name: str) -> Engine | None:
-    """The running engine of that name."""
-    return _engines.get(name)
-
-
-def wait_for(name: str, timeout: float) -> Engine | None:
-    """The engine of that name, waiting up to `timeout` seconds for one to be started."""
-    deadline = monotonic() + timeout
-    while name not in _engines:
-        if not _registered.wait(deadline - monotonic()):
-            return None
-    return _engines[name]
-
-
-def inherit() -> list[Engine]:
-    """In a forked child: what runs here is the parent's. Returned, and from now on under `inherited`, no longer under `find`."""
-    global _registered
-    _registered = Latch(_NO_HUB)  # those who waited are the parent's
-    engines = running()
-    _engines.clear()
-    _inherited.update((engine.name, engine) for engine in engines)
-    return engines
-
-
-def inherited(name: str) -> Engine | None:
-    """The parent's engine of that name, if this is a forked child in which nothing had the name since."""
-    return _inherited.get(name)
-
-
-def forget_inherited(name: str) -> None:
-    """The name is taken, or its client was stopped, in this process."""
-    _inherited.pop(name, None)
-
-
-def running() -> list[Engine]:
-    """All running engines of this process."""
-    return list(_engines.values())

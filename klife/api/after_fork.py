@@ -15,7 +15,7 @@ import os
 
 import gevent
 
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.actors.after_fork import disown
 from klife.actors.runtime.actor import disown_all
 from klife.actors.runtime.forked import call_in_child, take_note

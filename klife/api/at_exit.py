@@ -18,7 +18,7 @@ from time import monotonic
 
 from gevent._hub_local import get_hub_if_exists
 
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.actors.engine import Engine
 from klife.actors.runtime.forked import take_note
 from klife.api import uwsgi

@@ -17,7 +17,7 @@ from typing import Any, NoReturn, Self, Unpack
 
 from gevent._hub_local import get_hub_if_exists
 
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.actors.producer.delivery import BatchDelivery, Delivery
 from klife.actors.producer.validation import checked_topic, not_a_callback
 from klife.actors.runtime.forked import take_note

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import count
 from time import monotonic
 
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.actors.engine import Engine
 from klife.actors.metadata.metadata import CHECK_ADDRESSES
 from klife.actors.runtime.forked import take_note

@@ -21,7 +21,7 @@ from scripted_broker import (
 from told_logs import told_logs
 
 from klife import NotReady, ProduceError, Record
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.protocol.apis.api_versions import ApiVersionsRequest
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.metadata import MetadataRequest

@@ -28,7 +28,7 @@ from scripted_broker import (
 )
 
 from klife import DeliveryTimeout, ProduceError, Record, RecordTooLarge
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.protocol.apis.describe_configs import DescribeConfigsRequest
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.metadata import MetadataRequest

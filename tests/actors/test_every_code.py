@@ -15,7 +15,7 @@ from gevent.event import Event
 from scripted_broker import PATIENCE, Exchange, ScriptedCluster, Step, after, refuse
 
 from klife import Client, DeliveryTimeout, Record
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.actors.producer.policy import Action, Rule, rule_for
 from klife.actors.producer.producer import Producer
 from klife.protocol.apis.produce import ProduceRequest

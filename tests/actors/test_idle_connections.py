@@ -13,7 +13,7 @@ from test_connection_life import broker_status, wait_until
 from told_logs import told_logs
 
 from klife import Client, ConfigError, Record
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.api.config import ClientConfig
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest

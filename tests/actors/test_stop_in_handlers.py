@@ -14,7 +14,7 @@ from gevent.event import AsyncResult, Event
 from scripted_broker import PATIENCE, ScriptedCluster, after
 
 from klife import Client, ClientClosed, ProduceError, Record, StopReport
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.actors.drain_on_stop import DrainOnStop
 from klife.actors.producer.batcher_actor import BatcherActor
 from klife.protocol.apis.produce import ProduceRequest

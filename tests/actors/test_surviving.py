@@ -13,7 +13,7 @@ from producer_parts import sent_by_now
 from scripted_broker import PATIENCE, ScriptedCluster, after, cut, refuse, silent
 
 from klife import Client, ClientClosed, FlushTimeout, ProduceError, Record
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.actors.runtime import inbox, latch
 from klife.core import is_compiled
 from klife.protocol.apis.metadata import MetadataRequest

@@ -11,7 +11,7 @@ import pytest
 from scripted_broker import PATIENCE, CutOff, Exchange, ScriptedCluster, Step, throttle
 
 from klife import DeliveryTimeout, Record
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.protocol.apis.api_versions import ApiVersionsRequest
 from klife.protocol.apis.metadata import MetadataRequest, MetadataResponse, MetadataResponseTopic
 from klife.protocol.apis.produce import ProduceRequest

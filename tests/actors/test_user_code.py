@@ -16,7 +16,7 @@ from gevent.event import Event
 from scripted_broker import PATIENCE, ScriptedCluster, silent
 
 from klife import Client, DeliveryTimeout, Record
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.actors.network.connection_actor import ConnectionActor
 from klife.actors.producer.batcher_actor import BatcherActor
 from klife.actors.producer.producer_actor import ProducerActor
