@@ -74,7 +74,7 @@ class Append(Handle):
             deadline = monotonic() + self._engine.settings.max_block
         validation.check(record)
         engine = self._current(deadline)
-        route = engine.route(record.topic, producer, deadline)
+        route = self._producers.route(record.topic, producer, deadline)
         try:
             taken = route.append(record, partitioner, deadline, True, places, at, wanted, callback)
         except UnknownPartition as beyond:
@@ -120,7 +120,7 @@ class Append(Handle):
         deadline = monotonic() + self._engine.settings.max_block
         engine = self._current(deadline)
         if producer is not None:
-            engine.producer(producer)
+            self._producers.named(producer)
         places = Places(len(records), engine.hub, engine.call_soon)
         # Exact strings: what is asked for stays where others find it.
         unknown = set(map(exact_str, _topics_without_route(records, self._routes))) - engine.metadata.snapshot.topics.keys()
@@ -160,7 +160,7 @@ class Append(Handle):
             elif partition is not None and topic in topics and partition >= topics[topic].partition_count:
                 late.add(index)
                 awaited[topic] = max(awaited.get(topic, 1), partition + 1)
-        with metadata.awaiting(awaited, produces=True):  # for all of them at once
+        with metadata.awaiting(awaited, creates=True):  # for all of them at once
             for index in sorted(range(start, len(records)), key=late.__contains__):
                 self._append_one(records, index, places, producer, partitioner, deadline)
 

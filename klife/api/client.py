@@ -245,7 +245,7 @@ class Client(Append):
         if get_hub_if_exists() is not self._engine.hub:
             result: tuple[PartitionStatus, ...] = self._from_thread(lambda: self.partitions(topic))
             return result
-        info = engine.metadata.topic(checked_topic(topic, "topic", ""), monotonic() + engine.settings.max_block, produces=False)
+        info = engine.metadata.topic(checked_topic(topic, "topic", ""), monotonic() + engine.settings.max_block, creates=False)
         return partition_statuses(info)
 
     def status(self) -> ClientStatus:

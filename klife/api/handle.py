@@ -15,6 +15,7 @@ from gevent._hub_local import get_hub_if_exists
 
 from klife.actors import engines
 from klife.actors.engine import Engine
+from klife.actors.producer.producers import Producers
 from klife.actors.runtime.forked import take_note
 from klife.api import lifecycle
 from klife.api.from_thread import call_at_home
@@ -30,7 +31,7 @@ class Handle:
     A base of `Client`, and not a value in it, because `Client` reads these fields for each record.
     """
 
-    __slots__ = ("_name", "_engine", "_held", "_routes", "_home", "_supervised")
+    __slots__ = ("_name", "_engine", "_held", "_producers", "_routes", "_home", "_supervised")
 
     def __init__(self, engine: Engine | None = None, *_more: object, supervised: bool = False, **_options: object) -> None:
         if not isinstance(engine, Engine) or _more or _options:
@@ -42,7 +43,8 @@ class Handle:
     def _bind(self, engine: Engine) -> None:
         self._engine = engine
         self._held = held_for(engine)
-        self._routes = engine.routes
+        self._producers = engine.part(Producers)
+        self._routes = self._producers.routes
         self._home = engine.home
 
     def _current(self, deadline: float) -> Engine:

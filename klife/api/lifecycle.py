@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from time import monotonic
 
 from klife.actors import engines
 from klife.actors.engine import Engine
 from klife.actors.metadata.metadata import CHECK_ADDRESSES
+from klife.actors.producer.producers import Producers
 from klife.actors.runtime.forked import take_note
+from klife.actors.runtime.future import WaitTimeout
 from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
+from klife.actors.settings import ClientSettings
 from klife.actors.tree import INTENSITY, PERIOD, children
 from klife.api import after_fork, at_exit
 from klife.api.config import ClientConfig
@@ -52,7 +56,7 @@ def find(name: str) -> Engine | None:
         return found
     if not inherited.settings.restart_after_fork:
         raise inherited.closed_error()
-    engine = Engine(inherited.settings)
+    engine = _engine(inherited.settings)
     engine.after_fork = True
     try:
         engines.register(engine)
@@ -94,8 +98,8 @@ def wait_ready(engine: Engine, timeout: float) -> None:
     deadline = monotonic() + timeout
     paused = 0.0
     while engine.closing is None:
-        waiting = [a for a in engine.producers.values() if a.idempotent and a.identity is None]
-        if engine.metadata.snapshot.brokers and not waiting:
+        unready = [part for part in engine.parts if not part.is_ready]
+        if engine.metadata.snapshot.brokers and not unready:
             return
         left = deadline - monotonic()
         if left < -WORTH_TELLING and not paused:  # the hub was away: the answer may be there
@@ -104,7 +108,8 @@ def wait_ready(engine: Engine, timeout: float) -> None:
         if left <= 0:
             raise NotReady(_why_not_ready(engine, timeout, paused))
         if engine.metadata.snapshot.brokers:
-            waiting[0].identity_known.wait(left)
+            with suppress(WaitTimeout):
+                unready[0].wait_ready(deadline)
         else:
             engine.metadata.wait_for_answer(left)
     raise engine.closed_error()
@@ -114,15 +119,18 @@ def _why_not_ready(engine: Engine, timeout: float, paused: float) -> str:
     """What each address and each producer without an id met with."""
     lines = [f"client {engine.name!r} was not ready within {timeout:g} s:"]
     lines += [f"  - {trouble}" for trouble in engine.metadata.troubles()]
-    lines += [
-        f"  - producer {producer.settings.name!r} has no producer id: {producer.identity_error}"
-        for producer in engine.producers.values()
-        if producer.idempotent and producer.identity is None and producer.identity_error is not None
-    ]
+    lines += [f"  - {trouble}" for part in engine.parts for trouble in part.troubles()]
     if paused:
         lines.append(f"  - {pause_told(paused)}")
     lines.append(f"It goes on trying; {CHECK_ADDRESSES}")
     return "\n".join(lines)
+
+
+def _engine(settings: ClientSettings) -> Engine:
+    """An engine with all that a client can do."""
+    engine = Engine(settings)
+    engine.add(Producers(engine))
+    return engine
 
 
 def _start_root(engine: Engine) -> Engine:
@@ -149,7 +157,7 @@ def _register(config: ClientConfig, name: str) -> Engine:
         running = None
     if running is not None:
         raise ConfigError([f"name: there is a client named {name!r} in this process already; stop it first, or choose another name"])
-    engine = Engine(client_settings(config, name))
+    engine = _engine(client_settings(config, name))
     engines.register(engine)
     return engine
 

@@ -12,10 +12,10 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
+from producer_parts import producers_of
 from scripted_broker import PATIENCE, Exchange, ScriptedCluster, Step, after, refuse
 
 from klife import Client, DeliveryTimeout, Record
-from klife.actors import engines
 from klife.actors.producer.policy import Action, Rule, rule_for
 from klife.actors.producer.producer import Producer
 from klife.protocol.apis.produce import ProduceRequest
@@ -50,9 +50,7 @@ def warm_client(start_client: StartClient, cluster: ScriptedCluster, **options: 
 
 
 def accumulator_of(client: Client) -> Producer:
-    engine = engines.find(client.name)
-    assert engine is not None
-    (accumulator,) = engine.producers.values()
+    (accumulator,) = producers_of(client)
     return accumulator
 
 

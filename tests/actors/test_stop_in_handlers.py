@@ -11,10 +11,10 @@ import gevent
 import pytest
 from gevent import get_hub
 from gevent.event import AsyncResult, Event
+from producer_parts import producers_of
 from scripted_broker import PATIENCE, ScriptedCluster, after
 
 from klife import Client, ClientClosed, ProduceError, Record, StopReport
-from klife.actors import engines
 from klife.actors.drain_on_stop import DrainOnStop
 from klife.actors.producer.batcher_actor import BatcherActor
 from klife.protocol.apis.produce import ProduceRequest
@@ -87,7 +87,7 @@ def test_in_an_actor(handled: Handled) -> None:
     with ScriptedCluster() as cluster:
         handled.client = client = Client.start(cluster.bootstrap_servers)
         client.produce(Record("orders", b"0")).get(PATIENCE)
-        batcher = next(iter(engines.find(client.name).producers.values())).routing.batchers[1, 0]  # type: ignore[union-attr]
+        batcher = producers_of(client)[0].routing.batchers[1, 0]
         broker = batcher.broker
 
         class Signalling:

@@ -9,7 +9,7 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
-from producer_parts import sent_by_now
+from producer_parts import producers_of, sent_by_now
 from scripted_broker import PATIENCE, ScriptedCluster, after, cut, refuse, silent
 
 from klife import Client, ClientClosed, FlushTimeout, ProduceError, Record
@@ -130,7 +130,7 @@ def test_a_batcher_that_crashes_over_an_answer_loses_nothing(start_client: Any) 
     with ScriptedCluster() as cluster:
         client = start_client(cluster)
         client.produce(Record("orders", b"0")).get(PATIENCE)
-        batcher = next(iter(engines.find(client.name).producers.values())).routing.batchers[1, 0]  # type: ignore[union-attr]
+        batcher = producers_of(client)[0].routing.batchers[1, 0]
         good_channel = batcher.broker
 
         def answered_with_what_no_batcher_can_make_sense_of(request: Any, on_done: Any, **options: Any) -> Any:
@@ -151,7 +151,7 @@ def test_a_batcher_interrupted_by_a_signal_while_it_sends_loses_nothing(start_cl
     with ScriptedCluster() as cluster:
         client = start_client(cluster)
         client.produce(Record("orders", b"0")).get(PATIENCE)
-        batcher = next(iter(engines.find(client.name).producers.values())).routing.batchers[1, 0]  # type: ignore[union-attr]
+        batcher = producers_of(client)[0].routing.batchers[1, 0]
 
         def interrupted(*_args: Any, **_options: Any) -> Any:
             raise SystemExit  # as a signal's handler would, in whatever greenlet runs

@@ -13,10 +13,10 @@ import gevent
 import pytest
 import structlog
 from gevent.event import Event
+from producer_parts import producers_of
 from scripted_broker import PATIENCE, ScriptedCluster, silent
 
 from klife import Client, DeliveryTimeout, Record
-from klife.actors import engines
 from klife.actors.network.connection_actor import ConnectionActor
 from klife.actors.producer.batcher_actor import BatcherActor
 from klife.actors.producer.producer_actor import ProducerActor
@@ -169,9 +169,7 @@ def test_what_runs_in_an_actor_may_produce_but_is_refused_a_wait_at_once(
             on_wake(self)
 
         monkeypatch.setattr(actor, "on_wake", with_a_destructor)
-        engine = engines.find(client.name)
-        assert engine is not None
-        for accumulator in engine.producers.values():
+        for accumulator in producers_of(client):
             accumulator.wake()
         client.produce(ORDER).get(PATIENCE)
         wait_for(lambda: len(met) == 4)

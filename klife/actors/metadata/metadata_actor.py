@@ -28,7 +28,7 @@ from klife.actors.runtime.thread_pool import call_in_thread
 from klife.errors import KlifeError
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from klife.protocol.connection import State
-from klife.protocol.error_codes import describe
+from klife.protocol.error_codes import ErrorCode, describe
 from klife.protocol.errors import DecodeError
 from klife.protocol.metadata_wire import MetadataQuery, Undecoded
 from klife_supervision import ExitReason, SupervisionError
@@ -38,7 +38,6 @@ log = get_logger("klife.metadata")
 
 _MIN_INTERVAL = 0.05  # seconds between two refreshes
 _TRY_NEXT_AFTER = 1.0
-_REBOOTSTRAP_REQUIRED = 129  # KIP-1102
 
 
 class MetadataActor(GeventActor):
@@ -171,7 +170,7 @@ class MetadataActor(GeventActor):
             self._failures += 1
             return
         self._answered_at = now
-        if response.error_code == _REBOOTSTRAP_REQUIRED:
+        if response.error_code == ErrorCode.REBOOTSTRAP_REQUIRED:
             log.warning("rebootstrap_required")
             metadata.refresh_wanted = True
             self._starting_over = True
@@ -223,7 +222,7 @@ class MetadataActor(GeventActor):
             log.warning(
                 "topic_not_found",
                 topic=topic,
-                error=describe(self.metadata.snapshot.topic_errors.get(topic, 3)),
+                error=describe(self.metadata.snapshot.topic_errors.get(topic, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)),
                 hint="it is in this client's topics; create it, or correct its name",
             )
 
@@ -236,7 +235,7 @@ class MetadataActor(GeventActor):
                 broker.release()
 
     def _forget_departed(self) -> None:
-        """Let go of brokers that left the cluster for good, once no producer has a batcher for them."""
+        """Let go of brokers that left the cluster for good, once no user of the metadata has work for them."""
         metadata = self.metadata
         for broker in list(metadata.known_brokers()):
             if metadata.is_gone(broker.node_id) and not metadata.uses(broker.node_id) and not broker.calls:
