@@ -25,15 +25,12 @@ class Part(MetadataUser, Protocol):
 
     # being ready
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether it can work, now that the cluster is known. True for one that connects at its first use."""
-
     def wait_ready(self, deadline: float) -> None:
-        """Wait until it `is_ready`. `deadline` here and below is in monotonic seconds.
+        """Wait until it can work, the cluster being known; one that connects at its first use need not wait. `deadline` here and below
+        is in monotonic seconds.
 
         Raises:
-            WaitTimeout: it was not by then. ClientClosed: it was closed meanwhile.
+            WaitTimeout: it can not by then. ClientClosed: it was closed meanwhile.
         """
 
     def troubles(self) -> list[str]:

@@ -28,6 +28,7 @@ from klife.actors.engine import Engine
 from klife.actors.metadata.metadata_actor import MetadataActor
 from klife.actors.network.broker import Broker
 from klife.actors.network.connection_actor import ConnectionActor
+from klife.actors.runtime.ref import GeventActorRef
 from klife_supervision import ChildSpec
 
 __all__ = ["INTENSITY", "PERIOD", "children"]
@@ -35,10 +36,15 @@ __all__ = ["INTENSITY", "PERIOD", "children"]
 
 def children(engine: Engine, flush_timeout: float) -> list[ChildSpec]:
     """The children of a client's supervisor, in the order they are started."""
-    connections = DynamicChildren(engine.metadata.brokers, lambda broker: _connection(engine, broker))
+    metadata = engine.metadata
+    connections = DynamicChildren(metadata.brokers, lambda broker: _connection(engine, broker))
+
+    def start_metadata() -> GeventActorRef[MetadataActor]:
+        return MetadataActor.start(metadata, connections.start_child, connections.stop_child)
+
     return [
         connections.spec("connections"),
-        ChildSpec(id="metadata", start=lambda: MetadataActor.start(engine.metadata, connections.start_child, connections.stop_child)),
+        ChildSpec(id="metadata", start=lambda: metadata.actor.start(start_metadata)),
         *(spec for part in engine.parts for spec in part.children()),
         ChildSpec(id="gate", start=lambda: DrainOnStop.start(engine, flush_timeout), shutdown=flush_timeout + 2.0),
     ]

@@ -9,6 +9,7 @@ from time import monotonic
 
 from klife.actors import engines
 from klife.actors.engine import Engine
+from klife.actors.metadata.messages import GetCluster
 from klife.actors.metadata.metadata import CHECK_ADDRESSES
 from klife.actors.producer.producers import Producers
 from klife.actors.runtime.forked import take_note
@@ -96,32 +97,34 @@ def wait_ready(engine: Engine, timeout: float) -> None:
         ClientClosed: the client was stopped.
     """
     deadline = monotonic() + timeout
-    paused = 0.0
-    while engine.closing is None:
-        unready = [part for part in engine.parts if not part.is_ready]
-        if engine.metadata.snapshot.brokers and not unready:
-            return
-        left = deadline - monotonic()
-        if left < -WORTH_TELLING and not paused:  # the hub was away: the answer may be there
-            paused, left = -left, WORTH_TELLING
-            deadline = monotonic() + left
-        if left <= 0:
-            raise NotReady(_why_not_ready(engine, timeout, paused))
-        if engine.metadata.snapshot.brokers:
+    try:
+        _wait_until(engine, deadline)
+    except WaitTimeout:
+        late = monotonic() - deadline
+        if late >= WORTH_TELLING:  # the hub was away: the answer may be there
             with suppress(WaitTimeout):
-                unready[0].wait_ready(deadline)
-        else:
-            engine.metadata.wait_for_answer(left)
-    raise engine.closed_error()
+                _wait_until(engine, monotonic() + WORTH_TELLING)
+                return
+        raise NotReady(_why_not_ready(engine, timeout, late)) from None
 
 
-def _why_not_ready(engine: Engine, timeout: float, paused: float) -> str:
+def _wait_until(engine: Engine, deadline: float) -> None:
+    if engine.closing is not None:
+        raise engine.closed_error()
+    if not engine.metadata.snapshot.brokers:
+        engine.metadata.actor.ask(GetCluster(), deadline)
+    for part in engine.parts:
+        part.wait_ready(deadline)
+
+
+def _why_not_ready(engine: Engine, timeout: float, late: float) -> str:
     """What each address and each producer without an id met with."""
     lines = [f"client {engine.name!r} was not ready within {timeout:g} s:"]
     lines += [f"  - {trouble}" for trouble in engine.metadata.troubles()]
     lines += [f"  - {trouble}" for part in engine.parts for trouble in part.troubles()]
-    if paused:
-        lines.append(f"  - {pause_told(paused)}")
+    pause = pause_told(late)
+    if pause:
+        lines.append(f"  - {pause}")
     lines.append(f"It goes on trying; {CHECK_ADDRESSES}")
     return "\n".join(lines)
 

@@ -10,12 +10,13 @@ import gevent
 import pytest
 from gevent.event import Event
 from producer_parts import producers_of, sent_by_now
-from scripted_broker import PATIENCE, ScriptedCluster, after, cut, refuse, silent
+from scripted_broker import PATIENCE, ScriptedCluster, after, cut, good, refuse, silent
 
 from klife import Client, ClientClosed, FlushTimeout, ProduceError, Record
 from klife.actors import engines
 from klife.actors.runtime import inbox, latch
 from klife.core import is_compiled
+from klife.protocol.apis.init_producer_id import InitProducerIdRequest
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
 from klife_supervision import Supervisor
@@ -410,3 +411,30 @@ def test_a_wake_up_that_a_signal_handler_ended_is_made_up_for(
         armed.append(name)
         assert client.produce(Record("orders", b"1")).get(PATIENCE).offset == 1
         assert lost == [name]
+
+
+@pytest.mark.parametrize(("victim", "asked"), [("producer", InitProducerIdRequest), ("metadata", MetadataRequest)])
+def test_who_waits_until_the_client_is_ready_is_answered_by_a_successor(start_client: Any, victim: str, asked: type[Any]) -> None:
+    with ScriptedCluster() as cluster:
+        cluster[1].always(asked, silent)
+        client = start_client(cluster)
+        waiting = gevent.spawn(client.wait_ready, PATIENCE)
+        cluster[1].wait_for(asked)
+        for _ in range(3):
+            named(client, victim).kill()
+            gevent.sleep(0)
+        assert not waiting.ready()
+        cluster[1].always(asked, good)
+        cluster[1].cut_all()
+        waiting.get(timeout=PATIENCE)
+
+
+def test_who_waits_until_the_client_is_ready_hears_of_its_stop(start_client: Any) -> None:
+    with ScriptedCluster() as cluster:
+        cluster[1].always(InitProducerIdRequest, silent)
+        client = start_client(cluster)
+        waiting = gevent.spawn(client.wait_ready, PATIENCE)
+        cluster[1].wait_for(InitProducerIdRequest)
+        client.stop(0)
+        with pytest.raises(ClientClosed, match="it was stopped"):
+            waiting.get(timeout=PATIENCE)

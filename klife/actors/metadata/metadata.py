@@ -17,6 +17,7 @@ from klife.actors.network.broker import Broker, Call
 from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.runtime.latch import Latch
+from klife.actors.runtime.post import Post
 from klife.actors.settings import ClientSettings
 from klife.errors import BrokersUnreachable, KlifeError, ProduceError, UnknownTopic
 from klife.protocol.apis.describe_configs import TOPIC_RESOURCE, DescribeConfigsRequest, DescribeConfigsResource, configured_int
@@ -45,6 +46,7 @@ class Metadata:
         self._absent: dict[int, float] = {}  # brokers that the cluster does not list (any more), and since when
         self.refresh_wanted = True
         self.inbox: Inbox | None = None  # the MetadataActor's, while it lives
+        self.actor = Post()  # where that is asked
         self._answered = Latch()
         self._closed: Callable[[], KlifeError] | None = None
 
@@ -160,11 +162,8 @@ class Metadata:
     def close(self, error: Callable[[], KlifeError]) -> None:
         """Let nobody wait any longer: whoever asks for a topic that is not known gets what `error` makes."""
         self._closed = error
+        self.actor.close(error)
         self._answered.set()
-
-    def wait_for_answer(self, timeout: float) -> bool:
-        """Wait for the next answer of the cluster, whatever it says; return whether one came."""
-        return self._answered.wait(timeout)
 
     # brokers
 

@@ -17,13 +17,15 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
+from typing import Any
 
 from klife.actors.metadata.interest import Question
+from klife.actors.metadata.messages import GetCluster
 from klife.actors.metadata.metadata import Metadata
 from klife.actors.metadata.snapshot import ClusterSnapshot, updated
 from klife.actors.network.backoff import backoff
 from klife.actors.network.broker import Broker, Call
-from klife.actors.runtime.actor import GeventActor
+from klife.actors.runtime.actor import POSTPONED, GeventActor
 from klife.actors.runtime.thread_pool import call_in_thread
 from klife.errors import KlifeError
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
@@ -76,6 +78,10 @@ class MetadataActor(GeventActor):
     def on_exit(self, reason: ExitReason) -> None:
         if self.metadata.inbox is self.actor_inbox:
             self.metadata.inbox = None
+
+    def on_receive(self, message: GetCluster) -> Any:
+        snapshot = self.metadata.snapshot
+        return snapshot if snapshot.brokers else POSTPONED
 
     def on_wake(self) -> None:
         now = monotonic()

@@ -11,12 +11,18 @@ from klife.actors.producer.batcher import Batcher
 from klife.actors.producer.batcher_actor import BatcherActor
 from klife.actors.producer.producer import Producer
 from klife.actors.producer.producer_actor import ProducerActor
+from klife.actors.runtime.post import Post
+from klife.actors.runtime.ref import GeventActorRef
 from klife_supervision import ChildSpec, Supervisor
 
 
-def producer_spec(producer: Producer, metadata: Metadata) -> ChildSpec:
-    """The supervisor of one producer's actors."""
+def producer_spec(producer: Producer, metadata: Metadata, post: Post) -> ChildSpec:
+    """The supervisor of one producer's actors, whose `ProducerActor` is asked at `post`."""
     batcher_actors = DynamicChildren(producer.routing.batchers, lambda batcher: _batcher(batcher, metadata))
+
+    def start_producer() -> GeventActorRef[ProducerActor]:
+        return ProducerActor.start(producer, metadata, batcher_actors.start_child, batcher_actors.stop_child)
+
     return Supervisor.child_spec(
         id=f"producer {producer.settings.name}",
         strategy="rest_for_one",
@@ -26,10 +32,7 @@ def producer_spec(producer: Producer, metadata: Metadata) -> ChildSpec:
         restart="transient",
         significant=True,
         children=[
-            ChildSpec(
-                id="producer",
-                start=lambda: ProducerActor.start(producer, metadata, batcher_actors.start_child, batcher_actors.stop_child),
-            ),
+            ChildSpec(id="producer", start=lambda: post.start(start_producer)),
             batcher_actors.spec("batchers"),
         ],
     )

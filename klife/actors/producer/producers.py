@@ -7,18 +7,18 @@ Their actors move the records; what is here is asked by callers, once for each t
 from __future__ import annotations
 
 from sys import is_finalizing
-from time import monotonic
 from typing import Any
 
 from klife.actors.engine import Engine
 from klife.actors.producer import letting_go
 from klife.actors.producer.buffer_pool import BufferPool
+from klife.actors.producer.messages import GetIdentity
 from klife.actors.producer.partitioners import resolve
 from klife.actors.producer.producer import Producer
 from klife.actors.producer.producer_tree import producer_spec
 from klife.actors.producer.route import TopicRoute
 from klife.actors.producer.validation import checked_topic
-from klife.actors.runtime.future import WaitTimeout
+from klife.actors.runtime.post import Post
 from klife.errors import ClientClosed, InvalidRecordType, InvalidRecordValue
 from klife_supervision import ChildSpec
 
@@ -36,6 +36,7 @@ class Producers:
         self.by_name = {
             each.name: Producer(each, self.pool, engine.hub, settings.max_block, engine.metadata.broker) for each in settings.producers
         }
+        self._posts = {name: Post() for name in self.by_name}  # where their ProducerActors are asked
         self._partitioner = resolve(settings.default_partitioner)
         self._topic_partitioners = {topic: resolve(spec) for topic, spec in settings.topic_partitioners.items()}
         self.pool.on_pressure = self._skip_linger
@@ -119,18 +120,13 @@ class Producers:
             producer.wake()
 
     def children(self) -> list[ChildSpec]:
-        return [producer_spec(producer, self.engine.metadata) for producer in self.by_name.values()]
+        return [producer_spec(producer, self.engine.metadata, self._posts[name]) for name, producer in self.by_name.items()]
 
     # being ready
 
-    @property
-    def is_ready(self) -> bool:
-        return not any(map(_wants_identity, self.by_name.values()))
-
     def wait_ready(self, deadline: float) -> None:
         for producer in filter(_wants_identity, self.by_name.values()):
-            if not producer.identity_known.wait(deadline - monotonic()):
-                raise WaitTimeout(f"producer {producer.settings.name!r} has no producer id yet")
+            self._posts[producer.settings.name].ask(GetIdentity(), deadline)
 
     def troubles(self) -> list[str]:
         return [
@@ -148,7 +144,8 @@ class Producers:
         self.routes.clear()
         for producer in self.by_name.values():
             producer.close(reason)
-            producer.identity_known.set()  # who waits for one waits in vain
+        for post in self._posts.values():
+            post.close(self.engine.closed_error)
 
     def flush(self, deadline: float) -> int:
         self._skip_linger(1)  # all of them, before waiting for any
