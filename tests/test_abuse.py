@@ -6,23 +6,22 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import klife
 from klife.protocol.record_write import write_batch, write_payload
+from tests.support import ROOT, SUPPORT
 
-TESTS = Path(__file__).resolve().parent
 SECONDS = 240.0  # for what takes five
 
 
 def ended(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
     variables = {name: value for name, value in os.environ.items() if name != "KLIFE_PURE"}
-    variables |= {"PYTHONPATH": str(TESTS.parent), **environment}
-    command = [sys.executable, str(TESTS / program)]
-    return subprocess.run(command, cwd=TESTS.parent, env=variables, capture_output=True, text=True, check=False, timeout=SECONDS)
+    variables |= {"PYTHONPATH": str(ROOT), **environment}
+    command = [sys.executable, str(SUPPORT / program)]
+    return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False, timeout=SECONDS)
 
 
 def table(pure: str) -> dict[str, Any]:

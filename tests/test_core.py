@@ -13,8 +13,8 @@ import pytest
 
 import klife
 from klife.core import MODULES, is_compiled
+from tests.support import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 SOURCES = [ROOT / (name.replace(".", "/") + ".py") for name in MODULES]
 
 

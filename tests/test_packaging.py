@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.support import ROOT
+
 SOURCES = {"klife": ROOT / "klife", "klife_supervision": ROOT / "supervision" / "klife_supervision"}
 
 MACHINE_PATH = re.compile(r"(?<![\w.~}$*-])/(?:work|root|home|Users)/[\w.]")

@@ -8,15 +8,16 @@ from typing import Any
 import gevent
 import pytest
 from gevent import socket
-from scripted_broker import PATIENCE, ScriptedCluster
-from test_connection_life import broker_status, wait_until
-from told_logs import told_logs
 
 from klife import Client, ConfigError, Record
 from klife.actors import engines
 from klife.api.config import ClientConfig
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
+from tests.support.inside_client import broker_status
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster
+from tests.support.told_logs import told_logs
+from tests.support.waiting import wait_until
 
 ORDER = Record(topic="orders", value=b"v")
 

@@ -8,7 +8,6 @@ import random
 import subprocess
 import sys
 import zlib
-from pathlib import Path
 from typing import Any
 
 import confluent_kafka
@@ -27,8 +26,9 @@ from klife.actors.producer.partitioners import (
 from klife.actors.producer.phash2 import phash2
 from klife.errors import ConfigError
 from klife.record import Record
+from tests.support import TESTS
 
-VECTORS = Path(__file__).parent.parent / "vectors"
+VECTORS = TESTS / "vectors"
 BUILT_IN = [Murmur2Partitioner(), Phash2Partitioner(), Crc32Partitioner(), RandomPartitioner()]
 
 

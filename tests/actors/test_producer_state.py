@@ -5,11 +5,11 @@ from __future__ import annotations
 from time import monotonic
 
 import gevent
-from producer_parts import Parts
 
 from klife import ClientClosed, ProduceError, Record
 from klife.actors.producer.batch import Identity
 from klife.actors.producer.buffer_pool import BufferPool
+from tests.support.producer_parts import Parts
 
 # identity
 

@@ -6,13 +6,13 @@ from time import monotonic
 
 import gevent
 import pytest
-from producer_parts import Parts
 
 from klife import Record, RecordTooLarge
 from klife.actors.producer.batch import Batch, Identity
 from klife.actors.producer.policy import RULES, Action, rule_for
 from klife.actors.producer.refusal import Refusal, fail_too_large
 from klife.protocol.error_codes import ErrorCode, describe, is_retriable
+from tests.support.producer_parts import Parts
 
 CLASSES = {
     Action.DELIVERED: {0, 46},

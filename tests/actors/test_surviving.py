@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import gevent
 import pytest
 from gevent.event import Event
-from producer_parts import producers_of, sent_by_now
-from scripted_broker import PATIENCE, ScriptedCluster, after, cut, good, refuse, silent
 
 from klife import Client, ClientClosed, FlushTimeout, ProduceError, Record
 from klife.actors import engines
@@ -19,30 +16,17 @@ from klife.core import is_compiled
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
+from klife.protocol.produce_wire import BatchesRequest
 from klife_supervision import Supervisor
 from klife_supervision.life import Life
+from tests.support.inside_client import named, node, producer_of
+from tests.support.producer_parts import sent_by_now
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after, cut, good, refuse, silent
 
 ORDER = Record(topic="orders", value=b"v")
 
 
-def nodes(tree: Any) -> Iterator[Any]:
-    yield tree
-    for child in tree.children:
-        yield from nodes(child)
-
-
-def node(client: Any, name: str) -> Any:
-    return next(found for found in nodes(client.tree()) if str(found.id).startswith(name))
-
-
 EVERYONE = ["broker 1", "metadata", "batcher 1.0", "batchers", "connections", "producer ", "producer", "gate"]
-
-
-def named(client: Any, name: str) -> Any:
-    """`producer ` is the producer's supervisor, `producer` the worker in it."""
-    if name == "producer":
-        return next(found for found in nodes(client.tree()) if found.id == "producer")
-    return node(client, name)
 
 
 @pytest.mark.parametrize("victim", EVERYONE)
@@ -114,32 +98,39 @@ def test_what_works_for_one_broker_is_killed_and_the_others_do_not_notice(start_
 
 
 class NextCall:
-    """The broker of `batcher`, but for its next call, which is `call`."""
+    """The broker of `batcher`, but that its next call is sent by `send`."""
 
-    def __init__(self, batcher: Any, call: Any) -> None:
-        self._batcher, self._broker, self._call = batcher, batcher.broker, call
+    def __init__(self, batcher: Any, send: Any) -> None:
+        self._batcher, self._broker, self._send = batcher, batcher.broker, send
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._broker, name)
 
-    def call(self, *args: Any, **options: Any) -> Any:
+    def send(self, call: Any, **options: Any) -> None:
         self._batcher.broker = self._broker
-        return self._call(*args, **options)
+        self._send(call, **options)
 
 
 def test_a_batcher_that_crashes_over_an_answer_loses_nothing(start_client: Any) -> None:
     with ScriptedCluster() as cluster:
         client = start_client(cluster)
         client.produce(Record("orders", b"0")).get(PATIENCE)
-        batcher = producers_of(client)[0].routing.batchers[1, 0]
-        good_channel = batcher.broker
+        batcher = producer_of(client).routing.batchers[1, 0]
+        good_broker = batcher.broker
 
-        def answered_with_what_no_batcher_can_make_sense_of(request: Any, on_done: Any, **options: Any) -> Any:
-            def nonsense(call: Any) -> None:
-                call.response = object()
-                on_done(call)
+        class Nonsense:
+            """Reads what no batcher can make sense of."""
 
-            return good_channel.call(request, nonsense, **options)
+            @staticmethod
+            def decode(*_args: Any) -> object:
+                return object()
+
+        class Request(BatchesRequest):
+            RESPONSE = Nonsense
+
+        def answered_with_what_no_batcher_can_make_sense_of(call: Any, **options: Any) -> None:
+            call.request = Request(call.request.acks, call.request.timeout_ms, call.request.topics)
+            good_broker.send(call, **options)
 
         batcher.broker = NextCall(batcher, answered_with_what_no_batcher_can_make_sense_of)  # type: ignore[assignment]
         deliveries = [client.produce(Record("orders", b"%d" % number)) for number in (1, 2, 3)]
@@ -148,13 +139,18 @@ def test_a_batcher_that_crashes_over_an_answer_loses_nothing(start_client: Any) 
         assert node(client, "batcher 1.0").restarts == 1
 
 
-def test_a_batcher_interrupted_by_a_signal_while_it_sends_loses_nothing(start_client: Any) -> None:
+@pytest.mark.parametrize("is_on_the_wire", [False, True])
+def test_a_batcher_interrupted_by_a_signal_while_it_sends_loses_nothing(start_client: Any, is_on_the_wire: bool) -> None:
     with ScriptedCluster() as cluster:
         client = start_client(cluster)
         client.produce(Record("orders", b"0")).get(PATIENCE)
-        batcher = producers_of(client)[0].routing.batchers[1, 0]
+        batcher = producer_of(client).routing.batchers[1, 0]
 
-        def interrupted(*_args: Any, **_options: Any) -> Any:
+        good_broker = batcher.broker
+
+        def interrupted(call: Any, **options: Any) -> None:
+            if is_on_the_wire:
+                good_broker.send(call, **options)
             raise SystemExit  # as a signal's handler would, in whatever greenlet runs
 
         batcher.broker = NextCall(batcher, interrupted)  # type: ignore[assignment]

@@ -13,8 +13,6 @@ import gevent
 import pytest
 import structlog
 from gevent.event import Event
-from producer_parts import producers_of
-from scripted_broker import PATIENCE, ScriptedCluster, silent
 
 from klife import Client, DeliveryTimeout, Record
 from klife.actors.network.connection_actor import ConnectionActor
@@ -22,6 +20,8 @@ from klife.actors.producer.batcher_actor import BatcherActor
 from klife.actors.producer.producer_actor import ProducerActor
 from klife.protocol.apis.produce import ProduceRequest
 from klife_supervision.logs import flush
+from tests.support.inside_client import producer_of
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster, silent
 
 ORDER = Record("orders", b"v", partition=0)
 
@@ -169,8 +169,7 @@ def test_what_runs_in_an_actor_may_produce_but_is_refused_a_wait_at_once(
             on_wake(self)
 
         monkeypatch.setattr(actor, "on_wake", with_a_destructor)
-        for accumulator in producers_of(client):
-            accumulator.wake()
+        producer_of(client).wake()
         client.produce(ORDER).get(PATIENCE)
         wait_for(lambda: len(met) == 4)
         assert met[0].get(PATIENCE).error is None

@@ -7,10 +7,10 @@ from enum import Enum, IntEnum, StrEnum
 from typing import Any
 
 import pytest
-from scripted_broker import PATIENCE, ScriptedCluster
 
 from klife import Client, InvalidRecordType, Record
 from klife.actors.producer.partitioners import resolve
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster
 
 
 @pytest.fixture

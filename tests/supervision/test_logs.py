@@ -13,9 +13,9 @@ import gevent
 import pytest
 import structlog
 from gevent.event import Event
-from supervision_fakes import DEADLINE
 
 from klife_supervision import logs
+from tests.support.supervision_fakes import DEADLINE
 
 log = logs.get_logger("tests")
 request_id: ContextVar[str] = ContextVar("request_id", default="none")

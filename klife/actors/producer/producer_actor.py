@@ -13,7 +13,7 @@ from typing import Any
 
 from klife.actors.metadata.metadata import Metadata
 from klife.actors.network.backoff import backoff
-from klife.actors.network.broker import Call
+from klife.actors.network.call import Call
 from klife.actors.producer.batch import Identity
 from klife.actors.producer.batcher import Batcher
 from klife.actors.producer.messages import GetIdentity

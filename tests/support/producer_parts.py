@@ -7,23 +7,20 @@ from typing import Any
 
 import gevent
 from gevent import get_hub
-from model_cluster import ModelBroker
 
-from klife import Client
-from klife.actors import engines
 from klife.actors.metadata.snapshot import NO_LEADER, ClusterSnapshot, TopicInfo
 from klife.actors.producer.batch import Batch, Identity
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.partition import Partition
 from klife.actors.producer.policy import rule_for
 from klife.actors.producer.producer import Producer
-from klife.actors.producer.producers import Producers
 from klife.actors.producer.refusal import Refusal, judge
 from klife.actors.producer.route import TopicRoute
 from klife.actors.settings import ProducerSettings
 from klife.api.config import ProducerConfig
 from klife.api.settings import producer_settings
 from klife.record import Record
+from tests.support.model_cluster import ModelBroker
 
 
 class Bell:
@@ -105,17 +102,10 @@ class _First:
         return 0
 
 
-def producers_of(client: Client) -> list[Producer]:
-    """Those of a client that runs."""
-    engine = engines.find(client.name)
-    assert engine is not None
-    return list(engine.part(Producers).by_name.values())
-
-
 def sent_by_now() -> None:
     """Let the loop become idle: what was produced and may leave has left."""
     gevent.idle()
     gevent.idle()  # the batcher and we were called in any order
 
 
-__all__ = ["NO_LEADER", "Bell", "Parts", "producers_of", "sent_by_now", "topic_info"]
+__all__ = ["NO_LEADER", "Bell", "Parts", "sent_by_now", "topic_info"]
