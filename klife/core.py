@@ -60,7 +60,6 @@ MODULES = (
     "klife.actors.producer.request",
     "klife.actors.producer.route",
     "klife.actors.producer.routing",
-    "klife.api.handle",
     "klife.api.client",
     "klife.api.append",
 )
