@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from time import monotonic
-from typing import Any, NoReturn, Self, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 from klife.actors import engines
 from klife.actors.engine import Engine
@@ -22,8 +22,6 @@ from klife.actors.producer.validation import checked_topic, not_a_callback
 from klife.actors.runtime.forked import take_note
 from klife.api import lifecycle
 from klife.api.append import Append
-from klife.api.config import ClientConfig
-from klife.api.config.keywords import ClientKeywords
 from klife.api.from_thread import call_at_home
 from klife.api.handle import Handle
 from klife.api.status import ClientStatus, PartitionStatus, StopReport, client_status, partition_statuses, stop_report
@@ -31,6 +29,10 @@ from klife.errors import ConfigError, FlushTimeout, NoSuchClient
 from klife.record import Record
 from klife_supervision import ChildSpec, TreeNode
 from klife_supervision.logs import flush as flush_logs
+
+if TYPE_CHECKING:
+    from klife.api.config import ClientConfig
+    from klife.api.config.keywords import ClientKeywords
 
 _HOW_TO_START = "a Client is made by Client.start('localhost:9092', ...), or found by Client.get('its name')"
 Callback = Callable[[Record], object]
@@ -65,7 +67,7 @@ class Client:
         Raises:
             ConfigError: with one line for everything wrong.
         """
-        engine = lifecycle.start(ClientConfig.build(source, **options))
+        engine = lifecycle.start(lifecycle.configured(source, **options))
         return cls(engine, supervised=False)
 
     @classmethod
@@ -79,7 +81,7 @@ class Client:
         Raises:
             ConfigError: with one line for everything wrong; now, not at the start.
         """
-        checked = ClientConfig.build(config, **options)
+        checked = lifecycle.configured(config, **options)
         if checked.name is None:
             raise ConfigError(["name: a client under a supervisor needs one, so that Client.get can find it; give name='...'"])
 

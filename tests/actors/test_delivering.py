@@ -147,11 +147,11 @@ def test_a_record_refused_with_an_offset_may_be_in_the_log_and_one_refused_witho
         client.wait_ready(PATIENCE)
         delivery = client.produce(ORDER)
         cluster[1].wait_for(ProduceRequest, 2)
-        accumulator = producer_of(client)
+        producer = producer_of(client)
         with gevent.Timeout(PATIENCE):
-            while any(batch.in_flight for batch in accumulator.deadlines.pending):
+            while any(batch.in_flight for batch in producer.deadlines.pending):
                 gevent.sleep(0.001)
-        accumulator.deadlines.expire(time.monotonic() + 10)
+        producer.deadlines.expire(time.monotonic() + 10)
         with pytest.raises(DeliveryTimeout) as caught:
             delivery.get(PATIENCE)
         assert caught.value.possibly_persisted is (offset >= 0)

@@ -164,3 +164,20 @@ def test_in_the_middle_of_produce_nothing_is_taken_or_it_is_settled(handled: Han
             with pytest.raises(ProduceError):
                 delivery.get(PATIENCE)
         assert cluster.log("orders") == [b"0"]
+
+
+def test_while_a_partitioner_runs_whose_record_is_then_refused(handled: Handled) -> None:
+    class Interrupted:
+        def partition(self, record: Record, partition_count: int) -> int:
+            raise_signal()
+            return 0
+
+    with ScriptedCluster() as cluster, Client.start(cluster.bootstrap_servers) as client:
+        handled.client = client
+        delivery = client.produce(Record("orders", b"before"))
+        with pytest.raises(ClientClosed):
+            client.produce(Record("orders", b"meanwhile"), partitioner=Interrupted())
+        assert delivery.get(0).offset == 0
+        assert handled.outcome.get(timeout=0).undelivered == 0
+        assert cluster.log("orders") == [b"before"]
+        assert client.status().buffered_bytes == 0

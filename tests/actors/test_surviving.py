@@ -434,3 +434,31 @@ def test_who_waits_until_the_client_is_ready_hears_of_its_stop(start_client: Any
         client.stop(0)
         with pytest.raises(ClientClosed, match="it was stopped"):
             waiting.get(timeout=PATIENCE)
+
+
+def test_a_socket_that_gevent_watches_no_more_after_a_handlers_exception_is_read(
+    start_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("klife_supervision.second_look.LOOK_SECONDS", 0.05)
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster, request_timeout_ms=60_000, connect_timeout_ms=60_000)  # their ends would have it read
+        client.produce(Record("orders", b"0")).get(PATIENCE)
+        held = Event()
+        cluster[1].script(ProduceRequest, after(held))
+        delivery = client.produce(Record("orders", b"1"))
+        cluster[1].wait_for(ProduceRequest, 2)
+        batcher = producer_of(client).routing.batchers[1, 0]
+        reader = batcher.broker._watchers[0]
+        whole, lost = reader.callback, []
+
+        def interrupted() -> None:
+            lost.append(reader)
+            reader.callback = whole
+            raise Signalled
+
+        reader.callback = interrupted
+        held.set()
+        assert delivery.get(PATIENCE).offset == 1
+        assert lost == [reader]
+        connections = [exchange.connection for exchange in cluster[1].got(ProduceRequest)]
+        assert connections == connections[:1] * 2, "and was not sent again"

@@ -27,6 +27,7 @@ cdef class Broker:
     cdef public long long connects
     cdef public object _unwritten
     cdef public list _watchers
+    cdef public object _can_read
     cdef public object _can_write
 
     cpdef write(self, list buffers)

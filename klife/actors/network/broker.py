@@ -71,6 +71,8 @@ class Broker:
         self.connects = 0
         self._unwritten: deque[Call] = deque()  # calls without a reply whose bytes the socket has not all taken
         self._watchers: list[Any] = []
+        self._can_read: Any = None
+        self._can_write: Any = None
 
     @property
     def is_ready(self) -> bool:
@@ -177,7 +179,7 @@ class Broker:
             writer.stop()
             inbox.wake_from_hub()
 
-        self._can_write = can_write
+        self._can_read, self._can_write = can_read, can_write
         reader.start(can_read)
 
     def close(self) -> list[Call]:
@@ -187,6 +189,16 @@ class Broker:
         if self.connection.state is not State.DISCONNECTED:
             self.connection.closed()
         return calls
+
+    def watch_again(self) -> None:
+        """Go on watching the socket. gevent stops a watcher whose callback raised, as a signal handler may in it."""
+        if self._watchers:
+            reader, writer = self._watchers
+            if not reader.active:
+                self.readable = True
+                reader.start(self._can_read)
+            if self.outgoing and not writer.active:
+                self.writable = True  # whoever writes the rest starts it
 
     def detach(self) -> None:
         """Close the socket, if there is one."""

@@ -107,6 +107,9 @@ class ConnectionActor(GeventActor):
         if broker.due < broker.wake_at or now >= broker.wake_at:
             self._keep_time(now, all_read)
 
+    def look_again(self) -> None:
+        self.broker.watch_again()
+
     # connecting
 
     def _connect(self) -> None:

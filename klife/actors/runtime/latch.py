@@ -40,7 +40,8 @@ get_thread_ident: Callable[[], int] = get_original("_thread", "get_ident")
 _allocate_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
 _STOOD_STILL = 1.0  # seconds that a wait ends too late by: the hub did not run
 _TURNS = 4  # of the loop, for sockets to be read and answers to be judged
-_first_in_thread = _allocate_lock()  # held for an instant, by the first thread that waits for a latch
+# Held for an instant, by the first thread that waits for a latch; a signal handler may wait for it, too, at just that moment.
+_first_in_thread = get_original("_thread", "RLock")()
 
 
 class Latch:
