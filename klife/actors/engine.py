@@ -121,7 +121,7 @@ class Engine:
 
     @property
     def is_whole(self) -> bool:
-        """Whether no part of the client's tree was given up."""
+        """Whether no child in the client's tree was given up."""
         return self.supervisor is not None and all(child.state in ("running", "stopping") for child in self.supervisor.which_children())
 
     def ended(self, reason: ExitReason) -> None:
