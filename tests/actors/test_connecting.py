@@ -9,7 +9,7 @@ import gevent
 import pytest
 
 from klife import NotReady, ProduceError, Record, RecordTooLarge
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.protocol.apis.api_versions import ApiVersionsRequest
 from klife.protocol.apis.describe_configs import DescribeConfigsRequest
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse

@@ -10,7 +10,7 @@ import pytest
 from gevent import socket
 
 from klife import Client, ConfigError, Record
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.api.config import ClientConfig
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest

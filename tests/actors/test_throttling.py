@@ -10,7 +10,7 @@ import gevent
 import pytest
 
 from klife import DeliveryTimeout, Record
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.protocol.apis.api_versions import ApiVersionsRequest
 from klife.protocol.apis.metadata import MetadataRequest, MetadataResponse, MetadataResponseTopic
 from klife.protocol.apis.produce import ProduceRequest

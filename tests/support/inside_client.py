@@ -7,8 +7,9 @@ from time import monotonic
 from typing import Any
 
 from klife import Client
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.actors.producer.producer import Producer
+from klife.actors.producer.producers import Producers
 
 
 def nodes(tree: Any) -> Iterator[Any]:
@@ -39,7 +40,7 @@ def producer_of(client: Client) -> Producer:
     """The state of the client's only producer."""
     engine = engines.find(client.name)
     assert engine is not None
-    (producer,) = engine.producers.values()
+    (producer,) = engine.part(Producers).by_name.values()
     return producer
 
 
