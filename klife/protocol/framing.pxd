@@ -1,5 +1,6 @@
 cdef class FrameReader:
     cdef public long long _max_frame_bytes
+    cdef public object _whose_limit
     cdef public long long _size
     cdef public object _partial
 

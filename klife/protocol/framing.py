@@ -54,13 +54,18 @@ def encode_request(request: Request[Any], version: int, correlation_id: int, cli
 class FrameReader:
     """Cuts a stream of bytes into frames."""
 
-    __slots__ = ("_max_frame_bytes", "_size", "_partial")
+    __slots__ = ("_max_frame_bytes", "_whose_limit", "_size", "_partial")
 
-    def __init__(self, max_frame_bytes: int) -> None:
-        self._max_frame_bytes = max_frame_bytes
+    def __init__(self, max_frame_bytes: int, whose_limit: str = "max_response_bytes") -> None:
+        self.allow(max_frame_bytes, whose_limit)
         self._size = -1
         """Size of the frame in `_partial`; -1 while its size prefix is incomplete."""
         self._partial = bytearray()
+
+    def allow(self, max_frame_bytes: int, whose_limit: str) -> None:
+        """From the next frame on, this is a frame's limit; `whose_limit` says in errors where it comes from."""
+        self._max_frame_bytes = max_frame_bytes
+        self._whose_limit = whose_limit
 
     @property
     def pending_bytes(self) -> int:
@@ -110,6 +115,6 @@ class FrameReader:
         if 0 <= size <= self._max_frame_bytes:
             return size
         raise DecodeError(
-            f"a frame claims {size} bytes, the limit is {self._max_frame_bytes} (max_response_bytes). If the limit is generous, "
+            f"a frame claims {size} bytes, the limit is {self._max_frame_bytes} ({self._whose_limit}). If the limit is generous, "
             "this is probably no Kafka listener, or one that speaks TLS while the client does not."
         )

@@ -232,6 +232,6 @@ def test_a_connection_that_lasted_starts_the_backoff_anew_though_nothing_came_ba
             broker = engines.find(client.name).metadata.brokers[2]  # type: ignore[union-attr]
             broker.fail("reading failed: reset by peer")
             with gevent.Timeout(PATIENCE):
-                while broker.sock is not None:
+                while broker.transport is not None:
                     gevent.sleep(0.001)
         assert [log["attempt"] for log in logs if log["event"] == "connection_failed" and log["broker"] == 2] == [1, 1, 1, 1]

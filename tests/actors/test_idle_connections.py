@@ -23,7 +23,7 @@ ORDER = Record(topic="orders", value=b"v")
 
 
 def socket_of(client: Client) -> Any:
-    return engines.find(client.name).metadata.brokers[1].sock  # type: ignore[union-attr]
+    return engines.find(client.name).metadata.brokers[1].transport._sock  # type: ignore[union-attr]
 
 
 def test_a_connection_the_broker_closes_for_being_idle_is_not_opened_again_until_it_is_needed(start_client: Any) -> None:

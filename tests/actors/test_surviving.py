@@ -420,7 +420,7 @@ def test_a_socket_that_gevent_watches_no_more_after_a_handlers_exception_is_read
         delivery = client.produce(Record("orders", b"1"))
         cluster[1].wait_for(ProduceRequest, 2)
         batcher = next(iter(engines.find(client.name).producers.values())).routing.batchers[1, 0]  # type: ignore[union-attr]
-        reader = batcher.broker._watchers[0]
+        reader = batcher.broker.transport._reader
         whole, lost = reader.callback, []
 
         def interrupted() -> None:
