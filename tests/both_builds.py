@@ -31,7 +31,7 @@ WITH_ONE_BUILD = {
         "tests/docs/test_links_and_names.py",
         "tests/docs/test_options_table.py",
         "tests/versions",  # a program of its own
-        "tests/typing",  # other programs read the sources
+        "tests/typed",  # other programs read the sources
         "tests/bench",  # each contestant is a process of its own; one of them is klife without its compiled core
         "tests/testing/test_cli_cluster.py",
         "tests/testing/test_cluster_processes.py",
