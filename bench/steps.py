@@ -50,16 +50,16 @@ def best(step: Callable[[], object], times: int) -> float:
 def a_route() -> TopicRoute:
     """A topic whose brokers are never reached, and whose records fit."""
     broker = SimpleNamespace(is_ready=True, last_error=None)
-    accumulator = Producer(
+    producer = Producer(
         producer_settings(ProducerConfig(name="p", client_id="c")),
         BufferPool(1 << 50, block=False),
         get_hub(),
         1.0,
         lambda _node: broker,
     )
-    accumulator.identity = Identity(9, 0)
+    producer.identity = Identity(9, 0)
     info = TopicInfo("orders", bytes(16), (1,) * PARTITIONS, (0,) * PARTITIONS)
-    return accumulator.routing.add_topic(info, Murmur2Partitioner())
+    return producer.routing.add_topic(info, Murmur2Partitioner())
 
 
 def making(fields: dict[str, object]) -> None:
@@ -86,11 +86,11 @@ def getting(delivery: Delivery) -> None:
 
 def going_round(route: TopicRoute, records: list[Record]) -> None:
     """A record for each of some partitions, a batch each: opened, taken for a request, confirmed."""
-    accumulator = route.producer
+    producer = route.producer
     for record in records:
         route.append(record)
-    for batch in accumulator.routing.batchers[1, 0].drain(1e12):
-        accumulator.written(batch, 7, -1)
+    for batch in producer.routing.batchers[1, 0].drain(1e12):
+        producer.written(batch, 7, -1)
 
 
 def sealing(fields: list[Any]) -> None:

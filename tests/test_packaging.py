@@ -92,6 +92,19 @@ def test_importing_klife_alone_imports_no_gevent() -> None:
     assert not modules_after("import klife") & {"gevent", "greenlet", "pykka", "pydantic", "structlog"}
 
 
+HEAVY = {"structlog", "pydantic", "pydantic_core", "rich", "asyncio", "ssl", "subprocess", "typer", "cramjam", "lz4"}
+
+
+@pytest.mark.parametrize("pure", ["0", "1"])
+def test_who_only_names_the_client_imports_nothing_heavy(pure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KLIFE_PURE", pure)
+    assert not modules_after("import klife; klife.Client") & HEAVY
+
+
+def test_a_client_that_has_nothing_to_tell_has_imported_no_structlog() -> None:
+    assert not modules_after("import klife; klife.Client.start('localhost:1').status()") & {"structlog", "rich", "asyncio"}
+
+
 def test_the_command_line_imports_its_packages_only_when_it_runs() -> None:
     assert not modules_after("import klife.cli") & {"typer", "rich", "gevent"}
 

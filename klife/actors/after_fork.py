@@ -42,7 +42,6 @@ def _disown_broker(broker: Broker) -> None:
     broker.inbox = None
     broker.host = None  # nobody connects to it again
     broker.waiting.clear()
-    broker.calls.clear()
     if broker.connection.state is not State.DISCONNECTED:
         broker.connection.closed()
     sock, broker.sock = broker.sock, None

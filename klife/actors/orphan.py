@@ -39,7 +39,6 @@ def _close(broker: Broker) -> None:
     broker.inbox = None
     broker.host = None
     broker.waiting.clear()
-    broker.calls.clear()
     sock, broker.sock = broker.sock, None
     with suppress(ValueError):  # its watchers' loop was destroyed
         broker.detach()

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from crc32c import crc32c
-
 from klife.core import is_compiled
+from klife.protocol.checksum import crc32c
 from klife.protocol.record_layout import CHECKED, CHECKED_FROM, LENGTH_FROM, MAGIC
 from klife.protocol.record_parts import encode_varint, record_parts
 

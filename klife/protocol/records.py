@@ -15,8 +15,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from crc32c import crc32c
-
+from klife.protocol.checksum import crc32c
 from klife.protocol.compression import compress
 from klife.protocol.record_layout import BATCH_OVERHEAD, CHECKED, CHECKED_FROM, LENGTH_FROM, MAGIC, TRANSACTIONAL, UNCHECKED
 from klife.protocol.record_parts import TABLE_SIZE, VARINT, ZERO, Headers, encode_varint, record_parts, varint

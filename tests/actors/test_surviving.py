@@ -15,6 +15,7 @@ from klife.actors.runtime import inbox, latch
 from klife.core import is_compiled
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
+from klife.protocol.produce_wire import BatchesRequest
 from klife_supervision import Supervisor
 from klife_supervision.life import Life
 from tests.support.inside_client import named, node
@@ -96,17 +97,17 @@ def test_what_works_for_one_broker_is_killed_and_the_others_do_not_notice(start_
 
 
 class NextCall:
-    """The broker of `batcher`, but for its next call, which is `call`."""
+    """The broker of `batcher`, but that its next call is sent by `send`."""
 
-    def __init__(self, batcher: Any, call: Any) -> None:
-        self._batcher, self._broker, self._call = batcher, batcher.broker, call
+    def __init__(self, batcher: Any, send: Any) -> None:
+        self._batcher, self._broker, self._send = batcher, batcher.broker, send
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._broker, name)
 
-    def call(self, *args: Any, **options: Any) -> Any:
+    def send(self, call: Any, **options: Any) -> None:
         self._batcher.broker = self._broker
-        return self._call(*args, **options)
+        self._send(call, **options)
 
 
 def test_a_batcher_that_crashes_over_an_answer_loses_nothing(start_client: Any) -> None:
@@ -114,14 +115,21 @@ def test_a_batcher_that_crashes_over_an_answer_loses_nothing(start_client: Any) 
         client = start_client(cluster)
         client.produce(Record("orders", b"0")).get(PATIENCE)
         batcher = next(iter(engines.find(client.name).producers.values())).routing.batchers[1, 0]  # type: ignore[union-attr]
-        good_channel = batcher.broker
+        good_broker = batcher.broker
 
-        def answered_with_what_no_batcher_can_make_sense_of(request: Any, on_done: Any, **options: Any) -> Any:
-            def nonsense(call: Any) -> None:
-                call.response = object()
-                on_done(call)
+        class Nonsense:
+            """Reads what no batcher can make sense of."""
 
-            return good_channel.call(request, nonsense, **options)
+            @staticmethod
+            def decode(*_args: Any) -> object:
+                return object()
+
+        class Request(BatchesRequest):
+            RESPONSE = Nonsense
+
+        def answered_with_what_no_batcher_can_make_sense_of(call: Any, **options: Any) -> None:
+            call.request = Request(call.request.acks, call.request.timeout_ms, call.request.topics)
+            good_broker.send(call, **options)
 
         batcher.broker = NextCall(batcher, answered_with_what_no_batcher_can_make_sense_of)  # type: ignore[assignment]
         deliveries = [client.produce(Record("orders", b"%d" % number)) for number in (1, 2, 3)]
@@ -130,13 +138,18 @@ def test_a_batcher_that_crashes_over_an_answer_loses_nothing(start_client: Any) 
         assert node(client, "batcher 1.0").restarts == 1
 
 
-def test_a_batcher_interrupted_by_a_signal_while_it_sends_loses_nothing(start_client: Any) -> None:
+@pytest.mark.parametrize("is_on_the_wire", [False, True])
+def test_a_batcher_interrupted_by_a_signal_while_it_sends_loses_nothing(start_client: Any, is_on_the_wire: bool) -> None:
     with ScriptedCluster() as cluster:
         client = start_client(cluster)
         client.produce(Record("orders", b"0")).get(PATIENCE)
         batcher = next(iter(engines.find(client.name).producers.values())).routing.batchers[1, 0]  # type: ignore[union-attr]
 
-        def interrupted(*_args: Any, **_options: Any) -> Any:
+        good_broker = batcher.broker
+
+        def interrupted(call: Any, **options: Any) -> None:
+            if is_on_the_wire:
+                good_broker.send(call, **options)
             raise SystemExit  # as a signal's handler would, in whatever greenlet runs
 
         batcher.broker = NextCall(batcher, interrupted)  # type: ignore[assignment]

@@ -17,10 +17,10 @@ from typing import Any
 from gevent import get_hub
 from gevent.monkey import get_original
 
+from klife.actors.network.call import Call, CallFailed
 from klife.actors.runtime.forked import is_forked, take_note
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.settings import ConnectionSettings
-from klife.errors import KlifeError
 from klife.protocol.connection import KafkaConnection, State
 from klife.protocol.errors import EncodeError, UnsupportedVersion
 
@@ -44,39 +44,6 @@ def close_at_once(sock: Any) -> None:
         _close(descriptor)
 
 
-class CallFailed(KlifeError):
-    """A request has no answer. `sent` tells whether the broker may have seen it."""
-
-    retriable = True
-
-    def __init__(self, message: str, *, sent: bool) -> None:
-        super().__init__(message)
-        self.sent = sent
-
-
-class Call:
-    """One request and, once `on_done` was called, its response or its error."""
-
-    __slots__ = ("request", "deadline", "on_done", "response", "error")
-
-    def __init__(self, request: Any, deadline: float, on_done: Callable[[Call], None]) -> None:
-        self.request = request
-        self.deadline = deadline
-        self.on_done = on_done
-        self.response: Any = None
-        self.error: KlifeError | None = None
-
-    def finish(self, response: Any, error: KlifeError | None = None) -> None:
-        self.response = response
-        self.error = error
-        on_done, self.on_done = self.on_done, _nobody  # else most calls, known to those they tell, are garbage in a circle
-        on_done(self)
-
-
-def _nobody(_call: Call) -> None:
-    """Who is told of a call that was told of."""
-
-
 class Broker:
     """One broker: its address, its connection while there is one, and who waits for it."""
 
@@ -93,7 +60,6 @@ class Broker:
         self.writable = False
         self.outgoing: deque[memoryview] = deque()
         self.waiting: dict[Callable[[], None], None] = {}
-        self.calls: dict[Call, None] = {}
         self.failure: str | None = None  # set by whoever meets a broken socket; the actor closes it
         self.released = False  # nobody needs the connection any more
         self.throttled_until = 0.0  # when it takes requests again, on whatever connection; the actor sets it back to 0 then
@@ -103,12 +69,17 @@ class Broker:
         self.used_at = 0.0  # when a request was last sent or answered
         self.requests_sent = 0
         self.connects = 0
-        self._unwritten: list[Call] = []  # calls without a reply whose bytes the socket has not all taken
+        self._unwritten: deque[Call] = deque()  # calls without a reply whose bytes the socket has not all taken
         self._watchers: list[Any] = []
 
     @property
     def is_ready(self) -> bool:
         return self.connection.state is _READY and self.failure is None and not self.throttled_until
+
+    @property
+    def calls(self) -> list[Call]:
+        """Those without an outcome."""
+        return [*self._unwritten, *self.connection.in_flight]
 
     @property
     def address(self) -> str:
@@ -154,46 +125,38 @@ class Broker:
         if self.inbox is not None:
             self.inbox.wake()
 
-    def call(
-        self,
-        request: Any,
-        on_done: Callable[[Call], None],
-        *,
-        timeout: float,
-        client_id: str,
-        max_version: int | None = None,
-        expect_reply: bool = True,
-    ) -> Call:
-        """Send `request`. `on_done(call)` is called exactly once, within `timeout` seconds (and as long as the broker throttles us):
-        at once when it can not be sent.
+    def call(self, request: Any, on_done: Callable[[Call], None], *, timeout: float, client_id: str) -> Call:
+        """`send` a request; `on_done(call)` is called exactly once. Returns the call."""
+        call = Call(request, on_done)
+        self.send(call, timeout=timeout, client_id=client_id)
+        return call
 
-        `on_done` runs in whatever greenlet learns of the outcome; it must do no more than take a note and wake someone. With
-        `expect_reply` False the call is done, with response None, when the socket has taken all of it.
+    def send(self, call: Call, *, timeout: float, client_id: str, max_version: int | None = None, expect_reply: bool = True) -> None:
+        """Send `call`, which is finished exactly once, within `timeout` seconds (and as long as the broker throttles us): at once when
+        it can not be sent.
+
+        With `expect_reply` False the call is done, with response None, when the socket has taken all of it.
         """
         if is_forked():
             take_note()
         now = monotonic()
-        call = Call(request, now + timeout, on_done)
+        call.deadline = now + timeout
         if not self.is_ready:
-            call.finish(None, CallFailed(f"broker {self.node_id} is not connected ({self.describe()})", sent=False))
-            return call
+            call.finish(CallFailed(f"broker {self.node_id} is not connected ({self.describe()})", sent=False))
+            return
         try:
-            buffers = self.connection.send(
-                request, call if expect_reply else None, client_id=client_id, max_version=max_version, expect_reply=expect_reply
-            )
+            buffers = self.connection.send(call, client_id=client_id, max_version=max_version, expect_reply=expect_reply)
         except (EncodeError, UnsupportedVersion) as error:
-            call.finish(None, error)
-            return call
+            call.finish(error)
+            return
         self.requests_sent += 1
         self.used_at = now
-        self.calls[call] = None
         if not expect_reply:
             self._unwritten.append(call)
         self.write(buffers)
-        if call in self.calls and call.deadline < self.wake_at and self.inbox is not None:
+        if call.deadline < self.wake_at and not call.is_done and self.inbox is not None:
             self.due = min(self.due, call.deadline)
             self.inbox.wake()
-        return call
 
     # the socket; writing is everybody's, the rest is the actor's
 
@@ -216,6 +179,14 @@ class Broker:
 
         self._can_write = can_write
         reader.start(can_read)
+
+    def close(self) -> list[Call]:
+        """Close the connection, if there is one; returns the calls whose outcome nobody will learn."""
+        calls = self.calls
+        self.detach()
+        if self.connection.state is not State.DISCONNECTED:
+            self.connection.closed()
+        return calls
 
     def detach(self) -> None:
         """Close the socket, if there is one."""
@@ -256,11 +227,9 @@ class Broker:
 
     def _all_written(self) -> None:
         """The socket has taken everything: so much is all that calls without a reply wait for."""
-        if self._unwritten:
-            written, self._unwritten = self._unwritten, []
-            for call in written:
-                if self.calls.pop(call, call) is None:
-                    call.finish(None)
+        while self._unwritten:
+            self._unwritten[0].finish()
+            self._unwritten.popleft()
 
     def write_more(self) -> None:
         """Go on with what the socket did not take."""

@@ -25,7 +25,8 @@ from typing import Any
 
 from klife.actors.network.addresses import Addresses
 from klife.actors.network.backoff import backoff
-from klife.actors.network.broker import Broker, CallFailed
+from klife.actors.network.broker import Broker
+from klife.actors.network.call import CallFailed
 from klife.actors.network.connector import Connector
 from klife.actors.network.wrong_listener import CLOSED_AT_FIRST_REQUEST, CLOSED_AT_ONCE, TLS, is_tls, why_of_no_use
 from klife.actors.runtime.actor import GeventActor
@@ -173,7 +174,7 @@ class ConnectionActor(GeventActor):
                 self._ended("the broker closed the connection", now)
                 return True
             try:
-                replies = connection.receive(data)
+                answered = connection.receive(data)
             except DecodeError as error:
                 if negotiating and is_tls(data):
                     self._failed(TLS, now)
@@ -181,17 +182,17 @@ class ConnectionActor(GeventActor):
                 log.error("response_not_understood", broker=broker.node_id, address=broker.address, error=str(error))
                 self._failed(f"a response was not understood: {error}", now)
                 return True
-            if replies:
+            if answered:
                 self._failures = 0  # not by the handshake: a broker whose answers break us must not be tried without a pause
                 self._answered = True
                 broker.used_at = now
-            for reply in replies:
-                throttle_ms = getattr(reply.response, "throttle_time_ms", 0)
+            while answered:
+                call = answered[0]
+                throttle_ms = getattr(call.response, "throttle_time_ms", 0)
                 if throttle_ms > 0:
                     self._throttled(throttle_ms / 1000, now)
-                if reply.tag in broker.calls:
-                    del broker.calls[reply.tag]
-                    reply.tag.finish(reply.response)
+                call.finish()
+                answered.popleft()
             if negotiating:
                 handshake = connection.take_handshake()
                 if handshake:
@@ -319,8 +320,5 @@ class ConnectionActor(GeventActor):
         if self._connector is not None:  # on its way to an address that is not wanted any more
             self._connector.drop()
             self._connector = None
-        broker.detach()
-        broker.connection.closed()
-        calls, broker.calls = broker.calls, {}
-        for call in calls:
-            call.finish(None, CallFailed(f"broker {broker.node_id} ({broker.address}): {reason}", sent=True))
+        for call in broker.close():
+            call.finish(CallFailed(f"broker {broker.node_id} ({broker.address}): {reason}", sent=True))

@@ -1,5 +1,6 @@
 cimport cython
 
+from klife.actors.network.call cimport Call
 from klife.actors.producer.producer cimport Producer
 from klife.actors.producer.batch cimport Batch, Identity
 from klife.actors.producer.batcher cimport Batcher
@@ -8,17 +9,16 @@ from klife.actors.producer.routing cimport Routing
 from klife.protocol.records cimport encode_payload, encode_plain
 from klife.protocol.produce_wire cimport PlainAnswer
 
-cdef class InFlightRequest:
+cdef class InFlightRequest(Call):
     cdef public Batcher batcher
     cdef public list batches
     cdef public dict by_topic
     cdef public bint by_id
     cdef public bint submitted
-    cdef public object call
 
     @cython.locals(batch=Batch, queue=Partition, producer=Producer, topics=dict, batches=list, topic=tuple)
-    cpdef pack(self, timeout_ms, not_encodable)
-    cpdef done(self, call)
+    cpdef bint pack(self, timeout_ms, not_encodable) except -1
+    cpdef tell(self)
     @cython.locals(batches=dict, batch=Batch, producer=Producer)
     cpdef written(self, PlainAnswer answer)
     @cython.locals(batch=Batch, queue=Partition, routing=Routing)

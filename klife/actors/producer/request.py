@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from klife.actors.network.call import Call
 from klife.actors.producer.batch import Batch, Identity
 from klife.actors.runtime.thread_pool import call_in_thread
 from klife.protocol.compression import compress
@@ -18,7 +19,6 @@ from klife.protocol.records import EncodedBatch, encode_payload, encode_plain, s
 from klife_supervision.let_hub_run import let_hub_run
 
 if TYPE_CHECKING:
-    from klife.actors.network.broker import Call
     from klife.actors.producer.batcher import Batcher
     from klife.actors.runtime.loop_budget import LoopBudget
     from klife.actors.settings import ProducerSettings
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 _NO_IDENTITY = Identity(-1, -1)  # what batches of a producer without idempotence carry; their sequence is -1 too
 
 
-class InFlightRequest:
+class InFlightRequest(Call):
     """A produce request of `batcher`: its batches, where its answer will name them, and whether it was handed to the connection."""
 
-    __slots__ = ("batcher", "batches", "by_topic", "by_id", "submitted", "call")
+    __slots__ = ("batcher", "batches", "by_topic", "by_id", "submitted")
 
     def __init__(self, batcher: Batcher, batches: list[Batch]) -> None:
+        Call.__init__(self, None)
         self.batcher = batcher
         self.batches = batches
         # By topic name and by topic id, as they were when it was sent: answers name topics as their request did.
         self.by_topic: dict[str | bytes, dict[int, Batch]] = {}
         self.by_id = True  # whether all its topics have ids
         self.submitted = False
-        self.call: Call | None = None
 
-    def pack(self, timeout_ms: int, not_encodable: Callable[[Batch, Exception], None]) -> BatchesRequest | None:
-        """The request, about to be submitted; None when no batch is left for it.
+    def pack(self, timeout_ms: int, not_encodable: Callable[[Batch, Exception], None]) -> bool:
+        """Make `request`, about to be submitted; False when no batch is left for it.
 
         A batch that can not be encoded must not stop its broker's others for ever: `not_encodable` settles it.
         """
@@ -71,13 +71,11 @@ class InFlightRequest:
             batches.append(batch)
         self.batches = batches  # without those that could not be encoded: they are settled, and no answer is theirs
         self.submitted = True
-        return BatchesRequest(settings.acks, timeout_ms, list(topics.values())) if topics else None
+        self.request = BatchesRequest(settings.acks, timeout_ms, list(topics.values()))
+        return bool(topics)
 
-    def done(self, call: Call) -> None:
-        """`call` has its answer, or none will come: the batcher has to look."""
-        if self.call is not None:
-            return  # it could not be sent, and now its connection is closed for that
-        self.call = call
+    def tell(self) -> None:
+        """It has its answer, or none will come: the batcher has to look."""
         self.batcher.completed.append(self)
         self.batcher.wake()
 
