@@ -66,6 +66,7 @@ ONCE = [
     "tests/api/test_config_environment.py",
     "tests/api/test_config_properties.py",
 ]
+SHARED = ["tests/testing/test_chaos_runs.py"]  # whose tests differ from suite to suite
 # Brokers that live for a minute, or are killed in it: the JVM's optimising compiler would take half of the machine.
 BROKERS = {"KAFKA_JVM_PERFORMANCE_OPTS": "-XX:TieredStopAtLevel=1"}
 SUMMARY = "short test summary info"
@@ -139,7 +140,7 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
 
 def _is_mine(path: Path, config: Any) -> bool:
     once = any(path.is_relative_to(ROOT / each) for each in ONCE)
-    return once is (config.getoption("suite") == "once")
+    return once is (config.getoption("suite") == "once") or any(path == ROOT / each for each in SHARED)
 
 
 if __name__ == "__main__":
