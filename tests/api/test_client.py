@@ -30,12 +30,6 @@ from tests.support.told_logs import told_logs
 
 
 @pytest.fixture
-def cluster() -> Iterator[ScriptedCluster]:
-    with ScriptedCluster(topics={"orders": 3}) as cluster:
-        yield cluster
-
-
-@pytest.fixture
 def client(cluster: ScriptedCluster) -> Iterator[Client]:
     client = Client.start(cluster.bootstrap_servers, name="facade")
     client.wait_ready(PATIENCE)
