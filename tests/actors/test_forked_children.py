@@ -219,8 +219,10 @@ def test_the_copy_of_a_users_supervisor_stops_the_childs_client_and_can_have_it_
 
             def killed():
                 client.produce(Record("orders", b"before the kill"))
-                supervisor.child("web").kill()
-                gevent.sleep(0.2)
+                (victim := supervisor.child("web")).kill()
+                with gevent.Timeout(20):
+                    while supervisor.child("web") in (None, victim):
+                        gevent.sleep(0.01)
                 assert supervisor.child("web").exit_reason is None
                 delivery = client.produce(Record("orders", b"after the kill"))
                 supervisor.stop()
