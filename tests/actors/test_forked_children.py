@@ -261,7 +261,8 @@ def test_the_childs_exit_says_nothing_of_the_parents_records_and_delivers_its_ow
 @pytest.mark.parametrize("how", ["fork", "spawn", "forkserver"])
 def test_a_multiprocessing_child_delivers_at_its_exit_what_nobody_flushed(how: str, tmp_path: Path) -> None:
     program = f"""
-        import multiprocessing
+        import multiprocessing, tempfile
+        tempfile.tempdir = "/tmp"  # the path of a fork server's socket has 107 characters at most
         sys.path.insert(0, {str(tmp_path)!r})
         import worker
 
