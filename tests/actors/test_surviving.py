@@ -226,7 +226,7 @@ def test_stopping_with_a_silent_broker_returns_in_time_and_reports(start_client:
         cluster[1].wait_for(ProduceRequest)
         began = time.monotonic()
         report = client.stop(timeout=0.1)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < PATIENCE
         assert (report.delivered, report.failed, report.undelivered) == (0, 0, 1)
         with pytest.raises(ProduceError, match="stopped") as caught:
             delivery.get(0)
@@ -242,7 +242,7 @@ def test_stopping_without_any_broker_returns_in_time(start_client: Any) -> None:
         client.produce(ORDER)
         began = time.monotonic()
         assert client.stop(timeout=0.05).undelivered == 1
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < PATIENCE
 
 
 def test_a_greenlet_waiting_for_room_hears_of_the_stop(start_client: Any) -> None:
@@ -268,7 +268,7 @@ def test_a_greenlet_waiting_for_a_topic_hears_of_the_stop(start_client: Any) -> 
         client.stop(timeout=0.01)
         with pytest.raises(ClientClosed):
             waiting.get(timeout=PATIENCE)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < PATIENCE
 
 
 def test_a_stopped_client_frees_its_name(start_client: Any) -> None:
