@@ -91,10 +91,10 @@ def test_each_address_tells_its_trouble_and_who_is_connected_that_it_has_not_ans
 def test_brokers_follow_their_addresses_and_a_new_one_wakes_the_actor_that_starts_connections(metadata: Metadata) -> None:
     metadata.inbox = bell = Bell()  # type: ignore[assignment]
     metadata.publish(snapshot(1))
-    first = metadata.brokers[1]
+    first = metadata.broker(1)
     assert (first.host, bell.rung()) == ("host1", True)
     metadata.publish(ClusterSnapshot(brokers={1: BrokerInfo(1, "moved", 9099)}))
-    assert metadata.brokers[1] is first
+    assert metadata.broker(1) is first
     assert (first.host, first.port, bell.rung()) == ("moved", 9099, False)
 
 
