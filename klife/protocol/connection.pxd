@@ -1,5 +1,3 @@
-cimport cython
-
 from klife.protocol.framing cimport FrameReader
 from klife.protocol.in_flight cimport InFlight
 
@@ -18,8 +16,5 @@ cdef class KafkaConnection:
     cdef public dict _agreed
     cdef public list _handshake
 
-    @cython.locals(sent=InFlight)
     cpdef receive(self, data)
     cpdef list _encode(self, InFlight call, version, client_id, bint expect_reply)
-
-cdef _response(frame, InFlight sent, offset)

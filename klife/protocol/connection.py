@@ -25,12 +25,17 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
+from klife import cython_shim as cython
 from klife.protocol.api_keys import api_name
 from klife.protocol.errors import DecodeError, TrailingBytes
 from klife.protocol.framing import FrameReader, decode_response_header, encode_request
 from klife.protocol.handshake import Exchange, Question, VersionsExchange
 from klife.protocol.in_flight import InFlight
+from klife.protocol.primitives import INT32_MAX
 from klife.protocol.versions import negotiate
+
+if cython.compiled:
+    import cython
 
 _MAX_HANDSHAKE_BYTES = 1 << 20  # a frame's, until we know that a broker is at the other end
 
@@ -138,6 +143,7 @@ class KafkaConnection:
             version = self._agreed[agreed] = negotiate(kind, self.ranges, max_version=max_version)
         return self._encode(call, version, client_id, expect_reply)
 
+    @cython.locals(sent="InFlight")
     def receive(self, data: Any) -> deque[Any]:
         """Take bytes as they were read; returns the calls whose responses are complete now, in their order.
 
@@ -212,7 +218,7 @@ class KafkaConnection:
     def _encode(self, call: InFlight, version: int, client_id: str, expect_reply: bool) -> list[Any]:
         correlation_id = self._next_correlation_id
         buffers = encode_request(call.request, version, correlation_id, client_id)
-        self._next_correlation_id = (correlation_id + 1) & 0x7FFFFFFF
+        self._next_correlation_id = (correlation_id + 1) & INT32_MAX
         call.correlation_id = correlation_id
         call.version = version
         if expect_reply:
@@ -226,6 +232,8 @@ class KafkaConnection:
         self.state = state
 
 
+@cython.cfunc
+@cython.locals(sent="InFlight")
 def _response(frame: Any, sent: InFlight, offset: int) -> Any:
     """The response in `frame`. Bytes after its end are passed over, as Java's client does: librdkafka's mock sends some."""
     try:
