@@ -21,8 +21,7 @@ from klife.actors.producer.batch import Batch
 from klife.actors.producer.delivery import BatchDelivery, Delivery
 from klife.actors.producer.places import Places
 from klife.errors import KlifeError
-from klife.record import Delivered
-from klife.undelivered import Undelivered
+from klife.record import Delivered, Undelivered
 from klife_supervision import SupervisionError, TreeNode
 from klife_supervision.exit_reason import ExitReason
 

@@ -28,7 +28,7 @@ class BrokerConnection:
         self._socket = gevent.socket.create_connection((host.strip("[]"), int(port)), timeout)
         try:
             self._write(self._machine.opened())
-            while self._machine.state is State.NEGOTIATING:
+            while self._machine.state is not State.READY:
                 self._machine.receive(self._read())
                 self._write(self._machine.take_handshake())
         except BaseException:

@@ -5,16 +5,20 @@ from klife.actors.producer.hub_watch cimport HubWatch
 from klife.actors.producer.places cimport Places
 from klife.actors.producer.route cimport TopicRoute
 from klife.actors.runtime.forked cimport take_note
-from klife.api.handle cimport Handle
 from klife.record cimport Record
 
 cdef Py_ssize_t _LOOKS_EVERY
 cdef bint _IN_C
 cdef unsigned char[::1] _page
 
-cdef class Append(Handle):
+cdef class Append:
+    cdef public object _handle
+    cdef public object _producers
+    cdef public dict _routes
+    cdef public unsigned long _home
+
     @cython.locals(route=TopicRoute, taken=Record)
-    cdef _accepted(self, record, producer, partitioner, bint wanted, callback)
+    cdef accepted(self, record, producer, partitioner, bint wanted, callback)
     cpdef _append(self, record, producer, partitioner, deadline, Places places=*, Py_ssize_t at=*, bint wanted=*, callback=*)
     @cython.locals(route=TopicRoute, record=Record, looked=HubWatch, hub_watch=HubWatch)
     cdef Py_ssize_t _append_straight(self, list records, Py_ssize_t index, Places places, deadline) except -1

@@ -12,6 +12,7 @@ cdef class KafkaConnection:
     cdef public FrameReader _reader
     cdef public object _in_flight
     cdef public object _answered
+    cdef public object _exchange
     cdef public InFlight _own
     cdef public object _next_correlation_id
     cdef public dict _agreed

@@ -1,37 +1,38 @@
 """A connection to a broker, without the connection: bytes in, events out, and bytes to write.
 
-It knows what a client must know about the stream, and nothing of sockets, clocks or greenlets: the handshake (ApiVersions, with the
-step back to v0 for a broker that does not know our version), correlation ids, the strict order in which brokers answer, and which
-version of each request this broker takes. Whoever owns a socket calls it:
+It knows what a client must know about the stream, and nothing of sockets, clocks or greenlets: the handshake,
+correlation ids, the strict order in which brokers answer, and which version of each request this broker
+takes. Whoever owns a socket calls it:
 
     buffers = connection.opened()              # write them
     buffers = connection.send(call)            # once READY; `call` is an `InFlight`
     answered = connection.receive(data)        # data as read; the calls whose responses are complete, in their order
     calls = connection.closed()                # those that will never be answered
 
-`TRANSITIONS` is the whole state machine; nothing else changes the state.
+`TRANSITIONS` is the whole state machine; nothing else changes the state. `STEPS` are the states in which
+client and broker settle something between themselves: entering one starts its exchange
+(`klife.protocol.handshake`), whose end is the event that leaves it.
 
-Two error classes split the blame: `ConnectionMisused` when our side asks for something the state does not allow, `DecodeError` when
-the peer sends something that can not be right. After a DecodeError the connection is of no use and must be closed.
+Two error classes split the blame: `ConnectionMisused` when our side asks for something the state does not
+allow, `DecodeError` when the peer sends something that can not be right. After a DecodeError the connection
+is of no use and must be closed.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from klife.protocol.api_keys import api_name
-from klife.protocol.apis.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from klife.protocol.errors import DecodeError, TrailingBytes
 from klife.protocol.framing import FrameReader, decode_response_header, encode_request
+from klife.protocol.handshake import Exchange, Question, VersionsExchange
 from klife.protocol.in_flight import InFlight
-from klife.protocol.versions import negotiate, ranges_from
-from klife.version import __version__
+from klife.protocol.versions import negotiate
 
-_UNSUPPORTED_VERSION = 35
-_API_VERSIONS_FIRST_TRY = 3  # KIP-511: tells the broker our name; every broker since 2.4 knows it
+_MAX_HANDSHAKE_BYTES = 1 << 20  # a frame's, until we know that a broker is at the other end
 
 
 class State(Enum):
@@ -83,6 +84,7 @@ class KafkaConnection:
         "_in_flight",
         "_answered",
         "_own",
+        "_exchange",
         "_next_correlation_id",
         "_agreed",
         "_handshake",
@@ -97,7 +99,8 @@ class KafkaConnection:
         self._reader = FrameReader(max_response_bytes)
         self._in_flight: deque[InFlight] = deque()
         self._answered: deque[Any] = deque()
-        self._own: InFlight | None = None  # what the handshake asked, as long as it has no answer
+        self._exchange: Exchange | None = None  # what the state's step is at
+        self._own: InFlight | None = None  # what that asked, as long as it has no answer
         self._next_correlation_id = 0
         self._agreed: dict[tuple[Any, int | None], int] = {}
         self._handshake: list[Any] = []
@@ -113,9 +116,8 @@ class KafkaConnection:
 
     def opened(self) -> list[Any]:
         """The transport is open; returns what to write first."""
-        self._move(Event.OPENED)
-        self._reader = FrameReader(self._max_response_bytes)
-        return self._ask_versions(_API_VERSIONS_FIRST_TRY)
+        self._reader = FrameReader(min(self._max_response_bytes, _MAX_HANDSHAKE_BYTES), "until the handshake is through")
+        return self._enter(Event.OPENED)
 
     def send(self, call: InFlight, *, client_id: str, max_version: int | None = None, expect_reply: bool = True) -> list[Any]:
         """Returns the buffers of `call.request`, in the highest version both sides know (not above `max_version`).
@@ -156,14 +158,12 @@ class KafkaConnection:
                     f"the broker answered correlation id {correlation_id} where {sent.correlation_id} was due "
                     f"({api_name(sent.request.API_KEY)}); responses must come in the order of their requests"
                 )
-            if sent is self._own:
-                in_flight.popleft()
-                self._own = None
-                self._versions_answered(frame, sent, offset)
-            else:
-                sent.response = _response(frame, sent, offset)
+            sent.response = _response(frame, sent, offset)
+            if sent is not self._own:
                 answered.append(sent)
-                in_flight.popleft()  # not before: what can not be decoded is not answered, and `closed` has to tell
+            in_flight.popleft()  # not before: what can not be decoded is not answered, and `closed` has to tell
+            if sent is self._own:
+                self._go_on(sent.response)
         return answered
 
     def take_handshake(self) -> list[Any]:
@@ -177,27 +177,37 @@ class KafkaConnection:
         calls = self.in_flight
         self._in_flight.clear()
         self._answered.clear()
-        self._own = None
+        self._exchange = self._own = None
         self._handshake = []
         return calls
 
-    def _ask_versions(self, version: int) -> list[Any]:
-        self._own = InFlight(ApiVersionsRequest(client_software_name="klife", client_software_version=__version__))
-        return self._encode(self._own, version, self._client_id, True)
+    def _enter(self, event: Event) -> list[Any]:
+        """Take the step of the state that follows; return what it wants written."""
+        self._move(event)
+        step = STEPS.get(self.state)
+        if step is None:
+            self._exchange = None
+            return []
+        self._exchange = step.exchange()
+        return self._ask(self._exchange.start())
 
-    def _versions_answered(self, frame: Any, sent: InFlight, offset: int) -> None:
-        if sent.version > 0 and _says_unsupported(frame, offset):
-            # A broker that does not know our version answers in the layout of v0, whatever we asked for (KIP-511). The rest of its
-            # answer may be anything; all that counts is to ask again in the version every broker knows.
-            self._handshake = self._ask_versions(0)
+    def _ask(self, question: Question) -> list[Any]:
+        self._own = InFlight(question.request)
+        return self._encode(self._own, question.version, self._client_id, True)
+
+    def _go_on(self, response: Any) -> None:
+        """Our own question was answered."""
+        exchange, step = self._exchange, STEPS[self.state]
+        assert exchange is not None
+        self._own = None
+        question = exchange.answered(response)
+        if question is not None:
+            self._handshake = self._ask(question)
             return
-        response: ApiVersionsResponse = _response(frame, sent, offset)
-        if response.error_code:
-            raise DecodeError(f"the broker refused ApiVersions v{sent.version} with error code {response.error_code}")
-        self.ranges = ranges_from(response)
-        self.throttle_ms = response.throttle_time_ms
-        self._agreed = {}
-        self._move(Event.VERSIONS_AGREED)
+        step.keep(self, exchange)
+        self._handshake = self._enter(step.through)
+        if self.state is _READY:
+            self._reader.allow(self._max_response_bytes, "max_response_bytes")
 
     def _encode(self, call: InFlight, version: int, client_id: str, expect_reply: bool) -> list[Any]:
         correlation_id = self._next_correlation_id
@@ -224,5 +234,20 @@ def _response(frame: Any, sent: InFlight, offset: int) -> Any:
         return longer.message
 
 
-def _says_unsupported(frame: Any, offset: int) -> bool:
-    return len(frame) >= offset + 2 and int.from_bytes(frame[offset : offset + 2], "big") == _UNSUPPORTED_VERSION
+def _keep_versions(connection: KafkaConnection, exchange: Any) -> None:
+    connection.ranges = exchange.ranges
+    connection.throttle_ms = exchange.throttle_ms
+    connection._agreed = {}
+
+
+class Step(NamedTuple):
+    """What a state is for: an exchange, what the connection keeps of it, and the event that it is through."""
+
+    exchange: Callable[[], Exchange]
+    keep: Callable[[KafkaConnection, Any], None]
+    through: Event
+
+
+STEPS: dict[State, Step] = {
+    State.NEGOTIATING: Step(VersionsExchange, _keep_versions, Event.VERSIONS_AGREED),
+}

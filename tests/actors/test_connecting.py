@@ -8,13 +8,14 @@ from typing import Any
 import gevent
 import pytest
 
-from klife import NotReady, ProduceError, Record
-from klife.actors import engine as engines
+from klife import NotReady, ProduceError, Record, RecordTooLarge
+from klife.actors import engines
 from klife.protocol.apis.api_versions import ApiVersionsRequest
+from klife.protocol.apis.describe_configs import DescribeConfigsRequest
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
-from tests.support.inside_client import tells_why_it_is_not_ready
+from tests.support.inside_client import broker_status, tells_why_it_is_not_ready
 from tests.support.scripted_broker import (
     PATIENCE,
     ScriptedCluster,
@@ -22,11 +23,13 @@ from tests.support.scripted_broker import (
     cut,
     malformed,
     oversized,
+    refuse,
     silent,
     unsupported_in_v0,
     wrong_correlation,
 )
 from tests.support.told_logs import told_logs
+from tests.support.waiting import wait_until
 
 ORDER = Record(topic="orders", value=b"v")
 
@@ -98,6 +101,28 @@ def test_once_the_broker_is_known_by_id_the_bootstrap_connection_is_closed(start
         assert states[1] == "ready"
         client.partitions("orders")
         assert cluster[1].connections == 2
+
+
+def test_all_that_a_client_asks_of_a_broker_goes_over_one_connection(start_client: Any) -> None:
+    with ScriptedCluster(topics={"orders": 2}) as cluster:
+        client = start_client(cluster, producers=[{"name": "first"}, {"name": "second", "batchers_count": 2}])
+        client.produce(ORDER, producer="first").get(PATIENCE)  # the first record waits for metadata, from the bootstrap address
+        wait_until(lambda: broker_status(client, None).state == "disconnected")
+        before = cluster[1].connections
+        for producer in ("first", "second"):
+            for partition in (0, 1):
+                client.produce(Record("orders", b"v", partition=partition), producer=producer).get(PATIENCE)
+        cluster.create_topic("later", 1)
+        client.partitions("later")
+        cluster[1].script(ProduceRequest, refuse(10))
+        with pytest.raises(RecordTooLarge):  # which asks for the topic's limit
+            client.produce(ORDER, producer="first").get(PATIENCE)
+        kinds = (ProduceRequest, MetadataRequest, InitProducerIdRequest, DescribeConfigsRequest)
+        used = {kind: {exchange.connection for exchange in cluster[1].got(kind)} for kind in kinds}
+        assert used[ProduceRequest] == used[DescribeConfigsRequest]
+        assert len(used[ProduceRequest]) == 1
+        assert cluster[1].connections == before == 2  # the other was the bootstrap address's
+        assert broker_status(client, 1).connects == 1
 
 
 def test_a_broker_that_moves_to_another_port_is_followed(start_client: Any) -> None:
@@ -228,9 +253,9 @@ def test_a_connection_that_lasted_starts_the_backoff_anew_though_nothing_came_ba
         for _ in range(4):
             client.produce(ORDER).get(PATIENCE)
             gevent.sleep(0.05)  # longer than the longest backoff
-            broker = engines.find(client.name).metadata.brokers[2]  # type: ignore[union-attr]
+            broker = engines.find(client.name).metadata.broker(2)  # type: ignore[union-attr]
             broker.fail("reading failed: reset by peer")
             with gevent.Timeout(PATIENCE):
-                while broker.sock is not None:
+                while broker.transport is not None:
                     gevent.sleep(0.001)
         assert [log["attempt"] for log in logs if log["event"] == "connection_failed" and log["broker"] == 2] == [1, 1, 1, 1]

@@ -144,9 +144,9 @@ class Scene:
     def check(self) -> None:
         """Every record is in the log once, where its delivery says; and nothing is left over."""
         self.send()
-        accumulator = self.parts.producer
-        assert not accumulator.deadlines.pending
-        assert accumulator.pool.used == 0
+        producer = self.parts.producer
+        assert not producer.deadlines.pending
+        assert producer.pool.used == 0
         for value, get in self.produced:
             result = get()
             assert self.log[result.partition or 0][result.offset or 0] == value == result.value

@@ -317,7 +317,6 @@ def test_after_the_last_epoch_a_new_producer_id_is_wanted() -> None:
     parts.bell.rung()
     assert parts.queue().head(NOW, 0.0) is None
     assert parts.producer.identity is None
-    assert not parts.producer.identity_known.is_set
     assert parts.bell.rung()
     parts.producer.identity = Identity(10, 0)
     parts.send(batch)

@@ -15,12 +15,12 @@ import structlog
 from gevent.event import Event
 
 from klife import Client, DeliveryTimeout, Record
-from klife.actors import engine as engines
 from klife.actors.network.connection_actor import ConnectionActor
 from klife.actors.producer.batcher_actor import BatcherActor
 from klife.actors.producer.producer_actor import ProducerActor
 from klife.protocol.apis.produce import ProduceRequest
 from klife_supervision.logs import flush
+from tests.support.inside_client import producer_of
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster, silent
 from tests.support.waiting import wait_until
 
@@ -164,10 +164,7 @@ def test_what_runs_in_an_actor_may_produce_but_is_refused_a_wait_at_once(
             on_wake(self)
 
         monkeypatch.setattr(actor, "on_wake", with_a_destructor)
-        engine = engines.find(client.name)
-        assert engine is not None
-        for accumulator in engine.producers.values():
-            accumulator.wake()
+        producer_of(client).wake()
         client.produce(ORDER).get(PATIENCE)
         wait_until(lambda: len(met) == 4)
         assert met[0].get(PATIENCE).error is None

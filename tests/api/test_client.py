@@ -215,7 +215,7 @@ def test_neither_checking_nor_getting_a_large_batch_keeps_the_hub(client: Client
     ticker = gevent.spawn(tick)
     while not ticks:
         gevent.idle(priority=gevent.get_hub().loop.MAXPRI)
-    for long_work in (lambda: client._checked(records), lambda: delivery.get(0)):
+    for long_work in (lambda: client._append.checked(records), lambda: delivery.get(0)):
         before = ticks
         assert len(long_work()) == 5_000
         assert ticks - before >= 3

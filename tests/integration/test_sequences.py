@@ -5,7 +5,8 @@ from __future__ import annotations
 from time import monotonic
 
 from klife import Record
-from klife.actors import engine as engines
+from klife.actors import engines
+from klife.actors.producer.producers import Producers
 from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
 
 
@@ -14,10 +15,11 @@ def test_sequence_numbers_go_on_at_0_after_the_last(start_client: StartClient, m
     client = start_client(max_in_flight_requests=5)
     engine = engines.find(client.name)
     assert engine is not None
-    route = engine.route(topic, None, monotonic() + 30)
+    producers = engine.part(Producers)
+    route = producers.route(topic, None, monotonic() + 30)
     queue = route._queue(Record(topic, b"", partition=0), 0, None)
     # A broker that knows nothing of a producer takes any number as its first; so the end is near without 2**31 records.
-    queue.identity, queue.next_sequence = engine.producers[engine.settings.default_producer].identity, 2**31 - 5
+    queue.identity, queue.next_sequence = route.producer.identity, 2**31 - 5
     values = [b"%d" % number for number in range(20)]
     for number in range(0, 20, 4):  # the second batch begins before the end and ends behind it
         assert all(

@@ -13,7 +13,7 @@ from klife.protocol.apis.api_versions import ApiVersion, ApiVersionsRequest, Api
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.metadata import MetadataRequest, MetadataResponse
 from klife.protocol.apis.produce import ProduceRequest
-from klife.protocol.connection import TRANSITIONS, ConnectionMisused, Event, KafkaConnection, State
+from klife.protocol.connection import STEPS, TRANSITIONS, ConnectionMisused, Event, KafkaConnection, State
 from klife.protocol.errors import DecodeError, EncodeError, UnsupportedVersion
 from klife.protocol.in_flight import InFlight
 
@@ -125,6 +125,12 @@ def test_only_a_ready_connection_takes_requests(state: State) -> None:
 def test_every_state_can_be_reached_and_left() -> None:
     assert {state for state, _ in TRANSITIONS} == set(State)
     assert set(TRANSITIONS.values()) == set(State)
+
+
+def test_every_step_ends_in_an_event_of_the_table() -> None:
+    for state, step in STEPS.items():
+        assert (state, step.through) in TRANSITIONS
+    assert set(STEPS) == set(State) - {State.DISCONNECTED, State.CONNECTING, State.READY}
 
 
 # the handshake
@@ -282,6 +288,26 @@ def test_a_malformed_answer_is_refused_and_its_request_counts_as_unanswered(read
 def test_a_frame_larger_than_allowed_is_refused_by_its_size_alone(ready: KafkaConnection, size: int) -> None:
     with pytest.raises(DecodeError, match="max_response_bytes"):
         ready.receive((size & 0xFFFFFFFF).to_bytes(4, "big"))
+
+
+@pytest.mark.parametrize("size", [2**20 + 1, 10_000_000])
+def test_before_the_handshake_is_through_a_frame_has_at_most_a_mebibyte(size: int) -> None:
+    server, connection = Server(), KafkaConnection("me", 100_000_000)
+    connection.connect()
+    server.take(connection.opened())
+    with pytest.raises(DecodeError, match=rf"claims {size} bytes, the limit is 1048576 \(until the handshake is through\)"):
+        connection.receive(size.to_bytes(4, "big"))
+
+
+def test_once_it_is_through_the_limit_is_the_users_also_on_the_next_connection() -> None:
+    server, connection = Server(), KafkaConnection("me", 100_000_000)
+    for _ in range(2):
+        connection.connect()
+        server.take(connection.opened())
+        connection.receive(server.answer(-1))
+        connection.receive((90_000_000).to_bytes(4, "big"))
+        assert connection._reader.pending_bytes == 4  # it waits for the frame
+        connection.closed()
 
 
 # the end

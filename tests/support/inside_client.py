@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from klife import Client, NotReady
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.actors.producer.producer import Producer
+from klife.actors.producer.producers import Producers
 from tests.support.scripted_broker import PATIENCE
 
 
@@ -43,7 +44,7 @@ def producer_of(client: Client) -> Producer:
     """The state of the client's only producer."""
     engine = engines.find(client.name)
     assert engine is not None
-    (producer,) = engine.producers.values()
+    (producer,) = engine.part(Producers).by_name.values()
     return producer
 
 

@@ -1,20 +1,19 @@
 from klife.actors.network.call cimport Call
+from klife.actors.network.transport cimport Transport
 from klife.actors.runtime.forked cimport is_forked, take_note
 from klife.actors.runtime.inbox cimport Inbox
 from klife.protocol.connection cimport KafkaConnection
 
 cdef class Broker:
     cdef public object node_id
+    cdef public object purpose
     cdef public object host
     cdef public object port
     cdef public object settings
     cdef public KafkaConnection connection
     cdef public Inbox inbox
     cdef public bint has_actor
-    cdef public object sock
-    cdef public bint readable
-    cdef public bint writable
-    cdef public object outgoing
+    cdef public Transport transport
     cdef public dict waiting
     cdef public object failure
     cdef public bint released
@@ -26,7 +25,5 @@ cdef class Broker:
     cdef public long long requests_sent
     cdef public long long connects
     cdef public object _unwritten
-    cdef public list _watchers
-    cdef public object _can_write
 
     cpdef write(self, list buffers)

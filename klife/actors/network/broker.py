@@ -1,10 +1,11 @@
 """`Broker`: how the rest of the client talks to one broker.
 
-A plain value that outlives the `ConnectionActor` working for it. Whoever has a request calls `call`: it is encoded and, when the
-socket takes it, written at once in the caller's greenlet, without a message or a switch. What the socket does not take, and all
-that comes back, is the actor's. A broker without a connection takes no requests; `when_ready` says "wake me when it has one", and
-is at the same time what makes the actor connect. Records thus wait in their queues, where they can still be re-routed or expire as
-certainly not written, and never in a connection.
+A value that outlives the `ConnectionActor` working for it. Whoever has a request calls `send` or `call`: it
+is encoded and, when the transport takes it, written at once in the caller's greenlet, without a message or a
+switch. What the transport does not take, and all that comes back, is the actor's. A broker without a
+connection takes no requests; `when_ready` says "wake me when it has one", and is at the same time what makes
+the actor connect. Records thus wait in their queues, where they can still be re-routed or expire as certainly
+not written, and never in a connection.
 """
 
 from __future__ import annotations
@@ -14,10 +15,9 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from gevent import get_hub
-from gevent.monkey import get_original
-
 from klife.actors.network.call import Call, CallFailed
+from klife.actors.network.purpose import BrokerKey, Purpose
+from klife.actors.network.transport import Transport
 from klife.actors.runtime.forked import is_forked, take_note
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.settings import ConnectionSettings
@@ -25,40 +25,29 @@ from klife.protocol.connection import KafkaConnection, State
 from klife.protocol.errors import EncodeError, UnsupportedVersion
 
 _READY = State.READY  # asked for with every request, and looking a member up in its class takes a while
-_MAX_PARTS = 512  # the kernel takes 1024 (IOV_MAX) in one call
-_close: Callable[[int], None] = get_original("os", "close")
-_plain_socket: Any = get_original("socket", "socket")
-
-
-def without_gevent(sock: Any) -> Any:
-    """The connected gevent socket `sock` as one of the standard library's that never blocks: a call of it is a system call, no more."""
-    plain = _plain_socket(fileno=sock.detach())
-    plain.setblocking(False)
-    return plain
-
-
-def close_at_once(sock: Any) -> None:
-    """Close a gevent socket's descriptor now: gevent's own `close`, of sockets as of `os`, may leave it to the loop."""
-    descriptor = sock.detach()
-    if descriptor >= 0:
-        _close(descriptor)
 
 
 class Broker:
-    """One broker: its address, its connection while there is one, and who waits for it."""
+    """One broker, for one purpose: its address, its connection while there is one, and who waits for it."""
 
-    def __init__(self, node_id: int, host: str | None, port: int, settings: ConnectionSettings, client_id: str) -> None:
+    def __init__(
+        self,
+        node_id: int,
+        host: str | None,
+        port: int,
+        settings: ConnectionSettings,
+        client_id: str,
+        purpose: Purpose = Purpose.REQUESTS,
+    ) -> None:
         self.node_id = node_id
+        self.purpose = purpose
         self.host = host
         self.port = port
         self.settings = settings
         self.connection = KafkaConnection(client_id, settings.max_response_bytes)
         self.inbox: Inbox | None = None  # the actor's, while it lives
         self.has_actor = False  # whether its supervisor was told to run one
-        self.sock: Any = None
-        self.readable = False
-        self.writable = False
-        self.outgoing: deque[memoryview] = deque()
+        self.transport: Any = None  # while one is open
         self.waiting: dict[Callable[[], None], None] = {}
         self.failure: str | None = None  # set by whoever meets a broken socket; the actor closes it
         self.released = False  # nobody needs the connection any more
@@ -69,8 +58,11 @@ class Broker:
         self.used_at = 0.0  # when a request was last sent or answered
         self.requests_sent = 0
         self.connects = 0
-        self._unwritten: deque[Call] = deque()  # calls without a reply whose bytes the socket has not all taken
-        self._watchers: list[Any] = []
+        self._unwritten: deque[Call] = deque()  # calls without a reply whose bytes the transport has not all taken
+
+    @property
+    def key(self) -> BrokerKey:
+        return self.node_id, self.purpose
 
     @property
     def is_ready(self) -> bool:
@@ -158,84 +150,53 @@ class Broker:
             self.due = min(self.due, call.deadline)
             self.inbox.wake()
 
-    # the socket; writing is everybody's, the rest is the actor's
+    # the connection; writing is everybody's, the rest is the actor's
 
-    def attach(self, sock: Any, inbox: Inbox) -> None:
-        """Use `sock` (of `without_gevent`) from now on; `inbox` is woken when it can be read or, while there is something, written."""
-        self.sock = sock
+    def attach(self, transport: Transport) -> None:
+        """Use `transport` from now on."""
+        self.transport = transport
         self.failure = None
-        loop = get_hub().loop
-        reader, writer = loop.io(sock.fileno(), 1), loop.io(sock.fileno(), 2)
-        self._watchers = [reader, writer]
-
-        def can_read() -> None:
-            self.readable = True
-            inbox.wake_from_hub()
-
-        def can_write() -> None:
-            self.writable = True
-            writer.stop()
-            inbox.wake_from_hub()
-
-        self._can_write = can_write
-        reader.start(can_read)
-
-    def close(self) -> list[Call]:
-        """Close the connection, if there is one; returns the calls whose outcome nobody will learn."""
-        calls = self.calls
-        self.detach()
-        if self.connection.state is not State.DISCONNECTED:
-            self.connection.closed()
-        return calls
-
-    def detach(self) -> None:
-        """Close the socket, if there is one."""
-        for watcher in self._watchers:
-            watcher.stop()
-            watcher.close()
-        self._watchers = []
-        self.outgoing.clear()
-        self._unwritten.clear()
-        self.readable = self.writable = False
-        sock, self.sock = self.sock, None
-        if sock is not None:
-            sock.close()
 
     def write(self, buffers: list[Any]) -> None:
-        """Write `buffers`, now as far as the socket takes them, the rest when it takes more."""
-        if self.outgoing:
-            self.outgoing.extend([memoryview(buffer) for buffer in buffers])
-            return
-        total = sum(map(len, buffers))
+        """Write `buffers`, now as far as the transport takes them, the rest when it takes more."""
         try:
-            sent = self.sock.send(buffers[0]) if len(buffers) == 1 else self.sock.sendmsg(buffers[:_MAX_PARTS])
-        except BlockingIOError:
-            sent = 0
+            all_written = self.transport.write(buffers)
         except OSError as error:
             self.fail(f"writing failed: {error}")
             return
-        if sent == total:
+        if all_written and self._unwritten:
             self._all_written()
+
+    def write_more(self) -> None:
+        """Go on with what the transport did not take."""
+        try:
+            all_written = self.transport.write_more()
+        except OSError as error:
+            self.fail(f"writing failed: {error}")
             return
-        for buffer in buffers:
-            if sent >= len(buffer):
-                sent -= len(buffer)
-                continue
-            self.outgoing.append(memoryview(buffer)[sent:])
-            sent = 0
-        self._watchers[1].start(self._can_write)
+        if all_written and self._unwritten:
+            self._all_written()
 
     def _all_written(self) -> None:
-        """The socket has taken everything: so much is all that calls without a reply wait for."""
+        """Everything is on its way: so much is all that calls without a reply wait for."""
         while self._unwritten:
             self._unwritten[0].finish()
             self._unwritten.popleft()
 
-    def write_more(self) -> None:
-        """Go on with what the socket did not take."""
-        self.writable = False
-        if not self.outgoing:
-            return
-        rest = list(self.outgoing)
-        self.outgoing.clear()
-        self.write(rest)
+    def close(self) -> list[Call]:
+        """Close the connection, if there is one; return the calls whose outcome nobody will learn."""
+        transport, self.transport = self.transport, None
+        calls = self.calls
+        self._unwritten.clear()
+        if transport is not None:
+            transport.close()
+        if self.connection.state is not State.DISCONNECTED:
+            self.connection.closed()
+        return calls
+
+    def disown(self) -> None:
+        """In a forked child, or without the hub that ran it: let go of the connection, and of all who wait. Nobody is told."""
+        self.inbox = None
+        self.host = None  # nobody connects to it again
+        self.waiting.clear()
+        self.close()

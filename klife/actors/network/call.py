@@ -25,7 +25,10 @@ class Call(InFlight):
     __slots__ = ("deadline", "is_done", "error", "on_done")
 
     def __init__(self, request: Any, on_done: Callable[[Call], None] | None = None) -> None:
-        InFlight.__init__(self, request)  # not `super()`, which costs twice as much
+        # As InFlight's: one call less for each request.
+        self.request = request
+        self.correlation_id = self.version = -1
+        self.response = None
         self.deadline = float("inf")  # monotonic seconds; set when it is sent
         self.is_done = False
         self.error: KlifeError | None = None

@@ -1,19 +1,20 @@
 """`ConnectionActor`: keeps one broker's connection, and moves its bytes.
 
-One greenlet does it all, because nothing here waits: the socket never blocks, its readiness wakes the actor, and the only thing that
-takes time, connecting (with the name look-up), runs in a helper greenlet that the actor owns and can drop (`Connector`). So a stop or
-a kill is served at once in every state.
+One greenlet does it all, because nothing here waits: the socket never blocks, its readiness wakes the actor,
+and the only thing that takes time, connecting (with the name look-up), runs in a helper greenlet that the
+actor owns and can drop (`Connector`). So a stop or a kill is served at once in every state.
 
-An unreachable broker is a state with a backoff, never a crash. Every step has a deadline: connecting and the handshake
-`connect_timeout`, each request its own. When a request's passes, the connection is closed: answers come in order, so whatever is
-behind the missing one is stuck too, and a half-open connection is found only this way. But first everything that has arrived is read:
-where the hub did not run, the answer may have been there for long.
+An unreachable broker is a state with a backoff, never a crash. Every step has a deadline: connecting and the
+handshake `connect_timeout`, each request its own. When a request's passes, the connection is closed: answers
+come in order, so whatever is behind the missing one is stuck too, and a half-open connection is found only
+this way. But first everything that has arrived is read: where the hub did not run, the answer may have been
+there for long.
 
-While a broker throttles us (KIP-219) it reads nothing of this connection, so what is in flight has that much more time. The pause is
-the broker's wish and not the socket's: a new connection keeps it.
+While a broker throttles us (KIP-219) it reads nothing of this connection, so what is in flight has that much
+more time. The pause is the broker's wish and not the socket's: a new connection keeps it.
 
-A connection with nothing in flight is closed after `max_idle`, before somebody on the way forgets it without a word. Whoever closes an
-idle one, nobody opens it again until it is needed.
+A connection with nothing in flight is closed after `max_idle`, before somebody on the way forgets it without
+a word. Whoever closes an idle one, nobody opens it again until it is needed.
 """
 
 from __future__ import annotations
@@ -39,7 +40,6 @@ from klife_supervision.logs import get_logger
 
 log = get_logger("klife.connection")
 
-_READ_BYTES = 65_536  # as much as the allocator keeps at hand; larger buffers are mapped and unmapped for each read
 _READS_A_TURN = 32
 _NEVER = float("inf")
 
@@ -86,11 +86,12 @@ class ConnectionActor(GeventActor):
             self._failed(broker.failure, now)
         if self._connector is not None and self._connector.outcome is not None:
             self._adopt(now)
-        if broker.writable and broker.sock is not None:
-            broker.write_more()
         all_read = True
-        if broker.sock is not None and (broker.readable or now >= broker.wake_at):
-            all_read = self._read(now)
+        if broker.transport is not None:
+            if broker.transport.writable:
+                broker.write_more()
+            if broker.transport.readable or now >= broker.wake_at:
+                all_read = self._read(now)
         if broker.released and connection.state is State.READY and not broker.calls:
             broker.released = False
             self._close_unneeded("not needed any more")
@@ -106,6 +107,10 @@ class ConnectionActor(GeventActor):
                     broker.due = self._retry_at
         if broker.due < broker.wake_at or now >= broker.wake_at:
             self._keep_time(now, all_read)
+
+    def look_again(self) -> None:
+        if self.broker.transport is not None:
+            self.broker.transport.watch_again()
 
     # connecting
 
@@ -128,7 +133,8 @@ class ConnectionActor(GeventActor):
         if isinstance(connector.outcome, OSError):
             self._lost(self._addresses.all_told() or f"connecting failed: {connector.outcome}", now)
             return
-        self.broker.attach(connector.outcome, self.actor_inbox)
+        connector.outcome.watch(self.actor_inbox.wake_from_hub)
+        self.broker.attach(connector.outcome)
         self.broker.due = self._handshake_deadline = now + self.broker.settings.connect_timeout
         self.broker.write(self.broker.connection.opened())
 
@@ -159,16 +165,15 @@ class ConnectionActor(GeventActor):
     def _read(self, now: float) -> bool:
         """Take what has arrived, so much of it as a turn allows; return whether that was all."""
         broker = self.broker
-        connection = broker.connection
-        broker.readable = False
-        negotiating = connection.state is State.NEGOTIATING
+        connection, transport = broker.connection, broker.transport
+        was_ready = connection.state is State.READY
         for _ in range(_READS_A_TURN):
             try:
-                data = broker.sock.recv(_READ_BYTES)
-            except BlockingIOError:
-                return True
+                data = transport.read()
             except OSError as error:
                 self._ended(f"reading failed: {error}", now)
+                return True
+            if data is None:
                 return True
             if not data:
                 self._ended("the broker closed the connection", now)
@@ -176,7 +181,7 @@ class ConnectionActor(GeventActor):
             try:
                 answered = connection.receive(data)
             except DecodeError as error:
-                if negotiating and is_tls(data):
+                if not was_ready and is_tls(data):
                     self._failed(TLS, now)
                     return True
                 log.error("response_not_understood", broker=broker.node_id, address=broker.address, error=str(error))
@@ -193,17 +198,18 @@ class ConnectionActor(GeventActor):
                     self._throttled(throttle_ms / 1000, now)
                 call.finish()
                 answered.popleft()
-            if negotiating:
+            if not was_ready:
                 handshake = connection.take_handshake()
                 if handshake:
                     broker.write(handshake)
                 if connection.state is State.READY:
-                    negotiating = False
+                    was_ready = True
                     self._became_ready(now)
-                    if broker.sock is None:
+                    if broker.transport is None:
                         return True
-            if len(data) < _READ_BYTES:
+            if not transport.readable:
                 return True
+        broker.due = now  # the rest in the loop's next turn: what a transport holds already makes no socket ready
         return False
 
     def _throttled(self, seconds: float, now: float) -> None:

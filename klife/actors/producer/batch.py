@@ -14,23 +14,25 @@ delivery timeout starts when the batch is opened, at its first record.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from klife.actors.producer.held_up import what_to_do
 from klife.actors.runtime.home import thread_of
 from klife.actors.runtime.latch import Latch
 from klife.class_defaults import set_defaults
 from klife.core import is_compiled
 from klife.errors import DeliveryTimeout, ForkedDelivery, ProduceError
 from klife.protocol.records import EncodedBatch, Fields, size_bound
-from klife.record import Delivered, Record
-from klife.undelivered import Undelivered
+from klife.record import Delivered, Record, Undelivered
 
 if TYPE_CHECKING:
     from klife.actors.producer.partition import Partition
 
 _GRACE = 5.0  # seconds that other threads wait beyond the delivery timeout, for a home that is only busy
 _IN_C = is_compiled(__file__)  # where PyObject_GC_UnTrack is C's, of the .pxd
+_new_delivered: Any = partial(object.__new__, Delivered)  # in Python quicker than what it stands for
 Callback = Callable[[Record], object]
 Outcome = tuple[int | None, int, ProduceError | None]
 
@@ -73,7 +75,7 @@ class Batch(Latch):
         self._home = home  # what Latch.__init__ does; a call less for each batch
         self.queue = queue
         self.created = created
-        self.fields: Fields = _unvisited()
+        self.fields: Fields = _unvisited() if _IN_C else []  # a call less, as above
         self.count = 0  # records
         self.size = 0
         self.number = number
@@ -104,12 +106,7 @@ class Batch(Latch):
             f"records of {queue.topic}-{queue.partition} were not settled within delivery_timeout_ms ({timeout_ms:g} ms) and "
             f"{_GRACE:g} s more: the gevent hub of {thread_of(producer.home)}, which started the client, has not run for "
             f"{still:.0f} s, and without it nothing is sent or read; keep that thread in gevent (gevent.sleep, Event, joinall), also "
-            "at a prompt, and out of blocking calls. "
-            + (
-                "They may be in the log: check before sending them again."
-                if unknown
-                else "They were not written, and may be sent again."
-            ),
+            f"at a prompt, and out of blocking calls. {what_to_do(unknown)}",
             topic=queue.topic,
             partition=queue.partition,
             retriable=True,
@@ -154,7 +151,7 @@ class Batch(Latch):
             # Whoever raises it must not tie this batch to all that was going on at the time: a `Delivery` can not be in a circle.
             return Undelivered(queue.topic, value, key, headers, queue.partition, timestamp_ms, error.copy())
         # What the constructor does; a call less for each result.
-        result = Delivered.__new__(Delivered)
+        result = Delivered.__new__(Delivered) if _IN_C else _new_delivered()
         result.topic = queue.topic
         result.value = value
         result.key = key

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gevent import get_hub
 
 from klife.actors.producer.deadline_timer import DeadlineTimer
-from klife.actors.producer.held_up import held_up_by
+from klife.actors.producer.held_up import held_up_by, what_to_do
 from klife.errors import DeliveryTimeout
 
 if TYPE_CHECKING:
@@ -102,12 +102,7 @@ class Deadlines:
         why, code = held_up_by(batch)
         why = self._stood_still() or why
         error = DeliveryTimeout(
-            f"records of {queue.topic}-{queue.partition} were {waited}: {why}. "
-            + (
-                "They may be in the log: check before sending them again."
-                if unknown
-                else "They were not written, and may be sent again."
-            ),
+            f"records of {queue.topic}-{queue.partition} were {waited}: {why}. {what_to_do(unknown)}",
             topic=queue.topic,
             partition=queue.partition,
             error_code=code,

@@ -10,6 +10,5 @@ cdef class Delivery:
     @cython.locals(batch=Batch)
     cpdef get(self, timeout=*)
 
-@cython.no_gc(False)
 cdef class BatchDelivery:
     cdef public Places _places

@@ -58,6 +58,13 @@ def last_attempt(queue: Partition) -> Reason:
     return Reason(f"the last refusal was {_described(refused.code, refused.words)}", refused.code)
 
 
+def what_to_do(possibly_persisted: bool) -> str:
+    """The end of a timeout's text: whether its records may be sent again."""
+    if possibly_persisted:
+        return "They may be in the log: check before sending them again."
+    return "They were not written, and may be sent again."
+
+
 def _described(code: int, words: str | None = None) -> str:
     """`code` with what the broker said about it, and what to do."""
     advice = rule_for(code).advice

@@ -1,10 +1,16 @@
 cimport cython
 
+cdef double _NEVER
+
 cdef class Partition
 
 from klife.actors.producer.producer cimport Producer
 from klife.actors.producer.batch cimport Batch, Identity
+from klife.actors.producer.buffer_pool cimport BufferPool, Claim
+from klife.actors.producer.deadlines cimport Deadlines
+from klife.actors.producer.hub_watch cimport HubWatch
 from klife.actors.producer.batcher cimport Batcher
+from klife.actors.producer.places cimport Places
 from klife.actors.producer.route cimport TopicRoute
 
 cdef class Partition:
@@ -33,8 +39,8 @@ cdef class Partition:
     cdef public list callback_backlog
     cdef public bint callbacks_running
 
-    @cython.locals(producer=Producer, batcher=Batcher)
-    cpdef open_with(self, Batch batch)
+    @cython.locals(producer=Producer, batcher=Batcher, batch=Batch, pool=BufferPool, clock=Deadlines, hub_watch=HubWatch, room="long long")
+    cdef Batch begin(self, tuple entry, Py_ssize_t size, Claim claim, Places places, Py_ssize_t at)
     cpdef Batch take_fresh(self, Py_ssize_t room)
     @cython.locals(batch=Batch, first=Batch)
     cpdef Batch head(self, double now, double linger)

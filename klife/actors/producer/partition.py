@@ -21,22 +21,26 @@ What it guards, in order of importance:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
-from klife.actors.producer import uncertain as uncertain
+from klife.actors.producer import uncertain
 from klife.actors.producer.batch import Batch, Identity
 from klife.actors.producer.uncertain import order
 
 if TYPE_CHECKING:
     from klife.actors.producer.batch import Callback
     from klife.actors.producer.batcher import Batcher
+    from klife.actors.producer.buffer_pool import Claim
     from klife.actors.producer.held_up import Refused
+    from klife.actors.producer.places import Places
     from klife.actors.producer.producer import Producer
     from klife.actors.producer.route import TopicRoute
 
 MAX_IN_FLIGHT = 5  # what brokers remember of a producer per partition; more could not be told from duplicates
 REMEMBERED_SECONDS = 60.0  # a producer that was quiet for so long may be forgotten (producer.id.expiration.ms, by default a day)
 _SEQUENCE_MASK = 0x7FFFFFFF
+_NEVER = float("inf")
 
 
 class Partition:
@@ -97,26 +101,55 @@ class Partition:
 
     # filling
 
-    def open_with(self, batch: Batch) -> None:
-        """Close the open batch, if any; `batch`, which has its first record and no number yet, is the open one from now on."""
-        producer = self.producer
-        while self.open is not None:  # once more if something that runs meanwhile has opened another
+    def begin(self, entry: tuple[Any, ...], size: int, claim: Claim | None, places: Places | None, at: int) -> Batch | None:
+        """Close the open batch, if any, and open another, with `entry` for its first record; return it.
+
+        Its `size` bytes are those of `claim`, which has them, or else taken from the pool. `places` are told, as number `at`. None
+        where something that ran meanwhile has opened another, or has left no room: then nothing was done.
+
+        Raises:
+            ClientClosed: the client was stopped meanwhile. Nothing was queued.
+        """
+        if self.open is not None:
             self.close()
-        self.opened = number = self.opened + 1
-        batch.number = number
-        producer.deadlines.pending[batch] = None
+        producer = self.producer
+        batch = Batch(self, monotonic(), producer.home, 0)
+        batch.fields.extend(entry)
+        batch.count = 1
+        batch.size = size
+        # From this look until it is the open batch there is no call: something that produces, too, might run in it.
+        pool = producer.pool
+        clock = producer.deadlines
+        room = pool.room - size
+        if producer.closed is not None:  # by what ran meanwhile, a partitioner perhaps: nobody would send it any more
+            raise producer.closed_error()
+        if self.open is not None or (room < 0 and claim is None):
+            return None
+        if claim is None:
+            pool.room = room
+        else:
+            claim.granted = False
+        self.opened = batch.number = self.opened + 1
+        clock.pending[batch] = None
         self.open = batch
-        batcher = self.batcher
+        if places is not None:
+            places.batches[at] = batch
+            places.indices[at] = 0
+        batcher, hub_watch = self.batcher, producer.hub_watch
         try:
-            producer.deadlines.batch_opened(batch)
+            if not self.growing or clock.due == _NEVER:  # what the clock asks too: mostly a call less
+                clock.batch_opened(batch)
+            if batch.created >= hub_watch.due:
+                hub_watch.batch_opened(batch.created)
             if batcher is not None:
                 batcher.batch_opened(self, batch)
             else:
                 producer.routing.offer(self)  # it waits for a leader
         except BaseException:  # a signal handler's; nobody else would tell them
-            producer.deadlines.batch_opened(batch)
+            clock.batch_opened(batch)
             producer.routing.offer(self)
             raise
+        return batch
 
     def close(self) -> None:
         """No record joins the open batch any more."""

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from klife.actors.producer.batch import Batch
-from klife.record import Record
-from klife.undelivered import Undelivered
+from klife.record import Record, Undelivered
 
 
 class Places:

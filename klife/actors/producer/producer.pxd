@@ -22,7 +22,6 @@ cdef class Producer:
     cdef public object callbacks
     cdef public double linger
     cdef public Identity identity
-    cdef public object identity_known
     cdef public object identity_error
     cdef public object inbox
     cdef public object await_partition

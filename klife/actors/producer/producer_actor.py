@@ -9,14 +9,16 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 from klife.actors.metadata.metadata import Metadata
 from klife.actors.network.backoff import backoff
 from klife.actors.network.call import Call
 from klife.actors.producer.batch import Identity
 from klife.actors.producer.batcher import Batcher
+from klife.actors.producer.messages import GetIdentity
 from klife.actors.producer.producer import Producer
-from klife.actors.runtime.actor import GeventActor
+from klife.actors.runtime.actor import POSTPONED, GeventActor
 from klife.errors import ProduceError
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.error_codes import ErrorCode, describe, is_retriable
@@ -74,6 +76,10 @@ class ProducerActor(GeventActor):
     def on_exit(self, reason: ExitReason) -> None:
         if self.producer.inbox is self.actor_inbox:
             self.producer.inbox = None
+
+    def on_receive(self, message: GetIdentity) -> Any:
+        identity = self.producer.identity
+        return identity if identity is not None else POSTPONED
 
     def on_wake(self) -> None:
         producer, metadata = self.producer, self.metadata
@@ -163,7 +169,6 @@ class ProducerActor(GeventActor):
         if response is not None and code == 0:
             producer.identity = Identity(response.producer_id, response.producer_epoch)
             producer.identity_error = None
-            producer.identity_known.set()
             self._id_failures = self._id_same_trouble = 0
             self._id_refusal = self._id_trouble = None
             for batch in producer.deadlines.pending:

@@ -31,7 +31,7 @@ cdef class TopicRoute:
 
     @cython.locals(size=Py_ssize_t, place=Py_ssize_t, index=Py_ssize_t, delivery=Delivery, queue=Partition, batch=Batch, pool=BufferPool, room="long long", now_ns="long long", now_ms="long long", hub_watch=HubWatch)
     cpdef append(self, Record record, partitioner=*, deadline=*, bint looks=*, Places places=*, Py_ssize_t at=*, bint wanted=*, callback=*)
-    @cython.locals(pool=BufferPool, fresh=Batch, claim=Claim, batch=Batch, room="long long", index=Py_ssize_t, begins=bint)
-    cdef tuple _begin_batch_or_wait(self, Partition queue, tuple entry, Py_ssize_t size, deadline, Places places, Py_ssize_t at)
+    @cython.locals(pool=BufferPool, claim=Claim, batch=Batch, room="long long", index=Py_ssize_t)
+    cdef tuple _wait_or_look_again(self, Partition queue, tuple entry, Py_ssize_t size, deadline, Places places, Py_ssize_t at)
     cdef _call_when_settled(self, Batch batch, Py_ssize_t index, callback)
     cpdef stick_elsewhere(self)

@@ -12,6 +12,7 @@ its index. (`tests/actors/test_entered_again.py` produces once more at each such
 
 from __future__ import annotations
 
+from functools import partial
 from random import randrange
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import Claim
 from klife.actors.producer.delivery import Delivery
-from klife.actors.producer.murmur2 import IS_QUICK, murmur2_positive
+from klife.actors.producer.murmur2 import murmur2_positive
 from klife.actors.producer.partition import Partition
 from klife.actors.producer.partitioners import Murmur2Partitioner, may_go_anywhere
 from klife.actors.producer.places import Places
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _MAX_PARTITION = 2**31 - 1  # an int32 on the wire
 _IN_C = is_compiled(__file__)
+_new_delivery: Any = partial(object.__new__, Delivery)  # in Python quicker than what it stands for
 _NO_HEADERS: Headers = ()  # the one empty tuple there is: the default of a record's headers
 
 
@@ -66,7 +68,7 @@ class TopicRoute:
         self.partitioner = partitioner
         self.sticks = bool(getattr(partitioner, "sticky_keyless", False))
         # The default partitioner, without the calls.
-        self._hashes = IS_QUICK and type(partitioner) is Murmur2Partitioner
+        self._hashes = _IN_C and type(partitioner) is Murmur2Partitioner
         self._pool = producer.pool
         self._limit = producer.settings.batch_size_bytes
         self._hub_watch = producer.hub_watch
@@ -87,8 +89,8 @@ class TopicRoute:
     ) -> Any:
         """Queue `record` and return its delivery.
 
-        Or only its batch, where that is not `wanted`; then `callback` is called with the result, if there is one. Or, given `places`,
-        note there as number `at` where it is.
+        Or only its batch, where that is not `wanted`; then `callback` is called with the result, if there is one. Given `places`, note
+        there as number `at` where it is.
 
         Without `looks` it gets the time of this producer's last record that had the clock looked at: its caller's, a moment ago.
 
@@ -97,7 +99,7 @@ class TopicRoute:
             UnknownPartition: there is no such partition (yet). Without a `deadline` this has waited for it; with one, the caller may,
                 by `await_partition`, when it has done what else there is to do. Nothing was queued.
             BufferFull: no room until `deadline` (monotonic seconds; by default `max_block_ms` from now). Nothing was queued.
-            ClientClosed: the client was stopped while this waited. Nothing was queued.
+            ClientClosed: the client was stopped meanwhile. Nothing was queued.
         """
         size = RECORD_OVERHEAD
         value = record.value
@@ -148,10 +150,7 @@ class TopicRoute:
         pool = self._pool
         room = pool.room - size
         batch = queue.open
-        if room < 0 or batch is None or batch.size + size > self._limit:
-            entry = (key, value, headers, timestamp_ms)
-            batch, index = self._begin_batch_or_wait(queue, entry, size, deadline, places, at)
-        else:
+        if room >= 0 and batch is not None and batch.size + size <= self._limit:
             pool.room = room
             batch.size += size
             index = batch.count
@@ -163,67 +162,56 @@ class TopicRoute:
                 batch.fields.extend((key, value, headers, timestamp_ms))
             else:
                 batch.fields.extend(entry)
-        if places is not None:
-            return batch
+        else:
+            if _IN_C:
+                entry = (key, value, headers, timestamp_ms)
+            index = 0
+            batch = queue.begin(entry, size, None, places, at) if room >= 0 else None
+            if batch is None:
+                batch, index = self._wait_or_look_again(queue, entry, size, deadline, places, at)
         if not wanted:
             if callback is not None:
                 self._call_when_settled(batch, index, callback)
             return batch
-        delivery = Delivery.__new__(Delivery)  # what the constructor does; a call less for each record
+        delivery = Delivery.__new__(Delivery) if _IN_C else _new_delivery()  # what the constructor does; a call less for each record
         delivery._batch = batch
         delivery._index = index
         return delivery
 
-    def _begin_batch_or_wait(
+    def _wait_or_look_again(
         self, queue: Partition, entry: Any, size: int, deadline: float | None, places: Places | None, at: int
     ) -> tuple[Batch, int]:
-        """The way of a record that begins a batch, or for which there is no room; return its batch and its index.
-
-        All that may run something else, or wait, is done for its own sake, and then everything is looked at once more.
-        """
+        """The way of a record for which there is no room, or which was interrupted as it began a batch; return its batch and index."""
         pool = self._pool
-        fresh: Batch | None = None
         claim: Claim | None = None
-        begins = False
         try:
             while True:
-                room = pool.room - size
-                if room < 0 and (claim is None or not claim.granted):
+                if claim is None and pool.room < size:
                     claim = Claim(size)
                     self._wait_for_room(claim, deadline)
-                    fresh = None  # its time would have begun already
-                    continue
+                room = pool.room - size
                 batch = queue.open
-                begins = batch is None or batch.size + size > self._limit
-                if begins and fresh is None:
-                    fresh = Batch(queue, monotonic(), self.producer.home, 0)
-                    continue
-                if begins:
-                    batch = fresh
-                if claim is not None and claim.granted:
-                    claim.granted = False
-                else:
-                    pool.room = room
-                batch.size += size  # type: ignore[union-attr]
-                index = batch.count  # type: ignore[union-attr]
-                batch.count = index + 1  # type: ignore[union-attr]
-                if places is not None:
-                    places.batches[at] = batch
-                    places.indices[at] = index
-                batch.fields.extend(entry)  # type: ignore[union-attr]
-                break
-            if begins:
-                queue.open_with(batch)  # type: ignore[arg-type]
-                self._hub_watch.batch_opened(batch.created)  # type: ignore[union-attr]
+                if batch is None or batch.size + size > self._limit:
+                    batch = queue.begin(entry, size, claim, places, at)
+                    if batch is not None:
+                        return batch, 0
+                elif claim is not None or room >= 0:
+                    if claim is not None:
+                        claim.granted = False
+                    else:
+                        pool.room = room
+                    batch.size += size
+                    index = batch.count
+                    batch.count = index + 1
+                    if places is not None:
+                        places.batches[at] = batch
+                        places.indices[at] = index
+                    batch.fields.extend(entry)
+                    return batch, index
         except BaseException:  # what is thrown at a waiter, or raised by a signal handler
             if claim is not None and claim.granted:
                 pool.give(size)
-            if begins and fresh is not None and not fresh.number:  # it was not opened any more
-                pool.give(fresh.size)
-                if places is not None:
-                    places.batches[at] = None
             raise
-        return batch, index  # type: ignore[return-value]
 
     def _call_when_settled(self, batch: Batch, index: int, callback: Any) -> None:
         if batch.is_set:  # whoever interrupted us has waited for it
