@@ -40,7 +40,7 @@ def client(cluster: ScriptedCluster) -> Iterator[Client]:
 @pytest.fixture
 def impatient(cluster: ScriptedCluster) -> Iterator[Client]:
     """A client with a short `max_block_ms`, which knows the topic `orders`."""
-    client = Client.start(cluster.bootstrap_servers, max_block_ms=300, topics=[{"name": "orders"}])
+    client = Client.start(cluster.bootstrap_servers, max_block_ms=1_000, topics=[{"name": "orders"}])
     client.wait_ready(PATIENCE)
     with gevent.Timeout(PATIENCE):
         while "orders" not in client.status().topics:

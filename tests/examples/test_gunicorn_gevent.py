@@ -123,7 +123,8 @@ def test_what_cannot_be_delivered_is_reported_before_gunicorn_loses_patience(tmp
         with gunicorn(cluster.bootstrap_servers, tmp_path, *options, environ=impatient) as service:
             visitor = Visitor(service.port)
             waiting = gevent.spawn(Visitor(service.port).post, "/orders", b"order")
-            cluster[1].wait_for(ProduceRequest)  # the order is first, so that its fate is unknown; behind clicks it might never be sent
+            # The order is first, so that its fate is unknown; behind clicks it might never be sent.
+            service.wait_until(lambda: cluster[1].got(ProduceRequest))
             clicks = [visitor.post("/clicks", b"click") for _ in range(50)]
             service.terminate()
             status, answer = waiting.get(timeout=PATIENCE)

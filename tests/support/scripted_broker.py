@@ -49,7 +49,7 @@ from klife.protocol.apis.produce import (
 from klife.protocol.record_decode import RecordBatch, decode_batches
 from tests.support.model_cluster import ModelPartition
 
-PATIENCE = 10.0  # seconds a test waits for what should come at once
+PATIENCE = 20.0  # seconds a test waits for what should come at once
 _HEADER = Struct(">hhih")
 _API_VERSIONS_KEY = 18
 REQUESTS: dict[int, Any] = {

@@ -20,7 +20,7 @@ from klife.protocol.error_codes import ErrorCode
 from klife.testing.cluster import BackendUnavailable, ClusterError, KafkaCluster
 from klife.testing.cluster_processes import wait_until
 
-READY_SECONDS = 30
+READY_SECONDS = 90  # seven on an idle machine
 
 
 @pytest.fixture(scope="module")
