@@ -52,7 +52,7 @@ def _disown_broker(broker: Broker) -> None:
 
 
 def _disown_records(producer: Producer, why: str) -> None:
-    producer.closed = why
+    producer.terms.closed = why
     for batch in (*producer.deadlines.pending, *producer.callbacks.unfinished()):
         _forget(batch)
         if batch.root is not None:

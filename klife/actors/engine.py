@@ -11,6 +11,7 @@ is how a facade finds its way back.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from sys import is_finalizing
 from time import monotonic
 from typing import Any
@@ -72,7 +73,7 @@ class Engine:
         self.metadata.on_change.append(self._drop_vanished_topics)
         for producer in self.producers.values():
             self.metadata.on_change.append(producer.wake)
-            producer.await_partition = self._await_partition
+            producer.await_partition = partial(self._await_partition, producer)
             producer.hub_watch.on_other_hub = self.home_ended
         tell_of_end(self)
 
@@ -106,10 +107,9 @@ class Engine:
             self.routes[name] = route
         return route
 
-    def _await_partition(self, route: TopicRoute, partition: int, deadline: float, chosen: bool) -> None:
+    def _await_partition(self, producer: Producer, route: TopicRoute, partition: int, deadline: float, chosen: bool) -> None:
         answers = 1 if chosen else 0
-        info = self.metadata.wait_for_partitions(route.topic, partition + 1, deadline, produces=True, answers=answers)
-        producer = route.producer
+        info = self.metadata.wait_for_partitions(route.name, partition + 1, deadline, produces=True, answers=answers)
         if producer.closed is not None:  # stopped while we waited
             raise producer.closed_error()
         if info is not None:
@@ -156,7 +156,7 @@ class Engine:
         self.metadata.close(self.closed_error)
         for producer in self.producers.values():
             producer.close(reason)
-            producer.identity_known.set()  # who waits for one waits in vain
+            producer.identities.known.set()  # who waits for one waits in vain
 
     def closed_error(self) -> ClientClosed:
         return ClientClosed(f"client {self.name!r} takes no more records: {self.closing}. Nothing was queued; start a new client.")

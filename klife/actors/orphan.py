@@ -50,9 +50,9 @@ def _close(broker: Broker) -> None:
 
 
 def _forget_actors_and_callbacks(producer: Producer) -> None:
-    producer.inbox = None
+    producer.batchers.inbox = None
     with suppress(ValueError):
-        producer.deadlines.stop()
+        producer.deadline_timer.stop()
     for batcher in producer.routing.batchers.values():
         batcher.inbox = None
     for batch in producer.deadlines.pending:  # what would call them is gone; that the records are not delivered is in the log

@@ -54,7 +54,7 @@ def children(engine: Engine, flush_timeout: float) -> list[ChildSpec]:
 
 
 def _producer(engine: Engine, producer: Producer) -> ChildSpec:
-    batcher_actors = _Children(producer.routing.batchers, lambda batcher: _batcher(engine, batcher))
+    batcher_actors = _Children(producer.routing.batchers, lambda batcher: _batcher(engine, producer, batcher))
     return Supervisor.child_spec(
         id=f"producer {producer.settings.name}",
         strategy="rest_for_one",
@@ -80,8 +80,9 @@ def _connection(engine: Engine, broker: Broker) -> ChildSpec:
     )
 
 
-def _batcher(engine: Engine, batcher: Batcher) -> ChildSpec:
-    return ChildSpec(id=f"batcher {batcher.node_id}.{batcher.index}", start=lambda: BatcherActor.start(batcher, engine.metadata))
+def _batcher(engine: Engine, producer: Producer, batcher: Batcher) -> ChildSpec:
+    name = f"batcher {batcher.node_id}.{batcher.index}"
+    return ChildSpec(id=name, start=lambda: BatcherActor.start(producer, batcher, engine.metadata))
 
 
 class _Children:

@@ -11,8 +11,8 @@ from time import monotonic
 from typing import Any
 
 from klife.actors.producer import validation
-from klife.actors.producer.places import Places
-from klife.actors.producer.validation import exact_str
+from klife.actors.producer.delivery import Places
+from klife.actors.producer.validation import NO_HEADERS, exact_str
 from klife.actors.runtime.forked import page, take_note
 from klife.actors.runtime.latch import get_thread_ident
 from klife.actors.runtime.loop_budget import AT_ONCE, breathe
@@ -22,7 +22,6 @@ from klife.errors import InvalidRecordType, KlifeError, ProduceError, UnknownPar
 from klife.record import Record
 from klife.undelivered import Undelivered
 
-_NO_HEADERS: tuple[()] = ()  # the one empty tuple there is: the default of a record's headers
 _LOOKS_EVERY = 64  # records of one call between two looks at the clock
 _page = page
 _IN_C = is_compiled(__file__)  # where PyThread_get_thread_ident is C's, of the .pxd
@@ -177,9 +176,9 @@ class Append(Handle):
                     route = self._routes.get(record.topic)
                     if route is None:
                         return index
-                    hub_watch = route._hub_watch
-                    route.append(record, None, deadline, index % _LOOKS_EVERY == 0 or looked is not hub_watch, places, index)
-                    looked = hub_watch
+                    terms = route.terms
+                    route.append(record, None, deadline, index % _LOOKS_EVERY == 0 or looked is not terms, places, index)
+                    looked = terms
                     index += 1
             except UnknownPartition:
                 return index
@@ -212,7 +211,7 @@ def _peculiar(records: list[Record], routes: dict[str, Any], start: int) -> list
             if (
                 type(record.value) is bytes
                 and (record.key is None or type(record.key) is bytes)
-                and record.headers is _NO_HEADERS
+                and record.headers is NO_HEADERS
                 and record.partition is None
                 and record.timestamp_ms is None
                 and type(record.topic) is str

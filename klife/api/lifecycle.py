@@ -105,7 +105,7 @@ def wait_ready(engine: Engine, timeout: float) -> None:
         if left <= 0:
             raise NotReady(_why_not_ready(engine, timeout, paused))
         if engine.metadata.snapshot.brokers:
-            waiting[0].identity_known.wait(left)
+            waiting[0].identities.known.wait(left)
         else:
             engine.metadata.wait_for_answer(left)
     raise engine.closed_error()
@@ -116,9 +116,9 @@ def _why_not_ready(engine: Engine, timeout: float, paused: float) -> str:
     lines = [f"client {engine.name!r} was not ready within {timeout:g} s:"]
     lines += [f"  - {trouble}" for trouble in engine.metadata.troubles()]
     lines += [
-        f"  - producer {producer.settings.name!r} has no producer id: {producer.identity_error}"
+        f"  - producer {producer.settings.name!r} has no producer id: {producer.identities.error}"
         for producer in engine.producers.values()
-        if producer.idempotent and producer.identity is None and producer.identity_error is not None
+        if producer.idempotent and producer.identity is None and producer.identities.error is not None
     ]
     if paused:
         lines.append(f"  - {pause_told(paused)}")

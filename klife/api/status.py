@@ -113,8 +113,8 @@ def stop_report(engine: Engine) -> StopReport:
     """The report of an engine that has ended."""
     producers = engine.producers.values()
     return StopReport(
-        delivered=sum(producer.delivered for producer in producers),
-        failed=sum(producer.failed for producer in producers) - engine.undelivered,
+        delivered=sum(producer.delivered_records for producer in producers),
+        failed=sum(producer.failed_records for producer in producers) - engine.undelivered,
         undelivered=engine.undelivered,
     )
 
@@ -137,8 +137,8 @@ def _producer(producer: Producer) -> ProducerStatus:
         name=producer.settings.name,
         producer_id=identity.producer_id if identity is not None else None,
         producer_epoch=identity.epoch if identity is not None else None,
-        delivered=producer.delivered,
-        failed=producer.failed,
+        delivered=producer.delivered_records,
+        failed=producer.failed_records,
         unsettled=producer.unsettled,
         requests=producer.requests,
         retries=producer.retries,

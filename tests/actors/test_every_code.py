@@ -58,7 +58,7 @@ def accumulator_of(client: Client) -> Producer:
 
 def let_deadlines_pass(client: Client) -> None:
     accumulator = accumulator_of(client)
-    accumulator.deadlines.expire(monotonic() + accumulator.settings.delivery_timeout + 1)
+    accumulator.expire(monotonic() + accumulator.settings.delivery_timeout + 1)
 
 
 def wait_until(done: Callable[[], bool]) -> None:

@@ -8,18 +8,18 @@ import gevent
 from producer_parts import Parts
 
 from klife import ClientClosed, ProduceError, Record
-from klife.actors.producer.batch import Identity
 from klife.actors.producer.buffer_pool import BufferPool
+from klife.actors.producer.identity import Identity
 
 # identity
 
 
 def test_an_epoch_is_bumped_only_from_the_one_that_was_lost() -> None:
     parts = Parts()
-    parts.producer.bump_epoch(Identity(9, 0))
+    parts.producer.identities.bump(Identity(9, 0))
     assert parts.producer.identity is parts.identity
-    parts.producer.bump_epoch(parts.identity)
-    parts.producer.bump_epoch(parts.identity)
+    parts.producer.identities.bump(parts.identity)
+    parts.producer.identities.bump(parts.identity)
     assert parts.producer.identity.epoch == 1
 
 
@@ -36,8 +36,8 @@ def test_what_is_abandoned_is_failed_or_possibly_persisted_and_counted() -> None
         assert isinstance(error, ProduceError)
         assert error.possibly_persisted is unknown
         assert "the end came" in str(error)
-    assert (parts.producer.unsettled, parts.producer.failed, parts.producer.pool.used) == (0, 6, 0)
-    assert parts.queue().empty
+    assert (parts.producer.unsettled, parts.producer.failed_records, parts.producer.pool.used) == (0, 6, 0)
+    assert parts.partition().empty
 
 
 def test_only_what_was_never_sent_fails_when_it_never_can_be() -> None:
@@ -46,7 +46,7 @@ def test_only_what_was_never_sent_fails_when_it_never_can_be() -> None:
     parts.producer.fail_unsent(lambda topic, partition: ProduceError(f"no id for {topic}-{partition}"))
     assert not in_flight.is_set
     assert str(queued.result(0).error) == "no id for t-0"
-    assert parts.queue().empty
+    assert parts.partition().empty
 
 
 def test_a_closed_producer_says_why() -> None:
@@ -64,16 +64,16 @@ def test_the_counters_count_records() -> None:
     parts.refused(parts.sent(2), 29)
     parts.batch(4)
     producer = parts.producer
-    assert (producer.delivered, producer.failed, producer.unsettled) == (3, 2, 4)
+    assert (producer.delivered_records, producer.failed_records, producer.unsettled) == (3, 2, 4)
 
 
 def test_an_outcome_is_final() -> None:
     parts = Parts()
     batch = parts.sent()
     parts.delivered(batch, 7)
-    parts.producer.settle(batch, None, -1, ProduceError("too late"))
+    parts.failed(batch, ProduceError("too late"))
     assert batch.result(0).offset == 7
-    assert (parts.producer.delivered, parts.producer.failed, parts.producer.pool.used) == (1, 0, 0)
+    assert (parts.producer.delivered_records, parts.producer.failed_records, parts.producer.pool.used) == (1, 0, 0)
 
 
 def test_nothing_lingers_while_callers_wait_for_buffer_space() -> None:
@@ -84,8 +84,8 @@ def test_nothing_lingers_while_callers_wait_for_buffer_space() -> None:
     pool.take(pool.limit, monotonic() + 60, 60)
     waiting = gevent.spawn(pool.take, 1, monotonic() + 60, 60)
     gevent.sleep(0)
-    changes.append(parts.producer.linger)
+    changes.append(parts.producer.terms.linger)
     pool.give(pool.limit)
     waiting.get()
-    changes.append(parts.producer.linger)
+    changes.append(parts.producer.terms.linger)
     assert changes == [0.0, 15.0]

@@ -16,7 +16,7 @@ def test_sequence_numbers_go_on_at_0_after_the_last(start_client: StartClient, m
     engine = engines.find(client.name)
     assert engine is not None
     route = engine.route(topic, None, monotonic() + 30)
-    queue = route._queue(Record(topic, b"", partition=0), 0, None)
+    queue = route.partition(0)
     # A broker that knows nothing of a producer takes any number as its first; so the end is near without 2**31 records.
     queue.identity, queue.next_sequence = engine.producers[engine.settings.default_producer].identity, 2**31 - 5
     values = [b"%d" % number for number in range(20)]

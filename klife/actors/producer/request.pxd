@@ -1,12 +1,10 @@
 cimport cython
 
-from klife.actors.producer.producer cimport Producer
-from klife.actors.producer.batch cimport Batch, Identity
+from klife.actors.producer.batch cimport Batch
 from klife.actors.producer.batcher cimport Batcher
+from klife.actors.producer.identity cimport Identity
 from klife.actors.producer.partition cimport Partition
-from klife.actors.producer.routing cimport Routing
 from klife.protocol.records cimport encode_payload, encode_plain
-from klife.protocol.produce_wire cimport PlainAnswer
 
 cdef class InFlightRequest:
     cdef public Batcher batcher
@@ -16,13 +14,9 @@ cdef class InFlightRequest:
     cdef public bint submitted
     cdef public object call
 
-    @cython.locals(batch=Batch, queue=Partition, producer=Producer, topics=dict, batches=list, topic=tuple)
-    cpdef pack(self, timeout_ms, not_encodable)
+    @cython.locals(batch=Batch, partition=Partition, topics=dict, batches=list, topic=tuple, both=tuple)
+    cpdef pack(self, budget, timeout_ms, not_encodable)
     cpdef done(self, call)
-    @cython.locals(batches=dict, batch=Batch, producer=Producer)
-    cpdef written(self, PlainAnswer answer)
-    @cython.locals(batch=Batch, queue=Partition, routing=Routing)
-    cpdef offer_what_is_left(self)
 
 @cython.locals(identity=Identity, fields=list)
 cdef _encoded(Batch batch, settings, budget)

@@ -1,0 +1,10 @@
+cdef class Identity:
+    cdef public object producer_id
+    cdef public object epoch
+
+cdef class Identities:
+    cdef public Identity current
+    cdef public object known
+    cdef public bint wanted
+    cdef public object error
+    cdef public object _home
