@@ -13,9 +13,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETTINGS := setup.cfg pyproject.toml setup.py klife/core.py
-# The modules that are compiled (klife/core.py lists them), and what the compiler is told of them.
-CORE := $(shell sed -n 's/^    "\(klife\..*\)",$$/\1/p' klife/core.py | tr . /)
-CORE_SOURCES := $(addsuffix .py,$(CORE)) $(shell find klife -name '*.pxd')
+# What the compiler reads: the declarations, and the modules they are of (klife/core.py).
+DECLARATIONS := $(shell find klife -name '*.pxd')
+CORE_SOURCES := $(DECLARATIONS) $(wildcard $(DECLARATIONS:.pxd=.py))
 
 .PHONY: demo test versions
 .DELETE_ON_ERROR:

@@ -9,6 +9,8 @@ import os
 import runpy
 import warnings
 from collections.abc import Iterable
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -28,8 +30,6 @@ _DIRECTIVES = {
     "auto_pickle": False,
 }
 _C_SOURCES = "build/cython"
-# Classes that users see are of the heap: as Python's own, they can be patched (`unittest.mock`, tracers).
-_PATCHABLE = [("CYTHON_USE_TYPE_SPECS", "1")]
 
 
 def compiled_core() -> list[Extension]:
@@ -37,38 +37,29 @@ def compiled_core() -> list[Extension]:
         return []
     try:
         from Cython.Build import cythonize
-        from Cython.Compiler.Options import get_directive_defaults
     except ImportError:
         return []
 
-    core = runpy.run_path("klife/core.py")
-
-    def compiled(modules: Iterable[str], processes: int) -> list[Extension]:
-        extensions = [
-            Extension(
-                name,
-                [name.replace(".", "/") + ".py"],
-                optional=True,
-                extra_compile_args=["-O2", "-g0", "-w"],
-                define_macros=_PATCHABLE if name in core["PATCHABLE"] else [],
-                depends=["setup.py"],
-            )
-            for name in modules
-        ]
+    modules: tuple[str, ...] = runpy.run_path("klife/core.py")["MODULES"]
+    extensions = [
+        Extension(
+            name,
+            [name.replace(".", "/") + ".py"],
+            optional=True,
+            extra_compile_args=["-O2", "-g0", "-w"],
+            depends=["setup.py"],
+        )
+        for name in modules
+    ]
+    try:
         built: list[Extension] = cythonize(
             extensions,
             compiler_directives=_DIRECTIVES,
             build_dir=_C_SOURCES,
-            nthreads=processes,
+            nthreads=os.cpu_count() or 1,
             force=_older_than_this_file(f"{_C_SOURCES}/{name.replace('.', '/')}.c" for name in modules),
         )
         return built
-
-    try:
-        tracked = compiled([name for name in core["MODULES"] if name not in core["UNTRACKED"]], os.cpu_count() or 1)
-        # For a class this is a decorator, which the sources would have to import from Cython; for a module only its default can be set.
-        get_directive_defaults()["no_gc"] = True
-        return tracked + compiled(core["UNTRACKED"], 0)  # processes of their own might not know of it
     except Exception as error:  # noqa: BLE001 - whatever stands in the way, klife is installed
         warnings.warn(f"klife is installed without its compiled core: {error}", stacklevel=2)
         return []
@@ -89,6 +80,16 @@ class BuildIfPossible(build_ext):
         except Exception as error:  # noqa: BLE001 - whatever stands in the way, klife is installed
             self.warn(f"klife is installed without its compiled core: {error}")
             self.extensions = []
+        if self.inplace and self.extensions:
+            self._forget_former_modules()
+
+    def _forget_former_modules(self) -> None:
+        """Remove what was once compiled and is not of the core any more: Python would import it, and not its source."""
+        built = {Path(self.get_ext_fullpath(extension.name)).resolve() for extension in self.extensions}
+        for suffix in EXTENSION_SUFFIXES:
+            for file in Path("klife").rglob(f"*{suffix}"):
+                if file.resolve() not in built:
+                    file.unlink()
 
 
 setup(ext_modules=compiled_core(), cmdclass={"build_ext": BuildIfPossible})

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import monotonic
 
 import gevent
@@ -23,9 +21,7 @@ from klife import Client, Record
 from klife.admin.connection import BrokerConnection
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic
 from klife.testing.cluster import KafkaCluster
-
-sys.path.append(str(Path(__file__).parents[1] / "tests"))  # the witness of the chaos runs reads the logs
-from chaos.witness import elect_preferred_leaders, payload, read_logs
+from tests.chaos.witness import elect_preferred_leaders, payload, read_logs
 
 TOPIC = "failover"
 PARTITIONS = 6

@@ -110,14 +110,14 @@ class Meter:
         gaps = sorted(self.gaps[begin.gaps : end.gaps])
         return Sample(
             count=end.count - begin.count,
-            elapsed_s=end.deadlines - begin.deadlines,
+            elapsed_s=end.clock - begin.clock,
             cpu_s=end.cpu - begin.cpu,
             p50_ms=_percentile_ms(latencies, 50),
             p99_ms=_percentile_ms(latencies, 99),
             gap_p999_ms=_percentile_ms(gaps, 99.9),
             gap_max_ms=_percentile_ms(gaps, 100),
             acked_records=self._acked_records(),
-            begin=begin.deadlines,
+            begin=begin.clock,
         )
 
     def _acked_records(self) -> int:

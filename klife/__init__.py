@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from klife.actors.producer.partitioners import (
         Crc32Partitioner,
         Murmur2Partitioner,
-        Partitioner,
         Phash2Partitioner,
         RandomPartitioner,
     )
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
         UnknownPartition,
         UnknownTopic,
     )
+    from klife.partitioner import Partitioner
     from klife.record import Delivered, Record
 
 _WHERE = {
@@ -57,12 +57,12 @@ _WHERE = {
     "klife.api.client": ("Client",),
     "klife.api.config": ("ClientConfig", "ProducerConfig", "TopicConfig", "TxnPoolConfig"),
     "klife.api.status": ("BrokerStatus", "ClientStatus", "PartitionStatus", "ProducerStatus", "StopReport"),
+    "klife.partitioner": ("Partitioner",),
     "klife.record": ("Delivered", "Record"),
     "klife.actors.producer.delivery": ("BatchDelivery", "Delivery"),
     "klife.actors.producer.partitioners": (
         "Crc32Partitioner",
         "Murmur2Partitioner",
-        "Partitioner",
         "Phash2Partitioner",
         "RandomPartitioner",
     ),

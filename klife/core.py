@@ -1,10 +1,10 @@
 """The compiled core: the modules that run for each record or request, and whether they run compiled.
 
-Cython compiles them from the same sources, where a C compiler is at hand when klife is installed (`setup.py`); most have a `.pxd`
-beside them, which declares their classes and variables to the compiler and says nothing new. Where there is no compiler, the sources
-run as they are, and do the same. All of the group are compiled or none, because compiled
-classes know each other's fields: so if one is missing, or KLIFE_PURE=1 is in the environment, the sources are taken even where
-compiled modules lie beside them.
+They are those with a `.pxd` beside them, which declares to Cython what modules know of each other: the types of classes' fields, and
+what C calls directly. All else is said in the source, in the words of `klife/cython_shim.py`. Cython compiles them from these
+sources, where a C compiler is at hand when klife is installed (`setup.py`). Where there is none, the sources run as they are, and do
+the same. All of the group are compiled or none, because compiled classes know each other's fields: so if one is missing, or
+KLIFE_PURE=1 is in the environment, the sources are taken even where compiled modules lie beside them.
 
 No program crashes the interpreter, whatever it does with a compiled class. The compiler sees to most of that, by the directives in
 `setup.py`: a method looks at its `self` (`binding` is off), and a typed field or argument may be None, as all fields are after a bare
@@ -12,10 +12,11 @@ No program crashes the interpreter, whatever it does with a compiled class. The 
 
 - A function that believes a pointer or a length is `cdef`: only C may call it. What it writes is held against the size of the buffer
   that was made (`record_write`): a value may be another when it is looked at again.
-- A chain of objects that the garbage collector does not look at is freed one by one (`klife/record.pxd`), and what goes along it asks
+- A chain of objects that the garbage collector does not look at is freed one by one (`klife/freeing.pxd`), and what goes along it asks
   whether there is stack left (`Record.__hash__`).
-- A `noexcept` function does nothing that may raise; nobody would hear of it.
-- Methods that users may replace are in modules of `PATCHABLE`, and call each other by `self`.
+- A function that cannot tell of an exception (`exceptval(check=False)`) does nothing that may raise one.
+- A module with methods that users may replace begins with CYTHON_USE_TYPE_SPECS, which makes its classes take new attributes as
+  Python's own do; such methods call each other by `self`.
 - A class that users see says how it is pickled (`__reduce__`), or why it is not. Errors come back as they stood, whatever their
   constructors take (`KlifeError.__reduce__`).
 
@@ -30,46 +31,23 @@ from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
 from importlib.util import spec_from_file_location
 from typing import Any
 
-MODULES = (
-    "klife.record",
-    "klife.protocol.records",
-    "klife.protocol.record_write",
-    "klife.protocol.produce_wire",
-    "klife.protocol.connection",
-    "klife.protocol.framing",
-    "klife.protocol.headers",
-    "klife.actors.network.broker",
-    "klife.actors.network.connection_actor",
-    "klife.actors.runtime.forked",
-    "klife.actors.runtime.inbox",
-    "klife.actors.runtime.latch",
-    "klife.actors.producer.producer",
-    "klife.actors.producer.batch",
-    "klife.actors.producer.batcher_actor",
-    "klife.actors.producer.buffer_pool",
-    "klife.actors.producer.callbacks",
-    "klife.actors.producer.delivery",
-    "klife.actors.producer.deadlines",
-    "klife.actors.producer.hub_watch",
-    "klife.actors.producer.identity",
-    "klife.actors.producer.known_log",
-    "klife.actors.producer.batcher",
-    "klife.actors.producer.murmur2",
-    "klife.actors.producer.partition",
-    "klife.actors.producer.request",
-    "klife.actors.producer.route",
-    "klife.actors.producer.routing",
-    "klife.actors.producer.terms",
-    "klife.api.handle",
-    "klife.api.client",
-    "klife.api.append",
-)
-UNTRACKED = ("klife.record", "klife.actors.producer.delivery")
-"""The modules of the group whose classes the garbage collector does not look at."""
-PATCHABLE = ("klife.record", "klife.actors.producer.delivery", "klife.api.client")
-"""The modules of the group whose classes take new attributes, as classes of Python do: those that users replace methods of."""
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_ROOT = os.path.dirname(_HERE)
 
-_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+def _declared() -> tuple[str, ...]:
+    """The names of the modules that have a `.pxd` beside them."""
+    found = []
+    for folder, folders, files in os.walk(_HERE):
+        folders[:] = [name for name in folders if not name.startswith("_")]
+        names = {name for name in files if name.endswith(".pxd") and f"{name[:-4]}.py" in files}
+        package = os.path.relpath(folder, _ROOT).replace(os.sep, ".")
+        found += [f"{package}.{name[:-4]}" for name in names]
+    return tuple(sorted(found))
+
+
+MODULES = _declared()
+"""The modules of the group."""
 
 
 class _Sources:

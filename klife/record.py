@@ -1,14 +1,15 @@
+# distutils: define_macros=CYTHON_USE_TYPE_SPECS=1
 """`Record`: what a user sends, and what comes back.
 
 A plain value of the leaf layer. It checks nothing when built: the call that takes it does, because only there is the error's
 reader (and a record is built more often than anything else here, so its constructor stays bare).
 
-Results are new records of the same type with `offset`, `partition`, `timestamp_ms` and `error` filled in: `Delivered`, or
-`klife.undelivered.Undelivered`. Those fields are class attributes here and slots there, so that a user's record pays only for the six
-fields it has.
+Results are new records with `offset`, `partition`, `timestamp_ms` and `error` filled in: `Delivered`, or `Undelivered`. Those fields
+are class attributes of `Record` and slots there, so that a user's record pays only for the six fields it has.
 
-In the compiled core, the garbage collector does not look at the classes of this module (setup.py): they are what there are most of,
-and no part of a circle. So no field of theirs may refer to an exception, which knows all that was going on when it was raised.
+`Record` and `Delivered` are the most numerous objects, so the compiled core keeps them from cyclic garbage collection (`no_gc`). Never
+give one a field that refers to an exception: its traceback refers to every frame, and would close a cycle that the collector cannot
+see. `Undelivered` has such a field, and the collector looks at it.
 """
 
 from __future__ import annotations
@@ -17,16 +18,21 @@ from collections.abc import Iterable, Sequence
 from copyreg import __newobj__  # type: ignore[attr-defined]  # pickle knows it by that name
 from typing import Any
 
-from klife.core import is_compiled
+from klife import cython_shim as cython
 from klife.errors import BatchError, InvalidRecordType, ProduceError
 
-Header = tuple[str, bytes | None]
+if cython.compiled:
+    import cython
+    from cython.cimports.klife.capi import Py_EnterRecursiveCall, Py_LeaveRecursiveCall
+    from cython.cimports.klife.freeing import free_one_by_one
 
-_IN_C = is_compiled(__file__)  # where C's own functions are those of the .pxd
+Header = tuple[str, bytes | None]
 
 _NAMES = ("topic", "value", "key", "headers", "partition", "timestamp_ms", "offset", "error", "error_code")
 
 
+@cython.no_gc
+@cython.cclass
 class Record:
     """A Kafka record.
 
@@ -40,6 +46,8 @@ class Record:
 
     Enums and other subclasses of str, bytes and int are taken for the plain value that they are, and integers of other kinds (numpy's)
     for ints; but a bool is no number.
+
+    Records are equal, and have one hash, where their fields are: do not change one that is in a set or the key of a dict.
 
     On a record returned by klife, `offset`, `partition` and `timestamp_ms` say where it was written, `error` is a `ProduceError` or
     None, and `error_code` is 0 when delivered; else the code of the brokers' last refusal, or None where they gave none.
@@ -109,18 +117,20 @@ class Record:
 
     def __hash__(self) -> int:
         topic, value, key, _headers, partition, timestamp_ms, offset, *_ = self._values()
-        if _IN_C:
-            Py_EnterRecursiveCall(b" while a record was hashed")  # type: ignore  # noqa: F821
+        if cython.compiled:
+            Py_EnterRecursiveCall(b" while a record was hashed")
         try:
             return hash((topic, value, key, partition, timestamp_ms, offset))
         finally:
-            if _IN_C:
-                Py_LeaveRecursiveCall()  # type: ignore  # noqa: F821
+            if cython.compiled:
+                Py_LeaveRecursiveCall()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return __newobj__, (type(self),), object.__getstate__(self)
 
 
+@cython.no_gc
+@cython.cclass
 class Delivered(Record):
     """A record that was delivered, as `Delivery.get` returns it: with its partition, and its offset where the broker told that.
 
@@ -152,9 +162,34 @@ class Delivered(Record):
         self.offset = offset
 
 
+class Undelivered(Record):
+    """The result of a record that was not, or not certainly, written. Users see it as a `Record`."""
+
+    __slots__ = ("error", "error_code")
+
+    def __init__(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        headers: Sequence[Header],
+        partition: int | None,
+        timestamp_ms: int | None,
+        error: ProduceError,
+    ) -> None:
+        super().__init__(topic, value, key, headers, partition, timestamp_ms)
+        self.error = error
+        self.error_code = error.error_code
+
+    def again(self) -> Undelivered:
+        """The same with an error of its own: whoever raises that ties it to all that is going on in his frames."""
+        assert self.error is not None
+        return Undelivered(self.topic, self.value, self.key, self.headers, self.partition, self.timestamp_ms, self.error.copy())
+
+
 def _size(data: bytes | None) -> str:
     return "None" if data is None else f"<{len(data)} bytes>"
 
 
-if _IN_C:
-    free_one_by_one(Record, Delivered)  # type: ignore  # noqa: F821
+if cython.compiled:
+    free_one_by_one(Record, Delivered)

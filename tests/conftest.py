@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from ask_cycle import AskCycle, watching
+
+from tests.support.ask_cycle import AskCycle, watching
 
 pytest_plugins = ["pytester"]
 

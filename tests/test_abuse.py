@@ -6,23 +6,22 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import klife
 from klife.protocol.record_write import write_batch, write_payload
+from tests.support import ROOT, SUPPORT
 
-TESTS = Path(__file__).resolve().parent
 SECONDS = 240.0  # for what takes five
 
 
 def ended(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
     variables = {name: value for name, value in os.environ.items() if name != "KLIFE_PURE"}
-    variables |= {"PYTHONPATH": str(TESTS.parent), **environment}
-    command = [sys.executable, str(TESTS / program)]
-    return subprocess.run(command, cwd=TESTS.parent, env=variables, capture_output=True, text=True, check=False, timeout=SECONDS)
+    variables |= {"PYTHONPATH": str(ROOT), **environment}
+    command = [sys.executable, str(SUPPORT / program)]
+    return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False, timeout=SECONDS)
 
 
 def table(pure: str) -> dict[str, Any]:
@@ -78,3 +77,37 @@ def test_a_batch_is_not_written_beyond_the_place_that_was_made_for_it() -> None:
     fields[-1] = Later()
     with pytest.raises(RuntimeError, match="changed while they were encoded"):
         write_batch(fields, 1, 0, 0)
+
+
+class Flickering(tuple):  # type: ignore[type-arg]
+    """Headers that are there when they are looked at for the first time, and not for the second; or the other way round."""
+
+    def __new__(cls, there: bool) -> Flickering:
+        headers = super().__new__(cls, (("h", b"x" * 100),))
+        headers.there = there
+        return headers
+
+    there: bool
+
+    def __bool__(self) -> bool:
+        there, self.there = self.there, not self.there
+        return there
+
+
+class Adding(tuple):  # type: ignore[type-arg]
+    """Headers that put another record into their batch when they are looked at."""
+
+    fields: list[Any]
+
+    def __bool__(self) -> bool:
+        self.fields += [None, b"v" * 100, (), 5]
+        return False
+
+
+@pytest.mark.parametrize("headers", ["come", "go", "add a record"])
+def test_records_that_change_while_they_are_encoded_are_refused(headers: str) -> None:
+    for write in (write_payload, lambda fields: write_batch(fields, 1, 0, 0)):
+        odd: Any = Adding() if headers == "add a record" else Flickering(headers == "go")
+        odd.fields = [None, b"v", odd, 5]
+        with pytest.raises(RuntimeError, match="changed while they were encoded"):
+            write(odd.fields)

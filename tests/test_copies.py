@@ -20,8 +20,7 @@ from klife import Client, Record
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.delivery import BatchDelivery, Delivery, Places
 from klife.errors import KlifeError
-from klife.record import Delivered
-from klife.undelivered import Undelivered
+from klife.record import Delivered, Undelivered
 from klife_supervision import SupervisionError, TreeNode
 from klife_supervision.exit_reason import ExitReason
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.support import ROOT
+
 SOURCES = {"klife": ROOT / "klife", "klife_supervision": ROOT / "supervision" / "klife_supervision"}
 
 MACHINE_PATH = re.compile(r"(?<![\w.~}$*-])/(?:work|root|home|Users)/[\w.]")
@@ -89,6 +90,19 @@ for module in pkgutil.walk_packages(klife.protocol.__path__, "klife.protocol."):
 
 def test_importing_klife_alone_imports_no_gevent() -> None:
     assert not modules_after("import klife") & {"gevent", "greenlet", "pykka", "pydantic", "structlog"}
+
+
+HEAVY = {"structlog", "pydantic", "pydantic_core", "rich", "asyncio", "ssl", "subprocess", "typer", "cramjam", "lz4"}
+
+
+@pytest.mark.parametrize("pure", ["0", "1"])
+def test_who_only_names_the_client_imports_nothing_heavy(pure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KLIFE_PURE", pure)
+    assert not modules_after("import klife; klife.Client") & HEAVY
+
+
+def test_a_client_that_has_nothing_to_tell_has_imported_no_structlog() -> None:
+    assert not modules_after("import klife; klife.Client.start('localhost:1').status()") & {"structlog", "rich", "asyncio"}
 
 
 def test_the_command_line_imports_its_packages_only_when_it_runs() -> None:

@@ -9,10 +9,10 @@ from unittest import mock
 
 import pytest
 import wrapt
-from producer_parts import Parts
 
 import klife
 from klife import BatchDelivery, Client, Delivery, ProduceError, Record
+from tests.support.producer_parts import Parts
 
 
 @pytest.fixture(scope="module")

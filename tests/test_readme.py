@@ -5,13 +5,12 @@ from __future__ import annotations
 import inspect
 import re
 from configparser import ConfigParser
-from pathlib import Path
 
 from klife.cli.demo import demo
 from klife.testing.cluster import KafkaCluster
 from klife.testing.jars import DEFAULT_VERSION, LATEST_PATCH
+from tests.support import ROOT
 
-ROOT = Path(__file__).parent.parent
 README = " ".join((ROOT / "README.md").read_text().split())
 NUMBERS = {"three": 3, "50": 50}
 

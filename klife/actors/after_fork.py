@@ -18,10 +18,8 @@ takes no lock, waits for nothing, and logs nothing.
 from __future__ import annotations
 
 from klife.actors.engine import Engine
-from klife.actors.network.broker import Broker, close_at_once
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.producer import Producer
-from klife.protocol.connection import State
 
 
 def disown(engine: Engine) -> None:
@@ -33,22 +31,9 @@ def disown(engine: Engine) -> None:
     engine.finished.is_set = True  # and nobody is woken
     engine.routes.clear()
     for broker in engine.metadata.brokers.values():
-        _disown_broker(broker)
+        broker.disown()
     for producer in engine.producers.values():
         _disown_records(producer, engine.closing)
-
-
-def _disown_broker(broker: Broker) -> None:
-    broker.inbox = None
-    broker.host = None  # nobody connects to it again
-    broker.waiting.clear()
-    broker.calls.clear()
-    if broker.connection.state is not State.DISCONNECTED:
-        broker.connection.closed()
-    sock, broker.sock = broker.sock, None
-    broker.detach()
-    if sock is not None:
-        close_at_once(sock)
 
 
 def _disown_records(producer: Producer, why: str) -> None:

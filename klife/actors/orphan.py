@@ -14,7 +14,6 @@ from typing import Any
 from klife.actors.network.broker import Broker
 from klife.actors.producer.producer import Producer
 from klife.actors.runtime.actor import forget_actors
-from klife.protocol.connection import State
 from klife_supervision.loop import forget_supervisors
 from klife_supervision.registry import release
 
@@ -22,7 +21,7 @@ from klife_supervision.registry import release
 def close_orphans(brokers: Iterable[Broker], producers: Iterable[Producer]) -> None:
     """Close the sockets, and let no actor be woken."""
     for broker in brokers:
-        _close(broker)
+        broker.disown()
     for producer in producers:
         _forget_actors_and_callbacks(producer)
 
@@ -33,20 +32,6 @@ def forget_tree(hub: Any, supervisor: Any) -> None:
         release(supervisor.name, supervisor)
     forget_supervisors(hub)
     forget_actors(hub)
-
-
-def _close(broker: Broker) -> None:
-    broker.inbox = None
-    broker.host = None
-    broker.waiting.clear()
-    broker.calls.clear()
-    sock, broker.sock = broker.sock, None
-    with suppress(ValueError):  # its watchers' loop was destroyed
-        broker.detach()
-    if broker.connection.state is not State.DISCONNECTED:
-        broker.connection.closed()
-    if sock is not None:
-        sock.close()
 
 
 def _forget_actors_and_callbacks(producer: Producer) -> None:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import gevent.socket
 
 from klife.protocol.connection import KafkaConnection, State
+from klife.protocol.in_flight import InFlight
 from klife.protocol.message import Request, Response
 
 R = TypeVar("R", bound=Response)
@@ -27,7 +28,7 @@ class BrokerConnection:
         self._socket = gevent.socket.create_connection((host.strip("[]"), int(port)), timeout)
         try:
             self._write(self._machine.opened())
-            while self._machine.state is State.NEGOTIATING:
+            while self._machine.state is not State.READY:
                 self._machine.receive(self._read())
                 self._write(self._machine.take_handshake())
         except BaseException:
@@ -37,10 +38,10 @@ class BrokerConnection:
     def request(self, request: Request[R], timeout: float = ATTEMPT_TIMEOUT_SECONDS, *, max_version: int | None = None) -> R:
         """Send, and wait at most `timeout` seconds for each part of the answer."""
         self._socket.settimeout(timeout)
-        self._write(self._machine.send(request, None, client_id=CLIENT_ID, max_version=max_version))
-        while not (replies := self._machine.receive(self._read())):
+        self._write(self._machine.send(InFlight(request), client_id=CLIENT_ID, max_version=max_version))
+        while not (answered := self._machine.receive(self._read())):
             pass
-        response: R = replies[0].response
+        response: R = answered.popleft().response
         return response
 
     def close(self) -> None:

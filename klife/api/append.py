@@ -13,14 +13,13 @@ from typing import Any
 from klife.actors.producer import validation
 from klife.actors.producer.delivery import Places
 from klife.actors.producer.validation import NO_HEADERS, exact_str
-from klife.actors.runtime.forked import page, take_note
+from klife.actors.runtime.forked import first_byte, page, take_note
 from klife.actors.runtime.latch import get_thread_ident
 from klife.actors.runtime.loop_budget import AT_ONCE, breathe
 from klife.api.handle import Handle
 from klife.core import is_compiled
 from klife.errors import InvalidRecordType, KlifeError, ProduceError, UnknownPartition
-from klife.record import Record
-from klife.undelivered import Undelivered
+from klife.record import Record, Undelivered
 
 _LOOKS_EVERY = 64  # records of one call between two looks at the clock
 _page = page
@@ -36,7 +35,7 @@ class Append(Handle):
         """As `TopicRoute.append`; or return None if this is not the home thread, and nothing was done."""
         if (PyThread_get_thread_ident() if _IN_C else get_thread_ident()) != self._home:  # type: ignore  # noqa: F821
             return None
-        if not _page[0]:  # this process was forked
+        if not (_page[0] if _IN_C else first_byte):  # this process was forked
             take_note()
         if type(record) is not Record or producer is not None or partitioner is not None:
             return self._append(record, producer, partitioner, None, None, 0, wanted, callback)
@@ -47,7 +46,14 @@ class Append(Handle):
             route = None
         if route is None:
             return self._append(record, None, None, None, None, 0, wanted, callback)
-        return route.append(taken, None, None, True, None, 0, wanted, callback)
+        if _IN_C:
+            return route.append(taken, None, None, True, None, 0, wanted, callback)
+        try:
+            return route.append(taken, None, None, True, None, 0, wanted, callback)
+        except AttributeError:  # perhaps for a field that was never set
+            if not validation.completed(record):
+                raise
+        return self._append(record, None, None, None, None, 0, wanted, callback)
 
     def _append(
         self,
@@ -177,7 +183,7 @@ class Append(Handle):
                     if route is None:
                         return index
                     terms = route.terms
-                    route.append(record, None, deadline, index % _LOOKS_EVERY == 0 or looked is not terms, places, index)
+                    route.append(record, None, deadline, index % _LOOKS_EVERY == 0 or looked is not terms, places, index, False)
                     looked = terms
                     index += 1
             except UnknownPartition:
@@ -195,7 +201,7 @@ class Append(Handle):
     ) -> None:
         """Queue a record, and note where it went; what befalls it is its alone."""
         try:
-            self._append(records[index], producer, partitioner, deadline, places, index)
+            self._append(records[index], producer, partitioner, deadline, places, index, False)
         except Exception as error:
             if places.batches[index] is not None:
                 raise

@@ -1,7 +1,8 @@
+# distutils: define_macros=CYTHON_USE_TYPE_SPECS=1
 """`Client`: what users hold.
 
 A facade without state of its own worth losing: it knows its client's name, and the engine that runs under it now. What finds that
-engine is in `bound.py`; what takes records is in `intake.py`.
+engine is in `handle.py`; what takes records is in `append.py`.
 
 All calls work from any OS thread. From the thread that started the client (its *home*, where its greenlets run) they go straight in;
 from others they are carried there, which is slower. The home thread must let its hub run: a plain `thread.join()` there, without
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from time import monotonic
-from typing import Any, NoReturn, Self, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 from gevent._hub_local import get_hub_if_exists
 
@@ -23,14 +24,16 @@ from klife.actors.producer.validation import checked_topic, not_a_callback
 from klife.actors.runtime.forked import take_note
 from klife.api import lifecycle
 from klife.api.append import Append
-from klife.api.config import ClientConfig
-from klife.api.config.keywords import ClientKeywords
 from klife.api.from_thread import call_at_home
 from klife.api.status import ClientStatus, PartitionStatus, StopReport, client_status, partition_statuses, stop_report
 from klife.errors import ConfigError, FlushTimeout, NoSuchClient
 from klife.record import Record
 from klife_supervision import ChildSpec, TreeNode
 from klife_supervision.logs import flush as flush_logs
+
+if TYPE_CHECKING:
+    from klife.api.config import ClientConfig
+    from klife.api.config.keywords import ClientKeywords
 
 Callback = Callable[[Record], object]
 _LOGS_WRITTEN = 1.0  # seconds that `stop` leaves for the log to be written
@@ -58,7 +61,7 @@ class Client(Append):
         Raises:
             ConfigError: with one line for everything wrong.
         """
-        engine = lifecycle.start(ClientConfig.build(source, **options))
+        engine = lifecycle.start(lifecycle.configured(source, **options))
         return cls(engine, supervised=False)
 
     @classmethod
@@ -72,7 +75,7 @@ class Client(Append):
         Raises:
             ConfigError: with one line for everything wrong; now, not at the start.
         """
-        checked = ClientConfig.build(config, **options)
+        checked = lifecycle.configured(config, **options)
         if checked.name is None:
             raise ConfigError(["name: a client under a supervisor needs one, so that Client.get can find it; give name='...'"])
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from klife.actors.settings import ClientSettings, ConnectionSettings, ProducerSettings
-from klife.api.config import ClientConfig, ProducerConfig
 from klife.protocol.compression import CODECS, compress, quick_size
+
+if TYPE_CHECKING:
+    from klife.api.config import ClientConfig, ProducerConfig
 
 _NEVER = float("inf")
 _ACKS = {"all": -1, 1: 1, 0: 0}

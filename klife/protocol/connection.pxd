@@ -1,16 +1,7 @@
 cimport cython
 
 from klife.protocol.framing cimport FrameReader
-
-cdef class Reply:
-    cdef public object tag
-    cdef public object response
-
-cdef class _Sent:
-    cdef public object correlation_id
-    cdef public object request_class
-    cdef public object version
-    cdef public object tag
+from klife.protocol.in_flight cimport InFlight
 
 cdef class KafkaConnection:
     cdef public object state
@@ -20,12 +11,15 @@ cdef class KafkaConnection:
     cdef public object _max_response_bytes
     cdef public FrameReader _reader
     cdef public object _in_flight
+    cdef public object _answered
+    cdef public object _exchange
+    cdef public InFlight _own
     cdef public object _next_correlation_id
     cdef public dict _agreed
     cdef public list _handshake
 
-    @cython.locals(sent=_Sent, replies=list)
-    cpdef list receive(self, data)
-    cpdef list _encode(self, request, version, tag, client_id, bint expect_reply)
+    @cython.locals(sent=InFlight)
+    cpdef receive(self, data)
+    cpdef list _encode(self, InFlight call, version, client_id, bint expect_reply)
 
-cdef _response(frame, _Sent sent, offset)
+cdef _response(frame, InFlight sent, offset)

@@ -1,15 +1,15 @@
 """A connection to a broker, without the connection: bytes in, events out, and bytes to write.
 
-It knows what a client must know about the stream, and nothing of sockets, clocks or greenlets: the handshake (ApiVersions, with the
-step back to v0 for a broker that does not know our version), correlation ids, the strict order in which brokers answer, and which
-version of each request this broker takes. Whoever owns a socket calls it:
+It knows what a client must know about the stream, and nothing of sockets, clocks or greenlets: the handshake, correlation ids, the
+strict order in which brokers answer, and which version of each request this broker takes. Whoever owns a socket calls it:
 
     buffers = connection.opened()              # write them
-    replies = connection.receive(data)         # data as read; complete replies come out
-    buffers = connection.send(request, tag)    # once READY; the reply will carry the same tag
-    tags = connection.closed()                 # the requests whose replies will never come
+    buffers = connection.send(call)            # once READY; `call` is an `InFlight`
+    answered = connection.receive(data)        # data as read; the calls whose responses are complete, in their order
+    calls = connection.closed()                # those that will never be answered
 
-`TRANSITIONS` is the whole state machine; nothing else changes the state.
+`TRANSITIONS` is the whole state machine; nothing else changes the state. `STEPS` are the states in which client and broker settle
+something between themselves: entering one starts its exchange (`klife.protocol.handshake`), whose end is the event that leaves it.
 
 Two error classes split the blame: `ConnectionMisused` when our side asks for something the state does not allow, `DecodeError` when
 the peer sends something that can not be right. After a DecodeError the connection is of no use and must be closed.
@@ -18,19 +18,18 @@ the peer sends something that can not be right. After a DecodeError the connecti
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from klife.protocol.api_keys import api_name
-from klife.protocol.apis.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from klife.protocol.errors import DecodeError, TrailingBytes
 from klife.protocol.framing import FrameReader, decode_response_header, encode_request
-from klife.protocol.versions import negotiate, ranges_from
-from klife.version import __version__
+from klife.protocol.handshake import Exchange, Question, VersionsExchange
+from klife.protocol.in_flight import InFlight
+from klife.protocol.versions import negotiate
 
-_UNSUPPORTED_VERSION = 35
-_API_VERSIONS_FIRST_TRY = 3  # KIP-511: tells the broker our name; every broker since 2.4 knows it
+_MAX_HANDSHAKE_BYTES = 1 << 20  # a frame's, until we know that a broker is at the other end
 
 
 class State(Enum):
@@ -62,33 +61,11 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
 }
 
 
-_READY, _NEGOTIATING = State.READY, State.NEGOTIATING  # asked for with every request: looking a member up in its class takes a while
+_READY = State.READY  # asked for with every request: looking a member up in its class takes a while
 
 
 class ConnectionMisused(RuntimeError):
     """Our side asked for something that the connection's state does not allow."""
-
-
-class Reply:
-    """A response and the tag its request was sent with."""
-
-    __slots__ = ("tag", "response")
-
-    def __init__(self, tag: Any, response: Any) -> None:
-        self.tag = tag
-        self.response = response
-
-
-class _Sent:
-    """A request that has no reply yet."""
-
-    __slots__ = ("correlation_id", "request_class", "version", "tag")
-
-    def __init__(self, correlation_id: int, request_class: Any, version: int, tag: Any) -> None:
-        self.correlation_id = correlation_id
-        self.request_class = request_class
-        self.version = version
-        self.tag = tag
 
 
 class KafkaConnection:
@@ -102,6 +79,9 @@ class KafkaConnection:
         "_max_response_bytes",
         "_reader",
         "_in_flight",
+        "_answered",
+        "_own",
+        "_exchange",
         "_next_correlation_id",
         "_agreed",
         "_handshake",
@@ -114,15 +94,18 @@ class KafkaConnection:
         self._client_id = client_id
         self._max_response_bytes = max_response_bytes
         self._reader = FrameReader(max_response_bytes)
-        self._in_flight: deque[_Sent] = deque()
+        self._in_flight: deque[InFlight] = deque()
+        self._answered: deque[Any] = deque()
+        self._exchange: Exchange | None = None  # what the state's step is at
+        self._own: InFlight | None = None  # what that asked, as long as it has no answer
         self._next_correlation_id = 0
         self._agreed: dict[tuple[Any, int | None], int] = {}
         self._handshake: list[Any] = []
 
     @property
-    def in_flight(self) -> int:
-        """Requests without a reply."""
-        return len(self._in_flight)
+    def in_flight(self) -> list[Any]:
+        """What was sent and is not answered, or not taken from what `receive` returned; oldest first."""
+        return [*self._answered, *(sent for sent in self._in_flight if sent is not self._own)]
 
     def connect(self) -> None:
         """A connection is being opened."""
@@ -130,14 +113,13 @@ class KafkaConnection:
 
     def opened(self) -> list[Any]:
         """The transport is open; returns what to write first."""
-        self._move(Event.OPENED)
-        self._reader = FrameReader(self._max_response_bytes)
-        return self._ask_versions(_API_VERSIONS_FIRST_TRY)
+        self._reader = FrameReader(min(self._max_response_bytes, _MAX_HANDSHAKE_BYTES), "until the handshake is through")
+        return self._enter(Event.OPENED)
 
-    def send(self, request: Any, tag: Any, *, client_id: str, max_version: int | None = None, expect_reply: bool = True) -> list[Any]:
-        """Returns the buffers of `request`, in the highest version both sides know (not above `max_version`).
+    def send(self, call: InFlight, *, client_id: str, max_version: int | None = None, expect_reply: bool = True) -> list[Any]:
+        """Returns the buffers of `call.request`, in the highest version both sides know (not above `max_version`).
 
-        With `expect_reply` False (Produce with acks 0) the broker will not answer, and the tag is forgotten.
+        With `expect_reply` False (Produce with acks 0) the broker will not answer, and the call is not kept.
 
         Raises:
             UnsupportedVersion: there is no common version. The connection stays usable.
@@ -146,36 +128,40 @@ class KafkaConnection:
         """
         if self.state is not _READY:
             raise ConnectionMisused(f"a request was sent on a connection that is {self.state.value}; only READY ones take requests")
-        agreed = (type(request), max_version)
+        kind = type(call.request)
+        agreed = (kind, max_version)
         version = self._agreed.get(agreed, -1)
         if version < 0:
-            version = self._agreed[agreed] = negotiate(type(request), self.ranges, max_version=max_version)
-        return self._encode(request, version, tag, client_id, expect_reply)
+            version = self._agreed[agreed] = negotiate(kind, self.ranges, max_version=max_version)
+        return self._encode(call, version, client_id, expect_reply)
 
-    def receive(self, data: Any) -> list[Reply]:
-        """Take bytes as they were read; returns the replies that are complete now.
+    def receive(self, data: Any) -> deque[Any]:
+        """Take bytes as they were read; returns the calls whose responses are complete now, in their order.
+
+        They are the caller's to take from what is returned, each once it was told: what is left there, because the caller was
+        interrupted, `closed` still returns.
 
         Raises:
             DecodeError: the peer broke the protocol. Close the connection.
         """
-        replies: list[Reply] = []
+        in_flight, answered = self._in_flight, self._answered
         for frame in self._reader.feed(data):
-            if not self._in_flight:
+            if not in_flight:
                 raise DecodeError("the broker sent a response that no request is waiting for")
-            sent = self._in_flight[0]
-            correlation_id, offset = decode_response_header(frame, sent.request_class, sent.version)
+            sent = in_flight[0]
+            correlation_id, offset = decode_response_header(frame, type(sent.request), sent.version)
             if correlation_id != sent.correlation_id:
                 raise DecodeError(
                     f"the broker answered correlation id {correlation_id} where {sent.correlation_id} was due "
-                    f"({api_name(sent.request_class.API_KEY)}); responses must come in the order of their requests"
+                    f"({api_name(sent.request.API_KEY)}); responses must come in the order of their requests"
                 )
-            if self.state is _NEGOTIATING:
-                self._in_flight.popleft()
-                self._versions_answered(frame, sent, offset)
-            else:
-                replies.append(Reply(sent.tag, _response(frame, sent, offset)))
-                self._in_flight.popleft()  # not before: what can not be decoded is not answered, and `closed` has to tell
-        return replies
+            sent.response = _response(frame, sent, offset)
+            if sent is not self._own:
+                answered.append(sent)
+            in_flight.popleft()  # not before: what can not be decoded is not answered, and `closed` has to tell
+            if sent is self._own:
+                self._go_on(sent.response)
+        return answered
 
     def take_handshake(self) -> list[Any]:
         """What the handshake wants written after `receive`; empty most of the time."""
@@ -183,37 +169,51 @@ class KafkaConnection:
         return buffers
 
     def closed(self) -> list[Any]:
-        """The transport is gone; returns the tags of the requests that will not be answered, oldest first."""
+        """The transport is gone; returns the calls that will not be answered, oldest first."""
         self._move(Event.CLOSED)
-        tags = [sent.tag for sent in self._in_flight if sent.tag is not None]
+        calls = self.in_flight
         self._in_flight.clear()
+        self._answered.clear()
+        self._exchange = self._own = None
         self._handshake = []
-        return tags
+        return calls
 
-    def _ask_versions(self, version: int) -> list[Any]:
-        request = ApiVersionsRequest(client_software_name="klife", client_software_version=__version__)
-        return self._encode(request, version, None, self._client_id, True)
+    def _enter(self, event: Event) -> list[Any]:
+        """Take the step of the state that follows; return what it wants written."""
+        self._move(event)
+        step = STEPS.get(self.state)
+        if step is None:
+            self._exchange = None
+            return []
+        self._exchange = step.exchange()
+        return self._ask(self._exchange.start())
 
-    def _versions_answered(self, frame: Any, sent: _Sent, offset: int) -> None:
-        if sent.version > 0 and _says_unsupported(frame, offset):
-            # A broker that does not know our version answers in the layout of v0, whatever we asked for (KIP-511). The rest of its
-            # answer may be anything; all that counts is to ask again in the version every broker knows.
-            self._handshake = self._ask_versions(0)
+    def _ask(self, question: Question) -> list[Any]:
+        self._own = InFlight(question.request)
+        return self._encode(self._own, question.version, self._client_id, True)
+
+    def _go_on(self, response: Any) -> None:
+        """Our own question was answered."""
+        exchange, step = self._exchange, STEPS[self.state]
+        assert exchange is not None
+        self._own = None
+        question = exchange.answered(response)
+        if question is not None:
+            self._handshake = self._ask(question)
             return
-        response: ApiVersionsResponse = _response(frame, sent, offset)
-        if response.error_code:
-            raise DecodeError(f"the broker refused ApiVersions v{sent.version} with error code {response.error_code}")
-        self.ranges = ranges_from(response)
-        self.throttle_ms = response.throttle_time_ms
-        self._agreed = {}
-        self._move(Event.VERSIONS_AGREED)
+        step.keep(self, exchange)
+        self._handshake = self._enter(step.through)
+        if self.state is _READY:
+            self._reader.allow(self._max_response_bytes, "max_response_bytes")
 
-    def _encode(self, request: Any, version: int, tag: Any, client_id: str, expect_reply: bool) -> list[Any]:
+    def _encode(self, call: InFlight, version: int, client_id: str, expect_reply: bool) -> list[Any]:
         correlation_id = self._next_correlation_id
-        buffers = encode_request(request, version, correlation_id, client_id)
+        buffers = encode_request(call.request, version, correlation_id, client_id)
         self._next_correlation_id = (correlation_id + 1) & 0x7FFFFFFF
+        call.correlation_id = correlation_id
+        call.version = version
         if expect_reply:
-            self._in_flight.append(_Sent(correlation_id, type(request), version, tag))
+            self._in_flight.append(call)
         return buffers
 
     def _move(self, event: Event) -> None:
@@ -223,13 +223,28 @@ class KafkaConnection:
         self.state = state
 
 
-def _response(frame: Any, sent: _Sent, offset: int) -> Any:
+def _response(frame: Any, sent: InFlight, offset: int) -> Any:
     """The response in `frame`. Bytes after its end are passed over, as Java's client does: librdkafka's mock sends some."""
     try:
-        return sent.request_class.RESPONSE.decode(frame, sent.version, offset)
+        return sent.request.RESPONSE.decode(frame, sent.version, offset)
     except TrailingBytes as longer:
         return longer.message
 
 
-def _says_unsupported(frame: Any, offset: int) -> bool:
-    return len(frame) >= offset + 2 and int.from_bytes(frame[offset : offset + 2], "big") == _UNSUPPORTED_VERSION
+def _keep_versions(connection: KafkaConnection, exchange: Any) -> None:
+    connection.ranges = exchange.ranges
+    connection.throttle_ms = exchange.throttle_ms
+    connection._agreed = {}
+
+
+class Step(NamedTuple):
+    """What a state is for: an exchange, what the connection keeps of it, and the event that it is through."""
+
+    exchange: Callable[[], Exchange]
+    keep: Callable[[KafkaConnection, Any], None]
+    through: Event
+
+
+STEPS: dict[State, Step] = {
+    State.NEGOTIATING: Step(VersionsExchange, _keep_versions, Event.VERSIONS_AGREED),
+}

@@ -10,19 +10,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from klife import cython_shim as cython
 from klife.protocol.api_keys import api_name
 from klife.protocol.errors import DecodeError, EncodeError
 from klife.protocol.headers import decode_response_header, encode_request_header
 from klife.protocol.message import Request
-from klife.protocol.primitives import SPLIT_BYTES, Buffer
+from klife.protocol.primitives import INT32_MAX, SPLIT_BYTES, Buffer
+
+if cython.compiled:
+    import cython
 
 __all__ = ["FrameReader", "decode_response_header", "encode_request"]
 
 _SIZE_BYTES = 4
-_MAX_SIZE = 0x7FFFFFFF
 _JOIN_BYTES = 16_384  # up to here, copying costs less than giving the kernel one part more
 
 
+@cython.locals(parts=list, size="long long", head=bytes)
 def encode_request(request: Request[Any], version: int, correlation_id: int, client_id: str | None) -> list[Buffer]:
     """A request as it goes to the socket: size, header, body. One part if it is small, else parts to be sent one after another.
 
@@ -36,8 +40,8 @@ def encode_request(request: Request[Any], version: int, correlation_id: int, cli
     size = len(header)
     for part in parts:
         size += part.nbytes if isinstance(part, memoryview) else len(part)
-    if size > _MAX_SIZE:
-        raise EncodeError(f"a {api_name(request.API_KEY)} request has {size} bytes; a frame has at most {_MAX_SIZE}")
+    if size > INT32_MAX:
+        raise EncodeError(f"a {api_name(request.API_KEY)} request has {size} bytes; a frame has at most {INT32_MAX}")
     head = size.to_bytes(_SIZE_BYTES, "big") + header
     if size <= _JOIN_BYTES:
         return [b"".join((head, *parts))]
@@ -50,19 +54,25 @@ def encode_request(request: Request[Any], version: int, correlation_id: int, cli
 class FrameReader:
     """Cuts a stream of bytes into frames."""
 
-    __slots__ = ("_max_frame_bytes", "_size", "_partial")
+    __slots__ = ("_max_frame_bytes", "_whose_limit", "_size", "_partial")
 
-    def __init__(self, max_frame_bytes: int) -> None:
-        self._max_frame_bytes = max_frame_bytes
+    def __init__(self, max_frame_bytes: int, whose_limit: str = "max_response_bytes") -> None:
+        self.allow(max_frame_bytes, whose_limit)
         self._size = -1
         """Size of the frame in `_partial`; -1 while its size prefix is incomplete."""
         self._partial = bytearray()
+
+    def allow(self, max_frame_bytes: int, whose_limit: str) -> None:
+        """From the next frame on, this is a frame's limit; `whose_limit` says in errors where it comes from."""
+        self._max_frame_bytes = max_frame_bytes
+        self._whose_limit = whose_limit
 
     @property
     def pending_bytes(self) -> int:
         """Bytes received of a frame that is not complete; 0 between frames."""
         return len(self._partial) + (_SIZE_BYTES if self._size >= 0 else 0)
 
+    @cython.locals(frames=list, size="long long", pos=cython.Py_ssize_t, end=cython.Py_ssize_t, wanted=cython.Py_ssize_t)
     def feed(self, data: Buffer) -> list[bytes | bytearray]:
         """Take the next bytes of the stream, which are not kept; return the frames they complete, without size prefix.
 
@@ -105,6 +115,6 @@ class FrameReader:
         if 0 <= size <= self._max_frame_bytes:
             return size
         raise DecodeError(
-            f"a frame claims {size} bytes, the limit is {self._max_frame_bytes} (max_response_bytes). If the limit is generous, "
+            f"a frame claims {size} bytes, the limit is {self._max_frame_bytes} ({self._whose_limit}). If the limit is generous, "
             "this is probably no Kafka listener, or one that speaks TLS while the client does not."
         )

@@ -25,6 +25,9 @@ ZERO_UUID = bytes(16)
 SPLIT_BYTES = 4096
 """Record buffers larger than this are handed on as parts of their own; joining smaller ones is cheaper than one more `iovec`."""
 
+INT32_MAX = 0x7FFFFFFF
+"""Kafka's sizes, counts, sequences and partitions are signed numbers of 32 bits."""
+
 MAX_STRING_BYTES = 0x7FFF
 """Kafka limits strings to this many bytes of UTF-8 in every version, flexible ones included."""
 

@@ -16,10 +16,14 @@ from struct import Struct as Layout
 from struct import error as LayoutError  # noqa: N812  the exception is lower-case in the standard library
 from typing import Any, ClassVar
 
+from klife import cython_shim as cython
 from klife.protocol.apis.produce import ProduceRequest, ProduceResponse
 from klife.protocol.errors import EncodeError, UnsupportedVersion
 from klife.protocol.primitives import SPLIT_BYTES, Buffer, uvarint
 from klife.protocol.records import EncodedBatch
+
+if cython.compiled:
+    import cython
 
 TopicBatches = tuple[str, bytes, list[tuple[int, EncodedBatch]]]
 """A topic's name and id, and for each partition its index and its encoded batch."""
@@ -60,7 +64,7 @@ class BatchesResponse:
             DecodeError, UnsupportedVersion: as `ProduceResponse.decode`.
         """
         if version >= _FLEXIBLE and isinstance(data, (bytes, bytearray)):
-            plain = _plain(data, offset, by_id=version >= _BY_ID)
+            plain = _plain(data, offset, version >= _BY_ID)
             if plain is not None:
                 return plain
         return ProduceResponse.decode(data, version, offset)
@@ -96,6 +100,7 @@ class BatchesRequest:
         except (ValueError, TypeError, AttributeError, LayoutError) as error:
             raise EncodeError(f"a produce request could not be encoded: {error}") from None
 
+    @cython.locals(parts=list, out=list, partitions=list, start=bytes, rest=bytes, size=cython.Py_ssize_t, count=cython.Py_ssize_t)
     def _flexible(self, version: int) -> list[Buffer]:
         parts: list[Buffer] = []
         out: list[bytes] = [b"\0", _HEAD.pack(self.acks, self.timeout_ms), uvarint(len(self.topics) + 1)]
@@ -140,7 +145,11 @@ class BatchesRequest:
         return f"BatchesRequest({sum(len(partitions) for _, _, partitions in self.topics)} partitions)"
 
 
-def _plain(data: bytes | bytearray, pos: int, *, by_id: bool) -> PlainAnswer | None:
+@cython.cfunc
+@cython.locals(
+    pos=cython.Py_ssize_t, by_id=cython.bint, count=cython.Py_ssize_t, partitions=cython.Py_ssize_t, topics=list, written=list
+)
+def _plain(data: bytes | bytearray, pos: int, by_id: bool) -> PlainAnswer | None:
     """The answer if it is a plain one of these versions and well formed; None sends it to the general decoder."""
     topics: list[tuple[str | bytes, list[tuple[int, int, int]]]] = []
     try:

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
-from crc32c import crc32c
-
+from klife.protocol.checksum import crc32c
 from klife.protocol.compression import decompress
 from klife.protocol.errors import DecodeError
 from klife.protocol.record_layout import (

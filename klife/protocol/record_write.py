@@ -2,6 +2,9 @@
 
 `records` calls this when it is compiled. In pure Python the same functions write the same bytes (tests/protocol/test_records.py
 compares both ways with a third) but take ten times as long as joining ready pieces, which is what is done there instead.
+
+C does not know where a buffer ends. So one loop, `_records`, measures the records and writes them; and what it writes, it measures
+again first, because a value may be another when it is looked at again.
 """
 
 from __future__ import annotations
@@ -9,36 +12,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from crc32c import crc32c
-
-from klife.core import is_compiled
+from klife import cython_shim as cython
+from klife.protocol.checksum import crc32c
+from klife.protocol.primitives import INT32_MAX
 from klife.protocol.record_layout import CHECKED, CHECKED_FROM, LENGTH_FROM, MAGIC
 from klife.protocol.record_parts import encode_varint, record_parts
 
-IS_QUICK: Final = is_compiled(__file__)
-"""Whether this module is compiled."""
+if cython.compiled:
+    import cython
+    from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize
+    from cython.cimports.libc.string import memcpy
 
-_IN_C = IS_QUICK  # for the compiler, a C variable
-_HEADER_SIZE: Final = CHECKED.size
+_HEADER_SIZE: Final = cython.declare(cython.Py_ssize_t, CHECKED.size)
+_LARGEST: Final = cython.declare(cython.Py_ssize_t, INT32_MAX - (CHECKED_FROM - LENGTH_FROM))
 _CHANGED = "the records of a batch were changed while they were encoded"
-_LARGEST = 0x7FFFFFFF - (CHECKED_FROM - LENGTH_FROM)
 
 
+@cython.locals(size=cython.Py_ssize_t, p="unsigned char*", general=list)
 def write_payload(fields: Sequence[Any]) -> tuple[bytes, int, int]:
     """`records.encode_payload`, for at least one record."""
     general: list[bytes] = []
-    size = _size(fields, general)
+    size = _records(cython.NULL, 0, 0, fields, general)
     payload = _exactly(size)
     p = payload
     _put_records(p, 0, size, fields, general)
     return _done(payload), fields[3], _latest(fields)
 
 
+@cython.locals(
+    count=cython.Py_ssize_t, size=cython.Py_ssize_t, at=cython.Py_ssize_t, first_timestamp="long long", p="unsigned char*", general=list
+)
 def write_batch(fields: Sequence[Any], producer_id: int, producer_epoch: int, base_sequence: int) -> tuple[bytes, bytes]:
     """`records.encode_plain`, for at least one record: what the CRC does not cover, and what it does, which is written only once."""
     count, first_timestamp = len(fields) >> 2, fields[3]
     general: list[bytes] = []
-    size = _HEADER_SIZE + _size(fields, general)
+    size = _records(cython.NULL, _HEADER_SIZE, 0, fields, general)
     if size > _LARGEST:
         raise OverflowError(f"a batch of {size} bytes is more than the protocol's {_LARGEST}")
     checked = _exactly(size)
@@ -62,14 +70,58 @@ def write_batch(fields: Sequence[Any], producer_id: int, producer_epoch: int, ba
     return _done(start), _done(checked)
 
 
-def _size(fields: Sequence[Any], general: list[bytes]) -> int:
-    """How many bytes the records take. Those with headers, and tombstones, are rare, and written to `general` at once."""
+@cython.cfunc
+@cython.locals(p="unsigned char*", at=cython.Py_ssize_t, full=cython.Py_ssize_t, fields=list, general=list)
+def _put_records(p: Any, at: int, full: int, fields: Sequence[Any], general: list[bytes]) -> None:
+    """Write the records from `at` on, to where `p` is `full`.
+
+    Raises:
+        RuntimeError: the records are not those that were measured.
+    """
+    if _records(p, at, full, fields, general) != full:
+        raise RuntimeError(_CHANGED)
+
+
+@cython.cfunc
+@cython.returns(cython.Py_ssize_t)
+@cython.exceptval(-1, check=False)
+@cython.locals(
+    p="unsigned char*",
+    at=cython.Py_ssize_t,
+    full=cython.Py_ssize_t,
+    fields=list,
+    general=list,
+    writes=cython.bint,
+    start=cython.Py_ssize_t,
+    end=cython.Py_ssize_t,
+    place=cython.Py_ssize_t,
+    taken=cython.Py_ssize_t,
+    body=cython.Py_ssize_t,
+    offset="long long",
+    first_timestamp="long long",
+    timestamp="long long",
+    delta="long long",
+    delta_size=cython.Py_ssize_t,
+    key=bytes,
+    value=bytes,
+    record=bytes,
+    names=dict,
+)
+def _records(p: Any, at: int, full: int, fields: Sequence[Any], general: list[bytes]) -> int:
+    """Return where the records end that begin at `at`: only measured without a `p`; with one written, up to where it is `full`.
+
+    Those with headers, and tombstones, are rare: they are encoded when they are measured, and wait in `general`.
+
+    Raises:
+        RuntimeError: the records are not those that were measured. Not a byte was written beyond `full`.
+    """
+    writes = p is not cython.NULL
     end = len(fields)
     stamp: Any = fields[3]
     first_timestamp = timestamp = stamp
     delta, delta_size = 0, 1
     names: dict[str, bytes] | None = None
-    size = place = offset = 0
+    place = offset = taken = 0
     while place < end:
         key, value, headers, now = fields[place], fields[place + 1], fields[place + 2], fields[place + 3]
         place += 4
@@ -77,53 +129,35 @@ def _size(fields: Sequence[Any], general: list[bytes]) -> int:
             stamp = timestamp = now
             delta = timestamp - first_timestamp
             delta_size = _varint_size(delta)
+        start = at
         if headers or value is None:
-            if names is None:
-                names = {}
-            record = b"".join(record_parts(key, value, headers, encode_varint(delta), encode_varint(offset), names))
-            general.append(record)
-            size += len(record)
-        else:
-            body = _body_size(key, value, delta_size, offset)
-            size += _varint_size(body) + body
-        offset += 1
-    return size
-
-
-def _put_records(p: Any, at: int, full: int, fields: Sequence[Any], general: list[bytes]) -> None:
-    """Write the records from `at` on, up to where `p` is `full`: not a byte beyond it, whatever `_size` thought they take.
-
-    Raises:
-        RuntimeError: the records are not those that `_size` saw.
-    """
-    end = len(fields)
-    stamp: Any = fields[3]
-    first_timestamp = timestamp = stamp
-    delta, delta_size = 0, 1
-    place = offset = taken = 0
-    while place < end:
-        key, value, headers, now = fields[place], fields[place + 1], fields[place + 2], fields[place + 3]
-        place += 4
-        if now is not stamp:
-            stamp = timestamp = now
-            delta = timestamp - first_timestamp
-            delta_size = _varint_size(delta)
-        if headers or value is None:
+            if not writes:
+                if names is None:
+                    names = {}
+                general.append(b"".join(record_parts(key, value, headers, encode_varint(delta), encode_varint(offset), names)))
+            elif taken == len(general):
+                raise RuntimeError(_CHANGED)
             record = general[taken]
             taken += 1
-            if at + len(record) > full:
-                raise RuntimeError(_CHANGED)
-            at = _put_bytes(p, at, record, len(record))
+            at += len(record)
+            if writes:
+                if at > full:
+                    raise RuntimeError(_CHANGED)
+                _put_bytes(p, start, record, len(record))
         else:
             body = _body_size(key, value, delta_size, offset)
-            if at + _varint_size(body) + body > full:
-                raise RuntimeError(_CHANGED)
-            at = _put_record(p, at, key, value, body, delta, offset)
+            at += _varint_size(body) + body
+            if writes:
+                if at > full:
+                    raise RuntimeError(_CHANGED)
+                _put_record(p, start, key, value, body, delta, offset)
         offset += 1
-    if at != full:
-        raise RuntimeError(_CHANGED)
+    return at
 
 
+@cython.cfunc
+@cython.returns("long long")
+@cython.locals(fields=list, place=cython.Py_ssize_t, timestamp="long long", latest="long long")
 def _latest(fields: Sequence[Any]) -> int:
     """The largest timestamp."""
     stamp: Any = fields[3]
@@ -135,6 +169,10 @@ def _latest(fields: Sequence[Any]) -> int:
     return latest  # type: ignore[no-any-return]
 
 
+@cython.cfunc
+@cython.returns(cython.Py_ssize_t)
+@cython.exceptval(check=False)
+@cython.locals(key=bytes, value=bytes, delta_size=cython.Py_ssize_t, offset="long long", size=cython.Py_ssize_t)
 def _body_size(key: bytes | None, value: bytes, delta_size: int, offset: int) -> int:
     """What a record without headers takes beside its length."""
     size = 2 + delta_size + _varint_size(offset)  # attributes, header count
@@ -145,6 +183,19 @@ def _body_size(key: bytes | None, value: bytes, delta_size: int, offset: int) ->
     return size + _varint_size(len(value)) + len(value)
 
 
+@cython.cfunc
+@cython.returns(cython.Py_ssize_t)
+@cython.exceptval(check=False)
+@cython.locals(
+    p="unsigned char*",
+    at=cython.Py_ssize_t,
+    key=bytes,
+    value=bytes,
+    body=cython.Py_ssize_t,
+    delta="long long",
+    offset="long long",
+    size=cython.Py_ssize_t,
+)
 def _put_record(p: Any, at: int, key: bytes | None, value: bytes, body: int, delta: int, offset: int) -> int:
     """Write a record that has a value and no headers at `at`; return where it ends."""
     at = _put_varint(p, at, body)
@@ -162,6 +213,10 @@ def _put_record(p: Any, at: int, key: bytes | None, value: bytes, body: int, del
     return at + 1
 
 
+@cython.cfunc
+@cython.returns(cython.Py_ssize_t)
+@cython.exceptval(check=False)
+@cython.locals(value="long long", rest="unsigned long long", size=cython.Py_ssize_t)
 def _varint_size(value: int) -> int:
     rest = (value << 1) ^ (value >> 63)
     size = 1
@@ -171,6 +226,10 @@ def _varint_size(value: int) -> int:
     return size
 
 
+@cython.cfunc
+@cython.returns(cython.Py_ssize_t)
+@cython.exceptval(check=False)
+@cython.locals(p="unsigned char*", at=cython.Py_ssize_t, value="long long", rest="unsigned long long")
 def _put_varint(p: Any, at: int, value: int) -> int:
     rest = (value << 1) ^ (value >> 63)
     while rest > 0x7F:
@@ -181,6 +240,12 @@ def _put_varint(p: Any, at: int, value: int) -> int:
     return at + 1
 
 
+@cython.cfunc
+@cython.returns(cython.Py_ssize_t)
+@cython.exceptval(check=False)
+@cython.locals(
+    p="unsigned char*", at=cython.Py_ssize_t, value="long long", size=cython.Py_ssize_t, end=cython.Py_ssize_t, place=cython.Py_ssize_t
+)
 def _put_number(p: Any, at: int, value: int, size: int) -> int:
     """Write `value` big-endian in `size` bytes."""
     end = at + size
@@ -192,22 +257,32 @@ def _put_number(p: Any, at: int, value: int, size: int) -> int:
     return end
 
 
-# What C does its own way; its functions are imported, and the first one written, in the .pxd.
-
-
+@cython.cfunc
+@cython.locals(size=cython.Py_ssize_t)
 def _exactly(size: int) -> Any:
     """A buffer of that size: bytes, in C, which are not written any more once they are handed on."""
-    return new_bytes(size) if _IN_C else bytearray(size)  # type: ignore  # noqa: F821
+    buffer: Any
+    if cython.compiled:
+        buffer = PyBytes_FromStringAndSize(cython.NULL, size)
+    else:
+        buffer = bytearray(size)
+    return buffer
 
 
+@cython.cfunc
+@cython.returns(bytes)
 def _done(buffer: Any) -> bytes:
-    return buffer if _IN_C else bytes(buffer)
+    return buffer if cython.compiled else bytes(buffer)
 
 
+@cython.cfunc
+@cython.returns(cython.Py_ssize_t)
+@cython.exceptval(check=False)
+@cython.locals(p="unsigned char*", at=cython.Py_ssize_t, data=bytes, size=cython.Py_ssize_t, source="const unsigned char*")
 def _put_bytes(p: Any, at: int, data: bytes, size: int) -> int:
-    if _IN_C:
+    if cython.compiled:
         source = data
-        memcpy(p + at, source, size)  # type: ignore  # noqa: F821
+        memcpy(p + at, source, size)
     else:
         p[at : at + size] = data
     return at + size

@@ -15,12 +15,15 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from crc32c import crc32c
-
+from klife import cython_shim as cython
+from klife.protocol.checksum import crc32c
 from klife.protocol.compression import compress
 from klife.protocol.record_layout import BATCH_OVERHEAD, CHECKED, CHECKED_FROM, LENGTH_FROM, MAGIC, TRANSACTIONAL, UNCHECKED
 from klife.protocol.record_parts import TABLE_SIZE, VARINT, ZERO, Headers, encode_varint, record_parts, varint
-from klife.protocol.record_write import IS_QUICK, write_batch, write_payload
+from klife.protocol.record_write import write_batch, write_payload
+
+if cython.compiled:
+    import cython
 
 __all__ = [
     "BATCH_OVERHEAD",
@@ -87,9 +90,7 @@ def encode_payload(fields: Fields) -> tuple[bytes, int, int]:
     count = len(fields) // 4
     if not count:
         raise ValueError(_NO_RECORDS)
-    if IS_QUICK:
-        return write_payload(fields)
-    return joined_payload(fields, count)
+    return write_payload(fields) if cython.compiled else joined_payload(fields, count)
 
 
 def joined_payload(fields: Fields, count: int) -> tuple[bytes, int, int]:
@@ -135,9 +136,11 @@ def encode_plain(fields: Fields, producer_id: int, producer_epoch: int, base_seq
     """The complete batch, uncompressed: `encode_payload` and `seal` in one go. `ValueError` for no records."""
     if not fields:
         raise ValueError(_NO_RECORDS)
-    if IS_QUICK:
-        return write_batch(fields, producer_id, producer_epoch, base_sequence)
-    return joined_batch(fields, producer_id, producer_epoch, base_sequence)
+    if cython.compiled:
+        batch = write_batch(fields, producer_id, producer_epoch, base_sequence)
+    else:
+        batch = joined_batch(fields, producer_id, producer_epoch, base_sequence)
+    return batch
 
 
 def joined_batch(fields: Fields, producer_id: int, producer_epoch: int, base_sequence: int) -> EncodedBatch:

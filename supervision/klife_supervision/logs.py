@@ -9,14 +9,14 @@ The queue is bounded: while a log can not be written, what comes is dropped, cou
 
 Unconfigured, structlog prints every event to standard output, debug ones included. That suits an application that is being written,
 not a library inside of one: here such a logger keeps to warnings and worse. As soon as `structlog.configure` was called (by the
-application, or by a test's `capture_logs`), that configuration alone decides, and every event goes to it.
+application, or by a test's `capture_logs`), that configuration alone decides, and every event goes to it. structlog itself is imported
+with the first event that is written (`structlog_import`); one told before it was configured is written as it is configured by then.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import logging
 import os
 import sys
 import traceback
@@ -26,9 +26,10 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 import gevent
-import structlog
 from gevent import GreenletExit, getcurrent
 from gevent._hub_local import get_hub_if_exists
+
+from klife_supervision.structlog_import import load, load_beside, loaded
 
 QUEUED_AT_MOST = 1000
 """Events that wait to be written; later ones are dropped and counted."""
@@ -36,7 +37,6 @@ QUEUED_AT_MOST = 1000
 _FLUSH_AT_EXIT = 2.0  # seconds
 _LATE = 1.0  # seconds after which an event says how late it is written: a processor that stamps it would else be believed
 
-_quiet = structlog.make_filtering_bound_logger(logging.WARNING)
 _LOUD = frozenset(("warning", "error", "critical"))
 
 
@@ -45,7 +45,7 @@ class _Event(NamedTuple):
     name: str  # of the event
     fields: dict[str, Any]
     logger_name: str
-    wrapper: Any  # as structlog was configured when it was told
+    wrapper: Any  # as structlog was configured when it was told; None if it was not
     processors: Any
     context: Context
     told_at: float
@@ -115,24 +115,40 @@ def flush(timeout: float) -> bool:
 
 def _tell(level: str, event: str, logger_name: str, fields: dict[str, Any]) -> None:
     global _dropped
-    if structlog.is_configured():
-        wrapper = structlog.get_config()["wrapper_class"]
-    elif level in _LOUD:
-        wrapper = _quiet
-    else:
+    wrapper = processors = None
+    structlog = loaded()
+    if structlog is not None and structlog.is_configured():
+        config = structlog.get_config()
+        wrapper, processors = config["wrapper_class"], config["processors"]
+    elif level not in _LOUD:
         return
     _forget_after_fork()
-    processors = structlog.get_config()["processors"]
     told = _Event(level, event, fields, logger_name, wrapper, processors, copy_context(), monotonic())
     hub = get_hub_if_exists()
     if _exiting or hub is None or hub.loop is None:
-        _write(told)
-    elif len(_queue) >= QUEUED_AT_MOST:
+        _write_here(told)
+    elif _enqueue(told) and hub not in _writers and not _start_writer(hub):
+        _write_all()
+
+
+def _enqueue(told: _Event) -> bool:
+    global _dropped
+    if len(_queue) >= QUEUED_AT_MOST:
         _dropped += 1
-    else:
-        _queue.append(told)
-        if hub not in _writers and not _start_writer(hub):
-            _write_all()
+        return False
+    _queue.append(told)
+    return True
+
+
+def _write_here(told: _Event) -> None:
+    """In a thread without a hub."""
+    is_first = loaded() is None
+    if not load():
+        _enqueue(told)
+        return
+    _write(told)
+    if is_first:
+        _write_all()  # what was told in the middle of the import
 
 
 def _start_writer(hub: Any) -> bool:
@@ -146,6 +162,7 @@ def _start_writer(hub: Any) -> bool:
 
 def _run(hub: Any) -> None:
     try:
+        load_beside(hub)
         _write_all()
     finally:
         _writers.pop(hub, None)
@@ -153,7 +170,7 @@ def _run(hub: Any) -> None:
 
 def _write_all() -> None:
     global _dropped
-    while True:
+    while _queue and load():
         try:
             event = _queue.popleft()
         except IndexError:  # perhaps it went to another thread
@@ -175,6 +192,8 @@ def _write(event: _Event) -> None:
 
 
 def _hand_over(event: _Event) -> None:
+    import structlog
+
     late = monotonic() - event.told_at
     fields = event.fields if late < _LATE else {**event.fields, "seconds_late": round(late, 1)}
     # The logger under it is made here and not when the event was told: a factory like the standard library's takes locks.

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import structlog
-from scripted_broker import ScriptedCluster
 
 from klife import Client
+from tests.support.scripted_broker import ScriptedCluster
 
 
 def _drop(*_event: object) -> None:

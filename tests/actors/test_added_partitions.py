@@ -8,11 +8,11 @@ from typing import Any
 
 import gevent
 import pytest
-from model_cluster import ModelPartition
-from scripted_broker import PATIENCE, ScriptedCluster
 
 from klife import Client, ClientClosed, InvalidRecordValue, ProduceError, Record, UnknownPartition, UnknownTopic
 from klife.protocol.apis.metadata import MetadataRequest
+from tests.support.model_cluster import ModelPartition
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster
 
 
 def add_partitions(cluster: ScriptedCluster, count: int, topic: str = "orders") -> None:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from ask_cycle import AskCycle
 from gevent.event import Event
-from told_logs import told_logs
 
 from klife.actors.runtime.actor import GeventActor
 from klife.actors.runtime.ref import GeventActorRef
+from tests.support.ask_cycle import AskCycle
+from tests.support.told_logs import told_logs
 
 Job = Callable[["Worker"], Any]
 

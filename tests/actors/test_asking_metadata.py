@@ -8,12 +8,12 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
-from scripted_broker import PATIENCE, ScriptedCluster, after, silent
-from told_logs import told_logs
 
 from klife import Client, ProduceError, Record
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after, silent
+from tests.support.told_logs import told_logs
 
 
 def asked(cluster: ScriptedCluster) -> list[tuple[set[str | None], bool]]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from producer_parts import Parts
-
 from klife import Record
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.batcher import Batcher
+from tests.support.producer_parts import Parts
 
 NOW = 1e12
 NEVER = float("inf")

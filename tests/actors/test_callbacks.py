@@ -9,10 +9,10 @@ import gevent
 import pytest
 from gevent import get_hub
 from gevent.event import Event
-from producer_parts import Parts
-from told_logs import told_logs
 
 from klife import Record
+from tests.support.producer_parts import Parts
+from tests.support.told_logs import told_logs
 
 
 def ran(parts: Parts) -> None:

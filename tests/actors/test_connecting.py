@@ -7,7 +7,14 @@ from typing import Any
 
 import gevent
 import pytest
-from scripted_broker import (
+
+from klife import NotReady, ProduceError, Record
+from klife.actors import engine as engines
+from klife.protocol.apis.api_versions import ApiVersionsRequest
+from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
+from klife.protocol.apis.metadata import MetadataRequest
+from klife.protocol.apis.produce import ProduceRequest
+from tests.support.scripted_broker import (
     PATIENCE,
     ScriptedCluster,
     answer,
@@ -18,14 +25,7 @@ from scripted_broker import (
     unsupported_in_v0,
     wrong_correlation,
 )
-from told_logs import told_logs
-
-from klife import NotReady, ProduceError, Record
-from klife.actors import engine as engines
-from klife.protocol.apis.api_versions import ApiVersionsRequest
-from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
-from klife.protocol.apis.metadata import MetadataRequest
-from klife.protocol.apis.produce import ProduceRequest
+from tests.support.told_logs import told_logs
 
 ORDER = Record(topic="orders", value=b"v")
 
@@ -232,6 +232,6 @@ def test_a_connection_that_lasted_starts_the_backoff_anew_though_nothing_came_ba
             broker = engines.find(client.name).metadata.brokers[2]  # type: ignore[union-attr]
             broker.fail("reading failed: reset by peer")
             with gevent.Timeout(PATIENCE):
-                while broker.sock is not None:
+                while broker.transport is not None:
                     gevent.sleep(0.001)
         assert [log["attempt"] for log in logs if log["event"] == "connection_failed" and log["broker"] == 2] == [1, 1, 1, 1]

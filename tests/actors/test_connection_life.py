@@ -8,26 +8,17 @@ from typing import Any
 import gevent
 import pytest
 from gevent import socket
-from scripted_broker import PATIENCE, Exchange, ScriptedCluster, Step, answer, cut, good, throttle
-from test_surviving import nodes
-from told_logs import told_logs
 
 from klife import Client, NotReady, Record
 from klife.protocol.apis.api_versions import ApiVersionsRequest
 from klife.protocol.apis.metadata import MetadataRequest, MetadataResponse
 from klife.protocol.apis.produce import ProduceRequest
+from tests.support.inside_client import broker_status, nodes
+from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, Step, answer, cut, good, throttle
+from tests.support.told_logs import told_logs
+from tests.support.waiting import wait_until
 
 ORDER = Record(topic="orders", value=b"v")
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    with gevent.Timeout(PATIENCE):
-        while not done():
-            gevent.sleep(0.005)
-
-
-def broker_status(client: Client, node_id: int | None) -> Any:
-    return next((broker for broker in client.status().brokers if broker.node_id == node_id), None)
 
 
 # waiting

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from producer_parts import NO_LEADER, Parts
 
 from klife import DeliveryTimeout, Record
 from klife.actors.producer.deadlines import EXPIRED_A_TURN
+from tests.support.producer_parts import NO_LEADER, Parts
 
 
 def test_a_batch_that_waits_at_its_deadline_failed_and_one_in_flight_is_possibly_persisted() -> None:

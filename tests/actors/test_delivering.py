@@ -8,8 +8,15 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
-from producer_parts import sent_by_now
-from scripted_broker import (
+
+from klife import DeliveryTimeout, ProduceError, Record, RecordTooLarge
+from klife.actors import engine as engines
+from klife.protocol.apis.describe_configs import DescribeConfigsRequest
+from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
+from klife.protocol.apis.metadata import MetadataRequest
+from klife.protocol.apis.produce import LeaderIdAndEpoch, NodeEndpoint, ProduceRequest
+from tests.support.producer_parts import sent_by_now
+from tests.support.scripted_broker import (
     PATIENCE,
     Exchange,
     ScriptedCluster,
@@ -26,13 +33,6 @@ from scripted_broker import (
     torn_after,
     wrong_correlation,
 )
-
-from klife import DeliveryTimeout, ProduceError, Record, RecordTooLarge
-from klife.actors import engine as engines
-from klife.protocol.apis.describe_configs import DescribeConfigsRequest
-from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
-from klife.protocol.apis.metadata import MetadataRequest
-from klife.protocol.apis.produce import LeaderIdAndEpoch, NodeEndpoint, ProduceRequest
 
 ORDER = Record(topic="orders", value=b"v")
 
@@ -147,11 +147,11 @@ def test_a_record_refused_with_an_offset_may_be_in_the_log_and_one_refused_witho
         client.wait_ready(PATIENCE)
         delivery = client.produce(ORDER)
         cluster[1].wait_for(ProduceRequest, 2)
-        (accumulator,) = engines.find(client.name).producers.values()  # type: ignore[union-attr]
+        (producer,) = engines.find(client.name).producers.values()  # type: ignore[union-attr]
         with gevent.Timeout(PATIENCE):
-            while any(batch.in_flight for batch in accumulator.deadlines.pending):
+            while any(batch.in_flight for batch in producer.deadlines.pending):
                 gevent.sleep(0.001)
-        accumulator.expire(time.monotonic() + 10)
+        producer.expire(time.monotonic() + 10)
         with pytest.raises(DeliveryTimeout) as caught:
             delivery.get(PATIENCE)
         assert caught.value.possibly_persisted is (offset >= 0)

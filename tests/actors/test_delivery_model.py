@@ -21,8 +21,6 @@ from gevent import get_hub
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from model_cluster import GUILTY, NO_LEADER, TOPIC, ModelCluster
-from producer_parts import a_producer, sent_by_now
 
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.batcher import Batcher
@@ -33,6 +31,8 @@ from klife.actors.producer.producer_actor import ProducerActor
 from klife.actors.runtime.actor import GeventActor
 from klife.record import Record
 from klife_supervision import ExitReason
+from tests.support.model_cluster import GUILTY, NO_LEADER, TOPIC, ModelCluster
+from tests.support.producer_parts import a_producer, sent_by_now
 
 PARTITIONS = 2
 # (code, whether the batch is written all the same). 7 and 20 come after writing or not; the others never do.

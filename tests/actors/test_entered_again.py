@@ -19,8 +19,6 @@ from types import CodeType, FrameType
 from typing import Any
 
 import pytest
-from producer_parts import Parts
-from scripted_broker import PATIENCE, ScriptedCluster
 
 import klife
 from klife import Client, Delivery, Murmur2Partitioner, Record
@@ -28,6 +26,8 @@ from klife.actors.producer import route
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.delivery import Places
 from klife.core import is_compiled
+from tests.support.producer_parts import Parts
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster
 
 COMPILED = is_compiled(route.__file__)
 KLIFE = str(Path(klife.__file__).parent)
@@ -144,9 +144,9 @@ class Scene:
     def check(self) -> None:
         """Every record is in the log once, where its delivery says; and nothing is left over."""
         self.send()
-        accumulator = self.parts.producer
-        assert not accumulator.deadlines.pending
-        assert accumulator.pool.used == 0
+        producer = self.parts.producer
+        assert not producer.deadlines.pending
+        assert producer.pool.used == 0
         for value, get in self.produced:
             result = get()
             assert self.log[result.partition or 0][result.offset or 0] == value == result.value

@@ -6,20 +6,19 @@ What the table says is written out again in `test_verdict`; here it is what the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import monotonic
 from typing import Any
 
 import gevent
 import pytest
 from gevent.event import Event
-from scripted_broker import PATIENCE, Exchange, ScriptedCluster, Step, after, refuse
 
 from klife import Client, DeliveryTimeout, Record
-from klife.actors import engine as engines
 from klife.actors.producer.policy import Action, Rule, rule_for
-from klife.actors.producer.producer import Producer
 from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.error_codes import ErrorCode, describe
+from tests.support.inside_client import let_deadlines_pass, producer_of
+from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, Step, after, refuse
+from tests.support.waiting import wait_until
 
 NOT_KAFKAS = 4711
 CODES = [*(code for code in ErrorCode if code), NOT_KAFKAS]
@@ -47,24 +46,6 @@ def warm_client(start_client: StartClient, cluster: ScriptedCluster, **options: 
     client = start_client(cluster, **options)
     pair(client, "warm").get(PATIENCE)
     return client
-
-
-def accumulator_of(client: Client) -> Producer:
-    engine = engines.find(client.name)
-    assert engine is not None
-    (accumulator,) = engine.producers.values()
-    return accumulator
-
-
-def let_deadlines_pass(client: Client) -> None:
-    accumulator = accumulator_of(client)
-    accumulator.expire(monotonic() + accumulator.settings.delivery_timeout + 1)
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    with gevent.Timeout(PATIENCE):
-        while not done():
-            gevent.sleep(0.001)
 
 
 def check(results: list[Record], code: int, rule: Rule) -> bool:
@@ -146,7 +127,7 @@ def test_answered_again_and_again_until_the_deadline(start_client: StartClient, 
         client = warm_client(start_client, cluster, retry_backoff_ms=30_000, retry_backoff_max_ms=30_000)
         cluster[1].always(ProduceRequest, refuse(code, error_message="as told"))
         delivery = pair(client, "x")
-        wait_until(lambda: accumulator_of(client).retries == 1)
+        wait_until(lambda: producer_of(client).retries == 1)
         let_deadlines_pass(client)
         for result in delivery.get(PATIENCE):
             assert isinstance(result.error, DeliveryTimeout)

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 from gevent import get_hub
 from gevent.event import AsyncResult, Event
-from scripted_broker import ScriptedCluster, after, silent
 
 from klife import Client, Record
 from klife.protocol.apis.produce import ProduceRequest
+from tests.support.scripted_broker import ScriptedCluster, after, silent
 
 # The signal's greenlet exits as a gunicorn worker's does: gevent raises that in the main greenlet, whatever it waits for.
 PROGRAM = """

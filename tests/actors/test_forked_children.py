@@ -9,9 +9,9 @@ from textwrap import dedent
 
 import pytest
 from gevent import get_hub
-from scripted_broker import ScriptedCluster, silent
 
 from klife.protocol.apis.produce import ProduceRequest
+from tests.support.scripted_broker import ScriptedCluster, silent
 
 _PRELUDE = """
 import os, sys

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 
 import gevent
 import pytest
-from producer_parts import Parts
 
 import klife
 from klife import Delivery, ProduceError, Record
 from klife.actors.producer.batch import Batch
 from klife.record import Delivered
+from tests.support.producer_parts import Parts
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,6 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import AsyncResult
-from scripted_broker import PATIENCE, ScriptedCluster, silent
-from test_surviving import named
 
 from klife import Client, ClientClosed, ProduceError, Record
 from klife.actors.metadata.metadata_actor import MetadataActor
@@ -21,6 +19,8 @@ from klife.actors.tree import INTENSITY, PERIOD
 from klife.protocol.apis.produce import ProduceRequest
 from klife_supervision import ExitReason, Supervisor
 from klife_supervision.policy import RestartWindow
+from tests.support.inside_client import named
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster, silent
 
 ORDER = Record("orders", b"v")
 HOURS = 3600.0

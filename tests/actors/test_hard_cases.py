@@ -8,9 +8,6 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
-from producer_parts import sent_by_now
-from scripted_broker import PATIENCE, Exchange, ScriptedCluster, after, good, refuse, silent
-from test_surviving import node
 
 from klife import BufferFull, Client, NotReady, ProduceError, Record
 from klife.protocol import connection
@@ -18,6 +15,9 @@ from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
 from klife_supervision import Supervisor
 from klife_supervision.let_hub_run import let_hub_run
+from tests.support.inside_client import node
+from tests.support.producer_parts import sent_by_now
+from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, after, good, refuse, silent
 
 
 def test_with_acks_0_a_stalled_broker_fills_the_buffer_and_no_more(start_client: Any) -> None:

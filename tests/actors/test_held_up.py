@@ -6,9 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from producer_parts import NO_LEADER, Parts
-from scripted_broker import PATIENCE, ScriptedCluster, cut, refuse, silent, throttle
-from test_every_code import let_deadlines_pass, wait_until
 
 from klife import Client, DeliveryTimeout, Record
 from klife.actors.metadata.snapshot import ClusterSnapshot
@@ -19,6 +16,10 @@ from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.error_codes import ErrorCode as Code
 from klife.protocol.error_codes import describe
+from tests.support.inside_client import let_deadlines_pass
+from tests.support.producer_parts import NO_LEADER, Parts
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster, cut, refuse, silent, throttle
+from tests.support.waiting import wait_until
 
 StartClient = Callable[..., Client]
 ORDER = Record("orders", b"v")

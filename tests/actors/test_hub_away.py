@@ -9,16 +9,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import gevent
 import pytest
-from scripted_broker import PATIENCE
-from test_connection_life import broker_status, wait_until
-from told_logs import told_logs
 
 from klife import Client, Record
+from tests.support import ROOT
+from tests.support.inside_client import broker_status
+from tests.support.scripted_broker import PATIENCE
+from tests.support.told_logs import told_logs
+from tests.support.waiting import wait_until
 
 ORDER = Record(topic="orders", value=b"v")
 AWAY = 1.5  # seconds, in which timeouts of half a second pass
@@ -26,7 +27,7 @@ AWAY = 1.5  # seconds, in which timeouts of half a second pass
 BROKER = """
 import sys
 import gevent
-from scripted_broker import ScriptedCluster, silent
+from tests.support.scripted_broker import ScriptedCluster, silent
 from klife.protocol.apis.api_versions import ApiVersionsRequest
 from klife.protocol.apis.produce import ProduceRequest
 
@@ -52,7 +53,7 @@ def broker() -> Iterator[Any]:
 
     def start(how: str) -> str:
         process = subprocess.Popen(
-            [sys.executable, "-c", BROKER, how], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent
+            [sys.executable, "-c", BROKER, how], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
         )
         processes.append(process)
         assert process.stdout is not None

@@ -7,10 +7,10 @@ from time import time_ns
 import gevent
 import pytest
 from gevent.event import Event
-from producer_parts import Parts
 
 from klife import ClientClosed, Record
 from klife.actors.producer.hub_watch import HubWatch
+from tests.support.producer_parts import Parts
 
 
 def test_where_the_hub_did_not_run_between_two_looks_it_is_let_run() -> None:

@@ -8,21 +8,22 @@ from typing import Any
 import gevent
 import pytest
 from gevent import socket
-from scripted_broker import PATIENCE, ScriptedCluster
-from test_connection_life import broker_status, wait_until
-from told_logs import told_logs
 
 from klife import Client, ConfigError, Record
 from klife.actors import engine as engines
 from klife.api.config import ClientConfig
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
+from tests.support.inside_client import broker_status
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster
+from tests.support.told_logs import told_logs
+from tests.support.waiting import wait_until
 
 ORDER = Record(topic="orders", value=b"v")
 
 
 def socket_of(client: Client) -> Any:
-    return engines.find(client.name).metadata.brokers[1].sock  # type: ignore[union-attr]
+    return engines.find(client.name).metadata.brokers[1].transport._sock  # type: ignore[union-attr]
 
 
 def test_a_connection_the_broker_closes_for_being_idle_is_not_opened_again_until_it_is_needed(start_client: Any) -> None:

@@ -13,11 +13,11 @@ import gevent
 import pytest
 from gevent import get_hub
 from gevent.event import Event
-from scripted_broker import PATIENCE, ScriptedCluster, after, silent
 
 from klife import BufferFull, ClientClosed, Delivery, DeliveryTimeout, Record
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after, silent
 
 ORDER = Record(topic="orders", value=b"v")
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import gevent
 import pytest
-from scripted_broker import Exchange, ScriptedCluster
 
 from klife import Record
 from klife.actors.metadata.metadata_actor import MetadataActor
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.errors import DecodeError
 from klife.protocol.metadata_wire import LARGE, MetadataQuery, Undecoded
+from tests.support.scripted_broker import Exchange, ScriptedCluster
 
 PATIENCE = 10.0
 TOPICS = {f"topic-{number}": 4 for number in range(300)}

@@ -7,9 +7,9 @@ import sys
 from textwrap import dedent
 
 from gevent import get_hub
-from scripted_broker import ScriptedCluster, silent
 
 from klife.protocol.apis.produce import ProduceRequest
+from tests.support.scripted_broker import ScriptedCluster, silent
 
 
 def stderr_of(program: str, cluster: ScriptedCluster) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
-from producer_parts import Parts
 
-from klife.actors.network.broker import Call
+from klife.actors.network.call import Call
 from klife.actors.producer import request
 from klife.actors.producer.batcher_actor import BatcherActor
 from klife.actors.runtime.loop_budget import LoopBudget
+from tests.support.producer_parts import Parts
 
 
 class SlowToWrite:
@@ -26,13 +26,13 @@ class SlowToWrite:
         self._turns = turns
         self._node = node
 
-    def call(self, request: Any, on_done: Any, **_settings: Any) -> None:
+    def send(self, call: Call, **_settings: Any) -> None:
         loop = gevent.get_hub().loop
         self._turns.append((self._node, loop.iteration))
         until = monotonic() + 0.003
         while monotonic() < until:
             pass
-        gevent.spawn_later(0.002, Call(request, 0.0, on_done).finish, None)
+        gevent.spawn_later(0.002, call.finish)
 
 
 def test_two_batchers_with_a_backlog_take_turns() -> None:
@@ -70,7 +70,7 @@ def test_a_request_of_many_batches_lets_the_hub_run_while_it_compresses_them(mon
         parts.batch(1, partition)
     [batcher] = parts.producer.batchers.all.values()
     sent = Event()
-    batcher.broker = SimpleNamespace(is_ready=True, call=lambda *_arguments, **_settings: sent.set())  # type: ignore[assignment]
+    batcher.broker = SimpleNamespace(is_ready=True, send=lambda *_arguments, **_settings: sent.set())  # type: ignore[assignment]
     actor = BatcherActor.start(parts.producer, batcher, SimpleNamespace())  # type: ignore[arg-type]
     assert sent.wait(30)
     actor.stop()

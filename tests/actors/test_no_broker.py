@@ -10,13 +10,13 @@ from typing import Any
 import gevent
 import pytest
 from gevent import socket
-from scripted_broker import PATIENCE, Exchange, ScriptedCluster, cut, good, silent
 
 from klife import BrokersUnreachable, Client, NotReady, ProduceError, Record, UnknownTopic
 from klife.protocol.api_keys import ApiKey
 from klife.protocol.apis.api_versions import ApiVersion, ApiVersionsRequest
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest
 from klife.protocol.apis.metadata import MetadataRequest
+from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, cut, good, silent
 
 ORDER = Record(topic="orders", value=b"v")
 

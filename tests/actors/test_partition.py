@@ -5,13 +5,13 @@ from __future__ import annotations
 from types import MappingProxyType
 
 import pytest
-from producer_parts import Parts
 
 from klife import Record
 from klife.actors.metadata.snapshot import ClusterSnapshot, TopicInfo
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.identity import Identity
 from klife.actors.producer.partition import REMEMBERED_SECONDS
+from tests.support.producer_parts import Parts
 
 NOW = 1e12
 

@@ -8,7 +8,6 @@ import random
 import subprocess
 import sys
 import zlib
-from pathlib import Path
 from typing import Any
 
 import confluent_kafka
@@ -19,16 +18,17 @@ from klife.actors.producer.murmur2 import murmur2
 from klife.actors.producer.partitioners import (
     Crc32Partitioner,
     Murmur2Partitioner,
-    Partitioner,
     Phash2Partitioner,
     RandomPartitioner,
     resolve,
 )
 from klife.actors.producer.phash2 import phash2
 from klife.errors import ConfigError
+from klife.partitioner import Partitioner
 from klife.record import Record
+from tests.support import TESTS
 
-VECTORS = Path(__file__).parent.parent / "vectors"
+VECTORS = TESTS / "vectors"
 BUILT_IN = [Murmur2Partitioner(), Phash2Partitioner(), Crc32Partitioner(), RandomPartitioner()]
 
 
@@ -183,6 +183,18 @@ class TestResolve:
         duck: object = DuckTyped()
         assert resolve(duck) is duck
         assert isinstance(resolve(DuckTyped), DuckTyped)
+
+    @pytest.mark.parametrize("one", [ByLength(), DuckTyped(), Murmur2Partitioner(), RandomPartitioner()])
+    def test_whoever_has_the_method_is_a_partitioner(self, one: object) -> None:
+        assert isinstance(one, Partitioner)
+        assert not isinstance(object(), Partitioner)
+
+    def test_a_subclass_without_the_method_cannot_be_made(self) -> None:
+        class Forgetful(Partitioner):
+            pass
+
+        with pytest.raises(ConfigError, match="abstract"):
+            resolve(Forgetful)
 
     def test_an_unknown_name_is_answered_with_the_known_ones(self) -> None:
         with pytest.raises(ConfigError, match=r"'murmur3'.*'murmur2', 'phash2', 'crc32', 'random'"):

@@ -7,12 +7,12 @@ from typing import Any
 
 import gevent
 import pytest
-from scripted_broker import PATIENCE, Exchange, ScriptedCluster, answer, refuse
-from told_logs import told_logs
 
 from klife import Client, NotReady, ProduceError, Record
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.produce import ProduceRequest
+from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, answer, refuse
+from tests.support.told_logs import told_logs
 
 ORDER = Record("orders", b"v")
 

@@ -1,15 +1,15 @@
-"""`Accumulator`: the identity, the books and the end of a producer."""
+"""`Producer`: the identity, the books and the end of a producer."""
 
 from __future__ import annotations
 
 from time import monotonic
 
 import gevent
-from producer_parts import Parts
 
 from klife import ClientClosed, ProduceError, Record
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.identity import Identity
+from tests.support.producer_parts import Parts
 
 # identity
 

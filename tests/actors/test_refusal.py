@@ -6,7 +6,6 @@ from time import monotonic
 
 import gevent
 import pytest
-from producer_parts import Parts
 
 from klife import Record, RecordTooLarge
 from klife.actors.producer.batch import Batch
@@ -14,6 +13,7 @@ from klife.actors.producer.identity import Identity
 from klife.actors.producer.policy import RULES, Action, rule_for
 from klife.actors.producer.refusal import Course, Refusal, too_large_error
 from klife.protocol.error_codes import ErrorCode, describe, is_retriable
+from tests.support.producer_parts import Parts
 
 CLASSES = {
     Action.DELIVERED: {0, 46},

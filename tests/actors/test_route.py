@@ -5,11 +5,11 @@ from __future__ import annotations
 from time import time_ns
 
 import gevent
-from producer_parts import Parts
 
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.record import Record
+from tests.support.producer_parts import Parts
 
 TIMESTAMP = 3
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from producer_parts import NO_LEADER, Parts, topic_info
 
 from klife import Crc32Partitioner, Murmur2Partitioner, Partitioner, Phash2Partitioner, RandomPartitioner, Record
 from klife.actors.producer.partition import Partition
 from klife.actors.producer.route import TopicRoute
+from tests.support.producer_parts import NO_LEADER, Parts, topic_info
 
 NOW = 1e12
 

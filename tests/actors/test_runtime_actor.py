@@ -16,13 +16,13 @@ from gevent import get_hub
 from gevent.event import Event
 from pykka import ActorDeadError, ActorRegistry
 from pykka._envelope import Envelope
-from told_logs import told_logs
 
 from klife.actors.runtime.actor import GeventActor
 from klife.actors.runtime.future import GeventFuture, WaitTimeout
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.runtime.latch import Latch
 from klife_supervision import ChildSpec, ExitReason, StartFailed, Supervisor, whereis
+from tests.support.told_logs import told_logs
 
 
 class Recorder(GeventActor):

@@ -9,9 +9,9 @@ import pytest
 from confluent_kafka import Producer
 from gevent import get_hub
 from kafka import KafkaProducer
-from scripted_broker import PATIENCE, ScriptedCluster, Step, cut, done_then_cut, refuse
 
 from klife.protocol.apis.produce import ProduceRequest
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster, Step, cut, done_then_cut, refuse
 
 VALUES = [b"%d" % number for number in range(20)]
 

@@ -12,11 +12,11 @@ from typing import Any
 import gevent
 import pytest
 from gevent import socket
-from scripted_broker import PATIENCE, ScriptedCluster, silent
 
 from klife import Client, NotReady, Record
 from klife.protocol.apis.api_versions import ApiVersionsRequest
 from klife.protocol.apis.metadata import MetadataRequest
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster, silent
 
 ORDER = Record(topic="orders", value=b"v")
 NAME = "kafka.test"

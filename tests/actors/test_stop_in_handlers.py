@@ -11,13 +11,13 @@ import gevent
 import pytest
 from gevent import get_hub
 from gevent.event import AsyncResult, Event
-from scripted_broker import PATIENCE, ScriptedCluster, after
 
 from klife import Client, ClientClosed, ProduceError, Record, StopReport
 from klife.actors import engine as engines
 from klife.actors.drain_on_stop import DrainOnStop
 from klife.actors.producer.batcher_actor import BatcherActor
 from klife.protocol.apis.produce import ProduceRequest
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after
 
 ADVICE = r"gevent\.signal_handler\(signal\.SIGTERM, client\.stop\), or gevent\.spawn\(client\.stop\)"
 
@@ -164,3 +164,20 @@ def test_in_the_middle_of_produce_nothing_is_taken_or_it_is_settled(handled: Han
             with pytest.raises(ProduceError):
                 delivery.get(PATIENCE)
         assert cluster.log("orders") == [b"0"]
+
+
+def test_while_a_partitioner_runs_whose_record_is_then_refused(handled: Handled) -> None:
+    class Interrupted:
+        def partition(self, record: Record, partition_count: int) -> int:
+            raise_signal()
+            return 0
+
+    with ScriptedCluster() as cluster, Client.start(cluster.bootstrap_servers) as client:
+        handled.client = client
+        delivery = client.produce(Record("orders", b"before"))
+        with pytest.raises(ClientClosed):
+            client.produce(Record("orders", b"meanwhile"), partitioner=Interrupted())
+        assert delivery.get(0).offset == 0
+        assert handled.outcome.get(timeout=0).undelivered == 0
+        assert cluster.log("orders") == [b"before"]
+        assert client.status().buffered_bytes == 0

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import gevent
 import pytest
 from gevent.event import Event
-from producer_parts import sent_by_now
-from scripted_broker import PATIENCE, ScriptedCluster, after, cut, refuse, silent
 
 from klife import Client, ClientClosed, FlushTimeout, ProduceError, Record
 from klife.actors import engine as engines
@@ -18,30 +15,17 @@ from klife.actors.runtime import inbox, latch
 from klife.core import is_compiled
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
+from klife.protocol.produce_wire import BatchesRequest
 from klife_supervision import Supervisor
 from klife_supervision.life import Life
+from tests.support.inside_client import named, node
+from tests.support.producer_parts import sent_by_now
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after, cut, refuse, silent
 
 ORDER = Record(topic="orders", value=b"v")
 
 
-def nodes(tree: Any) -> Iterator[Any]:
-    yield tree
-    for child in tree.children:
-        yield from nodes(child)
-
-
-def node(client: Any, name: str) -> Any:
-    return next(found for found in nodes(client.tree()) if str(found.id).startswith(name))
-
-
 EVERYONE = ["broker 1", "metadata", "batcher 1.0", "batchers", "connections", "producer ", "producer", "gate"]
-
-
-def named(client: Any, name: str) -> Any:
-    """`producer ` is the producer's supervisor, `producer` the worker in it."""
-    if name == "producer":
-        return next(found for found in nodes(client.tree()) if found.id == "producer")
-    return node(client, name)
 
 
 @pytest.mark.parametrize("victim", EVERYONE)
@@ -113,17 +97,17 @@ def test_what_works_for_one_broker_is_killed_and_the_others_do_not_notice(start_
 
 
 class NextCall:
-    """The broker of `batcher`, but for its next call, which is `call`."""
+    """The broker of `batcher`, but that its next call is sent by `send`."""
 
-    def __init__(self, batcher: Any, call: Any) -> None:
-        self._batcher, self._broker, self._call = batcher, batcher.broker, call
+    def __init__(self, batcher: Any, send: Any) -> None:
+        self._batcher, self._broker, self._send = batcher, batcher.broker, send
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._broker, name)
 
-    def call(self, *args: Any, **options: Any) -> Any:
+    def send(self, call: Any, **options: Any) -> None:
         self._batcher.broker = self._broker
-        return self._call(*args, **options)
+        self._send(call, **options)
 
 
 def test_a_batcher_that_crashes_over_an_answer_loses_nothing(start_client: Any) -> None:
@@ -131,14 +115,21 @@ def test_a_batcher_that_crashes_over_an_answer_loses_nothing(start_client: Any) 
         client = start_client(cluster)
         client.produce(Record("orders", b"0")).get(PATIENCE)
         batcher = next(iter(engines.find(client.name).producers.values())).routing.batchers[1, 0]  # type: ignore[union-attr]
-        good_channel = batcher.broker
+        good_broker = batcher.broker
 
-        def answered_with_what_no_batcher_can_make_sense_of(request: Any, on_done: Any, **options: Any) -> Any:
-            def nonsense(call: Any) -> None:
-                call.response = object()
-                on_done(call)
+        class Nonsense:
+            """Reads what no batcher can make sense of."""
 
-            return good_channel.call(request, nonsense, **options)
+            @staticmethod
+            def decode(*_args: Any) -> object:
+                return object()
+
+        class Request(BatchesRequest):
+            RESPONSE = Nonsense
+
+        def answered_with_what_no_batcher_can_make_sense_of(call: Any, **options: Any) -> None:
+            call.request = Request(call.request.acks, call.request.timeout_ms, call.request.topics)
+            good_broker.send(call, **options)
 
         batcher.broker = NextCall(batcher, answered_with_what_no_batcher_can_make_sense_of)  # type: ignore[assignment]
         deliveries = [client.produce(Record("orders", b"%d" % number)) for number in (1, 2, 3)]
@@ -147,13 +138,18 @@ def test_a_batcher_that_crashes_over_an_answer_loses_nothing(start_client: Any) 
         assert node(client, "batcher 1.0").restarts == 1
 
 
-def test_a_batcher_interrupted_by_a_signal_while_it_sends_loses_nothing(start_client: Any) -> None:
+@pytest.mark.parametrize("is_on_the_wire", [False, True])
+def test_a_batcher_interrupted_by_a_signal_while_it_sends_loses_nothing(start_client: Any, is_on_the_wire: bool) -> None:
     with ScriptedCluster() as cluster:
         client = start_client(cluster)
         client.produce(Record("orders", b"0")).get(PATIENCE)
         batcher = next(iter(engines.find(client.name).producers.values())).routing.batchers[1, 0]  # type: ignore[union-attr]
 
-        def interrupted(*_args: Any, **_options: Any) -> Any:
+        good_broker = batcher.broker
+
+        def interrupted(call: Any, **options: Any) -> None:
+            if is_on_the_wire:
+                good_broker.send(call, **options)
             raise SystemExit  # as a signal's handler would, in whatever greenlet runs
 
         batcher.broker = NextCall(batcher, interrupted)  # type: ignore[assignment]
@@ -410,3 +406,31 @@ def test_a_wake_up_that_a_signal_handler_ended_is_made_up_for(
         armed.append(name)
         assert client.produce(Record("orders", b"1")).get(PATIENCE).offset == 1
         assert lost == [name]
+
+
+def test_a_socket_that_gevent_watches_no_more_after_a_handlers_exception_is_read(
+    start_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("klife_supervision.second_look.LOOK_SECONDS", 0.05)
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster, request_timeout_ms=60_000, connect_timeout_ms=60_000)  # their ends would have it read
+        client.produce(Record("orders", b"0")).get(PATIENCE)
+        held = Event()
+        cluster[1].script(ProduceRequest, after(held))
+        delivery = client.produce(Record("orders", b"1"))
+        cluster[1].wait_for(ProduceRequest, 2)
+        batcher = next(iter(engines.find(client.name).producers.values())).routing.batchers[1, 0]  # type: ignore[union-attr]
+        reader = batcher.broker.transport._reader
+        whole, lost = reader.callback, []
+
+        def interrupted() -> None:
+            lost.append(reader)
+            reader.callback = whole
+            raise Signalled
+
+        reader.callback = interrupted
+        held.set()
+        assert delivery.get(PATIENCE).offset == 1
+        assert lost == [reader]
+        connections = [exchange.connection for exchange in cluster[1].got(ProduceRequest)]
+        assert connections == connections[:1] * 2, "and was not sent again"

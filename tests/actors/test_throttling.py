@@ -8,7 +8,6 @@ from typing import Any
 
 import gevent
 import pytest
-from scripted_broker import PATIENCE, CutOff, Exchange, ScriptedCluster, Step, throttle
 
 from klife import DeliveryTimeout, Record
 from klife.actors import engine as engines
@@ -16,6 +15,7 @@ from klife.protocol.apis.api_versions import ApiVersionsRequest
 from klife.protocol.apis.metadata import MetadataRequest, MetadataResponse, MetadataResponseTopic
 from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.metadata_wire import MetadataQuery, Undecoded
+from tests.support.scripted_broker import PATIENCE, CutOff, Exchange, ScriptedCluster, Step, throttle
 
 
 def muted(milliseconds: int) -> Step:

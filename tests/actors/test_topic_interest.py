@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from producer_parts import topic_info
 
 from klife.actors.metadata.interest import NEVER, Question, TopicInterest
+from tests.support.producer_parts import topic_info
 
 MAX_AGE = 300.0
 

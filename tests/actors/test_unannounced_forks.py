@@ -15,9 +15,9 @@ from time import sleep
 import pytest
 from gevent import get_hub
 from gevent.event import Event
-from scripted_broker import ScriptedCluster, after
 
 from klife.protocol.apis.produce import ProduceRequest
+from tests.support.scripted_broker import ScriptedCluster, after
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="clone is Linux's")
 

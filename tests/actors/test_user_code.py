@@ -13,7 +13,6 @@ import gevent
 import pytest
 import structlog
 from gevent.event import Event
-from scripted_broker import PATIENCE, ScriptedCluster, silent
 
 from klife import Client, DeliveryTimeout, Record
 from klife.actors import engine as engines
@@ -22,6 +21,7 @@ from klife.actors.producer.batcher_actor import BatcherActor
 from klife.actors.producer.producer_actor import ProducerActor
 from klife.protocol.apis.produce import ProduceRequest
 from klife_supervision.logs import flush
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster, silent
 
 ORDER = Record("orders", b"v", partition=0)
 
@@ -171,8 +171,8 @@ def test_what_runs_in_an_actor_may_produce_but_is_refused_a_wait_at_once(
         monkeypatch.setattr(actor, "on_wake", with_a_destructor)
         engine = engines.find(client.name)
         assert engine is not None
-        for accumulator in engine.producers.values():
-            accumulator.wake()
+        for producer in engine.producers.values():
+            producer.wake()
         client.produce(ORDER).get(PATIENCE)
         wait_for(lambda: len(met) == 4)
         assert met[0].get(PATIENCE).error is None

@@ -10,8 +10,6 @@ import gevent
 import pytest
 from gevent import get_hub
 from gevent.event import Event
-from scripted_broker import PATIENCE, ScriptedCluster, silent
-from told_logs import told_logs
 
 from klife import (
     Client,
@@ -27,6 +25,8 @@ from klife import (
 )
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster, silent
+from tests.support.told_logs import told_logs
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from klife.api.config import ClientConfig, ProducerConfig
 from klife.api.config.checks import NOT_YET
 from klife.errors import ConfigError
+from klife.protocol.compression import LEVELS
 
 BROKER = "localhost:9092"
 
@@ -189,3 +190,10 @@ def test_acks_below_all_turn_idempotence_off_where_nobody_asked_for_it() -> None
         "careful": True,
         config.default_producer_name: False,
     }
+
+
+def test_the_options_text_tells_the_levels_that_there_are() -> None:
+    told = ProducerConfig.model_fields["compression_level"].description
+    assert told is not None
+    for codec, levels in LEVELS.items():
+        assert f"{codec} {levels.minimum} to {levels.maximum}" in told

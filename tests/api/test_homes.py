@@ -5,16 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 
+from tests.support import ROOT
+
 PRELUDE = f"""
 import sys, threading, time
-sys.path.insert(0, {str(Path(__file__).parents[1] / "actors")!r})
+sys.path.insert(0, {str(ROOT)!r})
 import gevent
-from broker_thread import BrokerThread, in_thread, order
-from scripted_broker import silent
+from tests.support.broker_thread import BrokerThread, in_thread, order
+from tests.support.scripted_broker import silent
 from klife import Client, ClientClosed, DeliveryTimeout, ProduceError, Record
 from klife.protocol.apis.produce import ProduceRequest
 """

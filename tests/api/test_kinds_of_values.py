@@ -7,10 +7,10 @@ from enum import Enum, IntEnum, StrEnum
 from typing import Any
 
 import pytest
-from scripted_broker import PATIENCE, ScriptedCluster
 
 from klife import Client, InvalidRecordType, Record
 from klife.actors.producer.partitioners import resolve
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster
 
 
 @pytest.fixture
@@ -113,3 +113,40 @@ def test_a_key_of_a_subclass_goes_where_its_bytes_go(client: Client, name: str) 
     records = [Record("orders", b"v", kind(key)) for kind in (bytes, Data) for key in keys]
     places = [client.produce(record, partitioner=partitioner).get(PATIENCE).partition for record in records]
     assert name == "random" or places[:20] == places[20:]
+
+
+FIELDS = {"topic": "orders", "value": b"v", "key": b"k", "headers": (), "partition": 1, "timestamp_ms": 5}
+
+
+def without(field: str) -> Record:
+    """A record that the constructor did not make, whose `field` was never set."""
+    record = Record.__new__(Record)
+    for name, value in FIELDS.items():
+        if name != field:
+            setattr(record, name, value)
+    return record
+
+
+def test_a_field_that_was_never_set_is_none(client: Client) -> None:
+    client.produce(Record("orders", b"known")).get(PATIENCE)
+    for field in ("value", "key", "partition", "timestamp_ms"):
+        assert client.produce(without(field)).get(PATIENCE).error is None
+        client.produce_async(without(field))
+        [result] = client.produce_batch([without(field)]).get(PATIENCE)
+        assert result.error is None
+    for field in ("topic", "headers"):
+        for produce in (client.produce, client.produce_async):
+            with pytest.raises(InvalidRecordType, match=f"Record.{field} is a NoneType"):
+                produce(without(field))
+        with pytest.raises(InvalidRecordType, match=rf"records\[0\]: Record.{field} is a NoneType"):
+            client.produce_batch([without(field)])
+
+
+def test_an_attribute_error_of_a_partitioner_is_its_own(client: Client) -> None:
+    class Broken:
+        def partition(self, record: Record, partition_count: int) -> int:
+            raise AttributeError("no such shard")
+
+    for _ in range(2):
+        with pytest.raises(AttributeError, match="no such shard"):
+            client.produce(Record("orders", b"v"), partitioner=Broken())

@@ -11,9 +11,9 @@ from typing import Any
 
 import gevent
 import pytest
-from scripted_broker import PATIENCE, ScriptedCluster
 
 from klife import Client, InvalidRecordType, InvalidRecordValue, ProduceError, Record
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 from bench.actors import report
 from bench.actors.contestants import CONTESTANTS
 from bench.actors.measures import MEASURES
+from tests.support import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 WITHOUT = {("klife actor", "restart"), ("klife actor", "restart, in a storm")} | {
     ("function, supervised", measure) for measure in ("tell", "tell + handle", "ask")
 }

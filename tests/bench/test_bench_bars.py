@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from bench_samples import SYNC, result, sample, workload
 
 from bench import bars
 from bench.bars import BARS, Bar, Finding
 from bench.scenarios import SCENARIOS
+from tests.support.bench_samples import SYNC, result, sample, workload
 
 
 def bar(title: str) -> Bar:

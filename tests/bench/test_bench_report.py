@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_samples import SYNC, result, sample, workload
 
 from bench import bars, contestants, plot, publish, report, results, runner, scenarios
 from bench.meter import Meter
@@ -17,6 +16,7 @@ from bench.page import replace_figures
 from bench.scenarios import SCENARIOS
 from bench.targets import Target
 from bench.workload import Job, Workload
+from tests.support.bench_samples import SYNC, result, sample, workload
 
 ROOT = Path(report.__file__).resolve().parents[1]
 SVG = "{http://www.w3.org/2000/svg}"

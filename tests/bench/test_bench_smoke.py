@@ -13,8 +13,7 @@ import pytest
 from bench import contestants
 from bench.scenarios import SMOKE
 from bench.workload import Style
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Chaos: a client under random load while brokers, the network, topics and its own actors fail, and a check of every record.
 
-    PYTHONPATH=tests python -m chaos --seed 7 --minutes 3
+    python -m tests.chaos --seed 7 --minutes 3
 
 What happens is drawn from the seed alone (`plan`): topics, producers' options, workers, and which fault strikes when. How the
 processes interleave is not, so a seed repeats the circumstances of a failure and not every step of it.

@@ -1,4 +1,4 @@
-"""`PYTHONPATH=tests python -m chaos`: run seeds, print what they came to; the exit status is 1 if a promise was broken."""
+"""`python -m tests.chaos`: run seeds, print what they came to; the exit status is 1 if a promise was broken."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from chaos.report import full_report, headline
-from chaos.run import World
+from tests.chaos.report import full_report, headline
+from tests.chaos.run import World
 
 
 def seeds(text: str) -> list[int]:
@@ -18,9 +18,7 @@ def seeds(text: str) -> list[int]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="PYTHONPATH=tests python -m chaos", description="Faults at random, and a check of every record."
-    )
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="Faults at random, and a check of every record.")
     parser.add_argument("--seed", type=seeds, required=True, help="what everything is drawn from; 1-20 runs one after the other")
     parser.add_argument("--minutes", type=float, default=1.0, help="how long each runs (default: 1)")
     parser.add_argument("--folder", type=Path, help="where journals and reports go (default: a new one)")

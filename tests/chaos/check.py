@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from chaos.journal import DELIVERED, FAILED, POSSIBLY, UNRESOLVED, Entry
+from tests.chaos.journal import DELIVERED, FAILED, POSSIBLY, UNRESOLVED, Entry
 
 Name = tuple[int, int]
 

@@ -10,12 +10,12 @@ from time import monotonic
 
 import gevent
 
-from chaos.plan import BROKER_FAULTS, NETWORK_FAULTS, Fault, Plan, TopicPlan
-from chaos.proxy import Proxy
-from chaos.witness import elect_preferred_leaders
 from klife.admin import AdminError, NewTopic
 from klife.protocol.error_codes import ErrorCode
 from klife.testing.cluster import ClusterError, KafkaCluster
+from tests.chaos.plan import BROKER_FAULTS, NETWORK_FAULTS, Fault, Plan, TopicPlan
+from tests.chaos.proxy import Proxy
+from tests.chaos.witness import elect_preferred_leaders
 
 REPAIR_SECONDS = 90.0
 AGAIN_SECONDS = 0.2

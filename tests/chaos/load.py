@@ -1,4 +1,4 @@
-"""The load: a client under the plan's workers, with its actors killed under it (`python -m chaos.load`).
+"""The load: a client under the plan's workers, with its actors killed under it (`python -m tests.chaos.load`).
 
 A process of its own. It makes the plan from the seed, begins at a time it is told, writes the journal and the client's log events,
 and a summary of what is to be bounded: buffered bytes, resident memory, the hub's gaps.
@@ -22,13 +22,13 @@ from typing import Any
 import gevent
 import structlog
 
-from chaos.journal import Journal
-from chaos.plan import Plan, plan_for
-from chaos.ticker import Ticker
-from chaos.workers import Worker
 from klife.api.client import Client
 from klife.errors import FlushTimeout
 from klife_supervision import TreeNode
+from tests.chaos.journal import Journal
+from tests.chaos.plan import Plan, plan_for
+from tests.chaos.ticker import Ticker
+from tests.chaos.workers import Worker
 
 READY_SECONDS = 30.0
 LOOK_SECONDS = 0.05

@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from chaos.check import Violation
-from chaos.journal import DELIVERED, Entry
+from tests.chaos.check import Violation
+from tests.chaos.journal import DELIVERED, Entry
 
 if TYPE_CHECKING:
-    from chaos.run import Outcome
+    from tests.chaos.run import Outcome
 
 SHOWN = 5
 MOST_EVENTS = 60
@@ -52,7 +52,7 @@ def full_report(outcome: Outcome) -> str:
             lines += _history(outcome, violation)
     lines += [f"{count} x {kind}" for kind, count in shown.items()]
     if outcome.violations:
-        lines.append(f"again: PYTHONPATH=tests python -m chaos --seed {outcome.plan.seed} --minutes {outcome.plan.seconds / 60:g}")
+        lines.append(f"again: python -m tests.chaos --seed {outcome.plan.seed} --minutes {outcome.plan.seconds / 60:g}")
         lines.append(f"journal and events are in {outcome.folder}")
     return "\n".join(lines)
 

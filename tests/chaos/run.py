@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,17 +15,16 @@ from typing import Any
 import gevent
 from gevent import subprocess
 
-from chaos.check import Found, Promise, Violation, check
-from chaos.faults import Faults
-from chaos.headers import BatchHeader, read_headers
-from chaos.journal import Entry, read_journal
-from chaos.plan import BROKERS, Plan, plan_for
-from chaos.proxy import Proxy
-from chaos.witness import read_logs
 from klife.admin import NewTopic
 from klife.testing.cluster import KafkaCluster
-
-TESTS = Path(__file__).parents[1]
+from tests.chaos.check import Found, Promise, Violation, check
+from tests.chaos.faults import Faults
+from tests.chaos.headers import BatchHeader, read_headers
+from tests.chaos.journal import Entry, read_journal
+from tests.chaos.plan import BROKERS, Plan, plan_for
+from tests.chaos.proxy import Proxy
+from tests.chaos.witness import read_logs
+from tests.support import importing_tests
 
 START_SECONDS = 4.0
 """For the load and the control process to start, before the plan's beginning."""
@@ -159,10 +157,9 @@ def _bounds(plan: Plan, summary: Mapping[str, Any], ended: str) -> list[Violatio
 
 
 def _start(module: str, *arguments: str, log: Path) -> Any:
-    command = [sys.executable, "-m", f"chaos.{module}", *arguments]
-    path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-m", f"tests.chaos.{module}", *arguments]
     with log.open("wb") as output:
-        return subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, "PYTHONPATH": path})
+        return subprocess.Popen(command, stdout=output, stderr=output, env=importing_tests())
 
 
 def _await(process: Any, timeout: float) -> str:

@@ -1,5 +1,5 @@
 """How long a greenlet that only sleeps is kept waiting: in the load, the client's doing and the machine's; in the control process
-(`python -m chaos.ticker FILE SECONDS`) the machine's alone.
+(`python -m tests.chaos.ticker FILE SECONDS`) the machine's alone.
 
 The kernel tells the two apart: for how long the thread computed, and for how long it was ready to run and another had the processor
 (`schedstat`). A gap without the latter is how long the hub was *held*: it computed, or was in a system call that blocks, or a virtual

@@ -11,14 +11,14 @@ from zlib import crc32
 
 import gevent
 
-from chaos.journal import DELIVERED, FAILED, POSSIBLY, Entry, Journal
-from chaos.plan import Plan, TopicPlan
-from chaos.witness import payload
 from klife.actors.producer.delivery import Delivery
 from klife.actors.runtime.future import WaitTimeout
 from klife.api.client import Client
 from klife.errors import KlifeError, ProduceError
 from klife.record import Record
+from tests.chaos.journal import DELIVERED, FAILED, POSSIBLY, Entry, Journal
+from tests.chaos.plan import Plan, TopicPlan
+from tests.chaos.witness import payload
 
 T = TypeVar("T")
 

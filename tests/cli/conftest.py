@@ -6,9 +6,9 @@ import subprocess
 import uuid
 
 import pytest
-from cli_command import COMMAND, NewTopic, RunKlife, environment
 
 from klife.testing.cluster import KafkaCluster
+from tests.support.cli_command import COMMAND, NewTopic, RunKlife, environment
 
 TIMEOUT_SECONDS = 90
 

@@ -7,11 +7,11 @@ import signal
 import subprocess
 
 import pytest
-from cli_command import COMMAND, NewTopic, RunKlife, environment
 
 from klife.cli.demo import all_there
 from klife.cli.demo_load import Place
 from klife.testing.cluster import KafkaCluster
+from tests.support.cli_command import COMMAND, NewTopic, RunKlife, environment
 
 
 def demo_topics(cluster: KafkaCluster) -> list[str]:

@@ -10,11 +10,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cli_command import COMMAND, NewTopic, RunKlife, environment
-from cli_peer import read_back, written
 
 from klife.cli.lines import LONGEST_LINE_BYTES
 from klife.testing.cluster import KafkaCluster
+from tests.support.cli_command import COMMAND, NewTopic, RunKlife, environment
+from tests.support.reader import read_topic, written
 
 
 def test_each_line_of_standard_input_becomes_a_record_in_order(
@@ -26,9 +26,9 @@ def test_each_line_of_standard_input_becomes_a_record_in_order(
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("4 delivered, 0 failed in ")
-    messages = read_back(kafka_cluster.bootstrap_servers, topic, 4)
-    assert [message.value() for message in messages] == [b"first", b"", b" tail \r", b"no newline"]
-    assert {message.key() for message in messages} == {None}
+    messages = read_topic(kafka_cluster.bootstrap_servers, topic, 4)
+    assert [message.value for message in messages] == [b"first", b"", b" tail \r", b"no newline"]
+    assert {message.key for message in messages} == {None}
 
 
 def test_a_file_with_a_key_separator_becomes_keys_and_values(
@@ -42,10 +42,10 @@ def test_a_file_with_a_key_separator_becomes_keys_and_values(
     done = run_klife("produce", topic, "--file", str(file), "--key-separator", "=>", "--bootstrap", kafka_cluster.bootstrap_servers)
 
     assert done.returncode == 0, done.stderr
-    messages = read_back(kafka_cluster.bootstrap_servers, topic, 5_000)
-    found = [message.key() + b"=>" + message.value() for message in messages]
+    messages = read_topic(kafka_cluster.bootstrap_servers, topic, 5_000)
+    found = [message.key + b"=>" + message.value for message in messages]
     assert sorted(found) == sorted(line.encode() for line in lines)
-    of_one_customer = [message.value() for message in messages if message.key() == b"customer-3"]
+    of_one_customer = [message.value for message in messages if message.key == b"customer-3"]
     assert of_one_customer == [f"order {number} => {number}".encode() for number in range(3, 5_000, 7)]
 
 
@@ -59,8 +59,8 @@ def test_a_line_without_the_separator_fails_alone(run_klife: RunKlife, kafka_clu
     assert done.returncode == 1
     assert done.stdout.startswith("2 delivered, 1 failed in ")
     assert done.stderr == "line 2: the key separator ':' is not in it, so it was not sent\n"
-    messages = read_back(kafka_cluster.bootstrap_servers, topic, 2)
-    assert [(message.key(), message.value()) for message in messages] == [(b"a", b"1"), (b"b", b"2:3")]
+    messages = read_topic(kafka_cluster.bootstrap_servers, topic, 2)
+    assert [(message.key, message.value) for message in messages] == [(b"a", b"1"), (b"b", b"2:3")]
 
 
 def test_a_line_the_topic_does_not_take_fails_alone_and_only_the_first_errors_are_shown(
@@ -77,7 +77,7 @@ def test_a_line_the_topic_does_not_take_fails_alone_and_only_the_first_errors_ar
     assert [error.split(":")[0] for error in errors[:-1]] == ["line 2", "line 4", "line 6", "line 8", "line 10"]
     assert "2000" in errors[0]
     assert errors[-1] == "... and 3 more lines failed"
-    assert len(read_back(kafka_cluster.bootstrap_servers, topic, 8)) == 8
+    assert len(read_topic(kafka_cluster.bootstrap_servers, topic, 8)) == 8
 
 
 def test_where_the_input_cannot_be_read_on_what_was_sent_is_told(
@@ -93,7 +93,7 @@ def test_where_the_input_cannot_be_read_on_what_was_sent_is_told(
     assert done.stdout.startswith("2 delivered, 0 failed in ")
     assert done.stderr.startswith(f"klife: line 3 cannot be read: a line is longer than {LONGEST_LINE_BYTES} bytes")
     assert done.stderr.endswith("neither it nor what comes after it was sent\n")
-    assert [message.value() for message in read_back(kafka_cluster.bootstrap_servers, topic, 2)] == [b"a", b"b"]
+    assert [message.value for message in read_topic(kafka_cluster.bootstrap_servers, topic, 2)] == [b"a", b"b"]
 
 
 @pytest.mark.parametrize("compression", ["gzip", "snappy", "lz4", "zstd"])
@@ -109,8 +109,8 @@ def test_batches_are_compressed_as_asked(
     )
 
     assert done.returncode == 0, done.stderr
-    messages = read_back(kafka_cluster.bootstrap_servers, topic, 200)
-    assert [message.value().decode() for message in messages] == lines
+    messages = read_topic(kafka_cluster.bootstrap_servers, topic, 200)
+    assert [message.value.decode() for message in messages] == lines
 
 
 @pytest.mark.parametrize("acks", ["1", "0"])
@@ -125,8 +125,8 @@ def test_a_partition_and_weaker_acks_can_be_chosen(
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("2 sent, 0 failed in " if acks == "0" else "2 delivered, 0 failed in ")
-    messages = read_back(kafka_cluster.bootstrap_servers, topic, 2)
-    assert [(message.partition(), message.value()) for message in messages] == [(2, b"a"), (2, b"b")]
+    messages = read_topic(kafka_cluster.bootstrap_servers, topic, 2)
+    assert [(message.partition, message.value) for message in messages] == [(2, b"a"), (2, b"b")]
 
 
 def test_a_line_is_sent_while_the_input_stays_open_and_ctrl_c_reports(kafka_cluster: KafkaCluster, new_topic: NewTopic) -> None:
@@ -138,7 +138,7 @@ def test_a_line_is_sent_while_the_input_stays_open_and_ctrl_c_reports(kafka_clus
             assert process.stdin is not None
             process.stdin.write("typed\nhalf of a")
             process.stdin.flush()
-            messages = read_back(kafka_cluster.bootstrap_servers, topic, 1)
+            messages = read_topic(kafka_cluster.bootstrap_servers, topic, 1)
             process.send_signal(signal.SIGINT)
             exit_code = process.wait(timeout=30)
             assert process.stdout is not None
@@ -147,7 +147,7 @@ def test_a_line_is_sent_while_the_input_stays_open_and_ctrl_c_reports(kafka_clus
         finally:
             process.kill()
 
-    assert [message.value() for message in messages] == [b"typed"]
+    assert [message.value for message in messages] == [b"typed"]
     assert output.startswith("1 delivered, 0 failed in ")
     assert "Traceback" not in errors
     assert exit_code == 130

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from cli_command import NewTopic, RunKlife
-
 from klife.testing.cluster import KafkaCluster
+from tests.support.cli_command import NewTopic, RunKlife
 
 
 def test_every_partition_is_listed_with_its_leader_and_replicas(

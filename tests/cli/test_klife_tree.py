@@ -8,12 +8,12 @@ import re
 import subprocess
 
 import pytest
-from cli_command import COMMAND, RunKlife, environment
 from rich.console import Console
 
 from klife.cli.tree import drawn, workers
 from klife.testing.cluster import KafkaCluster
 from klife_supervision import TreeNode
+from tests.support.cli_command import COMMAND, RunKlife, environment
 
 
 def _nothing() -> None: ...

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
-from doc_pages import ROOT
+from tests.support import ROOT
 
 PICTURE = ROOT / "docs" / "client-tree.svg"
 

@@ -7,10 +7,10 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
-from doc_pages import PAGES, ROOT, anchors, links
 
 import klife
 from klife.actors import tree
+from tests.support.doc_pages import PAGES, ROOT, anchors, links
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from options_tables import PAGE, tables, with_tables
 
 from klife.api.config import ClientConfig
 from klife.api.config.options import ProducerConfig, TopicConfig
+from tests.support.options_tables import PAGE, tables, with_tables
 
 
 def test_the_tables_are_those_of_the_code() -> None:
     page = PAGE.read_text()
-    assert page == with_tables(page), "run: python tests/docs/options_tables.py"
+    assert page == with_tables(page), "run: python -m tests.support.options_tables"
 
 
 @pytest.mark.parametrize("model", [ClientConfig, ProducerConfig, TopicConfig])

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from doc_pages import PAGES, commands, kinds, programs
 
 from klife.testing.cluster import KafkaCluster
+from tests.support import importing_tests
+from tests.support.doc_pages import PAGES, commands, kinds, programs
 
-RUNNER = Path(__file__).with_name("run_page.py")
 WITH_PROGRAMS = [page for page in PAGES if programs(page)]
 TIMEOUT_SECONDS = 110.0
 
 
 def run_page(page: Path, servers: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("KLIFE_") or name == "KLIFE_PURE"}
-    command = [sys.executable, str(RUNNER), str(page), servers, *options]
+    environ = {name: value for name, value in importing_tests().items() if not name.startswith("KLIFE_") or name == "KLIFE_PURE"}
+    command = [sys.executable, "-m", "tests.support.run_page", str(page), servers, *options]
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from klife.testing.cluster import KafkaCluster
-
-sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("integration", "actors")]
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import gevent
 import pytest
-from load import VISITORS, Load, assert_kept
-from reader import read_topic
-from scripted_broker import ScriptedCluster, silent
-from web_service import EXAMPLE, PATIENCE, WORKERS, Visitor, WebService, gunicorn, paused
 
 from klife import StopReport
 from klife.protocol.apis.produce import ProduceRequest
 from klife.testing.cluster import KafkaCluster
+from tests.support.reader import read_topic
+from tests.support.scripted_broker import ScriptedCluster, silent
+from tests.support.web_load import VISITORS, Load, assert_kept
+from tests.support.web_service import EXAMPLE, PATIENCE, WORKERS, Visitor, WebService, gunicorn, paused
 
 LINGERING = {"KLIFE_LINGER_MS": "60000", "KLIFE_DELIVERY_TIMEOUT_MS": "90000"}  # what is queued stays so, until somebody flushes
 

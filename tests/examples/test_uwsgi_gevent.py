@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from load import Load
-from reader import read_topic
-from web_service import WORKERS, uwsgi
 
 from klife.testing.cluster import KafkaCluster
+from tests.support.reader import read_topic
+from tests.support.web_load import Load
+from tests.support.web_service import WORKERS, uwsgi
 
 MakeTopic = Callable[[], str]
 

@@ -6,20 +6,16 @@ user's plain script does: they wait by klife's and gevent's means, never in a ca
 
 from __future__ import annotations
 
-import sys
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from on_cluster import MakeTopic, ReadBack, StartClient
-from reader import read_topic
 
 from klife import Client
 from klife.testing.cluster import KafkaCluster
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for `bench`, which is no installed package
+from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
+from tests.support.reader import read_topic
 
 
 @pytest.fixture
@@ -52,5 +48,5 @@ def make_topic(kafka_cluster: KafkaCluster) -> MakeTopic:
 
 @pytest.fixture
 def read_back(kafka_cluster: KafkaCluster) -> ReadBack:
-    """Read a topic with confluent-kafka."""
-    return lambda topic: read_topic(kafka_cluster.bootstrap_servers, topic)
+    """Read a topic with confluent-kafka: `(topic, at_least=0)`."""
+    return lambda topic, at_least=0: read_topic(kafka_cluster.bootstrap_servers, topic, at_least)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AdminClient as ConfluentAdmin
 from confluent_kafka.admin import ConfigResource
-from on_cluster import MakeTopic
 
 from klife import AdminClient, AdminError, ConfigError
 from klife.admin import NewTopic
 from klife.testing.cluster import KafkaCluster
+from tests.support.on_cluster import MakeTopic
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from on_cluster import wait_until
 
 from klife import Client, Record, UnknownTopic
 from klife.testing.cluster import KafkaCluster
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from on_cluster import MakeTopic, ReadBack, StartClient
 
 from klife import (
     Client,
@@ -24,6 +23,7 @@ from klife import (
     RecordTooLarge,
     UnknownPartition,
 )
+from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
 
 BAD_RECORDS = [
     ({"value": "text"}, InvalidRecordType, r"Record\.value is a str; expected bytes, or None for a tombstone"),

@@ -13,12 +13,12 @@ from typing import Any
 import gevent
 import pytest
 from gevent import get_hub
-from on_cluster import wait_until
-from reader import Read, by_partition, read_topic
 
 from klife import Client, DeliveryTimeout, FlushTimeout, NotReady, Record
 from klife.admin.connection import BrokerConnection
 from klife.testing.cluster import KafkaCluster
+from tests.support.reader import Read, by_partition, read_topic
+from tests.support.waiting import wait_until
 
 BROKER = 1
 

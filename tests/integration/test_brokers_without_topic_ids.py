@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import uuid
 
-from on_cluster import wait_until
-from reader import read_topic
-
 from klife import Client, Record
 from klife.admin import AdminError
 from klife.protocol.error_codes import ErrorCode
 from klife.testing.cluster import KafkaCluster
+from tests.support.reader import read_topic
+from tests.support.waiting import wait_until
 
 PARTITIONS = 4
 

@@ -8,11 +8,12 @@ from time import monotonic
 
 import gevent
 import pytest
-from on_cluster import MakeTopic, ReadBack, StartClient, wait_until
 
 from klife import Client, ClientClosed, ClientConfig, ConfigError, FlushTimeout, NoSuchClient, Record, StopReport
 from klife.testing.cluster import KafkaCluster
 from klife_supervision import Supervisor, TreeNode
+from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
+from tests.support.waiting import wait_until
 
 
 def worker_nodes(node: TreeNode) -> Iterator[TreeNode]:

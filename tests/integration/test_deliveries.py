@@ -9,11 +9,12 @@ import gevent
 import gevent.event
 import pykka
 import pytest
-from on_cluster import MakeTopic, ReadBack, StartClient, wait_until
-from reader import as_read
 
 from klife import BatchError, Record, RecordTooLarge, UnknownTopic, WaitTimeout
 from klife.actors.producer.delivery import Delivery
+from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
+from tests.support.reader import as_read
+from tests.support.waiting import wait_until
 
 
 def test_a_delivery_speaks_the_verbs_of_pykka_and_of_concurrent_futures(start_client: StartClient, make_topic: MakeTopic) -> None:

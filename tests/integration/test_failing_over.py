@@ -6,11 +6,11 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from on_cluster import wait_until
 
 from bench import failover
 from klife import Client, Crc32Partitioner, DeliveryTimeout, Partitioner, Phash2Partitioner, RandomPartitioner, Record
 from klife.testing.cluster import KafkaCluster
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from time import time_ns
 
 import gevent
-from chaos.proxy import Proxy
-from reader import as_read, read_topic
 
 from klife import Client, Record
 from klife.testing.cluster import KafkaCluster
+from tests.chaos.proxy import Proxy
+from tests.support.reader import as_read, read_topic
 
 PATIENCE = 60.0
 

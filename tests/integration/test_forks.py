@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from gevent import get_hub
-from on_cluster import MakeTopic, ReadBack
 
 from klife.testing.cluster import KafkaCluster
+from tests.support import SUPPORT
+from tests.support.on_cluster import MakeTopic, ReadBack
 
-PROGRAM = Path(__file__).with_name("forking.py")
+PROGRAM = SUPPORT / "forking.py"
 RECORDS = 1000
 OF_THE_CHILD = 50
 MANNERS = ["main", "gevent", "greenlet patched", "thread", "multiprocessing", "supervised patched", "c", "clone", "daemon"]

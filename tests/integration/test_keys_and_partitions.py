@@ -5,17 +5,17 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
-from on_cluster import MakeTopic, ReadBack, StartClient
-from reader import partitions_of_librdkafka
 
 from klife import Crc32Partitioner, InvalidRecordType, InvalidRecordValue, Partitioner, Record
 from klife.testing.cluster import KafkaCluster
+from tests.support import TESTS
+from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
+from tests.support.reader import partitions_of_librdkafka
 
-VECTORS = Path(__file__).parents[1] / "vectors"
+VECTORS = TESTS / "vectors"
 
 
 def vectors(name: str) -> list[dict[str, Any]]:

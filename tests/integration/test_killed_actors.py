@@ -8,11 +8,12 @@ from time import monotonic
 
 import gevent
 import pytest
-from on_cluster import MakeTopic, ReadBack, StartClient, wait_until
-from reader import Read
 
 from klife import Client, FlushTimeout, Record, WaitTimeout
 from klife_supervision import TreeNode
+from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
+from tests.support.reader import Read
+from tests.support.waiting import wait_until
 
 PARTITIONS = 6
 PATIENCE = 40.0

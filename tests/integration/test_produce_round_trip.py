@@ -6,11 +6,11 @@ from time import time
 
 import gevent
 import pytest
-from on_cluster import MakeTopic, ReadBack, StartClient
-from reader import Read, as_read, by_partition, codecs_in
 
 from klife import Client, Record
 from klife.testing.cluster import KafkaCluster
+from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
+from tests.support.reader import Read, as_read, by_partition, codecs_in
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]  # in the order of their numbers in a batch
 

@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 from gevent import get_hub
-from on_cluster import MakeTopic, ReadBack
 
 from klife.testing.cluster import KafkaCluster
+from tests.support.on_cluster import MakeTopic, ReadBack
 
 PROGRAM = """
 import atexit, logging, sys, weakref

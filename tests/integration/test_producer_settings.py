@@ -9,12 +9,13 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
-from on_cluster import MakeTopic, ReadBack, StartClient, wait_until
-from reader import as_read, codecs_in
 
 from klife import BufferFull, Client, Record
 from klife.protocol import connection
 from klife.testing.cluster import KafkaCluster
+from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
+from tests.support.reader import as_read, codecs_in
+from tests.support.waiting import wait_until
 
 PRODUCE = 0  # the request's api key
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from on_cluster import MakeTopic, ReadBack, StartClient
-from quotas import set_producer_quota
-
 from klife import Client, Record
 from klife.testing.cluster import KafkaCluster
+from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
+from tests.support.quotas import set_producer_quota
 
 RATE = 40_000  # bytes a second; what goes beyond the allowance of ten seconds is paid for
 SIZE = 60_000  # so a batch costs a pause of 1.5 s, once seven are written

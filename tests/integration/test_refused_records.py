@@ -5,9 +5,9 @@ from __future__ import annotations
 from time import time
 
 import pytest
-from on_cluster import MakeTopic, ReadBack, StartClient
 
 from klife import Record
+from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
 
 
 @pytest.mark.parametrize("in_flight", [1, 5])

@@ -6,9 +6,10 @@ from time import monotonic
 
 import gevent
 import pytest
-from on_cluster import MakeTopic, ReadBack, StartClient, wait_until
 
 from klife import Client, Record, RecordTooLarge
+from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
+from tests.support.waiting import wait_until
 
 BROKERS = 3
 

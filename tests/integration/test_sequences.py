@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from time import monotonic
 
-from on_cluster import MakeTopic, ReadBack, StartClient
-
 from klife import Record
 from klife.actors import engine as engines
+from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
 
 
 def test_sequence_numbers_go_on_at_0_after_the_last(start_client: StartClient, make_topic: MakeTopic, read_back: ReadBack) -> None:

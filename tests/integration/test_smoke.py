@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from gevent import get_hub
 
 from klife.testing.cluster import KafkaCluster
+from tests.support import SUPPORT
 
-SMOKE = Path(__file__).with_name("smoke.py")
+SMOKE = SUPPORT / "smoke.py"
 
 
 @pytest.mark.parametrize("how", [["plain"], ["patched"], ["plain", "threads"], ["patched", "threads"]], ids=" ".join)

@@ -12,11 +12,11 @@ import gevent
 import pytest
 import structlog
 from gevent import get_hub
-from on_cluster import MakeTopic, ReadBack, StartClient
 
 from klife import Record
 from klife.testing.cluster import KafkaCluster
 from klife_supervision.logs import flush, get_logger
+from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
 
 PATIENCE = 30.0
 

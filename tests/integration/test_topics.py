@@ -7,10 +7,11 @@ from time import monotonic
 
 import gevent
 import pytest
-from on_cluster import MakeTopic, ReadBack, StartClient, wait_until
 
 from klife import Client, DeliveryTimeout, Record, UnknownPartition, UnknownTopic
 from klife.testing.cluster import KafkaCluster
+from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
+from tests.support.waiting import wait_until
 
 
 def new_name() -> str:

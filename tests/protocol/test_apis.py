@@ -7,12 +7,12 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from message_strategies import messages_and_versions, random_struct
 
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic
 from klife.protocol.apis.produce import LeaderIdAndEpoch, PartitionProduceResponse, ProduceResponse, TopicProduceResponse
 from klife.protocol.errors import DecodeError, EncodeError
 from klife.protocol.message import Message
+from tests.support.message_strategies import messages_and_versions, random_struct
 
 every_version = pytest.mark.parametrize(
     ("cls", "version"), [pytest.param(cls, version, id=f"{cls.__name__}-v{version}") for cls, version in messages_and_versions()]

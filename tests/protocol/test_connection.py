@@ -13,8 +13,9 @@ from klife.protocol.apis.api_versions import ApiVersion, ApiVersionsRequest, Api
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.metadata import MetadataRequest, MetadataResponse
 from klife.protocol.apis.produce import ProduceRequest
-from klife.protocol.connection import TRANSITIONS, ConnectionMisused, Event, KafkaConnection, State
+from klife.protocol.connection import STEPS, TRANSITIONS, ConnectionMisused, Event, KafkaConnection, State
 from klife.protocol.errors import DecodeError, EncodeError, UnsupportedVersion
+from klife.protocol.in_flight import InFlight
 
 REQUESTS: dict[int, Any] = {
     request.API_KEY: request for request in (ApiVersionsRequest, InitProducerIdRequest, MetadataRequest, ProduceRequest)
@@ -75,10 +76,21 @@ def connection(server: Server) -> KafkaConnection:
 
 @pytest.fixture
 def ready(connection: KafkaConnection, server: Server) -> KafkaConnection:
-    assert connection.receive(server.answer(0)) == []
+    assert not connection.receive(server.answer(0))
     assert connection.state is State.READY
     server.asked.clear()
     return connection
+
+
+def metadata() -> InFlight:
+    return InFlight(MetadataRequest(topics=[]))
+
+
+def sent(connection: KafkaConnection, server: Server, *calls: InFlight) -> list[InFlight]:
+    """`calls`, or three Metadata requests, once the server has them."""
+    for call in calls or (calls := (metadata(), metadata(), metadata())):
+        server.take(connection.send(call, client_id="me"))
+    return list(calls)
 
 
 def in_state(state: State) -> KafkaConnection:
@@ -106,13 +118,19 @@ def test_every_event_moves_as_the_table_says_or_is_refused_and_changes_nothing(s
 def test_only_a_ready_connection_takes_requests(state: State) -> None:
     connection = in_state(state)
     with pytest.raises(ConnectionMisused, match=state.value):
-        connection.send(MetadataRequest(topics=[]), "tag", client_id="me")
-    assert (connection.state, connection.in_flight) == (state, 0)
+        connection.send(metadata(), client_id="me")
+    assert (connection.state, connection.in_flight) == (state, [])
 
 
 def test_every_state_can_be_reached_and_left() -> None:
     assert {state for state, _ in TRANSITIONS} == set(State)
     assert set(TRANSITIONS.values()) == set(State)
+
+
+def test_every_step_ends_in_an_event_of_the_table() -> None:
+    for state, step in STEPS.items():
+        assert (state, step.through) in TRANSITIONS
+    assert set(STEPS) == set(State) - {State.DISCONNECTED, State.CONNECTING, State.READY}
 
 
 # the handshake
@@ -126,7 +144,7 @@ def test_an_open_connection_asks_for_versions_and_says_who_it_is(connection: Kaf
 
 
 def test_the_answer_makes_it_ready_and_is_no_reply(connection: KafkaConnection, server: Server) -> None:
-    assert connection.receive(server.answer(0)) == []
+    assert not connection.receive(server.answer(0))
     assert connection.take_handshake() == []
     assert connection.state is State.READY
     assert connection.ranges[MetadataRequest.API_KEY] == (0, 13)
@@ -160,21 +178,29 @@ def test_an_answer_that_is_no_answer_is_a_decode_error(connection: KafkaConnecti
     assert connection.state is State.NEGOTIATING
 
 
-# requests and replies
+# requests and responses
 
 
-def test_replies_carry_the_tags_of_their_requests_in_order(ready: KafkaConnection, server: Server) -> None:
-    tags = [object() for _ in range(3)]
-    server.take(ready.send(MetadataRequest(topics=[]), tags[0], client_id="a"))
-    server.take(ready.send(InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=1), tags[1], client_id="b"))
-    server.take(ready.send(MetadataRequest(topics=[]), tags[2], client_id="c"))
-    assert ready.in_flight == 3
+def test_calls_come_back_with_their_responses_in_order(ready: KafkaConnection, server: Server) -> None:
+    calls = [metadata(), InFlight(InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=1)), metadata()]
+    for call, client_id in zip(calls, "abc", strict=True):
+        server.take(ready.send(call, client_id=client_id))
+    assert ready.in_flight == calls
     assert [client_id for *_, client_id in server.asked] == ["a", "b", "c"]
+    assert [(version, number) for _, version, number, _ in server.asked] == [(call.version, call.correlation_id) for call in calls]
     assert len({number for _, _, number, _ in server.asked}) == 3
-    replies = ready.receive(server.answer(0) + server.answer(1) + server.answer(2))
-    assert [reply.tag for reply in replies] == tags
-    assert replies[1].response.producer_id == 11
-    assert ready.in_flight == 0
+    assert list(ready.receive(server.answer(0) + server.answer(1) + server.answer(2))) == calls
+    assert calls[1].response.producer_id == 11
+
+
+def test_what_is_answered_is_in_flight_until_it_is_taken(ready: KafkaConnection, server: Server) -> None:
+    first, second, third = sent(ready, server)
+    answered = ready.receive(server.answer(0) + server.answer(1))
+    assert answered.popleft() is first
+    assert ready.in_flight == [second, third]
+    assert list(ready.receive(server.answer(2))) == [second, third]
+    assert ready.closed() == [second, third]
+    assert not answered
 
 
 @given(cuts=st.lists(st.integers(0, 400), max_size=20))
@@ -184,77 +210,78 @@ def test_it_does_not_matter_how_the_bytes_are_cut(cuts: list[int]) -> None:
     server.take(connection.opened())
     connection.receive(server.answer(0))
     server.asked.clear()
-    for tag in range(4):
-        server.take(connection.send(MetadataRequest(topics=[]), tag, client_id="me"))
+    calls = sent(connection, server, metadata(), metadata(), metadata(), metadata())
     stream = b"".join(server.answer(index) for index in range(4))
     edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
-    replies = [reply for start, end in pairwise(edges) for reply in connection.receive(stream[start:end])]
-    assert [(reply.tag, reply.response.controller_id) for reply in replies] == [(tag, 7) for tag in range(4)]
+    answered: list[InFlight] = []
+    for start, end in pairwise(edges):
+        received = connection.receive(stream[start:end])
+        answered += received
+        received.clear()
+    assert answered == calls
+    assert [call.response.controller_id for call in answered] == [7] * 4
 
 
 def test_a_request_goes_in_the_highest_common_version(ready: KafkaConnection, server: Server) -> None:
     ready.ranges = {**ready.ranges, MetadataRequest.API_KEY: (2, 9)}
-    server.take(ready.send(MetadataRequest(topics=[]), 1, client_id="me"))
-    server.take(ready.send(MetadataRequest(topics=[]), 2, client_id="me", max_version=4))
+    server.take(ready.send(metadata(), client_id="me"))
+    server.take(ready.send(metadata(), client_id="me", max_version=4))
     assert [version for _, version, _, _ in server.asked] == [9, 4]
 
 
 def test_a_request_without_common_version_leaves_the_connection_usable(ready: KafkaConnection, server: Server) -> None:
     ready.ranges = {**ready.ranges, ProduceRequest.API_KEY: (90, 99)}
     with pytest.raises(UnsupportedVersion, match="90 to 99"):
-        ready.send(ProduceRequest(acks=1, timeout_ms=1, topic_data=[]), 1, client_id="me")
-    assert ready.in_flight == 0
-    server.take(ready.send(MetadataRequest(topics=[]), 2, client_id="me"))
-    assert [reply.tag for reply in ready.receive(server.answer(0))] == [2]
+        ready.send(InFlight(ProduceRequest(acks=1, timeout_ms=1, topic_data=[])), client_id="me")
+    assert ready.in_flight == []
+    calls = sent(ready, server, metadata())
+    assert list(ready.receive(server.answer(0))) == calls
 
 
 def test_a_request_that_can_not_be_written_leaves_the_connection_usable(ready: KafkaConnection, server: Server) -> None:
     with pytest.raises(EncodeError):
-        ready.send(ProduceRequest(acks=1, timeout_ms=2**40, topic_data=[]), 1, client_id="me")
-    assert ready.in_flight == 0
-    server.take(ready.send(MetadataRequest(topics=[]), 2, client_id="me"))
-    assert [reply.tag for reply in ready.receive(server.answer(0))] == [2]
+        ready.send(InFlight(ProduceRequest(acks=1, timeout_ms=2**40, topic_data=[])), client_id="me")
+    assert ready.in_flight == []
+    calls = sent(ready, server, metadata())
+    assert list(ready.receive(server.answer(0))) == calls
 
 
 def test_a_request_that_expects_no_reply_is_not_waited_for(ready: KafkaConnection, server: Server) -> None:
-    server.take(ready.send(ProduceRequest(acks=0, timeout_ms=1, topic_data=[]), 1, client_id="me", expect_reply=False))
-    server.take(ready.send(MetadataRequest(topics=[]), 2, client_id="me"))
-    assert ready.in_flight == 1
-    assert [reply.tag for reply in ready.receive(server.answer(1))] == [2]
+    server.take(ready.send(InFlight(ProduceRequest(acks=0, timeout_ms=1, topic_data=[])), client_id="me", expect_reply=False))
+    calls = sent(ready, server, metadata())
+    assert ready.in_flight == calls
+    assert list(ready.receive(server.answer(1))) == calls
 
 
 def test_correlation_ids_wrap_where_kafka_s_int32_ends(ready: KafkaConnection, server: Server) -> None:
     ready._next_correlation_id = 2**31 - 1
-    for tag in (1, 2):
-        server.take(ready.send(MetadataRequest(topics=[]), tag, client_id="me"))
+    calls = sent(ready, server, metadata(), metadata())
     assert [number for _, _, number, _ in server.asked] == [2**31 - 1, 0]
-    assert [reply.tag for reply in ready.receive(server.answer(0) + server.answer(1))] == [1, 2]
+    assert list(ready.receive(server.answer(0) + server.answer(1))) == calls
 
 
 # the peer's mistakes
 
 
 def test_an_answer_out_of_order_is_refused_and_names_both_numbers(ready: KafkaConnection, server: Server) -> None:
-    for tag in (1, 2):
-        server.take(ready.send(MetadataRequest(topics=[]), tag, client_id="me"))
+    calls = sent(ready, server, metadata(), metadata())
     first, second = (number for _, _, number, _ in server.asked)
     with pytest.raises(DecodeError, match=rf"correlation id {second} where {first} was due"):
         ready.receive(server.answer(1))
-    assert ready.closed() == [1, 2]
+    assert ready.closed() == calls
 
 
 def test_an_answer_nobody_asked_for_is_refused(ready: KafkaConnection, server: Server) -> None:
-    server.take(ready.send(MetadataRequest(topics=[]), 1, client_id="me"))
+    sent(ready, server, metadata())
     with pytest.raises(DecodeError, match="no request is waiting"):
         ready.receive(server.answer(0) + server.answer(0))
 
 
 def test_a_malformed_answer_is_refused_and_its_request_counts_as_unanswered(ready: KafkaConnection, server: Server) -> None:
-    server.take(ready.send(MetadataRequest(topics=[]), 1, client_id="me"))
-    server.take(ready.send(MetadataRequest(topics=[]), 2, client_id="me"))
+    calls = sent(ready, server, metadata(), metadata())
     with pytest.raises(DecodeError):
         ready.receive(server.answer(0, body=b"\0\x01"))
-    assert ready.closed() == [1, 2]
+    assert ready.closed() == calls
 
 
 @pytest.mark.parametrize("size", [1_000_001, 2**31 - 1, -1, int.from_bytes(b"HTTP", "big"), int.from_bytes(b"\x15\x03\x01\x00", "big")])
@@ -263,25 +290,44 @@ def test_a_frame_larger_than_allowed_is_refused_by_its_size_alone(ready: KafkaCo
         ready.receive((size & 0xFFFFFFFF).to_bytes(4, "big"))
 
 
+@pytest.mark.parametrize("size", [2**20 + 1, 10_000_000])
+def test_before_the_handshake_is_through_a_frame_has_at_most_a_mebibyte(size: int) -> None:
+    server, connection = Server(), KafkaConnection("me", 100_000_000)
+    connection.connect()
+    server.take(connection.opened())
+    with pytest.raises(DecodeError, match=rf"claims {size} bytes, the limit is 1048576 \(until the handshake is through\)"):
+        connection.receive(size.to_bytes(4, "big"))
+
+
+def test_once_it_is_through_the_limit_is_the_users_also_on_the_next_connection() -> None:
+    server, connection = Server(), KafkaConnection("me", 100_000_000)
+    for _ in range(2):
+        connection.connect()
+        server.take(connection.opened())
+        connection.receive(server.answer(-1))
+        connection.receive((90_000_000).to_bytes(4, "big"))
+        assert connection._reader.pending_bytes == 4  # it waits for the frame
+        connection.closed()
+
+
 # the end
 
 
-def test_closing_returns_the_tags_of_what_will_not_be_answered(ready: KafkaConnection, server: Server) -> None:
-    for tag in ("first", "second", "third"):
-        server.take(ready.send(MetadataRequest(topics=[]), tag, client_id="me"))
-    ready.receive(server.answer(0))
-    assert ready.closed() == ["second", "third"]
-    assert (ready.state, ready.in_flight, ready.closed()) == (State.DISCONNECTED, 0, [])
+def test_closing_returns_the_calls_that_will_not_be_answered(ready: KafkaConnection, server: Server) -> None:
+    calls = sent(ready, server)
+    ready.receive(server.answer(0)).popleft()
+    assert ready.closed() == calls[1:]
+    assert (ready.state, ready.in_flight, ready.closed()) == (State.DISCONNECTED, [], [])
 
 
 def test_a_connection_closed_in_the_middle_of_a_frame_starts_clean(ready: KafkaConnection, server: Server) -> None:
-    server.take(ready.send(MetadataRequest(topics=[]), 1, client_id="me"))
+    sent(ready, server, metadata())
     ready.receive(server.answer(0)[:9])
     ready.closed()
     server.asked.clear()
     ready.connect()
     server.take(ready.opened())
-    assert ready.receive(server.answer(0)) == []
+    assert not ready.receive(server.answer(0))
     assert ready.state is State.READY
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from klife.protocol.error_codes import ErrorCode, describe, error_name, is_retriable
+from tests.support import TESTS
 
-ORACLE = Path(__file__).parents[1] / "oracle" / "ErrorsOracle.java"
+ORACLE = TESTS / "oracle" / "ErrorsOracle.java"
 
 
 def test_names_codes_and_retriability_are_those_of_kafkas_own_client(kafka_jars: Path) -> None:

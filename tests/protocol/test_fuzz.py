@@ -7,10 +7,9 @@ import time
 import tracemalloc
 from contextlib import suppress
 
-from message_strategies import messages_and_versions, random_struct
-
 from klife.protocol.errors import DecodeError
 from klife.protocol.message import Message
+from tests.support.message_strategies import messages_and_versions, random_struct
 
 MUTATIONS = 110_000
 SLOWEST_SECONDS = 1.0

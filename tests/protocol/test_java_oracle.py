@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from java_codec import JavaCodec
-from message_corners import CORNERS
-from message_json import as_kafka_prints_it, as_kafka_takes_it
-from message_strategies import declared_messages, messages_and_versions, random_struct
 
 from klife.protocol.framing import decode_response_header, encode_request
 from klife.protocol.message import Message, Request
+from tests.support.java_codec import JavaCodec
+from tests.support.message_corners import CORNERS
+from tests.support.message_json import as_kafka_prints_it, as_kafka_takes_it
+from tests.support.message_strategies import declared_messages, messages_and_versions, random_struct
 
 RANDOM_SAMPLES = 8
 REQUESTS = [cls for cls in declared_messages() if issubclass(cls, Request)]

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka_definitions import Definitions, kafka_definitions, kafkas_default, snake_case, structs_of
-from message_strategies import declared_messages
 
 from klife.protocol.api_keys import ApiKey
 from klife.protocol.message import Message, Request
 from klife.protocol.schema import NEVER, ArrayOf, Field, FieldType, Scalar, Struct, StructOf, Versions
+from tests.support.kafka_definitions import Definitions, kafka_definitions, kafkas_default, snake_case, structs_of
+from tests.support.message_strategies import declared_messages
 
 every_message = pytest.mark.parametrize("cls", declared_messages(), ids=lambda cls: cls.__name__)
 

@@ -7,7 +7,6 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from message_strategies import random_struct
 
 from klife.protocol.apis.produce import (
     PartitionProduceData,
@@ -19,6 +18,7 @@ from klife.protocol.apis.produce import (
 )
 from klife.protocol.errors import DecodeError, EncodeError, UnsupportedVersion
 from klife.protocol.produce_wire import BatchesRequest, BatchesResponse, PlainAnswer, TopicBatches
+from tests.support.message_strategies import random_struct
 
 VERSIONS = range(ProduceRequest.MIN_VERSION, ProduceRequest.MAX_VERSION + 1)
 SIZES = [0, 1, 126, 127, 128, 4094, 4095, 4096, 4097, 4199, 4200, 16_383, 16_384, 70_000]

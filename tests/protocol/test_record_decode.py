@@ -8,14 +8,14 @@ from struct import pack_into
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from record_strategies import NOW, record_lists
-from reference_records import ReferenceBatch, ReferenceRecord, crc32c, encode_batch, signed, zigzag_varint
 
 from klife.protocol.compression import CODECS
 from klife.protocol.errors import DecodeError
 from klife.protocol.record_decode import DecodedRecord, RecordBatch, TimestampType, decode_batches
 from klife.protocol.records import RecordTuple
 from klife.protocol.records import encode_batch as encode
+from tests.support.record_strategies import NOW, record_lists
+from tests.support.reference_records import ReferenceBatch, ReferenceRecord, crc32c, encode_batch, signed, zigzag_varint
 
 ONE = [ReferenceRecord(b"key", b"value", [("name", b"content")], NOW)]
 

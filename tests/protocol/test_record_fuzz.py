@@ -8,12 +8,12 @@ import time
 from collections import Counter
 
 import pytest
-from reference_records import crc32c
 
 from klife.protocol.compression import CODECS, compress
 from klife.protocol.errors import DecodeError
 from klife.protocol.record_decode import decode_batches
 from klife.protocol.records import RecordTuple, encode_payload, fields_of, seal
+from tests.support.reference_records import crc32c
 
 ROUNDS_PER_CODEC = 20_000
 LIMIT = 1 << 20

@@ -7,8 +7,6 @@ from struct import error
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from record_strategies import BOUNDARIES, NOW, record_lists
-from reference_records import ReferenceBatch, ReferenceRecord, encode_batch, encode_record, encode_records, nullable_bytes
 
 from klife.protocol.record_write import write_batch, write_payload
 from klife.protocol.records import (
@@ -23,6 +21,8 @@ from klife.protocol.records import (
     seal,
     size_bound,
 )
+from tests.support.record_strategies import BOUNDARIES, NOW, record_lists
+from tests.support.reference_records import ReferenceBatch, ReferenceRecord, encode_batch, encode_record, encode_records, nullable_bytes
 
 
 def payload_of(records: list[RecordTuple]) -> tuple[bytes, int, int]:

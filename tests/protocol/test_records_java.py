@@ -15,8 +15,9 @@ from klife.protocol.compression import CODECS, LEVELS
 from klife.protocol.errors import DecodeError
 from klife.protocol.record_decode import RecordBatch, TimestampType, decode_batches
 from klife.protocol.records import RecordTuple, encode_batch
+from tests.support import TESTS
 
-ORACLE = Path(__file__).parents[1] / "oracle" / "RecordsOracle.java"
+ORACLE = TESTS / "oracle" / "RecordsOracle.java"
 NOW = 1_760_000_000_000
 IDS = {"producer_id": 1 << 40, "producer_epoch": 3, "base_sequence": (1 << 31) - 2}
 

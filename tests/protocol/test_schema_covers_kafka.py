@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from java_codec import JavaCodec
-from kafka_definitions import kafka_definitions, kafkas_default, snake_case, structs_of
-from message_json import as_kafka_takes_it
-from message_strategies import random_struct
 
 from klife.protocol import schema
 from klife.protocol.message import Message, Response
 from klife.protocol.schema import Scalar, Struct, StructMeta
+from tests.support.java_codec import JavaCodec
+from tests.support.kafka_definitions import kafka_definitions, kafkas_default, snake_case, structs_of
+from tests.support.message_json import as_kafka_takes_it
+from tests.support.message_strategies import random_struct
 
 SCALARS: dict[str, Scalar[Any]] = {value.name: value for value in vars(schema).values() if isinstance(value, Scalar)}
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import gevent
 import pytest
-from supervision_fakes import DEADLINE, Family
-from told_logs import told_logs
 
 from klife_supervision import DynamicSupervisor, Supervisor, registered
+from tests.support.supervision_fakes import DEADLINE, Family
+from tests.support.told_logs import told_logs
 
 
 @pytest.fixture(autouse=True)

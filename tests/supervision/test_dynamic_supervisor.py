@@ -10,7 +10,6 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
-from supervision_fakes import DEADLINE, Family, ended, forever, settled, states
 
 from klife_supervision import (
     AlreadyStarted,
@@ -27,6 +26,7 @@ from klife_supervision import (
     Supervisor,
     whereis,
 )
+from tests.support.supervision_fakes import DEADLINE, Family, ended, forever, settled, states
 
 SuperviseDynamic = Callable[..., DynamicSupervisor]
 

@@ -13,9 +13,9 @@ import gevent
 import pytest
 import structlog
 from gevent.event import Event
-from supervision_fakes import DEADLINE
 
 from klife_supervision import logs
+from tests.support.supervision_fakes import DEADLINE
 
 log = logs.get_logger("tests")
 request_id: ContextVar[str] = ContextVar("request_id", default="none")
@@ -180,3 +180,91 @@ def test_a_child_of_multiprocessing_writes_what_was_told_last() -> None:
         "process.start(); process.join()\n"
     )
     assert (done.stdout.count("of the child"), done.returncode) == (1, 0), done.stderr
+
+
+# structlog is imported when the first event is written
+
+WHILE_IT_IS_IMPORTED = """
+import sys
+{patching}
+import gevent, os, threading
+from gevent.monkey import get_original
+from klife_supervision import logs
+
+thread_ident, sleep = get_original("_thread", "get_ident"), get_original("time", "sleep")
+log = logs.get_logger("x")
+home = thread_ident()
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "structlog.dev":
+            in_the_middle()
+
+sys.meta_path.insert(0, Finder())
+assert "structlog" not in sys.modules
+"""
+UNPATCHED, PATCHED = "", "from gevent import monkey; monkey.patch_all()"
+
+
+def run_importing(program: str, patching: str = UNPATCHED) -> subprocess.CompletedProcess[str]:
+    return run(WHILE_IT_IS_IMPORTED.format(patching=patching) + program)
+
+
+@pytest.mark.parametrize("patching", [UNPATCHED, PATCHED], ids=["unpatched", "patched"])
+def test_a_thread_imports_structlog_while_the_hub_goes_on(patching: str) -> None:
+    done = run_importing(
+        "gevent.get_hub(); others = []\n"
+        "def in_the_middle():\n"
+        "    assert thread_ident() != home\n"
+        "    while not others: sleep(0.001)\n"  # for ever, if the hub stood still
+        "log.info('not wanted'); log.warning('first'); log.error('second')\n"
+        "gevent.spawn_later(0.01, others.append, 1)\n"
+        "assert logs.flush(30) and 'structlog' in sys.modules\n",
+        patching,
+    )
+    assert [line.split("]")[1].split()[0] for line in done.stdout.splitlines()] == ["first", "second"], done.stderr
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+def test_what_is_told_in_the_middle_of_the_import_is_written_after_it() -> None:
+    done = run_importing("in_the_middle = lambda: log.warning('by a destructor')\nlog.warning('first')\n")
+    assert (done.stdout.count("first"), done.stdout.count("by a destructor")) == (1, 1), done.stderr
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+@pytest.mark.parametrize("patching", [UNPATCHED, PATCHED], ids=["unpatched", "patched"])
+def test_a_fork_waits_for_the_import_and_its_child_can_write(patching: str) -> None:
+    done = run_importing(
+        "gevent.get_hub(); begun = []\n"
+        "def in_the_middle():\n"
+        "    begun.append(1); sleep(0.3)\n"
+        "log.warning('of the parent')\n"
+        "while not begun: gevent.sleep(0.001)\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    gevent.reinit(); log.warning('of the child'); os._exit(0 if logs.flush(30) and not sys.stdout.flush() else 1)\n"
+        "assert os.waitpid(child, 0)[1] == 0\n",
+        patching,
+    )
+    assert (done.stdout.count("of the parent"), done.stdout.count("of the child"), done.returncode) == (1, 1, 0), done.stderr
+
+
+def test_in_uwsgis_master_no_thread_imports() -> None:
+    done = run_importing(
+        "import types; gevent.get_hub()\n"
+        "sys.modules['uwsgi'] = types.SimpleNamespace(worker_id=lambda: 0)\n"
+        "def in_the_middle():\n"
+        "    assert thread_ident() == home\n"
+        "log.warning('of the master'); assert logs.flush(30)\n"
+    )
+    assert ("of the master" in done.stdout, done.stderr, done.returncode) == (True, "", 0)
+
+
+def test_what_is_told_before_structlog_is_configured_is_written_as_it_is_configured_by_then() -> None:
+    done = run(
+        "import gevent; from klife_supervision import logs; gevent.get_hub()\n"
+        "logs.get_logger('x').warning('early', left=1)\n"
+        "import structlog; structlog.configure(processors=[structlog.processors.JSONRenderer()])\n"
+        "assert logs.flush(30)\n"
+    )
+    assert (done.stdout, done.returncode) == ('{"logger_name": "x", "left": 1, "event": "early"}\n', 0), done.stderr

@@ -7,7 +7,6 @@ from typing import Any
 
 import gevent
 import pytest
-from supervision_fakes import DEADLINE, FakeChild, Journal
 
 from klife_supervision import ChildSpec, DynamicSupervisor, ExitReason, Supervisor
 from klife_supervision.life import Life
@@ -15,6 +14,8 @@ from klife_supervision.logs import flush
 from klife_supervision.loop import SupervisorLoop
 from klife_supervision.mailbox import Mailbox
 from klife_supervision.task import Task
+from tests.support.supervision_fakes import DEADLINE, FakeChild, Journal
+from tests.support.waiting import wait_until
 
 
 class Signalled(Exception):
@@ -49,12 +50,6 @@ Interrupt = Callable[[Any, str], Interruption]
 @pytest.fixture
 def interrupt(monkeypatch: pytest.MonkeyPatch) -> Interrupt:
     return lambda owner, name: Interruption(monkeypatch, owner, name)
-
-
-def wait_until(true: Callable[[], Any]) -> None:
-    with gevent.Timeout(DEADLINE):
-        while not true():
-            gevent.sleep(0.005)
 
 
 def napping(started: list[gevent.Greenlet[..., Any]]) -> gevent.Greenlet[..., Any]:

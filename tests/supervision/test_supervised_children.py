@@ -10,9 +10,9 @@ import gevent
 import pykka
 import pytest
 from gevent.event import AsyncResult, Event
-from supervision_fakes import DEADLINE, Family, ended, forever, settled, states
 
 from klife_supervision import ChildSpec, DynamicSupervisor, ExitReason, RunningChild, Supervisor, link
+from tests.support.supervision_fakes import DEADLINE, Family, ended, forever, settled, states
 
 Supervise = Callable[..., Supervisor]
 

@@ -12,7 +12,6 @@ import gevent
 import pykka
 import pytest
 from gevent.event import AsyncResult
-from supervision_fakes import DEADLINE, FakeChild, Family, ended, forever, settled
 
 from klife_supervision import (
     ExitReason,
@@ -27,6 +26,7 @@ from klife_supervision import (
     registered,
     whereis,
 )
+from tests.support.supervision_fakes import DEADLINE, FakeChild, Family, ended, forever, settled
 
 Supervise = Callable[..., Supervisor]
 

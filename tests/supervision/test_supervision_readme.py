@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-README = Path(__file__).parents[2] / "supervision" / "README.md"
+from tests.support import ROOT
+
+README = ROOT / "supervision" / "README.md"
 PROGRAMS = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 FIRST_OUTPUT = re.findall(r"```text\n(.*?)```", README.read_text(), re.DOTALL)[0]
 

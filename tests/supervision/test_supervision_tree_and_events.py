@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import structlog
-from supervision_fakes import DEADLINE, Family, ended, settled
 
 from klife_supervision import ChildSpec, DynamicSupervisor, ExitReason, StartFailed, Supervisor, TreeNode
 from klife_supervision.logs import flush
+from tests.support.supervision_fakes import DEADLINE, Family, ended, settled
 
 Supervise = Callable[..., Supervisor]
 

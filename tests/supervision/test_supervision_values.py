@@ -6,9 +6,9 @@ import dataclasses
 from typing import Any
 
 import pytest
-from supervision_fakes import forever
 
 from klife_supervision import ChildSpec, DynamicSupervisor, ExitReason, InvalidChildSpec, RestartDelay, SupervisionError, Supervisor
+from tests.support.supervision_fakes import forever
 
 ERROR = ValueError("x")
 

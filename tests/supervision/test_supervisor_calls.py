@@ -10,7 +10,6 @@ import gevent
 import pytest
 from gevent.event import AsyncResult, Event
 from gevent.threadpool import ThreadPool
-from supervision_fakes import DEADLINE, Family, ended, forever, settled, states
 
 from klife_supervision import (
     AlreadyStarted,
@@ -32,6 +31,7 @@ from klife_supervision import (
     SupervisorStopped,
     whereis,
 )
+from tests.support.supervision_fakes import DEADLINE, Family, ended, forever, settled, states
 
 Supervise = Callable[..., Supervisor]
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import gevent
 import pytest
-from supervision_fakes import DEADLINE, Family, ended, settled, states
 
 from klife_supervision import ExitReason, RestartIntensityReached, StartFailed, Supervisor
 from klife_supervision.policy import RESTARTS, STRATEGIES
+from tests.support.supervision_fakes import DEADLINE, Family, ended, settled, states
 
 Supervise = Callable[..., Supervisor]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import gevent
 import pytest
-from otp_model import OtpSupervisor, Refused
-from supervision_fakes import DEADLINE, Family, ended, settled, states
 
 from klife_supervision import AutoShutdown, ExitReason, RestartIntensityReached, SupervisionError, Supervisor
 from klife_supervision.policy import AUTO_SHUTDOWNS, RESTARTS, STRATEGIES
+from tests.support.otp_model import OtpSupervisor, Refused
+from tests.support.supervision_fakes import DEADLINE, Family, ended, settled, states
 
 NAMES = "abcd"
 REASONS = [ExitReason.normal(), ExitReason.shutdown("done"), ExitReason.killed(), ExitReason.crashed(ValueError("x"))]

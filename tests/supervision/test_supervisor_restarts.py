@@ -13,11 +13,11 @@ import pytest
 import structlog
 from gevent.event import AsyncResult, Event
 from gevent.exceptions import LoopExit
-from supervision_fakes import DEADLINE, Family, ended, forever, settled, states
 
 from klife_supervision import ChildSpec, ExitReason, RestartDelay, RestartIntensityReached, StartFailed, Supervisor, SupervisorStopped
 from klife_supervision.logs import flush
 from klife_supervision.policy import RESTARTS, STRATEGIES
+from tests.support.supervision_fakes import DEADLINE, Family, ended, forever, settled, states
 
 Supervise = Callable[..., Supervisor]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from supervision_fakes import Family, ended, settled, states
 
 from klife_supervision import AutoShutdown, ExitReason, InvalidChildSpec, Supervisor
+from tests.support.supervision_fakes import Family, ended, settled, states
 
 Supervise = Callable[..., Supervisor]
 

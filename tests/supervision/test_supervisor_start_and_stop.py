@@ -9,7 +9,6 @@ import gevent
 import pytest
 from gevent.event import Event
 from gevent.exceptions import LoopExit
-from supervision_fakes import DEADLINE, Family, ended, forever, settled, states
 
 from klife_supervision import (
     ChildSpec,
@@ -23,6 +22,7 @@ from klife_supervision import (
     life,
     whereis,
 )
+from tests.support.supervision_fakes import DEADLINE, Family, ended, forever, settled, states
 
 Supervise = Callable[..., Supervisor]
 

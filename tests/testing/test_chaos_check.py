@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from chaos.check import (
+
+from tests.chaos.check import (
     BLOCKED,
     DAMAGED,
     DISORDERED,
@@ -22,7 +23,7 @@ from chaos.check import (
     Promise,
     check,
 )
-from chaos.journal import DELIVERED, FAILED, POSSIBLY, UNRESOLVED, Entry
+from tests.chaos.journal import DELIVERED, FAILED, POSSIBLY, UNRESOLVED, Entry
 
 FULL = Promise(acks="all", idempotent=True, max_block=2.0)
 PLAIN = replace(FULL, idempotent=False)

@@ -5,19 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from itertools import pairwise
-from pathlib import Path
-
-from chaos.plan import BROKER_FAULTS, plan_for
 
 from klife.api.config import ClientConfig
+from tests.chaos.plan import BROKER_FAULTS, plan_for
+from tests.support import ROOT
 
 SEEDS = range(200)
-TESTS = Path(__file__).parents[1]
 
 
 def test_a_seed_gives_the_same_plan_in_every_process() -> None:
-    code = "from chaos.plan import plan_for; print(plan_for(7, 2.0), plan_for(7, 2.0).faults)"
-    elsewhere = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=TESTS).stdout
+    code = "from tests.chaos.plan import plan_for; print(plan_for(7, 2.0), plan_for(7, 2.0).faults)"
+    elsewhere = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     assert elsewhere == f"{plan_for(7, 2.0)} {plan_for(7, 2.0).faults}\n"
 
 

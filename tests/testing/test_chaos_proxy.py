@@ -7,8 +7,9 @@ from typing import Any
 
 import gevent
 import pytest
-from chaos.proxy import Proxy
 from gevent.server import StreamServer
+
+from tests.chaos.proxy import Proxy
 
 PATIENCE = 10.0
 

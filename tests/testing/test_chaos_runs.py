@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chaos.journal import DELIVERED
-from chaos.report import full_report, headline
-from chaos.run import World
 
 import klife
+from tests.chaos.journal import DELIVERED
+from tests.chaos.report import full_report, headline
+from tests.chaos.run import World
 
 SEEDS = (12,) if klife.compiled else (18, 34)
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import gevent
 import pytest
-from chaos.ticker import Ticker
 from gevent.monkey import get_original
+
+from tests.chaos.ticker import Ticker
 
 HELD = 0.2
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import gevent
 import pytest
-from chaos.journal import FAILED, Journal, read_journal
-from chaos.plan import plan_for
-from chaos.workers import Worker
 
 from klife.errors import ClientClosed
+from tests.chaos.journal import FAILED, Journal, read_journal
+from tests.chaos.plan import plan_for
+from tests.chaos.workers import Worker
 
 
 class ClosedClient:

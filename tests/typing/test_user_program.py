@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import ROOT
+
 PROGRAM = Path(__file__).with_name("user_program.py")
-ROOT = Path(__file__).parents[2]
 WRONG = """
 from klife import Client
 

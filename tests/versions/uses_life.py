@@ -6,14 +6,15 @@ import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 from random import Random
 
 from klife import Record
+from tests.support import SUPPORT
+from tests.support.waiting import wait_until
 from tests.versions.uses_topics import Load
-from tests.versions.world import WAIT_SECONDS, World, equal, in_order, in_the_log_once, in_thread, new_name, wait_until
+from tests.versions.world import WAIT_SECONDS, World, equal, in_order, in_the_log_once, in_thread, new_name
 
-FORKING = Path(__file__).parent.parent / "integration" / "forking.py"
+FORKING = SUPPORT / "forking.py"
 QUOTA = 40_000
 THROTTLED_BYTES = 6 * QUOTA
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 import gevent
 
 from klife import Record, RecordTooLarge
-from tests.integration.reader import codecs_in
+from tests.support.reader import codecs_in
 from tests.versions.world import WAIT_SECONDS, World, equal, in_order, in_the_log_once, raises
 
 HEADERS = [("trace", b"1"), ("trace", b"2"), ("none", None), ("ünï", b"\x00\xff")]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gevent
 
 from klife import Client, InvalidRecordValue, Record, UnknownTopic
-from tests.versions.world import WAIT_SECONDS, World, equal, in_order, in_the_log_once, new_name, raises, wait_until
+from tests.support.waiting import wait_until
+from tests.versions.world import WAIT_SECONDS, World, equal, in_order, in_the_log_once, new_name, raises
 
 
 class Load:

@@ -23,7 +23,8 @@ from klife.admin import AdminError
 from klife.testing.cluster import KafkaCluster
 from klife.testing.cluster_jars import find_java
 from klife.testing.jars import kafka_jars, release
-from tests.integration.reader import Read, as_read, read_topic
+from tests.support.reader import Read, as_read, read_topic
+from tests.support.waiting import wait_until
 
 T = TypeVar("T")
 
@@ -130,13 +131,6 @@ def in_thread(call: Callable[..., T], *arguments: object) -> T:
     """The call's result, from a thread of the system's: the greenlets go on meanwhile."""
     result: T = get_hub().threadpool.apply(call, arguments)
     return result
-
-
-def wait_until(condition: Callable[[], bool], timeout: float = WAIT_SECONDS) -> None:
-    """Let other greenlets run until it holds."""
-    with gevent.Timeout(timeout, AssertionError(f"it did not come to pass within {timeout:g} s")):
-        while not condition():
-            gevent.sleep(0.02)
 
 
 def raises(kind: type[BaseException], call: Callable[[], object]) -> Any:

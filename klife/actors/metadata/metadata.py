@@ -12,7 +12,8 @@ from time import monotonic
 
 from klife.actors.metadata.interest import TopicInterest
 from klife.actors.metadata.snapshot import BrokerInfo, ClusterSnapshot, TopicInfo, with_leader, with_refusal
-from klife.actors.network.broker import Broker, Call
+from klife.actors.network.broker import Broker
+from klife.actors.network.call import Call
 from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.runtime.latch import Latch

@@ -22,7 +22,8 @@ from klife.actors.metadata.interest import Question
 from klife.actors.metadata.metadata import Metadata
 from klife.actors.metadata.snapshot import ClusterSnapshot, updated
 from klife.actors.network.backoff import backoff
-from klife.actors.network.broker import Broker, Call
+from klife.actors.network.broker import Broker
+from klife.actors.network.call import Call
 from klife.actors.runtime.actor import GeventActor
 from klife.actors.runtime.thread_pool import call_in_thread
 from klife.errors import KlifeError

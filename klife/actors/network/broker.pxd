@@ -1,15 +1,8 @@
+from klife.actors.network.call cimport Call
+from klife.actors.network.transport cimport Transport
 from klife.actors.runtime.forked cimport is_forked, take_note
 from klife.actors.runtime.inbox cimport Inbox
 from klife.protocol.connection cimport KafkaConnection
-
-cdef class Call:
-    cdef public object request
-    cdef public double deadline
-    cdef public object on_done
-    cdef public object response
-    cdef public object error
-
-    cpdef finish(self, response, error=*)
 
 cdef class Broker:
     cdef public object node_id
@@ -19,12 +12,8 @@ cdef class Broker:
     cdef public KafkaConnection connection
     cdef public Inbox inbox
     cdef public bint has_actor
-    cdef public object sock
-    cdef public bint readable
-    cdef public bint writable
-    cdef public object outgoing
+    cdef public Transport transport
     cdef public dict waiting
-    cdef public dict calls
     cdef public object failure
     cdef public bint released
     cdef public double throttled_until
@@ -34,8 +23,6 @@ cdef class Broker:
     cdef public double used_at
     cdef public long long requests_sent
     cdef public long long connects
-    cdef public list _unwritten
-    cdef public list _watchers
-    cdef public object _can_write
+    cdef public object _unwritten
 
     cpdef write(self, list buffers)

@@ -14,67 +14,15 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from gevent import get_hub
-from gevent.monkey import get_original
-
+from klife.actors.network.call import Call, CallFailed
+from klife.actors.network.transport import Transport
 from klife.actors.runtime.forked import is_forked, take_note
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.settings import ConnectionSettings
-from klife.errors import KlifeError
 from klife.protocol.connection import KafkaConnection, State
 from klife.protocol.errors import EncodeError, UnsupportedVersion
 
 _READY = State.READY  # asked for with every request, and looking a member up in its class takes a while
-_MAX_PARTS = 512  # the kernel takes 1024 (IOV_MAX) in one call
-_close: Callable[[int], None] = get_original("os", "close")
-_plain_socket: Any = get_original("socket", "socket")
-
-
-def without_gevent(sock: Any) -> Any:
-    """The connected gevent socket `sock` as one of the standard library's that never blocks: a call of it is a system call, no more."""
-    plain = _plain_socket(fileno=sock.detach())
-    plain.setblocking(False)
-    return plain
-
-
-def close_at_once(sock: Any) -> None:
-    """Close a gevent socket's descriptor now: gevent's own `close`, of sockets as of `os`, may leave it to the loop."""
-    descriptor = sock.detach()
-    if descriptor >= 0:
-        _close(descriptor)
-
-
-class CallFailed(KlifeError):
-    """A request has no answer. `sent` tells whether the broker may have seen it."""
-
-    retriable = True
-
-    def __init__(self, message: str, *, sent: bool) -> None:
-        super().__init__(message)
-        self.sent = sent
-
-
-class Call:
-    """One request and, once `on_done` was called, its response or its error."""
-
-    __slots__ = ("request", "deadline", "on_done", "response", "error")
-
-    def __init__(self, request: Any, deadline: float, on_done: Callable[[Call], None]) -> None:
-        self.request = request
-        self.deadline = deadline
-        self.on_done = on_done
-        self.response: Any = None
-        self.error: KlifeError | None = None
-
-    def finish(self, response: Any, error: KlifeError | None = None) -> None:
-        self.response = response
-        self.error = error
-        on_done, self.on_done = self.on_done, _nobody  # else most calls, known to those they tell, are garbage in a circle
-        on_done(self)
-
-
-def _nobody(_call: Call) -> None:
-    """Who is told of a call that was told of."""
 
 
 class Broker:
@@ -88,12 +36,8 @@ class Broker:
         self.connection = KafkaConnection(client_id, settings.max_response_bytes)
         self.inbox: Inbox | None = None  # the actor's, while it lives
         self.has_actor = False  # whether its supervisor was told to run one
-        self.sock: Any = None
-        self.readable = False
-        self.writable = False
-        self.outgoing: deque[memoryview] = deque()
+        self.transport: Any = None  # while one is open
         self.waiting: dict[Callable[[], None], None] = {}
-        self.calls: dict[Call, None] = {}
         self.failure: str | None = None  # set by whoever meets a broken socket; the actor closes it
         self.released = False  # nobody needs the connection any more
         self.throttled_until = 0.0  # when it takes requests again, on whatever connection; the actor sets it back to 0 then
@@ -103,12 +47,16 @@ class Broker:
         self.used_at = 0.0  # when a request was last sent or answered
         self.requests_sent = 0
         self.connects = 0
-        self._unwritten: list[Call] = []  # calls without a reply whose bytes the socket has not all taken
-        self._watchers: list[Any] = []
+        self._unwritten: deque[Call] = deque()  # calls without a reply whose bytes the transport has not all taken
 
     @property
     def is_ready(self) -> bool:
         return self.connection.state is _READY and self.failure is None and not self.throttled_until
+
+    @property
+    def calls(self) -> list[Call]:
+        """Those without an outcome."""
+        return [*self._unwritten, *self.connection.in_flight]
 
     @property
     def address(self) -> str:
@@ -154,119 +102,86 @@ class Broker:
         if self.inbox is not None:
             self.inbox.wake()
 
-    def call(
-        self,
-        request: Any,
-        on_done: Callable[[Call], None],
-        *,
-        timeout: float,
-        client_id: str,
-        max_version: int | None = None,
-        expect_reply: bool = True,
-    ) -> Call:
-        """Send `request`. `on_done(call)` is called exactly once, within `timeout` seconds (and as long as the broker throttles us):
-        at once when it can not be sent.
+    def call(self, request: Any, on_done: Callable[[Call], None], *, timeout: float, client_id: str) -> Call:
+        """`send` a request; `on_done(call)` is called exactly once. Returns the call."""
+        call = Call(request, on_done)
+        self.send(call, timeout=timeout, client_id=client_id)
+        return call
 
-        `on_done` runs in whatever greenlet learns of the outcome; it must do no more than take a note and wake someone. With
-        `expect_reply` False the call is done, with response None, when the socket has taken all of it.
+    def send(self, call: Call, *, timeout: float, client_id: str, max_version: int | None = None, expect_reply: bool = True) -> None:
+        """Send `call`, which is finished exactly once, within `timeout` seconds (and as long as the broker throttles us): at once when
+        it can not be sent.
+
+        With `expect_reply` False the call is done, with response None, when the socket has taken all of it.
         """
         if is_forked():
             take_note()
         now = monotonic()
-        call = Call(request, now + timeout, on_done)
+        call.deadline = now + timeout
         if not self.is_ready:
-            call.finish(None, CallFailed(f"broker {self.node_id} is not connected ({self.describe()})", sent=False))
-            return call
+            call.finish(CallFailed(f"broker {self.node_id} is not connected ({self.describe()})", sent=False))
+            return
         try:
-            buffers = self.connection.send(
-                request, call if expect_reply else None, client_id=client_id, max_version=max_version, expect_reply=expect_reply
-            )
+            buffers = self.connection.send(call, client_id=client_id, max_version=max_version, expect_reply=expect_reply)
         except (EncodeError, UnsupportedVersion) as error:
-            call.finish(None, error)
-            return call
+            call.finish(error)
+            return
         self.requests_sent += 1
         self.used_at = now
-        self.calls[call] = None
         if not expect_reply:
             self._unwritten.append(call)
         self.write(buffers)
-        if call in self.calls and call.deadline < self.wake_at and self.inbox is not None:
+        if call.deadline < self.wake_at and not call.is_done and self.inbox is not None:
             self.due = min(self.due, call.deadline)
             self.inbox.wake()
-        return call
 
-    # the socket; writing is everybody's, the rest is the actor's
+    # the connection; writing is everybody's, the rest is the actor's
 
-    def attach(self, sock: Any, inbox: Inbox) -> None:
-        """Use `sock` (of `without_gevent`) from now on; `inbox` is woken when it can be read or, while there is something, written."""
-        self.sock = sock
+    def attach(self, transport: Transport) -> None:
+        """Use `transport` from now on."""
+        self.transport = transport
         self.failure = None
-        loop = get_hub().loop
-        reader, writer = loop.io(sock.fileno(), 1), loop.io(sock.fileno(), 2)
-        self._watchers = [reader, writer]
-
-        def can_read() -> None:
-            self.readable = True
-            inbox.wake_from_hub()
-
-        def can_write() -> None:
-            self.writable = True
-            writer.stop()
-            inbox.wake_from_hub()
-
-        self._can_write = can_write
-        reader.start(can_read)
-
-    def detach(self) -> None:
-        """Close the socket, if there is one."""
-        for watcher in self._watchers:
-            watcher.stop()
-            watcher.close()
-        self._watchers = []
-        self.outgoing.clear()
-        self._unwritten.clear()
-        self.readable = self.writable = False
-        sock, self.sock = self.sock, None
-        if sock is not None:
-            sock.close()
 
     def write(self, buffers: list[Any]) -> None:
-        """Write `buffers`, now as far as the socket takes them, the rest when it takes more."""
-        if self.outgoing:
-            self.outgoing.extend([memoryview(buffer) for buffer in buffers])
-            return
-        total = sum(map(len, buffers))
+        """Write `buffers`, now as far as the transport takes them, the rest when it takes more."""
         try:
-            sent = self.sock.send(buffers[0]) if len(buffers) == 1 else self.sock.sendmsg(buffers[:_MAX_PARTS])
-        except BlockingIOError:
-            sent = 0
+            all_written = self.transport.write(buffers)
         except OSError as error:
             self.fail(f"writing failed: {error}")
             return
-        if sent == total:
+        if all_written and self._unwritten:
             self._all_written()
-            return
-        for buffer in buffers:
-            if sent >= len(buffer):
-                sent -= len(buffer)
-                continue
-            self.outgoing.append(memoryview(buffer)[sent:])
-            sent = 0
-        self._watchers[1].start(self._can_write)
-
-    def _all_written(self) -> None:
-        """The socket has taken everything: so much is all that calls without a reply wait for."""
-        if self._unwritten:
-            written, self._unwritten = self._unwritten, []
-            for call in written:
-                if self.calls.pop(call, call) is None:
-                    call.finish(None)
 
     def write_more(self) -> None:
-        """Go on with what the socket did not take."""
-        self.writable = False
-        if not self.outgoing:
+        """Go on with what the transport did not take."""
+        try:
+            all_written = self.transport.write_more()
+        except OSError as error:
+            self.fail(f"writing failed: {error}")
             return
-        rest = list(self.outgoing)
-        self.outgoing.clear()
-        self.write(rest)
+        if all_written and self._unwritten:
+            self._all_written()
+
+    def _all_written(self) -> None:
+        """Everything is on its way: so much is all that calls without a reply wait for."""
+        while self._unwritten:
+            self._unwritten[0].finish()
+            self._unwritten.popleft()
+
+    def close(self) -> list[Call]:
+        """Close the connection, if there is one; return the calls whose outcome nobody will learn."""
+        transport, self.transport = self.transport, None
+        calls = self.calls
+        self._unwritten.clear()
+        if transport is not None:
+            transport.close()
+        if self.connection.state is not State.DISCONNECTED:
+            self.connection.closed()
+        return calls
+
+    def disown(self) -> None:
+        """In a forked child, or without the hub that ran it: let go of the connection, and of all who wait. Nobody is told."""
+        self.inbox = None
+        self.host = None  # nobody connects to it again
+        self.waiting.clear()
+        self.close()

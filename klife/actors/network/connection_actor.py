@@ -25,7 +25,8 @@ from typing import Any
 
 from klife.actors.network.addresses import Addresses
 from klife.actors.network.backoff import backoff
-from klife.actors.network.broker import Broker, CallFailed
+from klife.actors.network.broker import Broker
+from klife.actors.network.call import CallFailed
 from klife.actors.network.connector import Connector
 from klife.actors.network.wrong_listener import CLOSED_AT_FIRST_REQUEST, CLOSED_AT_ONCE, TLS, is_tls, why_of_no_use
 from klife.actors.runtime.actor import GeventActor
@@ -38,7 +39,6 @@ from klife_supervision.logs import get_logger
 
 log = get_logger("klife.connection")
 
-_READ_BYTES = 65_536  # as much as the allocator keeps at hand; larger buffers are mapped and unmapped for each read
 _READS_A_TURN = 32
 _NEVER = float("inf")
 
@@ -85,11 +85,12 @@ class ConnectionActor(GeventActor):
             self._failed(broker.failure, now)
         if self._connector is not None and self._connector.outcome is not None:
             self._adopt(now)
-        if broker.writable and broker.sock is not None:
-            broker.write_more()
         all_read = True
-        if broker.sock is not None and (broker.readable or now >= broker.wake_at):
-            all_read = self._read(now)
+        if broker.transport is not None:
+            if broker.transport.writable:
+                broker.write_more()
+            if broker.transport.readable or now >= broker.wake_at:
+                all_read = self._read(now)
         if broker.released and connection.state is State.READY and not broker.calls:
             broker.released = False
             self._close_unneeded("not needed any more")
@@ -105,6 +106,10 @@ class ConnectionActor(GeventActor):
                     broker.due = self._retry_at
         if broker.due < broker.wake_at or now >= broker.wake_at:
             self._keep_time(now, all_read)
+
+    def look_again(self) -> None:
+        if self.broker.transport is not None:
+            self.broker.transport.watch_again()
 
     # connecting
 
@@ -127,7 +132,8 @@ class ConnectionActor(GeventActor):
         if isinstance(connector.outcome, OSError):
             self._lost(self._addresses.all_told() or f"connecting failed: {connector.outcome}", now)
             return
-        self.broker.attach(connector.outcome, self.actor_inbox)
+        connector.outcome.watch(self.actor_inbox.wake_from_hub)
+        self.broker.attach(connector.outcome)
         self.broker.due = self._handshake_deadline = now + self.broker.settings.connect_timeout
         self.broker.write(self.broker.connection.opened())
 
@@ -158,51 +164,51 @@ class ConnectionActor(GeventActor):
     def _read(self, now: float) -> bool:
         """Take what has arrived, so much of it as a turn allows; return whether that was all."""
         broker = self.broker
-        connection = broker.connection
-        broker.readable = False
-        negotiating = connection.state is State.NEGOTIATING
+        connection, transport = broker.connection, broker.transport
+        was_ready = connection.state is State.READY
         for _ in range(_READS_A_TURN):
             try:
-                data = broker.sock.recv(_READ_BYTES)
-            except BlockingIOError:
-                return True
+                data = transport.read()
             except OSError as error:
                 self._ended(f"reading failed: {error}", now)
+                return True
+            if data is None:
                 return True
             if not data:
                 self._ended("the broker closed the connection", now)
                 return True
             try:
-                replies = connection.receive(data)
+                answered = connection.receive(data)
             except DecodeError as error:
-                if negotiating and is_tls(data):
+                if not was_ready and is_tls(data):
                     self._failed(TLS, now)
                     return True
                 log.error("response_not_understood", broker=broker.node_id, address=broker.address, error=str(error))
                 self._failed(f"a response was not understood: {error}", now)
                 return True
-            if replies:
+            if answered:
                 self._failures = 0  # not by the handshake: a broker whose answers break us must not be tried without a pause
                 self._answered = True
                 broker.used_at = now
-            for reply in replies:
-                throttle_ms = getattr(reply.response, "throttle_time_ms", 0)
+            while answered:
+                call = answered[0]
+                throttle_ms = getattr(call.response, "throttle_time_ms", 0)
                 if throttle_ms > 0:
                     self._throttled(throttle_ms / 1000, now)
-                if reply.tag in broker.calls:
-                    del broker.calls[reply.tag]
-                    reply.tag.finish(reply.response)
-            if negotiating:
+                call.finish()
+                answered.popleft()
+            if not was_ready:
                 handshake = connection.take_handshake()
                 if handshake:
                     broker.write(handshake)
                 if connection.state is State.READY:
-                    negotiating = False
+                    was_ready = True
                     self._became_ready(now)
-                    if broker.sock is None:
+                    if broker.transport is None:
                         return True
-            if len(data) < _READ_BYTES:
+            if not transport.readable:
                 return True
+        broker.due = now  # the rest in the loop's next turn: what a transport holds already makes no socket ready
         return False
 
     def _throttled(self, seconds: float, now: float) -> None:
@@ -319,8 +325,5 @@ class ConnectionActor(GeventActor):
         if self._connector is not None:  # on its way to an address that is not wanted any more
             self._connector.drop()
             self._connector = None
-        broker.detach()
-        broker.connection.closed()
-        calls, broker.calls = broker.calls, {}
-        for call in calls:
-            call.finish(None, CallFailed(f"broker {broker.node_id} ({broker.address}): {reason}", sent=True))
+        for call in broker.close():
+            call.finish(CallFailed(f"broker {broker.node_id} ({broker.address}): {reason}", sent=True))

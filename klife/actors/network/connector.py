@@ -1,4 +1,4 @@
-"""`Connector`: opens one socket to a broker, in a greenlet of its own that may be dropped at any moment.
+"""`Connector`: opens one transport to a broker, in a greenlet of its own that may be dropped at any moment.
 
 It looks the name up and goes through its addresses until one takes the connection. The look-up and each address have a deadline of
 their own (`connect_timeout`): an address that drops what is sent to it costs one of them and not the whole attempt.
@@ -17,7 +17,7 @@ import gevent
 from gevent import socket
 
 from klife.actors.network.addresses import Address, Addresses
-from klife.actors.network.broker import close_at_once, without_gevent
+from klife.actors.network.transport import Transport, close_at_once
 from klife.actors.runtime.forked import is_forked
 from klife.actors.runtime.hub_pause import WORTH_TELLING
 from klife.actors.runtime.latch import never_waits
@@ -35,11 +35,11 @@ _KEEPALIVE = (
 
 
 class Connector:
-    """Opens a socket to `port` of one of `addresses`; calls `done` once `outcome` is there."""
+    """Opens a transport to `port` of one of `addresses`; calls `done` once `outcome` is there."""
 
     def __init__(self, addresses: Addresses, port: int, settings: ConnectionSettings, done: Callable[[], None]) -> None:
         self.outcome: Any = None
-        """A connected socket that never blocks, or the OSError that says why there is none. Noted in `addresses` it is already."""
+        """The `Transport`, ready for Kafka's bytes, or the OSError that says why there is none. Noted in `addresses` it is already."""
         self._addresses = addresses
         self._port = port
         self._settings = settings
@@ -52,9 +52,9 @@ class Connector:
         never_waits(self._greenlet)
 
     def drop(self) -> None:
-        """The socket is not wanted any more."""
+        """The transport is not wanted any more."""
         self._greenlet.kill(block=False)
-        if self.outcome is not None and not isinstance(self.outcome, OSError):
+        if isinstance(self.outcome, Transport):
             self.outcome.close()
 
     def disown(self) -> None:
@@ -62,14 +62,14 @@ class Connector:
         self._may_open = False
         if self._opening is not None:
             close_at_once(self._opening)
-        if self.outcome is not None and not isinstance(self.outcome, OSError):  # connected, and not the broker's yet
+        if isinstance(self.outcome, Transport):  # connected, and not the broker's yet
             self.outcome.close()
 
     def _run(self) -> None:
         sock = None
         try:
             sock = self._opened()
-            self.outcome, sock = without_gevent(sock), None
+            self.outcome, sock = Transport(sock), None
         except OSError as error:
             self.outcome = error
         except Exception as error:  # noqa: BLE001 - a name that no resolver takes, a socket option out of range: no connection either

@@ -14,18 +14,19 @@ delivery timeout starts when the batch is opened, at its first record.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from klife.actors.producer.identity import Identity
 from klife.actors.runtime.home import thread_of
+from klife.actors.runtime.hub_pause import HUB_IS_NEEDED
 from klife.actors.runtime.latch import Latch
 from klife.class_defaults import set_defaults
 from klife.core import is_compiled
 from klife.errors import DeliveryTimeout, ForkedDelivery, ProduceError
 from klife.protocol.records import EncodedBatch, Fields, size_bound
-from klife.record import Delivered, Record
-from klife.undelivered import Undelivered
+from klife.record import Delivered, Record, Undelivered
 
 if TYPE_CHECKING:
     from klife.actors.producer.terms import Terms
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 SEQUENCE_MASK = 0x7FFFFFFF  # Kafka's sequences wrap at 2**31
 _GRACE = 5.0  # seconds that other threads wait beyond the delivery timeout, for a home that is only busy
 _IN_C = is_compiled(__file__)  # where PyObject_GC_UnTrack is C's, of the .pxd
+_new_delivered: Any = partial(object.__new__, Delivered)  # in Python quicker than what it stands for
 Callback = Callable[[Record], object]
 Outcome = tuple[int | None, int, ProduceError | None]
 
@@ -64,7 +66,7 @@ class Batch(Latch):
         self.partition_id = partition_id
         self.terms = terms
         self.created = created
-        self.fields: Fields = _unvisited()
+        self.fields: Fields = _unvisited() if _IN_C else []  # a call less, as above
         self.count = 0  # records
         self.size = 0
         self.ordinal = ordinal  # its place among the partition's batches, from 1; 0 until it is opened
@@ -94,15 +96,8 @@ class Batch(Latch):
         still = monotonic() - terms.hub_ran_at
         return DeliveryTimeout(
             f"records of {self.topic}-{self.partition_id} were not settled within delivery_timeout_ms "
-            f"({terms.delivery_timeout * 1000:g} ms) and "
-            f"{_GRACE:g} s more: the gevent hub of {thread_of(terms.home)}, which started the client, has not run for "
-            f"{still:.0f} s, and without it nothing is sent or read; keep that thread in gevent (gevent.sleep, Event, joinall), also "
-            "at a prompt, and out of blocking calls. "
-            + (
-                "They may be in the log: check before sending them again."
-                if unknown
-                else "They were not written, and may be sent again."
-            ),
+            f"({terms.delivery_timeout * 1000:g} ms) and {_GRACE:g} s more: the gevent hub of {thread_of(terms.home)}, which started "
+            f"the client, has not run for {still:.0f} s, {HUB_IS_NEEDED}. {what_to_do(unknown)}",
             topic=self.topic,
             partition=self.partition_id,
             retriable=True,
@@ -146,7 +141,7 @@ class Batch(Latch):
             # Whoever raises it must not tie this batch to all that was going on at the time: a `Delivery` can not be in a circle.
             return Undelivered(self.topic, value, key, headers, self.partition_id, timestamp_ms, error.copy())
         # What the constructor does; a call less for each result.
-        result = Delivered.__new__(Delivered)
+        result = Delivered.__new__(Delivered) if _IN_C else _new_delivered()
         result.topic = self.topic
         result.value = value
         result.key = key
@@ -195,6 +190,13 @@ class Batch(Latch):
             root.outcomes[position] = (None if base_offset is None else base_offset + index, append_time_ms, error)
         root.missing -= len(self.positions)
         return root.missing == 0
+
+
+def what_to_do(possibly_persisted: bool) -> str:
+    """The end of a timeout's text: whether its records may be sent again."""
+    if possibly_persisted:
+        return "They may be in the log: check before sending them again."
+    return "They were not written, and may be sent again."
 
 
 def _unvisited() -> list[Any]:

@@ -15,7 +15,7 @@ from gevent import get_hub
 
 from klife.actors.metadata.metadata import Metadata
 from klife.actors.metadata.snapshot import BrokerInfo
-from klife.actors.network.broker import Call, CallFailed
+from klife.actors.network.call import CallFailed
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.batcher import Batcher
 from klife.actors.producer.partition import Partition, Refused
@@ -85,7 +85,7 @@ class BatcherActor(GeventActor):
         batcher.inbox = self.actor_inbox
         batcher.wake_at = NEVER
         for in_flight_request in list(batcher.calls):
-            if not in_flight_request.submitted or (in_flight_request.call is not None and in_flight_request not in batcher.completed):
+            if not in_flight_request.submitted or (in_flight_request.is_done and in_flight_request not in batcher.completed):
                 self._take_over(in_flight_request)
         self.actor_inbox.wake()
 
@@ -149,15 +149,13 @@ class BatcherActor(GeventActor):
         batcher, settings = self.batcher, self.settings
         in_flight_request = InFlightRequest(batcher, batches)
         batcher.calls.add(in_flight_request)
-        request = in_flight_request.pack(self.producer.budget, self._timeout_ms, self._not_encodable)
-        if request is None:
+        if not in_flight_request.pack(self.producer.budget, self._timeout_ms, self._not_encodable):
             batcher.calls.discard(in_flight_request)
             return False
-        self.producer.requests += 1
         try:
-            batcher.broker.call(
-                request,
-                in_flight_request.done,
+            self.producer.requests += 1
+            batcher.broker.send(
+                in_flight_request,
                 timeout=settings.request_timeout,
                 client_id=settings.client_id,
                 max_version=None if in_flight_request.by_id else _LAST_VERSION_BY_NAME,
@@ -166,9 +164,7 @@ class BatcherActor(GeventActor):
         except BaseException as error:  # a signal handler's exception too
             # Some of it may be on the wire: nothing can follow it there. The records go again on a new connection.
             batcher.broker.fail(f"a request could not be sent: {error}")
-            if in_flight_request.call is None:
-                failed = Call(request, 0.0, in_flight_request.done)
-                failed.finish(None, CallFailed(f"the request could not be sent: {error}", sent=True))
+            in_flight_request.finish(CallFailed(f"the request could not be sent: {error}", sent=True))
             raise
         return True
 
@@ -179,15 +175,13 @@ class BatcherActor(GeventActor):
     # answers
 
     def _answered(self, in_flight_request: InFlightRequest) -> None:
-        call = in_flight_request.call
-        assert call is not None
-        if call.error is not None:
-            self._unanswered(in_flight_request, call.error)
-        elif call.response is None:  # acks 0: handed to the socket is all we will ever know
+        if in_flight_request.error is not None:
+            self._unanswered(in_flight_request, in_flight_request.error)
+        elif in_flight_request.response is None:  # acks 0: handed to the socket is all we will ever know
             for partition, batch in in_flight_request.batches:
                 self.producer.delivered(partition, batch, -1, -1)
         else:
-            self._judge(in_flight_request, call.response)
+            self._judge(in_flight_request, in_flight_request.response)
         for partition, _ in in_flight_request.batches:
             if partition.open is not None or partition.pending:
                 self.producer.batchers.offer(partition)

@@ -9,7 +9,6 @@ cdef class Delivery:
     @cython.locals(batch=Batch)
     cpdef get(self, timeout=*)
 
-@cython.no_gc(False)
 cdef class Places:
     cdef public list batches
     cdef public list indices
@@ -20,6 +19,5 @@ cdef class Places:
     @cython.locals(batch=Batch, place=Py_ssize_t, results=list)
     cpdef list results(self, Py_ssize_t start, Py_ssize_t end)
 
-@cython.no_gc(False)
 cdef class BatchDelivery:
     cdef public Places _places

@@ -1,9 +1,10 @@
+# distutils: define_macros=CYTHON_USE_TYPE_SPECS=1
 """`Delivery`: what `produce` returns, and `BatchDelivery` for `produce_batch`, which knows the `Places` of its records.
 
 Deliberately next to nothing: one is made for each record. Both speak pykka's future verb (`get`) and those of
 `concurrent.futures` (`result`, `exception`, `done`, `add_done_callback`).
 
-In the compiled core, the garbage collector does not look at a `Delivery` (setup.py): there are as many as records on their way, and
+In the compiled core, the garbage collector does not look at a `Delivery` (`no_gc`): there are as many as records on their way, and
 none is part of a circle for long: a batch knows a delivery only until its done callbacks are called, and no exception that anybody
 raised. (A partitioner is known to batches: one that keeps deliveries keeps them for ever.)
 """
@@ -15,14 +16,17 @@ from functools import partial
 from time import monotonic
 from typing import Any, NoReturn
 
+from klife import cython_shim as cython
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.validation import not_a_callback
 from klife.actors.runtime.future import WaitTimeout
 from klife.actors.runtime.loop_budget import AT_ONCE, breathe
 from klife.errors import ProduceError
-from klife.record import Delivered, Record
-from klife.undelivered import Undelivered
+from klife.record import Delivered, Record, Undelivered
 from klife_supervision.logs import get_logger, traceback_of
+
+if cython.compiled:
+    import cython
 
 log = get_logger("klife.producer")
 
@@ -32,6 +36,8 @@ _NOT_PORTABLE = (
 )
 
 
+@cython.no_gc
+@cython.cclass
 class Delivery:
     """The outcome of one record, now or later. Always settled within the producer's `delivery_timeout_ms`."""
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from klife.actors.producer.batch import Batch, what_to_do
 from klife.actors.producer.policy import rule_for
+from klife.actors.runtime.hub_pause import HUB_IS_NEEDED
 from klife.errors import DeliveryTimeout
 from klife.protocol.error_codes import ErrorCode, describe
 
 if TYPE_CHECKING:
-    from klife.actors.producer.batch import Batch
     from klife.actors.producer.batcher import Batcher
     from klife.actors.producer.identity import Identities
     from klife.actors.producer.partition import Partition
@@ -85,13 +86,10 @@ def timed_out(batch: Batch, partition: Partition, identities: Identities, stood_
     timeout = batch.terms.delivery_timeout
     why, code = held_up_by(batch, partition, identities)
     if stood_still >= timeout / 2:
-        why = (
-            f"the gevent hub of the thread that started the client had not run for {stood_still:.0f} s, and without it nothing is "
-            "sent or read; keep that thread in gevent (gevent.sleep, Event, joinall), also at a prompt, and out of blocking calls"
-        )
+        why = f"the gevent hub of the thread that started the client had not run for {stood_still:.0f} s, {HUB_IS_NEEDED}"
     return DeliveryTimeout(
         f"records of {batch.topic}-{batch.partition_id} were not delivered within delivery_timeout_ms ({timeout * 1000:g} ms): {why}. "
-        + ("They may be in the log: check before sending them again." if unknown else "They were not written, and may be sent again."),
+        f"{what_to_do(unknown)}",
         topic=batch.topic,
         partition=batch.partition_id,
         error_code=code,

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from struct import Struct, unpack_from
 
-from klife.core import is_compiled
+from klife import cython_shim as cython
 
-IS_QUICK = is_compiled(__file__)
-"""Compiled, a hash takes less than a look-up among the hashes of earlier keys."""
+if cython.compiled:
+    import cython
 
-_SEED = 0x9747B28C
-_M = 0x5BD1E995
-_MASK = 0xFFFFFFFF
+_SEED = cython.declare(cython.uint, 0x9747B28C)
+_M = cython.declare(cython.uint, 0x5BD1E995)
+_MASK = cython.declare(cython.uint, 0xFFFFFFFF)
 
 _SHORT_WORDS = 65
 _UNPACK = [Struct(f"<{words}I").unpack_from for words in range(_SHORT_WORDS)]  # for keys up to 259 bytes, all words in one call
@@ -28,20 +28,24 @@ _UNPACK = [Struct(f"<{words}I").unpack_from for words in range(_SHORT_WORDS)]  #
 
 def murmur2(data: bytes) -> int:
     """Return the murmur2 hash of `data` as Java's signed 32-bit integer."""
-    value = murmur2_unsigned(data)
+    value = _unsigned(data)
     return value - (value >> 31 << 32)
 
 
 def murmur2_positive(data: bytes) -> int:
     """Return the murmur2 hash of `data` as Java's `Utils.toPositive` leaves it: without the sign bit, not negated."""
-    return murmur2_unsigned(data) & 0x7FFFFFFF
+    return _unsigned(data) & 0x7FFFFFFF
 
 
-def murmur2_unsigned(data: bytes) -> int:
+@cython.cfunc
+@cython.returns(cython.uint)
+@cython.exceptval(0)
+@cython.locals(data=bytes, size=cython.Py_ssize_t, rest=cython.Py_ssize_t, value=cython.uint)
+def _unsigned(data: bytes) -> int:
     """Return the murmur2 hash of `data` as an integer from 0 to 2**32 - 1."""
     size = len(data)
     value = _SEED ^ size
-    value = _mix_in_bytes(data, size >> 2, value) if IS_QUICK else _mix_in_words(data, size >> 2, value)
+    value = _mix_in_bytes(data, size >> 2, value) if cython.compiled else _mix_in_words(data, size >> 2, value)
     rest = size & 3
     if rest:
         if rest > 1:
@@ -61,6 +65,10 @@ def _mix_in_words(data: bytes, count: int, value: int) -> int:
     return value
 
 
+@cython.cfunc
+@cython.returns(cython.uint)
+@cython.exceptval(0)
+@cython.locals(data=bytes, count=cython.Py_ssize_t, value=cython.uint, p="const unsigned char*", at=cython.Py_ssize_t, word=cython.uint)
 def _mix_in_bytes(data: bytes, count: int, value: int) -> int:
     """The same, as is best in C."""
     p = data

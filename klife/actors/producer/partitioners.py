@@ -1,7 +1,7 @@
-"""Partitioners: which partition a record without an explicit one goes to.
+"""klife's own partitioners: which partition a record without an explicit one goes to.
 
-A partitioner is any object with `partition(record, partition_count) -> int`; `Partitioner` is the base class for those who like
-one. It is called in the caller's greenlet for every record, so it must be quick and must not block.
+A partitioner is any object with `partition(record, partition_count) -> int` (`klife.partitioner`). It is called in the caller's
+greenlet for every record, so it must be quick and must not block.
 
 Records without a key under the default partitioner *stick* (KIP-480): all those of a topic go to one partition until that
 partition's batch closes, then to another. Fewer, fuller batches result, and over time all partitions get their share. Only the
@@ -18,7 +18,6 @@ A 50-byte key's hash costs 2.6 µs (murmur2) or 5 µs (phash2) in pure Python, a
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from random import random
 from typing import TYPE_CHECKING, cast
@@ -28,6 +27,7 @@ from klife.actors.producer.murmur2 import murmur2_positive
 from klife.actors.producer.phash2 import phash2_32
 from klife.actors.producer.validation import exact_bytes
 from klife.errors import ConfigError
+from klife.partitioner import Partitioner
 
 if TYPE_CHECKING:
     from klife.record import Record
@@ -35,31 +35,6 @@ if TYPE_CHECKING:
     _Hashes = dict[bytes, int]
 else:
     _Hashes = dict
-
-
-class Partitioner(ABC):
-    """Chooses the partition of a record that names none.
-
-    Attributes:
-        sticky_keyless: True asks the producer to choose for records without a key itself: one partition of the topic until its
-            batch closes, then another (KIP-480). `partition` is then called for keyed records only. False by default.
-    """
-
-    sticky_keyless: bool = False
-
-    @abstractmethod
-    def partition(self, record: Record, partition_count: int) -> int:
-        """Return the partition for `record`, from 0 to `partition_count` - 1.
-
-        Runs in the greenlet (or thread) that produces, possibly in several threads at once. What it raises is raised by `produce`.
-        """
-
-    def any_will_do(self, record: Record) -> bool:
-        """Whether `record` may go to any partition. Asked only while some partitions have no leader.
-
-        If so, the producer chooses one that has a leader, and `partition` is not called. False by default.
-        """
-        return False
 
 
 class _KeyHashes(_Hashes):
@@ -123,6 +98,8 @@ class Phash2Partitioner(Partitioner):
     A random partition without a key, as there.
     """
 
+    sticky_keyless = False
+
     def partition(self, record: Record, partition_count: int) -> int:
         key = record.key
         if key is None:
@@ -139,6 +116,8 @@ class Crc32Partitioner(Partitioner):
     A random partition without a key or with an empty one, as there.
     """
 
+    sticky_keyless = False
+
     def partition(self, record: Record, partition_count: int) -> int:
         key = record.key
         if not key:
@@ -151,6 +130,8 @@ class Crc32Partitioner(Partitioner):
 
 class RandomPartitioner(Partitioner):
     """A random partition for each record, whatever its key. Batches are smaller than with a sticky partition."""
+
+    sticky_keyless = False
 
     def partition(self, record: Record, partition_count: int) -> int:
         return int(random() * partition_count)

@@ -125,11 +125,17 @@ class Producer:
             batch.base_offset = base_offset
         if append_time_ms >= 0:
             batch.append_time_ms = append_time_ms
-        batch.set()
-        if batch.callbacks is None:
+        batch.is_set = True  # as `set` does, first of all; a call less for each batch that nobody waits for yet
+        if batch._greenlets or batch._locks:
+            batch.is_set = True  # as `set` does, first of all; a call less for each batch that nobody waits for yet
+        if batch._greenlets or batch._locks:
+            batch.set()
+        if batch.callbacks is not None:
+            self.callbacks.batch_settled(batch)
+        elif self.pool.waiters:
             self.pool.give(batch.size)
         else:
-            self.callbacks.batch_settled(batch)
+            self.pool.room += batch.size
 
     def _end_in_log(self, older: list[Batch] | None, batch: Batch, base_offset: int, append_time_ms: int) -> None:
         for each in older or ():

@@ -12,7 +12,7 @@ from time import monotonic
 
 from klife.actors.metadata.metadata import Metadata
 from klife.actors.network.backoff import backoff
-from klife.actors.network.broker import Call
+from klife.actors.network.call import Call
 from klife.actors.producer.batcher import Batcher
 from klife.actors.producer.identity import Identity
 from klife.actors.producer.producer import Producer

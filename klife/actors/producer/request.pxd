@@ -1,22 +1,22 @@
 cimport cython
 
+from klife.actors.network.call cimport Call
 from klife.actors.producer.batch cimport Batch
 from klife.actors.producer.batcher cimport Batcher
 from klife.actors.producer.identity cimport Identity
 from klife.actors.producer.partition cimport Partition
 from klife.protocol.records cimport encode_payload, encode_plain
 
-cdef class InFlightRequest:
+cdef class InFlightRequest(Call):
     cdef public Batcher batcher
     cdef public list batches
     cdef public dict by_topic
     cdef public bint by_id
     cdef public bint submitted
-    cdef public object call
 
     @cython.locals(batch=Batch, partition=Partition, topics=dict, batches=list, topic=tuple, both=tuple)
-    cpdef pack(self, budget, timeout_ms, not_encodable)
-    cpdef done(self, call)
+    cpdef bint pack(self, budget, timeout_ms, not_encodable) except -1
+    cpdef finish(self, error=*)
 
 @cython.locals(identity=Identity, fields=list)
 cdef _encoded(Batch batch, settings, budget)

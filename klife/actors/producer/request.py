@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from klife.actors.network.call import Call
 from klife.actors.producer.identity import Identity
 from klife.actors.runtime.thread_pool import call_in_thread
+from klife.actors.settings import NEVER
 from klife.protocol.compression import compress
 from klife.protocol.primitives import ZERO_UUID
 from klife.protocol.produce_wire import BatchesRequest, TopicBatches
@@ -18,34 +20,36 @@ from klife.protocol.records import EncodedBatch, encode_payload, encode_plain, s
 from klife_supervision.let_hub_run import let_hub_run
 
 if TYPE_CHECKING:
-    from klife.actors.network.broker import Call
     from klife.actors.producer.batch import Batch
     from klife.actors.producer.batcher import Batcher
     from klife.actors.producer.partition import Partition
     from klife.actors.runtime.loop_budget import LoopBudget
     from klife.actors.settings import ProducerSettings
+    from klife.errors import KlifeError
 
 _NO_IDENTITY = Identity(-1, -1)  # what batches of a producer without idempotence carry; their sequence is -1 too
 
 
-class InFlightRequest:
+class InFlightRequest(Call):
     """A produce request of `batcher`: its batches, where its answer will name them, and whether it was handed to the connection."""
 
-    __slots__ = ("batcher", "batches", "by_topic", "by_id", "submitted", "call")
+    __slots__ = ("batcher", "batches", "by_topic", "by_id", "submitted")
 
     def __init__(self, batcher: Batcher, batches: list[tuple[Partition, Batch]]) -> None:
+        # What Call.__init__ does; a call less for each request.
+        self.request = self.response = self.error = self.on_done = None
+        self.correlation_id = self.version = -1
+        self.deadline = NEVER
+        self.is_done = False
         self.batcher = batcher
         self.batches = batches  # each with its partition
         # By topic name and by topic id, as they were when it was sent: answers name topics as their request did.
         self.by_topic: dict[str | bytes, dict[int, tuple[Partition, Batch]]] = {}
         self.by_id = True  # whether all its topics have ids
         self.submitted = False
-        self.call: Call | None = None
 
-    def pack(
-        self, budget: LoopBudget, timeout_ms: int, not_encodable: Callable[[Partition, Batch, Exception], None]
-    ) -> BatchesRequest | None:
-        """The request, about to be submitted; None when no batch is left for it.
+    def pack(self, budget: LoopBudget, timeout_ms: int, not_encodable: Callable[[Partition, Batch, Exception], None]) -> bool:
+        """Make `request`, about to be submitted; False when no batch is left for it.
 
         A batch that can not be encoded must not stop its broker's others for ever: `not_encodable` ends it.
         """
@@ -74,13 +78,17 @@ class InFlightRequest:
             batches.append(both)
         self.batches = batches  # without those that could not be encoded: they are settled, and no answer is theirs
         self.submitted = True
-        return BatchesRequest(settings.acks, timeout_ms, list(topics.values())) if topics else None
+        self.request = BatchesRequest(settings.acks, timeout_ms, list(topics.values()))
+        return bool(topics)
 
-    def done(self, call: Call) -> None:
-        """`call` has its answer, or none will come: the batcher has to look."""
-        if self.call is not None:
-            return  # it could not be sent, and now its connection is closed for that
-        self.call = call
+    def finish(self, error: KlifeError | None = None) -> None:
+        """As a call does: its answer is there, or none will come. The batcher has to look."""
+        if self.is_done:
+            return
+        self.is_done = True
+        if error is not None:
+            self.response = None
+            self.error = error
         self.batcher.completed.append(self)
         self.batcher.wake()
 

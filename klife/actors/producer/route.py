@@ -13,6 +13,7 @@ its index. (`tests/actors/test_entered_again.py` produces once more at each such
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from random import randrange
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import Claim
 from klife.actors.producer.deadlines import OPEN_AT_MOST
 from klife.actors.producer.delivery import Delivery, Places
-from klife.actors.producer.murmur2 import IS_QUICK, murmur2_positive
+from klife.actors.producer.murmur2 import murmur2_positive
 from klife.actors.producer.partition import Partition
 from klife.actors.producer.partitioners import Murmur2Partitioner, may_go_anywhere
 from klife.actors.producer.validation import (
@@ -53,6 +54,7 @@ _OPEN_AT_MOST = OPEN_AT_MOST
 _MAX_PARTITION = 2**31 - 1  # an int32 on the wire
 _NOWHERE = -1  # keyless records stick to no partition: the next one chooses
 _IN_C = is_compiled(__file__)
+_new_delivery: Any = partial(object.__new__, Delivery)  # in Python quicker than what it stands for
 
 
 class TopicRoute:
@@ -99,7 +101,7 @@ class TopicRoute:
         self.partitioner = partitioner
         self.sticks = bool(getattr(partitioner, "sticky_keyless", False))
         # The default partitioner, without the calls.
-        self._hashes = IS_QUICK and type(partitioner) is Murmur2Partitioner
+        self._hashes = _IN_C and type(partitioner) is Murmur2Partitioner
         self.terms = terms
         self._identities = identities
         self._batchers = batchers
@@ -125,8 +127,8 @@ class TopicRoute:
     ) -> Any:
         """Queue `record` and return its delivery.
 
-        Or only its batch, where that is not `wanted`; then `callback` is called with the result, if there is one. Or, given `places`,
-        note there as number `at` where it is.
+        Or only its batch, where that is not `wanted`; then `callback` is called with the result, if there is one. Given `places`, note
+        there as number `at` where it is.
 
         Without `looks` it gets the time of this producer's last record that had the clock looked at: its caller's, a moment ago.
 
@@ -135,7 +137,7 @@ class TopicRoute:
             UnknownPartition: there is no such partition (yet). Without a `deadline` this has waited for it; with one, the caller may,
                 by `await_partition`, when it has done what else there is to do. Nothing was queued.
             BufferFull: no room until `deadline` (monotonic seconds; by default `max_block_ms` from now). Nothing was queued.
-            ClientClosed: the client was stopped while this waited. Nothing was queued.
+            ClientClosed: the client was stopped meanwhile. Nothing was queued.
         """
         size = RECORD_OVERHEAD
         value = record.value
@@ -215,13 +217,11 @@ class TopicRoute:
                     batch = self._begin(partition, entry, size, None, places, at)
             if batch is None:
                 batch, index = self._wait_or_look_again(partition, keyless, entry, size, deadline, places, at)
-        if places is not None:
-            return batch
         if not wanted:
             if callback is not None:
                 self._call_when_settled(batch, index, callback)
             return batch
-        delivery = Delivery.__new__(Delivery)  # what the constructor does; a call less for each record
+        delivery = Delivery.__new__(Delivery) if _IN_C else _new_delivery()  # what the constructor does; a call less for each record
         delivery._batch = batch
         delivery._index = index
         return delivery
@@ -231,6 +231,9 @@ class TopicRoute:
 
         Its `size` bytes are those of `claim`, which has them, or else taken from the pool. `places` are told, as number `at`. None
         where something that ran meanwhile has opened another, or has left no room: then nothing was done.
+
+        Raises:
+            ClientClosed: the client was stopped meanwhile. Nothing was queued.
         """
         if partition.open is not None:
             partition.close()
@@ -242,6 +245,8 @@ class TopicRoute:
         # From this look until it is the open batch there is no call: something that produces, too, might run in it.
         pool = self._pool
         room = pool.room - size
+        if self.terms.closed is not None:  # by what ran meanwhile, a partitioner perhaps: nobody would send it any more
+            raise self.terms.closed_error()
         if partition.open is not None or (room < 0 and claim is None):
             return None
         if claim is None:

@@ -183,15 +183,24 @@ def check(record: object, where: str = "") -> None:
                 f"Record.partition is {partition}; expected an int from 0 on, or None to let the partitioner choose. "
                 "The record was not queued."
             )
-    except AttributeError as error:  # only of an object that the constructor did not make; in the compiled core that field is None
-        prefix = f"{where}: " if where else ""
-        raise InvalidRecordType(
-            f"{prefix}Record.{error.name} is not set; make records with Record(topic='...', value=b'...'). The record was not queued."
-        ) from None
+    except AttributeError:
+        if not completed(record):
+            raise
+        check(record, where)
     except (InvalidRecordType, InvalidRecordValue) as error:
         if where:
             raise type(error)(f"{where}: {error}") from None
         raise
+
+
+def completed(record: object) -> bool:
+    """Give a record that the constructor did not make None for each field that was never set, which it has in the compiled core; return
+    whether it needed any.
+    """
+    missing = [field for field in _FIELDS if not hasattr(record, field)] if isinstance(record, Record) else []
+    for field in missing:
+        setattr(record, field, None)
+    return bool(missing)
 
 
 def too_large_for_buffer(topic: str, size: int, limit: int) -> RecordTooLarge:

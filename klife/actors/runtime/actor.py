@@ -98,6 +98,11 @@ class GeventActor(pykka.Actor):
     def on_wake(self) -> None:
         """Called once after any number of `actor_inbox.wake()`. An exception here crashes the actor."""
 
+    def look_again(self) -> None:
+        """Called in the hub every few seconds, before a wake-up: to make up for watchers of this actor whose callback was ended by
+        what a signal handler raised. Must not wait.
+        """
+
     def on_exit(self, reason: ExitReason) -> None:
         """Called last on every way out, a kill included: release what the actor holds. Must not wait."""
 

@@ -13,7 +13,14 @@ from __future__ import annotations
 import mmap
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from os import getpid
+from typing import Any
+
+from klife import cython_shim as cython
+
+if cython.compiled:
+    import cython
 
 _WIPE_ON_FORK = 18  # MADV_WIPEONFORK, which the mmap module does not name
 
@@ -58,9 +65,26 @@ def _wiped_page() -> mmap.mmap | None:
 
 
 _wiped = _wiped_page()
-_is_wiped = _wiped is not None
+_is_wiped = cython.declare(cython.bint, _wiped is not None)
 page = memoryview(_wiped or bytearray(1))
 """Its first byte is 0 in a forked child that has not taken note of it: for those to whom a call of `is_forked` is too much."""
-_page = page  # with C's type, in the compiled core
-_pid = 0
+_page = cython.declare("unsigned char[::1]", page)
+
+
+class _FirstByte:
+    """What ctypes' number does, where Python was built without it."""
+
+    def __bool__(self) -> bool:
+        return page[0] != 0
+
+
+first_byte: Any = _FirstByte()
+"""Its truth is that of the page's first byte, which in Python is quicker to tell than the byte itself."""
+if not cython.compiled:
+    with suppress(ImportError):
+        from ctypes import c_ubyte
+
+        first_byte = c_ubyte.from_buffer(page)
+
+_pid = cython.declare(object, 0)
 _mark()

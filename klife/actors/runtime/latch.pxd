@@ -20,5 +20,3 @@ cdef class Latch:
 
     cpdef set(self)
     cpdef bint wait(self, timeout=*) except *
-
-cpdef Wakeups _wakeups_of(hub)

@@ -32,24 +32,31 @@ from gevent import getcurrent
 from gevent._hub_local import get_hub_if_exists
 from gevent.monkey import get_original
 
+from klife import cython_shim as cython
 from klife.actors.runtime.forked import is_forked, take_note
-from klife.class_defaults import set_defaults
 from klife_supervision.let_hub_run import TURN_SECONDS, let_hub_run
+
+if cython.compiled:
+    import cython
 
 get_thread_ident: Callable[[], int] = get_original("_thread", "get_ident")
 _allocate_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
 _STOOD_STILL = 1.0  # seconds that a wait ends too late by: the hub did not run
 _TURNS = 4  # of the loop, for sockets to be read and answers to be judged
-_first_in_thread = _allocate_lock()  # held for an instant, by the first thread that waits for a latch
+# Held for an instant, by the first thread that waits for a latch; a signal handler may wait for it, too, at just that moment.
+_first_in_thread = get_original("_thread", "RLock")()
 
 
 class Latch:
     """Set once, waited for by any number of greenlets and threads."""
 
-    is_set: bool
-    _wakeups: Wakeups | None
-    _greenlets: list[Any] | None
-    _locks: list[Any] | None
+    # Most latches (a batch each) are set before anybody waits: as class attributes, what they never set costs nothing. C's fields have
+    # these values to begin with.
+    if not cython.compiled:
+        is_set: bool = False
+        _wakeups: Wakeups | None = None
+        _greenlets: list[Any] | None = None
+        _locks: list[Any] | None = None
 
     def __init__(self, home: Any = None) -> None:
         """`home` is a hub; by default the calling thread's, if it has one."""
@@ -169,10 +176,6 @@ class Latch:
         return self._locks
 
 
-# Most latches (a batch each) are set before anybody waits, and never need values of their own.
-set_defaults(Latch, is_set=False, _wakeups=None, _greenlets=None, _locks=None)
-
-
 class _Waker:
     """Switches to a greenlet of another hub, as if its lock had been released. A watcher of its own keeps that hub's loop running."""
 
@@ -263,6 +266,8 @@ class Wakeups:
         self.loop.run_callback(self._run)
 
 
+@cython.cfunc
+@cython.returns(Wakeups)
 def _wakeups_of(hub: Any) -> Wakeups:
     """Those of the calling thread's hub, which keeps them."""
     wakeups: Wakeups | None = getattr(hub, "klife_wakeups", None)

@@ -59,6 +59,9 @@ class GeventActorRef(pykka.ActorRef[A]):
 
     def look_again(self) -> None:
         """In the hub, every few seconds: have the actor look at its state, should it have missed a wake-up."""
+        actor = self._actor_weakref()
+        if actor is not None:
+            actor.look_again()  # type: ignore[attr-defined]
         self.actor_inbox.look_again()  # type: ignore[attr-defined]
         look_again_at_wakeups(get_hub())
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from klife.api.config.option_types import CompressionType, Feature, PartitionerName, SupportsPartition
+from klife.api.config.option_types import CompressionType, Feature, PartitionerName
 from klife.api.config.options import ProducerConfig, SaslConfig, TlsConfig, TopicConfig, TxnPoolConfig
+from klife.partitioner import Partitioner
 
 if TYPE_CHECKING:
     import ssl
@@ -42,7 +43,7 @@ class ClientKeywords(ProducerKeywords, total=False):
     producers: Sequence[ProducerConfig | Mapping[str, Any]]
     default_producer: str | None
     topics: Sequence[TopicConfig | Mapping[str, Any]]
-    default_partitioner: PartitionerName | SupportsPartition | type[SupportsPartition]
+    default_partitioner: PartitionerName | Partitioner | type[Partitioner]
     txn_pools: Sequence[TxnPoolConfig | Mapping[str, Any]]
     default_txn_pool: str | None
     disabled_features: Sequence[Feature] | AbstractSet[Feature]

@@ -11,23 +11,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from string import Formatter
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainValidator, SecretStr
 
+from klife.partitioner import Partitioner
+from klife.protocol.primitives import INT32_MAX
 from klife.topic_name import is_legal_topic
 
-if TYPE_CHECKING:
-    from klife.record import Record
-
-INT32_MAX = 2**31 - 1  # Kafka carries sizes and timeouts as INT32
 INT64_MAX = 2**63 - 1
-
-
-class SupportsPartition(Protocol):
-    """What an object must do to be a partitioner here; `klife.Partitioner` is the documented base."""
-
-    def partition(self, record: Record, partition_count: int) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -176,7 +168,7 @@ ClientId = Annotated[
 ]
 CompressionType = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 Partitioning = Annotated[
-    PartitionerName | SupportsPartition,
+    PartitionerName | Partitioner,
     PlainValidator(_partitioner),
     Expected(f"a klife.Partitioner, a class of them, or one of {', '.join(map(repr, PARTITIONER_NAMES))}"),
 ]

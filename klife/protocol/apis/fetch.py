@@ -8,7 +8,7 @@ the last batch of a partition cut short, and a first batch that begins before th
 from __future__ import annotations
 
 from klife.protocol.message import Request, Response
-from klife.protocol.primitives import Records
+from klife.protocol.primitives import INT32_MAX, Records
 from klife.protocol.schema import Struct, array, int8, int16, int32, int64, records_, string, struct, uuid
 
 HIGH_WATERMARK_UNSUPPORTED = 9223372036854775807
@@ -129,7 +129,7 @@ class FetchRequest(Request[FetchResponse], key=1, versions="4-18", flexible="12+
     replica_state: ReplicaState = struct(ReplicaState, "15+", tag=1)
     max_wait_ms: int = int32("0+")
     min_bytes: int = int32("0+")
-    max_bytes: int = int32("3+", default=0x7FFFFFFF, ignorable=True)  # a single larger batch still comes whole (KIP-74)
+    max_bytes: int = int32("3+", default=INT32_MAX, ignorable=True)  # a single larger batch still comes whole (KIP-74)
     isolation_level: int = int8("4+", ignorable=True)  # 0: read uncommitted, 1: read committed
     session_id: int = int32("7+", ignorable=True)
     session_epoch: int = int32("7+", default=-1, ignorable=True)

@@ -27,7 +27,6 @@ import gevent
 from gevent import socket
 from gevent.event import Event
 from gevent.server import StreamServer
-from model_cluster import ModelPartition
 
 from klife.protocol.apis.api_versions import ApiVersion, ApiVersionsRequest, ApiVersionsResponse
 from klife.protocol.apis.describe_configs import DescribeConfigsRequest
@@ -48,6 +47,7 @@ from klife.protocol.apis.produce import (
     TopicProduceResponse,
 )
 from klife.protocol.record_decode import RecordBatch, decode_batches
+from tests.support.model_cluster import ModelPartition
 
 PATIENCE = 10.0  # seconds a test waits for what should come at once
 _HEADER = Struct(">hhih")

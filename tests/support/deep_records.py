@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from klife import ProduceError, Record
-from klife.record import Delivered
-from klife.undelivered import Undelivered
+from klife.record import Delivered, Undelivered
 
 DEPTH = 100_000
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
-from scripted_broker import ScriptedCluster
 
 from klife import Record
+from tests.support.scripted_broker import ScriptedCluster
 
 
 class BrokerThread:

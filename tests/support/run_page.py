@@ -1,4 +1,4 @@
-"""Run the programs of one page of the documentation: `python run_page.py PAGE BOOTSTRAP_SERVERS [--patched]`.
+"""Run the programs of one page of the documentation: `python -m tests.support.run_page PAGE BOOTSTRAP_SERVERS [--patched]`.
 
 A process of its own, as a reader's would be: with or without gevent's monkey patching, and with an interpreter exit that tells of
 records nobody waited for. It ends with a traceback whose line numbers are the page's.
@@ -20,8 +20,9 @@ if "--patched" in sys.argv:
 
     monkey.patch_all()
 
-from doc_pages import PLACEHOLDER, Program, programs
 from gevent import subprocess
+
+from tests.support.doc_pages import PLACEHOLDER, Program, programs
 
 _DOCTEST = doctest.OutputChecker()
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import gevent
 from gevent import get_hub
-from model_cluster import ModelBroker
 
 from klife.actors.metadata.snapshot import NO_LEADER, ClusterSnapshot, TopicInfo
 from klife.actors.producer.batch import Batch
@@ -24,6 +23,7 @@ from klife.api.config import ProducerConfig
 from klife.api.settings import producer_settings
 from klife.errors import ProduceError
 from klife.record import Record
+from tests.support.model_cluster import ModelBroker
 
 
 class Bell:

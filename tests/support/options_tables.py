@@ -1,11 +1,9 @@
-"""The tables of options in docs/configuration.md, made from the models: `python tests/docs/options_tables.py` writes them anew.
+"""The tables of options in docs/configuration.md, made from the models: `python -m tests.support.options_tables` writes them anew.
 
 An option's meaning is the docstring that stands under it in `klife.api.config` and `klife.api.config.options`.
 """
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
@@ -13,8 +11,9 @@ from klife.api.config import ClientConfig
 from klife.api.config.base import Options
 from klife.api.config.checks import NOT_YET
 from klife.api.config.options import ProducerConfig, ProducerOptions, TopicConfig
+from tests.support import ROOT
 
-PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
+PAGE = ROOT / "docs" / "configuration.md"
 
 
 def _row(model: type[Options], option: str) -> str:

@@ -27,8 +27,7 @@ from klife.actors.producer.producer import Producer
 from klife.api.config import ProducerConfig
 from klife.api.settings import producer_settings
 from klife.errors import ProduceError
-from klife.record import Delivered
-from klife.undelivered import Undelivered
+from klife.record import Delivered, Undelivered
 from klife_supervision import TreeNode
 
 outcomes: dict[str, str | None] = {}

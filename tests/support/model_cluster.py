@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 from klife.actors.metadata.snapshot import NO_LEADER, BrokerInfo, ClusterSnapshot, TopicInfo, with_leader, with_refusal
-from klife.actors.network.broker import Call, CallFailed
+from klife.actors.network.call import Call, CallFailed
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.produce import (
     BatchIndexAndErrorMessage,
@@ -107,12 +107,15 @@ class ModelBroker:
             self.waiting[wake] = None
 
     def call(self, request: Any, on_done: Callable[[Call], None], **_options: Any) -> Call:
-        call = Call(request, 0.0, on_done)
+        call = Call(request, on_done)
+        self.send(call)
+        return call
+
+    def send(self, call: Call, **_options: Any) -> None:
         if self.is_ready:
             self.calls.append(call)
         else:
-            call.finish(None, CallFailed("not connected", sent=False))
-        return call
+            call.finish(CallFailed("not connected", sent=False))
 
     def reconnect(self) -> None:
         self.is_ready = True
@@ -229,10 +232,11 @@ class ModelCluster:
         call = broker.calls.pop(0)
         if isinstance(call.request, InitProducerIdRequest):
             self.next_producer_id += 1
-            call.finish(InitProducerIdResponse(error_code=0, producer_id=self.next_producer_id, producer_epoch=0))
+            call.response = InitProducerIdResponse(error_code=0, producer_id=self.next_producer_id, producer_epoch=0)
         else:
             response = self.process(node_id, call.request, refusals)
-            call.finish(call.request.RESPONSE.decode(response.encode(13), 13))  # as it comes from the wire: plain, or in full
+            call.response = call.request.RESPONSE.decode(response.encode(13), 13)  # as it comes from the wire: plain, or in full
+        call.finish()
 
     def disconnect(self, node_id: int, handled: int, late: bool) -> None:
         """The connection breaks after the broker has handled `handled` requests; the others it reads late, or never."""
@@ -247,7 +251,7 @@ class ModelCluster:
                 elif late:
                     self.late[node_id].append(call.request)
         for call in calls:
-            call.finish(None, CallFailed("the connection broke", sent=True))
+            call.finish(CallFailed("the connection broke", sent=True))
 
 
 __all__ = ["GUILTY", "NO_LEADER", "TOPIC", "ModelBroker", "ModelCluster"]

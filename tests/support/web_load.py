@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from http.client import HTTPException
 
 import gevent
-from reader import read_topic
-from web_service import Visitor, WebService
 
 from klife.testing.cluster import KafkaCluster
+from tests.support.reader import read_topic
+from tests.support.web_service import Visitor, WebService
 
 VISITORS = 20
 

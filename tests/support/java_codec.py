@@ -10,7 +10,9 @@ import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
-ORACLE = Path(__file__).parents[1] / "oracle" / "MessageOracle.java"
+from tests.support import TESTS
+
+ORACLE = TESTS / "oracle" / "MessageOracle.java"
 
 
 class JavaRefused(Exception):

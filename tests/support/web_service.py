@@ -19,9 +19,10 @@ import gevent
 import gevent.socket
 
 from klife import StopReport
+from tests.support import ROOT
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "gunicorn_gevent"
-PAGE = Path(__file__).parents[2] / "docs" / "web-workers.md"
+EXAMPLE = ROOT / "examples" / "gunicorn_gevent"
+PAGE = ROOT / "docs" / "web-workers.md"
 WORKERS = 2
 PATIENCE = 100.0
 

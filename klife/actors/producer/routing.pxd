@@ -1,0 +1,7 @@
+from klife.actors.producer.route cimport TopicRoute
+
+cdef class Routing:
+    cdef public dict routes
+    cdef public dict batchers
+    cdef public object _new_topic
+    cdef public dict _absent

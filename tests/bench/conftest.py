@@ -1,8 +1,0 @@
-"""`bench` is no installed package: it is found from the repository's root."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))

@@ -1,6 +1,0 @@
-"""The program is imported as it is run, from the repository's root."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
