@@ -24,7 +24,7 @@ from klife.actors.metadata.snapshot import TopicInfo
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.identity import Identity
 from klife.actors.producer.producer import Producer
-from klife.actors.producer.route import TopicRoute
+from klife.actors.producer.topic import Topic
 from klife.api.config import ProducerConfig
 from klife.api.settings import producer_settings
 from klife.protocol.produce_wire import BatchesRequest, BatchesResponse
@@ -47,7 +47,7 @@ def best(step: Callable[[], object], times: int) -> float:
     return fastest / times * 1e9
 
 
-def a_topic() -> tuple[Producer, TopicRoute]:
+def a_topic() -> tuple[Producer, Topic]:
     """A topic, and its producer, whose brokers are never reached, and whose records fit."""
     broker = SimpleNamespace(is_ready=True, last_error=None)
     producer = Producer(
@@ -67,7 +67,7 @@ def making(fields: dict[str, object]) -> None:
         Record("orders", **fields)
 
 
-def appending(route: TopicRoute, record: Record) -> None:
+def appending(route: Topic, record: Record) -> None:
     append = route.append
     for _ in MANY:
         append(record)
@@ -84,7 +84,7 @@ def getting(delivery: Delivery) -> None:
         get()
 
 
-def going_round(producer: Producer, route: TopicRoute, records: list[Record]) -> None:
+def going_round(producer: Producer, route: Topic, records: list[Record]) -> None:
     """A record for each of some partitions, a batch each: opened, taken for a request, confirmed."""
     for record in records:
         route.append(record)

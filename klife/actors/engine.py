@@ -25,7 +25,7 @@ from klife.actors.orphan import close_orphans, forget_tree
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.partitioners import resolve
 from klife.actors.producer.producer import Producer
-from klife.actors.producer.route import TopicRoute
+from klife.actors.producer.topic import Topic
 from klife.actors.producer.validation import checked_topic
 from klife.actors.runtime.home import tell_of_end
 from klife.actors.runtime.latch import Latch, get_thread_ident, may_switch
@@ -48,7 +48,7 @@ class Engine:
         self.loop = self.hub.loop
         self.metadata = Metadata(settings)
         self.pool = BufferPool(settings.max_buffered_bytes, block=settings.block_on_full)
-        self.routes: dict[str, TopicRoute] = {}  # of topics produced to, by each topic's own producer: the hot path's one look-up
+        self.routes: dict[str, Topic] = {}  # of topics produced to, by each topic's own producer: the hot path's one look-up
         self.producers = {
             each.name: Producer(each, self.pool, self.hub, settings.max_block, self.metadata.broker) for each in settings.producers
         }
@@ -79,7 +79,7 @@ class Engine:
 
     # routes
 
-    def route(self, topic: Any, chosen: str | None, deadline: float) -> TopicRoute:
+    def route(self, topic: Any, chosen: str | None, deadline: float) -> Topic:
         """The route of a topic, waiting for metadata where it is seen the first time.
 
         Raises:
@@ -107,7 +107,7 @@ class Engine:
             self.routes[name] = route
         return route
 
-    def _await_partition(self, producer: Producer, route: TopicRoute, partition: int, deadline: float, chosen: bool) -> None:
+    def _await_partition(self, producer: Producer, route: Topic, partition: int, deadline: float, chosen: bool) -> None:
         answers = 1 if chosen else 0
         info = self.metadata.wait_for_partitions(route.name, partition + 1, deadline, produces=True, answers=answers)
         if producer.closed is not None:  # stopped while we waited

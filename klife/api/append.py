@@ -32,7 +32,7 @@ class Append(Handle):
     __slots__ = ()
 
     def _accepted(self, record: Record, producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:
-        """As `TopicRoute.append`; or return None if this is not the home thread, and nothing was done."""
+        """As `Topic.append`; or return None if this is not the home thread, and nothing was done."""
         if (PyThread_get_thread_ident() if _IN_C else get_thread_ident()) != self._home:  # type: ignore  # noqa: F821
             return None
         if not (_page[0] if _IN_C else first_byte):  # this process was forked

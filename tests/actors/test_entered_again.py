@@ -22,14 +22,14 @@ import pytest
 
 import klife
 from klife import Client, Delivery, Murmur2Partitioner, Record
-from klife.actors.producer import route
+from klife.actors.producer import topic
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.delivery import Places
 from klife.core import is_compiled
 from tests.support.producer_parts import Parts
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster
 
-COMPILED = is_compiled(route.__file__)
+COMPILED = is_compiled(topic.__file__)
 KLIFE = str(Path(klife.__file__).parent)
 FOREVER = 1e12
 SMALL, LARGE = b"small", bytes(900)

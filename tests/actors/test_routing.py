@@ -8,7 +8,7 @@ import pytest
 
 from klife import Crc32Partitioner, Murmur2Partitioner, Partitioner, Phash2Partitioner, RandomPartitioner, Record
 from klife.actors.producer.partition import Partition
-from klife.actors.producer.route import TopicRoute
+from klife.actors.producer.topic import Topic
 from tests.support.producer_parts import NO_LEADER, Parts, topic_info
 
 NOW = 1e12
@@ -136,12 +136,12 @@ BUILT_IN = [Murmur2Partitioner, Phash2Partitioner, Crc32Partitioner, RandomParti
 every_built_in = pytest.mark.parametrize("built_in", BUILT_IN)
 
 
-def route_by(partitioner: object, leaders: list[int] = SIX) -> tuple[Parts, TopicRoute]:
+def route_by(partitioner: object, leaders: list[int] = SIX) -> tuple[Parts, Topic]:
     parts = Parts([1])
     return parts, parts.producer.routing.add_topic(topic_info(leaders, "free"), partitioner)
 
 
-def places_of(route: TopicRoute, key: bytes | None, partitioner: object = None, count: int = 200) -> set[int]:
+def places_of(route: Topic, key: bytes | None, partitioner: object = None, count: int = 200) -> set[int]:
     places = set()
     for _ in range(count):
         route.append(Record("free", b"v", key=key), partitioner)
@@ -151,7 +151,7 @@ def places_of(route: TopicRoute, key: bytes | None, partitioner: object = None, 
     return places
 
 
-def filled(route: TopicRoute) -> list[Partition]:
+def filled(route: Topic) -> list[Partition]:
     return [partition for partition in route.partitions if partition is not None and not partition.empty]
 
 

@@ -17,7 +17,7 @@ from klife.actors.producer.partition import Partition
 from klife.actors.producer.policy import rule_for
 from klife.actors.producer.producer import Producer
 from klife.actors.producer.refusal import Decision, Refusal
-from klife.actors.producer.route import TopicRoute
+from klife.actors.producer.topic import Topic
 from klife.actors.settings import ProducerSettings
 from klife.api.config import ProducerConfig
 from klife.api.settings import producer_settings
@@ -65,7 +65,7 @@ class Parts:
         self.producer.batchers.inbox = self.bell  # type: ignore[assignment]
         self.identity = Identity(9, 0)
         self.producer.identities.found(self.identity)
-        self.route: TopicRoute = self.producer.routing.add_topic(topic_info(leaders or [1]), _First())
+        self.route: Topic = self.producer.routing.add_topic(topic_info(leaders or [1]), _First())
 
     def partition(self, partition_id: int = 0) -> Partition:
         return self.route.partition(partition_id)

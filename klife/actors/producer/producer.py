@@ -26,9 +26,9 @@ from klife.actors.producer.hub_watch import HubWatch
 from klife.actors.producer.identity import Identities, Identity
 from klife.actors.producer.partition import Partition, Refused
 from klife.actors.producer.refusal import Course, Decision, Refusal, judge, refused_error
-from klife.actors.producer.route import TopicRoute
 from klife.actors.producer.routing import Routing
 from klife.actors.producer.terms import Terms
+from klife.actors.producer.topic import Topic
 from klife.actors.runtime.loop_budget import LoopBudget
 from klife.actors.settings import ProducerSettings
 from klife.errors import ClientClosed, ProduceError
@@ -62,14 +62,14 @@ class Producer:
         self.callbacks = Callbacks(pool, home, self.budget)
         self.terms.call_when_settled = self.callbacks.add
         # Waits for a partition that may just have been added (topic, partition id, deadline, whether a partitioner chose it).
-        self.await_partition: Callable[[TopicRoute, int, float, bool], None] | None = None
+        self.await_partition: Callable[[Topic, int, float, bool], None] | None = None
         self.delivered_records = 0
         self.failed_records = 0
         self.requests = 0
         self.retries = 0
 
-    def _new_topic(self, info: TopicInfo, partitioner: Any) -> TopicRoute:
-        return TopicRoute(
+    def _new_topic(self, info: TopicInfo, partitioner: Any) -> Topic:
+        return Topic(
             info,
             partitioner,
             self.terms,
@@ -82,9 +82,9 @@ class Producer:
             self._await_partition,
         )
 
-    def _await_partition(self, route: TopicRoute, partition_id: int, deadline: float, chosen: bool) -> None:
+    def _await_partition(self, topic: Topic, partition_id: int, deadline: float, chosen: bool) -> None:
         if self.await_partition is not None:
-            self.await_partition(route, partition_id, deadline, chosen)
+            self.await_partition(topic, partition_id, deadline, chosen)
 
     @property
     def idempotent(self) -> bool:

@@ -115,8 +115,8 @@ class ProducerActor(GeventActor):
                     del batchers[key]
 
     def _leads(self, batcher: Batcher) -> bool:
-        routes = self.producer.routing.routes.values()
-        return any(partition is not None and partition.served_by is batcher for route in routes for partition in route.partitions)
+        topics = self.producer.routing.routes.values()
+        return any(partition is not None and partition.served_by is batcher for topic in topics for partition in topic.partitions)
 
     # identity
 

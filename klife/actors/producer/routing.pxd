@@ -1,4 +1,4 @@
-from klife.actors.producer.route cimport TopicRoute
+from klife.actors.producer.topic cimport Topic
 
 cdef class Routing:
     cdef public dict routes

@@ -16,7 +16,7 @@ cdef bint _IN_C
 cdef Py_ssize_t _NOWHERE
 cdef double _OPEN_AT_MOST
 
-cdef class TopicRoute:
+cdef class Topic:
     cdef public object name
     cdef public object info
     cdef public list partitions

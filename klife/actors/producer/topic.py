@@ -1,4 +1,4 @@
-"""`TopicRoute`: from a record to the batch it joins. The hot path: everything here runs once a record.
+"""`Topic`: from a record to the batch it joins. The hot path: everything here runs once a record.
 
 No message, no greenlet switch, no clock but the record's timestamp. What can wait for the first record of a batch, or of a
 partition, or for an error, is in a slow method of its own; the fast one only finds out that it is needed. The order matters:
@@ -57,7 +57,7 @@ _IN_C = is_compiled(__file__)
 _new_delivery: Any = partial(object.__new__, Delivery)  # in Python quicker than what it stands for
 
 
-class TopicRoute:
+class Topic:
     """One topic of one producer: its partitions and its partitioner."""
 
     __slots__ = (
@@ -92,7 +92,7 @@ class TopicRoute:
         batchers: Batchers,
         deadlines: Deadlines,
         timer: DeadlineTimer,
-        await_partition: Callable[[TopicRoute, int, float, bool], None],
+        await_partition: Callable[[Topic, int, float, bool], None],
     ) -> None:
         """`await_partition(topic, partition_id, deadline, chosen)` waits for a partition that may just have been added."""
         self.name = info.name
