@@ -5,8 +5,10 @@ from __future__ import annotations
 from time import monotonic
 
 import gevent
+import pytest
 
 from klife import ClientClosed, ProduceError, Record
+from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.identity import Identity
 from tests.support.producer_parts import Parts
@@ -89,3 +91,53 @@ def test_nothing_lingers_while_callers_wait_for_buffer_space() -> None:
     waiting.get()
     changes.append(parts.producer.terms.linger)
     assert changes == [0.0, 15.0]
+
+
+# the two ways in which a batch is delivered
+
+
+class AnyWaiter:
+    """Waits for a batch, and is called back by it."""
+
+    def __init__(self, parts: Parts, batch: Batch, callback: bool) -> None:
+        self.called: list[int | None] = []
+        self.greenlet = gevent.spawn(batch.wait, 10.0)
+        if callback:
+            parts.producer.callbacks.add(batch, 1, lambda record: self.called.append(record.offset))
+        gevent.sleep(0)
+
+
+def all_that_is_seen(parts: Parts, batch: Batch, waiter: AnyWaiter | None) -> list[object]:
+    producer, partition = parts.producer, parts.partition()
+    if waiter is not None:
+        assert waiter.greenlet.get(timeout=10.0)
+        gevent.sleep(0)
+    results = [batch.result(index) for index in range(batch.count)]
+    return [
+        [(each.offset, each.timestamp_ms, each.value, each.error) for each in results],
+        (batch.is_set, batch.base_offset, batch.append_time_ms, batch.error, batch.wire, batch.in_flight),
+        (producer.delivered_records, producer.failed_records, producer.unsettled, producer.pool.used),
+        (partition.in_flight, partition.log.accepted is batch.identity, partition.log.accepted_ordinal, partition.failures),
+        waiter.called if waiter is not None else None,
+    ]
+
+
+@pytest.mark.parametrize("offset", [7, 0, -1])
+@pytest.mark.parametrize("append_time_ms", [-1, 123_456])
+@pytest.mark.parametrize("waits", [None, False, True])
+def test_the_short_way_to_deliver_a_batch_comes_to_what_the_long_one_does(offset: int, append_time_ms: int, waits: bool | None) -> None:
+    seen = []
+    for short in (True, False):
+        parts = Parts()
+        for time in (988, 989):
+            batch = parts.route.append(Record("t", b"v", partition=0, timestamp_ms=time))._batch
+        parts.partition().close()
+        parts.send(batch)
+        waiter = AnyWaiter(parts, batch, waits) if waits is not None else None
+        if short:
+            parts.delivered(batch, offset, append_time_ms)
+        else:
+            assert parts.partition().written(batch) is None
+            parts.producer._end_in_log(None, batch, offset, append_time_ms)
+        seen.append(all_that_is_seen(parts, batch, waiter))
+    assert seen[0] == seen[1]
