@@ -10,8 +10,9 @@ import pytest
 from klife import Record, RecordTooLarge
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.identity import Identity
+from klife.actors.producer.partition import Partition
 from klife.actors.producer.policy import RULES, Action, rule_for
-from klife.actors.producer.refusal import Course, Refusal, too_large_error
+from klife.actors.producer.refusal import Course, Refusal, judge, too_large_error
 from klife.protocol.error_codes import ErrorCode, describe, is_retriable
 from tests.support.producer_parts import Parts
 
@@ -33,6 +34,39 @@ NAMED = set().union(*CLASSES.values())
 def test_every_code_of_the_table_has_its_class(action: Action, code: int) -> None:
     assert rule_for(code).action is action
     assert rule_for(code).fate_unknown is (code in FATE_UNKNOWN)
+
+
+def all_that_is_known(parts: Parts, batch: Batch) -> list[object]:
+    """What `judge` could change: fields of the batch, its partition, what is known of the log, the identity, the books."""
+    partition, producer = parts.of(batch), parts.producer
+    names = [name for name in Partition.__slots__ if not name.startswith("_")]
+    values = [getattr(partition, name) for name in names]
+    log = [partition.log.accepted, partition.log.accepted_ordinal, partition.log.given_up]
+    own = [batch.is_set, batch.in_flight, batch.attempts, batch.fate_unknown, batch.sequence_refused, batch.sequence, batch.outcomes]
+    pending = list(producer.deadlines.pending)
+    return [[*value] if isinstance(value, list) else value for value in values] + [
+        log,
+        own,
+        pending,
+        producer.identity,
+        producer.retries,
+        parts.bell.woken,
+    ]
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("code", [*sorted(NAMED - CLASSES[Action.DELIVERED]), 1])
+def test_to_judge_is_to_change_nothing(code: int, count: int, unknown: bool) -> None:
+    parts = Parts()
+    parts.delivered(parts.sent())
+    batch = parts.sent(count)
+    batch.fate_unknown = unknown
+    before = all_that_is_known(parts, batch)
+    refusal = Refusal(code, rule_for(code), "no", {0: "guilty"} if code in CLASSES[Action.REJECT_RECORDS] else {})
+    decision = judge(parts.of(batch), batch, refusal)
+    assert all_that_is_known(parts, batch) == before
+    assert parts.producer.refused(parts.of(batch), batch, refusal) == decision
 
 
 PATIENCE = 10.0
