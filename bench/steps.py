@@ -21,10 +21,10 @@ from gevent import get_hub
 import klife
 from klife import Delivery, Murmur2Partitioner, Record
 from klife.actors.metadata.snapshot import TopicInfo
-from klife.actors.producer.batch import Identity
 from klife.actors.producer.buffer_pool import BufferPool
+from klife.actors.producer.identity import Identity
 from klife.actors.producer.producer import Producer
-from klife.actors.producer.route import TopicRoute
+from klife.actors.producer.topic import Topic
 from klife.api.config import ProducerConfig
 from klife.api.settings import producer_settings
 from klife.protocol.produce_wire import BatchesRequest, BatchesResponse
@@ -47,8 +47,8 @@ def best(step: Callable[[], object], times: int) -> float:
     return fastest / times * 1e9
 
 
-def a_route() -> TopicRoute:
-    """A topic whose brokers are never reached, and whose records fit."""
+def a_topic() -> tuple[Producer, Topic]:
+    """A topic, and its producer, whose brokers are never reached, and whose records fit."""
     broker = SimpleNamespace(is_ready=True, last_error=None)
     producer = Producer(
         producer_settings(ProducerConfig(name="p", client_id="c")),
@@ -57,9 +57,9 @@ def a_route() -> TopicRoute:
         1.0,
         lambda _node: broker,
     )
-    producer.identity = Identity(9, 0)
+    producer.identities.found(Identity(9, 0))
     info = TopicInfo("orders", bytes(16), (1,) * PARTITIONS, (0,) * PARTITIONS)
-    return producer.routing.add_topic(info, Murmur2Partitioner())
+    return producer, producer.routing.add_topic(info, Murmur2Partitioner())
 
 
 def making(fields: dict[str, object]) -> None:
@@ -67,15 +67,15 @@ def making(fields: dict[str, object]) -> None:
         Record("orders", **fields)
 
 
-def appending(route: TopicRoute, record: Record) -> None:
+def appending(route: Topic, record: Record) -> None:
     append = route.append
     for _ in MANY:
         append(record)
-    for queue in route.queues:
-        if queue is not None and queue.open is not None:
-            queue.open.fields.clear()
-            queue.open.count = 0
-            queue.open.size = 0
+    for partition in route.partitions:
+        if partition is not None and partition.open is not None:
+            partition.open.fields.clear()
+            partition.open.count = 0
+            partition.open.size = 0
 
 
 def getting(delivery: Delivery) -> None:
@@ -84,13 +84,12 @@ def getting(delivery: Delivery) -> None:
         get()
 
 
-def going_round(route: TopicRoute, records: list[Record]) -> None:
+def going_round(producer: Producer, route: Topic, records: list[Record]) -> None:
     """A record for each of some partitions, a batch each: opened, taken for a request, confirmed."""
-    producer = route.producer
     for record in records:
         route.append(record)
-    for batch in producer.routing.batchers[1, 0].drain(1e12):
-        producer.written(batch, 7, -1)
+    for partition, batch in producer.batchers.all[1, 0].drain(1e12):
+        producer.delivered(partition, batch, 7, -1)
 
 
 def sealing(fields: list[Any]) -> None:
@@ -106,20 +105,20 @@ def steps() -> dict[str, float]:
     request = BatchesRequest(-1, 15_000, [("orders", bytes(16), [(partition, one) for partition in FEW])])
     written = b"".join(pack(">ihqqqBBB", partition, 0, 7, -1, 0, 1, 0, 0) for partition in FEW)
     answer = b"\x02\x07orders" + bytes([len(FEW) + 1]) + written + b"\0" + bytes(5)
-    settled = a_route().append(Record("orders", SMALL))._batch
+    settled = a_topic()[1].append(Record("orders", SMALL))._batch
     settled.fields.extend(small * len(MANY))
     settled.base_offset, settled.is_set = 5, True
     return {
         "a Record of 100 bytes is made": best(partial(making, {"value": SMALL}), len(MANY)),
         "it is checked, gets partition and time, joins its batch; its Delivery": best(
-            partial(appending, a_route(), Record("orders", SMALL)), len(MANY)
+            partial(appending, a_topic()[1], Record("orders", SMALL)), len(MANY)
         ),
         "the same with a key of 50 bytes that was seen before (murmur2)": best(
-            partial(appending, a_route(), Record("orders", SMALL, KEY)), len(MANY)
+            partial(appending, a_topic()[1], Record("orders", SMALL, KEY)), len(MANY)
         ),
         "it is encoded, among 500": best(lambda: encode_payload(list(small) * 500), len(MANY)),
         "its result is got": best(partial(getting, Delivery(settled, 5)), len(MANY)),
-        "a batch of one large record: opened, filled, taken, confirmed": best(partial(going_round, a_route(), placed), len(FEW)),
+        "a batch of one large record: opened, filled, taken, confirmed": best(partial(going_round, *a_topic(), placed), len(FEW)),
         "such a batch is encoded": best(partial(sealing, list(large)), len(MANY)),
         "it takes its place in a request (of 15)": best(lambda: request.encode_parts(9), len(FEW)),
         "its answer is read": best(lambda: BatchesResponse.decode(answer, 9), len(FEW)),

@@ -18,8 +18,7 @@ import klife
 import klife_supervision
 from klife import Client, Record
 from klife.actors.producer.batch import Batch
-from klife.actors.producer.delivery import BatchDelivery, Delivery
-from klife.actors.producer.places import Places
+from klife.actors.producer.delivery import BatchDelivery, Delivery, Places
 from klife.errors import KlifeError
 from klife.record import Delivered, Undelivered
 from klife_supervision import SupervisionError, TreeNode

@@ -1,9 +1,9 @@
 cimport cython
 from cpython.pythread cimport PyThread_get_thread_ident
 
-from klife.actors.producer.hub_watch cimport HubWatch
-from klife.actors.producer.places cimport Places
-from klife.actors.producer.route cimport TopicRoute
+from klife.actors.producer.delivery cimport Places
+from klife.actors.producer.topic cimport Topic
+from klife.actors.producer.terms cimport Terms
 from klife.actors.runtime.forked cimport take_note
 from klife.record cimport Record
 
@@ -17,10 +17,10 @@ cdef class Append:
     cdef public dict _routes
     cdef public unsigned long _home
 
-    @cython.locals(route=TopicRoute, taken=Record)
+    @cython.locals(route=Topic, taken=Record)
     cdef accepted(self, record, producer, partitioner, bint wanted, callback)
     cpdef _append(self, record, producer, partitioner, deadline, Places places=*, Py_ssize_t at=*, bint wanted=*, callback=*)
-    @cython.locals(route=TopicRoute, record=Record, looked=HubWatch, hub_watch=HubWatch)
+    @cython.locals(route=Topic, record=Record, looked=Terms, terms=Terms)
     cdef Py_ssize_t _append_straight(self, list records, Py_ssize_t index, Places places, deadline) except -1
 
 @cython.locals(record=Record, index=Py_ssize_t)

@@ -13,9 +13,9 @@ from typing import Any
 
 from klife.actors.engine import Engine
 from klife.actors.producer import validation
-from klife.actors.producer.places import Places
+from klife.actors.producer.delivery import Places
 from klife.actors.producer.producers import Producers
-from klife.actors.producer.validation import exact_str
+from klife.actors.producer.validation import NO_HEADERS, exact_str
 from klife.actors.runtime.forked import first_byte, page, take_note
 from klife.actors.runtime.latch import get_thread_ident
 from klife.actors.runtime.loop_budget import AT_ONCE, breathe
@@ -24,7 +24,6 @@ from klife.core import is_compiled
 from klife.errors import InvalidRecordType, KlifeError, ProduceError, UnknownPartition
 from klife.record import Record, Undelivered
 
-_NO_HEADERS: tuple[()] = ()  # the one empty tuple there is: the default of a record's headers
 _LOOKS_EVERY = 64  # records of one call between two looks at the clock
 _page = page
 _IN_C = is_compiled(__file__)  # where PyThread_get_thread_ident is C's, of the .pxd
@@ -52,7 +51,7 @@ class Append:
         return self._handle.from_thread(function)
 
     def accepted(self, record: Record, producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:
-        """As `TopicRoute.append`; or return None if this is not the home thread, and nothing was done."""
+        """As `Topic.append`; or return None if this is not the home thread, and nothing was done."""
         if (PyThread_get_thread_ident() if _IN_C else get_thread_ident()) != self._home:  # type: ignore  # noqa: F821
             return None
         if not (_page[0] if _IN_C else first_byte):  # this process was forked
@@ -204,9 +203,9 @@ class Append:
                     route = self._routes.get(record.topic)
                     if route is None:
                         return index
-                    hub_watch = route._hub_watch
-                    route.append(record, None, deadline, index % _LOOKS_EVERY == 0 or looked is not hub_watch, places, index, False)
-                    looked = hub_watch
+                    terms = route.terms
+                    route.append(record, None, deadline, index % _LOOKS_EVERY == 0 or looked is not terms, places, index, False)
+                    looked = terms
                     index += 1
             except UnknownPartition:
                 return index
@@ -239,7 +238,7 @@ def _peculiar(records: list[Record], routes: dict[str, Any], start: int) -> list
             if (
                 type(record.value) is bytes
                 and (record.key is None or type(record.key) is bytes)
-                and record.headers is _NO_HEADERS
+                and record.headers is NO_HEADERS
                 and record.partition is None
                 and record.timestamp_ms is None
                 and type(record.topic) is str

@@ -1,4 +1,4 @@
-"""`Lane`: who goes next, what fits into a request, and what waits for a time."""
+"""`Batcher`: who goes next, what fits into a request, and what waits for a time."""
 
 from __future__ import annotations
 
@@ -12,19 +12,24 @@ NEVER = float("inf")
 
 
 def batcher_of(parts: Parts, node: int = 1) -> Batcher:
-    parts.queue()
-    return parts.producer.routing.batchers[node, 0]
+    parts.partition()
+    return parts.batcher(node)
+
+
+def drained(batcher: Batcher, now: float) -> list[Batch]:
+    """The batches of the next request."""
+    return [batch for _, batch in batcher.drain(now)]
 
 
 def partitions(batches: list[Batch]) -> list[int]:
-    return [batch.queue.partition for batch in batches]
+    return [batch.partition_id for batch in batches]
 
 
 def test_a_request_has_one_batch_of_each_partition_that_has_any() -> None:
     parts = Parts([1] * 4)
     for partition in (2, 0, 2, 3):
         parts.batch(partition=partition)
-    batches = batcher_of(parts).drain(NOW)
+    batches = drained(batcher_of(parts), NOW)
     assert partitions(batches) == [2, 0, 3]
 
 
@@ -36,12 +41,12 @@ def test_partitions_take_turns_when_a_request_is_full() -> None:
             parts.batch(partition=partition, size=50)
     served = []
     for _ in range(4):
-        batches = batcher.drain(NOW)
+        batches = drained(batcher, NOW)
         served.append(partitions(batches))
         for batch in batches:
             parts.delivered(batch)
     assert served == [[0, 1], [2, 3], [0, 1], [2, 3]]
-    assert batcher.drain(NOW) == []
+    assert drained(batcher, NOW) == []
 
 
 def test_a_batch_over_the_limit_travels_alone() -> None:
@@ -49,8 +54,8 @@ def test_a_batch_over_the_limit_travels_alone() -> None:
     parts.batch(partition=0, size=500)
     parts.batch(partition=1)
     batcher = batcher_of(parts)
-    assert partitions(batcher.drain(NOW)) == [0]
-    assert partitions(batcher.drain(NOW)) == [1]
+    assert partitions(drained(batcher, NOW)) == [0]
+    assert partitions(drained(batcher, NOW)) == [1]
 
 
 def test_a_lingering_batch_waits_in_the_heap_and_a_flush_takes_it_at_once() -> None:
@@ -58,15 +63,15 @@ def test_a_lingering_batch_waits_in_the_heap_and_a_flush_takes_it_at_once() -> N
     batcher = batcher_of(parts)
     batch = parts.route.append(Record("t", b"v", partition=0))._batch
     batcher.promote(batch.created + 1)
-    assert batcher.drain(batch.created + 1) == []
+    assert drained(batcher, batch.created + 1) == []
     assert batcher.next_due() == batch.created + 5
     batcher.promote(batch.created + 5)
-    assert batcher.drain(batch.created + 5) == [batch]
+    assert drained(batcher, batch.created + 5) == [batch]
     again = parts.route.append(Record("t", b"v", partition=0))._batch
     parts.delivered(batch)
     parts.producer.skip_linger(1)
     batcher.promote(again.created)
-    assert batcher.drain(again.created) == [again]
+    assert drained(batcher, again.created) == [again]
 
 
 def test_a_full_batch_does_not_linger() -> None:
@@ -74,23 +79,23 @@ def test_a_full_batch_does_not_linger() -> None:
     first = parts.route.append(Record("t", b"x" * 100, partition=0))._batch
     second = parts.route.append(Record("t", b"x" * 100, partition=0))._batch
     assert first is not second
-    assert batcher_of(parts).drain(first.created) == [first]
+    assert drained(batcher_of(parts), first.created) == [first]
 
 
 def test_a_partition_that_backs_off_is_promoted_at_its_time() -> None:
     parts = Parts()
     batcher = batcher_of(parts)
     parts.batch()
-    (batch,) = batcher.drain(NOW)
+    (batch,) = drained(batcher, NOW)
     parts.refused(batch, 19)
-    batch.queue.retry_at = NOW + 7
-    batcher.offer(batch.queue)
-    assert batcher.drain(NOW) == []
+    parts.partition().retry_at = NOW + 7
+    batcher.offer(parts.partition())
+    assert drained(batcher, NOW) == []
     assert batcher.next_due() == NOW + 7
     batcher.promote(NOW + 6)
-    assert batcher.drain(NOW + 6) == []
+    assert drained(batcher, NOW + 6) == []
     batcher.promote(NOW + 7)
-    assert batcher.drain(NOW + 7) == [batch]
+    assert drained(batcher, NOW + 7) == [batch]
     assert batcher.next_due() == NEVER
 
 
@@ -98,14 +103,14 @@ def test_a_partition_that_waits_for_an_answer_costs_nothing_until_it_comes() -> 
     parts = Parts()
     batcher = batcher_of(parts)
     parts.batch()
-    (first,) = batcher.drain(NOW)
+    (first,) = drained(batcher, NOW)
     second = parts.batch()
-    assert batcher.drain(NOW) == []
+    assert drained(batcher, NOW) == []
     assert not batcher.ready
     assert batcher.next_due() == NEVER
     parts.delivered(first)
-    parts.producer.routing.offer(first.queue)
-    assert batcher.drain(NOW) == [second]
+    parts.producer.batchers.offer(parts.partition())
+    assert drained(batcher, NOW) == [second]
 
 
 def test_a_partition_that_moved_away_is_passed_over() -> None:
@@ -113,8 +118,8 @@ def test_a_partition_that_moved_away_is_passed_over() -> None:
     old = batcher_of(parts)
     moved, stayed = parts.batch(partition=0), parts.batch(partition=1)
     parts.apply([2, 1])
-    assert old.drain(NOW) == [stayed]
-    assert parts.producer.routing.batchers[2, 0].drain(NOW) == [moved]
+    assert drained(old, NOW) == [stayed]
+    assert parts.drained(NOW, 2) == [moved]
 
 
 def test_one_that_moved_away_and_back_is_served_once() -> None:
@@ -123,16 +128,17 @@ def test_one_that_moved_away_and_back_is_served_once() -> None:
     batch = parts.batch()
     parts.apply([2])
     parts.apply([1])
-    assert batcher.drain(NOW) == [batch]
-    assert parts.producer.routing.batchers[2, 0].drain(NOW) == []
+    assert drained(batcher, NOW) == [batch]
+    assert parts.drained(NOW, 2) == []
 
 
 def test_partitions_are_spread_over_the_batchers_of_a_broker() -> None:
     parts = Parts([1] * 40, batchers_count=4)
     for partition in range(40):
-        parts.queue(partition)
-    assert set(parts.producer.routing.batchers) == {(1, index) for index in range(4)}
+        parts.partition(partition)
+    assert set(parts.producer.batchers.all) == {(1, index) for index in range(4)}
     counts = [
-        sum(queue.batcher is batcher for queue in parts.route.queues if queue) for batcher in parts.producer.routing.batchers.values()
+        sum(partition.served_by is batcher for partition in parts.route.partitions if partition)
+        for batcher in parts.producer.batchers.all.values()
     ]
     assert counts == [10] * 4

@@ -148,7 +148,7 @@ def test_callbacks_of_a_split_batch_run_when_all_of_it_is_settled() -> None:
     batch = parts.sent(2)
     parts.producer.callbacks.add(batch, 1, lambda record: seen.append(record.offset))
     parts.refused(batch, 10)
-    for offset, piece in enumerate(list(parts.queue().pending)):
+    for offset, piece in enumerate(list(parts.partition().pending)):
         parts.send(piece)
         parts.delivered(piece, offset)
         gevent.sleep(0)

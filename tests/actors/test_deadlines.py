@@ -12,7 +12,7 @@ from tests.support.producer_parts import NO_LEADER, Parts
 def test_a_batch_that_waits_at_its_deadline_failed_and_one_in_flight_is_possibly_persisted() -> None:
     parts = Parts(delivery_timeout=10.0)
     in_flight, queued = parts.sent(), parts.batch()
-    parts.producer.deadlines.expire(queued.created + 10)
+    parts.producer.expire(queued.created + 10)
     for batch, unknown in ((in_flight, True), (queued, False)):
         error = batch.result(0).error
         assert isinstance(error, DeliveryTimeout)
@@ -25,19 +25,19 @@ def test_one_that_was_once_in_flight_without_an_answer_is_possibly_persisted() -
     parts = Parts(delivery_timeout=10.0)
     batch = parts.sent()
     batch.fate_unknown = True
-    batch.queue.put_back(batch, 0.0)
-    parts.producer.deadlines.expire(batch.created + 10)
+    parts.put_back(batch)
+    parts.producer.expire(batch.created + 10)
     assert batch.result(0).error.possibly_persisted  # type: ignore[union-attr]
 
 
 def test_the_clock_names_the_next_deadline() -> None:
     parts = Parts(delivery_timeout=10.0)
-    assert parts.producer.deadlines.expire(0.0) is None
+    assert parts.producer.expire(0.0) is None
     first, second = parts.batch(), parts.batch()
     second.created = first.created + 3
-    assert parts.producer.deadlines.expire(first.created) == first.created + 10
-    assert parts.producer.deadlines.expire(first.created + 10) == second.created + 10
-    assert parts.producer.deadlines.expire(second.created + 10) is None
+    assert parts.producer.expire(first.created) == first.created + 10
+    assert parts.producer.expire(first.created + 10) == second.created + 10
+    assert parts.producer.expire(second.created + 10) is None
 
 
 def test_thousands_of_batches_do_not_expire_in_one_turn_of_the_hub() -> None:
@@ -45,7 +45,7 @@ def test_thousands_of_batches_do_not_expire_in_one_turn_of_the_hub() -> None:
     batches = [parts.route.append(Record("t", b"v", partition=number))._batch for number in range(3_000)]
     now = batches[-1].created + 10
     turns = 0
-    while parts.producer.deadlines.expire(now) == now:
+    while parts.producer.expire(now) == now:
         turns += 1
         assert sum(batch.is_set for batch in batches) == turns * EXPIRED_A_TURN
     assert all(batch.is_set for batch in batches)
@@ -55,17 +55,17 @@ def test_thousands_of_batches_do_not_expire_in_one_turn_of_the_hub() -> None:
 def test_an_open_batch_that_can_not_leave_is_closed_after_a_second() -> None:
     parts = Parts([NO_LEADER], delivery_timeout=10.0)
     batch = parts.route.append(Record("t", b"1", partition=0))._batch
-    due = parts.producer.deadlines.expire(batch.created)
+    due = parts.producer.expire(batch.created)
     assert due is not None
     assert due <= batch.created + 1
-    parts.producer.deadlines.expire(batch.created + 1)
+    parts.producer.expire(batch.created + 1)
     assert parts.route.append(Record("t", b"2", partition=0))._batch is not batch
 
 
 def test_a_batch_opened_while_the_clock_is_set_for_a_far_deadline_wakes_it() -> None:
     parts = Parts([1, 1], delivery_timeout=60.0)
     first = parts.sent()
-    due = parts.producer.deadlines.expire(first.created)
+    due = parts.producer.expire(first.created)
     assert due is not None
     parts.producer.deadlines.due = first.created + 60.0
     parts.bell.rung()
@@ -77,7 +77,7 @@ def test_pieces_stand_on_the_clock_where_their_batch_stood() -> None:
     parts = Parts([1] * 3)
     batches = [parts.sent(2, partition=partition) for partition in range(3)]
     parts.refused(batches[1], 10)
-    pieces = list(parts.queue(1).pending)
+    pieces = list(parts.partition(1).pending)
     assert list(parts.producer.deadlines.pending) == [batches[0], *pieces, batches[2]]
 
 
@@ -85,7 +85,7 @@ def test_pieces_stand_on_the_clock_where_their_batch_stood() -> None:
     ("leaders", "setup", "why"),
     [
         ([NO_LEADER], lambda parts: None, "the partition has no leader"),
-        ([1], lambda parts: setattr(parts.producer, "identity", None), "no producer id"),
+        ([1], lambda parts: setattr(parts.producer.identities, "current", None), "no producer id"),
         ([1], lambda parts: setattr(parts.brokers[1], "is_ready", False), "broker 1 can not be reached"),
         ([1], lambda parts: None, "broker 1 had 0 requests to answer first"),
     ],
@@ -94,14 +94,14 @@ def test_a_deadline_s_error_says_what_it_was_waiting_for(leaders: list[int], set
     parts = Parts(leaders, delivery_timeout=10.0)
     batch = parts.batch()
     setup(parts)  # type: ignore[operator]
-    parts.producer.deadlines.expire(batch.created + 10)
+    parts.producer.expire(batch.created + 10)
     assert why in str(batch.result(0).error)
 
 
 def test_a_deadline_s_error_tells_no_contents() -> None:
     parts = Parts(delivery_timeout=10.0)
     batch = parts.route.append(Record("t", b"secret value", key=b"secret key", partition=0))._batch
-    parts.producer.deadlines.expire(batch.created + 10)
+    parts.producer.expire(batch.created + 10)
     assert "secret" not in str(batch.result(0).error)
 
 
@@ -110,17 +110,17 @@ def test_what_has_expired_is_forgotten_though_its_broker_stays_away(leader: int)
     # Else a client whose brokers are away for hours would keep all that it was given meanwhile.
     parts = Parts([leader], delivery_timeout=10.0)
     batches = [parts.batch() for _ in range(5)]
-    parts.producer.deadlines.expire(batches[-1].created + 10)
+    parts.producer.expire(batches[-1].created + 10)
     assert all(batch.is_set for batch in batches)
-    assert not parts.queue().pending
+    assert not parts.partition().pending
 
 
 def test_what_is_in_flight_is_left_for_its_answer_after_a_hub_that_stood_still_and_what_was_never_sent_is_not() -> None:
     parts = Parts(delivery_timeout=10.0)
     in_flight, queued = parts.sent(), parts.batch()
     late = queued.created + 10
-    assert parts.producer.deadlines.catch_up(late)
+    assert parts.producer.catch_up(late)
     assert (in_flight.is_set, queued.is_set) == (False, True)
     parts.delivered(in_flight)
-    assert not parts.producer.deadlines.catch_up(late)
+    assert not parts.producer.catch_up(late)
     assert in_flight.result(0).error is None

@@ -151,7 +151,7 @@ def test_a_record_refused_with_an_offset_may_be_in_the_log_and_one_refused_witho
         with gevent.Timeout(PATIENCE):
             while any(batch.in_flight for batch in producer.deadlines.pending):
                 gevent.sleep(0.001)
-        producer.deadlines.expire(time.monotonic() + 10)
+        producer.expire(time.monotonic() + 10)
         with pytest.raises(DeliveryTimeout) as caught:
             delivery.get(PATIENCE)
         assert caught.value.possibly_persisted is (offset >= 0)

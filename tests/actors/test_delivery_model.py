@@ -78,8 +78,8 @@ class DeliveryModel(RuleBasedStateMachine):
             self.cluster.answer(1, {})
             self.turns()
             for partition in range(PARTITIONS):
-                queue = self.route._queue(Record(TOPIC, b"", partition=partition), partition, None)
-                queue.identity, queue.next_sequence = self.producer.identity, start_sequence
+                numbered = self.route.partition(partition)
+                numbered.identity, numbered.next_sequence = self.producer.identity, start_sequence
 
     def start_producer(self) -> ProducerActor:
         producer = ProducerActor(self.producer, self.cluster, self.start_batcher, lambda _lane: None)
@@ -88,7 +88,7 @@ class DeliveryModel(RuleBasedStateMachine):
 
     def start_batcher(self, state: Batcher) -> None:
         state.has_actor = True
-        batcher = self.batchers[state] = BatcherActor(state, self.cluster)
+        batcher = self.batchers[state] = BatcherActor(self.producer, state, self.cluster)
         batcher.on_start()
 
     # events
@@ -173,13 +173,13 @@ class DeliveryModel(RuleBasedStateMachine):
     def expire(self, count: int) -> None:
         """The delivery timeout of the oldest batches passes."""
         oldest = list(self.producer.deadlines.pending)[:count]
-        self.producer.deadlines.expire(oldest[-1].created + self.producer.settings.delivery_timeout)
+        self.producer.expire(oldest[-1].created + self.producer.settings.delivery_timeout)
 
     @rule()
     def close_open_batches(self) -> None:
         """The second passes after which an open batch is closed, sent or not."""
         if self.producer.deadlines.pending:
-            self.producer.deadlines.expire(next(reversed(self.producer.deadlines.pending)).created + 1.0)
+            self.producer.expire(next(reversed(self.producer.deadlines.pending)).created + 1.0)
 
     @rule(which=st.integers(0, 3))
     def kill_batcher(self, which: int) -> None:
@@ -248,7 +248,7 @@ class DeliveryModel(RuleBasedStateMachine):
             self.the_log_shows_what_deliveries_say()
             if not self.producer.deadlines.pending:
                 break
-        unsettled = [(queue.topic, queue.partition) for queue in {batch.queue for batch in self.producer.deadlines.pending}]
+        unsettled = [(each.topic, each.partition_id) for each in set(self.producer.deadlines.pending.values())]
         for actor in self.actors():
             retire(actor)
         assert not unsettled, f"still waiting when all is well: {unsettled}"

@@ -22,14 +22,14 @@ import pytest
 
 import klife
 from klife import Client, Delivery, Murmur2Partitioner, Record
-from klife.actors.producer import route
+from klife.actors.producer import topic
 from klife.actors.producer.batch import Batch
-from klife.actors.producer.places import Places
+from klife.actors.producer.delivery import Places
 from klife.core import is_compiled
 from tests.support.producer_parts import Parts
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster
 
-COMPILED = is_compiled(route.__file__)
+COMPILED = is_compiled(topic.__file__)
 KLIFE = str(Path(klife.__file__).parent)
 FOREVER = 1e12
 SMALL, LARGE = b"small", bytes(900)
@@ -128,18 +128,18 @@ class Scene:
 
     def send(self) -> None:
         """All that waits leaves and is written, as when whoever came in between has waited for it."""
-        for batcher in list(self.parts.producer.routing.batchers.values()):
+        for batcher in list(self.parts.producer.batchers.all.values()):
             while batches := batcher.drain(FOREVER):
-                for batch in batches:
+                for _, batch in batches:
                     self.write(batch)
 
     def write(self, batch: Batch) -> None:
         assert batch.count
-        log = self.log[batch.queue.partition]
+        log = self.log[batch.partition_id]
         base = len(log)
         log += batch.fields[1::4]
-        self.parts.producer.written(batch, base, -1)
-        self.parts.producer.routing.offer(batch.queue)
+        self.parts.delivered(batch, base)
+        self.parts.producer.batchers.offer(self.parts.of(batch))
 
     def check(self) -> None:
         """Every record is in the log once, where its delivery says; and nothing is left over."""
@@ -252,7 +252,7 @@ def test_keyless_records_that_stick_do_so_too() -> None:
     for number in count():
         scene = Scene()
         scene.parts.producer.routing.routes.clear()
-        scene.route = scene.parts.producer.routing.add_topic(scene.parts.route.info, Murmur2Partitioner())
+        scene.route = scene.parts.route = scene.parts.producer.routing.add_topic(scene.parts.route.info, Murmur2Partitioner())
         scene.record = lambda value, scene=scene: Record("t", b"%d " % next(scene.numbers) + value)  # type: ignore[method-assign]
         with at_place(number, scene.produce) as ran:
             for _ in range(3):

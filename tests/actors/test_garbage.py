@@ -26,8 +26,8 @@ def no_collection_by_itself() -> Iterator[None]:
 def failed(count: int) -> Batch:
     parts = Parts()
     batch = parts.sent(count)
-    parts.producer.settle(batch, None, -1, ProduceError("refused", topic="t", partition=0, error_code=87))
-    parts.producer.deadlines._timer.stop()  # the loop knows it for another second
+    parts.failed(batch, ProduceError("refused", topic="t", partition=0, error_code=87))
+    parts.producer.deadline_timer.stop()  # the loop knows it for another second
     return batch
 
 
@@ -86,6 +86,6 @@ def test_the_garbage_collector_does_not_look_at_records_and_deliveries_of_the_co
 
 def test_the_compiled_core_does_not_have_the_records_of_a_batch_visited() -> None:
     batch = Parts().batch(3)
-    batch.queue.call_when_settled(batch, 1, lambda _record: None)
+    batch.terms.call_when_settled(batch, 1, lambda _record: None)
     assert gc.is_tracked(batch.callbacks)
     assert gc.is_tracked(batch.fields) == gc.is_tracked(batch.indices) == (not klife.compiled)

@@ -10,7 +10,7 @@ import pytest
 from klife import Client, DeliveryTimeout, Record
 from klife.actors.metadata.snapshot import ClusterSnapshot
 from klife.actors.producer.batch import Batch
-from klife.actors.producer.held_up import Refused
+from klife.actors.producer.partition import Refused
 from klife.actors.producer.policy import rule_for
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
@@ -26,7 +26,7 @@ ORDER = Record("orders", b"v")
 
 
 def expired(parts: Parts, batch: Batch) -> DeliveryTimeout:
-    parts.producer.deadlines.expire(batch.created + 10)
+    parts.producer.expire(batch.created + 10)
     error = batch.result(0).error
     assert isinstance(error, DeliveryTimeout)
     return error
@@ -140,7 +140,7 @@ def refused_parts() -> tuple[Parts, Batch]:
     parts = Parts(delivery_timeout=10.0)
     batch = parts.sent()
     parts.refused(batch, Code.NOT_ENOUGH_REPLICAS)
-    batch.queue.refused = Refused(Code.NOT_ENOUGH_REPLICAS, "two are away")
+    parts.of(batch).refused = Refused(Code.NOT_ENOUGH_REPLICAS, "two are away")
     return parts, batch
 
 

@@ -43,20 +43,15 @@ def test_where_the_hub_ran_by_itself_nobody_yields() -> None:
         gevent.sleep(0)
 
 
-def test_where_a_batcher_says_that_the_hub_ran_nobody_yields() -> None:
-    watch = HubWatch()
-    for now_ms in range(1_000, 1_100):
-        assert not watch.look(now_ms, now_ms / 1000)
-        watch.hub_ran(now_ms / 1000)
-
-
 def test_a_batch_is_opened_as_if_a_millisecond_had_begun_where_the_wall_clock_stands_still() -> None:
-    watch = HubWatch()
-    assert not watch.look(1_000, 1.0)
-    watch.batch_opened(1.0005)
-    assert watch.looked_ms == 1_000  # not due
-    watch.batch_opened(1.003)
-    assert watch.looked_ms != 1_000  # so that the next record looks
+    parts = Parts()
+    watch = parts.producer.hub_watch
+    for due, looks_next in ((1e12, False), (0.0, True)):
+        parts.route.append(Record("t", b"v", partition=0))
+        parts.partition().close()
+        watch.looked_ms, watch.due = 2**60, due
+        parts.route.append(Record("t", b"v", partition=0), None, None, looks=False)
+        assert (watch.looked_ms == -1) is looks_next
 
 
 def test_a_callback_of_the_loop_is_not_made_to_wait_for_the_loop() -> None:

@@ -36,15 +36,15 @@ class SlowToWrite:
 
 
 def test_two_batchers_with_a_backlog_take_turns() -> None:
-    parts = Parts(leaders=[1, 2])
+    parts = Parts(leaders=[1, 2], acks=0, idempotent=False)  # so that no answer is enough
     for partition in (0, 1):
         for _ in range(200):
             parts.batch(1, partition)
     turns: list[tuple[int, int]] = []
     actors = []
-    for (node, _), batcher in parts.producer.routing.batchers.items():
+    for (node, _), batcher in parts.producer.batchers.all.items():
         batcher.broker = SlowToWrite(turns, node)  # type: ignore[assignment]
-        actors.append(BatcherActor.start(batcher, SimpleNamespace()))  # type: ignore[arg-type]
+        actors.append(BatcherActor.start(parts.producer, batcher, SimpleNamespace()))  # type: ignore[arg-type]
     gevent.sleep(0.3)
     for actor in actors:
         actor.stop()
@@ -68,10 +68,10 @@ def test_a_request_of_many_batches_lets_the_hub_run_while_it_compresses_them(mon
     parts = Parts(leaders=[1] * 20, codec=4)
     for partition in range(20):
         parts.batch(1, partition)
-    [batcher] = parts.producer.routing.batchers.values()
+    [batcher] = parts.producer.batchers.all.values()
     sent = Event()
     batcher.broker = SimpleNamespace(is_ready=True, send=lambda *_arguments, **_settings: sent.set())  # type: ignore[assignment]
-    actor = BatcherActor.start(batcher, SimpleNamespace())  # type: ignore[arg-type]
+    actor = BatcherActor.start(parts.producer, batcher, SimpleNamespace())  # type: ignore[arg-type]
     assert sent.wait(30)
     actor.stop()
     assert len(compressed_in) == len(set(compressed_in)) == 20

@@ -134,14 +134,19 @@ def test_a_refresh_that_is_asked_for_without_an_actor_is_what_the_next_one_begin
     assert bell.rung()
 
 
-def test_an_answer_wakes_who_waits_for_one_and_nobody_who_waits_later(metadata: Metadata) -> None:
-    waiting = gevent.spawn(metadata.wait_for_answer, PATIENCE)
+def test_who_waits_for_a_topic_is_woken_by_the_answer_that_has_it(metadata: Metadata) -> None:
+    waiting = gevent.spawn(metadata.topic, "t", monotonic() + PATIENCE, creates=False)
     gevent.sleep(0)
+    metadata.publish(ClusterSnapshot())
+    gevent.sleep(0)
+    assert not waiting.ready(), "that answer did not have it"
     metadata.publish(snapshot(1))
-    assert waiting.get(timeout=PATIENCE)
-    assert not metadata.wait_for_answer(0)
+    assert waiting.get(timeout=PATIENCE).name == "t"
 
 
-def test_who_waits_when_the_client_ends_is_told(metadata: Metadata) -> None:
+def test_who_waits_for_a_topic_when_the_client_ends_is_told(metadata: Metadata) -> None:
+    waiting = gevent.spawn(metadata.topic, "t", monotonic() + PATIENCE, creates=False)
+    gevent.sleep(0)
     metadata.close(lambda: ClientClosed("over"))
-    assert metadata.wait_for_answer(PATIENCE)
+    with pytest.raises(ClientClosed, match="over"):
+        waiting.get(timeout=PATIENCE)

@@ -8,7 +8,8 @@ import pytest
 
 from klife import Record
 from klife.actors.metadata.snapshot import ClusterSnapshot, TopicInfo
-from klife.actors.producer.batch import Batch, Identity
+from klife.actors.producer.batch import Batch
+from klife.actors.producer.identity import Identity
 from klife.actors.producer.partition import REMEMBERED_SECONDS
 from tests.support.producer_parts import Parts
 
@@ -22,7 +23,7 @@ def test_batches_leave_in_the_order_they_were_opened() -> None:
     batches = [parts.batch() for _ in range(4)]
     for batch in batches:
         parts.send(batch)
-    assert parts.queue().in_flight == batches
+    assert parts.partition().in_flight == batches
 
 
 def test_sequences_go_on_by_the_number_of_records() -> None:
@@ -39,7 +40,7 @@ def test_sequences_go_on_by_the_number_of_records() -> None:
 def test_sequences_wrap_at_two_to_the_thirty_first() -> None:
     parts = Parts()
     parts.delivered(parts.sent())
-    parts.queue().next_sequence = 2**31 - 2
+    parts.partition().next_sequence = 2**31 - 2
     before, after = parts.sent(3), parts.sent()
     assert (before.sequence, after.sequence) == (2**31 - 2, 1)
 
@@ -50,13 +51,13 @@ def test_at_most_five_batches_of_a_partition_are_in_flight() -> None:
     for _ in range(5):
         parts.sent()
     parts.batch()
-    assert parts.queue().head(NOW, 0.0) is None
+    assert parts.partition().head(NOW, 0.0) is None
 
 
 def test_the_first_batch_under_an_identity_goes_alone() -> None:
     parts = Parts()
     first, second = parts.sent(), parts.batch()
-    assert parts.queue().head(NOW, 0.0) is None
+    assert parts.partition().head(NOW, 0.0) is None
     parts.delivered(first)
     parts.send(second)
 
@@ -67,7 +68,7 @@ def test_the_first_batch_after_a_quiet_time_goes_alone_because_brokers_forget_qu
     before.created -= REMEMBERED_SECONDS + 1
     parts.delivered(before)
     first, second = parts.sent(), parts.batch()
-    assert parts.queue().head(NOW, 0.0) is None
+    assert parts.partition().head(NOW, 0.0) is None
     parts.delivered(first)
     parts.send(second)
     parts.sent()
@@ -76,7 +77,7 @@ def test_the_first_batch_after_a_quiet_time_goes_alone_because_brokers_forget_qu
 def test_without_idempotence_one_batch_is_in_flight_and_has_no_number() -> None:
     parts = Parts(idempotent=False)
     first, second = parts.sent(), parts.batch()
-    assert parts.queue().head(NOW, 0.0) is None
+    assert parts.partition().head(NOW, 0.0) is None
     parts.delivered(first)
     parts.send(second)
     assert (second.identity, second.sequence) == (None, -1)
@@ -88,10 +89,8 @@ def test_a_retry_waits_for_all_in_flight_and_then_goes_first_with_its_old_number
     first, second, third = parts.sent(2), parts.sent(2), parts.batch()
     number = first.sequence
     parts.refused(first, 19)
-    first.attempts += 1
-    assert parts.queue().head(NOW, 0.0) is None
+    assert parts.partition().head(NOW, 0.0) is None
     parts.refused(second, 45)
-    second.attempts += 1
     parts.send(first)
     assert first.sequence == number
     parts.delivered(first)
@@ -106,12 +105,11 @@ def test_a_retry_goes_alone_because_the_broker_remembers_five_batches() -> None:
     parts.delivered(parts.sent())
     first, *others = [parts.sent() for _ in range(5)]
     parts.refused(first, 20)  # written, but too few replicas confirmed
-    first.attempts += 1
     for batch in others:
         parts.delivered(batch)
     parts.send(first)
     newer = parts.batch()
-    assert parts.queue().head(NOW, 0.0) is None
+    assert parts.partition().head(NOW, 0.0) is None
     parts.delivered(first)
     parts.send(newer)
 
@@ -120,30 +118,30 @@ def test_a_backoff_holds_the_partition_until_its_time() -> None:
     parts = Parts()
     batch = parts.sent()
     parts.refused(batch, 19)
-    queue = parts.queue()
-    queue.retry_at = 50.0
-    assert queue.head(49.9, 0.0) is None
-    assert queue.due(49.9, 0.0) == 50.0
-    assert queue.head(50.0, 0.0) is batch
+    partition = parts.partition()
+    partition.retry_at = 50.0
+    assert partition.head(49.9, 0.0) is None
+    assert partition.due(49.9, 0.0) == 50.0
+    assert partition.head(50.0, 0.0) is batch
 
 
 def test_an_open_batch_leaves_after_its_linger_and_a_closed_one_at_once() -> None:
     parts = Parts(linger=5.0)
     batch = parts.route.append(Record("t", b"v", partition=0))._batch
-    queue = parts.queue()
-    assert queue.head(batch.created + 4.9, 5.0) is None
-    assert queue.due(batch.created, 5.0) == batch.created + 5.0
-    assert queue.head(batch.created + 5.0, 5.0) is batch
-    queue.close()
-    assert queue.head(batch.created, 5.0) is batch
+    partition = parts.partition()
+    assert partition.head(batch.created + 4.9, 5.0) is None
+    assert partition.due(batch.created, 5.0) == batch.created + 5.0
+    assert partition.head(batch.created + 5.0, 5.0) is batch
+    partition.close()
+    assert partition.head(batch.created, 5.0) is batch
 
 
 def test_a_batch_whose_time_ran_out_while_it_waited_never_leaves() -> None:
     parts = Parts(delivery_timeout=10.0)
     late, in_time = parts.batch(), parts.batch()
     in_time.created = late.created + 5
-    parts.producer.deadlines.expire(late.created + 10)
-    assert parts.queue().head(NOW, 0.0) is in_time
+    parts.producer.expire(late.created + 10)
+    assert parts.partition().head(NOW, 0.0) is in_time
 
 
 # renumbering (KIP-360)
@@ -154,7 +152,7 @@ def test_a_lost_sequence_is_renumbered_under_the_next_epoch_when_all_is_back() -
     parts.delivered(parts.sent())
     first, second = parts.sent(), parts.sent()
     parts.refused(first, 45)
-    assert parts.queue().head(NOW, 0.0) is None
+    assert parts.partition().head(NOW, 0.0) is None
     parts.refused(second, 45)
     parts.send(first)
     assert first.identity is parts.producer.identity is not parts.identity
@@ -169,7 +167,7 @@ def test_a_number_that_came_too_early_is_not_lost() -> None:
     parts.delivered(parts.sent())
     first, second = parts.sent(), parts.sent()
     parts.refused(second, 45)
-    assert not parts.queue().sequence_lost
+    assert not parts.partition().sequence_lost
     parts.delivered(first)
     parts.send(second)
     assert (second.identity, second.sequence) == (parts.identity, 2)
@@ -180,9 +178,9 @@ def test_what_may_be_in_the_log_is_first_resent_under_its_old_number() -> None:
     parts.delivered(parts.sent())
     first, second = parts.sent(), parts.sent()
     second.fate_unknown = True
-    parts.queue().put_back(second, 0.0)
+    parts.partition().put_back(second)
     parts.refused(first, 29)  # fails, and its number will never be used
-    assert parts.queue().sequence_lost
+    assert parts.partition().sequence_lost
     parts.send(second)
     assert (second.identity, second.sequence) == (parts.identity, 2)
     parts.refused(second, 45)  # so it is not in the log
@@ -198,7 +196,7 @@ def in_doubt(parts: Parts, count: int) -> list[Batch]:
     for batch in batches:
         batch.fate_unknown = True
         batch.attempts += 1
-        parts.queue().put_back(batch, 0.0)
+        parts.partition().put_back(batch)
     parts.send(batches[0])
     parts.refused(batches[0], 45)
     return batches
@@ -250,10 +248,10 @@ def test_a_batch_that_expires_while_newer_ones_are_asked_for_changes_nothing_for
     first, second, newest = in_doubt(parts, 3)
     second.created = newest.created = first.created + 5
     parts.send(newest)
-    parts.producer.deadlines.expire(first.created + 10)
+    parts.producer.expire(first.created + 10)
     parts.delivered(newest, 5)
     assert (second.is_set, second.error, second.base_offset) == (True, None, None)
-    assert parts.queue().empty or parts.queue().head(NOW, 0.0) is None
+    assert parts.partition().empty or parts.partition().head(NOW, 0.0) is None
     error = first.result(0).error
     assert error is not None
     assert error.possibly_persisted
@@ -264,7 +262,6 @@ def test_a_batch_that_is_forgotten_for_one_that_was_delivered_is_delivered() -> 
     parts.delivered(parts.sent())
     first, second = parts.sent(), parts.sent()
     parts.refused(first, 20)  # it was written, and the second one, too
-    first.attempts += 1
     parts.delivered(second)
     parts.send(first)
     parts.refused(first, 45)  # by a broker that was restarted
@@ -291,9 +288,9 @@ def test_a_topic_made_anew_knows_nothing_of_a_producer_so_the_first_batch_goes_a
     info = TopicInfo("t", b"\2" * 16, (1,), (0,))
     parts.producer.routing.apply(ClusterSnapshot(topics=MappingProxyType({"t": info})))
     first, second = parts.sent(2), parts.batch()
-    assert parts.queue().head(NOW, 0.0) is None  # the broker would take it, and then refuse the first for good
+    assert parts.partition().head(NOW, 0.0) is None  # the broker would take it, and then refuse the first for good
     parts.refused(first, 10)
-    assert parts.queue().head(NOW, 0.0) is not second
+    assert parts.partition().head(NOW, 0.0) is not second
 
 
 def test_an_epoch_is_bumped_once_for_all_partitions_that_lost_it() -> None:
@@ -311,14 +308,13 @@ def test_an_epoch_is_bumped_once_for_all_partitions_that_lost_it() -> None:
 
 def test_after_the_last_epoch_a_new_producer_id_is_wanted() -> None:
     parts = Parts()
-    parts.producer.identity = Identity(9, 32767)
+    parts.producer.identities.current = Identity(9, 32767)
     batch = parts.sent()
     parts.refused(batch, 45)
-    parts.bell.rung()
-    assert parts.queue().head(NOW, 0.0) is None
+    assert parts.partition().head(NOW, 0.0) is None
     assert parts.producer.identity is None
-    assert parts.bell.rung()
-    parts.producer.identity = Identity(10, 0)
+    assert parts.producer.identities.wanted
+    parts.producer.identities.current = Identity(10, 0)
     parts.send(batch)
     assert (batch.identity.producer_id, batch.sequence) == (10, 0)  # type: ignore[union-attr]
 
@@ -327,7 +323,7 @@ def test_numbers_go_on_under_the_old_identity_while_something_is_in_flight() -> 
     parts = Parts()
     parts.delivered(parts.sent())
     first = parts.sent()
-    parts.producer.bump_epoch(parts.identity)
+    parts.producer.identities.bump(parts.identity)
     second = parts.sent()
     assert second.identity is first.identity is parts.identity
     parts.delivered(first)
@@ -344,14 +340,14 @@ def test_pieces_of_a_split_batch_keep_their_numbers_and_their_place(codes: tuple
     first = batch
     for code in codes:
         parts.refused(first, code)
-        first = parts.queue().pending[0]
+        first = parts.partition().pending[0]
         parts.send(first)
     assert first.sequence == 1
     parts.delivered(first)
     numbers = [1 + first.count]
-    while (head := parts.queue().head(NOW, 0.0)) is not later:
+    while (head := parts.partition().head(NOW, 0.0)) is not later:
         assert head is not None
-        parts.queue().take(head)
+        parts.partition().take(head)
         numbers.append(head.sequence + head.count)
         parts.delivered(head)
     assert numbers[-1] == 5
@@ -364,7 +360,7 @@ def test_a_piece_whose_number_is_refused_does_not_wait_for_its_siblings() -> Non
     parts = Parts()
     batch = parts.sent(2)
     parts.refused(batch, 10)
-    first, second = parts.queue().pending
+    first, second = parts.partition().pending
     parts.send(first)
     parts.refused(first, 45)
     parts.send(first)

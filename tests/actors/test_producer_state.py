@@ -1,14 +1,16 @@
-"""`Accumulator`: the identity, the books and the end of a producer."""
+"""`Producer`: the identity, the books and the end of a producer."""
 
 from __future__ import annotations
 
 from time import monotonic
 
 import gevent
+import pytest
 
 from klife import ClientClosed, ProduceError, Record
-from klife.actors.producer.batch import Identity
+from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import BufferPool
+from klife.actors.producer.identity import Identity
 from tests.support.producer_parts import Parts
 
 # identity
@@ -16,10 +18,10 @@ from tests.support.producer_parts import Parts
 
 def test_an_epoch_is_bumped_only_from_the_one_that_was_lost() -> None:
     parts = Parts()
-    parts.producer.bump_epoch(Identity(9, 0))
+    parts.producer.identities.bump(Identity(9, 0))
     assert parts.producer.identity is parts.identity
-    parts.producer.bump_epoch(parts.identity)
-    parts.producer.bump_epoch(parts.identity)
+    parts.producer.identities.bump(parts.identity)
+    parts.producer.identities.bump(parts.identity)
     assert parts.producer.identity.epoch == 1
 
 
@@ -36,8 +38,8 @@ def test_what_is_abandoned_is_failed_or_possibly_persisted_and_counted() -> None
         assert isinstance(error, ProduceError)
         assert error.possibly_persisted is unknown
         assert "the end came" in str(error)
-    assert (parts.producer.unsettled, parts.producer.failed, parts.producer.pool.used) == (0, 6, 0)
-    assert parts.queue().empty
+    assert (parts.producer.unsettled, parts.producer.failed_records, parts.producer.pool.used) == (0, 6, 0)
+    assert parts.partition().empty
 
 
 def test_only_what_was_never_sent_fails_when_it_never_can_be() -> None:
@@ -46,7 +48,7 @@ def test_only_what_was_never_sent_fails_when_it_never_can_be() -> None:
     parts.producer.fail_unsent(lambda topic, partition: ProduceError(f"no id for {topic}-{partition}"))
     assert not in_flight.is_set
     assert str(queued.result(0).error) == "no id for t-0"
-    assert parts.queue().empty
+    assert parts.partition().empty
 
 
 def test_a_closed_producer_says_why() -> None:
@@ -64,16 +66,16 @@ def test_the_counters_count_records() -> None:
     parts.refused(parts.sent(2), 29)
     parts.batch(4)
     producer = parts.producer
-    assert (producer.delivered, producer.failed, producer.unsettled) == (3, 2, 4)
+    assert (producer.delivered_records, producer.failed_records, producer.unsettled) == (3, 2, 4)
 
 
 def test_an_outcome_is_final() -> None:
     parts = Parts()
     batch = parts.sent()
     parts.delivered(batch, 7)
-    parts.producer.settle(batch, None, -1, ProduceError("too late"))
+    parts.failed(batch, ProduceError("too late"))
     assert batch.result(0).offset == 7
-    assert (parts.producer.delivered, parts.producer.failed, parts.producer.pool.used) == (1, 0, 0)
+    assert (parts.producer.delivered_records, parts.producer.failed_records, parts.producer.pool.used) == (1, 0, 0)
 
 
 def test_nothing_lingers_while_callers_wait_for_buffer_space() -> None:
@@ -84,8 +86,58 @@ def test_nothing_lingers_while_callers_wait_for_buffer_space() -> None:
     pool.take(pool.limit, monotonic() + 60, 60)
     waiting = gevent.spawn(pool.take, 1, monotonic() + 60, 60)
     gevent.sleep(0)
-    changes.append(parts.producer.linger)
+    changes.append(parts.producer.terms.linger)
     pool.give(pool.limit)
     waiting.get()
-    changes.append(parts.producer.linger)
+    changes.append(parts.producer.terms.linger)
     assert changes == [0.0, 15.0]
+
+
+# the two ways in which a batch is delivered
+
+
+class AnyWaiter:
+    """Waits for a batch, and is called back by it."""
+
+    def __init__(self, parts: Parts, batch: Batch, callback: bool) -> None:
+        self.called: list[int | None] = []
+        self.greenlet = gevent.spawn(batch.wait, 10.0)
+        if callback:
+            parts.producer.callbacks.add(batch, 1, lambda record: self.called.append(record.offset))
+        gevent.sleep(0)
+
+
+def all_that_is_seen(parts: Parts, batch: Batch, waiter: AnyWaiter | None) -> list[object]:
+    producer, partition = parts.producer, parts.partition()
+    if waiter is not None:
+        assert waiter.greenlet.get(timeout=10.0)
+        gevent.sleep(0)
+    results = [batch.result(index) for index in range(batch.count)]
+    return [
+        [(each.offset, each.timestamp_ms, each.value, each.error) for each in results],
+        (batch.is_set, batch.base_offset, batch.append_time_ms, batch.error, batch.wire, batch.in_flight),
+        (producer.delivered_records, producer.failed_records, producer.unsettled, producer.pool.used),
+        (partition.in_flight, partition.log.accepted is batch.identity, partition.log.accepted_ordinal, partition.failures),
+        waiter.called if waiter is not None else None,
+    ]
+
+
+@pytest.mark.parametrize("offset", [7, 0, -1])
+@pytest.mark.parametrize("append_time_ms", [-1, 123_456])
+@pytest.mark.parametrize("waits", [None, False, True])
+def test_the_short_way_to_deliver_a_batch_comes_to_what_the_long_one_does(offset: int, append_time_ms: int, waits: bool | None) -> None:
+    seen = []
+    for short in (True, False):
+        parts = Parts()
+        for time in (988, 989):
+            batch = parts.route.append(Record("t", b"v", partition=0, timestamp_ms=time))._batch
+        parts.partition().close()
+        parts.send(batch)
+        waiter = AnyWaiter(parts, batch, waits) if waits is not None else None
+        if short:
+            parts.delivered(batch, offset, append_time_ms)
+        else:
+            assert parts.partition().written(batch) is None
+            parts.producer._end_in_log(None, batch, offset, append_time_ms)
+        seen.append(all_that_is_seen(parts, batch, waiter))
+    assert seen[0] == seen[1]

@@ -8,9 +8,11 @@ import gevent
 import pytest
 
 from klife import Record, RecordTooLarge
-from klife.actors.producer.batch import Batch, Identity
+from klife.actors.producer.batch import Batch
+from klife.actors.producer.identity import Identity
+from klife.actors.producer.partition import Partition
 from klife.actors.producer.policy import RULES, Action, rule_for
-from klife.actors.producer.refusal import Refusal, fail_too_large
+from klife.actors.producer.refusal import Course, Refusal, judge, too_large_error
 from klife.protocol.error_codes import ErrorCode, describe, is_retriable
 from tests.support.producer_parts import Parts
 
@@ -32,6 +34,39 @@ NAMED = set().union(*CLASSES.values())
 def test_every_code_of_the_table_has_its_class(action: Action, code: int) -> None:
     assert rule_for(code).action is action
     assert rule_for(code).fate_unknown is (code in FATE_UNKNOWN)
+
+
+def all_that_is_known(parts: Parts, batch: Batch) -> list[object]:
+    """What `judge` could change: fields of the batch, its partition, what is known of the log, the identity, the books."""
+    partition, producer = parts.of(batch), parts.producer
+    names = [name for name in Partition.__slots__ if not name.startswith("_")]
+    values = [getattr(partition, name) for name in names]
+    log = [partition.log.accepted, partition.log.accepted_ordinal, partition.log.given_up]
+    own = [batch.is_set, batch.in_flight, batch.attempts, batch.fate_unknown, batch.sequence_refused, batch.sequence, batch.outcomes]
+    pending = list(producer.deadlines.pending)
+    return [[*value] if isinstance(value, list) else value for value in values] + [
+        log,
+        own,
+        pending,
+        producer.identity,
+        producer.retries,
+        parts.bell.woken,
+    ]
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("code", [*sorted(NAMED - CLASSES[Action.DELIVERED]), 1])
+def test_to_judge_is_to_change_nothing(code: int, count: int, unknown: bool) -> None:
+    parts = Parts()
+    parts.delivered(parts.sent())
+    batch = parts.sent(count)
+    batch.fate_unknown = unknown
+    before = all_that_is_known(parts, batch)
+    refusal = Refusal(code, rule_for(code), "no", {0: "guilty"} if code in CLASSES[Action.REJECT_RECORDS] else {})
+    decision = judge(parts.of(batch), batch, refusal)
+    assert all_that_is_known(parts, batch) == before
+    assert parts.producer.refused(parts.of(batch), batch, refusal) == decision
 
 
 PATIENCE = 10.0
@@ -65,9 +100,9 @@ def test_what_fails_says_what_to_do(code: int) -> None:
 def test_what_is_retried_is_back_in_its_place_with_its_number(code: int) -> None:
     parts = Parts()
     batch, later = parts.sent(), parts.batch()
-    assert parts.refused(batch, code) is True
-    assert list(parts.queue().pending) == [batch, later]
-    assert not parts.queue().sequence_lost
+    assert parts.refused(batch, code).backs_off
+    assert list(parts.partition().pending) == [batch, later]
+    assert not parts.partition().sequence_lost
     assert (batch.identity, batch.sequence, batch.fate_unknown) == (parts.identity, 0, code in FATE_UNKNOWN)
 
 
@@ -76,7 +111,7 @@ def test_a_refusal_with_an_offset_comes_after_the_leader_wrote(code: int) -> Non
     parts = Parts(delivery_timeout=10.0)
     batch = parts.sent()
     parts.refused(batch, code, appended=True)
-    parts.producer.deadlines.expire(batch.created + 10)
+    parts.producer.expire(batch.created + 10)
     error = batch.result(0).error
     assert error is not None
     assert error.possibly_persisted
@@ -89,13 +124,13 @@ def test_of_a_batch_that_may_be_in_the_log_as_a_whole_no_half_is_written_under_a
     parts.refused(batch, 7)
     parts.send(batch)
     parts.refused(batch, 10)  # by a leader with another limit than the one that may have written it
-    pieces = list(parts.queue().pending)
+    pieces = list(parts.partition().pending)
     if half:
         parts.send(pieces[0])
         parts.delivered(pieces[0])
     parts.send(pieces[half])
     parts.refused(pieces[half], 45)
-    assert pieces[half] not in parts.queue().pending
+    assert pieces[half] not in parts.partition().pending
     assert pieces[half].is_set
     parts.producer.abandon("enough")
     error = batch.result(half).error
@@ -117,7 +152,7 @@ def test_a_refused_id_is_discarded_and_one_is_wanted(code: int) -> None:
 def test_a_refused_id_of_the_past_does_not_cost_the_new_one(code: int) -> None:
     parts = Parts()
     batch = parts.sent()
-    fresh = parts.producer.identity = Identity(10, 0)
+    fresh = parts.producer.identities.current = Identity(10, 0)
     parts.refused(batch, code)
     assert parts.producer.identity is fresh
 
@@ -126,12 +161,12 @@ def test_an_answer_after_the_deadline_changes_nothing_any_more() -> None:
     for code in (19, 10, 87, 29, 45, 47):
         parts = Parts(delivery_timeout=10.0)
         batch = parts.sent(2)
-        parts.producer.deadlines.expire(batch.created + 10)
+        parts.producer.expire(batch.created + 10)
         error = batch.result(0).error
-        assert parts.refused(batch, code) is False
+        assert parts.refused(batch, code).course is Course.FORGET
         assert repr(batch.result(0).error) == repr(error)
-        assert parts.queue().empty
-        assert not parts.queue().in_flight
+        assert parts.partition().empty
+        assert not parts.partition().in_flight
 
 
 # records
@@ -146,7 +181,7 @@ def test_only_the_named_records_fail_and_the_others_go_again_in_order() -> None:
     batch = parts.sent(5)
     parts.refused(batch, 87, {1: "no key", 3: None})
     assert not batch.is_set
-    (rest,) = parts.queue().pending
+    (rest,) = parts.partition().pending
     assert list(rest.positions) == [0, 2, 4]
     parts.send(rest)
     parts.delivered(rest, 100)
@@ -155,7 +190,7 @@ def test_only_the_named_records_fail_and_the_others_go_again_in_order() -> None:
     assert [batch.result(index).offset for index in (0, 2, 4)] == [100, 101, 102]
     assert "no key" in str(batch.result(1).error)
     assert "no key" not in str(batch.result(3).error)
-    assert (parts.producer.delivered, parts.producer.failed, parts.producer.pool.used) == (3, 2, 0)
+    assert (parts.producer.delivered_records, parts.producer.failed_records, parts.producer.pool.used) == (3, 2, 0)
 
 
 @pytest.mark.parametrize("named", [{}, {0: None, 1: None}, {7: "of another world", -1: "odd"}])
@@ -164,7 +199,7 @@ def test_if_the_broker_names_none_or_all_all_fail(named: dict[int, str | None]) 
     batch = parts.sent(2)
     parts.refused(batch, 87, named)
     assert outcomes(batch) == [87, 87]
-    assert parts.queue().sequence_lost
+    assert parts.partition().sequence_lost
     assert parts.producer.pool.used == 0
 
 
@@ -172,10 +207,10 @@ def test_guilt_is_found_in_pieces_of_pieces() -> None:
     parts = Parts()
     batch = parts.sent(4)
     parts.refused(batch, 10)
-    first, second = parts.queue().pending
+    first, second = parts.partition().pending
     parts.send(first)
     parts.refused(first, 87, {1: "guilty"})
-    (rest, _) = parts.queue().pending
+    (rest, _) = parts.partition().pending
     parts.send(rest)
     parts.delivered(rest, 10)
     parts.send(second)
@@ -188,7 +223,7 @@ def test_a_split_batch_is_settled_with_its_last_piece_and_not_before() -> None:
     parts = Parts()
     batch = parts.sent(3)
     parts.refused(batch, 10)
-    first, second = parts.queue().pending
+    first, second = parts.partition().pending
     parts.send(first)
     parts.delivered(first, 0)
     assert not batch.is_set
@@ -203,8 +238,7 @@ def test_a_split_batch_is_settled_with_its_last_piece_and_not_before() -> None:
 def test_a_record_too_large_alone_is_told_its_size_and_the_limit(limit: int | None) -> None:
     parts = Parts()
     batch = parts.batch(size=2000)
-    fail_too_large(parts.producer, batch, Refusal(10, rule_for(10), None, {}), limit)
-    error = batch.result(0).error
+    error = too_large_error(batch, Refusal(10, rule_for(10), None, {}), limit)
     assert isinstance(error, RecordTooLarge)
     assert error.limit == limit
     assert 2000 < error.size < 2100
@@ -214,7 +248,7 @@ def test_a_record_too_large_alone_is_told_its_size_and_the_limit(limit: int | No
 def test_a_log_append_time_is_the_record_s_timestamp() -> None:
     parts = Parts()
     batch = parts.sent()
-    parts.producer.written(batch, 5, 123456)
+    parts.delivered(batch, 5, 123456)
     assert (batch.result(0).timestamp_ms, batch.result(0).offset) == (123456, 5)
 
 
@@ -222,7 +256,7 @@ def timed(parts: Parts, *times: int) -> Batch:
     """A batch in flight of records with these timestamps."""
     for time in times:
         batch = parts.route.append(Record("t", b"v", timestamp_ms=time))._batch
-    parts.queue().close()
+    parts.partition().close()
     parts.send(batch)
     return batch
 
@@ -230,9 +264,8 @@ def timed(parts: Parts, *times: int) -> Batch:
 def told_again(parts: Parts, batch: Batch, append_time_ms: int) -> list[int | None]:
     """The timestamps that the results have when the broker had `batch` already, and answers so."""
     parts.refused(batch, ErrorCode.REQUEST_TIMED_OUT)
-    batch.attempts += 1
     parts.send(batch)
-    parts.producer.written(batch, 0, append_time_ms)
+    parts.delivered(batch, 0, append_time_ms)
     return [batch.result(index).timestamp_ms for index in range(batch.count)]
 
 
@@ -245,7 +278,7 @@ def test_so_does_one_that_has_a_piece_of_a_batch() -> None:
     parts = Parts()
     batch = timed(parts, 988, 989, 987, 986)
     parts.refused(batch, ErrorCode.MESSAGE_TOO_LARGE)
-    first, second = parts.queue().pending
+    first, second = parts.partition().pending
     parts.send(first)
     assert told_again(parts, first, 989) == [988, 989]
     parts.send(second)
@@ -256,17 +289,16 @@ def test_so_does_one_that_has_a_piece_of_a_batch() -> None:
 def test_where_the_broker_sets_the_time_a_batch_that_it_has_was_given_it_too() -> None:
     parts = Parts()
     assert told_again(parts, timed(parts, 988, 989), 995) == [995, 995]
-    parts.producer.written(timed(parts, 990), 2, 997)
+    parts.delivered(timed(parts, 990), 2, 997)
     assert told_again(parts, timed(parts, 998, 999), 999) == [999, 999], "by the earlier answer the topic has LogAppendTime"
-    parts.producer.written(timed(parts, 1001), 5, -1)
+    parts.delivered(timed(parts, 1001), 5, -1)
     assert told_again(parts, timed(parts, 1002, 1003), 1003) == [1002, 1003], "by the earlier answer it has it no longer"
 
 
 def test_a_duplicate_of_unknown_offset_is_delivered_without_one() -> None:
     parts = Parts()
     batch = parts.sent()
-    batch.queue.written(batch)
-    parts.producer.settle(batch, None, -1, None)
+    parts.delivered(batch, -1)
     assert (batch.result(0).error, batch.result(0).offset) == (None, None)
 
 
@@ -276,9 +308,9 @@ def test_a_flush_ends_with_the_last_record_of_a_batch_whose_pieces_were_split_ag
     parts.refused(batch, 10)
     flush = gevent.spawn(parts.producer.flush, monotonic() + PATIENCE)
     gevent.sleep(0)  # it waits for what is pending now: the pieces
-    queue, split_again = parts.queue(), 0
-    while (piece := queue.head(1e12, 0.0)) is not None:
-        queue.take(piece)
+    partition, split_again = parts.partition(), 0
+    while (piece := partition.head(1e12, 0.0)) is not None:
+        partition.take(piece)
         if piece.count > 1:
             split_again += 1
             parts.refused(piece, 10)
@@ -292,8 +324,8 @@ def test_a_flush_that_ends_early_counts_the_records_whose_outcome_is_missing() -
     parts = Parts()
     batch = parts.sent(8)
     parts.refused(batch, 10)
-    piece = parts.queue().head(1e12, 0.0)
+    piece = parts.partition().head(1e12, 0.0)
     assert piece is not None
-    parts.queue().take(piece)
+    parts.partition().take(piece)
     parts.delivered(piece)
     assert parts.producer.flush(monotonic()) == 8 - piece.count

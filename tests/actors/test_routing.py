@@ -8,7 +8,7 @@ import pytest
 
 from klife import Crc32Partitioner, Murmur2Partitioner, Partitioner, Phash2Partitioner, RandomPartitioner, Record
 from klife.actors.producer.partition import Partition
-from klife.actors.producer.route import TopicRoute
+from klife.actors.producer.topic import Topic
 from tests.support.producer_parts import NO_LEADER, Parts, topic_info
 
 NOW = 1e12
@@ -20,13 +20,13 @@ def test_a_moved_partition_takes_its_queue_its_numbers_and_its_order_along() -> 
     retried = parts.sent()
     queued = parts.batch()
     parts.refused(retried, 6)
-    parts.queue().retry_at = NOW + 1
+    parts.partition().retry_at = NOW + 1
     parts.apply([2, 1])
-    (batch,) = parts.producer.routing.batchers[2, 0].drain(NOW)
+    (batch,) = parts.drained(NOW, 2)
     assert (batch, batch.sequence, batch.identity) == (retried, 1, parts.identity)
     parts.delivered(retried)
-    parts.producer.routing.offer(parts.queue())
-    assert parts.producer.routing.batchers[2, 0].drain(NOW) == [queued]
+    parts.producer.batchers.offer(parts.partition())
+    assert parts.drained(NOW, 2) == [queued]
     assert queued.sequence == 2
 
 
@@ -34,56 +34,56 @@ def test_a_moved_partition_takes_its_queue_its_numbers_and_its_order_along() -> 
 def test_each_batcher_of_a_broker_has_its_share_of_the_partitions(count: int) -> None:
     parts = Parts([partition % 3 for partition in range(30)], batchers_count=count)
     other = parts.producer.routing.add_topic(topic_info([0], "other"), parts.route.partitioner)
-    shares = Counter(parts.queue(partition).batcher for partition in range(30))
+    shares = Counter(parts.partition(partition).served_by for partition in range(30))
     assert len(shares) == 3 * count
     assert max(shares.values()) - min(shares.values()) <= 1
     # Where there are topics of one partition, they are what is shared out.
-    assert other._queue(Record("other", b"", partition=0), 0, None).batcher is parts.producer.routing.batchers[0, 10 % count]
+    assert other.partition(0).served_by is parts.batcher(0, 10 % count)
 
 
 def test_a_partition_keeps_its_batcher_while_its_leader_stays() -> None:
     parts = Parts([1] * 6, batchers_count=4)
-    before = [parts.queue(partition).batcher for partition in range(6)]
+    before = [parts.partition(partition).served_by for partition in range(6)]
     parts.apply([2, 1, 2, 1, 1, 1])
-    assert [parts.queue(partition).batcher for partition in (1, 3, 4, 5)] == [before[partition] for partition in (1, 3, 4, 5)]
-    moved = [parts.queue(partition).batcher for partition in (0, 2)]
+    assert [parts.partition(partition).served_by for partition in (1, 3, 4, 5)] == [before[partition] for partition in (1, 3, 4, 5)]
+    moved = [parts.partition(partition).served_by for partition in (0, 2)]
     assert [(batcher.node_id, batcher.index) for batcher in moved if batcher is not None] == [(2, 0), (2, 1)]
 
 
 def test_news_that_change_nothing_move_nothing() -> None:
     parts = Parts([1])
-    batcher = parts.queue().batcher
+    batcher = parts.partition().served_by
     parts.apply([1])
-    assert parts.queue().batcher is batcher
+    assert parts.partition().served_by is batcher
     assert len(parts.producer.routing.batchers) == 1
 
 
 def test_records_for_a_partition_without_leader_wait_and_are_known_to_wait() -> None:
     parts = Parts([NO_LEADER])
-    assert not parts.producer.routing.has_leaderless()
+    assert not parts.producer.batchers.has_leaderless()
     batch = parts.batch()
-    assert parts.producer.routing.has_leaderless()
+    assert parts.producer.batchers.has_leaderless()
     parts.apply([3])
-    assert not parts.producer.routing.has_leaderless()
-    assert parts.producer.routing.batchers[3, 0].drain(NOW) == [batch]
+    assert not parts.producer.batchers.has_leaderless()
+    assert parts.drained(NOW, 3) == [batch]
 
 
 def test_a_batch_that_comes_back_when_its_leader_is_gone_is_known_to_wait() -> None:
     parts = Parts([1])
     batch = parts.sent()
     parts.apply([NO_LEADER])
-    assert not parts.producer.routing.has_leaderless()
+    assert not parts.producer.batchers.has_leaderless()
     parts.refused(batch, 6)
-    parts.producer.routing.offer(batch.queue)
-    assert parts.producer.routing.has_leaderless()
+    parts.producer.batchers.offer(parts.of(batch))
+    assert parts.producer.batchers.has_leaderless()
 
 
 def test_nobody_looks_for_a_leader_when_all_that_waited_for_one_has_expired() -> None:
     parts = Parts([NO_LEADER], delivery_timeout=10.0)
     batch = parts.batch()
-    assert parts.producer.routing.has_leaderless()
-    parts.producer.deadlines.expire(batch.created + 10)
-    assert not parts.producer.routing.has_leaderless()
+    assert parts.producer.batchers.has_leaderless()
+    parts.producer.expire(batch.created + 10)
+    assert not parts.producer.batchers.has_leaderless()
 
 
 def test_a_topic_that_vanishes_and_comes_back_finds_its_records() -> None:
@@ -92,10 +92,10 @@ def test_a_topic_that_vanishes_and_comes_back_finds_its_records() -> None:
     batch = parts.batch()
     parts.apply(None)
     assert "t" not in parts.producer.routing.routes
-    assert parts.queue().batcher is None
+    assert parts.partition().served_by is None
     parts.apply([2])
     assert parts.producer.routing.routes["t"] is parts.route
-    assert parts.producer.routing.batchers[2, 0].drain(NOW) == [batch]
+    assert parts.drained(NOW, 2) == [batch]
     assert batch.sequence == 1
 
 
@@ -116,8 +116,8 @@ def test_a_topic_made_anew_with_fewer_partitions_lets_what_is_beyond_expire() ->
     kept, lost = parts.batch(partition=0), parts.batch(partition=2)
     parts.apply([1])
     assert parts.route.count == 1
-    assert parts.producer.routing.batchers[1, 0].drain(NOW) == [kept]
-    parts.producer.deadlines.expire(lost.created + 10)
+    assert parts.drained(NOW, 1) == [kept]
+    parts.producer.expire(lost.created + 10)
     assert not lost.result(0).error.possibly_persisted  # type: ignore[union-attr]
 
 
@@ -125,7 +125,7 @@ def test_new_partitions_can_be_produced_to_at_once() -> None:
     parts = Parts([1])
     parts.apply([1, 2])
     parts.batch(partition=1)
-    assert len(parts.producer.routing.batchers[2, 0].drain(NOW)) == 1
+    assert len(parts.drained(NOW, 2)) == 1
 
 
 # free choices, while some partitions have no leader
@@ -136,28 +136,28 @@ BUILT_IN = [Murmur2Partitioner, Phash2Partitioner, Crc32Partitioner, RandomParti
 every_built_in = pytest.mark.parametrize("built_in", BUILT_IN)
 
 
-def route_by(partitioner: object, leaders: list[int] = SIX) -> tuple[Parts, TopicRoute]:
+def route_by(partitioner: object, leaders: list[int] = SIX) -> tuple[Parts, Topic]:
     parts = Parts([1])
     return parts, parts.producer.routing.add_topic(topic_info(leaders, "free"), partitioner)
 
 
-def places_of(route: TopicRoute, key: bytes | None, partitioner: object = None, count: int = 200) -> set[int]:
+def places_of(route: Topic, key: bytes | None, partitioner: object = None, count: int = 200) -> set[int]:
     places = set()
     for _ in range(count):
         route.append(Record("free", b"v", key=key), partitioner)
-        (queue,) = filled(route)
-        places.add(queue.partition)
-        empty(queue)
+        (partition,) = filled(route)
+        places.add(partition.partition_id)
+        empty(partition)
     return places
 
 
-def filled(route: TopicRoute) -> list[Partition]:
-    return [queue for queue in route.queues if queue is not None and not queue.empty]
+def filled(route: Topic) -> list[Partition]:
+    return [partition for partition in route.partitions if partition is not None and not partition.empty]
 
 
-def empty(queue: Partition) -> None:
-    queue.close()
-    queue.pending.clear()
+def empty(partition: Partition) -> None:
+    partition.close()
+    partition.pending.clear()
 
 
 @every_built_in
@@ -193,17 +193,17 @@ def test_with_no_leader_anywhere_any_partition_will_do_and_with_all_of_them_too(
 
 
 def test_leaders_that_go_and_come_back_are_followed() -> None:
-    parts, route = route_by(RandomPartitioner(), [1] * 6)
+    _, route = route_by(RandomPartitioner(), [1] * 6)
     for leaders, places in ((SIX, LED), ([1] * 6, set(range(6)))):
         route_info = topic_info(leaders, "free")
-        parts.producer.routing._follow(route, route_info)
+        route.follow(route_info)
         assert places_of(route, None) == places
 
 
 def test_nobody_sticks_to_a_partition_that_has_lost_its_leader() -> None:
     for _ in range(20):
-        parts, route = route_by(Murmur2Partitioner(), [1, 1])
-        parts.producer.routing._follow(route, topic_info([1, NO_LEADER], "free"))
+        _, route = route_by(Murmur2Partitioner(), [1, 1])
+        route.follow(topic_info([1, NO_LEADER], "free"))
         assert places_of(route, None, count=1) == {0}
 
 

@@ -17,7 +17,7 @@ def test_sequence_numbers_go_on_at_0_after_the_last(start_client: StartClient, m
     assert engine is not None
     producers = engine.part(Producers)
     route = producers.route(topic, None, monotonic() + 30)
-    queue = route._queue(Record(topic, b"", partition=0), 0, None)
+    queue = route.partition(0)
     # A broker that knows nothing of a producer takes any number as its first; so the end is near without 2**31 records.
     queue.identity, queue.next_sequence = route.producer.identity, 2**31 - 5
     values = [b"%d" % number for number in range(20)]

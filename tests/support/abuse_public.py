@@ -22,8 +22,7 @@ from klife import Client, Record
 from klife.actors.metadata.snapshot import TopicInfo
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import BufferPool
-from klife.actors.producer.delivery import BatchDelivery, Delivery
-from klife.actors.producer.places import Places
+from klife.actors.producer.delivery import BatchDelivery, Delivery, Places
 from klife.actors.producer.producer import Producer
 from klife.api.config import ProducerConfig
 from klife.api.settings import producer_settings

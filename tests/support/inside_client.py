@@ -51,7 +51,7 @@ def producer_of(client: Client) -> Producer:
 def let_deadlines_pass(client: Client) -> None:
     """All that the producer has not settled expires now."""
     producer = producer_of(client)
-    producer.deadlines.expire(monotonic() + producer.settings.delivery_timeout + 1)
+    producer.expire(monotonic() + producer.settings.delivery_timeout + 1)
 
 
 def tells_why_it_is_not_ready(client: Client, pattern: str, seconds: float = 0.2) -> None:

@@ -9,16 +9,19 @@ import gevent
 from gevent import get_hub
 
 from klife.actors.metadata.snapshot import NO_LEADER, ClusterSnapshot, TopicInfo
-from klife.actors.producer.batch import Batch, Identity
+from klife.actors.producer.batch import Batch
+from klife.actors.producer.batcher import Batcher
 from klife.actors.producer.buffer_pool import BufferPool
+from klife.actors.producer.identity import Identity
 from klife.actors.producer.partition import Partition
 from klife.actors.producer.policy import rule_for
 from klife.actors.producer.producer import Producer
-from klife.actors.producer.refusal import Refusal, judge
-from klife.actors.producer.route import TopicRoute
+from klife.actors.producer.refusal import Decision, Refusal
+from klife.actors.producer.topic import Topic
 from klife.actors.settings import ProducerSettings
 from klife.api.config import ProducerConfig
 from klife.api.settings import producer_settings
+from klife.errors import ProduceError
 from klife.record import Record
 from tests.support.model_cluster import ModelBroker
 
@@ -47,7 +50,7 @@ def a_producer(**settings: Any) -> ProducerSettings:
 
 
 class Parts:
-    """An accumulator with a topic `t`, whose leaders are given, and an identity."""
+    """A producer with a topic `t`, whose leaders are given, and an identity."""
 
     def __init__(self, leaders: list[int] | None = None, **settings: Any) -> None:
         self.brokers: dict[int, ModelBroker] = {}
@@ -59,38 +62,60 @@ class Parts:
             lambda node: self.brokers.setdefault(node, ModelBroker(node)),  # type: ignore[arg-type, return-value]
         )
         self.bell = Bell()
-        self.producer.inbox = self.bell  # type: ignore[assignment]
-        self.identity = self.producer.identity = Identity(9, 0)
-        self.route: TopicRoute = self.producer.routing.add_topic(topic_info(leaders or [1]), _First())
+        self.producer.batchers.inbox = self.bell  # type: ignore[assignment]
+        self.identity = Identity(9, 0)
+        self.producer.identities.found(self.identity)
+        self.route: Topic = self.producer.routing.add_topic(topic_info(leaders or [1]), _First())
 
-    def queue(self, partition: int = 0) -> Partition:
-        queue = self.route.queues[partition]
-        return queue if queue is not None else self.route._queue(Record("t", b"", partition=partition), partition, None)
+    def partition(self, partition_id: int = 0) -> Partition:
+        return self.route.partition(partition_id)
+
+    def of(self, batch: Batch) -> Partition:
+        """The partition of `batch`."""
+        return self.partition(batch.partition_id)
+
+    def batcher(self, node_id: int = 1, index: int = 0) -> Batcher:
+        return self.producer.batchers.all[node_id, index]
+
+    def drained(self, now: float, node_id: int = 1) -> list[Batch]:
+        """The batches of the next request to a broker."""
+        return [batch for _, batch in self.batcher(node_id).drain(now)]
 
     def batch(self, count: int = 1, partition: int = 0, *, size: int = 10) -> Batch:
         """A closed batch of `count` records."""
         for number in range(count):
             batch = self.route.append(Record("t", b"%0*d" % (size, number), partition=partition))._batch
-        self.queue(partition).close()
+        self.partition(partition).close()
         return batch
 
     def send(self, batch: Batch) -> None:
-        """`batch` is what its queue lets go now, and goes."""
-        queue = batch.queue
-        assert queue.head(1e12, 0.0) is batch
-        queue.take(batch)
+        """`batch` is what its partition lets go now, and goes."""
+        partition = self.of(batch)
+        assert partition.head(1e12, 0.0) is batch
+        partition.take(batch)
 
     def sent(self, count: int = 1, partition: int = 0) -> Batch:
         batch = self.batch(count, partition)
         self.send(batch)
         return batch
 
-    def delivered(self, batch: Batch, offset: int = 0) -> None:
-        batch.queue.written(batch)
-        self.producer.settle(batch, offset, -1, None)
+    def delivered(self, batch: Batch, offset: int = 0, append_time_ms: int = -1) -> None:
+        self.producer.delivered(self.of(batch), batch, offset, append_time_ms)
 
-    def refused(self, batch: Batch, code: int, record_errors: dict[int, str | None] | None = None, *, appended: bool = False) -> bool:
-        return judge(self.producer, batch, Refusal(code, rule_for(code), None, record_errors or {}, appended))
+    def refused(
+        self, batch: Batch, code: int, record_errors: dict[int, str | None] | None = None, *, appended: bool = False
+    ) -> Decision:
+        """As the broker's answer, but that nothing backs off."""
+        refusal = Refusal(code, rule_for(code), None, record_errors or {}, appended)
+        decision = self.producer.refused(self.of(batch), batch, refusal)
+        self.of(batch).retry_at = 0.0
+        return decision
+
+    def put_back(self, batch: Batch) -> None:
+        self.of(batch).put_back(batch)
+
+    def failed(self, batch: Batch, error: ProduceError) -> None:
+        self.producer.failed(self.of(batch), batch, error)
 
     def apply(self, leaders: list[int] | None) -> None:
         """News of the topic's leaders; None: it is gone."""

@@ -18,8 +18,9 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from klife.actors.producer.held_up import what_to_do
+from klife.actors.producer.identity import Identity
 from klife.actors.runtime.home import thread_of
+from klife.actors.runtime.hub_pause import HUB_IS_NEEDED
 from klife.actors.runtime.latch import Latch
 from klife.class_defaults import set_defaults
 from klife.core import is_compiled
@@ -28,26 +29,14 @@ from klife.protocol.records import EncodedBatch, Fields, size_bound
 from klife.record import Delivered, Record, Undelivered
 
 if TYPE_CHECKING:
-    from klife.actors.producer.partition import Partition
+    from klife.actors.producer.terms import Terms
 
+SEQUENCE_MASK = 0x7FFFFFFF  # Kafka's sequences wrap at 2**31
 _GRACE = 5.0  # seconds that other threads wait beyond the delivery timeout, for a home that is only busy
 _IN_C = is_compiled(__file__)  # where PyObject_GC_UnTrack is C's, of the .pxd
 _new_delivered: Any = partial(object.__new__, Delivered)  # in Python quicker than what it stands for
 Callback = Callable[[Record], object]
 Outcome = tuple[int | None, int, ProduceError | None]
-
-
-class Identity:
-    """A producer id and epoch. Compared by identity: two epochs of one id are two objects."""
-
-    __slots__ = ("producer_id", "epoch")
-
-    def __init__(self, producer_id: int, epoch: int) -> None:
-        self.producer_id = producer_id
-        self.epoch = epoch
-
-    def __repr__(self) -> str:
-        return f"Identity({self.producer_id}, {self.epoch})"
 
 
 class Batch(Latch):
@@ -60,7 +49,7 @@ class Batch(Latch):
     identity: Identity | None
     attempts: int
     fate_unknown: bool  # some attempt ended without the broker's verdict
-    number_refused: bool  # sent again, and out of order: not in the log, or forgotten for newer ones
+    sequence_refused: bool  # sent again, and out of order: not in the log, or forgotten for newer ones
     wire: EncodedBatch | None
     # the outcome
     base_offset: int | None
@@ -71,16 +60,22 @@ class Batch(Latch):
     outcomes: list[Outcome | None] | None  # of a root in pieces
     missing: int
 
-    def __init__(self, queue: Partition, created: float, home: Any, number: int) -> None:
-        self._home = home  # what Latch.__init__ does; a call less for each batch
-        self.queue = queue
+    def __init__(self, topic: str, partition_id: int, terms: Terms, created: float, ordinal: int) -> None:
+        self._home = terms.home  # what Latch.__init__ does; a call less for each batch
+        self.topic = topic
+        self.partition_id = partition_id
+        self.terms = terms
         self.created = created
         self.fields: Fields = _unvisited() if _IN_C else []  # a call less, as above
         self.count = 0  # records
         self.size = 0
-        self.number = number
+        self.ordinal = ordinal  # its place among the partition's batches, from 1; 0 until it is opened
         self.sequence = -1
         self.append_time_ms = -1
+
+    def order(self) -> tuple[int, int]:
+        """Where this batch, or a piece of one, stands among those of its partition."""
+        return self.ordinal, self.positions[0] if self.positions else 0
 
     def _wait_elsewhere(self, hub: Any, current: Any, timeout: float | None) -> bool:
         """As a latch does, but no longer than the delivery timeout and a little: what ends it at home may not be running.
@@ -88,8 +83,7 @@ class Batch(Latch):
         Raises:
             DeliveryTimeout: it does not.
         """
-        producer = self.queue.producer
-        left = self.created + producer.settings.delivery_timeout + _GRACE - monotonic()
+        left = self.created + self.terms.delivery_timeout + _GRACE - monotonic()
         if timeout is not None and timeout <= left:
             return Latch._wait_elsewhere(self, hub, current, timeout)
         if (left > 0 and Latch._wait_elsewhere(self, hub, current, left)) or self.is_set:
@@ -97,18 +91,15 @@ class Batch(Latch):
         raise self._home_stood_still()
 
     def _home_stood_still(self) -> DeliveryTimeout:
-        queue = self.queue
-        producer = queue.producer
+        terms = self.terms
         unknown = self.in_flight or self.fate_unknown or self.outcomes is not None
-        timeout_ms = producer.settings.delivery_timeout * 1000
-        still = monotonic() - producer.deadlines.ran_at
+        still = monotonic() - terms.hub_ran_at
         return DeliveryTimeout(
-            f"records of {queue.topic}-{queue.partition} were not settled within delivery_timeout_ms ({timeout_ms:g} ms) and "
-            f"{_GRACE:g} s more: the gevent hub of {thread_of(producer.home)}, which started the client, has not run for "
-            f"{still:.0f} s, and without it nothing is sent or read; keep that thread in gevent (gevent.sleep, Event, joinall), also "
-            f"at a prompt, and out of blocking calls. {what_to_do(unknown)}",
-            topic=queue.topic,
-            partition=queue.partition,
+            f"records of {self.topic}-{self.partition_id} were not settled within delivery_timeout_ms "
+            f"({terms.delivery_timeout * 1000:g} ms) and {_GRACE:g} s more: the gevent hub of {thread_of(terms.home)}, which started "
+            f"the client, has not run for {still:.0f} s, {HUB_IS_NEEDED}. {what_to_do(unknown)}",
+            topic=self.topic,
+            partition=self.partition_id,
             retriable=True,
             possibly_persisted=unknown,
         )
@@ -136,7 +127,6 @@ class Batch(Latch):
             key, value, headers, timestamp_ms = fields[at], fields[at + 1], fields[at + 2], fields[at + 3]
         except IndexError:  # the child has let go of the records; see `klife.actors.after_fork`
             raise ForkedDelivery from None
-        queue = self.queue
         if self.outcomes is None:
             offset, append_time_ms, error = self.base_offset, self.append_time_ms, self.error
             if offset is not None:
@@ -149,14 +139,14 @@ class Batch(Latch):
             timestamp_ms = append_time_ms
         if error is not None:
             # Whoever raises it must not tie this batch to all that was going on at the time: a `Delivery` can not be in a circle.
-            return Undelivered(queue.topic, value, key, headers, queue.partition, timestamp_ms, error.copy())
+            return Undelivered(self.topic, value, key, headers, self.partition_id, timestamp_ms, error.copy())
         # What the constructor does; a call less for each result.
         result = Delivered.__new__(Delivered) if _IN_C else _new_delivered()
-        result.topic = queue.topic
+        result.topic = self.topic
         result.value = value
         result.key = key
         result.headers = headers
-        result.partition = queue.partition
+        result.partition = self.partition_id
         result.timestamp_ms = timestamp_ms
         result.offset = offset
         return result
@@ -168,7 +158,7 @@ class Batch(Latch):
             root.outcomes = [None] * root.count
             root.missing = root.count
             root.wire = None  # it is not sent again as a whole
-        child = Batch(self.queue, self.created, self._home, self.number)
+        child = Batch(self.topic, self.partition_id, self.terms, self.created, self.ordinal)
         child.root = root
         child.positions = [self.positions[i] for i in indices] if self.positions is not None else list(indices)
         child.count = len(indices)
@@ -180,6 +170,16 @@ class Batch(Latch):
         child.fate_unknown = self.fate_unknown
         return child
 
+    def halves(self) -> list[Batch]:
+        """Two child batches, of several records. Nothing of this one was written, so its sequences still hold for them."""
+        middle = self.count // 2
+        halves = [self.piece(range(middle)), self.piece(range(middle, self.count))]
+        if self.identity is not None:
+            for half, offset in zip(halves, (0, middle), strict=True):
+                half.identity = self.identity
+                half.sequence = (self.sequence + offset) & SEQUENCE_MASK
+        return halves
+
     def report(self, base_offset: int | None, append_time_ms: int, error: ProduceError | None) -> bool:
         """Note a piece's outcome at its root; True when the root is thereby complete."""
         root = self.root
@@ -190,6 +190,13 @@ class Batch(Latch):
             root.outcomes[position] = (None if base_offset is None else base_offset + index, append_time_ms, error)
         root.missing -= len(self.positions)
         return root.missing == 0
+
+
+def what_to_do(possibly_persisted: bool) -> str:
+    """The end of a timeout's text: whether its records may be sent again."""
+    if possibly_persisted:
+        return "They may be in the log: check before sending them again."
+    return "They were not written, and may be sent again."
 
 
 def _unvisited() -> list[Any]:
@@ -208,7 +215,7 @@ set_defaults(
     identity=None,
     attempts=0,
     fate_unknown=False,
-    number_refused=False,
+    sequence_refused=False,
     wire=None,
     base_offset=None,
     error=None,

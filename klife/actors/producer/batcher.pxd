@@ -1,14 +1,12 @@
 cimport cython
 
-cdef class Batcher
-
-from klife.actors.producer.producer cimport Producer
 from klife.actors.producer.batch cimport Batch
 from klife.actors.producer.partition cimport Partition
+from klife.actors.producer.terms cimport Terms
 from klife.actors.runtime.inbox cimport Inbox
 
 cdef class Batcher:
-    cdef public Producer producer
+    cdef public Terms terms
     cdef public object node_id
     cdef public object index
     cdef public object broker
@@ -24,10 +22,22 @@ cdef class Batcher:
 
     cpdef wake(self)
     @cython.locals(inbox=Inbox)
-    cpdef batch_opened(self, Partition queue, Batch batch)
-    cpdef offer(self, Partition queue)
-    @cython.locals(queue=Partition)
+    cpdef batch_opened(self, Partition partition, Batch batch)
+    cpdef offer(self, Partition partition)
+    @cython.locals(partition=Partition)
     cpdef promote(self, double now)
     cpdef double next_due(self)
-    @cython.locals(queue=Partition, batch=Batch, fresh=Batch, batches=list, taken=set, limit=Py_ssize_t, total=Py_ssize_t, linger=double)
+    @cython.locals(partition=Partition, batch=Batch, fresh=Batch, batches=list, taken=set, limit=Py_ssize_t, total=Py_ssize_t, linger=double)
     cpdef list drain(self, double now)
+
+cdef class Batchers:
+    cdef public dict all
+    cdef public object inbox
+    cdef public Terms _terms
+    cdef public object _broker_of
+    cdef public dict _placed
+    cdef public dict _leaderless
+
+    cpdef wake(self)
+    @cython.locals(batcher=Batcher)
+    cpdef offer(self, Partition partition)

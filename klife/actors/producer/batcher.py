@@ -1,6 +1,7 @@
-"""`Batcher`: the partitions of one broker that one batcher serves, and which of them have something to send.
+"""`Batcher`: the partitions of one broker that one batcher serves, and which of them have something to send. `Batchers`: all of one
+producer's, and the partitions that no broker leads.
 
-A plain value between the callers, who put partitions on it, and the batcher, who drains it. Work is proportional to the partitions
+Plain values between the callers, who put partitions on a batcher, and its actor, who drains it. Work is proportional to the partitions
 that have records now, never to those that exist: a partition is on the ready list only while it has something, and one that lingers
 or backs off waits in a heap by its time. One that waits for an answer is on neither; the answer puts it back.
 """
@@ -8,19 +9,21 @@ or backs off waits in a heap by its time. One that waits for an answer is on nei
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from klife.actors.producer.batch import Batch
+from klife.actors.metadata.snapshot import NO_LEADER
+from klife.actors.settings import NEVER
 
 if TYPE_CHECKING:
     from klife.actors.network.broker import Broker
+    from klife.actors.producer.batch import Batch
     from klife.actors.producer.partition import Partition
-    from klife.actors.producer.producer import Producer
+    from klife.actors.producer.terms import Terms
     from klife.actors.runtime.inbox import Inbox
 
-_NEVER = float("inf")
 _WORTH_A_REQUEST = 65_536  # bytes; the cost of sending so many is that of the bytes, not of the request
 
 
@@ -28,7 +31,7 @@ class Batcher:
     """State of the batcher `index` of broker `node_id`."""
 
     __slots__ = (
-        "producer",
+        "terms",
         "node_id",
         "index",
         "broker",
@@ -43,18 +46,18 @@ class Batcher:
         "_ticket",
     )
 
-    def __init__(self, producer: Producer, node_id: int, index: int, broker: Broker) -> None:
-        self.producer = producer
+    def __init__(self, terms: Terms, node_id: int, index: int, broker: Broker) -> None:
+        self.terms = terms
         self.node_id = node_id
         self.index = index
-        self.max_in_flight = producer.settings.max_in_flight
+        self.max_in_flight = terms.max_in_flight
         self.broker = broker
         self.ready: deque[Partition] = deque()
         self.calls: set[Any] = set()  # produce requests without an answer
         self.completed: deque[Any] = deque()  # answered ones the batcher has not looked at yet
-        self.inbox: Inbox | None = None  # the batcher's, while it lives; a new one looks at everything when it starts
+        self.inbox: Inbox | None = None  # the actor's, while it lives; a new one looks at everything when it starts
         self.has_actor = False  # whether its supervisor was told to run one
-        self.wake_at = _NEVER  # when the batcher wakes by itself
+        self.wake_at = NEVER  # when the actor wakes by itself
         self._later: list[tuple[float, int, Partition]] = []
         self._ticket = 0  # makes heap entries of the same time comparable
 
@@ -63,100 +66,162 @@ class Batcher:
         """Whether records wait for a broker that could not be reached."""
         if self.broker.last_error is None or self.broker.is_ready:
             return False
-        later = (queue for _, _, queue in self._later)
-        return any(queue.batcher is self and not queue.empty for queue in chain(list(self.ready), later))
+        later = (partition for _, _, partition in self._later)
+        return any(partition.served_by is self and not partition.empty for partition in chain(list(self.ready), later))
 
     def wake(self) -> None:
-        """Have the batcher look, after the greenlets that are ready now."""
+        """Have the actor look, after the greenlets that are ready now."""
         if self.inbox is not None:
             self.inbox.wake()
 
-    def batch_opened(self, queue: Partition, batch: Batch) -> None:
-        """`queue` has a new batch: it may leave now, or after its linger."""
-        linger = self.producer.linger
-        if linger and not queue.pending:
-            self._offer_at(queue, batch.created + linger)
+    def batch_opened(self, partition: Partition, batch: Batch) -> None:
+        """`partition` has a new batch: it may leave now, or after its linger."""
+        linger = self.terms.linger
+        if linger and not partition.pending:
+            self._offer_at(partition, batch.created + linger)
             return
-        if not queue.listed:
-            queue.listed = True
-            self.ready.append(queue)
+        if not partition.listed:
+            partition.listed = True
+            self.ready.append(partition)
         inbox = self.inbox
         if inbox is not None and not inbox.gathering and len(self.calls) < self.max_in_flight:
             inbox.wake_when_idle()
 
-    def offer(self, queue: Partition) -> None:
-        """`queue` may have something to send."""
-        if not queue.listed:
-            queue.listed = True
-            self.ready.append(queue)
-        if len(self.calls) < self.max_in_flight:  # else the next answer wakes the batcher anyway
+    def offer(self, partition: Partition) -> None:
+        """`partition` may have something to send."""
+        if not partition.listed:
+            partition.listed = True
+            self.ready.append(partition)
+        if len(self.calls) < self.max_in_flight:  # else the next answer wakes the actor anyway
             self.wake()
 
-    def _offer_at(self, queue: Partition, due: float) -> None:
+    def _offer_at(self, partition: Partition, due: float) -> None:
         self._ticket += 1
-        heappush(self._later, (due, self._ticket, queue))
+        heappush(self._later, (due, self._ticket, partition))
         if due < self.wake_at:
             self.wake()
 
     @property
-    def fills_a_request(self) -> bool:
+    def has_a_request(self) -> bool:
         """Whether what is ready (as far as the first partition tells) is worth a request, and need not wait for company."""
+        if not self.ready:
+            return False
         first = self.ready[0]
         return bool(first.pending) or (first.open is not None and first.open.size * len(self.ready) >= _WORTH_A_REQUEST)
 
     def promote(self, now: float) -> None:
         """Move to the ready list what has lingered or backed off long enough (everything, when somebody waits for it)."""
         later = self._later
-        while later and (later[0][0] <= now or self.producer.skipping_linger):
-            queue = heappop(later)[2]
-            if queue.batcher is self and not queue.listed and not queue.empty:
-                queue.listed = True
-                self.ready.append(queue)
+        while later and (later[0][0] <= now or self.terms.skipping_linger):
+            partition = heappop(later)[2]
+            if partition.served_by is self and not partition.listed and not partition.empty:
+                partition.listed = True
+                self.ready.append(partition)
 
     def next_due(self) -> float:
         """When `promote` will have something; infinity when nothing waits for a time."""
-        return self._later[0][0] if self._later else _NEVER
+        return self._later[0][0] if self._later else NEVER
 
-    def drain(self, now: float) -> list[Batch]:
-        """Take the batches of the next request in flight: at most one a partition (as Kafka demands), `batch_size_bytes` in all.
+    def drain(self, now: float) -> list[tuple[Partition, Batch]]:
+        """Take the batches of the next request in flight, each with its partition: at most one a partition (as Kafka demands), and
+        `batch_size_bytes` in all.
 
         Partitions take turns: one that has more goes to the end of the ready list. A batch larger than the limit travels alone.
         """
-        limit, linger = self.producer.settings.batch_size_bytes, self.producer.linger
+        limit, linger = self.terms.batch_size_bytes, self.terms.linger
         ready = self.ready
-        batches: list[Batch] = []
+        batches: list[tuple[Partition, Batch]] = []
         taken: set[Partition] = set()
         total = 0
         for _ in range(len(ready)):
-            queue = ready.popleft()
-            if queue.batcher is not self:  # its leader moved; the new batcher has it
+            partition = ready.popleft()
+            if partition.served_by is not self:  # its leader moved; the new batcher has it
                 continue
-            if queue in taken:
-                ready.append(queue)
+            if partition in taken:
+                ready.append(partition)
                 continue
-            fresh = queue.take_fresh(limit - total) if not linger else None
+            fresh = partition.take_fresh(limit - total) if not linger else None
             if fresh is not None:
-                queue.listed = False
-                batches.append(fresh)
+                partition.listed = False
+                batches.append((partition, fresh))
                 total += fresh.size
                 continue
-            batch = queue.head(now, linger)
+            batch = partition.head(now, linger)
             if batch is None:
-                queue.listed = False
-                due = queue.due(now, linger)
+                partition.listed = False
+                due = partition.due(now, linger)
                 if due is not None:
                     self._ticket += 1
-                    heappush(self._later, (due, self._ticket, queue))
+                    heappush(self._later, (due, self._ticket, partition))
                 continue
             if batches and total + batch.size > limit:
-                ready.appendleft(queue)
+                ready.appendleft(partition)
                 break
-            queue.take(batch)
-            taken.add(queue)
-            batches.append(batch)
+            partition.take(batch)
+            taken.add(partition)
+            batches.append((partition, batch))
             total += batch.size
-            if queue.empty:
-                queue.listed = False
+            if partition.empty:
+                partition.listed = False
             else:
-                ready.append(queue)
+                ready.append(partition)
         return batches
+
+
+class Batchers:
+    """The batchers of one producer, by their broker's node id and their index; and who waits for a leader."""
+
+    __slots__ = ("all", "inbox", "_terms", "_broker_of", "_placed", "_leaderless")
+
+    def __init__(self, terms: Terms, broker_of: Callable[[int], Broker]) -> None:
+        self.all: dict[tuple[int, int], Batcher] = {}
+        self.inbox: Inbox | None = None  # the ProducerActor's, while it lives: it starts batchers' actors, and looks for leaders
+        self._terms = terms
+        self._broker_of = broker_of
+        self._placed: dict[int, int] = {}  # by node id, how many partitions were placed there so far
+        self._leaderless: dict[Partition, None] = {}  # with something to send, as far as known
+
+    def wake(self) -> None:
+        """Have the ProducerActor look."""
+        if self.inbox is not None:
+            self.inbox.wake()
+
+    def place(self, partition: Partition, leader: int) -> None:
+        """Put `partition` on a batcher of its `leader`, the same while that leads, or on none while there is no leader."""
+        batcher = partition.served_by
+        if leader == (NO_LEADER if batcher is None else batcher.node_id):
+            return
+        partition.served_by = None if leader == NO_LEADER else self._batcher_of(leader)
+        partition.listed = False
+        partition.retry_at = 0.0  # the backoff was for the old leader
+        self.offer(partition)
+
+    def _batcher_of(self, node_id: int) -> Batcher:
+        # In turn, of all topics: partitions' numbers know nothing of who else is there, as leaders go by turns, too.
+        placed = self._placed.get(node_id, 0)
+        self._placed[node_id] = placed + 1
+        index = placed % self._terms.settings.batchers_count
+        batcher = self.all.get((node_id, index))
+        if batcher is None:
+            batcher = self.all.setdefault((node_id, index), Batcher(self._terms, node_id, index, self._broker_of(node_id)))
+            self.wake()  # the ProducerActor starts its actor
+        return batcher
+
+    def offer(self, partition: Partition) -> None:
+        """`partition` may have something to send again: on its batcher, or, while it has no leader, once it has one."""
+        if partition.empty:
+            return
+        batcher = partition.served_by
+        if batcher is not None:
+            batcher.offer(partition)
+        else:
+            self._leaderless[partition] = None
+            self.wake()
+
+    def has_leaderless(self) -> bool:
+        """Whether records wait for a partition to have a leader."""
+        for partition in list(self._leaderless):
+            partition.drop_settled()
+            if partition.served_by is not None or partition.empty:
+                del self._leaderless[partition]
+        return bool(self._leaderless)

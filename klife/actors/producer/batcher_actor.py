@@ -8,23 +8,23 @@ were never looked at.
 
 from __future__ import annotations
 
-import random
+from enum import Enum
 from time import monotonic
 
 from gevent import get_hub
 
 from klife.actors.metadata.metadata import Metadata
 from klife.actors.metadata.snapshot import BrokerInfo
-from klife.actors.network.backoff import backoff
 from klife.actors.network.call import CallFailed
-from klife.actors.producer import uncertain as uncertain
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.batcher import Batcher
-from klife.actors.producer.held_up import Refused
+from klife.actors.producer.partition import Partition, Refused
 from klife.actors.producer.policy import Action, rule_for
-from klife.actors.producer.refusal import Refusal, fail_too_large, judge
+from klife.actors.producer.producer import Producer
+from klife.actors.producer.refusal import Course, Refusal, too_large_error
 from klife.actors.producer.request import InFlightRequest
 from klife.actors.runtime.actor import GeventActor
+from klife.actors.settings import NEVER
 from klife.errors import KlifeError, ProduceError
 from klife.protocol.apis.produce import PartitionProduceResponse, ProduceResponse
 from klife.protocol.error_codes import describe
@@ -35,8 +35,31 @@ from klife_supervision.logs import get_logger, traceback_of
 log = get_logger("klife.producer")
 
 _LAST_VERSION_BY_NAME = 12  # from 13 on, Produce names topics by id
-_NEVER = float("inf")
 _LEFT_OUT = Refused(None, "the broker answered without a word of this partition")
+
+
+class Step(Enum):
+    """What a batcher does next, now that it is awake."""
+
+    WAIT = "wait"  # for a caller, or an answer: either wakes it
+    CONNECT = "connect"  # the broker wakes it when it takes requests
+    GATHER = "gather"  # wait until the loop is idle: others have more for the request
+    SEND = "send"  # if its share of the loop's turn is not used up; else gather, too
+    JUDGE_FIRST = "judge first"  # what is late may have been answered: nothing leaves before the sockets were read
+
+
+def next_step(late: bool, ready: bool, room: bool, connected: bool, complete: bool) -> Step:
+    """What follows from a few facts: whether batches in flight are `late`, after a hub that did not run; partitions are `ready`; there
+    is `room` for another request in flight; the broker is `connected`; and the request is `complete`: the loop was idle, so that nobody
+    has more for it, or what is ready is worth a request as it is.
+    """
+    if late:
+        return Step.JUDGE_FIRST
+    if not ready or not room:
+        return Step.WAIT
+    if not connected:
+        return Step.CONNECT
+    return Step.SEND if complete else Step.GATHER
 
 
 class BatcherActor(GeventActor):
@@ -44,13 +67,12 @@ class BatcherActor(GeventActor):
 
     may_wait_for_klife = False
 
-    def __init__(self, batcher: Batcher, metadata: Metadata) -> None:
+    def __init__(self, producer: Producer, batcher: Batcher, metadata: Metadata) -> None:
         super().__init__()
+        self.producer = producer
         self.batcher = batcher
-        self.producer = batcher.producer
-        self.settings = batcher.producer.settings
+        self.settings = producer.settings
         self.metadata = metadata
-        self._hub_watch = batcher.producer.hub_watch
         self._timeout_ms = int(self.settings.request_timeout * 1000)
 
     @property
@@ -61,7 +83,7 @@ class BatcherActor(GeventActor):
     def on_start(self) -> None:
         batcher = self.batcher
         batcher.inbox = self.actor_inbox
-        batcher.wake_at = _NEVER
+        batcher.wake_at = NEVER
         for in_flight_request in list(batcher.calls):
             if not in_flight_request.submitted or (in_flight_request.is_done and in_flight_request not in batcher.completed):
                 self._take_over(in_flight_request)
@@ -70,12 +92,12 @@ class BatcherActor(GeventActor):
     def _take_over(self, in_flight_request: InFlightRequest) -> None:
         """Our predecessor ended before it had sent this, or in the middle of the answer: what it left in flight goes again."""
         self.batcher.calls.discard(in_flight_request)
-        for batch in in_flight_request.batches:
+        for partition, batch in in_flight_request.batches:
             if batch.in_flight:
                 batch.fate_unknown = batch.fate_unknown or in_flight_request.submitted
                 batch.attempts += in_flight_request.submitted
-                batch.queue.put_back(batch, 0.0)
-            self.producer.routing.offer(batch.queue)
+                partition.put_back(batch)
+            self.producer.batchers.offer(partition)
 
     def on_exit(self, reason: ExitReason) -> None:
         if self.batcher.inbox is self.actor_inbox:
@@ -89,39 +111,47 @@ class BatcherActor(GeventActor):
             self._answered(in_flight_request)
             batcher.calls.discard(in_flight_request)  # not before: a successor takes over what it still finds here
         now = monotonic()
-        self._hub_watch.hub_ran(now)
         batcher.promote(now)
-        clock = self.producer.deadlines
-        if now > clock.due and clock.catch_up(now):  # nothing leaves behind its time
+        room = batcher.max_in_flight - len(batcher.calls)
+        step = next_step(
+            now > self.producer.deadlines.due and self.producer.catch_up(now),
+            bool(batcher.ready),
+            room > 0,
+            batcher.broker.is_ready,
+            idle or batcher.has_a_request,
+        )
+        if step is Step.SEND and self.producer.budget.is_over():
+            step = Step.GATHER  # other batchers have sent theirs: encoding more would hold the hub
+        if step is Step.SEND:
+            room -= self._send(batcher.drain(now))
+            if batcher.ready and room > 0:
+                get_hub().loop.run_callback(inbox.wake_when_idle)  # behind those who were refused this turn
+        elif step is Step.GATHER:
+            inbox.wake_when_idle()
+        elif step is Step.CONNECT:
+            batcher.broker.when_ready(batcher.wake)
+        elif step is Step.JUDGE_FIRST:
             get_hub().loop.run_callback(inbox.wake_when_idle)
-        elif batcher.ready and len(batcher.calls) < self.settings.max_in_flight:
-            if not batcher.broker.is_ready:
-                batcher.broker.when_ready(batcher.wake)
-            elif not idle and not batcher.fills_a_request:
-                inbox.wake_when_idle()  # those whom this answer woke, and answers that are there already, have more for the request
-            elif self.producer.budget.is_over():
-                inbox.wake_when_idle()  # other batchers have sent theirs: encoding more would hold the hub
-            else:
-                batches = batcher.drain(now)
-                if batches:
-                    self._send(batches)
-                    if batcher.ready and len(batcher.calls) < self.settings.max_in_flight:
-                        get_hub().loop.run_callback(inbox.wake_when_idle)  # behind those who were refused this turn
         due = batcher.next_due()
         if due != batcher.wake_at:
             batcher.wake_at = due
-            if due != _NEVER:
+            if due != NEVER:
                 self.wake_after(due - monotonic())
 
     # sending
 
-    def _send(self, batches: list[Batch]) -> None:
+    def _send(self, batches: list[tuple[Partition, Batch]]) -> bool:
+        """Send a request with `batches`; return whether there is one."""
+        if self.producer.identities.wanted:
+            self.producer.wake()  # something could not leave for want of an id
+        if not batches:
+            return False
         batcher, settings = self.batcher, self.settings
         in_flight_request = InFlightRequest(batcher, batches)
         batcher.calls.add(in_flight_request)
-        if not in_flight_request.pack(self._timeout_ms, self._not_encodable):
+        if not in_flight_request.pack(self.producer.budget, self._timeout_ms, self._not_encodable):
             batcher.calls.discard(in_flight_request)
-            return
+            return False
         try:
             self.producer.requests += 1
             batcher.broker.send(
@@ -136,74 +166,73 @@ class BatcherActor(GeventActor):
             batcher.broker.fail(f"a request could not be sent: {error}")
             in_flight_request.finish(CallFailed(f"the request could not be sent: {error}", sent=True))
             raise
+        return True
 
-    def _not_encodable(self, batch: Batch, error: Exception) -> None:
-        log.error("batch_not_encodable", topic=batch.queue.topic, partition=batch.queue.partition, exception=traceback_of(error))
-        self._give_up(batch, f"the records could not be encoded: {error}")
+    def _not_encodable(self, partition: Partition, batch: Batch, error: Exception) -> None:
+        log.error("batch_not_encodable", topic=batch.topic, partition=batch.partition_id, exception=traceback_of(error))
+        self._give_up(partition, batch, f"the records could not be encoded: {error}")
 
     # answers
 
     def _answered(self, in_flight_request: InFlightRequest) -> None:
         if in_flight_request.error is not None:
-            self._unanswered(in_flight_request.batches, in_flight_request.error)
+            self._unanswered(in_flight_request, in_flight_request.error)
         elif in_flight_request.response is None:  # acks 0: handed to the socket is all we will ever know
-            for batch in in_flight_request.batches:
-                batch.queue.settled(batch)
-                self.producer.settle(batch, None, -1, None)
+            for partition, batch in in_flight_request.batches:
+                self.producer.delivered(partition, batch, -1, -1)
         else:
             self._judge(in_flight_request, in_flight_request.response)
-        in_flight_request.offer_what_is_left()
+        for partition, _ in in_flight_request.batches:
+            if partition.open is not None or partition.pending:
+                self.producer.batchers.offer(partition)
 
-    def _unanswered(self, batches: list[Batch], error: KlifeError) -> None:
+    def _unanswered(self, in_flight_request: InFlightRequest, error: KlifeError) -> None:
         if not isinstance(error, CallFailed):  # this broker can not be talked to like this, now or later
-            for batch in batches:
-                self._give_up(batch, str(error))
+            for partition, batch in in_flight_request.batches:
+                self._give_up(partition, batch, str(error))
             return
-        now = monotonic()
-        refused = Refused(None, str(error))
-        for batch in batches:
-            if error.sent:
-                batch.fate_unknown = True
-            self._retry(batch, now, refused)
+        why = Refused(None, str(error))
+        for partition, batch in in_flight_request.batches:
+            self.producer.unanswered(partition, batch, why, error.sent)
         self.metadata.request_refresh()
 
     def _judge(self, in_flight_request: InFlightRequest, response: PlainAnswer | ProduceResponse) -> None:
         by_topic = in_flight_request.by_topic
         if isinstance(response, PlainAnswer):
-            in_flight_request.written(response)
+            self.producer.written(in_flight_request, response)
         else:
             self._judge_each(by_topic, response)
-        now = monotonic()
         for batches in by_topic.values():
-            for batch in batches.values():  # the broker left it out of its answer
-                batch.fate_unknown = True
-                self._retry(batch, now, _LEFT_OUT)
+            for partition, batch in batches.values():  # the broker left it out of its answer
+                self.producer.unanswered(partition, batch, _LEFT_OUT, True)
             batches.clear()
 
-    def _judge_each(self, by_topic: dict[str | bytes, dict[int, Batch]], response: ProduceResponse) -> None:
+    def _judge_each(self, by_topic: dict[str | bytes, dict[int, tuple[Partition, Batch]]], response: ProduceResponse) -> None:
         for topic in response.responses:
             batches = by_topic.get(topic.name or topic.topic_id)  # an answer has one of them, as its version goes
             if batches is None:
                 continue
             for answer in topic.partition_responses:
-                batch = batches.pop(answer.index, None)
-                if batch is None:
-                    continue
-                self._judge_one(batch, topic.topic_id, answer, response)
+                both = batches.pop(answer.index, None)
+                if both is not None:
+                    self._judge_one(*both, topic.topic_id, answer, response)
 
-    def _judge_one(self, batch: Batch, topic_id: bytes, answer: PartitionProduceResponse, response: ProduceResponse) -> None:
-        queue = batch.queue
+    def _judge_one(
+        self, partition: Partition, batch: Batch, topic_id: bytes, answer: PartitionProduceResponse, response: ProduceResponse
+    ) -> None:
         rule = rule_for(answer.error_code)
         if rule.action is Action.DELIVERED:
-            self.producer.written(batch, answer.base_offset, answer.log_append_time_ms)
+            self.producer.delivered(partition, batch, answer.base_offset, answer.log_append_time_ms)
             return
         log.info(
             "partition_refused",
-            topic=queue.topic,
-            partition=queue.partition,
+            topic=batch.topic,
+            partition=batch.partition_id,
             error=describe(answer.error_code),
             action=rule.action.value,
         )
+        if rule.action is Action.REROUTE:
+            self._leader_refused(batch.topic, topic_id, answer, response)
         refusal = Refusal(
             answer.error_code,
             rule,
@@ -211,68 +240,39 @@ class BatcherActor(GeventActor):
             {record.batch_index: record.batch_index_error_message for record in answer.record_errors},
             answer.base_offset >= 0,
         )
-        if rule.action is Action.SPLIT and batch.count == 1:
-            self._too_large(batch, refusal)
-            return
-        if rule.action is Action.REROUTE:
-            self.metadata.leader_refused(queue.topic, answer.index, self.batcher.node_id)
-            leader = answer.current_leader
-            node = next((node for node in response.node_endpoints if node.node_id == leader.leader_id), None)
-            self.metadata.leader_hint(
-                queue.topic,
-                topic_id,
-                answer.index,
-                leader.leader_id,
-                leader.leader_epoch,
-                BrokerInfo(node.node_id, node.host, node.port, node.rack) if node is not None else None,
+        if self.producer.refused(partition, batch, refusal).course is Course.ASK_LIMIT:
+            # The broker does not say what the topic's limit is, so ask before telling the caller.
+            self.metadata.topic_size_limit(
+                batch.topic,
+                self.batcher.broker,
+                lambda limit: self.producer.dropped(partition, batch, too_large_error(batch, refusal, limit)),
             )
-            self.metadata.request_refresh()
-        expired = batch.is_set
-        backs_off = judge(self.producer, batch, refusal)
-        if rule.action is not Action.FAIL:
-            # What is settled thereby is in nobody's way; nor are refused records in that of others.
-            if (expired or not batch.is_set) and rule.action is not Action.REJECT_RECORDS:
-                queue.refused = Refused(answer.error_code, answer.error_message)
-            self._retry_at(batch, monotonic(), backs_off)
 
-    def _too_large(self, batch: Batch, refusal: Refusal) -> None:
-        """A single record is over the topic's limit. The broker does not say what that is, so ask before telling the caller."""
-        queue = batch.queue
-        queue.settled(batch)
-        uncertain.give_up(queue, batch)
-        self.metadata.topic_size_limit(
-            queue.topic, self.batcher.broker, lambda limit: fail_too_large(self.producer, batch, refusal, limit)
+    def _leader_refused(self, topic: str, topic_id: bytes, answer: PartitionProduceResponse, response: ProduceResponse) -> None:
+        """This broker says that it does not lead the partition, and perhaps who does."""
+        self.metadata.leader_refused(topic, answer.index, self.batcher.node_id)
+        leader = answer.current_leader
+        node = next((node for node in response.node_endpoints if node.node_id == leader.leader_id), None)
+        self.metadata.leader_hint(
+            topic,
+            topic_id,
+            answer.index,
+            leader.leader_id,
+            leader.leader_epoch,
+            BrokerInfo(node.node_id, node.host, node.port, node.rack) if node is not None else None,
         )
+        self.metadata.request_refresh()
 
-    def _retry(self, batch: Batch, now: float, refused: Refused) -> None:
-        batch.queue.put_back(batch, 0.0)
-        batch.queue.refused = refused
-        self._retry_at(batch, now, True)
-
-    def _retry_at(self, batch: Batch, now: float, backs_off: bool) -> None:
-        """Count a retry of the partition and let it wait (KIP-580); `batch`, or its pieces, are back in the queue already."""
-        queue = batch.queue
-        batch.attempts += 1
-        self.producer.retries += 1
-        if backs_off:
-            settings = self.settings
-            queue.failures += 1
-            queue.retry_at = now + backoff(queue.failures, settings.retry_backoff, settings.retry_backoff_max, random.random())
-
-    def _give_up(self, batch: Batch, why: str) -> None:
-        queue = batch.queue
-        queue.settled(batch)
-        uncertain.give_up(queue, batch)
-        self.producer.settle(
+    def _give_up(self, partition: Partition, batch: Batch, why: str) -> None:
+        self.producer.failed(
+            partition,
             batch,
-            None,
-            -1,
             ProduceError(
-                f"records of {queue.topic}-{queue.partition} "
+                f"records of {batch.topic}-{batch.partition_id} "
                 f"{'may be in the log, and can not be sent again' if batch.fate_unknown else 'were not written'}: {why}",
-                topic=queue.topic,
-                partition=queue.partition,
+                topic=batch.topic,
+                partition=batch.partition_id,
                 possibly_persisted=batch.fate_unknown,
             ),
         )
-        self.producer.routing.offer(queue)  # it may have more to send
+        self.producer.batchers.offer(partition)  # it may have more to send

@@ -9,7 +9,7 @@ cdef class BufferPool:
     cdef public long long room
     cdef public bint block
     cdef public long long _free
-    cdef public object _waiters
+    cdef public object waiters
     cdef public dict _overdrafts
     cdef public object on_pressure
 

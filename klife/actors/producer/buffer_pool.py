@@ -1,9 +1,11 @@
 """`BufferPool`: how much of `max_buffered_bytes` is in use, and the queue of greenlets that wait for some of it.
 
-One pool serves all producers of a client. The fast path is inlined where records are appended: one subtraction and one comparison
-against `room`. `room` is what may be taken without asking; while anyone waits it is held at 0, so that a newcomer queues up behind
-those who came first instead of snatching what they wait for. Those who were given their bytes hold nobody up, whether they have run
-yet or not: several greenlets in tight loops would otherwise all wait for each record they produce.
+One pool serves all producers of a client. The fast paths are inlined: where records are appended, one
+subtraction and one comparison against `room`; where a batch is delivered while nobody waits, one addition.
+`room` is what may be taken without asking; while anyone waits it is held at 0, so that a newcomer queues up
+behind those who came first instead of snatching what they wait for. Those who were given their bytes hold
+nobody up, whether they have run yet or not: several greenlets in tight loops would otherwise all wait for
+each record they produce.
 
 A greenlet that runs callbacks may overdraw: take as many bytes as the batch gave back that they are of, whoever waits. Else callbacks
 that produce, and those who wait for bytes which these callbacks hold up, would wait for each other.
@@ -34,26 +36,26 @@ class Claim(Latch):
 class BufferPool:
     """Bytes that records may occupy. Used from one thread (the client's home)."""
 
-    __slots__ = ("limit", "room", "block", "_free", "_waiters", "_overdrafts", "on_pressure")
+    __slots__ = ("limit", "room", "block", "_free", "waiters", "_overdrafts", "on_pressure")
 
     def __init__(self, limit: int, *, block: bool) -> None:
         self.limit = limit
         self.room = limit
         self.block = block
         self._free = 0  # the free bytes while `room` is held at 0 for those who wait
-        self._waiters: deque[Claim] = deque()
+        self.waiters: deque[Claim] = deque()
         self._overdrafts: dict[Any, int] = {}  # by greenlet, what it may take beyond the limit
         self.on_pressure: Callable[[int], None] = lambda _by: None  # told when callers begin to wait (1), and when none does (-1)
 
     @property
     def used(self) -> int:
         """Bytes taken now; more than the limit where callbacks overdraw."""
-        return self.limit - (self._free if self._waiters else self.room)
+        return self.limit - (self._free if self.waiters else self.room)
 
     @property
     def waiting(self) -> int:
         """Greenlets waiting for room now."""
-        return len(self._waiters)
+        return len(self.waiters)
 
     def take(self, size: int, deadline: float, max_block: float, claim: Claim | None = None) -> None:
         """Take `size` bytes (of `claim`, where whoever wants them has to know at any moment), waiting for them in turn until `deadline`
@@ -72,7 +74,7 @@ class BufferPool:
             return
         if self._overdrafts.get(me, 0) >= size:
             self._overdrafts[me] -= size
-            if self._waiters:
+            if self.waiters:
                 self._free -= size
             else:
                 self.room -= size
@@ -80,10 +82,10 @@ class BufferPool:
             return
         if not self.block or timeout <= 0:
             raise self._full(size, max_block)
-        first = not self._waiters
+        first = not self.waiters
         if first:
             self._free, self.room = self.room, 0
-        self._waiters.append(claim)
+        self.waiters.append(claim)
         try:
             if first:
                 self.on_pressure(1)
@@ -104,14 +106,14 @@ class BufferPool:
 
     def give(self, size: int) -> None:
         """Return `size` bytes, and let those who wait have them, first come first served."""
-        if not self._waiters:
+        if not self.waiters:
             self.room += size
             return
         self._free += size
         self._grant()
 
     def _grant(self) -> None:
-        waiters = self._waiters
+        waiters = self.waiters
         while waiters and waiters[0].size <= self._free:
             waiter = waiters.popleft()
             self._free -= waiter.size
@@ -127,7 +129,7 @@ class BufferPool:
             waiter.granted = False
             self.give(waiter.size)
         else:
-            self._waiters.remove(waiter)
+            self.waiters.remove(waiter)
             self._grant()
 
     def _full(self, size: int, max_block: float) -> BufferFull:

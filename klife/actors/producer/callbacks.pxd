@@ -2,7 +2,6 @@ cimport cython
 
 from klife.actors.producer.batch cimport Batch
 from klife.actors.producer.buffer_pool cimport BufferPool
-from klife.actors.producer.partition cimport Partition
 from klife.actors.runtime.forked cimport is_forked, take_note
 
 cdef class Callbacks:
@@ -10,12 +9,13 @@ cdef class Callbacks:
     cdef public object _home
     cdef public object _loop
     cdef public dict _ended
-    cdef public dict _runners
+    cdef public dict _backlogs
+    cdef public set _runners
     cdef public object _budget
 
     cpdef add(self, Batch batch, index, callback)
     @cython.locals(batch=Batch)
-    cpdef _run(self, Partition queue)
+    cpdef _run(self, tuple partition, list backlog)
     @cython.locals(callbacks=list, indices=list, place=Py_ssize_t)
     cdef _call_all(self, Batch batch)
     cdef _all_called(self, Batch batch)

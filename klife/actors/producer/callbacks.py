@@ -20,7 +20,6 @@ from gevent._hub_local import get_hub_if_exists
 
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import BufferPool
-from klife.actors.producer.partition import Partition
 from klife.actors.runtime.forked import is_forked, take_note
 from klife.actors.runtime.latch import Latch
 from klife.actors.runtime.loop_budget import LoopBudget
@@ -44,7 +43,8 @@ class Callbacks:
         self._home = home
         self._loop = home.loop
         self._ended: dict[Batch, Latch] = {}  # of batches that somebody waits for
-        self._runners: dict[Any, Batch] = {}  # their greenlets, and whose callbacks they run
+        self._backlogs: dict[tuple[str, int], list[Batch]] = {}  # by partition, as long as a greenlet runs its callbacks
+        self._runners: set[Any] = set()  # those greenlets
         self._budget = turn
 
     def add(self, batch: Batch, index: int, callback: Callback) -> None:
@@ -68,11 +68,16 @@ class Callbacks:
 
     def batch_settled(self, batch: Batch) -> None:
         """A batch with callbacks is settled: its callbacks run after those of the partition's earlier batches."""
-        queue = batch.queue
-        queue.callback_backlog.append(batch)
-        if not queue.callbacks_running:
-            queue.callbacks_running = True
-            self._runners[gevent.spawn(self._run, queue)] = batch
+        fresh = [batch]
+        partition = batch.topic, batch.partition_id
+        backlog = self._backlogs.setdefault(partition, fresh)
+        if backlog is fresh:
+            self._start(partition, backlog)
+        else:
+            backlog.append(batch)
+
+    def _start(self, partition: tuple[str, int], backlog: list[Batch]) -> None:
+        self._runners.add(gevent.spawn(self._run, partition, backlog))
 
     @property
     def is_running_in_this_greenlet(self) -> bool:
@@ -81,7 +86,7 @@ class Callbacks:
 
     def unfinished(self) -> list[Batch]:
         """Settled batches whose callbacks have not all been called."""
-        return [batch for running in self._runners.values() for batch in running.queue.callback_backlog]
+        return [batch for backlog in self._backlogs.values() for batch in backlog]
 
     def wait_for(self, batches: list[Batch], deadline: float) -> bool:
         """Wait until the callbacks of `batches`, which are settled, were called; return False if that was not by `deadline`."""
@@ -90,11 +95,10 @@ class Callbacks:
                 return False
         return True
 
-    def _run(self, queue: Partition) -> None:
-        me = getcurrent()
+    def _run(self, partition: tuple[str, int], backlog: list[Batch]) -> None:
         try:
-            while queue.callback_backlog:
-                batch = self._runners[me] = queue.callback_backlog[0]
+            while backlog:
+                batch = backlog[0]
                 size, batch.size = batch.size, 0
                 self._pool.give(size)
                 self._pool.allow_overdraft(size)
@@ -103,13 +107,14 @@ class Callbacks:
                 finally:
                     self._pool.allow_overdraft(0)
                     if not batch.callbacks:  # else this greenlet was ended in one of them; the others' turn all the same
-                        del queue.callback_backlog[0]
+                        del backlog[0]
                         self._all_called(batch)
         finally:
-            self._runners.pop(me, None)
-            queue.callbacks_running = False
-            if queue.callback_backlog:
-                self.batch_settled(queue.callback_backlog.pop())
+            self._runners.discard(getcurrent())
+            if backlog:
+                self._start(partition, backlog)
+            else:
+                del self._backlogs[partition]
 
     def _call_all(self, batch: Batch) -> None:
         """Call what is to be called, and what is added meanwhile; what an exception leaves out stays to be called."""
@@ -148,4 +153,4 @@ def _call(callback: Any, batch: Batch, index: int) -> None:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001 - a user's callback must not take down what runs the others
-        log.error("delivery_callback_failed", topic=batch.queue.topic, partition=batch.queue.partition, exception=traceback_of(error))
+        log.error("delivery_callback_failed", topic=batch.topic, partition=batch.partition_id, exception=traceback_of(error))

@@ -1,4 +1,4 @@
-"""`DeadlineTimer`: has the hub look at a producer's delivery clock, and asks no actor for it.
+"""`DeadlineTimer`: has the hub look at a producer's deadlines, and asks no actor for it.
 
 The ProducerActor runs in a greenlet, and whatever Python runs there (a destructor, a signal handler, a handler of either that blocks)
 can hold it up. A timer of the loop can not be held up by anything but a hub that does not run at all. After that, the loop goes on for
@@ -7,31 +7,41 @@ a few turns before a batch in flight is given up: its answer may lie in the sock
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from klife.actors.runtime.forked import take_note
+from klife.actors.settings import NEVER
 
 if TYPE_CHECKING:
-    from klife.actors.producer.producer import Producer
+    from klife.actors.producer.deadlines import Deadlines
+    from klife.actors.producer.terms import Terms
 
 TICK = 1.0
 """Seconds between two looks while anything is pending: also how exactly it is known since when the hub has not run."""
 
 _STOOD_STILL = 2 * TICK  # without a look: not just a busy hub
 _TURNS = 4  # of the loop: its sockets are polled, the connection reads, the batcher judges
-_NEVER = float("inf")
 
 
 class DeadlineTimer:
-    """Looks at the clock of `producer` when a deadline passes, and every second before."""
+    """Looks at `deadlines` when one passes, and every second before.
 
-    __slots__ = ("ran_at", "_producer", "_loop", "_timer", "_turns")
+    To look is to call `expire(now, answers_may_come)`, which ends what is over and returns when to look again, None for not before
+    it is asked to; and then `looked()`.
+    """
 
-    def __init__(self, producer: Producer, loop: Any) -> None:
-        self.ran_at = monotonic()  # the last time it is known that the hub ran, while anything is pending
-        self._producer = producer
-        self._loop = loop
+    __slots__ = ("_deadlines", "_terms", "_loop", "_expire", "_looked", "_timer", "_turns")
+
+    def __init__(
+        self, deadlines: Deadlines, terms: Terms, expire: Callable[[float, bool], float | None], looked: Callable[[], None]
+    ) -> None:
+        self._deadlines = deadlines
+        self._terms = terms
+        self._loop = terms.home.loop
+        self._expire = expire
+        self._looked = looked
         self._timer: Any = None
         self._turns = 0  # that answers to what is late had
 
@@ -39,18 +49,19 @@ class DeadlineTimer:
         """Look at `due` (monotonic seconds) at the latest. Only in the home thread."""
         now = monotonic()
         if self._timer is None:
-            self.ran_at = now
+            self._terms.hub_ran_at = now
         self._set(due, now)
 
     def hub_runs(self, now: float) -> None:
         """Note that it does, and for how long it did not."""
-        still, self.ran_at = now - self.ran_at, now
+        terms = self._terms
+        still, terms.hub_ran_at = now - terms.hub_ran_at, now
         if still > _STOOD_STILL:
-            self._producer.deadlines.stood_still = still
+            self._deadlines.stood_still = still
 
     def stop(self) -> None:
         """Look no more until asked to."""
-        self._producer.deadlines.due = _NEVER
+        self._deadlines.due = NEVER
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.stop()
@@ -58,25 +69,23 @@ class DeadlineTimer:
 
     def _set(self, due: float, now: float) -> None:
         self.stop()
-        due = self._producer.deadlines.due = min(due, now + TICK)
+        due = self._deadlines.due = min(due, now + TICK)
         self._timer = self._loop.timer(max(due - now, 0.0))
         self._timer.start(self._look)
 
     def _look(self) -> None:
         take_note()
         self.stop()
-        producer = self._producer
-        clock = producer.deadlines
         now = monotonic()
         self.hub_runs(now)
         due: float | None = now + TICK
         try:
-            due = clock.expire(now, self._turns < _TURNS)
+            due = self._expire(now, self._turns < _TURNS)
         finally:  # whatever a signal handler raised in here
             if due is not None and due <= now:
                 self._turns += 1
             else:
-                self._turns, clock.stood_still = 0, 0.0
+                self._turns, self._deadlines.stood_still = 0, 0.0
             if due is not None:
                 self._set(due, now)
-        producer.wake()  # records wait: for a leader perhaps, or a batcher
+        self._looked()

@@ -1,7 +1,6 @@
 cimport cython
 
 from klife.actors.producer.batch cimport Batch
-from klife.actors.producer.places cimport Places
 
 cdef class Delivery:
     cdef public Batch _batch
@@ -9,6 +8,16 @@ cdef class Delivery:
 
     @cython.locals(batch=Batch)
     cpdef get(self, timeout=*)
+
+cdef class Places:
+    cdef public list batches
+    cdef public list indices
+    cdef public dict failures
+    cdef public object home
+    cdef public object call_soon
+
+    @cython.locals(batch=Batch, place=Py_ssize_t, results=list)
+    cpdef list results(self, Py_ssize_t start, Py_ssize_t end)
 
 cdef class BatchDelivery:
     cdef public Places _places

@@ -1,5 +1,5 @@
 # distutils: define_macros=CYTHON_USE_TYPE_SPECS=1
-"""`Delivery`: what `produce` returns, and `BatchDelivery` for `produce_batch`.
+"""`Delivery`: what `produce` returns, and `BatchDelivery` for `produce_batch`, which knows the `Places` of its records.
 
 Deliberately next to nothing: one is made for each record. Both speak pykka's future verb (`get`) and those of
 `concurrent.futures` (`result`, `exception`, `done`, `add_done_callback`).
@@ -14,16 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from klife import cython_shim as cython
 from klife.actors.producer.batch import Batch
-from klife.actors.producer.places import Places
 from klife.actors.producer.validation import not_a_callback
 from klife.actors.runtime.future import WaitTimeout
 from klife.actors.runtime.loop_budget import AT_ONCE, breathe
 from klife.errors import ProduceError
-from klife.record import Delivered, Record
+from klife.record import Delivered, Record, Undelivered
 from klife_supervision.logs import get_logger, traceback_of
 
 if cython.compiled:
@@ -82,13 +81,41 @@ class Delivery:
         """Call `callback(self)` once when the outcome is known, off the I/O greenlets; soon, if it is known already."""
         if not callable(callback):
             raise not_a_callback(callback)
-        self._batch.queue.call_when_settled(self._batch, self._index, lambda _record: callback(self))
+        self._batch.terms.call_when_settled(self._batch, self._index, lambda _record: callback(self))
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(_NOT_PORTABLE)
 
     def __repr__(self) -> str:
         return f"<Delivery {'done' if self.done() else 'pending'}>"
+
+
+class Places:
+    """Where each record of a `produce_batch` went: a batch and an index in it; or, where it was not queued, None and its result."""
+
+    __slots__ = ("batches", "indices", "failures", "home", "call_soon")
+
+    def __init__(self, count: int, home: Any, call_soon: Callable[[Callable[[], object]], None] | None = None) -> None:
+        self.home = home  # the client's hub
+        self.call_soon = call_soon  # calls a function in a greenlet there
+        self.batches: list[Batch | None] = [None] * count
+        self.indices: list[int] = [0] * count
+        self.failures: dict[int, Undelivered] = {}
+
+    def failed(self, index: int, result: Undelivered) -> None:
+        self.failures[index] = result
+
+    def distinct(self) -> list[Batch]:
+        """The batches, each once."""
+        return [batch for batch in dict.fromkeys(self.batches) if batch is not None]
+
+    def results(self, start: int, end: int) -> list[Record]:
+        """The results of the records from `start` to before `end`, in input order. Only when all batches are settled."""
+        results = []
+        for place in range(start, min(end, len(self.batches))):
+            batch = self.batches[place]
+            results.append(self.failures[place].again() if batch is None else batch.result(self.indices[place]))
+        return results
 
 
 class BatchDelivery:
@@ -150,7 +177,7 @@ class BatchDelivery:
                 callback(self)
 
         for batch in batches:
-            batch.queue.call_when_settled(batch, 0, one_settled)
+            batch.terms.call_when_settled(batch, 0, one_settled)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(_NOT_PORTABLE)

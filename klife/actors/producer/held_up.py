@@ -8,20 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from klife.actors.producer.batch import Batch, what_to_do
 from klife.actors.producer.policy import rule_for
+from klife.actors.runtime.hub_pause import HUB_IS_NEEDED
+from klife.errors import DeliveryTimeout
 from klife.protocol.error_codes import ErrorCode, describe
 
 if TYPE_CHECKING:
-    from klife.actors.producer.batch import Batch
     from klife.actors.producer.batcher import Batcher
+    from klife.actors.producer.identity import Identities
     from klife.actors.producer.partition import Partition
-
-
-class Refused(NamedTuple):
-    """How an attempt failed: with Kafka's code and perhaps the broker's words, or (None) with what became of the connection."""
-
-    code: int | None
-    words: str | None
 
 
 class Reason(NamedTuple):
@@ -31,38 +27,34 @@ class Reason(NamedTuple):
     code: int | None
 
 
-def held_up_by(batch: Batch) -> Reason:
+def held_up_by(batch: Batch, partition: Partition, identities: Identities) -> Reason:
     """What `batch` waits for at this moment, and how the last attempt of its partition ended."""
-    queue = batch.queue
-    if not batch.in_flight and queue.batcher is None:
-        code = _leaderless_for(queue)
+    batcher: Batcher | None = partition.served_by
+    if batch.in_flight:
+        now = "the broker has not answered yet"
+    elif batcher is None:
+        code = partition.leader_error or ErrorCode.LEADER_NOT_AVAILABLE
         return Reason(f"the cluster answers {_described(code)}", code)
-    now = _waits_for(batch)
-    if queue.refused is None:
-        return Reason(now or _waits_its_turn(batch), None)
-    before = last_attempt(queue)
+    else:
+        now = _waits_for(batch, batcher, identities)
+        if not now and partition.refused is None:
+            return Reason(_waits_its_turn(batch, partition, batcher), None)
+    before = last_attempt(partition)
     if not now:
         return before
-    if before.code is None and not batch.in_flight:  # the connection, of which `now` speaks already
+    if not before.text or (before.code is None and not batch.in_flight):  # the connection, of which `now` speaks already
         return Reason(now, None)
     return Reason(f"{now}; {before.text}", before.code)
 
 
-def last_attempt(queue: Partition) -> Reason:
+def last_attempt(partition: Partition) -> Reason:
     """How the partition's last attempt failed; no text if it did not."""
-    refused = queue.refused
+    refused = partition.refused
     if refused is None:
         return Reason("", None)
     if refused.code is None:
         return Reason(f"the last attempt failed: {refused.words}", None)
     return Reason(f"the last refusal was {_described(refused.code, refused.words)}", refused.code)
-
-
-def what_to_do(possibly_persisted: bool) -> str:
-    """The end of a timeout's text: whether its records may be sent again."""
-    if possibly_persisted:
-        return "They may be in the log: check before sending them again."
-    return "They were not written, and may be sent again."
 
 
 def _described(code: int, words: str | None = None) -> str:
@@ -71,37 +63,36 @@ def _described(code: int, words: str | None = None) -> str:
     return describe(code) + (f" ({words})" if words else "") + (f"; {advice}" if advice else "")
 
 
-def _leaderless_for(queue: Partition) -> int:
-    """The code with which the cluster names no leader."""
-    errors = queue.route.info.errors
-    return (errors[queue.partition] if queue.partition < len(errors) else 0) or ErrorCode.LEADER_NOT_AVAILABLE
-
-
-def _waits_for(batch: Batch) -> str:
-    """What is in the batch's way apart from a refusal; empty if nothing is."""
-    queue = batch.queue
-    producer, batcher = queue.producer, queue.batcher
-    if batch.in_flight:
-        return "the broker has not answered yet"
-    if producer.idempotent and producer.identity is None:
-        return f"no producer id could be had ({producer.identity_error or 'no broker answered'})"
-    assert batcher is not None
+def _waits_for(batch: Batch, batcher: Batcher, identities: Identities) -> str:
+    """What is in the way of a batch that is not in flight, apart from a refusal; empty if nothing is."""
+    if batch.terms.idempotent and identities.current is None:
+        return f"no producer id could be had ({identities.error or 'no broker answered'})"
     if batcher.broker.is_ready:
         return ""
     if batcher.broker.throttled_until:
         return f"broker {batcher.node_id} throttles this client: a quota is exceeded; produce slower, or raise it"
-    return _unreachable(batcher)
-
-
-def _unreachable(batcher: Batcher) -> str:
     return f"broker {batcher.node_id} can not be reached ({batcher.broker.describe()})"
 
 
-def _waits_its_turn(batch: Batch) -> str:
-    queue = batch.queue
-    assert queue.batcher is not None
-    if queue.in_flight:
-        return f"broker {queue.batcher.node_id} has not answered to the partition's records before these yet"
-    return (
-        f"broker {queue.batcher.node_id} had {len(queue.batcher.calls)} requests to answer first, {batch.attempts} attempts were made"
+def _waits_its_turn(batch: Batch, partition: Partition, batcher: Batcher) -> str:
+    if partition.in_flight:
+        return f"broker {batcher.node_id} has not answered to the partition's records before these yet"
+    return f"broker {batcher.node_id} had {len(batcher.calls)} requests to answer first, {batch.attempts} attempts were made"
+
+
+def timed_out(batch: Batch, partition: Partition, identities: Identities, stood_still: float) -> DeliveryTimeout:
+    """What the records of a batch are told that is past its delivery timeout, after a hub that `stood_still` for so many seconds."""
+    unknown = batch.in_flight or batch.fate_unknown
+    timeout = batch.terms.delivery_timeout
+    why, code = held_up_by(batch, partition, identities)
+    if stood_still >= timeout / 2:
+        why = f"the gevent hub of the thread that started the client had not run for {stood_still:.0f} s, {HUB_IS_NEEDED}"
+    return DeliveryTimeout(
+        f"records of {batch.topic}-{batch.partition_id} were not delivered within delivery_timeout_ms ({timeout * 1000:g} ms): {why}. "
+        f"{what_to_do(unknown)}",
+        topic=batch.topic,
+        partition=batch.partition_id,
+        error_code=code,
+        retriable=True,
+        possibly_persisted=unknown,
     )

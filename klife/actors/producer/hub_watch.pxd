@@ -8,5 +8,5 @@ cdef class HubWatch:
     cdef public object on_other_hub
 
     cpdef bint look(self, long long now_ms, double now) except -1
-    cpdef batch_opened(self, double now)
-    cpdef hub_ran(self, double now)
+    cpdef batch_opened(self)
+    cpdef _hub_ran(self, double now)

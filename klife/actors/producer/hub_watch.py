@@ -1,8 +1,8 @@
 """`HubWatch`: makes sure that the hub runs, though records are produced in a tight loop.
 
 Producing yields to nobody, so a greenlet that does nothing else would keep everybody waiting, its own records included, until the
-buffer is full. The first record of each millisecond has the watch look (of a `produce_batch`, one of the next 64); the batchers tell it
-that the hub ran.
+buffer is full. The first record of each millisecond has the watch look (of a `produce_batch`, one of the next 64): it leaves a mark
+that the hub wipes out when it runs, and lets it run where the mark is still there a millisecond later.
 """
 
 from __future__ import annotations
@@ -48,27 +48,25 @@ class HubWatch:
         if self._marked:  # since some milliseconds, in which the hub did not run
             if not may_switch():
                 return False  # a callback of the loop can not wait for the loop, and nobody expects an actor to switch here
-            self.hub_ran(now)  # at once, so that those who produce during this turn do not ask for another
+            self._hub_ran(now)  # at once, so that those who produce during this turn do not ask for another
             let_hub_run()
             take_note()
-            self.hub_ran(monotonic())
+            self._hub_ran(monotonic())
             self.stamp = time_ns() // 1_000_000  # others may have taken their time
             return True
-        # Nobody has noticed the hub running, but perhaps only because it was quiet: leave a mark for the hub to wipe out.
         self._marked = True
         self._loop.run_callback(self._wipe_mark)
         self.due = now + _EVERY
         return False
 
-    def batch_opened(self, now: float) -> None:
-        """As if a millisecond had begun, if the hub is due: a wall clock that stands still would never say so."""
-        if now >= self.due:
-            self.looked_ms = -1
+    def batch_opened(self) -> None:
+        """As if a millisecond had begun, when the hub is due: a wall clock that stands still would never say so."""
+        self.looked_ms = -1
 
     def _wipe_mark(self) -> None:
         self._marked = False
 
-    def hub_ran(self, now: float) -> None:
+    def _hub_ran(self, now: float) -> None:
         """The hub ran at `now`, so no caller needs to let it for some milliseconds."""
         self._marked = False
         self.due = now + _EVERY

@@ -14,7 +14,7 @@ from klife.actors.producer.producer import Producer
 
 def disown(producer: Producer, why: str) -> None:
     """In a forked child: forget the records; `why` ends the error of who produces on its copy."""
-    producer.closed = why
+    producer.terms.closed = why
     for batch in (*producer.deadlines.pending, *producer.callbacks.unfinished()):
         _forget(batch)
         if batch.root is not None:
@@ -30,9 +30,9 @@ def disown(producer: Producer, why: str) -> None:
 
 def orphan(producer: Producer) -> None:
     """The home is gone: let no actor be woken, and nothing be called. The records are still to be settled."""
-    producer.inbox = None
+    producer.batchers.inbox = None
     with suppress(ValueError):  # its timer's loop was destroyed
-        producer.deadlines.stop()
+        producer.deadline_timer.stop()
     for batcher in producer.routing.batchers.values():
         batcher.inbox = None
     for batch in producer.deadlines.pending:  # what would call them is gone; that the records are not delivered is in the log

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from klife.actors.producer.batch import Identity
+from klife.actors.producer.identity import Identity
 from klife.actors.runtime.post import Message
 
 

@@ -1,24 +1,17 @@
 cimport cython
 
-cdef double _NEVER
+from klife.actors.producer.batch cimport Batch
+from klife.actors.producer.identity cimport Identities, Identity
+from klife.actors.producer.known_log cimport KnownLog
 
-cdef class Partition
-
-from klife.actors.producer.producer cimport Producer
-from klife.actors.producer.batch cimport Batch, Identity
-from klife.actors.producer.buffer_pool cimport BufferPool, Claim
-from klife.actors.producer.deadlines cimport Deadlines
-from klife.actors.producer.hub_watch cimport HubWatch
-from klife.actors.producer.batcher cimport Batcher
-from klife.actors.producer.places cimport Places
-from klife.actors.producer.route cimport TopicRoute
+cdef long long SEQUENCE_MASK
 
 cdef class Partition:
-    cdef public Producer producer
-    cdef public TopicRoute route
     cdef public object topic
-    cdef public object partition
-    cdef public Batcher batcher
+    cdef public object partition_id
+    cdef public object topic_id
+    cdef public object leader_error
+    cdef public object served_by
     cdef public Batch open
     cdef public list pending
     cdef public list in_flight
@@ -28,24 +21,19 @@ cdef class Partition:
     cdef public Identity identity
     cdef public long long next_sequence
     cdef public bint sequence_lost
-    cdef public Identity accepted
-    cdef public double accepted_at
-    cdef public object accepted_number
-    cdef public object given_up
-    cdef public bint has_append_time
+    cdef public KnownLog log
     cdef public bint listed
     cdef public bint growing
     cdef public object opened
-    cdef public list callback_backlog
-    cdef public bint callbacks_running
+    cdef public Identities _identities
+    cdef public bint _idempotent
 
-    @cython.locals(producer=Producer, batcher=Batcher, batch=Batch, pool=BufferPool, clock=Deadlines, hub_watch=HubWatch, room="long long")
-    cdef Batch begin(self, tuple entry, Py_ssize_t size, Claim claim, Places places, Py_ssize_t at)
+    cpdef close(self)
     cpdef Batch take_fresh(self, Py_ssize_t room)
     @cython.locals(batch=Batch, first=Batch)
     cpdef Batch head(self, double now, double linger)
     cpdef take(self, Batch batch)
     cpdef bint _has_identity(self, Batch batch) except *
+    @cython.locals(log=KnownLog, in_flight=list)
     cpdef written(self, Batch batch)
-    cpdef long long append_time(self, Batch batch, long long append_time_ms) except? -2
     cpdef _landed(self, Batch batch)

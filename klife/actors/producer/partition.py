@@ -1,6 +1,7 @@
-"""`Partition`: the records of one partition on their way to its leader, and the numbers that make resending them safe.
+"""`Partition`: the records of one partition on their way to its leader, and the sequences that make resending them safe.
 
-A plain value. It outlives the actors that work on it: whoever drains it next finds everything here.
+A plain value. It outlives the actors that work on it: whoever drains it next finds everything here. It says what may leave, and what
+follows from an answer; it gives no batch its outcome, and wakes nobody.
 
 What it guards, in order of importance:
 
@@ -9,49 +10,48 @@ What it guards, in order of importance:
    broker remembers a producer's last five batches only. Pushed out by newer ones, a batch that has to be sent once more would look
    like one that was lost, and be written twice. Without idempotence only one batch is in flight, because the broker would not notice
    two that change places. The same holds for the first batch under an identity: a broker that knows nothing of a producer takes any
-   number as its first, so the second batch, too, while it refuses the first one as too large. And for the first batch after a quiet
+   sequence as its first, so the second batch, too, while it refuses the first one as too large. And for the first batch after a quiet
    time, because brokers forget quiet producers.
 2. *Sequences.* A batch gets its identity (producer id, epoch) and base sequence when it is first sent and keeps them through every
    retry, on whatever leader; that is what makes a resend harmless. Sequences are per partition, not per request, and wrap at 2**31.
-3. *Renumbering* (KIP-360). When a number is lost for good (`sequence_lost`: a batch ended without being written, or the broker lost
+3. *Renumbering* (KIP-360). When a sequence is lost for good (`sequence_lost`: a batch ended without being written, or the broker lost
    track) the following batches can not be accepted under this epoch. They are renumbered from 0 under the next, once nothing is in
-   flight, and only if no earlier attempt of a waiting batch may be in the log: such a batch is first resent under its old number,
-   so that the broker's answer tells; see `uncertain`.
+   flight, and only if no earlier attempt of a waiting batch may be in the log: such a batch is first resent under its old sequence,
+   so that the broker's answer tells; see `known_log`.
 """
 
 from __future__ import annotations
 
-from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from klife.actors.producer import uncertain
-from klife.actors.producer.batch import Batch, Identity
-from klife.actors.producer.uncertain import order
+from klife.actors.producer.batch import SEQUENCE_MASK, Batch
+from klife.actors.producer.known_log import KnownLog
+from klife.protocol.primitives import ZERO_UUID
 
 if TYPE_CHECKING:
-    from klife.actors.producer.batch import Callback
-    from klife.actors.producer.batcher import Batcher
-    from klife.actors.producer.buffer_pool import Claim
-    from klife.actors.producer.held_up import Refused
-    from klife.actors.producer.places import Places
-    from klife.actors.producer.producer import Producer
-    from klife.actors.producer.route import TopicRoute
+    from klife.actors.producer.identity import Identities, Identity
+    from klife.actors.producer.terms import Terms
 
 MAX_IN_FLIGHT = 5  # what brokers remember of a producer per partition; more could not be told from duplicates
 REMEMBERED_SECONDS = 60.0  # a producer that was quiet for so long may be forgotten (producer.id.expiration.ms, by default a day)
-_SEQUENCE_MASK = 0x7FFFFFFF
-_NEVER = float("inf")
+
+
+class Refused(NamedTuple):
+    """How an attempt failed: with Kafka's code and perhaps the broker's words, or (None) with what became of the connection."""
+
+    code: int | None
+    words: str | None
 
 
 class Partition:
     """One partition of one producer."""
 
     __slots__ = (
-        "producer",
-        "route",
         "topic",
-        "partition",
-        "batcher",
+        "partition_id",
+        "topic_id",
+        "leader_error",
+        "served_by",
         "open",
         "pending",
         "in_flight",
@@ -61,24 +61,20 @@ class Partition:
         "identity",
         "next_sequence",
         "sequence_lost",
-        "accepted",
-        "accepted_at",
-        "accepted_number",
-        "given_up",
-        "has_append_time",
+        "log",
         "listed",
         "growing",
         "opened",
-        "callback_backlog",
-        "callbacks_running",
+        "_identities",
+        "_idempotent",
     )
 
-    def __init__(self, route: TopicRoute, partition: int) -> None:
-        self.producer: Producer = route.producer
-        self.route = route
-        self.topic = route.topic
-        self.partition = partition
-        self.batcher: Batcher | None = None  # None while the partition has no known leader
+    def __init__(self, topic: str, partition_id: int, identities: Identities, terms: Terms) -> None:
+        self.topic = topic
+        self.partition_id = partition_id
+        self.topic_id = ZERO_UUID  # as the cluster last told
+        self.leader_error = 0  # Kafka's code with which the cluster names no leader
+        self.served_by: Any = None  # the batcher that has it; None while the partition has no known leader
         self.open: Batch | None = None
         self.pending: list[Batch] = []  # closed batches, oldest first
         self.in_flight: list[Batch] = []
@@ -88,68 +84,14 @@ class Partition:
         self.identity: Identity | None = None
         self.next_sequence = 0
         self.sequence_lost = False
-        self.accepted: Identity | None = None  # the last one under which the broker wrote something
-        self.accepted_at = 0.0  # when the last batch that was written was opened
-        self.accepted_number = 0  # the newest that was written under it
-        self.given_up: tuple[Identity, tuple[int, int]] | None = None  # whose, and the order of, what `uncertain` can not ask for
-        self.has_append_time = False  # whether the broker's clock gives the records their time (LogAppendTime), as far as known
+        self.log = KnownLog()
         self.listed = False  # whether the batcher has it in its ready list
-        self.growing = False  # whether the delivery clock looks at its open batch
-        self.opened = 0  # batches so far: their order
-        self.callback_backlog: list[Batch] = []
-        self.callbacks_running = False
+        self.growing = False  # whether `Deadlines` looks at its open batch
+        self.opened = 0  # batches so far: the ordinal of the newest
+        self._identities = identities
+        self._idempotent = terms.idempotent
 
     # filling
-
-    def begin(self, entry: tuple[Any, ...], size: int, claim: Claim | None, places: Places | None, at: int) -> Batch | None:
-        """Close the open batch, if any, and open another, with `entry` for its first record; return it.
-
-        Its `size` bytes are those of `claim`, which has them, or else taken from the pool. `places` are told, as number `at`. None
-        where something that ran meanwhile has opened another, or has left no room: then nothing was done.
-
-        Raises:
-            ClientClosed: the client was stopped meanwhile. Nothing was queued.
-        """
-        if self.open is not None:
-            self.close()
-        producer = self.producer
-        batch = Batch(self, monotonic(), producer.home, 0)
-        batch.fields.extend(entry)
-        batch.count = 1
-        batch.size = size
-        # From this look until it is the open batch there is no call: something that produces, too, might run in it.
-        pool = producer.pool
-        clock = producer.deadlines
-        room = pool.room - size
-        if producer.closed is not None:  # by what ran meanwhile, a partitioner perhaps: nobody would send it any more
-            raise producer.closed_error()
-        if self.open is not None or (room < 0 and claim is None):
-            return None
-        if claim is None:
-            pool.room = room
-        else:
-            claim.granted = False
-        self.opened = batch.number = self.opened + 1
-        clock.pending[batch] = None
-        self.open = batch
-        if places is not None:
-            places.batches[at] = batch
-            places.indices[at] = 0
-        batcher, hub_watch = self.batcher, producer.hub_watch
-        try:
-            if not self.growing or clock.due == _NEVER:  # what the clock asks too: mostly a call less
-                clock.batch_opened(batch)
-            if batch.created >= hub_watch.due:
-                hub_watch.batch_opened(batch.created)
-            if batcher is not None:
-                batcher.batch_opened(self, batch)
-            else:
-                producer.routing.offer(self)  # it waits for a leader
-        except BaseException:  # a signal handler's; nobody else would tell them
-            clock.batch_opened(batch)
-            producer.routing.offer(self)
-            raise
-        return batch
 
     def close(self) -> None:
         """No record joins the open batch any more."""
@@ -157,8 +99,6 @@ class Partition:
         assert batch is not None
         self.open = None
         self.pending.append(batch)
-        if self.partition == self.route.sticky:
-            self.route.stick_elsewhere()
 
     def close_if_older(self, opened_before: float) -> bool:
         """Close the open batch if it was opened before `opened_before`; return whether no batch is open (any more)."""
@@ -188,8 +128,8 @@ class Partition:
             return None
         if pending:
             batch = pending[0]
-            if batch.number_refused:
-                batch = uncertain.newest(self) or batch
+            if batch.sequence_refused:
+                batch = self.newest_uncertain() or batch
         elif self.open is not None and now >= self.open.created + linger:
             batch = self.open
         else:
@@ -198,16 +138,16 @@ class Partition:
             batch.attempts
             or self.in_flight[0].attempts
             or self.sequence_lost
-            or self.accepted is not self.identity
-            or self.in_flight[0].created > self.accepted_at + REMEMBERED_SECONDS
-            or not self.producer.idempotent
+            or self.log.accepted is not self.identity
+            or self.in_flight[0].created > self.log.accepted_at + REMEMBERED_SECONDS
+            or not self._idempotent
             or len(self.in_flight) >= MAX_IN_FLIGHT
         ):
             return None
-        if self.producer.idempotent:
+        if self._idempotent:
             identity = self.identity
-            settled = identity is not None and identity is self.producer.identity and not self.sequence_lost
-            if not settled and not self._has_identity(batch):
+            in_order = identity is not None and identity is self._identities.current and not self.sequence_lost
+            if not in_order and not self._has_identity(batch):
                 return None
         return batch
 
@@ -219,16 +159,14 @@ class Partition:
         batch = self.open
         if batch is None or batch.size > room or self.pending or self.in_flight or self.retry_at or self.sequence_lost:
             return None
-        if self.producer.idempotent:
+        if self._idempotent:
             identity = self.identity
-            if identity is None or identity is not self.producer.identity:
+            if identity is None or identity is not self._identities.current:
                 return None
             batch.identity = identity
             batch.sequence = sequence = self.next_sequence
-            self.next_sequence = (sequence + batch.count) & _SEQUENCE_MASK
+            self.next_sequence = (sequence + batch.count) & SEQUENCE_MASK
         self.open = None
-        if self.partition == self.route.sticky:
-            self.route.stick_elsewhere()
         self.in_flight.append(batch)
         batch.in_flight = True
         return batch
@@ -244,49 +182,48 @@ class Partition:
         return None
 
     def take(self, batch: Batch) -> None:
-        """Move `batch` (what `head` returned) in flight, with its number."""
+        """Move `batch` (what `head` returned) in flight, with its sequence."""
         if batch is self.open:
             self.open = None
-            if self.partition == self.route.sticky:
-                self.route.stick_elsewhere()
         elif batch is self.pending[0]:
             del self.pending[0]
         else:
             self.pending.remove(batch)
         self.in_flight.append(batch)
         batch.in_flight = True
-        if self.producer.idempotent and batch.identity is not self.identity:
+        if self._idempotent and batch.identity is not self.identity:
             batch.identity = self.identity
             batch.sequence = self.next_sequence
-            self.next_sequence = (self.next_sequence + batch.count) & _SEQUENCE_MASK
+            self.next_sequence = (self.next_sequence + batch.count) & SEQUENCE_MASK
             batch.wire = None
 
     def _has_identity(self, batch: Batch) -> bool:
-        """Make sure there is an identity to send `batch` under, renumbering if that is due; False when one must be fetched first."""
-        producer = self.producer
+        """Make sure there is an identity to send `batch` under, renumbering if that is due; False when one is wanted first."""
+        identities = self._identities
         if self.in_flight:
-            return True  # the numbers go on until all is back
+            return True  # the sequences go on until all is back
         if batch.fate_unknown and batch.identity is self.identity and self.identity is not None:
-            return True  # an earlier attempt may be in the log: only its old number can tell
-        if self.sequence_lost and self.identity is producer.identity and self.identity is not None:
-            producer.bump_epoch(self.identity)
-        if self.identity is not producer.identity or self.sequence_lost:
-            if producer.identity is None:
-                producer.want_identity()
+            return True  # an earlier attempt may be in the log: only its old sequence can tell
+        if self.sequence_lost and self.identity is identities.current and self.identity is not None:
+            identities.bump(self.identity)
+        if self.identity is not identities.current or self.sequence_lost:
+            if identities.current is None:
+                identities.wanted = True
                 return False
-            self.identity = producer.identity
+            self.identity = identities.current
             self.next_sequence = 0
             self.sequence_lost = False
         return self.identity is not None
 
     # coming back
 
-    def written(self, batch: Batch) -> None:
-        """`batch` came back as delivered."""
-        if batch.identity is not self.accepted or batch.number > self.accepted_number:
-            self.accepted_number = batch.number
-        self.accepted = batch.identity
-        self.accepted_at = batch.created
+    def written(self, batch: Batch) -> list[Batch] | None:
+        """`batch` came back as delivered. Returns the older ones, if any, that are thereby known to be in the log and left, too."""
+        log = self.log
+        if batch.identity is not log.accepted or batch.ordinal > log.accepted_ordinal:
+            log.accepted_ordinal = batch.ordinal
+        log.accepted = batch.identity
+        log.accepted_at = batch.created
         self.failures = 0
         self.refused = None
         self.retry_at = 0.0
@@ -296,41 +233,41 @@ class Partition:
             del in_flight[0]
         else:
             self._landed(batch)
-        if batch.attempts and self.pending:
-            uncertain.settle_older(self, batch)
+        return self._older_than(batch) if batch.attempts and self.pending else None
 
-    def append_time(self, batch: Batch, append_time_ms: int) -> int:
-        """What `batch`'s records have for a timestamp, since its answer says this; -1: each its own.
+    def _older_than(self, batch: Batch) -> list[Batch]:
+        """The log has `batch`, so it has those that were sent before it under its identity; where, the broker forgot.
 
-        An append time in the answer means that the topic has LogAppendTime, with one exception: asked to write what it has, a broker
-        answers with that batch's largest timestamp, whoever set it (`UnifiedLog.append`). For a topic of CreateTime that is the time
-        of one of the records, and not of the others.
+        There are such only when it was asked for out of turn: a batch that is sent again is the oldest otherwise.
         """
-        if append_time_ms < 0:
-            self.has_append_time = False
-        elif not batch.attempts:
-            self.has_append_time = True
-        elif not self.has_append_time and append_time_ms == max(batch.fields[3::4]):
-            return -1
-        return append_time_ms
+        mine = batch.order()
+        older = [each for each in self.pending if each.identity is batch.identity and each.order() < mine]
+        for each in older:
+            self.pending.remove(each)
+        return older
 
-    def settled(self, batch: Batch) -> None:
+    def came_back(self, batch: Batch) -> None:
         """`batch` came back with its final answer."""
         self._landed(batch)
         self.failures = 0
         self.refused = None
 
-    def put_back(self, batch: Batch, retry_at: float) -> None:
-        """`batch` came back to be sent again, not before `retry_at`; it takes its old place in the order."""
+    def gave_up(self, batch: Batch) -> None:
+        """`batch` came back refused for good: its sequence is lost."""
+        self.came_back(batch)
+        if batch.identity is not None:
+            self.sequence_lost = True  # later batches were numbered behind this one
+            self.log.gave_up(batch)
+
+    def put_back(self, batch: Batch) -> None:
+        """`batch` came back to be sent again; it takes its old place in the order."""
         self._landed(batch)
-        self.retry_at = max(self.retry_at, retry_at)
         if not batch.is_set:
             self._insert(batch)
 
-    def replace(self, batch: Batch, pieces: list[Batch], retry_at: float) -> None:
+    def replace(self, batch: Batch, pieces: list[Batch]) -> None:
         """`batch` came back to be sent again in `pieces`."""
         self._landed(batch)
-        self.retry_at = max(self.retry_at, retry_at)
         for piece in pieces:
             self._insert(piece)
 
@@ -340,10 +277,42 @@ class Partition:
             self.in_flight.remove(batch)
 
     def _insert(self, batch: Batch) -> None:
-        mine = order(batch)
-        place = next((place for place, other in enumerate(self.pending) if order(other) > mine), len(self.pending))
+        mine = batch.order()
+        place = next((place for place, other in enumerate(self.pending) if other.order() > mine), len(self.pending))
         self.pending.insert(place, batch)
 
-    def call_when_settled(self, batch: Batch, index: int, callback: Callback) -> None:
-        """Have `callback(result)` called off the I/O greenlets once `batch` is settled, after this partition's earlier callbacks."""
-        self.producer.callbacks.add(batch, index, callback)
+    # what may be in the log
+
+    def is_next(self, batch: Batch) -> bool:
+        """Whether no earlier batch of the partition is still to be written; if one is, this batch's sequence just came too early.
+
+        What is sent again goes alone, and is the oldest or asked for out of turn; so this is asked of first attempts only.
+        """
+        mine = batch.order()
+        return not any(
+            other is not batch and not other.is_set and other.identity is batch.identity and other.order() < mine
+            for other in (*self.in_flight, *self.pending)
+        )
+
+    def newest_uncertain(self) -> Batch | None:
+        """The newest waiting batch that may be in the log under its sequence, and whose sequence was not refused yet."""
+        for batch in reversed(self.pending):
+            if batch.fate_unknown and batch.identity is self.identity and not batch.sequence_refused and not batch.is_set:
+                return batch
+        return None
+
+    def all_missing(self) -> None:
+        """Of the batches whose sequences were refused none is in the log: they go under new ones."""
+        for batch in self.pending:
+            if batch.sequence_refused:
+                batch.sequence_refused = batch.fate_unknown = False
+        self.sequence_lost = True
+
+    def log_is_new(self, surely: bool) -> None:
+        """The topic was deleted and made anew, `surely` or as far as can be told without topic ids."""
+        if surely:
+            self.log.is_new()
+        else:
+            self.log.may_be_new(self.identity, self.opened)
+        for batch in self.pending:
+            batch.sequence_refused = False

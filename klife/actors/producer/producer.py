@@ -3,33 +3,44 @@
 A plain value, owned by the client and not by any actor, as an ETS table outlives the process that fills it. Killing the producer's
 actors at any moment loses nothing: what they were doing stands here, and their successors go on with it.
 
-It keeps the identity (producer id and epoch) and the books, and gives each batch its outcome. Its parts keep the rest: the routing
-table the queues and batchers, the delivery clock all batches that are not settled, the hub watch when the hub ran.
+It owns the parts, of which none knows it: identity and terms, topics and batchers, deadlines, callbacks. They say what happened; what
+follows is done here, and only here is a batch given its outcome: `delivered`, `failed`, or `dropped` for want of time.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from klife.actors.producer.batch import Batch, Identity
+from klife.actors.network.backoff import backoff
+from klife.actors.producer.batch import Batch
+from klife.actors.producer.batcher import Batchers
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.callbacks import Callbacks
+from klife.actors.producer.deadline_timer import DeadlineTimer
 from klife.actors.producer.deadlines import Deadlines
-from klife.actors.producer.held_up import last_attempt
+from klife.actors.producer.held_up import last_attempt, timed_out
 from klife.actors.producer.hub_watch import HubWatch
+from klife.actors.producer.identity import Identities, Identity
+from klife.actors.producer.partition import Partition, Refused
+from klife.actors.producer.refusal import Course, Decision, Refusal, judge, refused_error
 from klife.actors.producer.routing import Routing
+from klife.actors.producer.terms import Terms
+from klife.actors.producer.topic import Topic
 from klife.actors.runtime.loop_budget import LoopBudget
 from klife.actors.settings import ProducerSettings
 from klife.errors import ClientClosed, ProduceError
+from klife.protocol.produce_wire import PlainAnswer
 
 if TYPE_CHECKING:
+    from klife.actors.metadata.snapshot import TopicInfo
     from klife.actors.network.broker import Broker
-    from klife.actors.producer.route import TopicRoute
-    from klife.actors.runtime.inbox import Inbox
+    from klife.actors.producer.request import InFlightRequest
 
-_MAX_EPOCH = 32767
+_SETTLED = (Course.IN_LOG, Course.FAIL, Course.REJECT_SOME)  # so that nothing is in the way of later batches
+_AT_REST = (Course.FORGET, Course.IN_LOG, Course.FAIL, Course.ASK_LIMIT)  # nothing of the batch goes again
 
 
 class Producer:
@@ -40,59 +51,116 @@ class Producer:
     ) -> None:
         self.settings = settings
         self.pool = pool
-        self.home = home  # a hub
-        self.max_block = max_block
-        self.idempotent = settings.idempotent
-        self.routing = Routing(self, broker_of)
-        self.deadlines = Deadlines(self)
+        self.terms = Terms(settings, home, max_block)
+        self.identities = Identities()
+        self.batchers = Batchers(self.terms, broker_of)
+        self.routing = Routing(self.batchers, self._new_topic)
+        self.deadlines = Deadlines(self.terms)
+        self.deadline_timer = DeadlineTimer(self.deadlines, self.terms, self.expire, self.wake)
         self.hub_watch = HubWatch()
         self.budget = LoopBudget(home.loop)
         self.callbacks = Callbacks(pool, home, self.budget)
-        self.linger = settings.linger  # seconds an open batch waits for company; none while somebody waits for it to leave
-        self.identity: Identity | None = None
-        self.identity_error: str | None = None  # why there is none yet
-        self.inbox: Inbox | None = None  # the ProducerActor's, while it lives
-        # Waits for a partition that may just have been added (route, partition, deadline, whether a partitioner chose it).
-        self.await_partition: Callable[[TopicRoute, int, float, bool], None] | None = None
-        self.skipping_linger = 0  # how many wait for records to leave
-        self.closed: str | None = None
-        self.delivered = 0
-        self.failed = 0
+        self.terms.call_when_settled = self.callbacks.add
+        # Waits for a partition that may just have been added (topic, partition id, deadline, whether a partitioner chose it).
+        self.await_partition: Callable[[Topic, int, float, bool], None] | None = None
+        self.delivered_records = 0
+        self.failed_records = 0
         self.requests = 0
         self.retries = 0
 
-    # identity
+    def _new_topic(self, info: TopicInfo, partitioner: Any) -> Topic:
+        return Topic(
+            info,
+            partitioner,
+            self.terms,
+            self.identities,
+            self.pool,
+            self.hub_watch,
+            self.batchers,
+            self.deadlines,
+            self.deadline_timer,
+            self._await_partition,
+        )
 
-    def want_identity(self) -> None:
-        """A batch can not be sent for want of a producer id; the ProducerActor fetches one."""
-        self.wake()
+    def _await_partition(self, topic: Topic, partition_id: int, deadline: float, chosen: bool) -> None:
+        if self.await_partition is not None:
+            self.await_partition(topic, partition_id, deadline, chosen)
 
-    def bump_epoch(self, lost: Identity) -> None:
-        """The next epoch after `lost` (KIP-360), or none when the epochs are used up: then a new id is fetched."""
-        if self.identity is not lost:
-            return
-        if lost.epoch < _MAX_EPOCH:
-            self.identity = Identity(lost.producer_id, lost.epoch + 1)
-        else:
-            self.discard_identity(lost)
+    @property
+    def idempotent(self) -> bool:
+        return self.terms.idempotent
 
-    def discard_identity(self, refused: Identity | None) -> None:
-        """The broker refuses this id: a new one is fetched."""
-        if refused is not None and self.identity is not None and self.identity.producer_id == refused.producer_id:
-            self.identity = None
-            self.wake()
+    @property
+    def identity(self) -> Identity | None:
+        """What it sends under now, if it has it."""
+        return self.identities.current
 
     # outcomes
 
-    def settle(self, batch: Batch, base_offset: int | None, append_time_ms: int, error: ProduceError | None) -> None:
+    def written(self, request: InFlightRequest, answer: PlainAnswer) -> None:
+        """The broker has written all that `answer` names."""
+        for key, partitions in answer.topics:
+            batches = request.by_topic.get(key)
+            if batches is None:
+                continue
+            for partition_id, base_offset, append_time_ms in partitions:
+                both = batches.pop(partition_id, None)
+                if both is not None:
+                    partition, batch = both
+                    self.delivered(partition, batch, base_offset, append_time_ms)
+
+    def delivered(self, partition: Partition, batch: Batch, base_offset: int, append_time_ms: int) -> None:
+        """`batch` came back written, at `base_offset` if that is known (else -1). Once for nearly every batch, so in few calls."""
+        older = partition.written(batch)
+        if append_time_ms >= 0 or partition.log.has_append_time:
+            append_time_ms = partition.log.append_time(batch, append_time_ms)
+        if older is not None or batch.root is not None or batch.is_set:
+            self._end_in_log(older, batch, base_offset, append_time_ms)
+            return
+        # What `_end` comes to for a whole batch that nobody has ended.
+        self.deadlines.pending.pop(batch, None)
+        self.delivered_records += batch.count
+        batch.wire = None
+        if base_offset >= 0:
+            batch.base_offset = base_offset
+        if append_time_ms >= 0:
+            batch.append_time_ms = append_time_ms
+        batch.is_set = True  # as `set` does, first of all; a call less for each batch that nobody waits for yet
+        if batch._greenlets or batch._locks:
+            batch.set()
+        if batch.callbacks is not None:
+            self.callbacks.batch_settled(batch)
+        elif self.pool.waiters:
+            self.pool.give(batch.size)
+        else:
+            self.pool.room += batch.size
+
+    def _end_in_log(self, older: list[Batch] | None, batch: Batch, base_offset: int, append_time_ms: int) -> None:
+        for each in older or ():
+            self._end(each, None, -1, None)
+        self._end(batch, base_offset if base_offset >= 0 else None, append_time_ms, None)
+
+    def failed(self, partition: Partition, batch: Batch, error: ProduceError) -> None:
+        """`batch` came back refused for good."""
+        partition.gave_up(batch)
+        self._end(batch, None, -1, error)
+
+    def dropped(self, partition: Partition, batch: Batch, error: ProduceError) -> None:
+        """`batch` is not waited for any longer, wherever it stands; its partition forgets it, as nobody else may look for long."""
+        if batch is partition.open:
+            partition.close()
+        self._end(batch, None, -1, error)
+        partition.drop_settled()
+
+    def _end(self, batch: Batch, base_offset: int | None, append_time_ms: int, error: ProduceError | None) -> None:
         """Give `batch` its outcome, once; whoever waits is woken, its callbacks run, its bytes come free."""
         self.deadlines.pending.pop(batch, None)
         if batch.is_set:
             return
         if error is None:
-            self.delivered += batch.count
+            self.delivered_records += batch.count
         else:
-            self.failed += batch.count
+            self.failed_records += batch.count
         batch.wire = None
         root = batch.root
         if root is None:
@@ -103,30 +171,6 @@ class Producer:
         if batch.report(base_offset, append_time_ms, error):
             self._complete(root)
 
-    def written(self, batch: Batch, base_offset: int, append_time_ms: int) -> None:
-        """The broker has written `batch`: it leaves its queue and is settled. Once for nearly every batch, so in few calls."""
-        queue = batch.queue
-        queue.written(batch)
-        if append_time_ms >= 0 or queue.has_append_time:
-            append_time_ms = queue.append_time(batch, append_time_ms)
-        if batch.root is not None or batch.is_set:
-            self.settle(batch, base_offset if base_offset >= 0 else None, append_time_ms, None)
-            return
-        self.deadlines.pending.pop(batch, None)
-        self.delivered += batch.count
-        batch.wire = None
-        if base_offset >= 0:
-            batch.base_offset = base_offset
-        if append_time_ms >= 0:
-            batch.append_time_ms = append_time_ms
-        batch.is_set = True  # as `set` does, first of all; a call less for each batch that nobody waits for yet
-        if batch._greenlets or batch._locks:
-            batch.set()
-        if batch.callbacks is None:
-            self.pool.give(batch.size)
-        else:
-            self.callbacks.batch_settled(batch)
-
     def _complete(self, batch: Batch) -> None:
         batch.set()
         if batch.callbacks is None:
@@ -134,39 +178,125 @@ class Producer:
         else:
             self.callbacks.batch_settled(batch)
 
-    def fail(self, batch: Batch, error: ProduceError) -> None:
-        """Give `batch` its outcome wherever it stands, and have its queue forget it: while its broker is away nobody else looks."""
-        queue = batch.queue
-        if batch is queue.open:
-            queue.close()
-        self.settle(batch, None, -1, error)
-        queue.drop_settled()
+    # what goes again
+
+    def refused(self, partition: Partition, batch: Batch, refusal: Refusal) -> Decision:
+        """`batch` came back refused: do what `judge` decides. The caller is left to ask for the limit, if that is the decision."""
+        decision = judge(partition, batch, refusal)
+        course = decision.course
+        batch.fate_unknown = decision.fate_unknown
+        if decision.new_id:
+            self.identities.discard(batch.identity)
+            self.wake()
+        if course is Course.FORGET:
+            partition.came_back(batch)
+        elif course is Course.IN_LOG:
+            self.delivered(partition, batch, -1, -1)
+        elif course is Course.FAIL:
+            self.failed(partition, batch, refused_error(batch, refusal, decision.message))
+        elif course is Course.ASK_LIMIT:
+            partition.gave_up(batch)
+        elif course is Course.SPLIT:
+            halves = batch.halves()
+            self.deadlines.replace(batch, halves)
+            partition.replace(batch, halves)
+        elif course is Course.REJECT_SOME:
+            self._reject(partition, batch, refusal, decision)
+        else:
+            if course is Course.RENUMBER:
+                partition.sequence_lost = True
+            elif course is not Course.RETRY:
+                batch.sequence_refused = True
+            partition.put_back(batch)
+            if course is Course.RENUMBER_ALL:
+                partition.all_missing()
+        if course not in _SETTLED:
+            partition.refused = Refused(refusal.code, refusal.message)
+        if course not in _AT_REST:
+            self._goes_again(partition, batch, decision.backs_off)
+        return decision
+
+    def _reject(self, partition: Partition, batch: Batch, refusal: Refusal, decision: Decision) -> None:
+        """Fail the guilty records, and send the others."""
+        bad = {index: batch.piece([index]) for index in decision.guilty}
+        rest = [index for index in range(batch.count) if index not in bad]
+        good = [batch.piece(rest)] if rest else []
+        self.deadlines.replace(batch, [*bad.values(), *good])
+        partition.replace(batch, good)
+        if batch.identity is not None:
+            partition.sequence_lost = True
+        for index, piece in bad.items():
+            self._end(piece, None, -1, refused_error(piece, refusal, refusal.record_errors.get(index) or refusal.message))
+
+    def unanswered(self, partition: Partition, batch: Batch, why: Refused, sent: bool) -> None:
+        """`batch` came back without an answer; if it was `sent`, it may be in the log."""
+        if sent:
+            batch.fate_unknown = True
+        partition.put_back(batch)
+        partition.refused = why
+        self._goes_again(partition, batch, True)
+
+    def _goes_again(self, partition: Partition, batch: Batch, backs_off: bool) -> None:
+        """Count a retry of the partition and let it wait (KIP-580); `batch`, or its pieces, are back in it already."""
+        batch.attempts += 1
+        self.retries += 1
+        if backs_off:
+            settings = self.settings
+            partition.failures += 1
+            wait = backoff(partition.failures, settings.retry_backoff, settings.retry_backoff_max, random.random())
+            partition.retry_at = monotonic() + wait
+
+    # time
+
+    def expire(self, now: float, answers_may_come: bool = False) -> float | None:
+        """Drop what is past its delivery timeout, so much of it as a turn allows; return when to look again, None when nothing is
+        pending. With `answers_may_come` what is in flight is left for the next turn.
+        """
+        over, more = self.deadlines.expired(now, answers_may_come)
+        for batch in over:
+            partition = self.deadlines.pending.get(batch)
+            if partition is None:  # something that ran meanwhile has ended it
+                continue
+            error = timed_out(batch, partition, self.identities, self.deadlines.stood_still)
+            if batch.identity is not None:
+                partition.sequence_lost = True
+            self.dropped(partition, batch, error)
+        return now if more else self.deadlines.next_look(now)
+
+    def catch_up(self, now: float) -> bool:
+        """The hub stood still, it seems: drop what was not sent in time. Return whether to call it again, in another turn."""
+        self.deadline_timer.hub_runs(now)
+        return self.expire(now, answers_may_come=True) == now
 
     # the end
 
+    @property
+    def closed(self) -> str | None:
+        """Why no records are taken any more."""
+        return self.terms.closed
+
     def close(self, reason: str) -> None:
         """Take no more records; `reason` ends the error that `produce` raises from now on."""
-        if self.closed is None:
-            self.closed = reason
+        self.terms.close(reason)
 
     def closed_error(self) -> ClientClosed:
-        return ClientClosed(f"the client takes no more records: {self.closed}. Nothing was queued; start a new client.")
+        return self.terms.closed_error()
 
     def abandon(self, reason: str) -> int:
         """Settle everything that is left as failed, or possibly persisted; return how many records that were."""
         count = 0
-        for batch in list(self.deadlines.pending):
-            queue = batch.queue
+        for batch, partition in list(self.deadlines.pending.items()):
             unknown = batch.in_flight or batch.fate_unknown
             count += batch.count
             fate = "may be in the log: check before sending them again" if unknown else "were not written"
-            why, code = last_attempt(queue)
-            self.fail(
+            why, code = last_attempt(partition)
+            self.dropped(
+                partition,
                 batch,
                 ProduceError(
-                    f"{reason}; records of {queue.topic}-{queue.partition} {fate}" + (f" ({why})" if why else ""),
-                    topic=queue.topic,
-                    partition=queue.partition,
+                    f"{reason}; records of {batch.topic}-{batch.partition_id} {fate}" + (f" ({why})" if why else ""),
+                    topic=batch.topic,
+                    partition=batch.partition_id,
                     error_code=code,
                     retriable=True,
                     possibly_persisted=unknown,
@@ -176,10 +306,9 @@ class Producer:
 
     def fail_unsent(self, error_of: Callable[[str, int], ProduceError]) -> None:
         """Settle as failed what was certainly not written and waits to be sent, because it never can be."""
-        for batch in list(self.deadlines.pending):
-            queue = batch.queue
+        for batch, partition in list(self.deadlines.pending.items()):
             if not batch.in_flight and not batch.fate_unknown:
-                self.fail(batch, error_of(queue.topic, queue.partition))
+                self.dropped(partition, batch, error_of(batch.topic, batch.partition_id))
 
     @property
     def unsettled(self) -> int:
@@ -188,10 +317,9 @@ class Producer:
 
     def skip_linger(self, by: int) -> None:
         """One more (1) or one less (-1) who waits for records to leave: a flush, or callers for buffer space. Nothing lingers then."""
-        self.skipping_linger += by
-        self.linger = 0.0 if self.skipping_linger else self.settings.linger
+        self.terms.skip_linger(by)
         if by > 0:
-            for batcher in list(self.routing.batchers.values()):
+            for batcher in list(self.batchers.all.values()):
                 batcher.wake()
 
     def flush(self, deadline: float) -> int:
@@ -209,5 +337,4 @@ class Producer:
 
     def wake(self) -> None:
         """Have the ProducerActor look."""
-        if self.inbox is not None:
-            self.inbox.wake()
+        self.batchers.wake()

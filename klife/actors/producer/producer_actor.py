@@ -14,11 +14,12 @@ from typing import Any
 from klife.actors.metadata.metadata import Metadata
 from klife.actors.network.backoff import backoff
 from klife.actors.network.call import Call
-from klife.actors.producer.batch import Identity
 from klife.actors.producer.batcher import Batcher
+from klife.actors.producer.identity import Identity
 from klife.actors.producer.messages import GetIdentity
 from klife.actors.producer.producer import Producer
 from klife.actors.runtime.actor import POSTPONED, GeventActor
+from klife.actors.settings import NEVER
 from klife.errors import ProduceError
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.error_codes import ErrorCode, describe, is_retriable
@@ -31,7 +32,6 @@ log = get_logger("klife.producer")
 _LOOK_FOR_LEADERS_EVERY = 0.25
 _ASK_AGAIN_WHEN_IDLE = 10.0  # seconds after a refusal that will hardly pass by itself, while no records want an id
 _TOLD_AT = 3  # failures that may pass, before they are told: a cluster that has just started answers like this for a moment
-_NEVER = float("inf")
 
 
 class ProducerActor(GeventActor):
@@ -70,12 +70,12 @@ class ProducerActor(GeventActor):
         return f"id {identity.producer_id} epoch {identity.epoch}" if identity is not None else "no producer id yet"
 
     def on_start(self) -> None:
-        self.producer.inbox = self.actor_inbox
+        self.producer.batchers.inbox = self.actor_inbox
         self.actor_inbox.wake()
 
     def on_exit(self, reason: ExitReason) -> None:
-        if self.producer.inbox is self.actor_inbox:
-            self.producer.inbox = None
+        if self.producer.batchers.inbox is self.actor_inbox:
+            self.producer.batchers.inbox = None
 
     def on_receive(self, message: GetIdentity) -> Any:
         identity = self.producer.identity
@@ -83,37 +83,37 @@ class ProducerActor(GeventActor):
 
     def on_wake(self) -> None:
         producer, metadata = self.producer, self.metadata
-        routing = producer.routing
+        batchers = producer.batchers
         now = monotonic()
         if self._snapshot is not metadata.snapshot:
             self._snapshot = metadata.snapshot
-            routing.apply(metadata.snapshot)
+            producer.routing.apply(metadata.snapshot)
             self._forget_departed()
         retry = self._start_batchers()
         due = min(retry, self._get_identity(now))
-        if routing.has_leaderless() or any(batcher.is_cut_off for batcher in routing.batchers.values()):
+        if batchers.has_leaderless() or any(batcher.is_cut_off for batcher in batchers.all.values()):
             # A dead broker stays the leader until the cluster has missed it; the next attempt to reach it may be seconds away. Each
             # answer wakes us, so it takes a clock not to ask again at once.
             if now >= self._look_at:
                 self._look_at = now + _LOOK_FOR_LEADERS_EVERY
                 metadata.request_refresh()
             due = min(due, self._look_at)
-        if due != _NEVER:
+        if due != NEVER:
             self.wake_after(due - now)
 
     def _start_batchers(self) -> float:
-        for batcher in list(self.producer.routing.batchers.values()):
+        for batcher in list(self.producer.batchers.all.values()):
             if not batcher.has_actor:
                 try:
                     self._start_batcher(batcher)
                 except SupervisionError as error:  # the batchers' supervisor is being restarted; it starts them all when it is up
                     log.info("batcher_not_started", broker=batcher.node_id, error=str(error))
                     return monotonic() + 0.1
-        return _NEVER
+        return NEVER
 
     def _forget_departed(self) -> None:
         """Let go of the batchers of brokers that left the cluster for good, unless a partition still waits for one of them."""
-        batchers = self.producer.routing.batchers
+        batchers = self.producer.batchers.all
         for key, batcher in list(batchers.items()):
             if self.metadata.is_gone(batcher.node_id) and not batcher.calls and not self._leads(batcher):
                 self._stop_batcher(batcher)
@@ -121,8 +121,8 @@ class ProducerActor(GeventActor):
                     del batchers[key]
 
     def _leads(self, batcher: Batcher) -> bool:
-        routes = self.producer.routing.routes.values()
-        return any(queue is not None and queue.batcher is batcher for route in routes for queue in route.queues)
+        topics = self.producer.routing.routes.values()
+        return any(partition is not None and partition.served_by is batcher for topic in topics for partition in topic.partitions)
 
     # identity
 
@@ -131,8 +131,9 @@ class ProducerActor(GeventActor):
         producer = self.producer
         if self._answer is not None:
             self._take_identity(now)
+        producer.identities.wanted = False  # this is the look at it
         if not producer.idempotent or producer.identity is not None or self._call is not None:
-            return _NEVER
+            return NEVER
         if self._id_refusal is not None and now < self._id_retry_at:
             self._fail_for_want_of_identity()
         idle = self._id_refusal is not None and not producer.deadlines.pending
@@ -154,7 +155,7 @@ class ProducerActor(GeventActor):
         )
         if self._answer is not None:  # failed at once
             return now
-        return _NEVER
+        return NEVER
 
     def _done(self, call: Call) -> None:
         self._answer = call
@@ -167,19 +168,17 @@ class ProducerActor(GeventActor):
         response: InitProducerIdResponse | None = call.response
         code = response.error_code if response is not None else None
         if response is not None and code == 0:
-            producer.identity = Identity(response.producer_id, response.producer_epoch)
-            producer.identity_error = None
+            producer.identities.found(Identity(response.producer_id, response.producer_epoch))
             self._id_failures = self._id_same_trouble = 0
             self._id_refusal = self._id_trouble = None
-            for batch in producer.deadlines.pending:
-                queue = batch.queue
-                if queue.batcher is not None:
-                    queue.batcher.offer(queue)
+            for partition in producer.deadlines.pending.values():
+                if partition.served_by is not None:
+                    producer.batchers.offer(partition)
             return
         self._id_failures += 1
         settings = producer.settings
         self._id_retry_at = now + backoff(self._id_failures, settings.retry_backoff, settings.retry_backoff_max, random.random())
-        why = producer.identity_error = describe(code) if code is not None else str(call.error)
+        why = producer.identities.error = describe(code) if code is not None else str(call.error)
         passes = is_retriable(code) if code is not None else not isinstance(call.error, UnsupportedVersion)
         self._tell_trouble(type(call.error) if code is None else code, why, passes)
         self._id_refusal = None

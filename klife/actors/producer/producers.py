@@ -6,6 +6,7 @@ Their actors move the records; what is here is asked by callers, once for each t
 
 from __future__ import annotations
 
+from functools import partial
 from sys import is_finalizing
 from typing import Any
 
@@ -16,7 +17,7 @@ from klife.actors.producer.messages import GetIdentity
 from klife.actors.producer.partitioners import resolve
 from klife.actors.producer.producer import Producer
 from klife.actors.producer.producer_tree import producer_spec
-from klife.actors.producer.route import TopicRoute
+from klife.actors.producer.topic import Topic
 from klife.actors.producer.validation import checked_topic
 from klife.actors.runtime.post import Post
 from klife.errors import ClientClosed, InvalidRecordType, InvalidRecordValue
@@ -32,7 +33,7 @@ class Producers:
         settings = engine.settings
         self.engine = engine
         self.pool = BufferPool(settings.max_buffered_bytes, block=settings.block_on_full)
-        self.routes: dict[str, TopicRoute] = {}  # of topics produced to, by each topic's own producer: the hot path's one look-up
+        self.routes: dict[str, Topic] = {}  # of topics produced to, by each topic's own producer: the hot path's one look-up
         self.by_name = {
             each.name: Producer(each, self.pool, engine.hub, settings.max_block, engine.metadata.broker) for each in settings.producers
         }
@@ -41,12 +42,12 @@ class Producers:
         self._topic_partitioners = {topic: resolve(spec) for topic, spec in settings.topic_partitioners.items()}
         self.pool.on_pressure = self._skip_linger
         for producer in self.by_name.values():
-            producer.await_partition = self._await_partition
+            producer.await_partition = partial(self._await_partition, producer)
             producer.hub_watch.on_other_hub = engine.home_ended
 
     # producing
 
-    def route(self, topic: Any, chosen: str | None, deadline: float) -> TopicRoute:
+    def route(self, topic: Any, chosen: str | None, deadline: float) -> Topic:
         """The route of a topic, waiting for metadata where it is seen the first time.
 
         Raises:
@@ -89,12 +90,11 @@ class Producers:
             raise InvalidRecordValue(f"there is no producer {name!r} in this client; it has {names}")
         return producer
 
-    def _await_partition(self, route: TopicRoute, partition: int, deadline: float, chosen: bool) -> None:
+    def _await_partition(self, producer: Producer, route: Topic, partition: int, deadline: float, chosen: bool) -> None:
         answers = 1 if chosen else 0
         info = self.engine.metadata.wait_for_partitions(
-            route.topic, partition + 1, deadline, creates=True, answers=answers, so=_NOT_QUEUED
+            route.name, partition + 1, deadline, creates=True, answers=answers, so=_NOT_QUEUED
         )
-        producer = route.producer
         if producer.closed is not None:  # stopped while we waited
             raise producer.closed_error()
         if info is not None:
@@ -130,9 +130,9 @@ class Producers:
 
     def troubles(self) -> list[str]:
         return [
-            f"producer {producer.settings.name!r} has no producer id: {producer.identity_error}"
+            f"producer {producer.settings.name!r} has no producer id: {producer.identities.error}"
             for producer in self.by_name.values()
-            if _wants_identity(producer) and producer.identity_error is not None
+            if _wants_identity(producer) and producer.identities.error is not None
         ]
 
     # the end
@@ -179,11 +179,11 @@ class Producers:
 
     @property
     def delivered(self) -> int:
-        return sum(producer.delivered for producer in self.by_name.values())
+        return sum(producer.delivered_records for producer in self.by_name.values())
 
     @property
     def failed(self) -> int:
-        return sum(producer.failed for producer in self.by_name.values())
+        return sum(producer.failed_records for producer in self.by_name.values())
 
     @property
     def unsettled(self) -> int:

@@ -13,6 +13,8 @@ from klife.errors import InvalidRecordType, InvalidRecordValue, KlifeError, Reco
 from klife.record import Record
 from klife.topic_name import is_legal_topic
 
+NO_HEADERS: tuple[()] = ()  # the one empty tuple there is: the default of a record's headers
+
 _MAX_TIMESTAMP_MS = 2**63 - 1
 _FIELDS = ("topic", "value", "key", "headers", "partition", "timestamp_ms")
 _HEADER_OVERHEAD = 10  # two lengths as varints of at most five bytes

@@ -17,3 +17,10 @@ def pause_told(seconds: float) -> str:
         f"the gevent hub of this thread did not run for {seconds:.0f} s or longer, and klife could do nothing meanwhile: something "
         "held it up, such as a prompt that waits for input, a blocking call without monkey patching, or a long computation"
     )
+
+
+HUB_IS_NEEDED = (
+    "and without it nothing is sent or read; keep that thread in gevent (gevent.sleep, Event, joinall), also at a prompt, and out of "
+    "blocking calls"
+)
+"""What is told of a hub that has not run since some seconds ago."""

@@ -1,4 +1,4 @@
-"""`TopicRoute`: the time that a record gets when nobody looks at the clock for it."""
+"""`Topic`: the time that a record gets when nobody looks at the clock for it."""
 
 from __future__ import annotations
 

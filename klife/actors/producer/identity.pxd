@@ -1,0 +1,8 @@
+cdef class Identity:
+    cdef public object producer_id
+    cdef public object epoch
+
+cdef class Identities:
+    cdef public Identity current
+    cdef public bint wanted
+    cdef public object error

@@ -1,0 +1,54 @@
+"""`Identity`: a producer id and epoch; and `Identities`: which one a producer has, and what makes it another.
+
+Batches are numbered under an identity. Whoever finds that a number is lost bumps the epoch here, and nowhere else; whoever finds that
+the broker refuses the id discards it. It wakes nobody: what is `wanted` is looked at by the actors.
+"""
+
+from __future__ import annotations
+
+_MAX_EPOCH = 32767
+
+
+class Identity:
+    """A producer id and epoch. Compared by identity: two epochs of one id are two objects."""
+
+    __slots__ = ("producer_id", "epoch")
+
+    def __init__(self, producer_id: int, epoch: int) -> None:
+        self.producer_id = producer_id
+        self.epoch = epoch
+
+    def __repr__(self) -> str:
+        return f"Identity({self.producer_id}, {self.epoch})"
+
+
+class Identities:
+    """What one producer sends under now, if it has it."""
+
+    __slots__ = ("current", "wanted", "error")
+
+    def __init__(self) -> None:
+        self.current: Identity | None = None
+        self.wanted = False  # a batch can not be sent for want of one; the ProducerActor fetches it
+        self.error: str | None = None  # why there is none yet
+
+    def found(self, identity: Identity) -> None:
+        """The cluster gave us this one."""
+        self.current = identity
+        self.error = None
+        self.wanted = False
+
+    def bump(self, lost: Identity) -> None:
+        """The next epoch after `lost` (KIP-360), or none when the epochs are used up: then a new id is wanted."""
+        if self.current is not lost:
+            return
+        if lost.epoch < _MAX_EPOCH:
+            self.current = Identity(lost.producer_id, lost.epoch + 1)
+        else:
+            self.discard(lost)
+
+    def discard(self, refused: Identity | None) -> None:
+        """The broker refuses this id: a new one is wanted."""
+        if refused is not None and self.current is not None and self.current.producer_id == refused.producer_id:
+            self.current = None
+            self.wanted = True

@@ -1,0 +1,64 @@
+"""`Terms`: what holds for all records of one producer: its settings, which do not change, and the few things that do.
+
+A leaf that everything of a producer knows, down to its batches, so that nothing there has to know the producer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from klife.actors.settings import ProducerSettings
+from klife.errors import ClientClosed
+
+
+class Terms:
+    """The settings of one producer, and how it works at this moment. Times are seconds."""
+
+    __slots__ = (
+        "settings",
+        "home",
+        "idempotent",
+        "delivery_timeout",
+        "batch_size_bytes",
+        "max_in_flight",
+        "max_block",
+        "linger",
+        "skipping_linger",
+        "closed",
+        "hub_ran_at",
+        "call_when_settled",
+    )
+
+    def __init__(self, settings: ProducerSettings, home: Any, max_block: float) -> None:
+        self.settings = settings
+        self.home = home  # a hub
+        self.max_block = max_block  # so long may a record wait for room, or for its partition
+        # Those that are asked for with each batch or request.
+        self.idempotent = settings.idempotent
+        self.delivery_timeout = settings.delivery_timeout
+        self.batch_size_bytes = settings.batch_size_bytes
+        self.max_in_flight = settings.max_in_flight
+        self.linger = settings.linger  # an open batch waits so long for company; 0 while somebody waits for it to leave
+        self.skipping_linger = 0  # how many wait for records to leave
+        self.closed: str | None = None  # why no records are taken any more
+        self.hub_ran_at = monotonic()  # when the hub is known to have run last, while anything is not settled
+        self.call_when_settled: Callable[[Any, int, Any], None] = _call_nobody  # (batch, index, callback); from any thread
+
+    def skip_linger(self, by: int) -> None:
+        """One more (1) or one less (-1) who waits for records to leave: a flush, or callers for buffer space. Nothing lingers then."""
+        self.skipping_linger += by
+        self.linger = 0.0 if self.skipping_linger else self.settings.linger
+
+    def close(self, reason: str) -> None:
+        """Take no more records; `reason` ends the error that `produce` raises from now on."""
+        if self.closed is None:
+            self.closed = reason
+
+    def closed_error(self) -> ClientClosed:
+        return ClientClosed(f"the client takes no more records: {self.closed}. Nothing was queued; start a new client.")
+
+
+def _call_nobody(_batch: Any, _index: int, _callback: Any) -> None:
+    """Where there is nothing that calls."""
