@@ -10,7 +10,7 @@ No program crashes the interpreter, whatever it does with a compiled class. The 
 `setup.py`: a method looks at its `self` (`binding` is off), and a typed field or argument may be None, as all fields are after a bare
 `__new__`, so each access looks (`nonecheck`). The rest is for authors:
 
-- A function that believes a pointer or a length is `cdef`: only C may call it. What it writes is held against the size of the buffer
+- A function that believes a pointer or a length is a `cfunc`: only C may call it. What it writes is held against the size of the buffer
   that was made (`record_write`): a value may be another when it is looked at again.
 - A chain of objects that the garbage collector does not look at is freed one by one (`klife/freeing.pxd`), and what goes along it asks
   whether there is stack left (`Record.__hash__`).

@@ -2,11 +2,11 @@
 
     python tests/both_builds.py [what pytest shall be told]
 
-Each build has a pytest of its own, with its own Kafka clusters: two cores are two suites' worth, and much of a suite is waiting. Each
-line says whose it is; both summaries come again at the end. The exit status is 0 when neither build failed.
+Three pytests run beside each other, each with Kafka clusters of its own: much of a suite is waiting, and two cores are three suites'
+worth. Two of them run what may differ between the builds, one for each. What can not, `ONCE`, is the third's, which has the compiled
+core, as users do. The minutes of chaos are shared out (tests/testing/test_chaos_runs.py).
 
-Tests that run nothing of klife's, or nothing that is compiled, would only be repeated: they run with one of the builds. And the
-minutes of chaos are shared out (tests/testing/test_chaos_runs.py).
+Each line says whose it is; all summaries come again at the end. The exit status is 0 when none of the three failed.
 """
 
 from __future__ import annotations
@@ -17,55 +17,75 @@ import sys
 from collections import deque
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
-ROOT = Path(__file__).parent.parent
-BUILDS = {"compiled": "0", "pure": "1"}  # and what KLIFE_PURE is for them
-# Shared out so that both take about as long.
-WITH_ONE_BUILD = {
-    "compiled": [
-        "tests/supervision",  # klife_supervision, which imports nothing of klife's: import-linter sees to that
-        "tests/test_core.py",  # runs programs in both builds by itself
-        "tests/test_abuse.py",  # so does this
-        "tests/test_packaging.py",
-        "tests/test_readme.py",
-        "tests/docs/test_links_and_names.py",
-        "tests/docs/test_options_table.py",
-        "tests/versions",  # a program of its own
-        "tests/typing",  # other programs read the sources
-        "tests/bench",  # each contestant is a process of its own; one of them is klife without its compiled core
-        "tests/testing/test_cli_cluster.py",
-        "tests/testing/test_cluster_processes.py",
-        "tests/testing/test_jars.py",
-        # Messages: declarations, and what is generated from them.
-        "tests/protocol/test_apis.py",
-        "tests/protocol/test_compiler.py",
-        "tests/protocol/test_error_codes.py",
-        "tests/protocol/test_fuzz.py",
-        "tests/protocol/test_kafka_definitions.py",
-        "tests/protocol/test_schema_covers_kafka.py",
-        "tests/protocol/test_versions.py",
-    ],
-    "pure": [
-        "tests/testing/test_cluster.py",  # brokers as processes
-        "tests/testing/test_old_clusters.py",
-    ],
-}
+ROOT = Path(__file__).resolve().parent.parent
+SUITES = {"compiled": "0", "pure": "1", "once": "0"}  # and what KLIFE_PURE is for them
+ONCE = [
+    "tests/supervision",  # klife_supervision, which imports nothing of klife's: import-linter sees to that
+    # These run programs in both builds by themselves.
+    "tests/test_core.py",
+    "tests/test_abuse.py",
+    "tests/bench",
+    # Sources, packages and pages are read; the pages' programs use what the other tests test.
+    "tests/test_packaging.py",
+    "tests/test_readme.py",
+    "tests/typed",
+    "tests/docs",
+    "tests/examples",
+    # The command, the clusters for tests and the helpers for users' tests; nothing of them is compiled.
+    "tests/cli",
+    "tests/integration/test_admin.py",
+    "tests/testing/test_cli_cluster.py",
+    "tests/testing/test_cluster.py",
+    "tests/testing/test_cluster_processes.py",
+    "tests/testing/test_helpers.py",
+    "tests/testing/test_jars.py",
+    "tests/testing/test_old_clusters.py",
+    "tests/testing/test_pytest_plugin.py",
+    # Programs of the tests' own.
+    "tests/versions",
+    "tests/testing/test_chaos_check.py",
+    "tests/testing/test_chaos_plan.py",
+    "tests/testing/test_chaos_proxy.py",
+    "tests/testing/test_chaos_ticker.py",
+    "tests/testing/test_chaos_workers.py",
+    # Messages: declarations, and what is generated from them.
+    "tests/protocol/test_apis.py",
+    "tests/protocol/test_compiler.py",
+    "tests/protocol/test_error_codes.py",
+    "tests/protocol/test_fuzz.py",
+    "tests/protocol/test_java_oracle.py",
+    "tests/protocol/test_kafka_definitions.py",
+    "tests/protocol/test_schema.py",
+    "tests/protocol/test_schema_covers_kafka.py",
+    "tests/protocol/test_versions.py",
+    # Options are checked by pydantic models.
+    "tests/api/test_config.py",
+    "tests/api/test_config_checks.py",
+    "tests/api/test_config_environment.py",
+    "tests/api/test_config_properties.py",
+]
+SHARED = ["tests/testing/test_chaos_runs.py"]  # whose tests differ from suite to suite
 # Brokers that live for a minute, or are killed in it: the JVM's optimising compiler would take half of the machine.
 BROKERS = {"KAFKA_JVM_PERFORMANCE_OPTS": "-XX:TieredStopAtLevel=1"}
 SUMMARY = "short test summary info"
 LAST_LINES = 20
+NO_TESTS = 5
+"""Of a suite in which there is none of what pytest was told to run."""
 
 
 class Suite:
-    """One build's tests, running. `summary` is what they end with: pytest's own, or whatever came last."""
+    """A pytest, running. `summary` is what it ends with: pytest's own, or whatever came last."""
 
-    def __init__(self, build: str, arguments: list[str]) -> None:
-        self.build = build
+    def __init__(self, name: str, arguments: list[str]) -> None:
+        self.name = name
         self.summary: deque[str] = deque(maxlen=LAST_LINES)
+        own = ["-p", "tests.both_builds", "--suite", name, "-o", f"cache_dir=.pytest_cache/{name}"]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "--durations=15", "-o", f"cache_dir=.pytest_cache/{build}", *arguments],
+            [sys.executable, "-m", "pytest", *own, "--durations=15", *arguments],
             cwd=ROOT,
-            env={**BROKERS, **os.environ, "KLIFE_PURE": BUILDS[build], "PYTHONUNBUFFERED": "1"},
+            env={**BROKERS, **os.environ, "KLIFE_PURE": SUITES[name], "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -81,7 +101,7 @@ class Suite:
             if SUMMARY in line:
                 self.summary = deque()
             self.summary.append(line)
-            print(f"[{self.build}] {line}", end="", flush=True)
+            print(f"[{self.name}] {line}", end="", flush=True)
 
     def wait(self) -> int:
         """The exit status, when all is printed."""
@@ -90,14 +110,37 @@ class Suite:
 
 
 def main(arguments: list[str]) -> int:
-    elsewhere = {"compiled": WITH_ONE_BUILD["pure"], "pure": WITH_ONE_BUILD["compiled"]}
-    suites = [Suite(build, [*(f"--ignore={path}" for path in elsewhere[build]), *arguments]) for build in BUILDS]
+    suites = [Suite(name, arguments) for name in SUITES]
     statuses = [suite.wait() for suite in suites]
+    if all(status == NO_TESTS for status in statuses):
+        return NO_TESTS
     for suite, status in zip(suites, statuses, strict=True):
-        outcome = f"FAILED (exit status {status})" if status else "passed"
+        outcome = f"FAILED (exit status {status})" if status not in (0, NO_TESTS) else "passed"
         last = list(suite.summary) if status else list(suite.summary)[-1:]
-        print(f"\nThe {suite.build} build {outcome}:\n{''.join(last)}", end="", flush=True)
-    return 1 if any(statuses) else 0
+        print(f"\nThe suite '{suite.name}' {outcome}:\n{''.join(last)}", end="", flush=True)
+    return 1 if any(status not in (0, NO_TESTS) for status in statuses) else 0
+
+
+# In the suites' pytests, for which this is a plugin.
+
+
+def pytest_addoption(parser: Any) -> None:
+    parser.addoption("--suite", choices=list(SUITES), help="run what is this suite's, see tests/both_builds.py")
+
+
+def pytest_ignore_collect(collection_path: Path, config: Any) -> bool | None:
+    """Files of the other suites need not be imported."""
+    return True if collection_path.suffix == ".py" and not _is_mine(collection_path, config) else None
+
+
+def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
+    """Files that pytest was told to run are imported whosever they are."""
+    items[:] = [item for item in items if _is_mine(item.path, config)]
+
+
+def _is_mine(path: Path, config: Any) -> bool:
+    once = any(path.is_relative_to(ROOT / each) for each in ONCE)
+    return once is (config.getoption("suite") == "once") or any(path == ROOT / each for each in SHARED)
 
 
 if __name__ == "__main__":

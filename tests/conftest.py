@@ -3,6 +3,7 @@ actors, so that two that wait for each other fail a test with their names instea
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,10 @@ import pytest
 from tests.support.ask_cycle import AskCycle, watching
 
 pytest_plugins = ["pytester"]
+
+# A shell that puts `make test` into the background has it ignore SIGINT, and so would the programs that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

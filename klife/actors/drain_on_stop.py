@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.actors.engine import Engine
 from klife.actors.runtime.actor import GeventActor
 

@@ -11,7 +11,7 @@
 Connections come before metadata, which needs them; the gate comes last, because the last child is the first to be stopped. In a
 producer, the batchers come after the actor that gives them work: if that one crashes, they are started anew with it.
 
-A dynamic supervisor forgets its children when it is restarted itself, so its start function adds them again from the engine's state.
+What is between the metadata and the gate are the children of the engine's parts; of those, this client has producers.
 
 How many restarts, and who gives up: see docs/supervision.md. An actor here crashes for a bug, never because a broker is away (that
 is a state with a backoff). Scattered faults must cost a restart each and nothing else, for as long as they go on: each supervisor
@@ -22,55 +22,32 @@ has a new one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import replace
-from typing import Any
-
 from klife.actors.drain_on_stop import DrainOnStop
+from klife.actors.dynamic_children import INTENSITY, PERIOD, DynamicChildren
 from klife.actors.engine import Engine
 from klife.actors.metadata.metadata_actor import MetadataActor
 from klife.actors.network.broker import Broker
 from klife.actors.network.connection_actor import ConnectionActor
-from klife.actors.producer.batcher import Batcher
-from klife.actors.producer.batcher_actor import BatcherActor
-from klife.actors.producer.producer import Producer
-from klife.actors.producer.producer_actor import ProducerActor
-from klife_supervision import AlreadyStarted, ChildSpec, DynamicSupervisor, SupervisionError, Supervisor
+from klife.actors.runtime.ref import GeventActorRef
+from klife_supervision import ChildSpec
 
-INTENSITY = 100
-PERIOD = 10.0
+__all__ = ["INTENSITY", "PERIOD", "children"]
 
 
 def children(engine: Engine, flush_timeout: float) -> list[ChildSpec]:
     """The children of a client's supervisor, in the order they are started."""
-    connections = _Children(engine.metadata.brokers, lambda broker: _connection(engine, broker))
+    metadata = engine.metadata
+    connections = DynamicChildren(metadata.brokers, lambda broker: _connection(engine, broker))
+
+    def start_metadata() -> GeventActorRef[MetadataActor]:
+        return MetadataActor.start(metadata, connections.start_child, connections.stop_child)
+
     return [
         connections.spec("connections"),
-        ChildSpec(id="metadata", start=lambda: MetadataActor.start(engine.metadata, connections.start_child, connections.stop_child)),
-        *(_producer(engine, producer) for producer in engine.producers.values()),
+        ChildSpec(id="metadata", start=lambda: metadata.actor.start(start_metadata)),
+        *(spec for part in engine.parts for spec in part.children()),
         ChildSpec(id="gate", start=lambda: DrainOnStop.start(engine, flush_timeout), shutdown=flush_timeout + 2.0),
     ]
-
-
-def _producer(engine: Engine, producer: Producer) -> ChildSpec:
-    batcher_actors = _Children(producer.routing.batchers, lambda batcher: _batcher(engine, producer, batcher))
-    return Supervisor.child_spec(
-        id=f"producer {producer.settings.name}",
-        strategy="rest_for_one",
-        intensity=INTENSITY,
-        period=PERIOD,
-        auto_shutdown="any_significant",
-        restart="transient",
-        significant=True,
-        children=[
-            ChildSpec(
-                id="producer",
-                start=lambda: ProducerActor.start(producer, engine.metadata, batcher_actors.start_child, batcher_actors.stop_child),
-            ),
-            batcher_actors.spec("batchers"),
-        ],
-    )
 
 
 def _connection(engine: Engine, broker: Broker) -> ChildSpec:
@@ -78,54 +55,3 @@ def _connection(engine: Engine, broker: Broker) -> ChildSpec:
     return ChildSpec(
         id=name, start=lambda: ConnectionActor.start(broker, lambda _broker: engine.metadata.request_refresh()), shutdown=2.0
     )
-
-
-def _batcher(engine: Engine, producer: Producer, batcher: Batcher) -> ChildSpec:
-    name = f"batcher {batcher.node_id}.{batcher.index}"
-    return ChildSpec(id=name, start=lambda: BatcherActor.start(producer, batcher, engine.metadata))
-
-
-class _Children:
-    """The children of a dynamic supervisor: one for each plain value (broker, batcher) that wants an actor."""
-
-    def __init__(self, values: dict[Any, Any], spec_of: Callable[[Any], ChildSpec]) -> None:
-        self._values = values
-        self._spec_of = spec_of
-        self._supervisor: Any = None
-
-    def spec(self, supervisor_id: str) -> ChildSpec:
-        """The supervisor's own spec; started again, it starts its children again."""
-        spec = DynamicSupervisor.child_spec(id=supervisor_id, intensity=INTENSITY, period=PERIOD, restart="transient", significant=True)
-
-        def start() -> Any:
-            supervisor = spec.start()
-            try:
-                for value in list(self._values.values()):
-                    supervisor.start_child(self._spec_of(value))
-                    value.has_actor = True
-            except BaseException:
-                supervisor.kill()
-                raise
-            self._supervisor = supervisor
-            return supervisor
-
-        return replace(spec, start=start)
-
-    def start_child(self, value: Any) -> None:
-        """Start the actor of a new value.
-
-        Raises:
-            SupervisionError: the supervisor is not there just now, or the actor could not be started.
-        """
-        if self._supervisor is None:
-            raise SupervisionError("the supervisor has not been started yet")
-        with suppress(AlreadyStarted):  # by a caller that was killed before it could note it
-            self._supervisor.start_child(self._spec_of(value))
-        value.has_actor = True
-
-    def stop_child(self, value: Any) -> None:
-        """Stop the actor of a value that is about to go, or that gets another one if it does not."""
-        value.has_actor = False
-        if self._supervisor is not None:
-            with suppress(SupervisionError):  # it has no such child, or is not there: then there is nothing to stop
-                self._supervisor.terminate_child(self._spec_of(value).id)

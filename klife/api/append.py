@@ -1,17 +1,20 @@
-"""`Append`: how records come in: the straight way, of one and of many, and the long one.
+"""`Append`: how records come in: the fast path, for records of a topic that has a route already, and the slow path for all others.
 
-The long way is that of a record whose topic is new, or which asks for a producer or a partitioner of its own. The straight one runs
-once a record, in methods whose types the compiler knows.
+The slow path is also that of a record which asks for a producer or a partitioner of its own. The fast one runs once a record, in
+methods whose types the compiler knows. What it reads is of the engine that the client was bound to when a record last went the slow
+path: an engine that has ended has no routes, so the next record finds its successor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any
 
+from klife.actors.engine import Engine
 from klife.actors.producer import validation
 from klife.actors.producer.delivery import Places
+from klife.actors.producer.producers import Producers
 from klife.actors.producer.validation import NO_HEADERS, exact_str
 from klife.actors.runtime.forked import first_byte, page, take_note
 from klife.actors.runtime.latch import get_thread_ident
@@ -26,12 +29,28 @@ _page = page
 _IN_C = is_compiled(__file__)  # where PyThread_get_thread_ident is C's, of the .pxd
 
 
-class Append(Handle):
-    """What takes records for the engine. Its methods are for the home thread, except for `_checked`."""
+class Append:
+    """What takes records for a client. Its methods are for the home thread, except for `checked` and `from_thread`."""
 
-    __slots__ = ()
+    __slots__ = ("_handle", "_producers", "_routes", "_home")
 
-    def _accepted(self, record: Record, producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+        self._follow(handle.engine)
+
+    def _follow(self, engine: Engine) -> Producers:
+        """Take the fast path to `engine` from now on; return its producers."""
+        producers = self._producers = engine.part(Producers)
+        self._routes = producers.routes
+        self._home = engine.home
+        return producers
+
+    def from_thread(self, function: Callable[[], Any]) -> Any:
+        """Call `function`, which begins anew with what the caller was called for, at home."""
+        self._follow(self._handle.current())
+        return self._handle.from_thread(function)
+
+    def accepted(self, record: Record, producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:
         """As `Topic.append`; or return None if this is not the home thread, and nothing was done."""
         if (PyThread_get_thread_ident() if _IN_C else get_thread_ident()) != self._home:  # type: ignore  # noqa: F821
             return None
@@ -66,7 +85,7 @@ class Append(Handle):
         wanted: bool = True,
         callback: Any = None,
     ) -> Any:
-        """The way of a record whose topic is new, or which asks for a producer or partitioner of its own."""
+        """The slow path of one record."""
         if not isinstance(record, Record):
             raise validation.not_a_record(record)
         # A str has a method of that name, and a class is not yet an object.
@@ -76,10 +95,11 @@ class Append(Handle):
                 f"partitioner is a {type(partitioner).__name__}; expected an object with partition(record, partition_count) -> int"
             )
         if deadline is None:
-            deadline = monotonic() + self._engine.settings.max_block
+            deadline = monotonic() + self._handle.engine.settings.max_block
         validation.check(record)
-        engine = self._current(deadline)
-        route = engine.route(record.topic, producer, deadline)
+        engine = self._handle.current(deadline)
+        producers = self._producers if engine is self._producers.engine else self._follow(engine)
+        route = producers.route(record.topic, producer, deadline)
         try:
             taken = route.append(record, partitioner, deadline, True, places, at, wanted, callback)
         except UnknownPartition as beyond:
@@ -90,7 +110,7 @@ class Append(Handle):
             engine.exiting()
         return taken
 
-    def _checked(self, records: Iterable[Record]) -> list[Record]:
+    def checked(self, records: Iterable[Record]) -> list[Record]:
         """`records` as a list, if all are right. From any thread: what a generator does, it does in its caller's.
 
         Raises:
@@ -105,7 +125,7 @@ class Append(Handle):
         listed = list(each)  # what a generator raises is its caller's
         for start in range(0, len(listed), AT_ONCE):
             if start:
-                breathe(self._engine.hub)
+                breathe(self._handle.engine.hub)
             try:
                 peculiar = _peculiar(listed, self._routes, start)
             except AttributeError:  # a record without one of its fields: whichever it is
@@ -114,7 +134,7 @@ class Append(Handle):
                 validation.check(listed[index], f"records[{index}]")
         return listed
 
-    def _take(self, records: list[Record], producer: str | None, partitioner: Any) -> Places:
+    def take(self, records: list[Record], producer: str | None, partitioner: Any) -> Places:
         """Queue `records`, which are checked, and return where they went, or for what errors they did not.
 
         All together may wait `max_block_ms`.
@@ -122,10 +142,11 @@ class Append(Handle):
         Raises:
             ClientClosed, InvalidRecordType, InvalidRecordValue: the client was stopped; there is no such producer. Nothing was queued.
         """
-        deadline = monotonic() + self._engine.settings.max_block
-        engine = self._current(deadline)
+        deadline = self._handle.by_max_block()
+        engine = self._handle.current(deadline)
+        producers = self._follow(engine)
         if producer is not None:
-            engine.producer(producer)
+            producers.named(producer)
         places = Places(len(records), engine.hub, engine.call_soon)
         # Exact strings: what is asked for stays where others find it.
         unknown = set(map(exact_str, _topics_without_route(records, self._routes))) - engine.metadata.snapshot.topics.keys()
@@ -154,7 +175,7 @@ class Append(Handle):
         """Queue the records from `start` on: last those whose topic or partition may have to be waited for, perhaps in vain, so that
         the others need not wait. A partition's own records stay in order.
         """
-        metadata = self._engine.metadata
+        metadata = self._producers.engine.metadata
         topics = metadata.snapshot.topics
         awaited = dict.fromkeys(unknown, 1)
         late = set()
@@ -165,12 +186,12 @@ class Append(Handle):
             elif partition is not None and topic in topics and partition >= topics[topic].partition_count:
                 late.add(index)
                 awaited[topic] = max(awaited.get(topic, 1), partition + 1)
-        with metadata.awaiting(awaited, produces=True):  # for all of them at once
+        with metadata.awaiting(awaited, creates=True):  # for all of them at once
             for index in sorted(range(start, len(records)), key=late.__contains__):
                 self._append_one(records, index, places, producer, partitioner, deadline)
 
     def _append_straight(self, records: list[Record], index: int, places: Places, deadline: float) -> int:
-        """Queue `records` from `index` on, and note where they went; return where the first is that must go the long way."""
+        """Queue `records` from `index` on, and note where they went; return where the first is that must go the slow path."""
         looked = None  # whose clock: topics may have producers of their own
         while index < len(records):
             try:

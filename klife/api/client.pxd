@@ -1,4 +1,5 @@
 from klife.api.append cimport Append
 
-cdef class Client(Append):
-    pass
+cdef class Client:
+    cdef public object _handle
+    cdef public Append _append

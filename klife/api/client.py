@@ -1,8 +1,8 @@
 # distutils: define_macros=CYTHON_USE_TYPE_SPECS=1
 """`Client`: what users hold.
 
-A facade without state of its own worth losing: it knows its client's name, and the engine that runs under it now. What finds that
-engine is in `handle.py`; what takes records is in `append.py`.
+A facade without state of its own worth losing: it has a `Handle`, which finds the engine that runs under the client's name, and an
+`Append`, which takes records for it.
 
 All calls work from any OS thread. From the thread that started the client (its *home*, where its greenlets run) they go straight in;
 from others they are carried there, which is slower. The home thread must let its hub run: a plain `thread.join()` there, without
@@ -16,15 +16,15 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
-from gevent._hub_local import get_hub_if_exists
-
-from klife.actors import engine as engines
+from klife.actors import engines
+from klife.actors.engine import Engine
 from klife.actors.producer.delivery import BatchDelivery, Delivery
 from klife.actors.producer.validation import checked_topic, not_a_callback
 from klife.actors.runtime.forked import take_note
 from klife.api import lifecycle
 from klife.api.append import Append
 from klife.api.from_thread import call_at_home
+from klife.api.handle import Handle
 from klife.api.status import ClientStatus, PartitionStatus, StopReport, client_status, partition_statuses, stop_report
 from klife.errors import ConfigError, FlushTimeout, NoSuchClient
 from klife.record import Record
@@ -35,14 +35,21 @@ if TYPE_CHECKING:
     from klife.api.config import ClientConfig
     from klife.api.config.keywords import ClientKeywords
 
+_HOW_TO_START = "a Client is made by Client.start('localhost:9092', ...), or found by Client.get('its name')"
 Callback = Callable[[Record], object]
 _LOGS_WRITTEN = 1.0  # seconds that `stop` leaves for the log to be written
 
 
-class Client(Append):
+class Client:
     """A Kafka client. Make one with `start`, or under a supervisor with `child_spec`, or find one with `get`."""
 
-    __slots__ = ()
+    __slots__ = ("_handle", "_append")
+
+    def __init__(self, engine: Engine | None = None, *_more: object, supervised: bool = False, **_options: object) -> None:
+        if not isinstance(engine, Engine) or _more or _options:
+            raise TypeError(_HOW_TO_START)
+        self._handle = Handle(engine, supervised=supervised)
+        self._append = Append(self._handle)
 
     # starting and finding
 
@@ -97,7 +104,7 @@ class Client(Append):
     @property
     def name(self) -> str:
         """What `get` calls this client."""
-        name: str = self._engine.name
+        name: str = self._handle.name
         return name
 
     def wait_ready(self, timeout: float = 30.0) -> None:
@@ -107,9 +114,9 @@ class Client(Append):
             NotReady: not within `timeout` seconds; the text says what each address answered.
             ClientClosed: the client was stopped.
         """
-        engine = self._current(monotonic() + timeout)
-        if get_hub_if_exists() is not self._engine.hub:
-            self._from_thread(lambda: self.wait_ready(timeout), timeout)
+        engine = self._handle.current(monotonic() + timeout)
+        if not self._handle.is_at_home:
+            self._handle.from_thread(lambda: self.wait_ready(timeout), timeout)
             return
         lifecycle.wait_ready(engine, timeout)
 
@@ -132,10 +139,10 @@ class Client(Append):
             BufferFull: no room. RecordTooLarge: for the whole buffer. ClientClosed: the client was stopped.
             In all these cases nothing was queued.
         """
-        accepted: Delivery | None = self._accepted(record, producer, partitioner, True, None)
+        accepted: Delivery | None = self._append.accepted(record, producer, partitioner, True, None)
         if accepted is not None:
             return accepted
-        delivery: Delivery = self._from_thread(partial(self.produce, record, producer=producer, partitioner=partitioner))
+        delivery: Delivery = self._append.from_thread(partial(self.produce, record, producer=producer, partitioner=partitioner))
         return delivery
 
     def produce_async(
@@ -148,8 +155,8 @@ class Client(Append):
         """
         if callback is not None and not callable(callback):
             raise not_a_callback(callback)
-        if self._accepted(record, producer, partitioner, False, callback) is None:
-            self._from_thread(partial(self.produce_async, record, callback, producer=producer, partitioner=partitioner))
+        if self._append.accepted(record, producer, partitioner, False, callback) is None:
+            self._append.from_thread(partial(self.produce_async, record, callback, producer=producer, partitioner=partitioner))
 
     def produce_batch(self, records: Iterable[Record], *, producer: str | None = None, partitioner: Any = None) -> BatchDelivery:
         """Queue records of any topics and partitions; `.get()` returns one result for each, in input order, and raises for none.
@@ -162,13 +169,13 @@ class Client(Append):
             InvalidRecordType, InvalidRecordValue: a record's field is wrong; the text tells which record. Nothing was queued.
             ClientClosed: the client was stopped.
         """
-        checked = self._checked(records)
-        if get_hub_if_exists() is not self._engine.hub:
-            batch_delivery: BatchDelivery = self._from_thread(
+        checked = self._append.checked(records)
+        if not self._handle.is_at_home:
+            batch_delivery: BatchDelivery = self._append.from_thread(
                 lambda: self.produce_batch(checked, producer=producer, partitioner=partitioner)
             )
             return batch_delivery
-        return BatchDelivery(self._take(checked, producer, partitioner))
+        return BatchDelivery(self._append.take(checked, producer, partitioner))
 
     def produce_batch_async(
         self,
@@ -184,8 +191,9 @@ class Client(Append):
         delivery = self.produce_batch(records, producer=producer, partitioner=partitioner)
         if callback is not None:
             delivery.add_done_callback(lambda done: callback(done.get()))
-            if self._engine.exiting is not None:
-                self._engine.exiting()
+            exiting = self._handle.engine.exiting
+            if exiting is not None:
+                exiting()
 
     # finishing
 
@@ -198,11 +206,11 @@ class Client(Append):
         Raises:
             FlushTimeout: `undelivered` records were not settled within `timeout` seconds; they go on being delivered.
         """
-        engine = self._current(monotonic() + self._engine.settings.max_block)
+        engine = self._handle.current()
         if timeout is None:
             timeout = 1.0 + max((p.delivery_timeout for p in engine.settings.producers), default=0.0)
-        if get_hub_if_exists() is not self._engine.hub:
-            self._from_thread(lambda: self.flush(timeout), timeout)
+        if not self._handle.is_at_home:
+            self._handle.from_thread(lambda: self.flush(timeout), timeout)
             return
         left = engine.flush(monotonic() + timeout)
         if left:
@@ -216,13 +224,14 @@ class Client(Append):
         child this stops what the child has started by using the client, and never the parent's.
         """
         take_note()
-        if (self._engine.inherited or self._engine.home_is_gone) and not self._found_after_fork():
-            engines.forget_inherited(self._name)
-            return stop_report(self._engine) if self._engine.orphaned else StopReport(delivered=0, failed=0, undelivered=0)
-        engine = self._engine
+        handle = self._handle
+        if handle.is_left_behind and not handle.finds_successor():
+            engines.forget_inherited(handle.name)
+            return stop_report(handle.engine) if handle.engine.orphaned else StopReport(delivered=0, failed=0, undelivered=0)
+        engine = handle.engine
         if engine.finished.is_set:
             return stop_report(engine)
-        if get_hub_if_exists() is not self._engine.hub:
+        if not handle.is_at_home:
             engine.refuse_stop()  # also in a hub of another thread, whose caller could not wait for it
             report: StopReport = call_at_home(engine, lambda: self.stop(timeout), timeout)
             return report
@@ -244,20 +253,20 @@ class Client(Append):
         Raises:
             UnknownTopic: the cluster does not know it. BrokersUnreachable: no broker answered.
         """
-        engine = self._current(monotonic() + self._engine.settings.max_block)
-        if get_hub_if_exists() is not self._engine.hub:
-            result: tuple[PartitionStatus, ...] = self._from_thread(lambda: self.partitions(topic))
+        engine = self._handle.current()
+        if not self._handle.is_at_home:
+            result: tuple[PartitionStatus, ...] = self._handle.from_thread(lambda: self.partitions(topic))
             return result
-        info = engine.metadata.topic(checked_topic(topic, "topic", ""), monotonic() + engine.settings.max_block, produces=False)
+        info = engine.metadata.topic(checked_topic(topic, "topic", ""), self._handle.by_max_block(), creates=False)
         return partition_statuses(info)
 
     def status(self) -> ClientStatus:
         """The client at this moment, as a frozen value."""
-        return client_status(self._here())
+        return client_status(self._handle.here())
 
     def tree(self) -> TreeNode:
         """The supervision tree at this moment; prints as a drawing, and each node can be killed (`node.kill()`)."""
-        tree: TreeNode = self._here().supervisor.tree()
+        tree: TreeNode = self._handle.here().supervisor.tree()
         return tree
 
     def __reduce__(self) -> NoReturn:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Unpack
 
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.actors.engine import Engine
+from klife.actors.metadata.messages import GetCluster
 from klife.actors.metadata.metadata import CHECK_ADDRESSES
+from klife.actors.producer.producers import Producers
 from klife.actors.runtime.forked import take_note
+from klife.actors.runtime.future import WaitTimeout
 from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
+from klife.actors.settings import ClientSettings
 from klife.actors.tree import INTENSITY, PERIOD, children
-from klife.api import exit as at_exit
-from klife.api import fork as at_fork
+from klife.api import after_fork, at_exit
 from klife.api.settings import client_settings
 from klife.errors import ConfigError, NotReady
 from klife_supervision import ChildSpec, ExitReason, Supervisor
@@ -70,7 +74,7 @@ def find(name: str) -> Engine | None:
         return found
     if not inherited.settings.restart_after_fork:
         raise inherited.closed_error()
-    engine = Engine(inherited.settings)
+    engine = _engine(inherited.settings)
     engine.after_fork = True
     try:
         engines.register(engine)
@@ -110,37 +114,43 @@ def wait_ready(engine: Engine, timeout: float) -> None:
         ClientClosed: the client was stopped.
     """
     deadline = monotonic() + timeout
-    paused = 0.0
-    while engine.closing is None:
-        waiting = [a for a in engine.producers.values() if a.idempotent and a.identity is None]
-        if engine.metadata.snapshot.brokers and not waiting:
-            return
-        left = deadline - monotonic()
-        if left < -WORTH_TELLING and not paused:  # the hub was away: the answer may be there
-            paused, left = -left, WORTH_TELLING
-            deadline = monotonic() + left
-        if left <= 0:
-            raise NotReady(_why_not_ready(engine, timeout, paused))
-        if engine.metadata.snapshot.brokers:
-            waiting[0].identities.known.wait(left)
-        else:
-            engine.metadata.wait_for_answer(left)
-    raise engine.closed_error()
+    try:
+        _wait_until(engine, deadline)
+    except WaitTimeout:
+        late = monotonic() - deadline
+        if late >= WORTH_TELLING:  # the hub was away: the answer may be there
+            with suppress(WaitTimeout):
+                _wait_until(engine, monotonic() + WORTH_TELLING)
+                return
+        raise NotReady(_why_not_ready(engine, timeout, late)) from None
 
 
-def _why_not_ready(engine: Engine, timeout: float, paused: float) -> str:
+def _wait_until(engine: Engine, deadline: float) -> None:
+    if engine.closing is not None:
+        raise engine.closed_error()
+    if not engine.metadata.snapshot.brokers:
+        engine.metadata.actor.ask(GetCluster(), deadline)
+    for part in engine.parts:
+        part.wait_ready(deadline)
+
+
+def _why_not_ready(engine: Engine, timeout: float, late: float) -> str:
     """What each address and each producer without an id met with."""
     lines = [f"client {engine.name!r} was not ready within {timeout:g} s:"]
     lines += [f"  - {trouble}" for trouble in engine.metadata.troubles()]
-    lines += [
-        f"  - producer {producer.settings.name!r} has no producer id: {producer.identities.error}"
-        for producer in engine.producers.values()
-        if producer.idempotent and producer.identity is None and producer.identities.error is not None
-    ]
-    if paused:
-        lines.append(f"  - {pause_told(paused)}")
+    lines += [f"  - {trouble}" for part in engine.parts for trouble in part.troubles()]
+    pause = pause_told(late)
+    if pause:
+        lines.append(f"  - {pause}")
     lines.append(f"It goes on trying; {CHECK_ADDRESSES}")
     return "\n".join(lines)
+
+
+def _engine(settings: ClientSettings) -> Engine:
+    """An engine with all that a client can do."""
+    engine = Engine(settings)
+    engine.add(Producers(engine))
+    return engine
 
 
 def _start_root(engine: Engine) -> Engine:
@@ -167,7 +177,7 @@ def _register(config: ClientConfig, name: str) -> Engine:
         running = None
     if running is not None:
         raise ConfigError([f"name: there is a client named {name!r} in this process already; stop it first, or choose another name"])
-    engine = Engine(client_settings(config, name))
+    engine = _engine(client_settings(config, name))
     engines.register(engine)
     return engine
 
@@ -181,5 +191,5 @@ def _run(engine: Engine, start_tree: Callable[[], Supervisor]) -> Engine:
     engine.supervisor = supervisor
     supervisor.monitor(engine.ended)
     at_exit.watch(engine)
-    at_fork.watch()
+    after_fork.watch()
     return engine

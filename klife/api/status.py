@@ -9,6 +9,7 @@ from klife.actors.engine import Engine
 from klife.actors.metadata.snapshot import TopicInfo
 from klife.actors.network.broker import Broker
 from klife.actors.producer.producer import Producer
+from klife.actors.producer.producers import Producers
 
 ConnectionState = Literal["disconnected", "connecting", "negotiating", "ready"]
 
@@ -81,16 +82,17 @@ class ClientStatus:
 
 def client_status(engine: Engine) -> ClientStatus:
     """The engine as a frozen value."""
+    producers = engine.part(Producers)
     return ClientStatus(
         name=engine.name,
         state="closed" if engine.closing else "running" if engine.metadata.snapshots_seen else "connecting",
         cluster_id=engine.metadata.snapshot.cluster_id,
         brokers=tuple(_broker(broker) for broker in engine.metadata.brokers.values()),
         topics=tuple(engine.metadata.snapshot.topics),
-        producers=tuple(_producer(producer) for producer in engine.producers.values()),
-        buffered_bytes=engine.pool.used,
-        max_buffered_bytes=engine.pool.limit,
-        waiting_for_buffer=engine.pool.waiting,
+        producers=tuple(_producer(producer) for producer in producers.by_name.values()),
+        buffered_bytes=producers.pool.used,
+        max_buffered_bytes=producers.pool.limit,
+        waiting_for_buffer=producers.pool.waiting,
     )
 
 
@@ -111,10 +113,9 @@ def partition_statuses(info: TopicInfo) -> tuple[PartitionStatus, ...]:
 
 def stop_report(engine: Engine) -> StopReport:
     """The report of an engine that has ended."""
-    producers = engine.producers.values()
     return StopReport(
-        delivered=sum(producer.delivered_records for producer in producers),
-        failed=sum(producer.failed_records for producer in producers) - engine.undelivered,
+        delivered=sum(part.delivered for part in engine.parts),
+        failed=sum(part.failed for part in engine.parts) - engine.undelivered,
         undelivered=engine.undelivered,
     )
 

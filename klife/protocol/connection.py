@@ -1,18 +1,21 @@
 """A connection to a broker, without the connection: bytes in, events out, and bytes to write.
 
-It knows what a client must know about the stream, and nothing of sockets, clocks or greenlets: the handshake, correlation ids, the
-strict order in which brokers answer, and which version of each request this broker takes. Whoever owns a socket calls it:
+It knows what a client must know about the stream, and nothing of sockets, clocks or greenlets: the handshake,
+correlation ids, the strict order in which brokers answer, and which version of each request this broker
+takes. Whoever owns a socket calls it:
 
     buffers = connection.opened()              # write them
     buffers = connection.send(call)            # once READY; `call` is an `InFlight`
     answered = connection.receive(data)        # data as read; the calls whose responses are complete, in their order
     calls = connection.closed()                # those that will never be answered
 
-`TRANSITIONS` is the whole state machine; nothing else changes the state. `STEPS` are the states in which client and broker settle
-something between themselves: entering one starts its exchange (`klife.protocol.handshake`), whose end is the event that leaves it.
+`TRANSITIONS` is the whole state machine; nothing else changes the state. `STEPS` are the states in which
+client and broker settle something between themselves: entering one starts its exchange
+(`klife.protocol.handshake`), whose end is the event that leaves it.
 
-Two error classes split the blame: `ConnectionMisused` when our side asks for something the state does not allow, `DecodeError` when
-the peer sends something that can not be right. After a DecodeError the connection is of no use and must be closed.
+Two error classes split the blame: `ConnectionMisused` when our side asks for something the state does not
+allow, `DecodeError` when the peer sends something that can not be right. After a DecodeError the connection
+is of no use and must be closed.
 """
 
 from __future__ import annotations

@@ -7,13 +7,10 @@ leisure, and says which field it was. Numbers are quoted in the answer; strings 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from klife.protocol.primitives import MAX_STRING_BYTES, records_size
 from klife.protocol.schema import NEVER, ArrayOf, Field, FieldType, Scalar, Struct, StructOf, Versions
-
-if TYPE_CHECKING:
-    from klife.protocol.message import Message
 
 _RANGES = {
     "int8": (-(2**7), 2**7 - 1),
@@ -32,7 +29,7 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def explain(message: Message, version: int, error: Exception) -> str:
+def explain(message: Struct, version: int, error: Exception) -> str:
     """One sentence on the first field of `message` that cannot be written in `version`; `error` is what the encoder met."""
     where = f"{type(message).__name__} v{version} cannot be encoded: "
     for problem in _struct(message, "", version):

@@ -1,8 +1,8 @@
 """What client and broker say to each other before anything else may be said: exchanges, each pure.
 
-An exchange is a few questions, each of which waits for the answer to the one before. It knows messages, and nothing of frames, states
-or time: `klife.protocol.connection` has a state in which each runs, starts it there, gives it the answers, and goes on in the
-state that follows when it is through.
+An exchange is a few questions, each of which waits for the answer to the one before. It knows messages, and
+nothing of frames, states or time: `klife.protocol.connection` has a state in which each runs, starts it
+there, gives it the answers, and goes on in the state that follows when it is through.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`InFlight`: one request, from whoever asks to the wire and back with its response.
 
-It is one object all the way. A connection notes in it what it was sent as, keeps it in the order of the wire while the broker
-has not answered, and hands it back with the response. Whoever needs more of a request (a deadline, whom to tell, what it carries)
-derives a class.
+It is one object all the way. A connection notes in it what it was sent as, keeps it in the order of the wire
+while the broker has not answered, and hands it back with the response. Whoever needs more of a request (a
+deadline, whom to tell, what it carries) derives a class.
 """
 
 from __future__ import annotations

@@ -252,6 +252,7 @@ class Struct(metaclass=StructMeta):
     """
 
     FIELDS: ClassVar[tuple[Field, ...]]
+    FLEXIBLE_FROM: ClassVar[int]  # of messages: from which version on they, and what they are made of, have tags (KIP-482)
     __hash__: ClassVar[None]  # type: ignore[assignment]
 
     def __init__(self, **values: Any) -> None:

@@ -128,7 +128,7 @@ class ProcessKeeper:
             return os.waitpid(self._pid, os.WNOHANG)[0] == self._pid
         except ChildProcessError:
             # Reaped by someone else: libev, under gevent, reaps every child once anything in the process watches one.
-            return not self.folder.exists()
+            return not self.folder.exists() or not _is_a_process(self._pid)
 
     def _request(self, **request: object) -> Any:
         if self._control is None:
@@ -159,6 +159,16 @@ class ProcessKeeper:
             reply: dict[str, Any] = json.loads(line)
             if reply["id"] == self._last_request:
                 return reply
+
+
+def _is_a_process(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # another user's, by now
+    return True
 
 
 @contextlib.contextmanager

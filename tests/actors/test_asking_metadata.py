@@ -32,7 +32,7 @@ def created(cluster: ScriptedCluster) -> set[tuple[Any, ...]]:
 
 def refreshed(client: Client, cluster: ScriptedCluster, name: str) -> None:
     """Return when a refresh that names `name` was answered."""
-    seen, before = client._engine.metadata, len(asked(cluster))
+    seen, before = client._handle.engine.metadata, len(asked(cluster))
     published = seen.snapshots_seen
     seen.request_refresh()
     with gevent.Timeout(PATIENCE):

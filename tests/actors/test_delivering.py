@@ -10,11 +10,11 @@ import pytest
 from gevent.event import Event
 
 from klife import DeliveryTimeout, ProduceError, Record, RecordTooLarge
-from klife.actors import engine as engines
 from klife.protocol.apis.describe_configs import DescribeConfigsRequest
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import LeaderIdAndEpoch, NodeEndpoint, ProduceRequest
+from tests.support.inside_client import producer_of
 from tests.support.producer_parts import sent_by_now
 from tests.support.scripted_broker import (
     PATIENCE,
@@ -50,7 +50,7 @@ def test_a_request_whose_answer_does_not_come_whole_is_repeated_under_the_same_n
         cluster[1].script(ProduceRequest, step)
         began = time.monotonic()
         result = start_client(cluster).produce(ORDER).get(PATIENCE)
-        assert time.monotonic() - began < 5, "a closed socket is noticed at once, not by the request timeout"
+        assert time.monotonic() - began < PATIENCE, "a closed socket is noticed at once, not by the request timeout"
         first, second = numbers(cluster[1].got(ProduceRequest))
         assert first == second
         assert (result.offset, cluster.log("orders")) == (0, [b"v"])
@@ -103,7 +103,7 @@ def test_a_record_a_silent_broker_may_have_is_possibly_persisted_at_its_deadline
         began = time.monotonic()
         with pytest.raises(DeliveryTimeout, match="may be in the log") as caught:
             client.produce(ORDER).get(PATIENCE)
-        assert 0.149 < time.monotonic() - began < 2
+        assert 0.149 < time.monotonic() - began < PATIENCE
         assert caught.value.possibly_persisted
         assert caught.value.retriable
 
@@ -147,7 +147,7 @@ def test_a_record_refused_with_an_offset_may_be_in_the_log_and_one_refused_witho
         client.wait_ready(PATIENCE)
         delivery = client.produce(ORDER)
         cluster[1].wait_for(ProduceRequest, 2)
-        (producer,) = engines.find(client.name).producers.values()  # type: ignore[union-attr]
+        producer = producer_of(client)
         with gevent.Timeout(PATIENCE):
             while any(batch.in_flight for batch in producer.deadlines.pending):
                 gevent.sleep(0.001)
@@ -187,7 +187,7 @@ def test_a_partition_in_trouble_does_not_delay_another_of_its_broker(start_clien
         client = start_client(cluster, retry_backoff_ms=50, retry_backoff_max_ms=50)
         stuck = client.produce(Record("orders", b"a", partition=0))
         for number in range(20):
-            assert client.produce(Record("orders", b"%d" % number, partition=1)).get(1).offset == number
+            assert client.produce(Record("orders", b"%d" % number, partition=1)).get(PATIENCE).offset == number
         assert not stuck.done()
         cluster[1].always(ProduceRequest, None)
         assert stuck.get(PATIENCE).offset == 0

@@ -1,6 +1,7 @@
-"""Every error code of Kafka's, in each situation a batch can be in, over real sockets: the outcome is the one the table says.
+"""A code of each rule, in each situation a batch can be in, over real sockets: the outcome is the one the table says.
 
-What the table says is written out again in `test_verdict`; here it is what the records, the requests and the log have to show.
+Nothing but the rule decides, and that every code has the right one is for `test_refusal`, where the table is written out again. Here it
+is what the records, the requests and the log have to show.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, S
 from tests.support.waiting import wait_until
 
 NOT_KAFKAS = 4711
-CODES = [*(code for code in ErrorCode if code), NOT_KAFKAS]
+CODES = [*{(rule_for(code).action, rule_for(code).fate_unknown): code for code in reversed(ErrorCode) if code}.values(), NOT_KAFKAS]
 GOES_AGAIN = (Action.RETRY, Action.REROUTE, Action.RENUMBER, Action.NEW_ID)  # after a pause; all others are settled, or go at once
 StartClient = Callable[..., Client]
 
@@ -30,7 +31,7 @@ def name_of(code: int) -> str:
     return getattr(code, "name", f"code {code}")
 
 
-every_code = pytest.mark.parametrize("code", CODES, ids=name_of)
+a_code_of_each_rule = pytest.mark.parametrize("code", CODES, ids=name_of)
 
 
 def refused(code: int) -> Step:
@@ -58,7 +59,7 @@ def check(results: list[Record], code: int, rule: Rule) -> bool:
     return True
 
 
-@every_code
+@a_code_of_each_rule
 def test_answered_to_the_only_batch_in_flight(start_client: StartClient, code: int) -> None:
     with ScriptedCluster() as cluster:
         client = warm_client(start_client, cluster)
@@ -94,7 +95,7 @@ def check_numbers(requests: list[Exchange], action: Action) -> None:
     assert (again, following) == expected
 
 
-@every_code
+@a_code_of_each_rule
 def test_answered_to_the_first_of_three_in_flight(start_client: StartClient, code: int) -> None:
     with ScriptedCluster() as cluster:
         client = warm_client(start_client, cluster, max_in_flight_requests=5)
@@ -139,7 +140,7 @@ def test_answered_again_and_again_until_the_deadline(start_client: StartClient, 
         assert len(cluster[1].got(ProduceRequest)) == 2
 
 
-@every_code
+@a_code_of_each_rule
 def test_answered_when_the_deadline_has_passed_already(start_client: StartClient, code: int) -> None:
     with ScriptedCluster() as cluster:
         client = warm_client(start_client, cluster)

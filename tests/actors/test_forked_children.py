@@ -219,8 +219,10 @@ def test_the_copy_of_a_users_supervisor_stops_the_childs_client_and_can_have_it_
 
             def killed():
                 client.produce(Record("orders", b"before the kill"))
-                supervisor.child("web").kill()
-                gevent.sleep(0.2)
+                (victim := supervisor.child("web")).kill()
+                with gevent.Timeout(20):
+                    while supervisor.child("web") in (None, victim):
+                        gevent.sleep(0.01)
                 assert supervisor.child("web").exit_reason is None
                 delivery = client.produce(Record("orders", b"after the kill"))
                 supervisor.stop()
@@ -259,7 +261,8 @@ def test_the_childs_exit_says_nothing_of_the_parents_records_and_delivers_its_ow
 @pytest.mark.parametrize("how", ["fork", "spawn", "forkserver"])
 def test_a_multiprocessing_child_delivers_at_its_exit_what_nobody_flushed(how: str, tmp_path: Path) -> None:
     program = f"""
-        import multiprocessing
+        import multiprocessing, tempfile
+        tempfile.tempdir = "/tmp"  # the path of a fork server's socket has 107 characters at most
         sys.path.insert(0, {str(tmp_path)!r})
         import worker
 

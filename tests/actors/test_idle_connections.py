@@ -10,7 +10,7 @@ import pytest
 from gevent import socket
 
 from klife import Client, ConfigError, Record
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.api.config import ClientConfig
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
@@ -23,7 +23,7 @@ ORDER = Record(topic="orders", value=b"v")
 
 
 def socket_of(client: Client) -> Any:
-    return engines.find(client.name).metadata.brokers[1].transport._sock  # type: ignore[union-attr]
+    return engines.find(client.name).metadata.broker(1).transport._sock  # type: ignore[union-attr]
 
 
 def test_a_connection_the_broker_closes_for_being_idle_is_not_opened_again_until_it_is_needed(start_client: Any) -> None:

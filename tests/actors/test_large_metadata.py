@@ -69,7 +69,7 @@ def test_a_leader_that_was_told_of_meanwhile_is_not_forgotten(start_client: Any,
     with ScriptedCluster(brokers=2, topics=TOPICS) as cluster:
         client = start_client(cluster, topics=NAMES)
         [partition, *_] = client.partitions("topic-7")
-        known = client._engine.metadata
+        known = client._handle.engine.metadata
         topic_id = known.snapshot.topics["topic-7"].topic_id
         really = MetadataActor._read_in_thread
 

@@ -11,11 +11,12 @@ import gevent
 import pytest
 from gevent import socket
 
-from klife import BrokersUnreachable, Client, NotReady, ProduceError, Record, UnknownTopic
+from klife import BrokersUnreachable, Client, ProduceError, Record, UnknownTopic
 from klife.protocol.api_keys import ApiKey
 from klife.protocol.apis.api_versions import ApiVersion, ApiVersionsRequest
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest
 from klife.protocol.apis.metadata import MetadataRequest
+from tests.support.inside_client import tells_why_it_is_not_ready
 from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, cut, good, silent
 
 ORDER = Record(topic="orders", value=b"v")
@@ -72,8 +73,7 @@ def test_a_controllers_listener_is_told_as_one(start_client: Any) -> None:
     with ScriptedCluster() as cluster:
         cluster[1].always(ApiVersionsRequest, controller)
         client = start_client(cluster, max_block_ms=200)
-        with pytest.raises(NotReady, match=f"{cluster[1].address}.*KRaft controller.*name a broker's listener"):
-            client.wait_ready(0.2)
+        tells_why_it_is_not_ready(client, f"{cluster[1].address}.*KRaft controller.*name a broker's listener")
         with pytest.raises(BrokersUnreachable, match="KRaft controller"):
             client.produce(ORDER)
 
@@ -81,15 +81,13 @@ def test_a_controllers_listener_is_told_as_one(start_client: Any) -> None:
 def test_a_broker_without_a_version_of_metadata_that_klife_has_is_told_with_both_ranges(start_client: Any) -> None:
     with ScriptedCluster() as cluster:
         cluster[1].versions[MetadataRequest] = (90, 99)
-        with pytest.raises(NotReady, match=r"no common version of Metadata.*90 to 99"):
-            start_client(cluster).wait_ready(0.2)
+        tells_why_it_is_not_ready(start_client(cluster), r"no common version of Metadata.*90 to 99")
 
 
 def test_a_broker_that_closes_the_connection_at_the_first_request_is_told_as_one_that_may_want_sasl(start_client: Any) -> None:
     with ScriptedCluster() as cluster:
         cluster[1].always(MetadataRequest, cut)
-        with pytest.raises(NotReady, match="the broker closed the connection; a listener that wants SASL does that"):
-            start_client(cluster).wait_ready(0.3)
+        tells_why_it_is_not_ready(start_client(cluster), "the broker closed the connection; a listener that wants SASL does that")
 
 
 @pytest.fixture
@@ -122,8 +120,8 @@ def listener() -> Iterator[Any]:
     ids=["an alert", "closes"],
 )
 def test_a_listener_that_wants_tls_is_told_as_one(listener: Any, greeting: bytes, told: str) -> None:
-    with Client.start(listener(greeting)) as client, pytest.raises(NotReady, match=told):
-        client.wait_ready(0.3)
+    with Client.start(listener(greeting)) as client:
+        tells_why_it_is_not_ready(client, told)
 
 
 # who is asked next
@@ -148,8 +146,7 @@ def test_one_that_is_connected_and_has_not_answered_is_told(start_client: Any) -
     with ScriptedCluster() as cluster:
         cluster[1].always(MetadataRequest, silent)
         cluster[1].always(InitProducerIdRequest, silent)
-        with pytest.raises(NotReady, match=f"{cluster[1].address} is connected, and has not answered Metadata"):
-            start_client(cluster).wait_ready(0.3)
+        tells_why_it_is_not_ready(start_client(cluster), f"{cluster[1].address} is connected, and has not answered Metadata")
 
 
 def test_a_known_broker_that_is_silent_does_not_hold_up_what_another_would_tell(start_client: Any) -> None:

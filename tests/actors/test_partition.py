@@ -313,7 +313,6 @@ def test_after_the_last_epoch_a_new_producer_id_is_wanted() -> None:
     parts.refused(batch, 45)
     assert parts.partition().head(NOW, 0.0) is None
     assert parts.producer.identity is None
-    assert not parts.producer.identities.known.is_set
     assert parts.producer.identities.wanted
     parts.producer.identities.current = Identity(10, 0)
     parts.send(batch)

@@ -293,7 +293,7 @@ def test_a_base_exception_ends_its_actor_and_no_other(ref: Any, error: BaseExcep
     other = Recorder.start()
     ref.tell(error)
     assert ended(ref).is_abnormal
-    assert other.ask("still there", timeout=1) == "still there"
+    assert other.ask("still there", timeout=10) == "still there"
     other.stop()
 
 

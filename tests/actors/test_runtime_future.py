@@ -29,7 +29,7 @@ def test_get_waits_for_the_value() -> None:
     waiting = gevent.spawn(future.get)
     gevent.sleep(0)
     future.set(3)
-    assert waiting.get(timeout=1) == 3
+    assert waiting.get(timeout=10) == 3
 
 
 def test_get_raises_what_was_set_as_often_as_asked() -> None:
@@ -98,10 +98,10 @@ def test_a_get_hook_computes_the_value_once_and_is_given_the_timeout() -> None:
 
 def test_a_hook_set_while_somebody_waits_is_what_they_get() -> None:
     future: GeventFuture[int] = GeventFuture()
-    waiting = gevent.spawn(future.get, timeout=1)
+    waiting = gevent.spawn(future.get, timeout=10)
     gevent.sleep(0)
     future.set_get_hook(lambda _timeout: 8)
-    assert waiting.get(timeout=1) == 8
+    assert waiting.get(timeout=10) == 8
 
 
 def test_it_is_made_without_arguments_as_pykka_makes_its_own() -> None:

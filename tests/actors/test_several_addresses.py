@@ -13,9 +13,10 @@ import gevent
 import pytest
 from gevent import socket
 
-from klife import Client, NotReady, Record
+from klife import Client, Record
 from klife.protocol.apis.api_versions import ApiVersionsRequest
 from klife.protocol.apis.metadata import MetadataRequest
+from tests.support.inside_client import tells_why_it_is_not_ready
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster, silent
 
 ORDER = Record(topic="orders", value=b"v")
@@ -162,8 +163,7 @@ def test_each_address_and_what_happened_there_is_told(broken: Any) -> None:
                 "127.0.0.4: the broker closed the connection",
                 "127.0.0.5: connecting failed: .*refused",
             ]
-            with pytest.raises(NotReady, match="(?s)" + ".*".join(expected)):
-                client.wait_ready(2.0)
+            tells_why_it_is_not_ready(client, "(?s)" + ".*".join(expected), 1.0)
 
 
 def test_the_name_is_looked_up_again_when_all_of_its_addresses_failed(broken: Any, names: Names) -> None:
@@ -179,7 +179,6 @@ def test_the_name_is_looked_up_again_when_all_of_its_addresses_failed(broken: An
 
 def test_a_name_that_leads_nowhere_is_told_and_tried_again(names: Names) -> None:
     with ScriptedCluster() as cluster, start(cluster) as client:
-        with pytest.raises(NotReady, match=f"connecting failed: {NAME} has no address"):
-            client.wait_ready(0.2)
+        tells_why_it_is_not_ready(client, f"connecting failed: {NAME} has no address")
         names.hosts = ["127.0.0.1"]
         client.wait_ready(PATIENCE)

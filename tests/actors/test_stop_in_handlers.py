@@ -13,10 +13,10 @@ from gevent import get_hub
 from gevent.event import AsyncResult, Event
 
 from klife import Client, ClientClosed, ProduceError, Record, StopReport
-from klife.actors import engine as engines
 from klife.actors.drain_on_stop import DrainOnStop
 from klife.actors.producer.batcher_actor import BatcherActor
 from klife.protocol.apis.produce import ProduceRequest
+from tests.support.inside_client import producer_of
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after
 
 ADVICE = r"gevent\.signal_handler\(signal\.SIGTERM, client\.stop\), or gevent\.spawn\(client\.stop\)"
@@ -87,7 +87,7 @@ def test_in_an_actor(handled: Handled) -> None:
     with ScriptedCluster() as cluster:
         handled.client = client = Client.start(cluster.bootstrap_servers)
         client.produce(Record("orders", b"0")).get(PATIENCE)
-        batcher = next(iter(engines.find(client.name).producers.values())).routing.batchers[1, 0]  # type: ignore[union-attr]
+        batcher = producer_of(client).routing.batchers[1, 0]
         broker = batcher.broker
 
         class Signalling:

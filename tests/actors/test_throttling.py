@@ -10,7 +10,7 @@ import gevent
 import pytest
 
 from klife import DeliveryTimeout, Record
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.protocol.apis.api_versions import ApiVersionsRequest
 from klife.protocol.apis.metadata import MetadataRequest, MetadataResponse, MetadataResponseTopic
 from klife.protocol.apis.produce import ProduceRequest
@@ -34,7 +34,7 @@ def test_what_waits_in_the_socket_of_a_broker_that_throttles_is_not_late(start_c
         client = start_client(cluster, max_in_flight_requests=3, batch_size_bytes=100, request_timeout_ms=400, **options)
         client.produce_batch([Record("orders", b"first", partition=partition) for partition in range(3)]).get(PATIENCE)
         before = len(cluster[1].got(ProduceRequest))
-        broker = engines.find(client.name).metadata.brokers[1]  # type: ignore[union-attr]
+        broker = engines.find(client.name).metadata.broker(1)  # type: ignore[union-attr]
 
         def all_in_flight(exchange: Exchange) -> None:
             with gevent.Timeout(PATIENCE):

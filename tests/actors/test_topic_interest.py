@@ -24,11 +24,11 @@ class Asking:
     def exists(self, name: str, partitions: int = 1) -> None:
         self.topics[name] = topic_info([1] * partitions, name)
 
-    def begin(self, name: str, *, produces: bool = True, partitions: int = 1) -> None:
-        self.interest.begin(name, produces=produces, partitions=partitions, now=self.now)
+    def begin(self, name: str, *, creates: bool = True, partitions: int = 1) -> None:
+        self.interest.begin(name, creates=creates, partitions=partitions, now=self.now)
 
-    def end(self, name: str, *, produces: bool = True, partitions: int = 1) -> None:
-        self.interest.end(name, produces=produces, partitions=partitions, topics=self.topics, queued=self.queued.__contains__)
+    def end(self, name: str, *, creates: bool = True, partitions: int = 1) -> None:
+        self.interest.end(name, creates=creates, partitions=partitions, topics=self.topics, needed=self.queued.__contains__)
 
     @property
     def due_in(self) -> float:
@@ -78,7 +78,7 @@ def test_what_was_never_asked_is_due_at_once_and_alone() -> None:
 def test_only_what_records_wait_for_may_be_created_and_only_what_is_missing() -> None:
     asking = Asking("configured")
     asking.refresh()
-    asking.begin("looked-at", produces=False)
+    asking.begin("looked-at", creates=False)
     asking.begin("produced-to")
     assert asking.ask() == (("looked-at", "produced-to"), False)
     assert asking.due_in == 0
@@ -91,7 +91,7 @@ def test_only_what_records_wait_for_may_be_created_and_only_what_is_missing() ->
 
 def test_a_produce_that_joins_those_who_only_look_has_the_topic_created() -> None:
     asking = Asking()
-    asking.begin("t", produces=False)
+    asking.begin("t", creates=False)
     for _ in range(10):
         assert asking.ask() == (("t",), False)
     asking.now += 0.05
@@ -178,11 +178,11 @@ def test_a_topic_with_too_few_partitions_is_asked_for_as_one_that_is_missing() -
     assert asking.interest.refresh().names == ("t",)
 
 
-@pytest.mark.parametrize("produces", [True, False])
-def test_who_stopped_waiting_in_vain_leaves_nothing_behind(produces: bool) -> None:
+@pytest.mark.parametrize("creates", [True, False])
+def test_who_stopped_waiting_in_vain_leaves_nothing_behind(creates: bool) -> None:
     asking = Asking()
     for _ in range(100):
-        asking.begin("nope", produces=produces)
+        asking.begin("nope", creates=creates)
         asking.ask()
-        asking.end("nope", produces=produces)
+        asking.end("nope", creates=creates)
     assert (asking.due_in, asking.interest.refresh().names) == (NEVER, ())

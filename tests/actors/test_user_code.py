@@ -15,13 +15,14 @@ import structlog
 from gevent.event import Event
 
 from klife import Client, DeliveryTimeout, Record
-from klife.actors import engine as engines
 from klife.actors.network.connection_actor import ConnectionActor
 from klife.actors.producer.batcher_actor import BatcherActor
 from klife.actors.producer.producer_actor import ProducerActor
 from klife.protocol.apis.produce import ProduceRequest
 from klife_supervision.logs import flush
+from tests.support.inside_client import producer_of
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster, silent
+from tests.support.waiting import wait_until
 
 ORDER = Record("orders", b"v", partition=0)
 
@@ -123,12 +124,6 @@ def test_a_logging_handler_may_start_a_client_in_its_constructor() -> None:
 # the actors
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    with gevent.Timeout(PATIENCE):
-        while not condition():
-            gevent.sleep(0.005)
-
-
 def test_a_delivery_ends_in_time_though_the_producer_s_actor_is_held_up(start_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     release, stuck = Event(), Event()
     with ScriptedCluster() as cluster:
@@ -169,10 +164,7 @@ def test_what_runs_in_an_actor_may_produce_but_is_refused_a_wait_at_once(
             on_wake(self)
 
         monkeypatch.setattr(actor, "on_wake", with_a_destructor)
-        engine = engines.find(client.name)
-        assert engine is not None
-        for producer in engine.producers.values():
-            producer.wake()
+        producer_of(client).wake()
         client.produce(ORDER).get(PATIENCE)
-        wait_for(lambda: len(met) == 4)
+        wait_until(lambda: len(met) == 4)
         assert met[0].get(PATIENCE).error is None

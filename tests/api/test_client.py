@@ -30,12 +30,6 @@ from tests.support.told_logs import told_logs
 
 
 @pytest.fixture
-def cluster() -> Iterator[ScriptedCluster]:
-    with ScriptedCluster(topics={"orders": 3}) as cluster:
-        yield cluster
-
-
-@pytest.fixture
 def client(cluster: ScriptedCluster) -> Iterator[Client]:
     client = Client.start(cluster.bootstrap_servers, name="facade")
     client.wait_ready(PATIENCE)
@@ -221,7 +215,7 @@ def test_neither_checking_nor_getting_a_large_batch_keeps_the_hub(client: Client
     ticker = gevent.spawn(tick)
     while not ticks:
         gevent.idle(priority=gevent.get_hub().loop.MAXPRI)
-    for long_work in (lambda: client._checked(records), lambda: delivery.get(0)):
+    for long_work in (lambda: client._append.checked(records), lambda: delivery.get(0)):
         before = ticks
         assert len(long_work()) == 5_000
         assert ticks - before >= 3
@@ -342,10 +336,9 @@ def test_a_batch_s_results_come_in_input_order(client: Client) -> None:
     assert [result.offset for result in results] == [number // 3 for number in range(9)]
 
 
-def test_in_a_batch_a_partition_that_does_not_exist_fails_alone(client: Client) -> None:
-    client.partitions("orders")
+def test_in_a_batch_a_partition_that_does_not_exist_fails_alone(impatient: Client) -> None:
     placed = (0, 7, 0, 1)
-    results = client.produce_batch([Record("orders", b"v", partition=partition) for partition in placed]).get(PATIENCE)
+    results = impatient.produce_batch([Record("orders", b"v", partition=partition) for partition in placed]).get(PATIENCE)
     assert [result.offset for result in results] == [0, None, 1, 0]
     assert "partition is 7, but topic 'orders' has 3" in str(results[1].error)
 
@@ -382,11 +375,10 @@ def test_each_topic_s_records_of_a_batch_have_the_time_of_the_call_whoever_their
                 assert all(result.timestamp_ms >= begun for result in client.produce_batch(records).get(PATIENCE))
 
 
-def test_the_records_of_a_batch_whose_first_fails_have_the_time_of_the_call(client: Client) -> None:
-    client.partitions("orders")
+def test_the_records_of_a_batch_whose_first_fails_have_the_time_of_the_call(impatient: Client) -> None:
     begun = time_ns() // 1_000_000
     records = [Record("orders", b"v", partition=partition) for partition in (7, 0, 1)]
-    assert all(result.timestamp_ms >= begun for result in client.produce_batch(records).get(PATIENCE)[1:])
+    assert all(result.timestamp_ms >= begun for result in impatient.produce_batch(records).get(PATIENCE)[1:])
 
 
 def test_the_records_of_a_batch_have_the_time_of_the_call(client: Client) -> None:

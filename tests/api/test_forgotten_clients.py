@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 from klife import Client
-from klife.actors import engine as engines
+from klife.actors import engines
 
 NOWHERE = "127.0.0.1:1"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import Enum, IntEnum, StrEnum
 from typing import Any
 
@@ -10,16 +9,7 @@ import pytest
 
 from klife import Client, InvalidRecordType, Record
 from klife.actors.producer.partitioners import resolve
-from tests.support.scripted_broker import PATIENCE, ScriptedCluster
-
-
-@pytest.fixture
-def client() -> Iterator[Client]:
-    with ScriptedCluster(topics={"orders": 3}) as cluster:
-        client = Client.start(cluster.bootstrap_servers)
-        client.wait_ready(PATIENCE)
-        yield client
-        client.stop(timeout=0.1)
+from tests.support.scripted_broker import PATIENCE
 
 
 class Topics(StrEnum):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import inspect
 import weakref
-from collections.abc import Iterator
 from threading import get_ident
 from typing import Any
 
@@ -13,16 +12,7 @@ import gevent
 import pytest
 
 from klife import Client, InvalidRecordType, InvalidRecordValue, ProduceError, Record
-from tests.support.scripted_broker import PATIENCE, ScriptedCluster
-
-
-@pytest.fixture
-def client() -> Iterator[Client]:
-    with ScriptedCluster(topics={"orders": 3}) as cluster:
-        client = Client.start(cluster.bootstrap_servers)
-        client.wait_ready(PATIENCE)
-        yield client
-        client.stop(timeout=0.1)
+from tests.support.scripted_broker import PATIENCE
 
 
 def test_callbacks_of_refused_batches_that_produce_more_of_them_do_not_call_themselves(client: Client) -> None:

@@ -29,7 +29,7 @@ def topics_of(cluster: KafkaCluster) -> set[str]:
 
 
 def refresh(client: Client) -> None:
-    known = client._engine.metadata
+    known = client._handle.engine.metadata
     seen = known.snapshots_seen
     known.request_refresh()
     wait_until(lambda: known.snapshots_seen > seen)

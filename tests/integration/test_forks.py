@@ -49,7 +49,7 @@ def test_a_fork_loses_and_doubles_nothing_and_the_child_produces(
 
 
 STARTED_ANEW = """
-import multiprocessing, sys
+import multiprocessing, sys, tempfile
 from klife import Client, Record
 
 def child(servers, topic):
@@ -57,6 +57,7 @@ def child(servers, topic):
         client.produce(Record(topic, b"child")).get(60)
 
 if __name__ == "__main__":
+    tempfile.tempdir = "/tmp"  # the path of a fork server's socket has 107 characters at most
     servers, topic, how = sys.argv[1:]
     client = Client.start(servers, name="orders", linger_ms=60_000, delivery_timeout_ms=90_000)
     client.partitions(topic)

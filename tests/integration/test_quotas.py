@@ -35,7 +35,7 @@ def test_with_five_in_flight_a_producer_over_its_quota_writes_each_record_once_a
         started.append((client, topic, requests_of(client), client.produce_batch(records)))
     for client, topic, before, delivery in started:
         assert [result.error for result in delivery.get(60)] == [None] * RECORDS
-        values = [record.value for record in read_back(topic) if record.value != b"warm"]
+        values = [record.value for record in read_back(topic, 2 * RECORDS) if record.value != b"warm"]
         assert len(values) == len(set(values)) == RECORDS, "some were written twice"
         assert requests_of(client) - before == RECORDS
 

@@ -30,10 +30,14 @@ def test_what_is_ready_runs_before_the_caller_goes_on() -> None:
 
 def test_it_takes_no_time_when_nothing_is_ready() -> None:
     let_hub_run()
-    began = monotonic()
-    for _ in range(100):
-        let_hub_run()
-    assert monotonic() - began < 0.1  # a timer's millisecond each would be as much
+
+    def seconds() -> float:
+        began = monotonic()
+        for _ in range(100):
+            let_hub_run()
+        return monotonic() - began
+
+    assert min(seconds() for _ in range(10)) < 0.1  # a timer's millisecond each would be as much, each time
 
 
 def test_many_who_work_in_slices_hold_a_timer_up_no_longer_than_some_of_them() -> None:

@@ -47,6 +47,7 @@ class WatchedRef(GeventActorRef[A]):
 
         watched: GeventFuture[Any] = GeventFuture()
         watched.set_get_hook(get)
+        watched.withdraw = answer.withdraw  # type: ignore[method-assign]
         return watched.get(timeout=timeout) if block else watched
 
     def wait_started(self) -> None:

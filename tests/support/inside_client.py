@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from time import monotonic
 from typing import Any
 
-from klife import Client
-from klife.actors import engine as engines
+import pytest
+
+from klife import Client, NotReady
+from klife.actors import engines
 from klife.actors.producer.producer import Producer
+from klife.actors.producer.producers import Producers
+from tests.support.scripted_broker import PATIENCE
 
 
 def nodes(tree: Any) -> Iterator[Any]:
@@ -39,7 +44,7 @@ def producer_of(client: Client) -> Producer:
     """The state of the client's only producer."""
     engine = engines.find(client.name)
     assert engine is not None
-    (producer,) = engine.producers.values()
+    (producer,) = engine.part(Producers).by_name.values()
     return producer
 
 
@@ -47,3 +52,14 @@ def let_deadlines_pass(client: Client) -> None:
     """All that the producer has not settled expires now."""
     producer = producer_of(client)
     producer.expire(monotonic() + producer.settings.delivery_timeout + 1)
+
+
+def tells_why_it_is_not_ready(client: Client, pattern: str, seconds: float = 0.2) -> None:
+    """`wait_ready` raises after `seconds`, and says this; on a busy machine the reason may show at a later look."""
+    deadline = monotonic() + PATIENCE
+    told = ""
+    while not re.search(pattern, told):
+        assert monotonic() < deadline, f"{pattern!r} is not in: {told}"
+        with pytest.raises(NotReady) as raised:
+            client.wait_ready(seconds)
+        told = str(raised.value)

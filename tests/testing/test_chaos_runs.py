@@ -1,6 +1,6 @@
 """Chaos against real brokers: a minute of each of three seeds, and no promise is broken.
 
-The two builds share the seeds out: which build runs a fault matters less than that many are run.
+The suites of both_builds.py share the seeds out: which build runs a fault matters less than that many are run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ from tests.chaos.journal import DELIVERED
 from tests.chaos.report import full_report, headline
 from tests.chaos.run import World
 
-SEEDS = (12,) if klife.compiled else (18, 34)
+SEEDS = {"compiled": (12,), "pure": (18,), "once": (34,), None: (12, 34) if klife.compiled else (18,)}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", SEEDS[metafunc.config.getoption("suite", None)])
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +30,6 @@ def world() -> Iterator[World]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", SEEDS)
 def test_a_minute_of_faults_breaks_no_promise(world: World, tmp_path: Path, seed: int) -> None:
     outcome = world.run(seed, 1.0, tmp_path)
     print(headline(outcome))

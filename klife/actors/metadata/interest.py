@@ -19,12 +19,12 @@ from klife.actors.metadata.snapshot import TopicInfo
 
 NEVER = float("inf")
 _AWAITED = (0.05, 0.2)  # seconds, at least and at most, between two questions about a topic that a caller waits for
-_QUEUED = (0.25, 1.0)  # the same where records are queued for it
+_NEEDED = (0.25, 1.0)  # the same where records are queued for it
 _CONFIGURED_AT_LEAST = 1.0  # and where nobody waits; at most `metadata_max_age`
 _TOLD_AT = 2  # answers without a configured topic before that is told: a cluster that has just started may not know it for a moment
 
 Topics = Mapping[str, TopicInfo]
-Queued = Callable[[str], bool]
+Needed = Callable[[str], bool]
 
 
 class Question(NamedTuple):
@@ -41,7 +41,7 @@ class _Open:
     __slots__ = ("waiters", "since", "asked_at", "due", "misses", "told")
 
     def __init__(self, now: float) -> None:
-        self.waiters: list[tuple[bool, int]] = []  # for each caller: whether it produces, and how many partitions it needs
+        self.waiters: list[tuple[bool, int]] = []  # for each caller: whether it may be created, and how many partitions it needs
         self.since = now  # since when the present kind of waiting goes on
         self.asked_at = -NEVER
         self.due = now
@@ -49,16 +49,17 @@ class _Open:
         self.told = False
 
     @property
-    def is_produced_to(self) -> bool:
-        return any(produces for produces, _ in self.waiters)
+    def creates(self) -> bool:
+        return any(creates for creates, _ in self.waiters)
 
     @property
-    def needed(self) -> int:
+    def partitions(self) -> int:
         return max((partitions for _, partitions in self.waiters), default=1)
 
 
 class TopicInterest:
-    """`queued(topic)`, given to some methods, tells whether records are queued for a topic; `topics` are those known now."""
+    """`needed(topic)`, given to some methods, tells whether something waits for a topic though no caller does; `topics` are those known
+    now."""
 
     def __init__(self, configured: Iterable[str], max_age: float) -> None:
         self._configured = frozenset(configured)
@@ -66,22 +67,22 @@ class TopicInterest:
         self._names: dict[str, None] = dict.fromkeys(configured)
         self._open: dict[str, _Open] = {}
 
-    def begin(self, name: str, *, produces: bool, partitions: int, now: float) -> None:
-        """A caller waits, until `end`, for `name` to have so many partitions; with `produces` it may be created for that."""
+    def begin(self, name: str, *, creates: bool, partitions: int, now: float) -> None:
+        """A caller waits, until `end`, for `name` to have so many partitions; with `creates` it may be created for that."""
         self._names.setdefault(name)
         topic = self._open.get(name)
         if topic is None:
             topic = self._open[name] = _Open(now)
-        if not topic.waiters or partitions > topic.needed or (produces and not topic.is_produced_to):
+        if not topic.waiters or partitions > topic.partitions or (creates and not topic.creates):
             topic.since = now
             topic.due = max(now, topic.asked_at + _AWAITED[0])
-        topic.waiters.append((produces, partitions))
+        topic.waiters.append((creates, partitions))
 
-    def end(self, name: str, *, produces: bool, partitions: int, topics: Topics, queued: Queued) -> None:
+    def end(self, name: str, *, creates: bool, partitions: int, topics: Topics, needed: Needed) -> None:
         """That caller waits no longer."""
         topic = self._open[name]
-        topic.waiters.remove((produces, partitions))
-        if not topic.waiters and (name in topics or not self._is_kept(name, queued)):
+        topic.waiters.remove((creates, partitions))
+        if not topic.waiters and (name in topics or not self._is_kept(name, needed)):
             self._let_go(name, topics)
 
     def misses(self, name: str) -> int:
@@ -93,20 +94,20 @@ class TopicInterest:
         """When there is a question; infinity when nothing is open."""
         return min((topic.due for name, topic in self._open.items() if _is_missing(name, topic, topics)), default=NEVER)
 
-    def question(self, topics: Topics, queued: Queued, now: float) -> Question:
+    def question(self, topics: Topics, needed: Needed, now: float) -> Question:
         """What to ask now that something is due: whether it is there, and then, of what is not, the topics that records wait for."""
         looking: list[str] = []
         producing: list[str] = []
         for name, topic in self._open.items():
             if topic.due <= now and _is_missing(name, topic, topics):
-                (producing if topic.misses and self._may_be_created(name, topic, topics, queued) else looking).append(name)
+                (producing if topic.misses and self._may_be_created(name, topic, topics, needed) else looking).append(name)
         return Question(tuple(looking or producing), creates=not looking, everything=False)
 
     def refresh(self) -> Question:
         """All topics of interest."""
         return Question(tuple(self._names), creates=False, everything=True)
 
-    def answered(self, question: Question, topics: Topics, queued: Queued, now: float) -> list[str]:
+    def answered(self, question: Question, topics: Topics, needed: Needed, now: float) -> list[str]:
         """`topics` are known now that `question` is answered. Returns the configured topics of whose absence it is time to tell."""
         to_tell = []
         for name in question.names:
@@ -116,33 +117,33 @@ class TopicInterest:
                     del self._open[name]
                 continue
             if topic is None:
-                if not self._is_kept(name, queued):
+                if not self._is_kept(name, needed):
                     self._let_go(name, topics)
                     continue
                 topic = self._open[name] = _Open(now)
             topic.misses += 1
             topic.asked_at = now
-            if question.creates or not self._may_be_created(name, topic, topics, queued):  # else that question is still to come
-                topic.due = now + self._pause(topic, queued(name), now)
-            if not topic.waiters and not queued(name):
-                if not self._is_kept(name, queued):
+            if question.creates or not self._may_be_created(name, topic, topics, needed):  # else that question is still to come
+                topic.due = now + self._pause(topic, needed(name), now)
+            if not topic.waiters and not needed(name):
+                if not self._is_kept(name, needed):
                     self._let_go(name, topics)
                 elif topic.misses >= _TOLD_AT and not topic.told:
                     topic.told = True
                     to_tell.append(name)
         return to_tell
 
-    def _pause(self, topic: _Open, queued: bool, now: float) -> float:
+    def _pause(self, topic: _Open, needed: bool, now: float) -> float:
         """As long again as the waiting has taken, within the bounds of its kind."""
-        least, most = _AWAITED if topic.waiters else _QUEUED if queued else (_CONFIGURED_AT_LEAST, self._max_age)
+        least, most = _AWAITED if topic.waiters else _NEEDED if needed else (_CONFIGURED_AT_LEAST, self._max_age)
         return max(least, min(now - topic.since, most))
 
-    def _may_be_created(self, name: str, topic: _Open, topics: Topics, queued: Queued) -> bool:
-        return name not in topics and (topic.is_produced_to or queued(name))
+    def _may_be_created(self, name: str, topic: _Open, topics: Topics, needed: Needed) -> bool:
+        return name not in topics and (topic.creates or needed(name))
 
-    def _is_kept(self, name: str, queued: Queued) -> bool:
+    def _is_kept(self, name: str, needed: Needed) -> bool:
         """Whether a topic that does not exist is of interest although nobody waits for it."""
-        return name in self._configured or queued(name)
+        return name in self._configured or needed(name)
 
     def _let_go(self, name: str, topics: Topics) -> None:
         self._open.pop(name, None)
@@ -152,4 +153,4 @@ class TopicInterest:
 
 def _is_missing(name: str, topic: _Open, topics: Topics) -> bool:
     info = topics.get(name)
-    return info is None or info.partition_count < topic.needed
+    return info is None or info.partition_count < topic.partitions

@@ -12,18 +12,22 @@ from time import monotonic
 
 from klife.actors.metadata.interest import TopicInterest
 from klife.actors.metadata.snapshot import BrokerInfo, ClusterSnapshot, TopicInfo, with_leader, with_refusal
+from klife.actors.metadata.user import MetadataUser
 from klife.actors.network.broker import Broker
 from klife.actors.network.call import Call
+from klife.actors.network.purpose import BrokerKey, Purpose
 from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.runtime.latch import Latch
+from klife.actors.runtime.post import Post
 from klife.actors.settings import ClientSettings
 from klife.errors import BrokersUnreachable, KlifeError, ProduceError, UnknownTopic
 from klife.protocol.apis.describe_configs import TOPIC_RESOURCE, DescribeConfigsRequest, DescribeConfigsResource, configured_int
-from klife.protocol.error_codes import describe
+from klife.protocol.error_codes import ErrorCode, describe
 
 CHECK_ADDRESSES = "check bootstrap_servers, and that the brokers' advertised.listeners can be reached from here."
-_HOPELESS = frozenset((17, 29))  # an impossible name, no permission: waiting changes nothing
+# An impossible name, no permission: waiting changes nothing.
+_HOPELESS = frozenset((ErrorCode.INVALID_TOPIC_EXCEPTION, ErrorCode.TOPIC_AUTHORIZATION_FAILED))
 
 
 class Metadata:
@@ -35,19 +39,32 @@ class Metadata:
         self.snapshots_seen = 0
         self.client_id = settings.client_id
         # Bootstrap addresses are brokers whose id is not known yet; they get negative ids of our own.
-        self.brokers: dict[int, Broker] = {
-            -1 - index: Broker(-1 - index, host, port, settings.connection, self.client_id)
+        self.brokers: dict[BrokerKey, Broker] = {
+            (-1 - index, Purpose.REQUESTS): Broker(-1 - index, host, port, settings.connection, self.client_id)
             for index, (host, port) in enumerate(settings.bootstrap)
         }
         self.interest = TopicInterest(settings.prefetched_topics, settings.metadata_max_age)
-        self.needs: Callable[[str], bool] = lambda _topic: False  # whether records are queued for a topic
-        self.uses: Callable[[int], bool] = lambda _node_id: False  # whether a producer has records, or room for them, for a broker
+        self._users: list[MetadataUser] = []
         self._absent: dict[int, float] = {}  # brokers that the cluster does not list (any more), and since when
         self.refresh_wanted = True
         self.inbox: Inbox | None = None  # the MetadataActor's, while it lives
-        self.on_change: list[Callable[[], None]] = []
+        self.actor = Post()  # where that is asked
         self._answered = Latch()
         self._closed: Callable[[], KlifeError] | None = None
+
+    # who lives by it
+
+    def register(self, user: MetadataUser) -> None:
+        """Have `user` told of news, and asked what it needs."""
+        self._users.append(user)
+
+    def needs(self, topic: str) -> bool:
+        """Whether any user needs `topic`."""
+        return any(user.needs(topic) for user in self._users)
+
+    def uses(self, node_id: int) -> bool:
+        """Whether any user has work, or room for it, for a broker."""
+        return any(user.uses(node_id) for user in self._users)
 
     # asking
 
@@ -58,24 +75,26 @@ class Metadata:
             self.inbox.wake()
 
     @contextmanager
-    def awaiting(self, topics: Mapping[str, int], *, produces: bool) -> Iterator[None]:
+    def awaiting(self, topics: Mapping[str, int], *, creates: bool) -> Iterator[None]:
         """While inside, have the cluster asked for these topics until it knows so many partitions of each.
 
-        With `produces` records wait for them, and the brokers may create what is missing, if they are set up to.
+        With `creates` the brokers may create what is missing, if they are set up to.
         """
         interest, begun = self.interest, dict(topics)
         for name, partitions in begun.items():
-            interest.begin(name, produces=produces, partitions=partitions, now=monotonic())
+            interest.begin(name, creates=creates, partitions=partitions, now=monotonic())
         if self.inbox is not None:
             self.inbox.wake()
         try:
             yield
         finally:
             for name, partitions in begun.items():
-                interest.end(name, produces=produces, partitions=partitions, topics=self.snapshot.topics, queued=self.needs)
+                interest.end(name, creates=creates, partitions=partitions, topics=self.snapshot.topics, needed=self.needs)
 
-    def topic(self, name: str, deadline: float, *, produces: bool) -> TopicInfo:
+    def topic(self, name: str, deadline: float, *, creates: bool, so: str = "") -> TopicInfo:
         """What is known of a topic; for one seen the first time, wait for the cluster to tell.
+
+        `so` is what becomes of the caller's business if it is not known: a clause for the errors' texts.
 
         Raises:
             UnknownTopic: the cluster did not know it by `deadline` (monotonic seconds).
@@ -84,7 +103,7 @@ class Metadata:
             ClientClosed: the client was stopped meanwhile.
         """
         asked_since = self.snapshots_seen
-        info = self.wait_for_partitions(name, 1, deadline, produces=produces)
+        info = self.wait_for_partitions(name, 1, deadline, creates=creates, so=so)
         if info is not None:
             return info
         if self.snapshots_seen == asked_since:
@@ -92,7 +111,7 @@ class Metadata:
             raise BrokersUnreachable(
                 f"no broker answered within max_block_ms ({self.settings.max_block * 1000:g} ms), so topic {name!r} is not known: "
                 f"{'; '.join([*self.troubles(), pause] if pause else self.troubles())}. "
-                f"{'Nothing was queued, and the' if produces else 'The'} client goes on trying: {CHECK_ADDRESSES}",
+                f"{_told(so, f'the client goes on trying: {CHECK_ADDRESSES}')}",
                 topic=name,
                 retriable=True,
             )
@@ -100,13 +119,15 @@ class Metadata:
         raise UnknownTopic(
             f"topic {name!r} was not found within max_block_ms: "
             f"{describe(refusal) if refusal is not None else 'the cluster does not know it'}. "
-            f"{'Nothing was queued; create' if produces else 'Create'} the topic, or correct its name.",
+            f"{_told(so, 'create the topic, or correct its name.')}",
             topic=name,
             error_code=refusal,
             retriable=True,
         )
 
-    def wait_for_partitions(self, name: str, count: int, deadline: float, *, produces: bool, answers: int = 0) -> TopicInfo | None:
+    def wait_for_partitions(
+        self, name: str, count: int, deadline: float, *, creates: bool, answers: int = 0, so: str = ""
+    ) -> TopicInfo | None:
         """Wait until the topic has `count` partitions; None when it has fewer at the `deadline`, or still after so many `answers`.
 
         Raises as `topic`, but for UnknownTopic.
@@ -114,7 +135,7 @@ class Metadata:
         info = self.snapshot.topics.get(name)
         if info is not None and info.partition_count >= count:
             return info
-        with self.awaiting({name: count}, produces=produces):
+        with self.awaiting({name: count}, creates=creates):
             misses = self.interest.misses(name)
             is_last_look = False
             while True:
@@ -133,7 +154,7 @@ class Metadata:
                 code = self.snapshot.topic_errors.get(name, 0)
                 if missed and code in _HOPELESS:
                     raise ProduceError(
-                        f"the cluster refuses topic {name!r}: {describe(code)}.{' The record was not queued.' if produces else ''}",
+                        f"the cluster refuses topic {name!r}: {describe(code)}.{f' {so}.' if so else ''}",
                         topic=name,
                         error_code=code,
                     )
@@ -143,17 +164,14 @@ class Metadata:
     def close(self, error: Callable[[], KlifeError]) -> None:
         """Let nobody wait any longer: whoever asks for a topic that is not known gets what `error` makes."""
         self._closed = error
+        self.actor.close(error)
         self._answered.set()
-
-    def wait_for_answer(self, timeout: float) -> bool:
-        """Wait for the next answer of the cluster, whatever it says; return whether one came."""
-        return self._answered.wait(timeout)
 
     # brokers
 
-    def broker(self, node_id: int) -> Broker:
-        """The broker of a broker; made on the spot for one that the snapshot does not list yet."""
-        broker = self.brokers.get(node_id)
+    def broker(self, node_id: int, purpose: Purpose = Purpose.REQUESTS) -> Broker:
+        """A broker, for requests of this purpose; made on the spot for one that the snapshot does not list yet."""
+        broker = self.brokers.get((node_id, purpose))
         if broker is None:
             listed = self.snapshot.brokers.get(node_id)
             broker = Broker(
@@ -162,14 +180,15 @@ class Metadata:
                 listed.port if listed is not None else 0,
                 self.settings.connection,
                 self.client_id,
+                purpose,
             )
-            broker = self.brokers.setdefault(node_id, broker)  # a signal handler may have needed it, too, while we made it
+            broker = self.brokers.setdefault(broker.key, broker)  # a signal handler may have needed it, too, while we made it
             if self.inbox is not None:
                 self.inbox.wake()  # the MetadataActor has an actor started for it
         return broker
 
     def known_brokers(self) -> Iterator[Broker]:
-        """Channels of brokers by id, without those of the bootstrap list."""
+        """The brokers by id, without those of the bootstrap list."""
         return (broker for broker in self.brokers.values() if broker.node_id >= 0)
 
     def is_gone(self, node_id: int) -> bool:
@@ -221,9 +240,9 @@ class Metadata:
 
     def publish(self, snapshot: ClusterSnapshot) -> None:
         """Swap the snapshot, follow the brokers' addresses, and tell who listens."""
-        for listed in snapshot.brokers.values():
-            broker = self.brokers.get(listed.node_id)
-            if broker is not None:
+        for broker in self.brokers.values():
+            listed = snapshot.brokers.get(broker.node_id)
+            if listed is not None:
                 broker.set_address(listed.host, listed.port)
         self.snapshot = snapshot
         for node_id in snapshot.brokers:
@@ -235,8 +254,8 @@ class Metadata:
             if broker.node_id not in snapshot.brokers
         }
         self.snapshots_seen += 1
-        for listener in self.on_change:
-            listener()
+        for user in self._users:
+            user.metadata_changed()
         answered, self._answered = self._answered, Latch()
         answered.set()
 
@@ -249,3 +268,8 @@ class Metadata:
         snapshot = with_leader(self.snapshot, topic, topic_id, partition, leader, epoch, broker)
         if snapshot is not self.snapshot:
             self.publish(snapshot)
+
+
+def _told(so: str, advice: str) -> str:
+    """What becomes of the caller's business, and what to do."""
+    return f"{so}; {advice}" if so else advice[0].upper() + advice[1:]

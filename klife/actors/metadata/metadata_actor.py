@@ -17,19 +17,21 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
+from typing import Any
 
 from klife.actors.metadata.interest import Question
+from klife.actors.metadata.messages import GetCluster
 from klife.actors.metadata.metadata import Metadata
 from klife.actors.metadata.snapshot import ClusterSnapshot, updated
 from klife.actors.network.backoff import backoff
 from klife.actors.network.broker import Broker
 from klife.actors.network.call import Call
-from klife.actors.runtime.actor import GeventActor
+from klife.actors.runtime.actor import POSTPONED, GeventActor
 from klife.actors.runtime.thread_pool import call_in_thread
 from klife.errors import KlifeError
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from klife.protocol.connection import State
-from klife.protocol.error_codes import describe
+from klife.protocol.error_codes import ErrorCode, describe
 from klife.protocol.errors import DecodeError
 from klife.protocol.metadata_wire import MetadataQuery, Undecoded
 from klife_supervision import ExitReason, SupervisionError
@@ -39,7 +41,6 @@ log = get_logger("klife.metadata")
 
 _MIN_INTERVAL = 0.05  # seconds between two refreshes
 _TRY_NEXT_AFTER = 1.0
-_REBOOTSTRAP_REQUIRED = 129  # KIP-1102
 
 
 class MetadataActor(GeventActor):
@@ -78,6 +79,10 @@ class MetadataActor(GeventActor):
     def on_exit(self, reason: ExitReason) -> None:
         if self.metadata.inbox is self.actor_inbox:
             self.metadata.inbox = None
+
+    def on_receive(self, message: GetCluster) -> Any:
+        snapshot = self.metadata.snapshot
+        return snapshot if snapshot.brokers else POSTPONED
 
     def on_wake(self) -> None:
         now = monotonic()
@@ -172,7 +177,7 @@ class MetadataActor(GeventActor):
             self._failures += 1
             return
         self._answered_at = now
-        if response.error_code == _REBOOTSTRAP_REQUIRED:
+        if response.error_code == ErrorCode.REBOOTSTRAP_REQUIRED:
             log.warning("rebootstrap_required")
             metadata.refresh_wanted = True
             self._starting_over = True
@@ -224,7 +229,7 @@ class MetadataActor(GeventActor):
             log.warning(
                 "topic_not_found",
                 topic=topic,
-                error=describe(self.metadata.snapshot.topic_errors.get(topic, 3)),
+                error=describe(self.metadata.snapshot.topic_errors.get(topic, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)),
                 hint="it is in this client's topics; create it, or correct its name",
             )
 
@@ -237,13 +242,13 @@ class MetadataActor(GeventActor):
                 broker.release()
 
     def _forget_departed(self) -> None:
-        """Let go of brokers that left the cluster for good, once no producer has a batcher for them."""
+        """Let go of brokers that left the cluster for good, once no user of the metadata has work for them."""
         metadata = self.metadata
         for broker in list(metadata.known_brokers()):
             if metadata.is_gone(broker.node_id) and not metadata.uses(broker.node_id) and not broker.calls:
                 self._stop_connection(broker)
                 if not metadata.uses(broker.node_id):  # else it came back while we waited, and gets an actor again
-                    del metadata.brokers[broker.node_id]
+                    del metadata.brokers[broker.key]
 
     def _try_someone(self, now: float, candidates: list[Broker]) -> None:
         tried = self._tried

@@ -18,6 +18,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from klife.protocol.apis.metadata import MetadataResponse, MetadataResponseTopic
+from klife.protocol.error_codes import ErrorCode
 from klife.protocol.primitives import ZERO_UUID
 
 NO_LEADER = -1
@@ -100,8 +101,8 @@ def updated(old: ClusterSnapshot, response: MetadataResponse, asked: Iterable[st
             continue
         if topic.error_code:
             errors[name] = topic.error_code
-            # A topic may be without leaders for a moment (5); it is not gone for that.
-            if topic.error_code == 5 and name in old.topics:
+            # A topic may be without leaders for a moment; it is not gone for that.
+            if topic.error_code == ErrorCode.LEADER_NOT_AVAILABLE and name in old.topics:
                 topics[name] = old.topics[name]
             continue
         known = old.topics.get(name)

@@ -6,6 +6,7 @@ from klife.protocol.connection cimport KafkaConnection
 
 cdef class Broker:
     cdef public object node_id
+    cdef public object purpose
     cdef public object host
     cdef public object port
     cdef public object settings

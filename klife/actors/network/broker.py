@@ -1,10 +1,11 @@
 """`Broker`: how the rest of the client talks to one broker.
 
-A plain value that outlives the `ConnectionActor` working for it. Whoever has a request calls `call`: it is encoded and, when the
-socket takes it, written at once in the caller's greenlet, without a message or a switch. What the socket does not take, and all
-that comes back, is the actor's. A broker without a connection takes no requests; `when_ready` says "wake me when it has one", and
-is at the same time what makes the actor connect. Records thus wait in their queues, where they can still be re-routed or expire as
-certainly not written, and never in a connection.
+A value that outlives the `ConnectionActor` working for it. Whoever has a request calls `send` or `call`: it
+is encoded and, when the transport takes it, written at once in the caller's greenlet, without a message or a
+switch. What the transport does not take, and all that comes back, is the actor's. A broker without a
+connection takes no requests; `when_ready` says "wake me when it has one", and is at the same time what makes
+the actor connect. Records thus wait in their queues, where they can still be re-routed or expire as certainly
+not written, and never in a connection.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from time import monotonic
 from typing import Any
 
 from klife.actors.network.call import Call, CallFailed
+from klife.actors.network.purpose import BrokerKey, Purpose
 from klife.actors.network.transport import Transport
 from klife.actors.runtime.forked import is_forked, take_note
 from klife.actors.runtime.inbox import Inbox
@@ -26,10 +28,19 @@ _READY = State.READY  # asked for with every request, and looking a member up in
 
 
 class Broker:
-    """One broker: its address, its connection while there is one, and who waits for it."""
+    """One broker, for one purpose: its address, its connection while there is one, and who waits for it."""
 
-    def __init__(self, node_id: int, host: str | None, port: int, settings: ConnectionSettings, client_id: str) -> None:
+    def __init__(
+        self,
+        node_id: int,
+        host: str | None,
+        port: int,
+        settings: ConnectionSettings,
+        client_id: str,
+        purpose: Purpose = Purpose.REQUESTS,
+    ) -> None:
         self.node_id = node_id
+        self.purpose = purpose
         self.host = host
         self.port = port
         self.settings = settings
@@ -48,6 +59,10 @@ class Broker:
         self.requests_sent = 0
         self.connects = 0
         self._unwritten: deque[Call] = deque()  # calls without a reply whose bytes the transport has not all taken
+
+    @property
+    def key(self) -> BrokerKey:
+        return self.node_id, self.purpose
 
     @property
     def is_ready(self) -> bool:

@@ -1,19 +1,20 @@
 """`ConnectionActor`: keeps one broker's connection, and moves its bytes.
 
-One greenlet does it all, because nothing here waits: the socket never blocks, its readiness wakes the actor, and the only thing that
-takes time, connecting (with the name look-up), runs in a helper greenlet that the actor owns and can drop (`Connector`). So a stop or
-a kill is served at once in every state.
+One greenlet does it all, because nothing here waits: the socket never blocks, its readiness wakes the actor,
+and the only thing that takes time, connecting (with the name look-up), runs in a helper greenlet that the
+actor owns and can drop (`Connector`). So a stop or a kill is served at once in every state.
 
-An unreachable broker is a state with a backoff, never a crash. Every step has a deadline: connecting and the handshake
-`connect_timeout`, each request its own. When a request's passes, the connection is closed: answers come in order, so whatever is
-behind the missing one is stuck too, and a half-open connection is found only this way. But first everything that has arrived is read:
-where the hub did not run, the answer may have been there for long.
+An unreachable broker is a state with a backoff, never a crash. Every step has a deadline: connecting and the
+handshake `connect_timeout`, each request its own. When a request's passes, the connection is closed: answers
+come in order, so whatever is behind the missing one is stuck too, and a half-open connection is found only
+this way. But first everything that has arrived is read: where the hub did not run, the answer may have been
+there for long.
 
-While a broker throttles us (KIP-219) it reads nothing of this connection, so what is in flight has that much more time. The pause is
-the broker's wish and not the socket's: a new connection keeps it.
+While a broker throttles us (KIP-219) it reads nothing of this connection, so what is in flight has that much
+more time. The pause is the broker's wish and not the socket's: a new connection keeps it.
 
-A connection with nothing in flight is closed after `max_idle`, before somebody on the way forgets it without a word. Whoever closes an
-idle one, nobody opens it again until it is needed.
+A connection with nothing in flight is closed after `max_idle`, before somebody on the way forgets it without
+a word. Whoever closes an idle one, nobody opens it again until it is needed.
 """
 
 from __future__ import annotations

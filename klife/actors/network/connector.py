@@ -1,7 +1,8 @@
 """`Connector`: opens one transport to a broker, in a greenlet of its own that may be dropped at any moment.
 
-It looks the name up and goes through its addresses until one takes the connection. The look-up and each address have a deadline of
-their own (`connect_timeout`): an address that drops what is sent to it costs one of them and not the whole attempt.
+It looks the name up and goes through its addresses until one takes the connection. The look-up and each
+address have a deadline of their own (`connect_timeout`): an address that drops what is sent to it costs one
+of them and not the whole attempt.
 
 A deadline that passed while the hub did not run says nothing: what the kernel did meanwhile counts.
 """

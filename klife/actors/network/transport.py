@@ -1,10 +1,12 @@
 """`Transport`: an open connection as bytes in and bytes out, without a wait and without a word of Kafka.
 
-It owns the socket: what a would-block, a partial write and a ready socket mean is known here and nowhere else. `write` keeps what the
-socket does not take, and `read` says by `readable` whether there may be more. The loop's readiness sets `readable` and `writable` and
-calls `wake`; whoever was woken reads, or goes on writing (`write_more`).
+It owns the socket: what a would-block, a partial write and a ready socket mean is known here and nowhere
+else. `write` keeps what the socket does not take, and `read` says by `readable` whether there may be more.
+The loop's readiness sets `readable` and `writable` and calls `wake`; whoever was woken reads, or goes on
+writing (`write_more`).
 
-The socket is the standard library's, also where the program is patched: gevent's would look for greenlets that wait, at each call.
+The socket is the standard library's, also where the program is patched: gevent's would look for greenlets
+that wait, at each call.
 """
 
 from __future__ import annotations

@@ -4,7 +4,5 @@ cdef class Identity:
 
 cdef class Identities:
     cdef public Identity current
-    cdef public object known
     cdef public bint wanted
     cdef public object error
-    cdef public object _home

@@ -1,12 +1,10 @@
 """`Identity`: a producer id and epoch; and `Identities`: which one a producer has, and what makes it another.
 
 Batches are numbered under an identity. Whoever finds that a number is lost bumps the epoch here, and nowhere else; whoever finds that
-the broker refuses the id discards it. It wakes nobody but those who wait for `known`: what is `wanted` is looked at by the actors.
+the broker refuses the id discards it. It wakes nobody: what is `wanted` is looked at by the actors.
 """
 
 from __future__ import annotations
-
-from klife.actors.runtime.latch import Latch
 
 _MAX_EPOCH = 32767
 
@@ -27,21 +25,18 @@ class Identity:
 class Identities:
     """What one producer sends under now, if it has it."""
 
-    __slots__ = ("current", "known", "wanted", "error", "_home")
+    __slots__ = ("current", "wanted", "error")
 
-    def __init__(self, home: object) -> None:
+    def __init__(self) -> None:
         self.current: Identity | None = None
-        self.known = Latch(home)  # set while there is one
         self.wanted = False  # a batch can not be sent for want of one; the ProducerActor fetches it
         self.error: str | None = None  # why there is none yet
-        self._home = home
 
     def found(self, identity: Identity) -> None:
         """The cluster gave us this one."""
         self.current = identity
         self.error = None
         self.wanted = False
-        self.known.set()
 
     def bump(self, lost: Identity) -> None:
         """The next epoch after `lost` (KIP-360), or none when the epochs are used up: then a new id is wanted."""
@@ -56,5 +51,4 @@ class Identities:
         """The broker refuses this id: a new one is wanted."""
         if refused is not None and self.current is not None and self.current.producer_id == refused.producer_id:
             self.current = None
-            self.known = Latch(self._home)
             self.wanted = True

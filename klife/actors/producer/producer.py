@@ -52,7 +52,7 @@ class Producer:
         self.settings = settings
         self.pool = pool
         self.terms = Terms(settings, home, max_block)
-        self.identities = Identities(home)
+        self.identities = Identities()
         self.batchers = Batchers(self.terms, broker_of)
         self.routing = Routing(self.batchers, self._new_topic)
         self.deadlines = Deadlines(self.terms)

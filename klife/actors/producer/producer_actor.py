@@ -9,14 +9,16 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 from klife.actors.metadata.metadata import Metadata
 from klife.actors.network.backoff import backoff
 from klife.actors.network.call import Call
 from klife.actors.producer.batcher import Batcher
 from klife.actors.producer.identity import Identity
+from klife.actors.producer.messages import GetIdentity
 from klife.actors.producer.producer import Producer
-from klife.actors.runtime.actor import GeventActor
+from klife.actors.runtime.actor import POSTPONED, GeventActor
 from klife.actors.settings import NEVER
 from klife.errors import ProduceError
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
@@ -74,6 +76,10 @@ class ProducerActor(GeventActor):
     def on_exit(self, reason: ExitReason) -> None:
         if self.producer.batchers.inbox is self.actor_inbox:
             self.producer.batchers.inbox = None
+
+    def on_receive(self, message: GetIdentity) -> Any:
+        identity = self.producer.identity
+        return identity if identity is not None else POSTPONED
 
     def on_wake(self) -> None:
         producer, metadata = self.producer, self.metadata

@@ -10,16 +10,18 @@ What stock pykka does, and why the loop here is our own:
   child that `klife_supervision` can look after.
 
 The order of an actor's life: `__init__` in the starter's greenlet; `on_start`; then messages and wake-ups, each batch of waiting
-messages handled in one go; `on_stop` after an orderly end or `on_failure` after any other; `on_exit` always; envelopes left in the
-inbox are answered; monitors are told. pykka's public verbs (`tell`, `ask`, `proxy`, `stop`) are untouched.
+messages handled in one go, and those that were postponed once more after each wake-up; `on_stop` after an orderly end or `on_failure`
+after any other; `on_exit` always; envelopes left in the inbox are answered; monitors are told. pykka's public verbs (`tell`, `ask`,
+`proxy`, `stop`) are untouched.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from contextlib import suppress
 from time import monotonic
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 import gevent
 import pykka
@@ -36,6 +38,9 @@ from klife_supervision import ExitReason
 from klife_supervision.logs import get_logger, traceback_of
 
 log = get_logger("klife.actors")
+
+POSTPONED: Final = object()
+"""What `on_receive` returns where it has no answer yet: it gets the message again after each `on_wake`."""
 
 
 class GeventActor(pykka.Actor):
@@ -54,6 +59,7 @@ class GeventActor(pykka.Actor):
         self._actor_ref = self._ref_type(self, self._life)
         self._timer: Any = None
         self._wake_at = 0.0
+        self._postponed: deque[Any] = deque()  # envelopes
 
     # pykka's three runtime hooks
 
@@ -158,12 +164,15 @@ class GeventActor(pykka.Actor):
 
     def _run(self) -> None:
         inbox, queue, stopped = self.actor_inbox, self.actor_inbox.queue, self.actor_stopped
+        postponed = self._postponed
         while True:
             if not queue and not inbox.woken:
                 inbox.park()
             if inbox.woken:
                 inbox.woken = False
                 self.on_wake()
+                for _ in range(len(postponed)):
+                    self._handle(postponed.popleft())
             while queue:
                 self._handle(queue.popleft())
                 if stopped.is_set():
@@ -178,14 +187,21 @@ class GeventActor(pykka.Actor):
             self._life.stop_replies.append(reply_to)
             self._handle_receive(envelope.message)
             return
+        if reply_to.is_set:
+            return  # who asked has left
         try:
-            reply_to.set(self._handle_receive(envelope.message))
+            answer = self._handle_receive(envelope.message)
+            if answer is POSTPONED:
+                self._postponed.append(envelope)
+            elif not reply_to.is_set:
+                reply_to.set(answer)
         except GreenletExit:
             error = ActorDeadError(f"{self} was killed while handling the message")
             reply_to.set_exception((ActorDeadError, error, None))
             raise
         except Exception:  # noqa: BLE001 - an ask's exception is the asker's; the actor goes on, as in pykka
-            reply_to.set_exception()
+            if not reply_to.is_set:
+                reply_to.set_exception()
         except BaseException:
             reply_to.set_exception()
             raise
@@ -224,6 +240,8 @@ class GeventActor(pykka.Actor):
         self._life.end(reason)
 
     def _actor_loop_teardown(self) -> None:
+        while self._postponed:
+            self.actor_inbox.queue.appendleft(self._postponed.pop())
         self.actor_inbox.close(str(self))
         for reply_to in self._life.stop_replies:
             reply_to.set(None)

@@ -63,6 +63,17 @@ class GeventFuture(pykka.Future[T]):
         self._error = error if error is not None else RuntimeError("a future was given an exception that is None")
         self._latch.set()
 
+    @property
+    def is_set(self) -> bool:
+        """Whether there is a value or an exception, or nobody wants one any more."""
+        return self._latch.is_set
+
+    def withdraw(self, error: Exception | None = None) -> None:
+        """Nobody waits for the value any more, or is to: who still does gets `error`. Does nothing where it is set."""
+        if not self._latch.is_set:
+            self._error = error or WaitTimeout("the question was withdrawn")
+            self._latch.set()
+
     def set_get_hook(self, func: Any) -> None:
         """Compute the value when asked for it (`map`, `filter`, `join` and pykka's `stop` use this)."""
         if self._latch.is_set:

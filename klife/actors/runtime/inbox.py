@@ -118,7 +118,7 @@ class Inbox:
     def _answer_left(self, actor: str) -> None:
         while self.queue:
             envelope = self.queue.popleft()
-            if envelope.reply_to is None:
+            if envelope.reply_to is None or envelope.reply_to.is_set:
                 continue
             if isinstance(envelope.message, _ActorStop):
                 envelope.reply_to.set(None)

@@ -18,7 +18,7 @@ from time import monotonic
 
 from gevent._hub_local import get_hub_if_exists
 
-from klife.actors import engine as engines
+from klife.actors import engines
 from klife.actors.engine import Engine
 from klife.actors.runtime.forked import take_note
 from klife.api import uwsgi
@@ -35,7 +35,7 @@ def watch(engine: Engine) -> None:
     """Have `engine`, and all others that still run when this process exits, looked after."""
     global _watching
     if _flushed == os.getpid():  # started by what runs later: nobody looks after it any more but itself
-        engine.exiting = partial(_deliver_late, engine)
+        engine.process_exits(partial(_deliver_late, engine))
     if _watching == os.getpid():
         return
     _watching = os.getpid()
@@ -52,8 +52,7 @@ def _flush_all() -> None:
     take_note()
     _flushed = os.getpid()
     for engine in engines.running():
-        engine.exiting = partial(_deliver_late, engine)
-        engine.routes.clear()  # so that every record takes the long way, which looks at that
+        engine.process_exits(partial(_deliver_late, engine))
         unsettled = engine.unsettled
         if not unsettled:
             continue

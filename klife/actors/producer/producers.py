@@ -1,0 +1,194 @@
+"""`Producers`: the part of a client that produces: its producers by name, the memory they share, and the way from a topic to its
+producer.
+
+Their actors move the records; what is here is asked by callers, once for each topic, and by the engine, of which it is a part.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from sys import is_finalizing
+from typing import Any
+
+from klife.actors.engine import Engine
+from klife.actors.producer import letting_go
+from klife.actors.producer.buffer_pool import BufferPool
+from klife.actors.producer.messages import GetIdentity
+from klife.actors.producer.partitioners import resolve
+from klife.actors.producer.producer import Producer
+from klife.actors.producer.producer_tree import producer_spec
+from klife.actors.producer.topic import Topic
+from klife.actors.producer.validation import checked_topic
+from klife.actors.runtime.post import Post
+from klife.errors import ClientClosed, InvalidRecordType, InvalidRecordValue
+from klife_supervision import ChildSpec
+
+_NOT_QUEUED = "Nothing was queued"
+
+
+class Producers:
+    """All producers of one client. Promises as `Part` says."""
+
+    def __init__(self, engine: Engine) -> None:
+        settings = engine.settings
+        self.engine = engine
+        self.pool = BufferPool(settings.max_buffered_bytes, block=settings.block_on_full)
+        self.routes: dict[str, Topic] = {}  # of topics produced to, by each topic's own producer: the hot path's one look-up
+        self.by_name = {
+            each.name: Producer(each, self.pool, engine.hub, settings.max_block, engine.metadata.broker) for each in settings.producers
+        }
+        self._posts = {name: Post() for name in self.by_name}  # where their ProducerActors are asked
+        self._partitioner = resolve(settings.default_partitioner)
+        self._topic_partitioners = {topic: resolve(spec) for topic, spec in settings.topic_partitioners.items()}
+        self.pool.on_pressure = self._skip_linger
+        for producer in self.by_name.values():
+            producer.await_partition = partial(self._await_partition, producer)
+            producer.hub_watch.on_other_hub = engine.home_ended
+
+    # producing
+
+    def route(self, topic: Any, chosen: str | None, deadline: float) -> Topic:
+        """The route of a topic, waiting for metadata where it is seen the first time.
+
+        Raises:
+            InvalidRecordType, InvalidRecordValue: no such producer, or no such name for a topic.
+            UnknownTopic, ProduceError: the cluster does not know it by `deadline`, or refuses it.
+            ClientClosed: the client takes no more records.
+        """
+        engine = self.engine
+        if engine.exiting is not None and is_finalizing():
+            raise ClientClosed(
+                f"client {engine.name!r} takes no more records: the interpreter is being torn down, and no greenlet can send them. "
+                "Nothing was queued; produce before that, in an atexit function at the latest."
+            )
+        name = checked_topic(topic)
+        producer = self.named(chosen or engine.settings.topic_producers.get(name) or engine.settings.default_producer)
+        if producer.closed is not None:
+            raise producer.closed_error()
+        routing = producer.routing
+        route = routing.routes.get(name)
+        if route is None:
+            info = engine.metadata.topic(name, deadline, creates=True, so=_NOT_QUEUED)
+            if producer.closed is not None:  # stopped while we waited
+                raise producer.closed_error()
+            route = routing.routes.get(name) or routing.add_topic(info, self._topic_partitioners.get(name, self._partitioner))
+        if chosen is None and engine.exiting is None:
+            self.routes[name] = route
+        return route
+
+    def named(self, name: Any) -> Producer:
+        """The producer that a caller asks for.
+
+        Raises:
+            InvalidRecordType, InvalidRecordValue: there is none of that name.
+        """
+        if not isinstance(name, str):
+            raise InvalidRecordType(f"producer is a {type(name).__name__}; expected the name of one of this client's producers")
+        producer = self.by_name.get(name)
+        if producer is None:
+            names = ", ".join(map(repr, self.by_name)) or "none: its feature is disabled"
+            raise InvalidRecordValue(f"there is no producer {name!r} in this client; it has {names}")
+        return producer
+
+    def _await_partition(self, producer: Producer, route: Topic, partition: int, deadline: float, chosen: bool) -> None:
+        answers = 1 if chosen else 0
+        info = self.engine.metadata.wait_for_partitions(
+            route.name, partition + 1, deadline, creates=True, answers=answers, so=_NOT_QUEUED
+        )
+        if producer.closed is not None:  # stopped while we waited
+            raise producer.closed_error()
+        if info is not None:
+            producer.routing.grew(route, info)
+
+    def _skip_linger(self, by: int) -> None:
+        for producer in self.by_name.values():
+            producer.skip_linger(by)
+
+    # what it is to metadata and tree
+
+    def needs(self, topic: str) -> bool:
+        return any(producer.routing.holds(topic) for producer in self.by_name.values())
+
+    def uses(self, node_id: int) -> bool:
+        return any(node_id == batcher.node_id for producer in self.by_name.values() for batcher in producer.batchers.all.values())
+
+    def metadata_changed(self) -> None:
+        topics = self.engine.metadata.snapshot.topics
+        for topic in [topic for topic in self.routes if topic not in topics]:
+            del self.routes[topic]
+        for producer in self.by_name.values():
+            producer.wake()
+
+    def children(self) -> list[ChildSpec]:
+        return [producer_spec(producer, self.engine.metadata, self._posts[name]) for name, producer in self.by_name.items()]
+
+    # being ready
+
+    def wait_ready(self, deadline: float) -> None:
+        for producer in filter(_wants_identity, self.by_name.values()):
+            self._posts[producer.settings.name].ask(GetIdentity(), deadline)
+
+    def troubles(self) -> list[str]:
+        return [
+            f"producer {producer.settings.name!r} has no producer id: {producer.identities.error}"
+            for producer in self.by_name.values()
+            if _wants_identity(producer) and producer.identities.error is not None
+        ]
+
+    # the end
+
+    def process_exits(self) -> None:
+        self.routes.clear()  # so that every record takes the long way, which looks at that
+
+    def close(self, reason: str) -> None:
+        self.routes.clear()
+        for producer in self.by_name.values():
+            producer.close(reason)
+        for post in self._posts.values():
+            post.close(self.engine.closed_error)
+
+    def flush(self, deadline: float) -> int:
+        self._skip_linger(1)  # all of them, before waiting for any
+        try:
+            return sum(producer.flush(deadline) for producer in self.by_name.values())
+        finally:
+            self._skip_linger(-1)
+
+    @property
+    def calls_back_here(self) -> bool:
+        return any(producer.callbacks.is_running_in_this_greenlet for producer in self.by_name.values())
+
+    def wait_for_callbacks(self, deadline: float) -> bool:
+        # Those there are now; later records have more, perhaps for ever.
+        unfinished = [(producer.callbacks, producer.callbacks.unfinished()) for producer in self.by_name.values()]
+        return all(callbacks.wait_for(batches, deadline) for callbacks, batches in unfinished)
+
+    def abandon(self, why: str) -> int:
+        return sum(producer.abandon(why) for producer in self.by_name.values())
+
+    def orphan(self) -> None:
+        for producer in self.by_name.values():
+            letting_go.orphan(producer)
+
+    def disown(self, why: str) -> None:
+        self.routes.clear()
+        for producer in self.by_name.values():
+            letting_go.disown(producer, why)
+
+    # the books
+
+    @property
+    def delivered(self) -> int:
+        return sum(producer.delivered_records for producer in self.by_name.values())
+
+    @property
+    def failed(self) -> int:
+        return sum(producer.failed_records for producer in self.by_name.values())
+
+    @property
+    def unsettled(self) -> int:
+        return sum(producer.unsettled for producer in self.by_name.values())
+
+
+def _wants_identity(producer: Producer) -> bool:
+    return producer.idempotent and producer.identity is None
