@@ -14,8 +14,6 @@ LEFT = {
     "klife.api.config.checks": "klife.api.config",
     "klife.api.config.properties": "klife.api.config.checks",
     "klife.errors": "klife.record",
-    "klife.protocol.compiler": "klife.protocol.message",
-    "klife.protocol.diagnosis": "klife.protocol.message",
 }
 _CIMPORT = re.compile(r"^from (\S+) cimport (.+)$|^cimport (\S+)", re.MULTILINE)
 

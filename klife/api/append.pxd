@@ -2,8 +2,8 @@ cimport cython
 from cpython.pythread cimport PyThread_get_thread_ident
 
 from klife.actors.producer.delivery cimport Places
-from klife.actors.producer.topic cimport Topic
 from klife.actors.producer.terms cimport Terms
+from klife.actors.producer.topic cimport Topic
 from klife.actors.runtime.forked cimport take_note
 from klife.record cimport Record
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from time import time_ns
 
 import gevent
+import pytest
 
+from klife import Murmur2Partitioner, UnknownPartition
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.record import Record
-from tests.support.producer_parts import Parts
+from tests.support.producer_parts import Parts, topic_info
 
 TIMESTAMP = 3
 
@@ -44,3 +46,9 @@ def test_to_wait_for_room_is_to_look_at_the_clock() -> None:
     route.append(Record("t", bytes(900)), None, None, looks=False)
     batch = route.append(Record("t", b"behind it"), None, None, looks=False)._batch
     assert times_of(batch)[-1] > begun
+
+
+def test_a_topic_without_partitions_has_none_for_a_record_without_key_either() -> None:
+    route = Parts().producer.routing.add_topic(topic_info([], "empty"), Murmur2Partitioner())
+    with pytest.raises(UnknownPartition, match="has 0 partitions"):
+        route.append(Record("empty", b"v"), None, 0.0)

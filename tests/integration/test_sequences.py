@@ -17,15 +17,16 @@ def test_sequence_numbers_go_on_at_0_after_the_last(start_client: StartClient, m
     assert engine is not None
     producers = engine.part(Producers)
     route = producers.route(topic, None, monotonic() + 30)
-    queue = route.partition(0)
+    partition = route.partition(0)
     # A broker that knows nothing of a producer takes any number as its first; so the end is near without 2**31 records.
-    queue.identity, queue.next_sequence = route.producer.identity, 2**31 - 5
+    producer = producers.named(engine.settings.default_producer)
+    partition.identity, partition.next_sequence = producer.identity, 2**31 - 5
     values = [b"%d" % number for number in range(20)]
     for number in range(0, 20, 4):  # the second batch begins before the end and ends behind it
         assert all(
             result.error is None for result in client.produce_batch([Record(topic, v) for v in values[number : number + 4]]).get(30)
         )
     assert [each.value for each in read_back(topic)] == values
-    assert queue.next_sequence == 15
-    assert queue.identity is not None
-    assert queue.identity.epoch == 0, "no number was lost"
+    assert partition.next_sequence == 15
+    assert partition.identity is not None
+    assert partition.identity.epoch == 0, "no number was lost"

@@ -21,7 +21,7 @@ def disown(producer: Producer, why: str) -> None:
             _forget(batch.root)
     producer.deadlines.pending.clear()
     producer.routing.routes.clear()
-    for batcher in producer.routing.batchers.values():
+    for batcher in producer.batchers.all.values():
         batcher.inbox = None
         batcher.ready.clear()
         batcher.calls.clear()
@@ -33,7 +33,7 @@ def orphan(producer: Producer) -> None:
     producer.batchers.inbox = None
     with suppress(ValueError):  # its timer's loop was destroyed
         producer.deadline_timer.stop()
-    for batcher in producer.routing.batchers.values():
+    for batcher in producer.batchers.all.values():
         batcher.inbox = None
     for batch in producer.deadlines.pending:  # what would call them is gone; that the records are not delivered is in the log
         (batch.root or batch).callbacks = None

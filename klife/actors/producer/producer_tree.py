@@ -18,7 +18,7 @@ from klife_supervision import ChildSpec, Supervisor
 
 def producer_spec(producer: Producer, metadata: Metadata, post: Post) -> ChildSpec:
     """The supervisor of one producer's actors, whose `ProducerActor` is asked at `post`."""
-    batcher_actors = DynamicChildren(producer.routing.batchers, lambda batcher: _batcher(producer, batcher, metadata))
+    batcher_actors = DynamicChildren(producer.batchers.all, lambda batcher: _batcher(producer, batcher, metadata))
 
     def start_producer() -> GeventActorRef[ProducerActor]:
         return ProducerActor.start(producer, metadata, batcher_actors.start_child, batcher_actors.stop_child)
@@ -39,4 +39,5 @@ def producer_spec(producer: Producer, metadata: Metadata, post: Post) -> ChildSp
 
 
 def _batcher(producer: Producer, batcher: Batcher, metadata: Metadata) -> ChildSpec:
-    return ChildSpec(id=f"batcher {batcher.node_id}.{batcher.index}", start=lambda: BatcherActor.start(producer, batcher, metadata))
+    name = f"batcher {batcher.node_id}.{batcher.index}"
+    return ChildSpec(id=name, start=lambda: BatcherActor.start(producer, batcher, metadata))

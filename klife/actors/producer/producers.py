@@ -110,7 +110,7 @@ class Producers:
         return any(producer.routing.holds(topic) for producer in self.by_name.values())
 
     def uses(self, node_id: int) -> bool:
-        return any(node_id == batcher.node_id for producer in self.by_name.values() for batcher in producer.routing.batchers.values())
+        return any(node_id == batcher.node_id for producer in self.by_name.values() for batcher in producer.batchers.all.values())
 
     def metadata_changed(self) -> None:
         topics = self.engine.metadata.snapshot.topics

@@ -176,10 +176,10 @@ class Topic:
             except IndexError:
                 partition = None
         if partition is None:
-            if keyless:
+            if keyless and self.count:
                 partition = self._stick_elsewhere()
             else:
-                partition = self._unseen(record, chosen if place < 0 else place, partitioner, deadline)
+                partition = self._unseen(record, 0 if keyless else chosen if place < 0 else place, partitioner, deadline)
 
         hub_watch = self._hub_watch
         if looks:
