@@ -91,10 +91,10 @@ def test_each_address_tells_its_trouble_and_who_is_connected_that_it_has_not_ans
 def test_brokers_follow_their_addresses_and_a_new_one_wakes_the_actor_that_starts_connections(metadata: Metadata) -> None:
     metadata.inbox = bell = Bell()  # type: ignore[assignment]
     metadata.publish(snapshot(1))
-    first = metadata.brokers[1]
+    first = metadata.broker(1)
     assert (first.host, bell.rung()) == ("host1", True)
     metadata.publish(ClusterSnapshot(brokers={1: BrokerInfo(1, "moved", 9099)}))
-    assert metadata.brokers[1] is first
+    assert metadata.broker(1) is first
     assert (first.host, first.port, bell.rung()) == ("moved", 9099, False)
 
 
@@ -134,14 +134,20 @@ def test_a_refresh_that_is_asked_for_without_an_actor_is_what_the_next_one_begin
     assert bell.rung()
 
 
-def test_an_answer_wakes_who_waits_for_one_and_nobody_who_waits_later(metadata: Metadata) -> None:
-    waiting = gevent.spawn(metadata.wait_for_answer, PATIENCE)
+def test_who_waits_for_a_topic_has_it_with_the_answer_that_tells_of_it(metadata: Metadata) -> None:
+    waiting = gevent.spawn(metadata.wait_for_partitions, "t", 1, monotonic() + PATIENCE, creates=False)
     gevent.sleep(0)
+    metadata.publish(ClusterSnapshot())
+    gevent.sleep(0)
+    assert not waiting.ready()
     metadata.publish(snapshot(1))
-    assert waiting.get(timeout=PATIENCE)
-    assert not metadata.wait_for_answer(0)
+    assert waiting.get(timeout=PATIENCE) is metadata.snapshot.topics["t"]
+    assert metadata.wait_for_partitions("t", 2, monotonic(), creates=False) is None
 
 
 def test_who_waits_when_the_client_ends_is_told(metadata: Metadata) -> None:
+    waiting = gevent.spawn(metadata.wait_for_partitions, "t", 1, monotonic() + PATIENCE, creates=False)
+    gevent.sleep(0)
     metadata.close(lambda: ClientClosed("over"))
-    assert metadata.wait_for_answer(PATIENCE)
+    with pytest.raises(ClientClosed, match="over"):
+        waiting.get(timeout=PATIENCE)
