@@ -107,7 +107,7 @@ def test_in_a_batch_a_partition_out_of_range_fails_its_own_record(shop: tuple[Cl
         (lambda client, record: client.produce(record, partitioner="murmur2"), r"partitioner is a str; expected an object with"),
         (
             lambda client, record: client.produce(record, partitioner=Murmur2Partitioner),
-            r"partitioner is a ABCMeta; expected an object",
+            r"partitioner is a \w*Meta; expected an object",
         ),
         (lambda client, record: Record.verify_batch([1]), r"one of them is a int"),
     ],
