@@ -14,7 +14,7 @@ from klife.record cimport Record
 
 cdef bint _IN_C
 cdef Py_ssize_t _NOWHERE
-cdef double _OPEN_AT_MOST
+cdef double _NEVER
 
 cdef class Topic:
     cdef public object name
@@ -40,6 +40,7 @@ cdef class Topic:
     cpdef append(self, Record record, partitioner=*, deadline=*, bint looks=*, Places places=*, Py_ssize_t at=*, bint wanted=*, callback=*)
     @cython.locals(batch=Batch, pool=BufferPool, room="long long", deadlines=Deadlines, batcher=Batcher)
     cdef Batch _begin(self, Partition partition, tuple entry, Py_ssize_t size, Claim claim, Places places, Py_ssize_t at)
+    cdef bint _sticks(self, Record record, partitioner) except -1
     cdef _watch(self, Partition partition, Batch batch)
     @cython.locals(pool=BufferPool, claim=Claim, batch=Batch, room="long long", index=Py_ssize_t, sticks=bint)
     cdef tuple _wait_or_look_again(self, Partition partition, bint keyless, tuple entry, Py_ssize_t size, deadline, Places places, Py_ssize_t at)
