@@ -19,5 +19,5 @@ def test_the_smoke_suite_passes(kafka_cluster: KafkaCluster, how: list[str]) -> 
     command = [sys.executable, str(SMOKE), kafka_cluster.bootstrap_servers, *how]
     run = get_hub().threadpool.apply(subprocess.run, (command,), {"capture_output": True, "text": True, "timeout": 90})
     assert run.returncode == 0, run.stdout + run.stderr
-    assert run.stdout == "all checks hold\n"
+    assert run.stdout.splitlines()[-1] == "all checks hold"  # after what the log may say of a cluster that is busy
     assert "Traceback" not in run.stderr

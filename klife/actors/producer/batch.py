@@ -212,3 +212,15 @@ def _unvisited() -> list[Any]:
     if cython.compiled:
         PyObject_GC_UnTrack(items)
     return items
+
+
+if not cython.compiled:
+    # Python keeps the names of their fields once for all batches, as long as the first ones have the same: a batch with another has a
+    # dict of its own, which takes longer to fill than all the rest. So the first has what most will have.
+    _first: Any = Batch.__new__(Batch)
+    for _name in (
+        *("_home", "topic", "partition_id", "terms", "created", "fields", "count", "size", "ordinal", "sequence", "append_time_ms"),
+        *("identity", "in_flight", "wire", "is_set", "base_offset", "_wakeups", "_greenlets", "_locks", "callbacks", "indices"),
+        *("attempts", "fate_unknown"),
+    ):
+        setattr(_first, _name, None)

@@ -7,8 +7,8 @@ behind those who came first instead of snatching what they wait for. Those who w
 nobody up, whether they have run yet or not: several greenlets in tight loops would otherwise all wait for
 each record they produce.
 
-A greenlet that runs callbacks may overdraw: take as many bytes as the batch gave back that they are of, whoever waits. Else callbacks
-that produce, and those who wait for bytes which these callbacks hold up, would wait for each other.
+While a greenlet runs a batch's callbacks it may exceed the limit by that batch's size, ahead of the queue.
+Otherwise a callback that produces would wait for greenlets that wait for it.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ class Callbacks:
                     self._call_all(batch)
                 finally:
                     self._pool.allow_overdraft(0)
-                    if not batch.callbacks:  # else this greenlet was ended in one of them; the others' turn all the same
+                    if not batch.callbacks:  # else a callback killed this greenlet: leave the rest to the next runner
                         del backlog[0]
                         self._all_called(batch)
         finally:

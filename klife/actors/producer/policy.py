@@ -49,7 +49,8 @@ _PERMISSION = "grant the client's principal {} (kafka-acls), or use another prin
 _OR_WITHOUT = ", or set enable_idempotence=False"
 _REPLICAS = "bring brokers back, or lower the topic's min.insync.replicas"
 
-# Codes of other requests. Should one come all the same, nothing can be said of the batch; those that Kafka calls retriable are.
+# Codes that Produce should never return. If one does, the batch's fate is unknown: retry if Kafka calls the code retriable,
+# else fail.
 _MISPLACED = Rule(FAIL, fate_unknown=True, advice="this code is not expected here; the broker's log may explain it")
 _MISPLACED_PASSING = Rule(RETRY, fate_unknown=True, advice=_MISPLACED.advice)
 

@@ -32,6 +32,7 @@ cdef class Topic:
 
     cpdef append(self, Record record, partitioner=*, deadline=*, bint looks=*, Places places=*, Py_ssize_t at=*, bint wanted=*, callback=*)
     cdef Batch _begin(self, Partition partition, tuple entry, Py_ssize_t size, Claim claim, Places places, Py_ssize_t at)
+    cdef bint _sticks(self, Record record, partitioner) except -1
     cdef _watch(self, Partition partition, Batch batch)
     cdef tuple _wait_or_look_again(self, Partition partition, bint keyless, tuple entry, Py_ssize_t size, deadline, Places places, Py_ssize_t at)
     cdef _call_when_settled(self, Batch batch, Py_ssize_t index, callback)

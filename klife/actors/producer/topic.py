@@ -36,6 +36,7 @@ from klife.actors.producer.validation import (
     too_large_for_buffer,
 )
 from klife.actors.runtime.forked import take_note
+from klife.actors.settings import NEVER
 from klife.errors import InvalidRecordType, InvalidRecordValue, UnknownPartition
 from klife.protocol.primitives import INT32_MAX
 from klife.protocol.records import RECORD_OVERHEAD
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from klife.actors.producer.identity import Identities
     from klife.actors.producer.terms import Terms
 
-_OPEN_AT_MOST = cython.declare(cython.double, OPEN_AT_MOST)
+_NEVER = cython.declare(cython.double, NEVER)
 _NOWHERE = cython.declare(cython.Py_ssize_t, -1)  # keyless records stick to no partition: the next one chooses
 _new_delivery: Any = partial(object.__new__, Delivery)  # in Python quicker than what it stands for
 
@@ -162,13 +163,11 @@ class Topic:
 
         chosen: Any = record.partition
         place = -1  # the partition's id as C has it, where nobody else chose it
-        keyless = False  # and so sticks to a partition
         if chosen is None:
             if partitioner is not None:
                 chosen = self._choice_of(partitioner, record)
             elif key is None and self.sticks:
                 place = self.sticky
-                keyless = True
             elif self._hashes and key is not None:
                 place = murmur2_positive(key) % self.count
             else:
@@ -181,10 +180,12 @@ class Topic:
             except IndexError:
                 partition = None
         if partition is None:
-            if keyless and self.count:
+            if not self._sticks(record, partitioner):
+                partition = self._unseen(record, chosen if place < 0 else place, partitioner, deadline)
+            elif self.count:
                 partition = self._stick_elsewhere()
             else:
-                partition = self._unseen(record, 0 if keyless else chosen if place < 0 else place, partitioner, deadline)
+                partition = self._unseen(record, 0, partitioner, deadline)
 
         hub_watch = self._hub_watch
         if looks:
@@ -215,6 +216,7 @@ class Topic:
                 entry = (key, value, headers, timestamp_ms)
             index = 0
             batch = None
+            keyless = key is None and self._sticks(record, partitioner)
             if not keyless:
                 if partition.partition_id == self.sticky:
                     self.sticky = _NOWHERE  # the batch that keyless records stuck to is closed
@@ -231,6 +233,10 @@ class Topic:
         delivery._batch = batch
         delivery._index = index
         return delivery
+
+    def _sticks(self, record: Record, partitioner: Any) -> bool:
+        """Whether a record goes where the topic's other records without key go."""
+        return self.sticks and record.key is None and record.partition is None and partitioner is None
 
     @cython.locals(batch="Batch", pool="BufferPool", room="long long", deadlines="Deadlines", batcher="Batcher")
     def _begin(self, partition: Partition, entry: Any, size: int, claim: Claim | None, places: Places | None, at: int) -> Batch | None:
@@ -268,7 +274,7 @@ class Topic:
             places.indices[at] = 0
         batcher = partition.served_by
         try:
-            if not partition.growing or batch.created + _OPEN_AT_MOST < deadlines.due:
+            if not partition.growing or deadlines.due == _NEVER:  # else the timer looks within a second: mostly a call less
                 self._watch(partition, batch)
             if batcher is not None:
                 batcher.batch_opened(partition, batch)
@@ -285,8 +291,8 @@ class Topic:
     def _watch(self, partition: Partition, batch: Batch) -> None:
         """Have it noticed when `batch` is open for too long, or is not delivered in time."""
         self._deadlines.watch(partition)
-        if batch.created + _OPEN_AT_MOST < self._deadlines.due:
-            self._timer.look_by(batch.created + _OPEN_AT_MOST)
+        if batch.created + OPEN_AT_MOST < self._deadlines.due:
+            self._timer.look_by(batch.created + OPEN_AT_MOST)
             self._batchers.wake()  # records wait: for an id perhaps, or for a broker
 
     @cython.locals(pool="BufferPool", claim="Claim", batch="Batch", room="long long", index=cython.Py_ssize_t, sticks=cython.bint)

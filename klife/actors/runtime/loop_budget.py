@@ -36,7 +36,7 @@ class LoopBudget:
         self._began = 0.0
 
     def is_over(self) -> bool:
-        """Whether their work in this turn, which begins when this is first asked in it, has taken its share."""
+        """True once the callers together have used TURN_SECONDS of this loop iteration, counted from the first call in it."""
         now, number = monotonic(), self._loop.iteration
         if number != self._number:
             self._number, self._began = number, now
