@@ -58,11 +58,6 @@ class _Sources:
         return spec_from_file_location(name, _file_of(name) + ".py") if name in MODULES else None
 
 
-def is_compiled(file: str) -> bool:
-    """Whether a module whose `__file__` this is runs compiled."""
-    return file.endswith(tuple(EXTENSION_SUFFIXES))
-
-
 def choose() -> bool:
     """Settle, once and before any of the group is imported, what is imported; return whether that is the compiled modules."""
     built = [any(os.path.exists(_file_of(name) + suffix) for suffix in EXTENSION_SUFFIXES) for name in MODULES]

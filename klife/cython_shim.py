@@ -27,7 +27,7 @@ compiled: Final = False
 """Whether the module that asks runs compiled."""
 
 NULL: Final = None
-bint = Py_ssize_t = uint = "a type of C"
+bint = double = Py_ssize_t = uint = "a type of C"
 
 
 def locals(**_types: object) -> Callable[[_Function], _Function]:  # noqa: A001 - Cython's name

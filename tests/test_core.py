@@ -12,7 +12,7 @@ from textwrap import dedent
 import pytest
 
 import klife
-from klife.core import MODULES, is_compiled
+from klife.core import MODULES
 from tests.support import ROOT
 
 SOURCES = [ROOT / (name.replace(".", "/") + ".py") for name in MODULES]
@@ -57,14 +57,10 @@ def test_a_module_of_the_core_is_one_that_says_so() -> None:
 WHERE = """
     import sys, klife
     from importlib import import_module
-    from klife.core import MODULES, is_compiled
+    from klife.core import MODULES
     kinds = {import_module(name).__file__.rpartition(".")[2] for name in MODULES}
     print(klife.compiled, *kinds)
 """
-
-
-def test_bytecode_without_a_source_is_not_compiled() -> None:
-    assert [is_compiled(f"klife/record{suffix}") for suffix in (".py", ".pyc", EXTENSION_SUFFIXES[0])] == [False, False, True]
 
 
 def test_in_pure_python_all_of_the_core_are_sources() -> None:

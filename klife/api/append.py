@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any
 
+from klife import cython_shim as cython
 from klife.actors.engine import Engine
 from klife.actors.producer import validation
 from klife.actors.producer.delivery import Places
@@ -20,13 +21,15 @@ from klife.actors.runtime.forked import first_byte, page, take_note
 from klife.actors.runtime.latch import get_thread_ident
 from klife.actors.runtime.loop_budget import AT_ONCE, breathe
 from klife.api.handle import Handle
-from klife.core import is_compiled
 from klife.errors import InvalidRecordType, KlifeError, ProduceError, UnknownPartition
 from klife.record import Record, Undelivered
 
-_LOOKS_EVERY = 64  # records of one call between two looks at the clock
-_page = page
-_IN_C = is_compiled(__file__)  # where PyThread_get_thread_ident is C's, of the .pxd
+if cython.compiled:
+    import cython
+    from cython.cimports.cpython.pythread import PyThread_get_thread_ident
+
+_LOOKS_EVERY = cython.declare(cython.Py_ssize_t, 64)  # records of one call between two looks at the clock
+_page = cython.declare("unsigned char[::1]", page)
 
 
 class Append:
@@ -50,12 +53,19 @@ class Append:
         self._follow(self._handle.current())
         return self._handle.from_thread(function)
 
+    @cython.locals(route="Topic", taken="Record")
     def accepted(self, record: Record, producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:
         """As `Topic.append`; or return None if this is not the home thread, and nothing was done."""
-        if (PyThread_get_thread_ident() if _IN_C else get_thread_ident()) != self._home:  # type: ignore  # noqa: F821
-            return None
-        if not (_page[0] if _IN_C else first_byte):  # this process was forked
-            take_note()
+        if cython.compiled:
+            if PyThread_get_thread_ident() != self._home:
+                return None
+            if not _page[0]:  # this process was forked
+                take_note()
+        else:
+            if get_thread_ident() != self._home:
+                return None
+            if not first_byte:
+                take_note()
         if type(record) is not Record or producer is not None or partitioner is not None:
             return self._append(record, producer, partitioner, None, None, 0, wanted, callback)
         taken = record  # to the compiler, which knows its type now
@@ -65,14 +75,14 @@ class Append:
             route = None
         if route is None:
             return self._append(record, None, None, None, None, 0, wanted, callback)
-        if _IN_C:
-            return route.append(taken, None, None, True, None, 0, wanted, callback)
-        try:
-            return route.append(taken, None, None, True, None, 0, wanted, callback)
-        except AttributeError:  # perhaps for a field that was never set
-            if not validation.completed(record):
-                raise
-        return self._append(record, None, None, None, None, 0, wanted, callback)
+        if not cython.compiled:
+            try:
+                return route.append(taken, None, None, True, None, 0, wanted, callback)
+            except AttributeError:  # perhaps for a field that was never set
+                if not validation.completed(record):
+                    raise
+            return self._append(record, None, None, None, None, 0, wanted, callback)
+        return route.append(taken, None, None, True, None, 0, wanted, callback)
 
     def _append(
         self,
@@ -190,6 +200,7 @@ class Append:
             for index in sorted(range(start, len(records)), key=late.__contains__):
                 self._append_one(records, index, places, producer, partitioner, deadline)
 
+    @cython.locals(route="Topic", record="Record", looked="Terms", terms="Terms")
     def _append_straight(self, records: list[Record], index: int, places: Places, deadline: float) -> int:
         """Queue `records` from `index` on, and note where they went; return where the first is that must go the slow path."""
         looked = None  # whose clock: topics may have producers of their own
@@ -229,6 +240,9 @@ class Append:
             places.failed(index, _failed(records, index, error))
 
 
+@cython.cfunc
+@cython.returns(list)
+@cython.locals(records=list, routes=dict, start=cython.Py_ssize_t, record="Record", index=cython.Py_ssize_t)
 def _peculiar(records: list[Record], routes: dict[str, Any], start: int) -> list[int]:
     """Of some records from `start` on, where those are that are not right at a glance, as most are."""
     found = []
@@ -249,6 +263,9 @@ def _peculiar(records: list[Record], routes: dict[str, Any], start: int) -> list
     return found
 
 
+@cython.cfunc
+@cython.returns(set)
+@cython.locals(records=list, routes=dict, record="Record")
 def _topics_without_route(records: list[Record], routes: dict[str, Any]) -> set[str]:
     found = set()
     for record in records:

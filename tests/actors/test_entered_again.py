@@ -22,14 +22,11 @@ import pytest
 
 import klife
 from klife import Client, Delivery, Murmur2Partitioner, Record
-from klife.actors.producer import topic
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.delivery import Places
-from klife.core import is_compiled
 from tests.support.producer_parts import Parts
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster
 
-COMPILED = is_compiled(topic.__file__)
 KLIFE = str(Path(klife.__file__).parent)
 FOREVER = 1e12
 SMALL, LARGE = b"small", bytes(900)
@@ -66,7 +63,7 @@ def at_place(number: int, intruder: Intruder) -> Iterator[list[bool]]:
             ran[0] = True
             intruder()
 
-    if COMPILED:
+    if klife.compiled:
 
         def collecting(phase: str, _info: Any) -> None:
             if phase == "start":
@@ -211,7 +208,7 @@ def test_each_delivery_names_the_place_of_its_own_record(
     assert number > 1, "there are places"
 
 
-if not COMPILED:  # where signal handlers are called in the middle, and may raise; what the collector calls raises to nobody
+if not klife.compiled:  # where signal handlers are called in the middle, and may raise; what the collector calls raises to nobody
 
     @pytest.mark.parametrize("how", HOW, **named)
     @pytest.mark.parametrize("before", BEFORE, **named)

@@ -9,10 +9,10 @@ import gevent
 import pytest
 from gevent.event import Event
 
+import klife
 from klife import Client, ClientClosed, FlushTimeout, ProduceError, Record
 from klife.actors import engines
 from klife.actors.runtime import inbox, latch
-from klife.core import is_compiled
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
@@ -386,7 +386,7 @@ def test_an_end_that_a_signal_handler_kept_from_being_told_is_found(
         assert lost == [victim]
 
 
-@pytest.mark.skipif(is_compiled(latch.__file__), reason="no instruction of Python's is where a handler could run")
+@pytest.mark.skipif(klife.compiled, reason="no instruction of Python's is where a handler could run")
 @pytest.mark.parametrize(("owner", "name"), [(inbox.Inbox, "_switch"), (latch.Wakeups, "_run")])
 def test_a_wake_up_that_a_signal_handler_ended_is_made_up_for(
     start_client: Any, owner: Any, name: str, monkeypatch: pytest.MonkeyPatch

@@ -1,14 +1,7 @@
-cimport cython
-
 from klife.actors.producer.identity cimport Identity
 from klife.actors.producer.terms cimport Terms
 from klife.actors.runtime.latch cimport Latch
 from klife.record cimport Delivered
-
-cdef extern from "Python.h":
-    void PyObject_GC_UnTrack(object)
-
-cdef bint _IN_C
 
 cdef class Batch(Latch):
     cdef public list callbacks
@@ -36,9 +29,6 @@ cdef class Batch(Latch):
     cdef public Py_ssize_t size
     cdef public object ordinal
 
-    @cython.locals(result=Delivered, fields=list, at=Py_ssize_t)
     cpdef result(self, Py_ssize_t index)
     cpdef expect_callbacks(self)
     cpdef add_callback(self, index, callback)
-
-cdef list _unvisited()

@@ -18,47 +18,51 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from klife import cython_shim as cython
 from klife.actors.producer.identity import Identity
 from klife.actors.runtime.home import thread_of
 from klife.actors.runtime.hub_pause import HUB_IS_NEEDED
 from klife.actors.runtime.latch import Latch
-from klife.class_defaults import set_defaults
-from klife.core import is_compiled
 from klife.errors import DeliveryTimeout, ForkedDelivery, ProduceError
+from klife.protocol.primitives import INT32_MAX
 from klife.protocol.records import EncodedBatch, Fields, size_bound
 from klife.record import Delivered, Record, Undelivered
+
+if cython.compiled:
+    import cython
+    from cython.cimports.klife.capi import PyObject_GC_UnTrack
 
 if TYPE_CHECKING:
     from klife.actors.producer.terms import Terms
 
-SEQUENCE_MASK = 0x7FFFFFFF  # Kafka's sequences wrap at 2**31
 _GRACE = 5.0  # seconds that other threads wait beyond the delivery timeout, for a home that is only busy
-_IN_C = is_compiled(__file__)  # where PyObject_GC_UnTrack is C's, of the .pxd
 _new_delivered: Any = partial(object.__new__, Delivered)  # in Python quicker than what it stands for
 Callback = Callable[[Record], object]
 Outcome = tuple[int | None, int, ProduceError | None]
 
 
 class Batch(Latch):
-    """Records of one partition, in order. Most batches never set the fields that have defaults, below."""
+    """Records of one partition, in order."""
 
-    callbacks: list[Callback] | None
-    indices: list[int] | None  # whose results they want
-    # on the wire
-    in_flight: bool
-    identity: Identity | None
-    attempts: int
-    fate_unknown: bool  # some attempt ended without the broker's verdict
-    sequence_refused: bool  # sent again, and out of order: not in the log, or forgotten for newer ones
-    wire: EncodedBatch | None
-    # the outcome
-    base_offset: int | None
-    error: ProduceError | None
-    # pieces
-    root: Batch | None
-    positions: Sequence[int] | None  # of a piece: where its records stand in the root
-    outcomes: list[Outcome | None] | None  # of a root in pieces
-    missing: int
+    # What most batches never set, as in `Latch`.
+    if not cython.compiled:
+        callbacks: list[Callback] | None = None
+        indices: list[int] | None = None  # whose results they want
+        # on the wire
+        in_flight: bool = False
+        identity: Identity | None = None
+        attempts: int = 0
+        fate_unknown: bool = False  # some attempt ended without the broker's verdict
+        sequence_refused: bool = False  # sent again, and out of order: not in the log, or forgotten for newer ones
+        wire: EncodedBatch | None = None
+        # the outcome
+        base_offset: int | None = None
+        error: ProduceError | None = None
+        # pieces
+        root: Batch | None = None
+        positions: Sequence[int] | None = None  # of a piece: where its records stand in the root
+        outcomes: list[Outcome | None] | None = None  # of a root in pieces
+        missing: int = 0
 
     def __init__(self, topic: str, partition_id: int, terms: Terms, created: float, ordinal: int) -> None:
         self._home = terms.home  # what Latch.__init__ does; a call less for each batch
@@ -66,7 +70,7 @@ class Batch(Latch):
         self.partition_id = partition_id
         self.terms = terms
         self.created = created
-        self.fields: Fields = _unvisited() if _IN_C else []  # a call less, as above
+        self.fields: Fields = _unvisited() if cython.compiled else []  # a call less, as above
         self.count = 0  # records
         self.size = 0
         self.ordinal = ordinal  # its place among the partition's batches, from 1; 0 until it is opened
@@ -116,6 +120,7 @@ class Batch(Latch):
         self.indices.append(index)  # type: ignore[union-attr]
         self.callbacks.append(callback)  # type: ignore[union-attr]
 
+    @cython.locals(result="Delivered", fields=list, at=cython.Py_ssize_t)
     def result(self, index: int) -> Record:
         """The result record at `index`. Only for a settled batch.
 
@@ -141,7 +146,7 @@ class Batch(Latch):
             # Whoever raises it must not tie this batch to all that was going on at the time: a `Delivery` can not be in a circle.
             return Undelivered(self.topic, value, key, headers, self.partition_id, timestamp_ms, error.copy())
         # What the constructor does; a call less for each result.
-        result = Delivered.__new__(Delivered) if _IN_C else _new_delivered()
+        result = Delivered.__new__(Delivered) if cython.compiled else _new_delivered()
         result.topic = self.topic
         result.value = value
         result.key = key
@@ -177,7 +182,7 @@ class Batch(Latch):
         if self.identity is not None:
             for half, offset in zip(halves, (0, middle), strict=True):
                 half.identity = self.identity
-                half.sequence = (self.sequence + offset) & SEQUENCE_MASK
+                half.sequence = (self.sequence + offset) & INT32_MAX  # sequences wrap
         return halves
 
     def report(self, base_offset: int | None, append_time_ms: int, error: ProduceError | None) -> bool:
@@ -199,33 +204,17 @@ def what_to_do(possibly_persisted: bool) -> str:
     return "They were not written, and may be sent again."
 
 
+@cython.cfunc
+@cython.returns(list)
 def _unvisited() -> list[Any]:
     """An empty list, for what can not be part of a circle: bytes, numbers, text. In the compiled core the collector leaves it out."""
     items: list[Any] = []
-    if _IN_C:
-        PyObject_GC_UnTrack(items)  # type: ignore  # noqa: F821
+    if cython.compiled:
+        PyObject_GC_UnTrack(items)
     return items
 
 
-set_defaults(
-    Batch,
-    callbacks=None,
-    indices=None,
-    in_flight=False,
-    identity=None,
-    attempts=0,
-    fate_unknown=False,
-    sequence_refused=False,
-    wire=None,
-    base_offset=None,
-    error=None,
-    root=None,
-    positions=None,
-    outcomes=None,
-    missing=0,
-)
-
-if not _IN_C:
+if not cython.compiled:
     # Python keeps the names of their fields once for all batches, as long as the first ones have the same: a batch with another has a
     # dict of its own, which takes longer to fill than all the rest. So the first has what most will have.
     _first: Any = Batch.__new__(Batch)

@@ -1,5 +1,3 @@
-cimport cython
-
 from klife.actors.producer.batch cimport Batch
 from klife.actors.producer.partition cimport Partition
 from klife.actors.producer.terms cimport Terms
@@ -21,13 +19,10 @@ cdef class Batcher:
     cdef public object _ticket
 
     cpdef wake(self)
-    @cython.locals(inbox=Inbox)
     cpdef batch_opened(self, Partition partition, Batch batch)
     cpdef offer(self, Partition partition)
-    @cython.locals(partition=Partition)
     cpdef promote(self, double now)
     cpdef double next_due(self)
-    @cython.locals(partition=Partition, batch=Batch, fresh=Batch, batches=list, taken=set, limit=Py_ssize_t, total=Py_ssize_t, linger=double)
     cpdef list drain(self, double now)
 
 cdef class Batchers:
@@ -39,5 +34,4 @@ cdef class Batchers:
     cdef public dict _leaderless
 
     cpdef wake(self)
-    @cython.locals(batcher=Batcher)
     cpdef offer(self, Partition partition)

@@ -14,8 +14,12 @@ from heapq import heappop, heappush
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from klife import cython_shim as cython
 from klife.actors.metadata.snapshot import NO_LEADER
 from klife.actors.settings import NEVER
+
+if cython.compiled:
+    import cython
 
 if TYPE_CHECKING:
     from klife.actors.network.broker import Broker
@@ -74,6 +78,7 @@ class Batcher:
         if self.inbox is not None:
             self.inbox.wake()
 
+    @cython.locals(inbox="Inbox")
     def batch_opened(self, partition: Partition, batch: Batch) -> None:
         """`partition` has a new batch: it may leave now, or after its linger."""
         linger = self.terms.linger
@@ -109,6 +114,7 @@ class Batcher:
         first = self.ready[0]
         return bool(first.pending) or (first.open is not None and first.open.size * len(self.ready) >= _WORTH_A_REQUEST)
 
+    @cython.locals(partition="Partition")
     def promote(self, now: float) -> None:
         """Move to the ready list what has lingered or backed off long enough (everything, when somebody waits for it)."""
         later = self._later
@@ -122,6 +128,8 @@ class Batcher:
         """When `promote` will have something; infinity when nothing waits for a time."""
         return self._later[0][0] if self._later else NEVER
 
+    @cython.locals(partition="Partition", batch="Batch", fresh="Batch", batches=list, taken=set)
+    @cython.locals(limit=cython.Py_ssize_t, total=cython.Py_ssize_t, linger=cython.double)
     def drain(self, now: float) -> list[tuple[Partition, Batch]]:
         """Take the batches of the next request in flight, each with its partition: at most one a partition (as Kafka demands), and
         `batch_size_bytes` in all.
@@ -207,6 +215,7 @@ class Batchers:
             self.wake()  # the ProducerActor starts its actor
         return batcher
 
+    @cython.locals(batcher="Batcher")
     def offer(self, partition: Partition) -> None:
         """`partition` may have something to send again: on its batcher, or, while it has no leader, once it has one."""
         if partition.empty:

@@ -1,5 +1,3 @@
-cimport cython
-
 from klife.actors.producer.batch cimport Batch
 from klife.actors.producer.buffer_pool cimport BufferPool
 from klife.actors.runtime.forked cimport is_forked, take_note
@@ -14,10 +12,6 @@ cdef class Callbacks:
     cdef public object _budget
 
     cpdef add(self, Batch batch, index, callback)
-    @cython.locals(batch=Batch)
     cpdef _run(self, tuple partition, list backlog)
-    @cython.locals(callbacks=list, indices=list, place=Py_ssize_t)
     cdef _call_all(self, Batch batch)
     cdef _all_called(self, Batch batch)
-
-cdef _call(callback, Batch batch, Py_ssize_t index)

@@ -18,6 +18,7 @@ import gevent
 from gevent import getcurrent
 from gevent._hub_local import get_hub_if_exists
 
+from klife import cython_shim as cython
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.runtime.forked import is_forked, take_note
@@ -26,6 +27,9 @@ from klife.actors.runtime.loop_budget import LoopBudget
 from klife.errors import ForkedDelivery
 from klife_supervision.let_hub_run import let_hub_run
 from klife_supervision.logs import get_logger, traceback_of
+
+if cython.compiled:
+    import cython
 
 if TYPE_CHECKING:
     from klife.actors.producer.batch import Callback
@@ -95,6 +99,7 @@ class Callbacks:
                 return False
         return True
 
+    @cython.locals(batch="Batch")
     def _run(self, partition: tuple[str, int], backlog: list[Batch]) -> None:
         try:
             while backlog:
@@ -116,6 +121,7 @@ class Callbacks:
             else:
                 del self._backlogs[partition]
 
+    @cython.locals(callbacks=list, indices=list, place=cython.Py_ssize_t)
     def _call_all(self, batch: Batch) -> None:
         """Call what is to be called, and what is added meanwhile; what an exception leaves out stays to be called."""
         while batch.callbacks:
@@ -141,6 +147,8 @@ class Callbacks:
             ended.set()
 
 
+@cython.cfunc
+@cython.locals(batch="Batch", index=cython.Py_ssize_t)
 def _call(callback: Any, batch: Batch, index: int) -> None:
     if is_forked():
         take_note()

@@ -1,12 +1,9 @@
-cimport cython
-
 from klife.actors.producer.batch cimport Batch
 
 cdef class Delivery:
     cdef public Batch _batch
     cdef public Py_ssize_t _index
 
-    @cython.locals(batch=Batch)
     cpdef get(self, timeout=*)
 
 cdef class Places:
@@ -16,7 +13,6 @@ cdef class Places:
     cdef public object home
     cdef public object call_soon
 
-    @cython.locals(batch=Batch, place=Py_ssize_t, results=list)
     cpdef list results(self, Py_ssize_t start, Py_ssize_t end)
 
 cdef class BatchDelivery:

@@ -47,6 +47,7 @@ class Delivery:
         self._batch = batch
         self._index = index
 
+    @cython.locals(batch="Batch")
     def get(self, timeout: float | None = None) -> Delivered:
         """Wait, at most `timeout` seconds, and return the delivered record with its `offset` and `partition`.
 
@@ -109,6 +110,7 @@ class Places:
         """The batches, each once."""
         return [batch for batch in dict.fromkeys(self.batches) if batch is not None]
 
+    @cython.locals(batch="Batch", place=cython.Py_ssize_t, results=list)
     def results(self, start: int, end: int) -> list[Record]:
         """The results of the records from `start` to before `end`, in input order. Only when all batches are settled."""
         results = []

@@ -1,10 +1,6 @@
-cimport cython
-
 from klife.actors.producer.batch cimport Batch
 from klife.actors.producer.identity cimport Identities, Identity
 from klife.actors.producer.known_log cimport KnownLog
-
-cdef long long SEQUENCE_MASK
 
 cdef class Partition:
     cdef public object topic
@@ -30,10 +26,8 @@ cdef class Partition:
 
     cpdef close(self)
     cpdef Batch take_fresh(self, Py_ssize_t room)
-    @cython.locals(batch=Batch, first=Batch)
     cpdef Batch head(self, double now, double linger)
     cpdef take(self, Batch batch)
     cpdef bint _has_identity(self, Batch batch) except *
-    @cython.locals(log=KnownLog, in_flight=list)
     cpdef written(self, Batch batch)
     cpdef _landed(self, Batch batch)

@@ -24,14 +24,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from klife.actors.producer.batch import SEQUENCE_MASK, Batch
+from klife import cython_shim as cython
+from klife.actors.producer.batch import Batch
 from klife.actors.producer.known_log import KnownLog
-from klife.protocol.primitives import ZERO_UUID
+from klife.protocol.primitives import INT32_MAX, ZERO_UUID
+
+if cython.compiled:
+    import cython
 
 if TYPE_CHECKING:
     from klife.actors.producer.identity import Identities, Identity
     from klife.actors.producer.terms import Terms
 
+_SEQUENCE_MASK = cython.declare("long long", INT32_MAX)  # Kafka's sequences wrap at 2**31
 MAX_IN_FLIGHT = 5  # what brokers remember of a producer per partition; more could not be told from duplicates
 REMEMBERED_SECONDS = 60.0  # a producer that was quiet for so long may be forgotten (producer.id.expiration.ms, by default a day)
 
@@ -119,6 +124,7 @@ class Partition:
         while self.pending and self.pending[0].is_set:
             del self.pending[0]
 
+    @cython.locals(batch="Batch")
     def head(self, now: float, linger: float) -> Batch | None:
         """The batch that may leave now, or None. It is only looked at; `take` removes it."""
         pending = self.pending
@@ -165,7 +171,7 @@ class Partition:
                 return None
             batch.identity = identity
             batch.sequence = sequence = self.next_sequence
-            self.next_sequence = (sequence + batch.count) & SEQUENCE_MASK
+            self.next_sequence = (sequence + batch.count) & _SEQUENCE_MASK
         self.open = None
         self.in_flight.append(batch)
         batch.in_flight = True
@@ -194,7 +200,7 @@ class Partition:
         if self._idempotent and batch.identity is not self.identity:
             batch.identity = self.identity
             batch.sequence = self.next_sequence
-            self.next_sequence = (self.next_sequence + batch.count) & SEQUENCE_MASK
+            self.next_sequence = (self.next_sequence + batch.count) & _SEQUENCE_MASK
             batch.wire = None
 
     def _has_identity(self, batch: Batch) -> bool:
@@ -217,6 +223,7 @@ class Partition:
 
     # coming back
 
+    @cython.locals(log="KnownLog", in_flight=list)
     def written(self, batch: Batch) -> list[Batch] | None:
         """`batch` came back as delivered. Returns the older ones, if any, that are thereby known to be in the log and left, too."""
         log = self.log

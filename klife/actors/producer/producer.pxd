@@ -1,5 +1,3 @@
-cimport cython
-
 from klife.actors.producer.batch cimport Batch
 from klife.actors.producer.batcher cimport Batchers
 from klife.actors.producer.buffer_pool cimport BufferPool
@@ -30,9 +28,7 @@ cdef class Producer:
     cdef public long long requests
     cdef public long long retries
 
-    @cython.locals(batches=dict, both=tuple, partition=Partition, batch=Batch)
     cpdef written(self, InFlightRequest request, PlainAnswer answer)
     cpdef delivered(self, Partition partition, Batch batch, long long base_offset, long long append_time_ms)
-    @cython.locals(root=Batch)
     cdef _end(self, Batch batch, base_offset, long long append_time_ms, error)
     cdef _complete(self, Batch batch)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from klife import cython_shim as cython
 from klife.actors.network.backoff import backoff
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.batcher import Batchers
@@ -33,6 +34,9 @@ from klife.actors.runtime.loop_budget import LoopBudget
 from klife.actors.settings import ProducerSettings
 from klife.errors import ClientClosed, ProduceError
 from klife.protocol.produce_wire import PlainAnswer
+
+if cython.compiled:
+    import cython
 
 if TYPE_CHECKING:
     from klife.actors.metadata.snapshot import TopicInfo
@@ -97,6 +101,7 @@ class Producer:
 
     # outcomes
 
+    @cython.locals(batches=dict, both=tuple, partition="Partition", batch="Batch")
     def written(self, request: InFlightRequest, answer: PlainAnswer) -> None:
         """The broker has written all that `answer` names."""
         for key, partitions in answer.topics:
@@ -152,6 +157,7 @@ class Producer:
         self._end(batch, None, -1, error)
         partition.drop_settled()
 
+    @cython.locals(root="Batch")
     def _end(self, batch: Batch, base_offset: int | None, append_time_ms: int, error: ProduceError | None) -> None:
         """Give `batch` its outcome, once; whoever waits is woken, its callbacks run, its bytes come free."""
         self.deadlines.pending.pop(batch, None)

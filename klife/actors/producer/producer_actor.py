@@ -24,6 +24,7 @@ from klife.errors import ProduceError
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.error_codes import ErrorCode, describe, is_retriable
 from klife.protocol.errors import UnsupportedVersion
+from klife.protocol.primitives import INT32_MAX
 from klife_supervision import ExitReason, SupervisionError
 from klife_supervision.logs import get_logger
 
@@ -148,7 +149,7 @@ class ProducerActor(GeventActor):
         self._id_asked_at = now
         self._call = broker.call(
             # With no transactional id the timeout says nothing; Java's client sends the largest number too.
-            InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=2**31 - 1),
+            InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=INT32_MAX),
             self._done,
             timeout=settings.request_timeout,
             client_id=settings.client_id,

@@ -1,5 +1,3 @@
-cimport cython
-
 from klife.actors.network.call cimport Call
 from klife.actors.producer.batch cimport Batch
 from klife.actors.producer.batcher cimport Batcher
@@ -14,9 +12,5 @@ cdef class InFlightRequest(Call):
     cdef public bint by_id
     cdef public bint submitted
 
-    @cython.locals(batch=Batch, partition=Partition, topics=dict, batches=list, topic=tuple, both=tuple)
     cpdef bint pack(self, budget, timeout_ms, not_encodable) except -1
     cpdef finish(self, error=*)
-
-@cython.locals(identity=Identity, fields=list)
-cdef _encoded(Batch batch, settings, budget)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from klife import cython_shim as cython
 from klife.actors.network.call import Call
 from klife.actors.producer.identity import Identity
 from klife.actors.runtime.thread_pool import call_in_thread
@@ -18,6 +19,9 @@ from klife.protocol.primitives import ZERO_UUID
 from klife.protocol.produce_wire import BatchesRequest, TopicBatches
 from klife.protocol.records import EncodedBatch, encode_payload, encode_plain, seal
 from klife_supervision.let_hub_run import let_hub_run
+
+if cython.compiled:
+    import cython
 
 if TYPE_CHECKING:
     from klife.actors.producer.batch import Batch
@@ -48,6 +52,7 @@ class InFlightRequest(Call):
         self.by_id = True  # whether all its topics have ids
         self.submitted = False
 
+    @cython.locals(batch="Batch", partition="Partition", topics=dict, batches=list, topic=tuple, both=tuple)
     def pack(self, budget: LoopBudget, timeout_ms: int, not_encodable: Callable[[Partition, Batch, Exception], None]) -> bool:
         """Make `request`, about to be submitted; False when no batch is left for it.
 
@@ -93,6 +98,8 @@ class InFlightRequest(Call):
         self.batcher.wake()
 
 
+@cython.cfunc
+@cython.locals(batch="Batch", identity="Identity", fields=list)
 def _encoded(batch: Batch, settings: ProducerSettings, budget: LoopBudget) -> EncodedBatch:
     identity, fields, codec = batch.identity or _NO_IDENTITY, batch.fields, settings.codec
     if not codec:

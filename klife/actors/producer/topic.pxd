@@ -1,5 +1,3 @@
-cimport cython
-
 from klife.actors.producer.batch cimport Batch
 from klife.actors.producer.batcher cimport Batcher, Batchers
 from klife.actors.producer.buffer_pool cimport BufferPool, Claim
@@ -11,10 +9,6 @@ from klife.actors.producer.murmur2 cimport murmur2_positive
 from klife.actors.producer.partition cimport Partition
 from klife.actors.producer.terms cimport Terms
 from klife.record cimport Record
-
-cdef bint _IN_C
-cdef Py_ssize_t _NOWHERE
-cdef double _NEVER
 
 cdef class Topic:
     cdef public object name
@@ -36,13 +30,10 @@ cdef class Topic:
     cdef public Py_ssize_t _limit
     cdef public HubWatch _hub_watch
 
-    @cython.locals(size=Py_ssize_t, place=Py_ssize_t, index=Py_ssize_t, keyless=bint, delivery=Delivery, partition=Partition, batch=Batch, pool=BufferPool, room="long long", now_ns="long long", now_ms="long long", hub_watch=HubWatch)
     cpdef append(self, Record record, partitioner=*, deadline=*, bint looks=*, Places places=*, Py_ssize_t at=*, bint wanted=*, callback=*)
-    @cython.locals(batch=Batch, pool=BufferPool, room="long long", deadlines=Deadlines, batcher=Batcher)
     cdef Batch _begin(self, Partition partition, tuple entry, Py_ssize_t size, Claim claim, Places places, Py_ssize_t at)
     cdef bint _sticks(self, Record record, partitioner) except -1
     cdef _watch(self, Partition partition, Batch batch)
-    @cython.locals(pool=BufferPool, claim=Claim, batch=Batch, room="long long", index=Py_ssize_t, sticks=bint)
     cdef tuple _wait_or_look_again(self, Partition partition, bint keyless, tuple entry, Py_ssize_t size, deadline, Places places, Py_ssize_t at)
     cdef _call_when_settled(self, Batch batch, Py_ssize_t index, callback)
     cdef Partition _stick_elsewhere(self)

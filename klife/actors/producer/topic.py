@@ -18,6 +18,7 @@ from random import randrange
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any
 
+from klife import cython_shim as cython
 from klife.actors.metadata.snapshot import NO_LEADER
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import Claim
@@ -36,10 +37,13 @@ from klife.actors.producer.validation import (
 )
 from klife.actors.runtime.forked import take_note
 from klife.actors.settings import NEVER
-from klife.core import is_compiled
 from klife.errors import InvalidRecordType, InvalidRecordValue, UnknownPartition
+from klife.protocol.primitives import INT32_MAX
 from klife.protocol.records import RECORD_OVERHEAD
 from klife.record import Record
+
+if cython.compiled:
+    import cython
 
 if TYPE_CHECKING:
     from klife.actors.metadata.snapshot import TopicInfo
@@ -51,10 +55,8 @@ if TYPE_CHECKING:
     from klife.actors.producer.identity import Identities
     from klife.actors.producer.terms import Terms
 
-_NEVER = NEVER
-_MAX_PARTITION = 2**31 - 1  # an int32 on the wire
-_NOWHERE = -1  # keyless records stick to no partition: the next one chooses
-_IN_C = is_compiled(__file__)
+_NEVER = cython.declare(cython.double, NEVER)
+_NOWHERE = cython.declare(cython.Py_ssize_t, -1)  # keyless records stick to no partition: the next one chooses
 _new_delivery: Any = partial(object.__new__, Delivery)  # in Python quicker than what it stands for
 
 
@@ -102,7 +104,7 @@ class Topic:
         self.partitioner = partitioner
         self.sticks = bool(getattr(partitioner, "sticky_keyless", False))
         # The default partitioner, without the calls.
-        self._hashes = _IN_C and type(partitioner) is Murmur2Partitioner
+        self._hashes = cython.compiled and type(partitioner) is Murmur2Partitioner
         self.terms = terms
         self._identities = identities
         self._batchers = batchers
@@ -115,6 +117,9 @@ class Topic:
         self.sticky = _NOWHERE
         self.follow(info)
 
+    @cython.locals(size=cython.Py_ssize_t, place=cython.Py_ssize_t, index=cython.Py_ssize_t, keyless=cython.bint)
+    @cython.locals(delivery="Delivery", partition="Partition", batch="Batch", pool="BufferPool", hub_watch="HubWatch")
+    @cython.locals(room="long long", now_ns="long long", now_ms="long long")
     def append(
         self,
         record: Record,
@@ -190,7 +195,7 @@ class Topic:
                 raise self.terms.closed_error()  # stopped while the hub ran, or this is another hub
         timestamp_ms = hub_watch.stamp if record.timestamp_ms is None else checked_timestamp(record)
 
-        entry: Any = None if _IN_C else (key, value, headers, timestamp_ms)  # C appends without a tuple
+        entry: Any = None if cython.compiled else (key, value, headers, timestamp_ms)  # C appends without a tuple
         pool = self._pool
         room = pool.room - size
         batch = partition.open
@@ -202,12 +207,12 @@ class Topic:
             if places is not None:
                 places.batches[at] = batch
                 places.indices[at] = index
-            if _IN_C:
+            if cython.compiled:
                 batch.fields.extend((key, value, headers, timestamp_ms))
             else:
                 batch.fields.extend(entry)
         else:
-            if _IN_C:
+            if cython.compiled:
                 entry = (key, value, headers, timestamp_ms)
             index = 0
             batch = None
@@ -223,7 +228,8 @@ class Topic:
             if callback is not None:
                 self._call_when_settled(batch, index, callback)
             return batch
-        delivery = Delivery.__new__(Delivery) if _IN_C else _new_delivery()  # what the constructor does; a call less for each record
+        # What the constructor does; a call less for each record.
+        delivery = Delivery.__new__(Delivery) if cython.compiled else _new_delivery()
         delivery._batch = batch
         delivery._index = index
         return delivery
@@ -232,6 +238,7 @@ class Topic:
         """Whether a record goes where the topic's other records without key go."""
         return self.sticks and record.key is None and record.partition is None and partitioner is None
 
+    @cython.locals(batch="Batch", pool="BufferPool", room="long long", deadlines="Deadlines", batcher="Batcher")
     def _begin(self, partition: Partition, entry: Any, size: int, claim: Claim | None, places: Places | None, at: int) -> Batch | None:
         """Close `partition`'s open batch, if any, and open another, with `entry` for its first record; return it.
 
@@ -288,6 +295,7 @@ class Topic:
             self._timer.look_by(batch.created + OPEN_AT_MOST)
             self._batchers.wake()  # records wait: for an id perhaps, or for a broker
 
+    @cython.locals(pool="BufferPool", claim="Claim", batch="Batch", room="long long", index=cython.Py_ssize_t, sticks=cython.bint)
     def _wait_or_look_again(
         self,
         partition: Partition,
@@ -432,7 +440,7 @@ class Topic:
                 f"{whose} is a {type(chosen).__name__} ({chosen!r}); expected an int from 0 to {self.count - 1} "
                 f"(topic {self.name!r} has {self.count} partitions)" + (", or None to let the partitioner choose" if explicit else "")
             )
-        if not 0 <= partition_id <= _MAX_PARTITION:
+        if not 0 <= partition_id <= INT32_MAX:
             raise InvalidRecordValue(self._no_such(whose, partition_id, explicit))
         if partition_id >= self.count and (
             deadline is not None or not self.await_partition(partition_id, monotonic() + self.terms.max_block, not explicit)
