@@ -12,12 +12,10 @@ even the sans-IO protocol may import.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from klife.record import Record
 
 
 class KlifeError(Exception):
@@ -171,10 +169,23 @@ class DeliveryTimeout(ProduceError):
     """
 
 
+class RecordResult(Protocol):
+    """What errors know of a result record (`klife.Record`), which knows them: no import goes both ways."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None
+    partition: int | None
+    timestamp_ms: int | None
+    offset: int | None
+    error: ProduceError | None
+    error_code: int | None
+
+
 class BatchError(KlifeError):
     """Some records of a batch were not delivered. `delivered` and `failed` are the result records, each in input order."""
 
-    def __init__(self, delivered: Sequence[Record], failed: Sequence[Record]) -> None:
+    def __init__(self, delivered: Sequence[RecordResult], failed: Sequence[RecordResult]) -> None:
         self.delivered = list(delivered)
         self.failed = list(failed)
         first = self.failed[0].error

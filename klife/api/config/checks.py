@@ -15,8 +15,7 @@ from klife.api.config.messages import Loc, describe, format_path, suggest
 from klife.protocol.compression import LEVELS
 
 if TYPE_CHECKING:
-    from klife.api.config import ClientConfig
-    from klife.api.config.options import ProducerConfig, TopicConfig, TxnPoolConfig
+    from klife.api.config.options import ClientOptions, ProducerConfig, TopicConfig, TxnPoolConfig
 
 # Options whose feature is not built: asking for one is refused, never ignored. Each: the value that asks for nothing, and what to
 # say. Delete a row when its feature arrives.
@@ -40,16 +39,16 @@ def not_yet(given: Mapping[str, Any]) -> list[Problem]:
     return found
 
 
-def cross_check(config: ClientConfig) -> list[Problem]:
-    """Everything wrong between options, once each."""
-    found = [*_reconnect_backoff(config), *_features(config), *_duplicate_names(config), *_default_producers(config)]
-    for producer, origin in _producers(config):
+def cross_check(config: ClientOptions, resolved: Sequence[ProducerConfig]) -> list[Problem]:
+    """Everything wrong between options, once each; `resolved` are the producers to start, with their defaults."""
+    found = [*_reconnect_backoff(config), *_features(config), *_duplicate_names(config), *_default_producers(config, resolved)]
+    for producer, origin in _producers(config, resolved):
         for check in _PRODUCER_CHECKS:
             found += check(config, producer, origin)
     return list(dict.fromkeys(found))
 
 
-def _reconnect_backoff(config: ClientConfig) -> Iterator[Problem]:
+def _reconnect_backoff(config: ClientOptions) -> Iterator[Problem]:
     if config.reconnect_backoff_max_ms < config.reconnect_backoff_ms:
         yield Problem(
             ("reconnect_backoff_max_ms",),
@@ -59,7 +58,7 @@ def _reconnect_backoff(config: ClientConfig) -> Iterator[Problem]:
         )
 
 
-def _features(config: ClientConfig) -> Iterator[Problem]:
+def _features(config: ClientOptions) -> Iterator[Problem]:
     if "producer" not in config.disabled_features:
         return
     for option in ("producers", "default_producer"):
@@ -69,7 +68,7 @@ def _features(config: ClientConfig) -> Iterator[Problem]:
             )
 
 
-def _duplicate_names(config: ClientConfig) -> Iterator[Problem]:
+def _duplicate_names(config: ClientOptions) -> Iterator[Problem]:
     named: dict[str, Sequence[ProducerConfig | TopicConfig | TxnPoolConfig]] = {
         "producers": config.producers,
         "topics": config.topics,
@@ -84,10 +83,10 @@ def _duplicate_names(config: ClientConfig) -> Iterator[Problem]:
                 yield Problem((option, index, "name"), f"{element.name!r} is the name of {where} already; choose another")
 
 
-def _default_producers(config: ClientConfig) -> Iterator[Problem]:
+def _default_producers(config: ClientOptions, resolved: Sequence[ProducerConfig]) -> Iterator[Problem]:
     if "producer" in config.disabled_features:
         return
-    names = [producer.name for producer in config.resolved_producers]
+    names = [producer.name for producer in resolved]
     depends: tuple[Loc, ...] = (
         ("producers",),
         ("default_producer",),
@@ -108,7 +107,7 @@ def _default_producers(config: ClientConfig) -> Iterator[Problem]:
 class _Origin:
     """Where the options of one producer were given: in its element of `producers`, or (as its defaults) at the client."""
 
-    def __init__(self, config: ClientConfig, index: int | None) -> None:
+    def __init__(self, config: ClientOptions, index: int | None) -> None:
         self._given = config.producers[index].model_fields_set if index is not None else frozenset[str]()
         self._index = index
 
@@ -122,12 +121,12 @@ class _Origin:
         return Problem(place, text, tuple(locs))
 
 
-def _producers(config: ClientConfig) -> Iterator[tuple[ProducerConfig, _Origin]]:
-    for index, producer in enumerate(config.resolved_producers):
+def _producers(config: ClientOptions, resolved: Sequence[ProducerConfig]) -> Iterator[tuple[ProducerConfig, _Origin]]:
+    for index, producer in enumerate(resolved):
         yield producer, _Origin(config, index if index < len(config.producers) else None)
 
 
-def _delivery_timeout(config: ClientConfig, producer: ProducerConfig, origin: _Origin) -> Iterator[Problem]:
+def _delivery_timeout(config: ClientOptions, producer: ProducerConfig, origin: _Origin) -> Iterator[Problem]:
     needed = producer.linger_ms + producer.request_timeout_ms
     if producer.delivery_timeout_ms < needed:
         yield origin.problem(
@@ -138,7 +137,7 @@ def _delivery_timeout(config: ClientConfig, producer: ProducerConfig, origin: _O
         )
 
 
-def _retry_backoff(config: ClientConfig, producer: ProducerConfig, origin: _Origin) -> Iterator[Problem]:
+def _retry_backoff(config: ClientOptions, producer: ProducerConfig, origin: _Origin) -> Iterator[Problem]:
     if producer.retry_backoff_max_ms < producer.retry_backoff_ms:
         yield origin.problem(
             ("retry_backoff_max_ms", "retry_backoff_ms"),
@@ -147,7 +146,7 @@ def _retry_backoff(config: ClientConfig, producer: ProducerConfig, origin: _Orig
         )
 
 
-def _idempotence(config: ClientConfig, producer: ProducerConfig, origin: _Origin) -> Iterator[Problem]:
+def _idempotence(config: ClientOptions, producer: ProducerConfig, origin: _Origin) -> Iterator[Problem]:
     if not producer.enable_idempotence:
         return
     if producer.acks != "all":
@@ -163,7 +162,7 @@ def _idempotence(config: ClientConfig, producer: ProducerConfig, origin: _Origin
         )
 
 
-def _compression_level(config: ClientConfig, producer: ProducerConfig, origin: _Origin) -> Iterator[Problem]:
+def _compression_level(config: ClientOptions, producer: ProducerConfig, origin: _Origin) -> Iterator[Problem]:
     level, codec = producer.compression_level, producer.compression_type
     if level is None:
         return
@@ -179,7 +178,7 @@ def _compression_level(config: ClientConfig, producer: ProducerConfig, origin: _
         )
 
 
-def _buffer(config: ClientConfig, producer: ProducerConfig, origin: _Origin) -> Iterator[Problem]:
+def _buffer(config: ClientOptions, producer: ProducerConfig, origin: _Origin) -> Iterator[Problem]:
     # The default batch size is no mistake of the user's: beside a smaller buffer it only means smaller requests.
     loc = origin("batch_size_bytes")
     given = len(loc) > 1 or "batch_size_bytes" in config.model_fields_set
@@ -192,7 +191,7 @@ def _buffer(config: ClientConfig, producer: ProducerConfig, origin: _Origin) -> 
         )
 
 
-_PRODUCER_CHECKS: tuple[Callable[[ClientConfig, ProducerConfig, _Origin], Iterator[Problem]], ...] = (
+_PRODUCER_CHECKS: tuple[Callable[[ClientOptions, ProducerConfig, _Origin], Iterator[Problem]], ...] = (
     _delivery_timeout,
     _retry_backoff,
     _idempotence,

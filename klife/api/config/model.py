@@ -155,4 +155,4 @@ class ClientConfig(ClientOptions):
         return not_yet(options)
 
     def _cross_check(self) -> list[Problem]:
-        return [*not_yet({name: getattr(self, name) for name in self.model_fields_set}), *cross_check(self)]
+        return [*not_yet({name: getattr(self, name) for name in self.model_fields_set}), *cross_check(self, self.resolved_producers)]
