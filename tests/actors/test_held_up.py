@@ -190,7 +190,7 @@ def test_a_batch_behind_one_without_an_answer_says_so() -> None:
 
 def test_who_stops_meanwhile_is_told_of_the_refusal(start_client: StartClient) -> None:
     with ScriptedCluster() as cluster:
-        client = start_client(cluster)
+        client = start_client(cluster, retry_backoff_ms=30_000, retry_backoff_max_ms=30_000)  # none is in flight then
         cluster[1].always(ProduceRequest, refuse(Code.NOT_ENOUGH_REPLICAS))
         delivery = client.produce(ORDER)
         wait_until(lambda: client.status().producers[0].retries > 0)
