@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from enum import Enum
 from time import monotonic
 from typing import Any
 
@@ -15,6 +16,7 @@ from klife import ClientClosed, NotReady
 from klife.actors import engines
 from klife.actors.engine import Engine
 from klife.actors.metadata.snapshot import BrokerInfo, ClusterSnapshot
+from klife.actors.network.purpose import Purpose
 from klife.actors.producer.producers import Producers
 from klife.actors.runtime.actor import GeventActor
 from klife.actors.runtime.ref import GeventActorRef
@@ -29,6 +31,12 @@ PATIENCE = 30.0
 
 class Worker(GeventActor):
     """The actor of a part of no use."""
+
+
+class Apart(Enum):
+    """A purpose for which a broker may hold on to requests."""
+
+    LONG_POLLS = "long polls"
 
 
 class Noted:
@@ -141,6 +149,20 @@ def test_a_part_s_actors_stand_between_what_they_need_and_the_gate() -> None:
         "producer klife_default_producer",
         "gate",
     ]
+
+
+def test_each_purpose_has_an_actor_for_its_connection_to_a_broker() -> None:
+    engine, _ = an_engine()
+    supervisor = started(engine)
+    try:
+        brokers = [engine.metadata.broker(7, purpose) for purpose in (Purpose.REQUESTS, Apart.LONG_POLLS)]  # type: ignore[arg-type]
+        with gevent.Timeout(PATIENCE):
+            while not all(broker.has_actor and broker.inbox is not None for broker in brokers):
+                gevent.sleep(0.01)
+        connections = supervisor.tree().children[0]
+        assert [child.id for child in connections.children] == ["bootstrap 127.0.0.1:1", "broker 7", "broker 7 long polls"]
+    finally:
+        supervisor.stop(timeout=PATIENCE)
 
 
 def test_a_flush_counts_what_every_part_has_left_and_waits_for_callbacks_only_where_nothing_is() -> None:

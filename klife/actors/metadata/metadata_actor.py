@@ -2,7 +2,7 @@
 
 A refresh is due by age, and when somebody asked for one (a leadership error, a connection lost). Requests for a refresh coalesce:
 one is on its way at a time, and they keep a minimum distance. In between there are questions about topics that are not known yet, at
-once and again while callers wait for them; which topics a request names, and whether it may create them, says `topic_interest`.
+once and again while callers wait for them; which topics a request names, and whether it may create them, says `interest`.
 
 Whom to ask: any broker that is connected, the least busy one. If none is, the known brokers and the bootstrap addresses are tried in
 turn, the next one as soon as one fails or a second passes, until one answers (KIP-899, KIP-1102): so the client starts with the
@@ -107,7 +107,7 @@ class MetadataActor(GeventActor):
                 self._silent.append(silent)
             self._ask(broker, now, refreshes=refresh_at <= question_at)
             return
-        others = [each for each in metadata.brokers.values() if each is not silent and (each.node_id < 0 or not self._starting_over)]
+        others = [each for each in metadata.ordinary_brokers() if each is not silent and (each.node_id < 0 or not self._starting_over)]
         if others:
             self._try_someone(now, others)
         else:
@@ -253,7 +253,7 @@ class MetadataActor(GeventActor):
     def _try_someone(self, now: float, candidates: list[Broker]) -> None:
         tried = self._tried
         failed = tried is not None and tried.connects > self._connects_before and tried.connection.state is State.DISCONNECTED
-        if failed or now >= self._tried_at + _TRY_NEXT_AFTER or not any(broker.waiting for broker in self.metadata.brokers.values()):
+        if failed or now >= self._tried_at + _TRY_NEXT_AFTER or not any(broker.waiting for broker in self.metadata.ordinary_brokers()):
             if not self._trying:  # brokers before bootstrap addresses, and those last met in trouble last
                 self._trying = sorted(candidates, key=lambda broker: (broker.node_id < 0, broker.last_error is not None))
             tried = self._tried = self._trying.pop(0)

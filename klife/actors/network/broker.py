@@ -127,7 +127,8 @@ class Broker:
         """Send `call`, which is finished exactly once, within `timeout` seconds (and as long as the broker throttles us): at once when
         it can not be sent.
 
-        With `expect_reply` False the call is done, with response None, when the socket has taken all of it.
+        With `expect_reply` False the call is done, with response None, when the socket has taken all of it. Whatever is raised here,
+        a signal handler's exception mostly, ends the connection.
         """
         if is_forked():
             take_note()
@@ -138,14 +139,19 @@ class Broker:
             return
         try:
             buffers = self.connection.send(call, client_id=client_id, max_version=max_version, expect_reply=expect_reply)
+            self.requests_sent += 1
+            self.used_at = now
+            if not expect_reply:
+                self._unwritten.append(call)
+            self.write(buffers)
         except (EncodeError, UnsupportedVersion) as error:
             call.finish(error)
             return
-        self.requests_sent += 1
-        self.used_at = now
-        if not expect_reply:
-            self._unwritten.append(call)
-        self.write(buffers)
+        except BaseException as error:  # a signal handler's exception too
+            self.fail(
+                f"a request could not be sent: {type(error).__name__}: {error}"
+            )  # half of it may be on the wire: nothing may follow
+            raise
         if call.deadline < self.wake_at and not call.is_done and self.inbox is not None:
             self.due = min(self.due, call.deadline)
             self.inbox.wake()
@@ -158,9 +164,10 @@ class Broker:
         self.failure = None
 
     def write(self, buffers: list[Any]) -> None:
-        """Write `buffers`, now as far as the transport takes them, the rest when it takes more."""
+        """Write `buffers`, now as far as the transport takes them, the rest when it takes more; without any, go on with that rest."""
+        transport = self.transport
         try:
-            all_written = self.transport.write(buffers)
+            all_written = transport.write(buffers) if buffers else transport.write_more()
         except OSError as error:
             self.fail(f"writing failed: {error}")
             return
@@ -169,13 +176,7 @@ class Broker:
 
     def write_more(self) -> None:
         """Go on with what the transport did not take."""
-        try:
-            all_written = self.transport.write_more()
-        except OSError as error:
-            self.fail(f"writing failed: {error}")
-            return
-        if all_written and self._unwritten:
-            self._all_written()
+        self.write([])
 
     def _all_written(self) -> None:
         """Everything is on its way: so much is all that calls without a reply wait for."""
@@ -186,12 +187,10 @@ class Broker:
     def close(self) -> list[Call]:
         """Close the connection, if there is one; return the calls whose outcome nobody will learn."""
         transport, self.transport = self.transport, None
-        calls = self.calls
-        self._unwritten.clear()
         if transport is not None:
             transport.close()
-        if self.connection.state is not State.DISCONNECTED:
-            self.connection.closed()
+        calls = [*self._unwritten, *self.connection.closed()]
+        self._unwritten.clear()
         return calls
 
     def disown(self) -> None:
