@@ -103,7 +103,13 @@ class Engine:
 
     def flush(self, deadline: float) -> int:
         """Send what is pending now and wait for the outcomes until `deadline` (monotonic seconds); return how many are left."""
-        left = sum(part.flush(deadline) for part in self.parts)
+        for part in self.parts:  # all of them, before waiting for any
+            part.skip_linger(1)
+        try:
+            left = sum(part.flush(deadline) for part in self.parts)
+        finally:
+            for part in self.parts:
+                part.skip_linger(-1)
         if gevent.getcurrent() in self._calling or any(part.calls_back_here for part in self.parts):
             return left  # called by a callback, which must not wait for its own end
         if not left:
@@ -195,6 +201,11 @@ class Engine:
             self.undelivered += part.abandon(f"client {self.name!r} was stopped before the brokers had confirmed")
         self.supervisor.stop(timeout=max(deadline - monotonic(), 2.0))
         self.ended(ExitReason.shutdown("stopped"))
+
+    @property
+    def longest_wait(self) -> float:
+        """Within so many seconds all that was accepted has an outcome."""
+        return max((part.longest_wait for part in self.parts), default=0.0)
 
     @property
     def unsettled(self) -> int:

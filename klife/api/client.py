@@ -208,7 +208,7 @@ class Client:
         """
         engine = self._handle.current()
         if timeout is None:
-            timeout = 1.0 + max((p.delivery_timeout for p in engine.settings.producers), default=0.0)
+            timeout = 1.0 + engine.longest_wait
         if not self._handle.is_at_home:
             self._handle.from_thread(lambda: self.flush(timeout), timeout)
             return
