@@ -28,6 +28,7 @@ from klife.actors.network.broker import Broker
 from klife.actors.network.call import Call
 from klife.actors.runtime.actor import POSTPONED, GeventActor
 from klife.actors.runtime.thread_pool import call_in_thread
+from klife.actors.settings import NEVER
 from klife.errors import KlifeError
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from klife.protocol.connection import State
@@ -59,18 +60,18 @@ class MetadataActor(GeventActor):
         self._stop_connection = stop_connection
         self._call: Call | None = None  # the newest without an answer
         self._called: Broker | None = None
-        self._called_at = float("-inf")
+        self._called_at = -NEVER
         self._answers: deque[tuple[Question, Call]] = deque()
         self._asked = Question((), creates=False, everything=True)  # what the answer that is looked at was asked
-        self._answered_at = float("-inf")
-        self._refreshed_at = float("-inf")
+        self._answered_at = -NEVER
+        self._refreshed_at = -NEVER
         self._silent: list[Broker] = []  # who was asked, and had not answered when another was asked as well
         self._failures = 0
         self._starting_over = False  # the brokers we know want us to ask the bootstrap list (KIP-1102)
         self._trying: list[Broker] = []  # whom to try next while nobody is connected
         self._tried: Broker | None = None
         self._connects_before = 0
-        self._tried_at = float("-inf")
+        self._tried_at = -NEVER
 
     def on_start(self) -> None:
         self.metadata.inbox = self.actor_inbox
@@ -130,7 +131,7 @@ class MetadataActor(GeventActor):
     def _not_before(self) -> float:
         """After a failure, whatever is due waits."""
         if not self._failures:
-            return float("-inf")
+            return -NEVER
         return self._answered_at + backoff(self._failures, _MIN_INTERVAL, 1.0, random.random())
 
     def _ask(self, broker: Broker, now: float, *, refreshes: bool) -> None:

@@ -20,7 +20,7 @@ from klife.actors.network.purpose import BrokerKey, Purpose
 from klife.actors.network.transport import Transport
 from klife.actors.runtime.forked import is_forked, take_note
 from klife.actors.runtime.inbox import Inbox
-from klife.actors.settings import ConnectionSettings
+from klife.actors.settings import NEVER, ConnectionSettings
 from klife.protocol.connection import KafkaConnection, State
 from klife.protocol.errors import EncodeError, UnsupportedVersion
 
@@ -53,8 +53,8 @@ class Broker:
         self.released = False  # nobody needs the connection any more
         self.throttled_until = 0.0  # when it takes requests again, on whatever connection; the actor sets it back to 0 then
         self.last_error: str | None = None
-        self.wake_at = float("inf")  # when the actor wakes by itself
-        self.due = float("inf")  # an earlier time it has to be told of
+        self.wake_at = NEVER  # when the actor wakes by itself
+        self.due = NEVER  # an earlier time it has to be told of
         self.used_at = 0.0  # when a request was last sent or answered
         self.requests_sent = 0
         self.connects = 0
