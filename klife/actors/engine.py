@@ -16,6 +16,7 @@ import gevent
 from gevent import get_hub
 from gevent._hub_local import get_hub_if_exists
 
+from klife.actors.closed import client_closed
 from klife.actors.metadata.metadata import Metadata
 from klife.actors.orphan import forget_tree, let_go_of_sockets
 from klife.actors.part import Part
@@ -98,8 +99,9 @@ class Engine:
         for part in self.parts:
             part.close(reason)
 
-    def closed_error(self) -> ClientClosed:
-        return ClientClosed(f"client {self.name!r} takes no more records: {self.closing}. Nothing was queued; start a new client.")
+    def closed_error(self, so: str = "") -> ClientClosed:
+        """Why it is closed; `so` is what becomes of the caller's business: a clause."""
+        return client_closed(f"client {self.name!r}", str(self.closing), so)
 
     def flush(self, deadline: float) -> int:
         """Send what is pending now and wait for the outcomes until `deadline` (monotonic seconds); return how many are left."""

@@ -154,8 +154,8 @@ def test_who_waits_for_a_topic_is_woken_by_the_answer_that_has_it(metadata: Meta
 
 
 def test_who_waits_for_a_topic_when_the_client_ends_is_told(metadata: Metadata) -> None:
-    waiting = gevent.spawn(metadata.topic, "t", monotonic() + PATIENCE, creates=False)
+    waiting = gevent.spawn(metadata.topic, "t", monotonic() + PATIENCE, creates=False, so="Nothing was queued")
     gevent.sleep(0)
-    metadata.close(lambda: ClientClosed("over"))
-    with pytest.raises(ClientClosed, match="over"):
+    metadata.close(lambda so: ClientClosed(f"over. {so}"))
+    with pytest.raises(ClientClosed, match=r"over\. Nothing was queued"):
         waiting.get(timeout=PATIENCE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from time import monotonic
 
 from klife.actors.metadata.interest import TopicInterest
@@ -50,7 +51,7 @@ class Metadata:
         self.inbox: Inbox | None = None  # the MetadataActor's, while it lives
         self.actor = Post()  # where that is asked
         self._answered = Latch()
-        self._closed: Callable[[], KlifeError] | None = None
+        self._closed: Callable[[str], KlifeError] | None = None
 
     # who lives by it
 
@@ -140,7 +141,7 @@ class Metadata:
             is_last_look = False
             while True:
                 if self._closed is not None:
-                    raise self._closed()
+                    raise self._closed(so)
                 if not self._answered.wait(deadline - monotonic()):
                     late = monotonic() - deadline
                     if late < WORTH_TELLING or is_last_look:
@@ -161,10 +162,10 @@ class Metadata:
                 if missed and missed == answers:
                     return None
 
-    def close(self, error: Callable[[], KlifeError]) -> None:
+    def close(self, error: Callable[[str], KlifeError]) -> None:
         """Let nobody wait any longer: whoever asks for a topic that is not known gets what `error` makes."""
         self._closed = error
-        self.actor.close(error)
+        self.actor.close(partial(error, ""))
         self._answered.set()
 
     # brokers

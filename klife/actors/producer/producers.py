@@ -10,6 +10,7 @@ from functools import partial
 from sys import is_finalizing
 from typing import Any
 
+from klife.actors.closed import NOT_QUEUED
 from klife.actors.engine import Engine
 from klife.actors.producer import letting_go
 from klife.actors.producer.buffer_pool import BufferPool
@@ -23,8 +24,6 @@ from klife.actors.producer.validation import checked_topic
 from klife.actors.runtime.post import Post
 from klife.errors import ClientClosed, InvalidRecordType, InvalidRecordValue
 from klife_supervision import ChildSpec
-
-_NOT_QUEUED = "Nothing was queued"
 
 
 class Producers:
@@ -69,7 +68,7 @@ class Producers:
         routing = producer.routing
         route = routing.routes.get(name)
         if route is None:
-            info = engine.metadata.topic(name, deadline, creates=True, so=_NOT_QUEUED)
+            info = engine.metadata.topic(name, deadline, creates=True, so=NOT_QUEUED)
             if producer.closed is not None:  # stopped while we waited
                 raise producer.closed_error()
             route = routing.routes.get(name) or routing.add_topic(info, self._topic_partitioners.get(name, self._partitioner))
@@ -94,7 +93,7 @@ class Producers:
     def _await_partition(self, producer: Producer, route: Topic, partition: int, deadline: float, chosen: bool) -> None:
         answers = 1 if chosen else 0
         info = self.engine.metadata.wait_for_partitions(
-            route.name, partition + 1, deadline, creates=True, answers=answers, so=_NOT_QUEUED
+            route.name, partition + 1, deadline, creates=True, answers=answers, so=NOT_QUEUED
         )
         if producer.closed is not None:  # stopped while we waited
             raise producer.closed_error()
