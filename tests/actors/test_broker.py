@@ -15,12 +15,21 @@ from klife.protocol.connection import State
 
 
 class Wire:
-    """Stands in for a transport: takes so many bytes of a write, and then raises what is set."""
+    """A transport without a socket: takes so many bytes of a write, and then raises what is set."""
+
+    readable = writable = False
 
     def __init__(self) -> None:
         self.taken = b""
         self.takes = 1 << 20
         self.then: BaseException | None = None
+
+    def watch(self, wake: Any) -> None: ...
+
+    def watch_again(self) -> None: ...
+
+    def read(self) -> bytes | None:
+        return None
 
     def write(self, buffers: list[Any]) -> bool:
         data = b"".join(buffers)
@@ -47,7 +56,7 @@ def broker(wire: Wire) -> Broker:
     broker = Broker(1, "here", 9092, client_settings(ClientConfig.build("here:9092"), "c").connection, "c")
     broker.connection.state = State.READY
     broker.connection.ranges = {MetadataRequest.API_KEY: (0, 13)}
-    broker.attach(wire)  # type: ignore[arg-type]
+    broker.attach(wire)
     return broker
 
 

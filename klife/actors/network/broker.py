@@ -47,7 +47,7 @@ class Broker:
         self.connection = KafkaConnection(client_id, settings.max_response_bytes)
         self.inbox: Inbox | None = None  # the actor's, while it lives
         self.has_actor = False  # whether its supervisor was told to run one
-        self.transport: Any = None  # while one is open
+        self.transport: Any = None  # a `Transport`, while one is open
         self.waiting: dict[Callable[[], None], None] = {}
         self.failure: str | None = None  # set by whoever meets a broken socket; the actor closes it
         self.released = False  # nobody needs the connection any more
