@@ -24,11 +24,12 @@ if TYPE_CHECKING:
         Phash2Partitioner,
         RandomPartitioner,
     )
+    from klife.actors.producer.status import ProducerStatus
     from klife.actors.runtime.future import WaitTimeout
     from klife.admin import AdminClient
     from klife.api.client import Client
     from klife.api.config import ClientConfig, ProducerConfig, TopicConfig, TxnPoolConfig
-    from klife.api.status import BrokerStatus, ClientStatus, PartitionStatus, ProducerStatus, StopReport
+    from klife.api.status import BrokerStatus, ClientStatus, PartitionStatus, StopReport
     from klife.errors import (
         AdminError,
         BatchError,
@@ -56,7 +57,7 @@ _WHERE = {
     "klife.admin": ("AdminClient",),
     "klife.api.client": ("Client",),
     "klife.api.config": ("ClientConfig", "ProducerConfig", "TopicConfig", "TxnPoolConfig"),
-    "klife.api.status": ("BrokerStatus", "ClientStatus", "PartitionStatus", "ProducerStatus", "StopReport"),
+    "klife.api.status": ("BrokerStatus", "ClientStatus", "PartitionStatus", "StopReport"),
     "klife.partitioner": ("Partitioner",),
     "klife.record": ("Delivered", "Record"),
     "klife.actors.producer.delivery": ("BatchDelivery", "Delivery"),
@@ -66,6 +67,7 @@ _WHERE = {
         "Phash2Partitioner",
         "RandomPartitioner",
     ),
+    "klife.actors.producer.status": ("ProducerStatus",),
     "klife.actors.runtime.future": ("WaitTimeout",),
     "klife.errors": (
         "AdminError",

@@ -16,6 +16,7 @@ import gevent
 from gevent import get_hub
 from gevent._hub_local import get_hub_if_exists
 
+from klife.actors.closed import client_closed
 from klife.actors.metadata.metadata import Metadata
 from klife.actors.orphan import forget_tree, let_go_of_sockets
 from klife.actors.part import Part
@@ -98,12 +99,19 @@ class Engine:
         for part in self.parts:
             part.close(reason)
 
-    def closed_error(self) -> ClientClosed:
-        return ClientClosed(f"client {self.name!r} takes no more records: {self.closing}. Nothing was queued; start a new client.")
+    def closed_error(self, so: str = "") -> ClientClosed:
+        """Why it is closed; `so` is what becomes of the caller's business: a clause."""
+        return client_closed(f"client {self.name!r}", str(self.closing), so)
 
     def flush(self, deadline: float) -> int:
         """Send what is pending now and wait for the outcomes until `deadline` (monotonic seconds); return how many are left."""
-        left = sum(part.flush(deadline) for part in self.parts)
+        for part in self.parts:  # all of them, before waiting for any
+            part.skip_linger(1)
+        try:
+            left = sum(part.flush(deadline) for part in self.parts)
+        finally:
+            for part in self.parts:
+                part.skip_linger(-1)
         if gevent.getcurrent() in self._calling or any(part.calls_back_here for part in self.parts):
             return left  # called by a callback, which must not wait for its own end
         if not left:
@@ -195,6 +203,11 @@ class Engine:
             self.undelivered += part.abandon(f"client {self.name!r} was stopped before the brokers had confirmed")
         self.supervisor.stop(timeout=max(deadline - monotonic(), 2.0))
         self.ended(ExitReason.shutdown("stopped"))
+
+    @property
+    def longest_wait(self) -> float:
+        """Within so many seconds all that was accepted has an outcome."""
+        return max((part.longest_wait for part in self.parts), default=0.0)
 
     @property
     def unsettled(self) -> int:

@@ -10,7 +10,8 @@ whatever thread notices that the home is gone; then nobody is to be woken, and n
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from klife.actors.metadata.user import MetadataUser
 from klife_supervision import ChildSpec
@@ -45,8 +46,12 @@ class Part(MetadataUser, Protocol):
     def close(self, reason: str) -> None:
         """Take nothing more, and have those who wait told so; `reason` is why, as a clause. What was accepted is still delivered."""
 
+    def skip_linger(self, by: int) -> None:
+        """One more (1) or one less (-1) who waits for what was accepted: while anybody does, nothing waits for company. The engine sees
+        to that for all its parts before it flushes any of them."""
+
     def flush(self, deadline: float) -> int:
-        """Have done now what was accepted before, without lingering, and wait for it; return how many records are left."""
+        """Wait for what was accepted before; return how many records are left."""
 
     @property
     def calls_back_here(self) -> bool:
@@ -58,6 +63,10 @@ class Part(MetadataUser, Protocol):
     def abandon(self, why: str) -> int:
         """Settle all that is left as failed, or possibly persisted: nobody works for it any more. Return how many records that was."""
 
+    @property
+    def longest_wait(self) -> float:
+        """Within so many seconds all that was accepted has an outcome, if the part can have its way: what a flush waits by default."""
+
     # letting go without an end
 
     def orphan(self) -> None:
@@ -68,6 +77,9 @@ class Part(MetadataUser, Protocol):
         nothing, logs nothing, wakes nobody."""
 
     # the books, since the client's start
+
+    def status(self) -> Mapping[str, Any]:
+        """Its share of `ClientStatus`: fields of that by name, each a value that is safe to keep."""
 
     @property
     def delivered(self) -> int:

@@ -1,7 +1,7 @@
 """The client's supervision tree: child specs only.
 
     client (one_for_one)
-    ├─ connections (dynamic) ── ConnectionActor × broker (and bootstrap address)
+    ├─ connections (dynamic) ── ConnectionActor × broker and purpose (and bootstrap address)
     ├─ metadata                 MetadataActor
     ├─ producer NAME × n (rest_for_one)
     │    ├─ producer            ProducerActor
@@ -28,6 +28,7 @@ from klife.actors.engine import Engine
 from klife.actors.metadata.metadata_actor import MetadataActor
 from klife.actors.network.broker import Broker
 from klife.actors.network.connection_actor import ConnectionActor
+from klife.actors.network.purpose import Purpose
 from klife.actors.runtime.ref import GeventActorRef
 from klife_supervision import ChildSpec
 
@@ -52,6 +53,8 @@ def children(engine: Engine, flush_timeout: float) -> list[ChildSpec]:
 
 def _connection(engine: Engine, broker: Broker) -> ChildSpec:
     name = f"broker {broker.node_id}" if broker.node_id >= 0 else f"bootstrap {broker.address}"
+    # One child for each Broker: the supervisor takes a second one of the same id for the first.
+    child_id = name if broker.purpose is Purpose.REQUESTS else f"{name} {broker.purpose.value}"
     return ChildSpec(
-        id=name, start=lambda: ConnectionActor.start(broker, lambda _broker: engine.metadata.request_refresh()), shutdown=2.0
+        id=child_id, start=lambda: ConnectionActor.start(broker, lambda _broker: engine.metadata.request_refresh()), shutdown=2.0
     )

@@ -336,7 +336,13 @@ def _brokers(metadata: MetadataResponse) -> list[Broker]:
 
 def _partitions(topic: Any) -> list[Partition]:
     partitions = (
-        Partition(each.partition_index, each.leader_id, tuple(each.replica_nodes), tuple(each.isr_nodes)) for each in topic.partitions
+        Partition(
+            index=each.partition_index,
+            leader=each.leader_id if each.leader_id >= 0 else None,
+            replicas=tuple(each.replica_nodes),
+            in_sync=tuple(each.isr_nodes),
+        )
+        for each in topic.partitions
     )
     return sorted(partitions, key=lambda partition: partition.index)
 

@@ -35,10 +35,10 @@ class Broker:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A partition as the brokers see it; `leader` is -1 while it has none."""
+    """A partition as the brokers see it; `leader` is None while it has none."""
 
     index: int
-    leader: int
+    leader: int | None
     replicas: tuple[int, ...]
     in_sync: tuple[int, ...]
 

@@ -114,9 +114,9 @@ class Client:
             NotReady: not within `timeout` seconds; the text says what each address answered.
             ClientClosed: the client was stopped.
         """
-        engine = self._handle.current(monotonic() + timeout)
+        engine = self._handle.current(monotonic() + timeout, so="")
         if not self._handle.is_at_home:
-            self._handle.from_thread(lambda: self.wait_ready(timeout), timeout)
+            self._handle.from_thread(lambda: self.wait_ready(timeout), timeout, so="")
             return
         lifecycle.wait_ready(engine, timeout)
 
@@ -206,11 +206,11 @@ class Client:
         Raises:
             FlushTimeout: `undelivered` records were not settled within `timeout` seconds; they go on being delivered.
         """
-        engine = self._handle.current()
+        engine = self._handle.current(so="")
         if timeout is None:
-            timeout = 1.0 + max((p.delivery_timeout for p in engine.settings.producers), default=0.0)
+            timeout = 1.0 + engine.longest_wait
         if not self._handle.is_at_home:
-            self._handle.from_thread(lambda: self.flush(timeout), timeout)
+            self._handle.from_thread(lambda: self.flush(timeout), timeout, so="")
             return
         left = engine.flush(monotonic() + timeout)
         if left:
@@ -253,9 +253,9 @@ class Client:
         Raises:
             UnknownTopic: the cluster does not know it. BrokersUnreachable: no broker answered.
         """
-        engine = self._handle.current()
+        engine = self._handle.current(so="")
         if not self._handle.is_at_home:
-            result: tuple[PartitionStatus, ...] = self._handle.from_thread(lambda: self.partitions(topic))
+            result: tuple[PartitionStatus, ...] = self._handle.from_thread(lambda: self.partitions(topic), so="")
             return result
         info = engine.metadata.topic(checked_topic(topic, "topic", ""), self._handle.by_max_block(), creates=False)
         return partition_statuses(info)

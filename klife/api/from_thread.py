@@ -20,10 +20,11 @@ _ADVICE = (
 )
 
 
-def call_at_home(engine: Engine, function: Callable[[], Any], timeout: float | None = None) -> Any:
+def call_at_home(engine: Engine, function: Callable[[], Any], timeout: float | None = None, so: str = "") -> Any:
     """Call `function` in a greenlet of the home thread; wait, as a thread does, for what it returns or raises.
 
-    `timeout` is what the call itself may take (seconds; None is `max_block_ms`).
+    `timeout` is what the call itself may take (seconds; None is `max_block_ms`), `so` what becomes of its business if the home has
+    ended: a clause for the error.
 
     Raises:
         ProduceError: the home thread does not run its hub, so that nothing can happen there; `possibly_persisted` where the call had
@@ -31,17 +32,17 @@ def call_at_home(engine: Engine, function: Callable[[], Any], timeout: float | N
         ClientClosed: the home thread has ended.
     """
     if engine.finished.is_set:
-        raise engine.closed_error()
-    call = _Call(engine, function)
+        raise engine.closed_error(so)
+    call = _Call(engine, function, so)
     engine.calls.add(call)  # first: a home that ends now tells it, or the loop below is gone
     try:
         try:
             engine.loop.run_callback_threadsafe(gevent.spawn, call.run)
         except ValueError:  # its loop was destroyed
             engine.home_ended()
-            raise engine.closed_error() from None
+            raise engine.closed_error(so) from None
         if engine.finished.is_set and not call.begun:
-            raise engine.closed_error()
+            raise engine.closed_error(so)
         return call.answer((engine.settings.max_block if timeout is None else timeout) + _GRACE)
     finally:
         engine.calls.discard(call)
@@ -50,9 +51,10 @@ def call_at_home(engine: Engine, function: Callable[[], Any], timeout: float | N
 class _Call:
     """A call that another thread waits for. It is carried out, or withdrawn, once."""
 
-    def __init__(self, engine: Engine, function: Callable[[], Any]) -> None:
+    def __init__(self, engine: Engine, function: Callable[[], Any], so: str) -> None:
         self._engine = engine
         self._function = function
+        self._so = so
         self._fate = [None]  # whoever takes it decides
         self._done = Latch(engine.hub)
         self._value: Any = None
@@ -83,7 +85,7 @@ class _Call:
         if self._done.is_set:
             return
         if self._decides():
-            self._error = self._engine.closed_error()
+            self._error = self._engine.closed_error(self._so)
         else:
             self._error = self._unknown("the thread that started it has ended meanwhile")
         self._done.set()

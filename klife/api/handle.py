@@ -14,12 +14,12 @@ from typing import TypeVar
 from gevent._hub_local import get_hub_if_exists
 
 from klife.actors import engines
+from klife.actors.closed import NOT_QUEUED, client_closed
 from klife.actors.engine import Engine
 from klife.actors.runtime.forked import take_note
 from klife.api import lifecycle
 from klife.api.from_thread import call_at_home
 from klife.api.held import held_for
-from klife.errors import ClientClosed
 
 T = TypeVar("T")
 
@@ -47,28 +47,29 @@ class Handle:
         """The deadline of a call that may wait `max_block_ms`, in monotonic seconds."""
         return monotonic() + self.engine.settings.max_block
 
-    def current(self, deadline: float | None = None) -> Engine:
+    def current(self, deadline: float | None = None, so: str = NOT_QUEUED) -> Engine:
         """The engine that runs under this client's name, waiting for a supervisor to restart it if need be, by default `max_block_ms`.
+        `so` is what becomes of the caller's business if there is none: a clause for the error, "" where nothing was to be queued.
 
         Raises:
             ClientClosed: there is none, and none came by `deadline` (monotonic seconds).
         """
         if deadline is None:
             deadline = self.by_max_block()
-        engine = self.here()
+        engine = self.here(so)
         if engine.closing is None:
             return engine
         found = engines.find(self.name)
         if found is engine and not engine.finished.is_set and not self._supervised:
-            raise engine.closed_error()
+            raise engine.closed_error(so)
         if found is None or found.closing is not None:
             found = engines.wait_for(self.name, deadline - monotonic()) if self._supervised else None
         if found is None or found.closing is not None:
-            raise engine.closed_error()
+            raise engine.closed_error(so)
         self._bind(found)
         return found
 
-    def here(self) -> Engine:
+    def here(self, so: str = "") -> Engine:
         """The engine this client is bound to, or the one in its place, started if need be: in a forked child, where it is the parent's,
         and where its home is gone.
 
@@ -77,9 +78,9 @@ class Handle:
         """
         take_note()
         if self.engine.inherited or self.engine.home_is_gone:
-            lifecycle.find(self.name)
+            lifecycle.find(self.name, so)
             if not self.finds_successor():
-                raise ClientClosed(f"client {self.name!r} was stopped in this process. Nothing was queued; start a new client.")
+                raise client_closed(f"client {self.name!r}", "it was stopped in this process", so)
         return self.engine
 
     @property
@@ -96,10 +97,10 @@ class Handle:
         self._bind(found)
         return True
 
-    def from_thread(self, function: Callable[[], T], timeout: float | None = None) -> T:
+    def from_thread(self, function: Callable[[], T], timeout: float | None = None, so: str = NOT_QUEUED) -> T:
         """Call `function` in a greenlet of the home thread and wait, as a thread does, for what it returns or raises."""
-        engine = self.current()
+        engine = self.current(so=so)
         if self.is_at_home:  # its first use, in a forked child or after the home's end, made this the home
             return function()
-        answer: T = call_at_home(engine, function, timeout)
+        answer: T = call_at_home(engine, function, timeout, so)
         return answer

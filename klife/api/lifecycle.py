@@ -58,11 +58,11 @@ def _unused_name() -> str:
     return next(name for name in map("klife-{}".format, _numbers) if engines.find(name) is None and engines.inherited(name) is None)
 
 
-def find(name: str) -> Engine | None:
+def find(name: str, so: str = "") -> Engine | None:
     """The engine that runs under `name` in this process.
 
     In a forked child a client of the parent's that is looked for the first time is started afresh, with a supervisor of its own
-    (also where the parent's had another: that one's copy is gevent's, and may not run at all).
+    (also where the parent's had another: that one's copy is gevent's, and may not run at all). `so` goes into the error's text.
 
     Raises:
         ClientClosed: it is one of the parent's, and its `on_fork` is "raise".
@@ -73,7 +73,7 @@ def find(name: str) -> Engine | None:
     if found is not None or inherited is None:
         return found
     if not inherited.settings.restart_after_fork:
-        raise inherited.closed_error()
+        raise inherited.closed_error(so)
     engine = _engine(inherited.settings)
     engine.after_fork = True
     try:

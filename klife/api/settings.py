@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from klife.actors.settings import ClientSettings, ConnectionSettings, ProducerSettings
+from klife.actors.settings import NEVER, ClientSettings, ConnectionSettings, ProducerSettings
 from klife.protocol.compression import CODECS, compress, quick_size
 
 if TYPE_CHECKING:
     from klife.api.config import ClientConfig, ProducerConfig
 
-_NEVER = float("inf")
 _ACKS = {"all": -1, 1: 1, 0: 0}
 
 S = TypeVar("S", ClientSettings, ConnectionSettings, ProducerSettings)
@@ -30,7 +29,7 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
         bootstrap=config.bootstrap_addresses,
         producers=tuple(map(producer_settings, config.resolved_producers)),
         default_producer=config.default_producer_name,
-        connection=_settings(ConnectionSettings, config, max_idle=config.connections_max_idle_ms / 1000 or _NEVER),
+        connection=_settings(ConnectionSettings, config, max_idle=config.connections_max_idle_ms / 1000 or NEVER),
         block_on_full=config.on_buffer_full == "block",
         topic_producers={topic.name: topic.default_producer for topic in topics if topic.default_producer is not None},
         topic_partitioners={topic.name: topic.default_partitioner for topic in topics if topic.default_partitioner is not None},

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from klife.actors.engine import Engine
 from klife.actors.metadata.snapshot import TopicInfo
 from klife.actors.network.broker import Broker
-from klife.actors.producer.producer import Producer
-from klife.actors.producer.producers import Producers
+from klife.actors.producer.status import ProducerStatus
 
 ConnectionState = Literal["disconnected", "connecting", "negotiating", "ready"]
 
@@ -52,20 +51,6 @@ class BrokerStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class ProducerStatus:
-    """A producer: its identity, its records by outcome, and its requests. Counters run from the client's start."""
-
-    name: str
-    producer_id: int | None
-    producer_epoch: int | None
-    delivered: int
-    failed: int
-    unsettled: int
-    requests: int
-    retries: int
-
-
-@dataclass(frozen=True, slots=True)
 class ClientStatus:
     """A client at one moment."""
 
@@ -82,17 +67,16 @@ class ClientStatus:
 
 def client_status(engine: Engine) -> ClientStatus:
     """The engine as a frozen value."""
-    producers = engine.part(Producers)
+    shares: dict[str, Any] = {}
+    for part in engine.parts:
+        shares |= part.status()
     return ClientStatus(
         name=engine.name,
         state="closed" if engine.closing else "running" if engine.metadata.snapshots_seen else "connecting",
         cluster_id=engine.metadata.snapshot.cluster_id,
         brokers=tuple(_broker(broker) for broker in engine.metadata.brokers.values()),
         topics=tuple(engine.metadata.snapshot.topics),
-        producers=tuple(_producer(producer) for producer in producers.by_name.values()),
-        buffered_bytes=producers.pool.used,
-        max_buffered_bytes=producers.pool.limit,
-        waiting_for_buffer=producers.pool.waiting,
+        **shares,
     )
 
 
@@ -129,18 +113,4 @@ def _broker(broker: Broker) -> BrokerStatus:
         requests_sent=broker.requests_sent,
         connects=broker.connects,
         last_error=broker.last_error,
-    )
-
-
-def _producer(producer: Producer) -> ProducerStatus:
-    identity = producer.identity
-    return ProducerStatus(
-        name=producer.settings.name,
-        producer_id=identity.producer_id if identity is not None else None,
-        producer_epoch=identity.epoch if identity is not None else None,
-        delivered=producer.delivered_records,
-        failed=producer.failed_records,
-        unsettled=producer.unsettled,
-        requests=producer.requests,
-        retries=producer.retries,
     )

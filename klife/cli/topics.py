@@ -35,7 +35,7 @@ def topics(bootstrap: Bootstrap = DEFAULT_BOOTSTRAP) -> None:
 
 
 def _row(name: str, partition: Partition) -> tuple[str, ...]:
-    leader = str(partition.leader) if partition.leader >= 0 else "none"
+    leader = "none" if partition.leader is None else str(partition.leader)
     return name, str(partition.index), leader, _ids(partition.replicas), _ids(partition.in_sync)
 
 

@@ -10,6 +10,8 @@ cdef class KafkaConnection:
     cdef public FrameReader _reader
     cdef public object _in_flight
     cdef public object _answered
+    cdef public object _steps
+    cdef public object _left
     cdef public object _exchange
     cdef public InFlight _own
     cdef public object _next_correlation_id

@@ -9,9 +9,10 @@ takes. Whoever owns a socket calls it:
     answered = connection.receive(data)        # data as read; the calls whose responses are complete, in their order
     calls = connection.closed()                # those that will never be answered
 
-`TRANSITIONS` is the whole state machine; nothing else changes the state. `STEPS` are the states in which
-client and broker settle something between themselves: entering one starts its exchange
-(`klife.protocol.handshake`), whose end is the event that leaves it.
+`TRANSITIONS` is the whole state machine; nothing else changes the state. While NEGOTIATING, client and broker
+settle what has to be settled before anything else: the versions, and then one exchange
+(`klife.protocol.handshake`) for each of the connection's `steps`, in their order. `renew` has those steps taken
+again on a connection that works; answers to what was sent before still come in their order.
 
 Two error classes split the blame: `ConnectionMisused` when our side asks for something the state does not
 allow, `DecodeError` when the peer sends something that can not be right. After a DecodeError the connection
@@ -21,15 +22,15 @@ is of no use and must be closed.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 from klife import cython_shim as cython
 from klife.protocol.api_keys import api_name
 from klife.protocol.errors import DecodeError, TrailingBytes
 from klife.protocol.framing import FrameReader, decode_response_header, encode_request
-from klife.protocol.handshake import Exchange, Question, VersionsExchange
+from klife.protocol.handshake import Exchange, Question, Step, VersionsExchange
 from klife.protocol.in_flight import InFlight
 from klife.protocol.primitives import INT32_MAX
 from klife.protocol.versions import negotiate
@@ -54,14 +55,16 @@ class Event(Enum):
 
     CONNECT = "connect"
     OPENED = "opened"
-    VERSIONS_AGREED = "versions agreed"
+    RENEW = "renew"
+    SETTLED = "settled"
     CLOSED = "closed"
 
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.DISCONNECTED, Event.CONNECT): State.CONNECTING,
     (State.CONNECTING, Event.OPENED): State.NEGOTIATING,
-    (State.NEGOTIATING, Event.VERSIONS_AGREED): State.READY,
+    (State.NEGOTIATING, Event.SETTLED): State.READY,
+    (State.READY, Event.RENEW): State.NEGOTIATING,
     (State.DISCONNECTED, Event.CLOSED): State.DISCONNECTED,
     (State.CONNECTING, Event.CLOSED): State.DISCONNECTED,
     (State.NEGOTIATING, Event.CLOSED): State.DISCONNECTED,
@@ -77,7 +80,7 @@ class ConnectionMisused(RuntimeError):
 
 
 class KafkaConnection:
-    """The client's side of one connection to a broker."""
+    """The client's side of one connection to a broker. `steps` are what its handshake needs beyond the versions."""
 
     __slots__ = (
         "state",
@@ -88,6 +91,8 @@ class KafkaConnection:
         "_reader",
         "_in_flight",
         "_answered",
+        "_steps",
+        "_left",
         "_own",
         "_exchange",
         "_next_correlation_id",
@@ -95,7 +100,7 @@ class KafkaConnection:
         "_handshake",
     )
 
-    def __init__(self, client_id: str, max_response_bytes: int) -> None:
+    def __init__(self, client_id: str, max_response_bytes: int, steps: Sequence[Step] = ()) -> None:
         self.state = State.DISCONNECTED
         self.ranges: Mapping[int, tuple[int, int]] = {}
         self.throttle_ms = 0  # how long the broker, in answering the handshake, asked us to wait (KIP-219)
@@ -104,7 +109,9 @@ class KafkaConnection:
         self._reader = FrameReader(max_response_bytes)
         self._in_flight: deque[InFlight] = deque()
         self._answered: deque[Any] = deque()
-        self._exchange: Exchange | None = None  # what the state's step is at
+        self._steps = steps
+        self._left: Iterator[Step] = iter(())  # those still to be taken
+        self._exchange: Exchange | None = None  # the step that is taken now
         self._own: InFlight | None = None  # what that asked, as long as it has no answer
         self._next_correlation_id = 0
         self._agreed: dict[tuple[Any, int | None], int] = {}
@@ -122,7 +129,16 @@ class KafkaConnection:
     def opened(self) -> list[Any]:
         """The transport is open; returns what to write first."""
         self._reader = FrameReader(min(self._max_response_bytes, _MAX_HANDSHAKE_BYTES), "until the handshake is through")
-        return self._enter(Event.OPENED)
+        self._move(Event.OPENED)
+        self._left = iter(self._steps)
+        self._exchange = VersionsExchange()
+        return self._ask(self._exchange.start())
+
+    def renew(self) -> list[Any]:
+        """Take the steps after the versions again: a session ends. Returns what to write; no requests are taken until it is through."""
+        self._move(Event.RENEW)
+        self._left = iter(self._steps)
+        return self._take_step()
 
     def send(self, call: InFlight, *, client_id: str, max_version: int | None = None, expect_reply: bool = True) -> list[Any]:
         """Returns the buffers of `call.request`, in the highest version both sides know (not above `max_version`).
@@ -187,15 +203,16 @@ class KafkaConnection:
         self._handshake = []
         return calls
 
-    def _enter(self, event: Event) -> list[Any]:
-        """Take the step of the state that follows; return what it wants written."""
-        self._move(event)
-        step = STEPS.get(self.state)
-        if step is None:
-            self._exchange = None
-            return []
-        self._exchange = step.exchange()
-        return self._ask(self._exchange.start())
+    def _take_step(self) -> list[Any]:
+        """Begin the next step, if there is one; return what it wants written."""
+        step = next(self._left, None)
+        if step is not None:
+            self._exchange = step(self.ranges)
+            return self._ask(self._exchange.start())
+        self._exchange = None
+        self._move(Event.SETTLED)
+        self._reader.allow(self._max_response_bytes, "max_response_bytes")
+        return []
 
     def _ask(self, question: Question) -> list[Any]:
         self._own = InFlight(question.request)
@@ -203,17 +220,18 @@ class KafkaConnection:
 
     def _go_on(self, response: Any) -> None:
         """Our own question was answered."""
-        exchange, step = self._exchange, STEPS[self.state]
+        exchange = self._exchange
         assert exchange is not None
         self._own = None
         question = exchange.answered(response)
         if question is not None:
             self._handshake = self._ask(question)
             return
-        step.keep(self, exchange)
-        self._handshake = self._enter(step.through)
-        if self.state is _READY:
-            self._reader.allow(self._max_response_bytes, "max_response_bytes")
+        if isinstance(exchange, VersionsExchange):
+            self.ranges = exchange.ranges
+            self.throttle_ms = exchange.throttle_ms
+            self._agreed = {}
+        self._handshake = self._take_step()
 
     def _encode(self, call: InFlight, version: int, client_id: str, expect_reply: bool) -> list[Any]:
         correlation_id = self._next_correlation_id
@@ -240,22 +258,3 @@ def _response(frame: Any, sent: InFlight, offset: int) -> Any:
         return sent.request.RESPONSE.decode(frame, sent.version, offset)
     except TrailingBytes as longer:
         return longer.message
-
-
-def _keep_versions(connection: KafkaConnection, exchange: Any) -> None:
-    connection.ranges = exchange.ranges
-    connection.throttle_ms = exchange.throttle_ms
-    connection._agreed = {}
-
-
-class Step(NamedTuple):
-    """What a state is for: an exchange, what the connection keeps of it, and the event that it is through."""
-
-    exchange: Callable[[], Exchange]
-    keep: Callable[[KafkaConnection, Any], None]
-    through: Event
-
-
-STEPS: dict[State, Step] = {
-    State.NEGOTIATING: Step(VersionsExchange, _keep_versions, Event.VERSIONS_AGREED),
-}

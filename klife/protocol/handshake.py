@@ -1,22 +1,23 @@
 """What client and broker say to each other before anything else may be said: exchanges, each pure.
 
 An exchange is a few questions, each of which waits for the answer to the one before. It knows messages, and
-nothing of frames, states or time: `klife.protocol.connection` has a state in which each runs, starts it
-there, gives it the answers, and goes on in the state that follows when it is through.
+nothing of frames, states or time: `klife.protocol.connection` starts one, gives it the answers, and starts
+the next when it is through. Which there are after the versions says whoever makes the connection, by a `Step` for
+each, which knows what its exchange needs (credentials, say) and is told what the broker serves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from klife.protocol.apis.api_versions import ApiVersionsRequest, ApiVersionsResponse
+from klife.protocol.error_codes import ErrorCode
 from klife.protocol.errors import DecodeError
 from klife.protocol.primitives import Buffer
 from klife.protocol.versions import ranges_from
 from klife.version import __version__
 
-_UNSUPPORTED_VERSION = 35
 _VERSIONS_FIRST_TRY = 3  # KIP-511: tells the broker our name; every broker since 2.4 knows it
 
 
@@ -41,6 +42,10 @@ class Exchange(Protocol):
         """
 
 
+Step = Callable[[Mapping[int, tuple[int, int]]], Exchange]
+"""Makes a step's exchange, for a broker that serves these ranges of versions (by API key)."""
+
+
 class VersionsExchange:
     """Learns which versions of each API the broker serves. One that does not know our version of the question is asked again in v0."""
 
@@ -53,7 +58,7 @@ class VersionsExchange:
         return Question(VersionsQuery(), self._version)
 
     def answered(self, response: ApiVersionsResponse) -> Question | None:
-        if response.error_code == _UNSUPPORTED_VERSION and self._version > 0:
+        if response.error_code == ErrorCode.UNSUPPORTED_VERSION and self._version > 0:
             self._version = 0
             return self.start()
         if response.error_code:
@@ -69,7 +74,7 @@ class _VersionsAnswer:
         """A broker that does not know our version answers in the layout of v0, whatever we asked for (KIP-511). The rest of its answer
         may be anything; all that counts is the code."""
         code = int.from_bytes(data[offset : offset + 2], "big")
-        if version > 0 and code == _UNSUPPORTED_VERSION:
+        if version > 0 and code == ErrorCode.UNSUPPORTED_VERSION:
             return ApiVersionsResponse(error_code=code)
         return ApiVersionsResponse.decode(data, version, offset)
 

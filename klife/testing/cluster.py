@@ -243,7 +243,7 @@ class KafkaCluster:
         def in_sync() -> bool:
             views = [admin.describe_topics(address=address) for address in expected.values()]
             partitions = [partition for view in views for topic in view.values() for partition in topic]
-            return all(each.leader >= 0 and expected.keys() & set(each.replicas) <= set(each.in_sync) for each in partitions)
+            return all(each.leader is not None and expected.keys() & set(each.replicas) <= set(each.in_sync) for each in partitions)
 
         with self.admin() as admin:
             self._wait("are not all in sync", in_sync, timeout)

@@ -92,9 +92,9 @@ def broker_properties(brokers: int) -> dict[str, object]:
 
 
 def kafka_uuid() -> str:
-    """A random id in Kafka's notation:
+    """A random id in Kafka's notation.
 
-    16 bytes, URL-safe base64 without padding. No leading dash, which tools take for an option.
+    That is 16 bytes in URL-safe base64 without padding; none with a leading dash, which tools take for an option.
     """
     while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()).startswith("-"):
         pass

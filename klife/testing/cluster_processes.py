@@ -87,9 +87,9 @@ class ProcessKeeper:
         return self._control is None
 
     def reserve_ports(self, ports: Sequence[int]) -> list[int]:
-        """Reserve ports of 127.0.0.1, 0 meaning any;
+        """Reserve ports of 127.0.0.1, 0 meaning any, until `close` (on Linux).
 
-        they stay reserved until `close` (on Linux). ClusterError when one is taken.
+        Raises ClusterError when one is taken.
         """
         reserved: list[int] = self._request(do="reserve", ports=list(ports))
         return reserved

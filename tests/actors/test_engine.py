@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from enum import Enum
 from time import monotonic
 from typing import Any
 
@@ -15,6 +16,7 @@ from klife import ClientClosed, NotReady
 from klife.actors import engines
 from klife.actors.engine import Engine
 from klife.actors.metadata.snapshot import BrokerInfo, ClusterSnapshot
+from klife.actors.network.purpose import Purpose
 from klife.actors.producer.producers import Producers
 from klife.actors.runtime.actor import GeventActor
 from klife.actors.runtime.ref import GeventActorRef
@@ -31,6 +33,12 @@ class Worker(GeventActor):
     """The actor of a part of no use."""
 
 
+class Apart(Enum):
+    """A purpose for which a broker may hold on to requests."""
+
+    LONG_POLLS = "long polls"
+
+
 class Noted:
     """A part that does nothing, and notes what it is called for."""
 
@@ -39,6 +47,8 @@ class Noted:
         self.calls: list[str] = []
         self.needed: set[str] = set()
         self.used: set[int] = set()
+        self.in_a_hurry = 0
+        self.hurry_at_flush: list[int] = []
         self.left = 0  # records that a flush does not get delivered
         self.delivered = self.failed = 0
         self.calls_back_here = False
@@ -77,7 +87,18 @@ class Noted:
     def close(self, reason: str) -> None:
         self.calls.append(f"close: {reason}")
 
+    def skip_linger(self, by: int) -> None:
+        self.in_a_hurry += by
+
+    @property
+    def longest_wait(self) -> float:
+        return 7.0
+
+    def status(self) -> dict[str, Any]:
+        return {}
+
     def flush(self, deadline: float) -> int:
+        self.hurry_at_flush = [part.in_a_hurry for part in self.engine.parts if isinstance(part, Noted)]
         self.calls.append("flush")
         self.worked_at_flush = self.worker is not None and self.worker.is_alive()
         return self.left
@@ -143,6 +164,20 @@ def test_a_part_s_actors_stand_between_what_they_need_and_the_gate() -> None:
     ]
 
 
+def test_each_purpose_has_an_actor_for_its_connection_to_a_broker() -> None:
+    engine, _ = an_engine()
+    supervisor = started(engine)
+    try:
+        brokers = [engine.metadata.broker(7, purpose) for purpose in (Purpose.REQUESTS, Apart.LONG_POLLS)]  # type: ignore[arg-type]
+        with gevent.Timeout(PATIENCE):
+            while not all(broker.has_actor and broker.inbox is not None for broker in brokers):
+                gevent.sleep(0.01)
+        connections = supervisor.tree().children[0]
+        assert [child.id for child in connections.children] == ["bootstrap 127.0.0.1:1", "broker 7", "broker 7 long polls"]
+    finally:
+        supervisor.stop(timeout=PATIENCE)
+
+
 def test_a_flush_counts_what_every_part_has_left_and_waits_for_callbacks_only_where_nothing_is() -> None:
     engine, noted = an_engine()
     other = engine.add(Noted(engine))
@@ -152,6 +187,21 @@ def test_a_flush_counts_what_every_part_has_left_and_waits_for_callbacks_only_wh
     noted.left = other.left = 0
     assert engine.flush(monotonic() + PATIENCE) == 0
     assert noted.calls == other.calls == ["flush", "flush", "wait_for_callbacks"]
+
+
+def test_no_part_lingers_while_another_is_flushed() -> None:
+    engine, noted = an_engine()
+    other = engine.add(Noted(engine))
+    engine.flush(monotonic() + PATIENCE)
+    assert noted.hurry_at_flush == other.hurry_at_flush == [1, 1]
+    assert [noted.in_a_hurry, other.in_a_hurry] == [0, 0]
+
+
+def test_a_flush_waits_as_long_as_the_most_patient_part_may_take() -> None:
+    engine, _ = an_engine()
+    assert engine.longest_wait == 7.0
+    producers = engine.add(Producers(engine))
+    assert engine.longest_wait == producers.longest_wait == 60.0
 
 
 def test_who_flushes_in_a_callback_of_any_part_does_not_wait_for_its_own_end() -> None:

@@ -13,6 +13,7 @@ from klife import ClientClosed
 from klife.actors.metadata import metadata as metadata_module
 from klife.actors.metadata.metadata import Metadata
 from klife.actors.metadata.snapshot import BrokerInfo, ClusterSnapshot, TopicInfo
+from klife.actors.network.purpose import Purpose
 from klife.api.config import ClientConfig
 from klife.api.settings import client_settings
 from tests.support.producer_parts import Bell
@@ -31,10 +32,13 @@ def snapshot(*nodes: int, epoch: int = 1) -> ClusterSnapshot:
     return ClusterSnapshot(brokers=brokers, topics={"t": TopicInfo("t", b"\1" * 16, (nodes[0],), (epoch,))})
 
 
-def broker(node_id: int, *, calls: int = 0, serves: tuple[int, ...] = (PRODUCE,), ready: bool = True) -> Any:
+def broker(
+    node_id: int, *, calls: int = 0, serves: tuple[int, ...] = (PRODUCE,), ready: bool = True, purpose: Any = Purpose.REQUESTS
+) -> Any:
     """Stands in for a Broker."""
     return SimpleNamespace(
         node_id=node_id,
+        purpose=purpose,
         address=f"host{node_id}:9092",
         is_ready=ready,
         calls=[None] * calls,
@@ -44,7 +48,7 @@ def broker(node_id: int, *, calls: int = 0, serves: tuple[int, ...] = (PRODUCE,)
 
 
 def chosen(metadata: Metadata, *brokers: Any, **how: Any) -> int | None:
-    metadata.brokers = {each.node_id: each for each in brokers}
+    metadata.brokers = {(each.node_id, each.purpose): each for each in brokers}
     found = metadata.any_ready_broker(**how)
     return None if found is None else found.node_id
 
@@ -55,6 +59,11 @@ def chosen(metadata: Metadata, *brokers: Any, **how: Any) -> int | None:
 def test_bootstrap_addresses_are_brokers_with_ids_of_our_own(metadata: Metadata) -> None:
     assert [(each.node_id, each.host, each.port) for each in metadata.brokers.values()] == [(-1, "here", 9092), (-2, "there", 9093)]
     assert list(metadata.known_brokers()) == []
+
+
+def test_a_connection_that_a_broker_may_hold_a_request_on_to_is_not_asked(metadata: Metadata) -> None:
+    assert chosen(metadata, broker(1, purpose="long polls")) is None
+    assert chosen(metadata, broker(1, purpose="long polls"), broker(2, calls=5)) == 2
 
 
 def test_a_broker_is_asked_rather_than_a_bootstrap_address_and_the_least_busy_of_them(metadata: Metadata) -> None:
@@ -145,8 +154,8 @@ def test_who_waits_for_a_topic_is_woken_by_the_answer_that_has_it(metadata: Meta
 
 
 def test_who_waits_for_a_topic_when_the_client_ends_is_told(metadata: Metadata) -> None:
-    waiting = gevent.spawn(metadata.topic, "t", monotonic() + PATIENCE, creates=False)
+    waiting = gevent.spawn(metadata.topic, "t", monotonic() + PATIENCE, creates=False, so="Nothing was queued")
     gevent.sleep(0)
-    metadata.close(lambda: ClientClosed("over"))
-    with pytest.raises(ClientClosed, match="over"):
+    metadata.close(lambda so: ClientClosed(f"over. {so}"))
+    with pytest.raises(ClientClosed, match=r"over\. Nothing was queued"):
         waiting.get(timeout=PATIENCE)

@@ -1,4 +1,4 @@
-"""`Transport` over a pair of sockets: partial writes, nothing to read, a peer that is gone, and the end."""
+"""`PlainTransport` over a pair of sockets: partial writes, nothing to read, a peer that is gone, and the end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from gevent import socket
 from gevent.event import Event
 
-from klife.actors.network.transport import Transport
+from klife.actors.network.transport import PlainTransport
 from tests.support.scripted_broker import PATIENCE
 
 LARGE = bytes(range(256)) * 16_384  # 4 MiB, more than a socket takes at once
@@ -24,7 +24,7 @@ class Peers:
 
     def __init__(self) -> None:
         ours, self.other = socket.socketpair()
-        self.transport = Transport(ours)
+        self.transport = PlainTransport(ours)
         self.woken = Event()
         self.transport.watch(self.woken.set)
 
@@ -160,10 +160,10 @@ def test_its_socket_is_the_standard_librarys_and_never_blocks(patch: str) -> Non
     program = f"""
         {patch}
         import gevent.socket
-        from klife.actors.network.transport import Transport
+        from klife.actors.network.transport import PlainTransport
         ours, other = gevent.socket.socketpair()
         descriptor = ours.fileno()
-        transport = Transport(ours)
+        transport = PlainTransport(ours)
         assert type(transport._sock).__module__ == "socket" and not isinstance(transport._sock, gevent.socket.socket)
         assert (transport._sock.fileno(), ours.fileno(), transport._sock.gettimeout()) == (descriptor, -1, 0.0)
         assert transport.read() is None

@@ -293,9 +293,13 @@ def test_a_stopped_client_refuses_and_says_so(client: Client) -> None:
         lambda: client.produce(Record("orders", b"v")),
         lambda: client.produce_async(Record("orders", b"v")),
         lambda: client.produce_batch([Record("orders", b"v")]),
-        lambda: client.wait_ready(1),
     ):
-        with pytest.raises(ClientClosed, match="facade"):
+        with pytest.raises(
+            ClientClosed, match=r"'facade' takes no more records: it was stopped\. Nothing was queued; start a new client"
+        ):
+            call()
+    for call in (lambda: client.wait_ready(1), lambda: client.flush(1), lambda: client.partitions("orders")):
+        with pytest.raises(ClientClosed, match=r"'facade' takes no more records: it was stopped\. Start a new client"):
             call()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from itertools import pairwise, product
 from typing import Any
 
@@ -13,8 +15,9 @@ from klife.protocol.apis.api_versions import ApiVersion, ApiVersionsRequest, Api
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.metadata import MetadataRequest, MetadataResponse
 from klife.protocol.apis.produce import ProduceRequest
-from klife.protocol.connection import STEPS, TRANSITIONS, ConnectionMisused, Event, KafkaConnection, State
+from klife.protocol.connection import TRANSITIONS, ConnectionMisused, Event, KafkaConnection, State
 from klife.protocol.errors import DecodeError, EncodeError, UnsupportedVersion
+from klife.protocol.handshake import Question
 from klife.protocol.in_flight import InFlight
 
 REQUESTS: dict[int, Any] = {
@@ -127,12 +130,6 @@ def test_every_state_can_be_reached_and_left() -> None:
     assert set(TRANSITIONS.values()) == set(State)
 
 
-def test_every_step_ends_in_an_event_of_the_table() -> None:
-    for state, step in STEPS.items():
-        assert (state, step.through) in TRANSITIONS
-    assert set(STEPS) == set(State) - {State.DISCONNECTED, State.CONNECTING, State.READY}
-
-
 # the handshake
 
 
@@ -176,6 +173,96 @@ def test_an_answer_that_is_no_answer_is_a_decode_error(connection: KafkaConnecti
     with pytest.raises(DecodeError):
         connection.receive(server.answer(0, body=body))
     assert connection.state is State.NEGOTIATING
+
+
+# steps after the versions
+
+
+class Twice:
+    """Two questions, one after the other, as of a mechanism with a challenge."""
+
+    def __init__(self, name: str, ranges: Mapping[int, tuple[int, int]]) -> None:
+        self.name = name
+        self.version = ranges[InitProducerIdRequest.API_KEY][1]
+        self.answers: list[int] = []
+
+    def start(self) -> Question:
+        return Question(InitProducerIdRequest(transactional_id=self.name, transaction_timeout_ms=1), self.version)
+
+    def answered(self, response: InitProducerIdResponse) -> Question | None:
+        if response.error_code:
+            raise DecodeError(f"{self.name} was refused")
+        self.answers.append(response.producer_id)
+        return self.start() if len(self.answers) < 2 else None
+
+
+def with_steps(server: Server, *names: str) -> KafkaConnection:
+    """A connection whose handshake has these steps; the broker has just been asked for its versions."""
+    connection = KafkaConnection("me", 1_000_000, [partial(Twice, name) for name in names])
+    connection.connect()
+    server.take(connection.opened())
+    return connection
+
+
+def answer_all(connection: KafkaConnection, server: Server) -> list[Any]:
+    """Answer all that is asked, and that follows from it; return the calls that were answered."""
+    done: list[Any] = []
+    while server.asked:
+        answers = b"".join(server.answer(index) for index in range(len(server.asked)))
+        server.asked.clear()
+        answered = connection.receive(answers)
+        done += answered
+        answered.clear()
+        server.take(connection.take_handshake())
+    return done
+
+
+def test_steps_follow_the_versions_one_after_the_other_and_know_them(server: Server) -> None:
+    connection = with_steps(server, "first", "second")
+    seen: list[Any] = []
+    while connection.state is State.NEGOTIATING:
+        (asked,) = server.asked
+        seen.append((getattr(asked[0], "transactional_id", None), asked[1]))
+        answer = server.answer(0)
+        server.asked.clear()
+        assert not connection.receive(answer)
+        server.take(connection.take_handshake())
+    newest = InitProducerIdRequest.MAX_VERSION
+    assert seen == [(None, 3), ("first", newest), ("first", newest), ("second", newest), ("second", newest)]
+    assert (connection.state, server.asked, connection.in_flight) == (State.READY, [], [])
+
+
+def test_a_step_that_is_refused_ends_the_handshake_and_the_next_connection_starts_over(server: Server) -> None:
+    connection = with_steps(server, "sasl")
+    connection.receive(server.answer(0))
+    server.take(connection.take_handshake())
+    with pytest.raises(DecodeError, match="sasl was refused"):
+        connection.receive(server.answer(1, InitProducerIdResponse(error_code=58)))
+    assert connection.closed() == []
+    server.asked.clear()
+    connection.connect()
+    server.take(connection.opened())
+    answer_all(connection, server)
+    assert connection.state is State.READY
+
+
+def test_renewed_it_takes_its_steps_again_while_earlier_requests_are_answered_in_order(server: Server) -> None:
+    connection = with_steps(server, "sasl")
+    answer_all(connection, server)
+    calls = sent(connection, server)
+    server.take(connection.renew())
+    assert (connection.state, connection.in_flight) == (State.NEGOTIATING, calls)
+    with pytest.raises(ConnectionMisused, match="negotiating"):
+        connection.send(metadata(), client_id="me")
+    assert [type(request) for request, *_ in server.asked] == [MetadataRequest] * 3 + [InitProducerIdRequest]
+    assert answer_all(connection, server) == calls
+    assert connection.state is State.READY
+    sent(connection, server, metadata())
+
+
+def test_renewed_without_steps_it_is_ready_at_once(ready: KafkaConnection) -> None:
+    assert ready.renew() == []
+    assert ready.state is State.READY
 
 
 # requests and responses

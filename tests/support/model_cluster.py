@@ -125,7 +125,7 @@ class ModelBroker:
 
 
 class ModelCluster:
-    """Brokers 1 and 2, one topic, and the metadata a client has of them (which may be old): stands in for `Cluster`."""
+    """Brokers 1 and 2, one topic, and the metadata a client has of them (which may be old): stands in for `Metadata`."""
 
     def __init__(self, partitions: int, record_limit: int) -> None:
         self.partitions = [ModelPartition() for _ in range(partitions)]

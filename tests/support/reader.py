@@ -71,7 +71,8 @@ def partitions_of_librdkafka(bootstrap_servers: str, topic: str, keys: list[byte
 
 def codecs_in(admin: AdminClient, topic: str) -> set[int]:
     """The codecs' numbers in the batches of partition 0: librdkafka does not tell, so this one look is by klife's own protocol."""
-    address = {broker.node_id: broker.address for broker in admin.brokers()}[admin.describe_topics([topic])[topic][0].leader]
+    leader = admin.describe_topics([topic])[topic][0].leader
+    address = next(broker.address for broker in admin.brokers() if broker.node_id == leader)
     (described,) = admin.send(MetadataRequest(topics=[MetadataRequestTopic(name=topic)]), address).topics
     wanted = FetchTopic(topic=topic, topic_id=described.topic_id, partitions=[FetchPartition(partition=0, partition_max_bytes=10**6)])
     (fetched,) = admin.send(FetchRequest(topics=[wanted], max_wait_ms=500, min_bytes=1), address).responses

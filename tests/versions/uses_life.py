@@ -79,7 +79,7 @@ def killed_broker(world: World) -> None:
     with world.client() as client:
         load = Load(client, topic)
         world.cluster.kill(2)
-        wait_until(lambda: all(each.leader not in (-1, 2) for each in world.cluster.describe_topic(topic)))
+        wait_until(lambda: all(each.leader not in (None, 2) for each in world.cluster.describe_topic(topic)))
         load.wait_for_more()
         world.cluster.start(2)
         load.wait_for_more()

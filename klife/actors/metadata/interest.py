@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from klife.actors.metadata.snapshot import TopicInfo
+from klife.actors.settings import NEVER
 
-NEVER = float("inf")
 _AWAITED = (0.05, 0.2)  # seconds, at least and at most, between two questions about a topic that a caller waits for
 _NEEDED = (0.25, 1.0)  # the same where records are queued for it
 _CONFIGURED_AT_LEAST = 1.0  # and where nobody waits; at most `metadata_max_age`

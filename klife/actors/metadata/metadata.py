@@ -1,13 +1,14 @@
 """`Metadata`: what the client knows of the cluster, and how its parts ask for more.
 
-A plain value that outlives the `MetadataActor` which fills it: the snapshot, a broker for each broker, which topics interest
-anybody, and who wants to hear of news.
+A plain value that outlives the `MetadataActor` which fills it: the snapshot, a `Broker` for each broker and purpose, which topics
+interest anybody, and who wants to hear of news.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from time import monotonic
 
 from klife.actors.metadata.interest import TopicInterest
@@ -50,7 +51,7 @@ class Metadata:
         self.inbox: Inbox | None = None  # the MetadataActor's, while it lives
         self.actor = Post()  # where that is asked
         self._answered = Latch()
-        self._closed: Callable[[], KlifeError] | None = None
+        self._closed: Callable[[str], KlifeError] | None = None
 
     # who lives by it
 
@@ -140,7 +141,7 @@ class Metadata:
             is_last_look = False
             while True:
                 if self._closed is not None:
-                    raise self._closed()
+                    raise self._closed(so)
                 if not self._answered.wait(deadline - monotonic()):
                     late = monotonic() - deadline
                     if late < WORTH_TELLING or is_last_look:
@@ -161,10 +162,10 @@ class Metadata:
                 if missed and missed == answers:
                     return None
 
-    def close(self, error: Callable[[], KlifeError]) -> None:
+    def close(self, error: Callable[[str], KlifeError]) -> None:
         """Let nobody wait any longer: whoever asks for a topic that is not known gets what `error` makes."""
         self._closed = error
-        self.actor.close(error)
+        self.actor.close(partial(error, ""))
         self._answered.set()
 
     # brokers
@@ -187,6 +188,10 @@ class Metadata:
                 self.inbox.wake()  # the MetadataActor has an actor started for it
         return broker
 
+    def ordinary_brokers(self) -> Iterator[Broker]:
+        """Those that may be asked anything, bootstrap addresses included: no request is held on to there."""
+        return (broker for broker in self.brokers.values() if broker.purpose is Purpose.REQUESTS)
+
     def known_brokers(self) -> Iterator[Broker]:
         """The brokers by id, without those of the bootstrap list."""
         return (broker for broker in self.brokers.values() if broker.node_id >= 0)
@@ -199,11 +204,11 @@ class Metadata:
     def any_ready_broker(
         self, *, bootstrap: bool = False, api_key: int | None = None, other_than: Broker | None = None
     ) -> Broker | None:
-        """A broker that takes requests: one whose broker serves `api_key`, if any does; a broker's rather than a bootstrap address's;
-        the least busy."""
+        """A broker that takes ordinary requests: one whose broker serves `api_key`, if any does; a broker's rather than a bootstrap
+        address's; the least busy."""
         ready = [
             broker
-            for broker in self.brokers.values()
+            for broker in self.ordinary_brokers()
             if broker.is_ready and (broker.node_id < 0 or not bootstrap) and broker is not other_than
         ]
         able = [broker for broker in ready if api_key is None or api_key in broker.connection.ranges]

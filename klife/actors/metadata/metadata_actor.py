@@ -2,7 +2,7 @@
 
 A refresh is due by age, and when somebody asked for one (a leadership error, a connection lost). Requests for a refresh coalesce:
 one is on its way at a time, and they keep a minimum distance. In between there are questions about topics that are not known yet, at
-once and again while callers wait for them; which topics a request names, and whether it may create them, says `topic_interest`.
+once and again while callers wait for them; which topics a request names, and whether it may create them, says `interest`.
 
 Whom to ask: any broker that is connected, the least busy one. If none is, the known brokers and the bootstrap addresses are tried in
 turn, the next one as soon as one fails or a second passes, until one answers (KIP-899, KIP-1102): so the client starts with the
@@ -28,6 +28,7 @@ from klife.actors.network.broker import Broker
 from klife.actors.network.call import Call
 from klife.actors.runtime.actor import POSTPONED, GeventActor
 from klife.actors.runtime.thread_pool import call_in_thread
+from klife.actors.settings import NEVER
 from klife.errors import KlifeError
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from klife.protocol.connection import State
@@ -59,18 +60,18 @@ class MetadataActor(GeventActor):
         self._stop_connection = stop_connection
         self._call: Call | None = None  # the newest without an answer
         self._called: Broker | None = None
-        self._called_at = float("-inf")
+        self._called_at = -NEVER
         self._answers: deque[tuple[Question, Call]] = deque()
         self._asked = Question((), creates=False, everything=True)  # what the answer that is looked at was asked
-        self._answered_at = float("-inf")
-        self._refreshed_at = float("-inf")
+        self._answered_at = -NEVER
+        self._refreshed_at = -NEVER
         self._silent: list[Broker] = []  # who was asked, and had not answered when another was asked as well
         self._failures = 0
         self._starting_over = False  # the brokers we know want us to ask the bootstrap list (KIP-1102)
         self._trying: list[Broker] = []  # whom to try next while nobody is connected
         self._tried: Broker | None = None
         self._connects_before = 0
-        self._tried_at = float("-inf")
+        self._tried_at = -NEVER
 
     def on_start(self) -> None:
         self.metadata.inbox = self.actor_inbox
@@ -107,7 +108,7 @@ class MetadataActor(GeventActor):
                 self._silent.append(silent)
             self._ask(broker, now, refreshes=refresh_at <= question_at)
             return
-        others = [each for each in metadata.brokers.values() if each is not silent and (each.node_id < 0 or not self._starting_over)]
+        others = [each for each in metadata.ordinary_brokers() if each is not silent and (each.node_id < 0 or not self._starting_over)]
         if others:
             self._try_someone(now, others)
         else:
@@ -130,7 +131,7 @@ class MetadataActor(GeventActor):
     def _not_before(self) -> float:
         """After a failure, whatever is due waits."""
         if not self._failures:
-            return float("-inf")
+            return -NEVER
         return self._answered_at + backoff(self._failures, _MIN_INTERVAL, 1.0, random.random())
 
     def _ask(self, broker: Broker, now: float, *, refreshes: bool) -> None:
@@ -253,7 +254,7 @@ class MetadataActor(GeventActor):
     def _try_someone(self, now: float, candidates: list[Broker]) -> None:
         tried = self._tried
         failed = tried is not None and tried.connects > self._connects_before and tried.connection.state is State.DISCONNECTED
-        if failed or now >= self._tried_at + _TRY_NEXT_AFTER or not any(broker.waiting for broker in self.metadata.brokers.values()):
+        if failed or now >= self._tried_at + _TRY_NEXT_AFTER or not any(broker.waiting for broker in self.metadata.ordinary_brokers()):
             if not self._trying:  # brokers before bootstrap addresses, and those last met in trouble last
                 self._trying = sorted(candidates, key=lambda broker: (broker.node_id < 0, broker.last_error is not None))
             tried = self._tried = self._trying.pop(0)

@@ -1,5 +1,4 @@
 from klife.actors.network.call cimport Call
-from klife.actors.network.transport cimport Transport
 from klife.actors.runtime.forked cimport is_forked, take_note
 from klife.actors.runtime.inbox cimport Inbox
 from klife.protocol.connection cimport KafkaConnection
@@ -13,7 +12,7 @@ cdef class Broker:
     cdef public KafkaConnection connection
     cdef public Inbox inbox
     cdef public bint has_actor
-    cdef public Transport transport
+    cdef public object transport
     cdef public dict waiting
     cdef public object failure
     cdef public bint released

@@ -20,7 +20,7 @@ from klife.actors.network.purpose import BrokerKey, Purpose
 from klife.actors.network.transport import Transport
 from klife.actors.runtime.forked import is_forked, take_note
 from klife.actors.runtime.inbox import Inbox
-from klife.actors.settings import ConnectionSettings
+from klife.actors.settings import NEVER, ConnectionSettings
 from klife.protocol.connection import KafkaConnection, State
 from klife.protocol.errors import EncodeError, UnsupportedVersion
 
@@ -47,14 +47,14 @@ class Broker:
         self.connection = KafkaConnection(client_id, settings.max_response_bytes)
         self.inbox: Inbox | None = None  # the actor's, while it lives
         self.has_actor = False  # whether its supervisor was told to run one
-        self.transport: Any = None  # while one is open
+        self.transport: Any = None  # a `Transport`, while one is open
         self.waiting: dict[Callable[[], None], None] = {}
         self.failure: str | None = None  # set by whoever meets a broken socket; the actor closes it
         self.released = False  # nobody needs the connection any more
         self.throttled_until = 0.0  # when it takes requests again, on whatever connection; the actor sets it back to 0 then
         self.last_error: str | None = None
-        self.wake_at = float("inf")  # when the actor wakes by itself
-        self.due = float("inf")  # an earlier time it has to be told of
+        self.wake_at = NEVER  # when the actor wakes by itself
+        self.due = NEVER  # an earlier time it has to be told of
         self.used_at = 0.0  # when a request was last sent or answered
         self.requests_sent = 0
         self.connects = 0
@@ -127,7 +127,8 @@ class Broker:
         """Send `call`, which is finished exactly once, within `timeout` seconds (and as long as the broker throttles us): at once when
         it can not be sent.
 
-        With `expect_reply` False the call is done, with response None, when the socket has taken all of it.
+        With `expect_reply` False the call is done, with response None, when the socket has taken all of it. Whatever is raised here,
+        a signal handler's exception mostly, ends the connection.
         """
         if is_forked():
             take_note()
@@ -138,14 +139,19 @@ class Broker:
             return
         try:
             buffers = self.connection.send(call, client_id=client_id, max_version=max_version, expect_reply=expect_reply)
+            self.requests_sent += 1
+            self.used_at = now
+            if not expect_reply:
+                self._unwritten.append(call)
+            self.write(buffers)
         except (EncodeError, UnsupportedVersion) as error:
             call.finish(error)
             return
-        self.requests_sent += 1
-        self.used_at = now
-        if not expect_reply:
-            self._unwritten.append(call)
-        self.write(buffers)
+        except BaseException as error:  # a signal handler's exception too
+            self.fail(
+                f"a request could not be sent: {type(error).__name__}: {error}"
+            )  # half of it may be on the wire: nothing may follow
+            raise
         if call.deadline < self.wake_at and not call.is_done and self.inbox is not None:
             self.due = min(self.due, call.deadline)
             self.inbox.wake()
@@ -158,9 +164,10 @@ class Broker:
         self.failure = None
 
     def write(self, buffers: list[Any]) -> None:
-        """Write `buffers`, now as far as the transport takes them, the rest when it takes more."""
+        """Write `buffers`, now as far as the transport takes them, the rest when it takes more; without any, go on with that rest."""
+        transport = self.transport
         try:
-            all_written = self.transport.write(buffers)
+            all_written = transport.write(buffers) if buffers else transport.write_more()
         except OSError as error:
             self.fail(f"writing failed: {error}")
             return
@@ -169,13 +176,7 @@ class Broker:
 
     def write_more(self) -> None:
         """Go on with what the transport did not take."""
-        try:
-            all_written = self.transport.write_more()
-        except OSError as error:
-            self.fail(f"writing failed: {error}")
-            return
-        if all_written and self._unwritten:
-            self._all_written()
+        self.write([])
 
     def _all_written(self) -> None:
         """Everything is on its way: so much is all that calls without a reply wait for."""
@@ -186,12 +187,10 @@ class Broker:
     def close(self) -> list[Call]:
         """Close the connection, if there is one; return the calls whose outcome nobody will learn."""
         transport, self.transport = self.transport, None
-        calls = self.calls
-        self._unwritten.clear()
         if transport is not None:
             transport.close()
-        if self.connection.state is not State.DISCONNECTED:
-            self.connection.closed()
+        calls = [*self._unwritten, *self.connection.closed()]
+        self._unwritten.clear()
         return calls
 
     def disown(self) -> None:

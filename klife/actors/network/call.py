@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from klife.actors.settings import NEVER
 from klife.errors import KlifeError
 from klife.protocol.in_flight import InFlight
 
@@ -29,7 +30,7 @@ class Call(InFlight):
         self.request = request
         self.correlation_id = self.version = -1
         self.response = None
-        self.deadline = float("inf")  # monotonic seconds; set when it is sent
+        self.deadline = NEVER  # monotonic seconds; set when it is sent
         self.is_done = False
         self.error: KlifeError | None = None
         self.on_done = on_done

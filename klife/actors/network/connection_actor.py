@@ -32,6 +32,7 @@ from klife.actors.network.connector import Connector
 from klife.actors.network.wrong_listener import CLOSED_AT_FIRST_REQUEST, CLOSED_AT_ONCE, TLS, is_tls, why_of_no_use
 from klife.actors.runtime.actor import GeventActor
 from klife.actors.runtime.hub_pause import pause_told
+from klife.actors.settings import NEVER
 from klife.protocol.api_keys import api_name
 from klife.protocol.connection import State
 from klife.protocol.errors import DecodeError
@@ -41,7 +42,6 @@ from klife_supervision.logs import get_logger
 log = get_logger("klife.connection")
 
 _READS_A_TURN = 32
-_NEVER = float("inf")
 
 
 class ConnectionActor(GeventActor):
@@ -57,9 +57,9 @@ class ConnectionActor(GeventActor):
         self._connector: Any = None
         self._retry_at = 0.0
         self._failures = 0
-        self._ready_at = _NEVER
+        self._ready_at = NEVER
         self._answered = False  # whether this connection ever brought an answer, beyond the handshake's
-        self._handshake_deadline = _NEVER
+        self._handshake_deadline = NEVER
 
     @property
     def state(self) -> str:
@@ -68,8 +68,8 @@ class ConnectionActor(GeventActor):
 
     def on_start(self) -> None:
         self.broker.inbox = self.actor_inbox
-        self.broker.wake_at = _NEVER
-        self.broker.due = self.broker.throttled_until or _NEVER
+        self.broker.wake_at = NEVER
+        self.broker.due = self.broker.throttled_until or NEVER
         self.actor_inbox.wake()
 
     def on_exit(self, reason: ExitReason) -> None:
@@ -140,7 +140,7 @@ class ConnectionActor(GeventActor):
 
     def _became_ready(self, now: float) -> None:
         broker = self.broker
-        self._handshake_deadline = _NEVER
+        self._handshake_deadline = NEVER
         unusable = why_of_no_use(broker.connection.ranges)
         if unusable is not None:
             self._failed(unusable, now)
@@ -238,19 +238,19 @@ class ConnectionActor(GeventActor):
         if not all_read:
             due = now
         elif broker.connection.state is State.DISCONNECTED:
-            due = self._retry_at if broker.waiting and broker.host is not None and self._connector is None else _NEVER
+            due = self._retry_at if broker.waiting and broker.host is not None and self._connector is None else NEVER
         else:
             idle_at = broker.used_at + broker.settings.max_idle
             due = min(
                 self._handshake_deadline,
-                min((call.deadline for call in broker.calls), default=_NEVER),
-                idle_at if broker.connection.state is State.READY and idle_at > now else _NEVER,
+                min((call.deadline for call in broker.calls), default=NEVER),
+                idle_at if broker.connection.state is State.READY and idle_at > now else NEVER,
             )
         if broker.throttled_until:
             due = min(due, broker.throttled_until)
-        broker.due = _NEVER
+        broker.due = NEVER
         broker.wake_at = due
-        if due != _NEVER:
+        if due != NEVER:
             self.wake_after(due - now)
 
     def _overdue(self, now: float) -> str | None:
@@ -319,9 +319,9 @@ class ConnectionActor(GeventActor):
         broker = self.broker
         broker.last_error = reason
         broker.failure = None
-        self._handshake_deadline = _NEVER
-        if self._ready_at != _NEVER:
-            self._ready_at = _NEVER
+        self._handshake_deadline = NEVER
+        if self._ready_at != NEVER:
+            self._ready_at = NEVER
             self._addresses.look_up_again()
         if self._connector is not None:  # on its way to an address that is not wanted any more
             self._connector.drop()

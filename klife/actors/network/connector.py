@@ -18,7 +18,7 @@ import gevent
 from gevent import socket
 
 from klife.actors.network.addresses import Address, Addresses
-from klife.actors.network.transport import Transport, close_at_once
+from klife.actors.network.transport import PlainTransport, Transport, close_at_once
 from klife.actors.runtime.forked import is_forked
 from klife.actors.runtime.hub_pause import WORTH_TELLING
 from klife.actors.runtime.latch import never_waits
@@ -39,7 +39,7 @@ class Connector:
     """Opens a transport to `port` of one of `addresses`; calls `done` once `outcome` is there."""
 
     def __init__(self, addresses: Addresses, port: int, settings: ConnectionSettings, done: Callable[[], None]) -> None:
-        self.outcome: Any = None
+        self.outcome: Transport | OSError | None = None
         """The `Transport`, ready for Kafka's bytes, or the OSError that says why there is none. Noted in `addresses` it is already."""
         self._addresses = addresses
         self._port = port
@@ -55,22 +55,25 @@ class Connector:
     def drop(self) -> None:
         """The transport is not wanted any more."""
         self._greenlet.kill(block=False)
-        if isinstance(self.outcome, Transport):
-            self.outcome.close()
+        self._close()
 
     def disown(self) -> None:
         """In a forked child: open nothing, also if the greenlet has hardly begun, as when `gunicorn --preload` forks."""
         self._may_open = False
         if self._opening is not None:
             close_at_once(self._opening)
-        if isinstance(self.outcome, Transport):  # connected, and not the broker's yet
+        self._close()
+
+    def _close(self) -> None:
+        """Close the transport, if there is one that is not the broker's yet."""
+        if self.outcome is not None and not isinstance(self.outcome, OSError):
             self.outcome.close()
 
     def _run(self) -> None:
         sock = None
         try:
             sock = self._opened()
-            self.outcome, sock = Transport(sock), None
+            self.outcome, sock = PlainTransport(sock), None
         except OSError as error:
             self.outcome = error
         except Exception as error:  # noqa: BLE001 - a name that no resolver takes, a socket option out of range: no connection either

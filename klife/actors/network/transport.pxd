@@ -1,4 +1,4 @@
-cdef class Transport:
+cdef class PlainTransport:
     cdef public bint readable
     cdef public bint writable
     cdef public object _sock

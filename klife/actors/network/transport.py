@@ -1,12 +1,12 @@
 """`Transport`: an open connection as bytes in and bytes out, without a wait and without a word of Kafka.
 
-It owns the socket: what a would-block, a partial write and a ready socket mean is known here and nowhere
-else. `write` keeps what the socket does not take, and `read` says by `readable` whether there may be more.
-The loop's readiness sets `readable` and `writable` and calls `wake`; whoever was woken reads, or goes on
-writing (`write_more`).
+It owns what carries the bytes: what a would-block, a partial write and a ready socket mean is known here and
+nowhere else. `write` keeps what is not taken, and `read` says by `readable` whether there may be more. What
+makes it readable or writable sets that and calls `wake`; whoever was woken reads, or goes on writing
+(`write_more`).
 
-The socket is the standard library's, also where the program is patched: gevent's would look for greenlets
-that wait, at each call.
+`PlainTransport` is the one over a TCP socket and nothing else. That socket is the standard library's, also
+where the program is patched: gevent's would look for greenlets that wait, at each call.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from gevent import get_hub
 from gevent.monkey import get_original
@@ -25,21 +25,60 @@ _close: Callable[[int], None] = get_original("os", "close")
 _plain_socket: Any = get_original("socket", "socket")
 
 
-class Transport:
-    """The transport of a connected TCP socket, which it takes over."""
+class Transport(Protocol):
+    """What a `Broker` and its actor use."""
+
+    readable: bool
+    """There may be something to read."""
+
+    writable: bool
+    """Some of what was not taken is taken now."""
+
+    def watch(self, wake: Callable[[], object]) -> None:
+        """Call `wake`, in the hub of the caller, each time the transport has become readable or writable."""
+
+    def watch_again(self) -> None:
+        """Go on watching: gevent stops a watcher whose callback raised, as a signal handler may in it. Wakes nobody."""
+
+    def read(self) -> bytes | None:
+        """What has arrived, or a part of it; None where nothing has, b"" when the other side has closed. `readable` is then whether
+        to read again.
+
+        Raises:
+            OSError: the connection is broken.
+        """
+
+    def write(self, buffers: list[Any]) -> bool:
+        """Write `buffers` (not empty ones), now as far as they are taken, the rest in `write_more`; return whether all of them were.
+        They must not change until then.
+
+        Raises:
+            OSError: the connection is broken.
+        """
+
+    def write_more(self) -> bool:
+        """Go on with what was not taken; return whether now everything is. Raises as `write`."""
+
+    def close(self) -> None:
+        """Close it, whatever was not written, and send nothing: in a forked child the connection is its parent's, who goes on with it.
+        Also where the hub that watched it is gone.
+        """
+
+
+class PlainTransport:
+    """The transport of a connected TCP socket, which it takes over. Promises as `Transport` says."""
 
     def __init__(self, sock: Any) -> None:
         self._sock = _plain_socket(fileno=sock.detach())
         self._sock.setblocking(False)
-        self.readable = False  # there may be something to read
-        self.writable = False  # the socket takes some of what it did not take
+        self.readable = False
+        self.writable = False
         self._outgoing: deque[memoryview] = deque()
         self._wake: Callable[[], object] | None = None
         self._reader: Any = None
         self._writer: Any = None
 
     def watch(self, wake: Callable[[], object]) -> None:
-        """Call `wake`, in the hub of the caller, each time the transport has become readable or writable."""
         self._wake = wake
         loop = get_hub().loop
         self._reader, self._writer = loop.io(self._sock.fileno(), 1), loop.io(self._sock.fileno(), 2)
@@ -57,7 +96,6 @@ class Transport:
         self._wake()
 
     def watch_again(self) -> None:
-        """Go on watching: gevent stops a watcher whose callback raised, as a signal handler may in it. Wakes nobody."""
         if self._reader is not None and not self._reader.active:
             self.readable = True
             self._reader.start(self._can_read)
@@ -65,12 +103,6 @@ class Transport:
             self.writable = True  # whoever writes the rest starts it
 
     def read(self) -> bytes | None:
-        """What has arrived, or a part of it; None where nothing has, b"" when the other side has closed. `readable` is then whether
-        to read again.
-
-        Raises:
-            OSError: the connection is broken.
-        """
         self.readable = False
         try:
             data: bytes = self._sock.recv(_READ_BYTES)
@@ -80,12 +112,6 @@ class Transport:
         return data
 
     def write(self, buffers: list[Any]) -> bool:
-        """Write `buffers` (not empty ones), now as far as the socket takes them, the rest in `write_more`; return whether it took
-        everything. They must not change until then.
-
-        Raises:
-            OSError: the connection is broken.
-        """
         if self._outgoing:
             self._outgoing.extend([memoryview(buffer) for buffer in buffers])
             return False
@@ -106,7 +132,6 @@ class Transport:
         return False
 
     def write_more(self) -> bool:
-        """Go on with what the socket did not take; return whether it now has everything. Raises as `write`."""
         self.writable = False
         if not self._outgoing:
             return True
@@ -115,9 +140,6 @@ class Transport:
         return self.write(rest)
 
     def close(self) -> None:
-        """Close it, whatever was not written, and send nothing: in a forked child the connection is its parent's, who goes on with it.
-        Also where the hub that watched it is gone.
-        """
         self._outgoing.clear()
         self.readable = self.writable = False
         for watcher in (self._reader, self._writer):

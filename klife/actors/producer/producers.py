@@ -10,6 +10,7 @@ from functools import partial
 from sys import is_finalizing
 from typing import Any
 
+from klife.actors.closed import NOT_QUEUED
 from klife.actors.engine import Engine
 from klife.actors.producer import letting_go
 from klife.actors.producer.buffer_pool import BufferPool
@@ -17,13 +18,12 @@ from klife.actors.producer.messages import GetIdentity
 from klife.actors.producer.partitioners import resolve
 from klife.actors.producer.producer import Producer
 from klife.actors.producer.producer_tree import producer_spec
+from klife.actors.producer.status import producer_status
 from klife.actors.producer.topic import Topic
 from klife.actors.producer.validation import checked_topic
 from klife.actors.runtime.post import Post
 from klife.errors import ClientClosed, InvalidRecordType, InvalidRecordValue
 from klife_supervision import ChildSpec
-
-_NOT_QUEUED = "Nothing was queued"
 
 
 class Producers:
@@ -40,7 +40,7 @@ class Producers:
         self._posts = {name: Post() for name in self.by_name}  # where their ProducerActors are asked
         self._partitioner = resolve(settings.default_partitioner)
         self._topic_partitioners = {topic: resolve(spec) for topic, spec in settings.topic_partitioners.items()}
-        self.pool.on_pressure = self._skip_linger
+        self.pool.on_pressure = self.skip_linger
         for producer in self.by_name.values():
             producer.await_partition = partial(self._await_partition, producer)
             producer.hub_watch.on_other_hub = engine.home_ended
@@ -68,7 +68,7 @@ class Producers:
         routing = producer.routing
         route = routing.routes.get(name)
         if route is None:
-            info = engine.metadata.topic(name, deadline, creates=True, so=_NOT_QUEUED)
+            info = engine.metadata.topic(name, deadline, creates=True, so=NOT_QUEUED)
             if producer.closed is not None:  # stopped while we waited
                 raise producer.closed_error()
             route = routing.routes.get(name) or routing.add_topic(info, self._topic_partitioners.get(name, self._partitioner))
@@ -93,16 +93,12 @@ class Producers:
     def _await_partition(self, producer: Producer, route: Topic, partition: int, deadline: float, chosen: bool) -> None:
         answers = 1 if chosen else 0
         info = self.engine.metadata.wait_for_partitions(
-            route.name, partition + 1, deadline, creates=True, answers=answers, so=_NOT_QUEUED
+            route.name, partition + 1, deadline, creates=True, answers=answers, so=NOT_QUEUED
         )
         if producer.closed is not None:  # stopped while we waited
             raise producer.closed_error()
         if info is not None:
             producer.routing.grew(route, info)
-
-    def _skip_linger(self, by: int) -> None:
-        for producer in self.by_name.values():
-            producer.skip_linger(by)
 
     # what it is to metadata and tree
 
@@ -147,12 +143,16 @@ class Producers:
         for post in self._posts.values():
             post.close(self.engine.closed_error)
 
+    def skip_linger(self, by: int) -> None:
+        for producer in self.by_name.values():
+            producer.skip_linger(by)
+
     def flush(self, deadline: float) -> int:
-        self._skip_linger(1)  # all of them, before waiting for any
-        try:
-            return sum(producer.flush(deadline) for producer in self.by_name.values())
-        finally:
-            self._skip_linger(-1)
+        return sum(producer.flush(deadline) for producer in self.by_name.values())
+
+    @property
+    def longest_wait(self) -> float:
+        return max((producer.settings.delivery_timeout for producer in self.by_name.values()), default=0.0)
 
     @property
     def calls_back_here(self) -> bool:
@@ -176,6 +176,14 @@ class Producers:
             letting_go.disown(producer, why)
 
     # the books
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "producers": tuple(map(producer_status, self.by_name.values())),
+            "buffered_bytes": self.pool.used,
+            "max_buffered_bytes": self.pool.limit,
+            "waiting_for_buffer": self.pool.waiting,
+        }
 
     @property
     def delivered(self) -> int:

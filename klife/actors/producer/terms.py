@@ -9,6 +9,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
+from klife.actors.closed import NOT_QUEUED, client_closed
 from klife.actors.settings import ProducerSettings
 from klife.errors import ClientClosed
 
@@ -57,7 +58,7 @@ class Terms:
             self.closed = reason
 
     def closed_error(self) -> ClientClosed:
-        return ClientClosed(f"the client takes no more records: {self.closed}. Nothing was queued; start a new client.")
+        return client_closed("the client", str(self.closed), NOT_QUEUED)
 
 
 def _call_nobody(_batch: Any, _index: int, _callback: Any) -> None:

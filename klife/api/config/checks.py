@@ -17,22 +17,22 @@ from klife.protocol.compression import LEVELS
 if TYPE_CHECKING:
     from klife.api.config.options import ClientOptions, ProducerConfig, TopicConfig, TxnPoolConfig
 
-# Options whose feature is not built: asking for one is refused, never ignored. Each: the value that asks for nothing, and what to
-# say. Delete a row when its feature arrives.
-NOT_YET: dict[str, tuple[object, str]] = {
-    "tls": (False, "TLS is not available yet; leave the option out and use a PLAINTEXT listener"),
-    "sasl": (None, "SASL is not available yet; leave the option out and use a listener without authentication"),
-    "txn_pools": ((), "transactions are not available yet; leave the option out"),
-    "default_txn_pool": (None, "transactions are not available yet; leave the option out"),
+# Options whose feature is not built, and what to say: asking for one is refused, never ignored. Delete a row when its feature arrives.
+NOT_YET = {
+    "tls": "TLS is not available yet; leave the option out and use a PLAINTEXT listener",
+    "sasl": "SASL is not available yet; leave the option out and use a listener without authentication",
+    "txn_pools": "transactions are not available yet; leave the option out",
+    "default_txn_pool": "transactions are not available yet; leave the option out",
 }
 
 
-def not_yet(given: Mapping[str, Any]) -> list[Problem]:
-    """One problem for each given option whose feature is not there."""
+def not_yet(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[Problem]:
+    """One problem for each given option whose feature is not there. Its default asks for nothing."""
     found = []
-    for name, (harmless, text) in NOT_YET.items():
+    for name, text in NOT_YET.items():
         if name not in given:
             continue
+        harmless = defaults[name]
         value = tuple(given[name]) if isinstance(given[name], list) else given[name]
         if type(value) is not type(harmless) or value != harmless:
             found.append(Problem((name,), text))

@@ -152,7 +152,14 @@ class ClientConfig(ClientOptions):
 
     @classmethod
     def _refused(cls, options: Mapping[str, Any]) -> list[Problem]:
-        return not_yet(options)
+        return not_yet(options, cls._defaults())
 
     def _cross_check(self) -> list[Problem]:
-        return [*not_yet({name: getattr(self, name) for name in self.model_fields_set}), *cross_check(self, self.resolved_producers)]
+        return [
+            *not_yet({name: getattr(self, name) for name in self.model_fields_set}, self._defaults()),
+            *cross_check(self, self.resolved_producers),
+        ]
+
+    @classmethod
+    def _defaults(cls) -> dict[str, Any]:
+        return {name: field.default for name, field in cls.model_fields.items()}

@@ -76,7 +76,7 @@ class PropertiesReader:
             return f"is klife's own name; give it as a keyword: ClientConfig.build(ClientConfig.from_properties(...), {name}=...)"
         for prefix, option in (("ssl.", "tls"), ("sasl.", "sasl")):
             if name.startswith(prefix) and option in NOT_YET:
-                return NOT_YET[option][1]
+                return NOT_YET[option]
         meant = suggest(name, [*self._known, *NO_EQUIVALENT, "security.protocol"])
         return (
             f"unknown property; did you mean {meant}?"
