@@ -8,6 +8,7 @@ were never looked at.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from time import monotonic
 
@@ -44,14 +45,15 @@ class Step(Enum):
     WAIT = "wait"  # for a caller, or an answer: either wakes it
     CONNECT = "connect"  # the broker wakes it when it takes requests
     GATHER = "gather"  # wait until the loop is idle: others have more for the request
-    SEND = "send"  # if its share of the loop's turn is not used up; else gather, too
+    SEND = "send"
     JUDGE_FIRST = "judge first"  # what is late may have been answered: nothing leaves before the sockets were read
 
 
-def next_step(late: bool, ready: bool, room: bool, connected: bool, complete: bool) -> Step:
+def next_step(late: bool, ready: bool, room: bool, connected: bool, complete: bool, budget_is_over: Callable[[], bool]) -> Step:
     """What follows from a few facts: whether batches in flight are `late`, after a hub that did not run; partitions are `ready`; there
-    is `room` for another request in flight; the broker is `connected`; and the request is `complete`: the loop was idle, so that nobody
-    has more for it, or what is ready is worth a request as it is.
+    is `room` for another request in flight; the broker is `connected`; the request is `complete`: the loop was idle, so that nobody
+    has more for it, or what is ready is worth a request as it is; and whether other batchers have used up this turn of the loop, so
+    that to encode more would hold the hub. The last is asked only by who would send: to ask begins the budget.
     """
     if late:
         return Step.JUDGE_FIRST
@@ -59,7 +61,7 @@ def next_step(late: bool, ready: bool, room: bool, connected: bool, complete: bo
         return Step.WAIT
     if not connected:
         return Step.CONNECT
-    return Step.SEND if complete else Step.GATHER
+    return Step.SEND if complete and not budget_is_over() else Step.GATHER
 
 
 class BatcherActor(GeventActor):
@@ -148,9 +150,8 @@ class BatcherActor(GeventActor):
             room > 0,
             batcher.broker.is_ready,
             idle or batcher.has_a_request,
+            self.producer.budget.is_over,
         )
-        if step is Step.SEND and self.producer.budget.is_over():
-            step = Step.GATHER  # other batchers have sent theirs: encoding more would hold the hub
         if step is Step.SEND:
             room -= self._send(batcher.drain(now))
             if batcher.ready and room > 0:

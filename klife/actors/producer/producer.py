@@ -269,9 +269,10 @@ class Producer:
 
     # time
 
-    def expire(self, now: float, answers_may_come: bool = False) -> float | None:
-        """Drop what is past its delivery timeout, so much of it as a turn allows; return when to look again, None when nothing is
-        pending. With `answers_may_come` what is in flight is left for the next turn.
+    def expire(self, now: float, answers_may_come: bool = False) -> bool:
+        """Drop what is past its delivery timeout, so much of it as a turn allows; return whether to call it again, in another turn.
+
+        With `answers_may_come` what is in flight is left for the next turn.
         """
         over, more = self.deadlines.expired(now, answers_may_come)
         for batch in over:
@@ -285,12 +286,12 @@ class Producer:
             if batch.identity is not None:
                 partition.sequence_lost = True
             self.dropped(partition, batch, error)
-        return now if more else self.deadlines.next_look(now)
+        return more
 
     def catch_up(self, now: float) -> bool:
         """The hub stood still, it seems: drop what was not sent in time. Return whether to call it again, in another turn."""
         self.deadline_timer.hub_runs(now)
-        return self.expire(now, answers_may_come=True) == now
+        return self.expire(now, answers_may_come=True)
 
     # the end
 
