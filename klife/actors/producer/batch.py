@@ -52,7 +52,7 @@ class Batch(Latch):
         in_flight: bool = False
         identity: Identity | None = None
         attempts: int = 0
-        fate_unknown: bool = False  # some attempt ended without the broker's verdict
+        fate_unknown: bool = False  # some attempt ended without the broker's answer
         sequence_refused: bool = False  # sent again, and out of order: not in the log, or forgotten for newer ones
         wire: EncodedBatch | None = None
         # the outcome

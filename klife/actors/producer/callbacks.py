@@ -42,14 +42,14 @@ _LOOK_EVERY = 64  # callbacks between two looks at the clock
 class Callbacks:
     """All callbacks of one producer."""
 
-    def __init__(self, pool: BufferPool, home: Any, turn: LoopBudget) -> None:
+    def __init__(self, pool: BufferPool, home: Any, budget: LoopBudget) -> None:
         self._pool = pool
         self._home = home
         self._loop = home.loop
         self._ended: dict[Batch, Latch] = {}  # of batches that somebody waits for
         self._backlogs: dict[tuple[str, int], list[Batch]] = {}  # by partition, as long as a greenlet runs its callbacks
         self._runners: dict[tuple[str, int], Any] = {}  # those greenlets
-        self._budget = turn
+        self._budget = budget
 
     def add(self, batch: Batch, index: int, callback: Callback) -> None:
         """Run `callback` with the result at `index` once `batch` is settled. From any thread.

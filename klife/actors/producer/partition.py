@@ -1,7 +1,7 @@
 """`Partition`: the records of one partition on their way to its leader, and the sequences that make resending them safe.
 
 A plain value. It outlives the actors that work on it: whoever drains it next finds everything here. It says what may leave, and what
-follows from an answer; it gives no batch its outcome, and wakes nobody.
+follows from an answer; it gives no batch its outcome, and wakes nobody. All it changes above itself is the epoch, for lost sequences.
 
 What it guards, in order of importance:
 
@@ -79,7 +79,8 @@ class Partition:
         self.partition_id = partition_id
         self.topic_id = ZERO_UUID  # as the cluster last told
         self.leader_error = 0  # Kafka's code with which the cluster names no leader
-        self.served_by: Any = None  # the batcher that has it; None while the partition has no known leader
+        # The `Batcher` that has it, set and used by those above: here it is only kept. None while the partition has no known leader.
+        self.served_by: Any = None
         self.open: Batch | None = None
         self.pending: list[Batch] = []  # closed batches, oldest first
         self.in_flight: list[Batch] = []
@@ -126,7 +127,11 @@ class Partition:
 
     @cython.locals(batch="Batch")
     def head(self, now: float, linger: float) -> Batch | None:
-        """The batch that may leave now, or None. It is only looked at; `take` removes it."""
+        """The batch that may leave now, or None; it stays where it is until `take`.
+
+        What the next batch needs is done: settled ones are forgotten, and where sequences were lost the epoch is bumped, or another
+        identity taken, under which `take` numbers from 0.
+        """
         pending = self.pending
         if pending and pending[0].is_set:
             self.drop_settled()

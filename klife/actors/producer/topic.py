@@ -132,7 +132,7 @@ class Topic:
         """Queue `record` and return its delivery.
 
         Or only its batch, where that is not `wanted`; then `callback` is called with the result, if there is one. Given `places`, note
-        there as number `at` where it is.
+        there at index `at` where it is.
 
         Without `looks` it gets the time of this producer's last record that had the clock looked at: its caller's, a moment ago.
 
@@ -240,7 +240,7 @@ class Topic:
     def _begin(self, partition: Partition, entry: Any, size: int, claim: Claim | None, places: Places | None, at: int) -> Batch | None:
         """Close `partition`'s open batch, if any, and open another, with `entry` for its first record; return it.
 
-        Its `size` bytes are those of `claim`, which has them, or else taken from the pool. `places` are told, as number `at`. None
+        Its `size` bytes are those of `claim`, which has them, or else taken from the pool. `places` are told, at index `at`. None
         where something that ran meanwhile has opened another, or has left no room: then nothing was done.
 
         Raises:
