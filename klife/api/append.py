@@ -19,7 +19,7 @@ from klife.actors.producer.producers import Producers
 from klife.actors.producer.validation import NO_HEADERS, exact_str
 from klife.actors.runtime.forked import first_byte, page, take_note
 from klife.actors.runtime.latch import get_thread_ident
-from klife.actors.runtime.loop_budget import AT_ONCE, breathe
+from klife.actors.runtime.loop_budget import AT_ONCE, let_home_run
 from klife.api.handle import Handle
 from klife.errors import InvalidRecordType, KlifeError, ProduceError, UnknownPartition
 from klife.record import Record, Undelivered
@@ -135,7 +135,7 @@ class Append:
         listed = list(each)  # what a generator raises is its caller's
         for start in range(0, len(listed), AT_ONCE):
             if start:
-                breathe(self._handle.engine.hub)
+                let_home_run(self._handle.engine.hub)
             try:
                 peculiar = _peculiar(listed, self._routes, start)
             except AttributeError:  # a record without one of its fields: whichever it is

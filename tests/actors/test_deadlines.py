@@ -6,6 +6,7 @@ import pytest
 
 from klife import DeliveryTimeout, Record
 from klife.actors.producer.deadlines import EXPIRED_A_TURN
+from klife.actors.settings import NEVER
 from tests.support.producer_parts import NO_LEADER, Parts
 
 
@@ -32,12 +33,12 @@ def test_one_that_was_once_in_flight_without_an_answer_is_possibly_persisted() -
 
 def test_the_clock_names_the_next_deadline() -> None:
     parts = Parts(delivery_timeout=10.0)
-    assert parts.producer.expire(0.0) is None
+    assert parts.look(0.0) is None
     first, second = parts.batch(), parts.batch()
     second.created = first.created + 3
-    assert parts.producer.expire(first.created) == first.created + 10
-    assert parts.producer.expire(first.created + 10) == second.created + 10
-    assert parts.producer.expire(second.created + 10) is None
+    assert parts.look(first.created) == first.created + 10
+    assert parts.look(first.created + 10) == second.created + 10
+    assert parts.look(second.created + 10) is None
 
 
 def test_thousands_of_batches_do_not_expire_in_one_turn_of_the_hub() -> None:
@@ -45,7 +46,7 @@ def test_thousands_of_batches_do_not_expire_in_one_turn_of_the_hub() -> None:
     batches = [parts.route.append(Record("t", b"v", partition=number))._batch for number in range(3_000)]
     now = batches[-1].created + 10
     turns = 0
-    while parts.producer.expire(now) == now:
+    while parts.producer.expire(now):
         turns += 1
         assert sum(batch.is_set for batch in batches) == turns * EXPIRED_A_TURN
     assert all(batch.is_set for batch in batches)
@@ -55,17 +56,17 @@ def test_thousands_of_batches_do_not_expire_in_one_turn_of_the_hub() -> None:
 def test_an_open_batch_that_can_not_leave_is_closed_after_a_second() -> None:
     parts = Parts([NO_LEADER], delivery_timeout=10.0)
     batch = parts.route.append(Record("t", b"1", partition=0))._batch
-    due = parts.producer.expire(batch.created)
+    due = parts.look(batch.created)
     assert due is not None
     assert due <= batch.created + 1
-    parts.producer.expire(batch.created + 1)
+    parts.look(batch.created + 1)
     assert parts.route.append(Record("t", b"2", partition=0))._batch is not batch
 
 
 def test_a_batch_opened_while_the_clock_is_set_for_a_far_deadline_wakes_it() -> None:
     parts = Parts([1, 1], delivery_timeout=60.0)
     first = parts.sent()
-    due = parts.producer.expire(first.created)
+    due = parts.look(first.created)
     assert due is not None
     parts.producer.deadlines.due = first.created + 60.0
     parts.bell.rung()
@@ -124,3 +125,20 @@ def test_what_is_in_flight_is_left_for_its_answer_after_a_hub_that_stood_still_a
     parts.delivered(in_flight)
     assert not parts.producer.catch_up(late)
     assert in_flight.result(0).error is None
+
+
+def test_who_is_told_of_each_look_is_told_of_one_that_was_interrupted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = Parts()
+    parts.batch()
+    timer = parts.producer.deadline_timer
+    parts.bell.rung()
+
+    def interrupted(_now: float, _answers_may_come: bool) -> bool:
+        raise SystemExit
+
+    monkeypatch.setattr(timer, "_expire", interrupted)
+    with pytest.raises(SystemExit):
+        timer._look()
+    assert parts.bell.rung()
+    assert parts.producer.deadlines.due < NEVER
+    timer.stop()

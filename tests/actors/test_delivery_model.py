@@ -179,7 +179,7 @@ class DeliveryModel(RuleBasedStateMachine):
     def close_open_batches(self) -> None:
         """The second passes after which an open batch is closed, sent or not."""
         if self.producer.deadlines.pending:
-            self.producer.expire(next(reversed(self.producer.deadlines.pending)).created + 1.0)
+            self.producer.deadlines.next_look(next(reversed(self.producer.deadlines.pending)).created + 1.0)
 
     @rule(which=st.integers(0, 3))
     def kill_batcher(self, which: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from unittest.mock import Mock
 
 import pytest
 
@@ -11,14 +12,15 @@ from klife.actors.producer.batcher_actor import Step, next_step
 WHATEVER = (False, True)
 NO, YES = (False,), (True,)
 
-# late, ready, room, connected, complete
+# late, ready, room, connected, complete, whether the budget is over
 TABLE = [
-    (YES, WHATEVER, WHATEVER, WHATEVER, WHATEVER, Step.JUDGE_FIRST),
-    (NO, NO, WHATEVER, WHATEVER, WHATEVER, Step.WAIT),  # a caller's first record wakes it
-    (NO, YES, NO, WHATEVER, WHATEVER, Step.WAIT),  # the next answer does
-    (NO, YES, YES, NO, WHATEVER, Step.CONNECT),
-    (NO, YES, YES, YES, NO, Step.GATHER),
-    (NO, YES, YES, YES, YES, Step.SEND),
+    (YES, WHATEVER, WHATEVER, WHATEVER, WHATEVER, WHATEVER, Step.JUDGE_FIRST),
+    (NO, NO, WHATEVER, WHATEVER, WHATEVER, WHATEVER, Step.WAIT),  # a caller's first record wakes it
+    (NO, YES, NO, WHATEVER, WHATEVER, WHATEVER, Step.WAIT),  # the next answer does
+    (NO, YES, YES, NO, WHATEVER, WHATEVER, Step.CONNECT),
+    (NO, YES, YES, YES, NO, WHATEVER, Step.GATHER),
+    (NO, YES, YES, YES, YES, YES, Step.GATHER),  # behind others, who have sent theirs
+    (NO, YES, YES, YES, YES, NO, Step.SEND),
 ]
 
 
@@ -26,8 +28,11 @@ TABLE = [
 def test_each_row(row: tuple[object, ...]) -> None:
     *facts, step = row
     for each in product(*facts):  # type: ignore[call-overload]
-        assert next_step(*each) is step
+        *others, over = each
+        budget = Mock(return_value=over)
+        assert next_step(*others, budget) is step
+        assert budget.called is (others == [False, True, True, True, True]), "to ask begins it"
 
 
 def test_the_table_has_each_case_once() -> None:
-    assert sorted(each for *facts, _ in TABLE for each in product(*facts)) == sorted(product(*[WHATEVER] * 5))
+    assert sorted(each for *facts, _ in TABLE for each in product(*facts)) == sorted(product(*[WHATEVER] * 6))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from time import time_ns
+from typing import Any
 
 import gevent
 import pytest
@@ -48,7 +49,33 @@ def test_to_wait_for_room_is_to_look_at_the_clock() -> None:
     assert times_of(batch)[-1] > begun
 
 
-def test_a_topic_without_partitions_has_none_for_a_record_without_key_either() -> None:
+class NotToBeAsked:
+    def partition(self, record: Record, partition_count: int) -> int:
+        raise AssertionError("there is nothing to choose from")
+
+
+@pytest.mark.parametrize("partitioner", [None, NotToBeAsked()])
+@pytest.mark.parametrize("key", [None, b"k"])
+@pytest.mark.parametrize("default", [Murmur2Partitioner(), NotToBeAsked()])
+def test_a_topic_without_partitions_refuses_every_record_alike(default: Any, key: bytes | None, partitioner: Any) -> None:
+    route = Parts().producer.routing.add_topic(topic_info([], "empty"), default)
+    with pytest.raises(UnknownPartition, match="topic 'empty' has 0 partitions, and no record can go to it; add partitions") as caught:
+        route.append(Record("empty", b"v", key), partitioner, 0.0)
+    assert caught.value.partition == 0
+
+
+def test_a_topic_without_partitions_refuses_a_number_too() -> None:
     route = Parts().producer.routing.add_topic(topic_info([], "empty"), Murmur2Partitioner())
-    with pytest.raises(UnknownPartition, match="has 0 partitions"):
-        route.append(Record("empty", b"v"), None, 0.0)
+    with pytest.raises(UnknownPartition, match=r"Record.partition is 0, but topic 'empty' has 0 partitions\. None"):
+        route.append(Record("empty", b"v", partition=0), None, 0.0)
+
+
+@pytest.mark.parametrize("key", [None, b"k"])
+def test_partitions_that_come_while_a_record_waits_for_one_are_chosen_among(key: bytes | None) -> None:
+    parts = Parts()
+    partitioner = Murmur2Partitioner()
+    route = parts.producer.routing.add_topic(topic_info([], "empty"), partitioner)
+    parts.producer.await_partition = lambda topic, *_: topic.follow(topic_info([1] * 50, "empty"))
+    record = Record("empty", b"v", key)
+    partition = route.append(record)._batch.partition_id
+    assert partition == (partitioner.partition(record, 50) if key is not None else route.sticky)

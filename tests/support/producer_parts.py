@@ -111,6 +111,10 @@ class Parts:
         self.of(batch).retry_at = 0.0
         return decision
 
+    def look(self, now: float) -> float | None:
+        """As its timer does; return when to look again."""
+        return now if self.producer.expire(now) else self.producer.deadlines.next_look(now)
+
     def put_back(self, batch: Batch) -> None:
         self.of(batch).put_back(batch)
 

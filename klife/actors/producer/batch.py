@@ -52,7 +52,7 @@ class Batch(Latch):
         in_flight: bool = False
         identity: Identity | None = None
         attempts: int = 0
-        fate_unknown: bool = False  # some attempt ended without the broker's verdict
+        fate_unknown: bool = False  # some attempt ended without the broker's answer
         sequence_refused: bool = False  # sent again, and out of order: not in the log, or forgotten for newer ones
         wire: EncodedBatch | None = None
         # the outcome
@@ -185,16 +185,14 @@ class Batch(Latch):
                 half.sequence = (self.sequence + offset) & INT32_MAX  # sequences wrap
         return halves
 
-    def report(self, base_offset: int | None, append_time_ms: int, error: ProduceError | None) -> bool:
-        """Note a piece's outcome at its root; True when the root is thereby complete."""
+    def report(self, base_offset: int | None, append_time_ms: int, error: ProduceError | None) -> None:
+        """Note a piece's outcome at its root. Its records are `missing` there until the piece is set."""
         root = self.root
         assert root is not None
         assert root.outcomes is not None
         assert self.positions is not None
         for index, position in enumerate(self.positions):
             root.outcomes[position] = (None if base_offset is None else base_offset + index, append_time_ms, error)
-        root.missing -= len(self.positions)
-        return root.missing == 0
 
 
 def what_to_do(possibly_persisted: bool) -> str:

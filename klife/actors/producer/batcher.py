@@ -100,9 +100,12 @@ class Batcher:
         if len(self.calls) < self.max_in_flight:  # else the next answer wakes the actor anyway
             self.wake()
 
-    def _offer_at(self, partition: Partition, due: float) -> None:
+    def _wait_until(self, partition: Partition, due: float) -> None:
         self._ticket += 1
         heappush(self._later, (due, self._ticket, partition))
+
+    def _offer_at(self, partition: Partition, due: float) -> None:
+        self._wait_until(partition, due)
         if due < self.wake_at:
             self.wake()
 
@@ -159,8 +162,7 @@ class Batcher:
                 partition.listed = False
                 due = partition.due(now, linger)
                 if due is not None:
-                    self._ticket += 1
-                    heappush(self._later, (due, self._ticket, partition))
+                    self._wait_until(partition, due)
                 continue
             if batches and total + batch.size > limit:
                 ready.appendleft(partition)

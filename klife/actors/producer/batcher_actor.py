@@ -8,6 +8,7 @@ were never looked at.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from time import monotonic
 
@@ -44,14 +45,15 @@ class Step(Enum):
     WAIT = "wait"  # for a caller, or an answer: either wakes it
     CONNECT = "connect"  # the broker wakes it when it takes requests
     GATHER = "gather"  # wait until the loop is idle: others have more for the request
-    SEND = "send"  # if its share of the loop's turn is not used up; else gather, too
+    SEND = "send"
     JUDGE_FIRST = "judge first"  # what is late may have been answered: nothing leaves before the sockets were read
 
 
-def next_step(late: bool, ready: bool, room: bool, connected: bool, complete: bool) -> Step:
+def next_step(late: bool, ready: bool, room: bool, connected: bool, complete: bool, budget_is_over: Callable[[], bool]) -> Step:
     """What follows from a few facts: whether batches in flight are `late`, after a hub that did not run; partitions are `ready`; there
-    is `room` for another request in flight; the broker is `connected`; and the request is `complete`: the loop was idle, so that nobody
-    has more for it, or what is ready is worth a request as it is.
+    is `room` for another request in flight; the broker is `connected`; the request is `complete`: the loop was idle, so that nobody
+    has more for it, or what is ready is worth a request as it is; and whether other batchers have used up this turn of the loop, so
+    that to encode more would hold the hub. The last is asked only by who would send: to ask begins the budget.
     """
     if late:
         return Step.JUDGE_FIRST
@@ -59,7 +61,7 @@ def next_step(late: bool, ready: bool, room: bool, connected: bool, complete: bo
         return Step.WAIT
     if not connected:
         return Step.CONNECT
-    return Step.SEND if complete else Step.GATHER
+    return Step.SEND if complete and not budget_is_over() else Step.GATHER
 
 
 class BatcherActor(GeventActor):
@@ -84,20 +86,49 @@ class BatcherActor(GeventActor):
         batcher = self.batcher
         batcher.inbox = self.actor_inbox
         batcher.wake_at = NEVER
+        left: set[Batch] = set()
         for in_flight_request in list(batcher.calls):
             if not in_flight_request.submitted or (in_flight_request.is_done and in_flight_request not in batcher.completed):
                 self._take_over(in_flight_request)
+                left.update(batch.root or batch for _, batch in in_flight_request.batches)
+        self._take_strays(left)
         self.actor_inbox.wake()
 
     def _take_over(self, in_flight_request: InFlightRequest) -> None:
-        """Our predecessor ended before it had sent this, or in the middle of the answer: what it left in flight goes again."""
-        self.batcher.calls.discard(in_flight_request)
+        """Our predecessor ended before it had sent this, or in the middle of the answer: what it left in flight goes again, and what
+        has its outcome is finished.
+        """
+        producer = self.producer
         for partition, batch in in_flight_request.batches:
-            if batch.in_flight:
+            if batch.is_set:
+                producer.finish(batch)
+            elif batch in producer.deadlines.pending and not partition.holds(batch):
+                batch.outcomes = None  # it was about to be taken apart
                 batch.fate_unknown = batch.fate_unknown or in_flight_request.submitted
                 batch.attempts += in_flight_request.submitted
                 partition.put_back(batch)
-            self.producer.batchers.offer(partition)
+            producer.batchers.offer(partition)
+        self.batcher.calls.discard(in_flight_request)  # last, for our successor's sake
+
+    def _take_strays(self, left: set[Batch]) -> None:
+        """An exception of a signal handler may have ended our predecessor between any two calls: what stands in no request, and waits
+        nowhere, waits again (pieces, too, of what was `left` in requests), and each partition with something to send is on the ready
+        list.
+        """
+        batchers, pending, ready = self.producer.batchers, self.producer.deadlines.pending, set(self.batcher.ready)
+        called = {batch for batcher in batchers.all.values() for each in batcher.calls for _, batch in each.batches}
+        for batch, partition in list(pending.items()):
+            if batch.is_set:
+                self.producer.finish(batch)
+            elif batch.root in left and batch not in called:
+                partition.put_back(batch)
+        for partition in set(pending.values()):
+            for batch in list(partition.in_flight):
+                if batch not in called:
+                    partition.put_back(batch)
+            if partition.served_by is self.batcher:
+                partition.listed = partition in ready
+            batchers.offer(partition)
 
     def on_exit(self, reason: ExitReason) -> None:
         if self.batcher.inbox is self.actor_inbox:
@@ -119,9 +150,8 @@ class BatcherActor(GeventActor):
             room > 0,
             batcher.broker.is_ready,
             idle or batcher.has_a_request,
+            self.producer.budget.is_over,
         )
-        if step is Step.SEND and self.producer.budget.is_over():
-            step = Step.GATHER  # other batchers have sent theirs: encoding more would hold the hub
         if step is Step.SEND:
             room -= self._send(batcher.drain(now))
             if batcher.ready and room > 0:
@@ -153,6 +183,8 @@ class BatcherActor(GeventActor):
             batcher.calls.discard(in_flight_request)
             return False
         try:
+            # Not before it may be on the wire, and not where nobody would say that it ended: a successor takes it over until then.
+            in_flight_request.submitted = True
             self.producer.requests += 1
             batcher.broker.send(
                 in_flight_request,

@@ -15,3 +15,4 @@ cdef class BufferPool:
 
     cpdef allow_overdraft(self, long long size)
     cpdef give(self, long long size)
+    cpdef give_back(self, owner)

@@ -112,13 +112,28 @@ class BufferPool:
         self._free += size
         self._grant()
 
+    def give_back(self, owner: Any) -> None:
+        """Return the bytes of `owner`, its `size`, once: it has none afterwards."""
+        # No call until they are returned, in which a signal handler might raise.
+        if not self.waiters:
+            self.room += owner.size
+            owner.size = 0
+            return
+        self._free += owner.size
+        owner.size = 0
+        self._grant()
+
     def _grant(self) -> None:
         waiters = self.waiters
-        while waiters and waiters[0].size <= self._free:
-            waiter = waiters.popleft()
-            self._free -= waiter.size
-            waiter.granted = True
+        while waiters and (waiters[0].is_set or waiters[0].size <= self._free):
+            waiter = waiters[0]
+            if not waiter.is_set:  # else a signal handler's exception ended this before it had left the queue
+                self._free -= waiter.size
+                waiter.granted = True
+                waiter.is_set = True
             waiter.set()
+            if waiters and waiters[0] is waiter:
+                waiters.popleft()
         if not waiters:
             self.room, self._free = self._free, 0
             self.on_pressure(-1)

@@ -8,10 +8,11 @@ cdef class Callbacks:
     cdef public object _loop
     cdef public dict _ended
     cdef public dict _backlogs
-    cdef public set _runners
+    cdef public dict _runners
     cdef public object _budget
 
     cpdef add(self, Batch batch, index, callback)
+    cpdef settled_again(self, Batch batch)
     cpdef _run(self, tuple partition, list backlog)
     cdef _call_all(self, Batch batch)
     cdef _all_called(self, Batch batch)

@@ -42,14 +42,14 @@ _LOOK_EVERY = 64  # callbacks between two looks at the clock
 class Callbacks:
     """All callbacks of one producer."""
 
-    def __init__(self, pool: BufferPool, home: Any, turn: LoopBudget) -> None:
+    def __init__(self, pool: BufferPool, home: Any, budget: LoopBudget) -> None:
         self._pool = pool
         self._home = home
         self._loop = home.loop
         self._ended: dict[Batch, Latch] = {}  # of batches that somebody waits for
         self._backlogs: dict[tuple[str, int], list[Batch]] = {}  # by partition, as long as a greenlet runs its callbacks
-        self._runners: set[Any] = set()  # those greenlets
-        self._budget = turn
+        self._runners: dict[tuple[str, int], Any] = {}  # those greenlets
+        self._budget = budget
 
     def add(self, batch: Batch, index: int, callback: Callback) -> None:
         """Run `callback` with the result at `index` once `batch` is settled. From any thread.
@@ -80,13 +80,25 @@ class Callbacks:
         else:
             backlog.append(batch)
 
+    def settled_again(self, batch: Batch) -> None:
+        """As `batch_settled`, where that may have been called for `batch`, and been ended anywhere by a signal handler's exception."""
+        partition = batch.topic, batch.partition_id
+        backlog = self._backlogs.get(partition)
+        if backlog is None:
+            self.batch_settled(batch)
+            return
+        if batch not in backlog:
+            backlog.append(batch)
+        if partition not in self._runners:
+            self._start(partition, backlog)
+
     def _start(self, partition: tuple[str, int], backlog: list[Batch]) -> None:
-        self._runners.add(gevent.spawn(self._run, partition, backlog))
+        gevent.spawn(self._run, partition, backlog)
 
     @property
     def is_running_in_this_greenlet(self) -> bool:
         """Whether the caller is itself a callback."""
-        return getcurrent() in self._runners
+        return getcurrent() in self._runners.values()
 
     def unfinished(self) -> list[Batch]:
         """Settled batches whose callbacks have not all been called."""
@@ -101,11 +113,14 @@ class Callbacks:
 
     @cython.locals(batch="Batch")
     def _run(self, partition: tuple[str, int], backlog: list[Batch]) -> None:
+        if partition in self._runners or self._backlogs.get(partition) is not backlog:
+            return  # it was started twice
         try:
+            self._runners[partition] = getcurrent()
             while backlog:
                 batch = backlog[0]
-                size, batch.size = batch.size, 0
-                self._pool.give(size)
+                size = batch.size
+                self._pool.give_back(batch)
                 self._pool.allow_overdraft(size)
                 try:
                     self._call_all(batch)
@@ -115,7 +130,7 @@ class Callbacks:
                         del backlog[0]
                         self._all_called(batch)
         finally:
-            self._runners.discard(getcurrent())
+            self._runners.pop(partition, None)
             if backlog:
                 self._start(partition, backlog)
             else:

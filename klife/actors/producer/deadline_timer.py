@@ -28,15 +28,13 @@ _TURNS = 4  # of the loop: its sockets are polled, the connection reads, the bat
 class DeadlineTimer:
     """Looks at `deadlines` when one passes, and every second before.
 
-    To look is to call `expire(now, answers_may_come)`, which ends what is over and returns when to look again, None for not before
-    it is asked to; and then `looked()`.
+    To look is to call `expire(now, answers_may_come)`, which ends what is over and returns whether there is more for another turn; and
+    then `looked()`, whatever happened.
     """
 
     __slots__ = ("_deadlines", "_terms", "_loop", "_expire", "_looked", "_timer", "_turns")
 
-    def __init__(
-        self, deadlines: Deadlines, terms: Terms, expire: Callable[[float, bool], float | None], looked: Callable[[], None]
-    ) -> None:
+    def __init__(self, deadlines: Deadlines, terms: Terms, expire: Callable[[float, bool], bool], looked: Callable[[], None]) -> None:
         self._deadlines = deadlines
         self._terms = terms
         self._loop = terms.home.loop
@@ -78,14 +76,16 @@ class DeadlineTimer:
         self.stop()
         now = monotonic()
         self.hub_runs(now)
+        more = False
         due: float | None = now + TICK
         try:
-            due = self._expire(now, self._turns < _TURNS)
+            more = self._expire(now, self._turns < _TURNS)
+            due = now if more else self._deadlines.next_look(now)
         finally:  # whatever a signal handler raised in here
-            if due is not None and due <= now:
+            if more:
                 self._turns += 1
             else:
                 self._turns, self._deadlines.stood_still = 0, 0.0
             if due is not None:
                 self._set(due, now)
-        self._looked()
+            self._looked()

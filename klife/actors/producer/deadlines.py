@@ -43,12 +43,14 @@ class Deadlines:
         pending = self.pending
         order = list(pending)
         later = order[order.index(batch) + 1 :]
-        partition = pending.pop(batch)
-        for piece in pieces:
-            pending[piece] = partition
-        for each in later:  # to the end, one by one: nothing is lost that a signal handler adds meanwhile
-            its_own = pending.pop(each, None)
+        fresh = dict.fromkeys(pieces, pending[batch])
+        # Signal handlers run after a call, and may add to it, or raise: so nothing is missing after any.
+        del pending[batch]
+        pending.update(fresh)
+        for each in later:  # to the end, one by one
+            its_own = pending.get(each)
             if its_own is not None:
+                del pending[each]
                 pending[each] = its_own
 
     def expired(self, now: float, answers_may_come: bool) -> tuple[list[Batch], bool]:

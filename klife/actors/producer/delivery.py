@@ -20,7 +20,7 @@ from klife import cython_shim as cython
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.validation import not_a_callback
 from klife.actors.runtime.future import WaitTimeout
-from klife.actors.runtime.loop_budget import AT_ONCE, breathe
+from klife.actors.runtime.loop_budget import AT_ONCE, let_home_run
 from klife.errors import ProduceError
 from klife.record import Delivered, Record, Undelivered
 from klife_supervision.logs import get_logger, traceback_of
@@ -141,7 +141,7 @@ class BatchDelivery:
         places = self._places
         results = places.results(0, AT_ONCE)
         while len(results) < len(places.batches):
-            breathe(places.home)
+            let_home_run(places.home)
             results += places.results(len(results), len(results) + AT_ONCE)
         return results
 

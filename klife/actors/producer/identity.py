@@ -1,7 +1,8 @@
 """`Identity`: a producer id and epoch; and `Identities`: which one a producer has, and what makes it another.
 
-Batches are numbered under an identity. Whoever finds that a number is lost bumps the epoch here, and nowhere else; whoever finds that
-the broker refuses the id discards it. It wakes nobody: what is `wanted` is looked at by the actors.
+Batches have their sequences under an identity. A partition that finds one of its sequences lost bumps the epoch here, and nowhere
+else, for all partitions; who finds that the broker refuses the id discards it. It wakes nobody: what is `wanted` is looked at by the
+actors.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`Partition`: the records of one partition on their way to its leader, and the sequences that make resending them safe.
 
 A plain value. It outlives the actors that work on it: whoever drains it next finds everything here. It says what may leave, and what
-follows from an answer; it gives no batch its outcome, and wakes nobody.
+follows from an answer; it gives no batch its outcome, and wakes nobody. All it changes above itself is the epoch, for lost sequences.
 
 What it guards, in order of importance:
 
@@ -79,7 +79,8 @@ class Partition:
         self.partition_id = partition_id
         self.topic_id = ZERO_UUID  # as the cluster last told
         self.leader_error = 0  # Kafka's code with which the cluster names no leader
-        self.served_by: Any = None  # the batcher that has it; None while the partition has no known leader
+        # The `Batcher` that has it, set and used by those above: here it is only kept. None while the partition has no known leader.
+        self.served_by: Any = None
         self.open: Batch | None = None
         self.pending: list[Batch] = []  # closed batches, oldest first
         self.in_flight: list[Batch] = []
@@ -126,7 +127,11 @@ class Partition:
 
     @cython.locals(batch="Batch")
     def head(self, now: float, linger: float) -> Batch | None:
-        """The batch that may leave now, or None. It is only looked at; `take` removes it."""
+        """The batch that may leave now, or None; it stays where it is until `take`.
+
+        What the next batch needs is done: settled ones are forgotten, and where sequences were lost the epoch is bumped, or another
+        identity taken, under which `take` numbers from 0.
+        """
         pending = self.pending
         if pending and pending[0].is_set:
             self.drop_settled()
@@ -189,14 +194,14 @@ class Partition:
 
     def take(self, batch: Batch) -> None:
         """Move `batch` (what `head` returned) in flight, with its sequence."""
+        self.in_flight.append(batch)  # first: it stands somewhere at each moment
+        batch.in_flight = True
         if batch is self.open:
             self.open = None
         elif batch is self.pending[0]:
             del self.pending[0]
         else:
             self.pending.remove(batch)
-        self.in_flight.append(batch)
-        batch.in_flight = True
         if self._idempotent and batch.identity is not self.identity:
             batch.identity = self.identity
             batch.sequence = self.next_sequence
@@ -225,7 +230,7 @@ class Partition:
 
     @cython.locals(log="KnownLog", in_flight=list)
     def written(self, batch: Batch) -> list[Batch] | None:
-        """`batch` came back as delivered. Returns the older ones, if any, that are thereby known to be in the log and left, too."""
+        """`batch` came back as delivered. Returns the older ones, if any, that are thereby known to be in the log, too."""
         log = self.log
         if batch.identity is not log.accepted or batch.ordinal > log.accepted_ordinal:
             log.accepted_ordinal = batch.ordinal
@@ -248,10 +253,7 @@ class Partition:
         There are such only when it was asked for out of turn: a batch that is sent again is the oldest otherwise.
         """
         mine = batch.order()
-        older = [each for each in self.pending if each.identity is batch.identity and each.order() < mine]
-        for each in older:
-            self.pending.remove(each)
-        return older
+        return [each for each in self.pending if each.identity is batch.identity and each.order() < mine]
 
     def came_back(self, batch: Batch) -> None:
         """`batch` came back with its final answer."""
@@ -266,11 +268,15 @@ class Partition:
             self.sequence_lost = True  # later batches were numbered behind this one
             self.log.gave_up(batch)
 
+    def holds(self, batch: Batch) -> bool:
+        """Whether `batch` stands among those that wait to be sent."""
+        return batch is self.open or batch in self.pending
+
     def put_back(self, batch: Batch) -> None:
-        """`batch` came back to be sent again; it takes its old place in the order."""
-        self._landed(batch)
-        if not batch.is_set:
+        """`batch` came back to be sent again; it takes its old place in the order. Nothing is done if it has it."""
+        if not batch.is_set and batch.outcomes is None and not self.holds(batch):
             self._insert(batch)
+        self._landed(batch)  # last: who is interrupted before finds it in flight
 
     def replace(self, batch: Batch, pieces: list[Batch]) -> None:
         """`batch` came back to be sent again in `pieces`."""
@@ -279,9 +285,9 @@ class Partition:
             self._insert(piece)
 
     def _landed(self, batch: Batch) -> None:
-        batch.in_flight = False
         if batch in self.in_flight:
             self.in_flight.remove(batch)
+        batch.in_flight = False
 
     def _insert(self, batch: Batch) -> None:
         mine = batch.order()

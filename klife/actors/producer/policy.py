@@ -29,7 +29,7 @@ class Action(Enum):
     RETRY = "retry"  # this partition alone, after a backoff
     REROUTE = "re-route"  # refresh metadata, then retry where the leader is
     SPLIT = "split"  # halve and retry; a record alone is failed
-    RENUMBER = "renumber"  # the sequence was lost: next epoch, numbers from 0, retry
+    RENUMBER = "renumber"  # the sequence was lost: next epoch, sequences from 0, retry
     NEW_ID = "new id"  # the producer id is refused: get another, renumber, retry
     REJECT_RECORDS = "reject records"  # fail those the broker names, retry the others
     FAIL = "fail"

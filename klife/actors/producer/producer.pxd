@@ -31,4 +31,4 @@ cdef class Producer:
     cpdef written(self, InFlightRequest request, PlainAnswer answer)
     cpdef delivered(self, Partition partition, Batch batch, long long base_offset, long long append_time_ms)
     cdef _end(self, Batch batch, base_offset, long long append_time_ms, error)
-    cdef _complete(self, Batch batch)
+    cpdef finish(self, Batch batch)

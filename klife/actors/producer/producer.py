@@ -121,9 +121,10 @@ class Producer:
             append_time_ms = partition.log.append_time(batch, append_time_ms)
         if older is not None or batch.root is not None or batch.is_set:
             self._end_in_log(older, batch, base_offset, append_time_ms)
+            if older is not None:
+                partition.drop_settled()
             return
         # What `_end` comes to for a whole batch that nobody has ended.
-        self.deadlines.pending.pop(batch, None)
         self.delivered_records += batch.count
         batch.wire = None
         if base_offset >= 0:
@@ -136,9 +137,10 @@ class Producer:
         if batch.callbacks is not None:
             self.callbacks.batch_settled(batch)
         elif self.pool.waiters:
-            self.pool.give(batch.size)
+            self.pool.give_back(batch)
         else:
             self.pool.room += batch.size
+        self.deadlines.pending.pop(batch, None)  # last: what is interrupted before is found there, and finished
 
     def _end_in_log(self, older: list[Batch] | None, batch: Batch, base_offset: int, append_time_ms: int) -> None:
         for each in older or ():
@@ -157,32 +159,45 @@ class Producer:
         self._end(batch, None, -1, error)
         partition.drop_settled()
 
-    @cython.locals(root="Batch")
     def _end(self, batch: Batch, base_offset: int | None, append_time_ms: int, error: ProduceError | None) -> None:
         """Give `batch` its outcome, once; whoever waits is woken, its callbacks run, its bytes come free."""
-        self.deadlines.pending.pop(batch, None)
         if batch.is_set:
+            self.finish(batch)
             return
+        root = batch.root
+        if root is not None:
+            batch.report(base_offset, append_time_ms, error)
+        # From here until it is set there is no call, in which a signal handler might raise: it counts once, and has an outcome.
         if error is None:
             self.delivered_records += batch.count
         else:
             self.failed_records += batch.count
         batch.wire = None
-        root = batch.root
         if root is None:
-            batch.base_offset, batch.append_time_ms, batch.error = base_offset, append_time_ms, error
-            self._complete(batch)
-            return
-        batch.set()  # a piece nobody waits on; its root is what callers hold
-        if batch.report(base_offset, append_time_ms, error):
-            self._complete(root)
-
-    def _complete(self, batch: Batch) -> None:
-        batch.set()
-        if batch.callbacks is None:
-            self.pool.give(batch.size)
+            batch.base_offset = base_offset
+            batch.append_time_ms = append_time_ms
+            batch.error = error
         else:
-            self.callbacks.batch_settled(batch)
+            root.missing -= batch.count
+        batch.is_set = True
+        self.finish(batch)
+
+    @cython.locals(whole="Batch")
+    def finish(self, batch: Batch) -> None:
+        """Do what is left to do for `batch`, which has its outcome; nothing if that is done already.
+
+        It is pending until then: an exception of a signal handler may end this anywhere, and whoever calls it again goes on.
+        """
+        if batch not in self.deadlines.pending:
+            return
+        whole = batch.root or batch  # nobody waits on a piece; its root is what callers hold
+        if batch.root is None or whole.missing == 0:
+            whole.set()
+            if whole.callbacks is None:
+                self.pool.give_back(whole)
+            else:
+                self.callbacks.settled_again(whole)
+        self.deadlines.pending.pop(batch, None)
 
     # what goes again
 
@@ -254,25 +269,29 @@ class Producer:
 
     # time
 
-    def expire(self, now: float, answers_may_come: bool = False) -> float | None:
-        """Drop what is past its delivery timeout, so much of it as a turn allows; return when to look again, None when nothing is
-        pending. With `answers_may_come` what is in flight is left for the next turn.
+    def expire(self, now: float, answers_may_come: bool = False) -> bool:
+        """Drop what is past its delivery timeout, so much of it as a turn allows; return whether to call it again, in another turn.
+
+        With `answers_may_come` what is in flight is left for the next turn.
         """
         over, more = self.deadlines.expired(now, answers_may_come)
         for batch in over:
             partition = self.deadlines.pending.get(batch)
             if partition is None:  # something that ran meanwhile has ended it
                 continue
+            if batch.is_set:  # and was interrupted
+                self.finish(batch)
+                continue
             error = timed_out(batch, partition, self.identities, self.deadlines.stood_still)
             if batch.identity is not None:
                 partition.sequence_lost = True
             self.dropped(partition, batch, error)
-        return now if more else self.deadlines.next_look(now)
+        return more
 
     def catch_up(self, now: float) -> bool:
         """The hub stood still, it seems: drop what was not sent in time. Return whether to call it again, in another turn."""
         self.deadline_timer.hub_runs(now)
-        return self.expire(now, answers_may_come=True) == now
+        return self.expire(now, answers_may_come=True)
 
     # the end
 
@@ -292,6 +311,9 @@ class Producer:
         """Settle everything that is left as failed, or possibly persisted; return how many records that were."""
         count = 0
         for batch, partition in list(self.deadlines.pending.items()):
+            if batch.is_set:  # who gave it its outcome was interrupted
+                self.finish(batch)
+                continue
             unknown = batch.in_flight or batch.fate_unknown
             count += batch.count
             fate = "may be in the log: check before sending them again" if unknown else "were not written"

@@ -54,7 +54,7 @@ class InFlightRequest(Call):
 
     @cython.locals(batch="Batch", partition="Partition", topics=dict, batches=list, topic=tuple, both=tuple)
     def pack(self, budget: LoopBudget, timeout_ms: int, not_encodable: Callable[[Partition, Batch, Exception], None]) -> bool:
-        """Make `request`, about to be submitted; False when no batch is left for it.
+        """Make `request`; False when no batch is left for it.
 
         A batch that can not be encoded must not stop its broker's others for ever: `not_encodable` ends it.
         """
@@ -82,7 +82,6 @@ class InFlightRequest(Call):
             by_topic[name][batch.partition_id] = both
             batches.append(both)
         self.batches = batches  # without those that could not be encoded: they are settled, and no answer is theirs
-        self.submitted = True
         self.request = BatchesRequest(settings.acks, timeout_ms, list(topics.values()))
         return bool(topics)
 

@@ -1,6 +1,7 @@
 """`Terms`: what holds for all records of one producer: its settings, which do not change, and the few things that do.
 
-A leaf that everything of a producer knows, down to its batches, so that nothing there has to know the producer.
+It imports nothing of a producer, and everything of a producer knows it, down to its batches, so that nothing there has to know the
+producer. One thing it leads to: `call_when_settled`, by which a batch's deliveries reach the producer's callbacks.
 """
 
 from __future__ import annotations

@@ -103,8 +103,6 @@ class Topic:
         self.partitions: list[Partition | None] = [None] * self.count
         self.partitioner = partitioner
         self.sticks = bool(getattr(partitioner, "sticky_keyless", False))
-        # The default partitioner, without the calls.
-        self._hashes = cython.compiled and type(partitioner) is Murmur2Partitioner
         self.terms = terms
         self._identities = identities
         self._batchers = batchers
@@ -134,7 +132,7 @@ class Topic:
         """Queue `record` and return its delivery.
 
         Or only its batch, where that is not `wanted`; then `callback` is called with the result, if there is one. Given `places`, note
-        there as number `at` where it is.
+        there at index `at` where it is.
 
         Without `looks` it gets the time of this producer's last record that had the clock looked at: its caller's, a moment ago.
 
@@ -242,7 +240,7 @@ class Topic:
     def _begin(self, partition: Partition, entry: Any, size: int, claim: Claim | None, places: Places | None, at: int) -> Batch | None:
         """Close `partition`'s open batch, if any, and open another, with `entry` for its first record; return it.
 
-        Its `size` bytes are those of `claim`, which has them, or else taken from the pool. `places` are told, as number `at`. None
+        Its `size` bytes are those of `claim`, which has them, or else taken from the pool. `places` are told, at index `at`. None
         where something that ran meanwhile has opened another, or has left no room: then nothing was done.
 
         Raises:
@@ -358,7 +356,9 @@ class Topic:
         """What is known of the topic from now on. All that is queued goes on to where it is led now."""
         self.info = info
         # While all partitions have leaders, which is nearly always, the partitioner is asked without a detour.
-        all_led = len(info.available) == info.partition_count
+        all_led = 0 < len(info.available) == info.partition_count
+        # The default partitioner, without the calls.
+        self._hashes = cython.compiled and info.partition_count > 0 and type(self.partitioner) is Murmur2Partitioner
         self._partition = self.partitioner.partition if all_led else self._choice_among_the_led
         if info.partition_count > self.count:
             self.partitions.extend([None] * (info.partition_count - self.count))
@@ -387,6 +387,8 @@ class Topic:
 
     def _choice_of(self, partitioner: Any, record: Record) -> Any:
         """The partition that `partitioner` says; for a record that may go anywhere, one with a leader while some have none."""
+        if not self.count:
+            return 0  # it could but divide by that; `_unseen` looks whether there are any now
         available = self.info.available
         if 0 < len(available) < self.count and may_go_anywhere(partitioner, record):
             return available[randrange(len(available))]
@@ -433,6 +435,8 @@ class Topic:
     def _unseen(self, record: Record, chosen: Any, partitioner: Any, deadline: float | None = None) -> Partition:
         """A partition seen for the first time, or the error that says what is wrong with what was `chosen`."""
         explicit = record.partition is not None
+        if not self.count and not explicit:
+            return self._first(record, partitioner, deadline)
         whose = "Record.partition" if explicit else f"what {type(partitioner or self.partitioner).__name__}.partition returned"
         partition_id = chosen if type(chosen) is int else exact_int(chosen)
         if partition_id is None:
@@ -455,8 +459,22 @@ class Topic:
             )
         return self.partition(partition_id)
 
+    def _first(self, record: Record, partitioner: Any, deadline: float | None) -> Partition:
+        """A partition of a topic that has none: there may be some now, among which to choose."""
+        if deadline is not None or not self.await_partition(0, monotonic() + self.terms.max_block, True):
+            raise UnknownPartition(
+                f"topic {self.name!r} has 0 partitions, and no record can go to it; add partitions. The record was not queued.",
+                topic=self.name,
+                partition=0,
+                retriable=True,
+            )
+        if self._sticks(record, partitioner):
+            return self._stick_elsewhere()
+        return self._unseen(record, self._choice_of(partitioner or self.partitioner, record), partitioner, deadline)
+
     def _no_such(self, whose: str, partition_id: int, explicit: bool) -> str:
-        return (
-            f"{whose} is {partition_id}, but topic {self.name!r} has {self.count} partitions: "
-            f"expected an int from 0 to {self.count - 1}" + (", or None to let the partitioner choose" if explicit else "")
+        return f"{whose} is {partition_id}, but topic {self.name!r} has {self.count} partitions" + (
+            (f": expected an int from 0 to {self.count - 1}" + (", or None to let the partitioner choose" if explicit else ""))
+            if self.count
+            else ""
         )

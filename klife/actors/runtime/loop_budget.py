@@ -19,7 +19,7 @@ AT_ONCE = 1000
 """Records that are looked at, and no more, without letting the hub run: one or two milliseconds."""
 
 
-def breathe(home: Any) -> None:
+def let_home_run(home: Any) -> None:
     """In the middle of long work: let the hub `home` run, if the caller is a greenlet of it."""
     if get_hub_if_exists() is home and may_switch():
         let_hub_run()
