@@ -120,7 +120,7 @@ def test_a_client_is_specified_by_its_class() -> None:
 
 
 def test_classes_are_what_they_were() -> None:
-    assert type(Parts().route.append(Record("t", b"v"))) is klife.Delivery
+    assert type(Parts().topic.append(Record("t", b"v"))) is klife.Delivery
     assert [cls.__module__ for cls in (Client, Delivery, Record)] == [
         "klife.api.client",
         "klife.actors.producer.delivery",

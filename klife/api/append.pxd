@@ -7,7 +7,7 @@ from klife.record cimport Record
 cdef class Append:
     cdef public object _handle
     cdef public object _producers
-    cdef public dict _routes
+    cdef public dict _topics
     cdef public unsigned long _home
 
     cdef accepted(self, record, producer, partitioner, bint wanted, callback)

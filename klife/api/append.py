@@ -1,8 +1,8 @@
-"""`Append`: how records come in: the fast path, for records of a topic that has a route already, and the slow path for all others.
+"""`Append`: how records come in: the fast path, for records of topics that are known already, and the slow path for all others.
 
 The slow path is also that of a record which asks for a producer or a partitioner of its own. The fast one runs once a record, in
 methods whose types the compiler knows. What it reads is of the engine that the client was bound to when a record last went the slow
-path: an engine that has ended has no routes, so the next record finds its successor.
+path: an engine that has ended has no topics, so the next record finds its successor.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _page = cython.declare("unsigned char[::1]", page)
 class Append:
     """What takes records for a client. Its methods are for the home thread, except for `checked` and `from_thread`."""
 
-    __slots__ = ("_handle", "_producers", "_routes", "_home")
+    __slots__ = ("_handle", "_producers", "_topics", "_home")
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
@@ -44,7 +44,7 @@ class Append:
     def _follow(self, engine: Engine) -> Producers:
         """Take the fast path to `engine` from now on; return its producers."""
         producers = self._producers = engine.part(Producers)
-        self._routes = producers.routes
+        self._topics = producers.topics
         self._home = engine.home
         return producers
 
@@ -53,7 +53,7 @@ class Append:
         self._follow(self._handle.current())
         return self._handle.from_thread(function)
 
-    @cython.locals(route="Topic", taken="Record")
+    @cython.locals(topic="Topic", taken="Record")
     def accepted(self, record: Record, producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:
         """As `Topic.append`; or return None if this is not the home thread, and nothing was done."""
         if cython.compiled:
@@ -70,19 +70,19 @@ class Append:
             return self._append(record, producer, partitioner, None, None, 0, wanted, callback)
         taken = record  # to the compiler, which knows its type now
         try:
-            route = self._routes[taken.topic]
+            topic = self._topics[taken.topic]
         except (KeyError, TypeError, AttributeError):
-            route = None
-        if route is None:
+            topic = None
+        if topic is None:
             return self._append(record, None, None, None, None, 0, wanted, callback)
         if not cython.compiled:
             try:
-                return route.append(taken, None, None, True, None, 0, wanted, callback)
+                return topic.append(taken, None, None, True, None, 0, wanted, callback)
             except AttributeError:  # perhaps for a field that was never set
                 if not validation.completed(record):
                     raise
             return self._append(record, None, None, None, None, 0, wanted, callback)
-        return route.append(taken, None, None, True, None, 0, wanted, callback)
+        return topic.append(taken, None, None, True, None, 0, wanted, callback)
 
     def _append(
         self,
@@ -109,13 +109,13 @@ class Append:
         validation.check(record)
         engine = self._handle.current(deadline)
         producers = self._producers if engine is self._producers.engine else self._follow(engine)
-        route = producers.route(record.topic, producer, deadline)
+        topic = producers.topic(record.topic, producer, deadline)
         try:
-            taken = route.append(record, partitioner, deadline, True, places, at, wanted, callback)
+            taken = topic.append(record, partitioner, deadline, True, places, at, wanted, callback)
         except UnknownPartition as beyond:
-            if beyond.partition is None or not route.await_partition(beyond.partition, deadline, record.partition is None):
+            if beyond.partition is None or not topic.await_partition(beyond.partition, deadline, record.partition is None):
                 raise
-            taken = route.append(record, partitioner, deadline, True, places, at, wanted, callback)
+            taken = topic.append(record, partitioner, deadline, True, places, at, wanted, callback)
         if engine.exiting is not None:
             engine.exiting()
         return taken
@@ -137,7 +137,7 @@ class Append:
             if start:
                 let_home_run(self._handle.engine.hub)
             try:
-                peculiar = _peculiar(listed, self._routes, start)
+                peculiar = _peculiar(listed, self._topics, start)
             except AttributeError:  # a record without one of its fields: whichever it is
                 peculiar = list(range(start, min(start + AT_ONCE, len(listed))))
             for index in peculiar:
@@ -159,13 +159,13 @@ class Append:
             producers.named(producer)
         places = Places(len(records), engine.hub, engine.call_soon)
         # Exact strings: what is asked for stays where others find it.
-        unknown = set(map(exact_str, _topics_without_route(records, self._routes))) - engine.metadata.snapshot.topics.keys()
+        unknown = set(map(exact_str, _unknown_names(records, self._topics))) - engine.metadata.snapshot.topics.keys()
         if unknown or producer is not None or partitioner is not None:
             self._append_rest(records, 0, unknown, places, producer, partitioner, deadline)
             return places
         index = 0
         while (index := self._append_straight(records, index, places, deadline)) < len(records):
-            if type(records[index]) is Record and records[index].topic in self._routes:  # there is no such partition, or not yet
+            if type(records[index]) is Record and records[index].topic in self._topics:  # there is no such partition, or not yet
                 self._append_rest(records, index, unknown, places, None, None, deadline)
                 break
             self._append_one(records, index, places, None, None, deadline)
@@ -200,7 +200,7 @@ class Append:
             for index in sorted(range(start, len(records)), key=late.__contains__):
                 self._append_one(records, index, places, producer, partitioner, deadline)
 
-    @cython.locals(route="Topic", record="Record", looked="Terms", terms="Terms")
+    @cython.locals(topic="Topic", record="Record", looked="Terms", terms="Terms")
     def _append_straight(self, records: list[Record], index: int, places: Places, deadline: float) -> int:
         """Queue `records` from `index` on, and note where they went; return where the first is that must go the slow path."""
         looked = None  # whose clock: topics may have producers of their own
@@ -211,11 +211,11 @@ class Append:
                         return index
                     record = records[index]
                     # Looked up anew for each: while one waits for room, its topic may go.
-                    route = self._routes.get(record.topic)
-                    if route is None:
+                    topic = self._topics.get(record.topic)
+                    if topic is None:
                         return index
-                    terms = route.terms
-                    route.append(record, None, deadline, index % _LOOKS_EVERY == 0 or looked is not terms, places, index, False)
+                    terms = topic.terms
+                    topic.append(record, None, deadline, index % _LOOKS_EVERY == 0 or looked is not terms, places, index, False)
                     looked = terms
                     index += 1
             except UnknownPartition:
@@ -242,8 +242,8 @@ class Append:
 
 @cython.cfunc
 @cython.returns(list)
-@cython.locals(records=list, routes=dict, start=cython.Py_ssize_t, record="Record", index=cython.Py_ssize_t)
-def _peculiar(records: list[Record], routes: dict[str, Any], start: int) -> list[int]:
+@cython.locals(records=list, topics=dict, start=cython.Py_ssize_t, record="Record", index=cython.Py_ssize_t)
+def _peculiar(records: list[Record], topics: dict[str, Any], start: int) -> list[int]:
     """Of some records from `start` on, where those are that are not right at a glance, as most are."""
     found = []
     for index in range(start, min(start + AT_ONCE, len(records))):
@@ -256,7 +256,7 @@ def _peculiar(records: list[Record], routes: dict[str, Any], start: int) -> list
                 and record.partition is None
                 and record.timestamp_ms is None
                 and type(record.topic) is str
-                and record.topic in routes
+                and record.topic in topics
             ):
                 continue
         found.append(index)
@@ -265,11 +265,11 @@ def _peculiar(records: list[Record], routes: dict[str, Any], start: int) -> list
 
 @cython.cfunc
 @cython.returns(set)
-@cython.locals(records=list, routes=dict, record="Record")
-def _topics_without_route(records: list[Record], routes: dict[str, Any]) -> set[str]:
+@cython.locals(records=list, topics=dict, record="Record")
+def _unknown_names(records: list[Record], topics: dict[str, Any]) -> set[str]:
     found = set()
     for record in records:
-        if record.topic not in routes:
+        if record.topic not in topics:
             found.add(record.topic)
     return found
 

@@ -61,13 +61,13 @@ def test_a_batch_over_the_limit_travels_alone() -> None:
 def test_a_lingering_batch_waits_in_the_heap_and_a_flush_takes_it_at_once() -> None:
     parts = Parts(linger=5.0)
     batcher = batcher_of(parts)
-    batch = parts.route.append(Record("t", b"v", partition=0))._batch
+    batch = parts.topic.append(Record("t", b"v", partition=0))._batch
     batcher.promote(batch.created + 1)
     assert drained(batcher, batch.created + 1) == []
     assert batcher.next_due() == batch.created + 5
     batcher.promote(batch.created + 5)
     assert drained(batcher, batch.created + 5) == [batch]
-    again = parts.route.append(Record("t", b"v", partition=0))._batch
+    again = parts.topic.append(Record("t", b"v", partition=0))._batch
     parts.delivered(batch)
     parts.producer.skip_linger(1)
     batcher.promote(again.created)
@@ -76,8 +76,8 @@ def test_a_lingering_batch_waits_in_the_heap_and_a_flush_takes_it_at_once() -> N
 
 def test_a_full_batch_does_not_linger() -> None:
     parts = Parts(linger=5.0, batch_size_bytes=200)
-    first = parts.route.append(Record("t", b"x" * 100, partition=0))._batch
-    second = parts.route.append(Record("t", b"x" * 100, partition=0))._batch
+    first = parts.topic.append(Record("t", b"x" * 100, partition=0))._batch
+    second = parts.topic.append(Record("t", b"x" * 100, partition=0))._batch
     assert first is not second
     assert drained(batcher_of(parts), first.created) == [first]
 
@@ -138,7 +138,7 @@ def test_partitions_are_spread_over_the_batchers_of_a_broker() -> None:
         parts.partition(partition)
     assert set(parts.producer.batchers.all) == {(1, index) for index in range(4)}
     counts = [
-        sum(partition.served_by is batcher for partition in parts.route.partitions if partition)
+        sum(partition.served_by is batcher for partition in parts.topic.partitions if partition)
         for batcher in parts.producer.batchers.all.values()
     ]
     assert counts == [10] * 4

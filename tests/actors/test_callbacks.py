@@ -166,7 +166,7 @@ def test_one_that_produces_need_not_wait_behind_those_who_wait_for_it() -> None:
     def produces(_record: Any) -> None:
         began = monotonic()
         for _ in range(2):  # as much as it was called for
-            parts.route.append(Record("t", b"0123456789", partition=0))
+            parts.topic.append(Record("t", b"0123456789", partition=0))
         seen.append(monotonic() - began)
 
     parts.producer.callbacks.add(batch, 0, produces)
@@ -189,7 +189,7 @@ def test_one_that_waits_for_another_greenlet_that_produces_has_left_room_for_it(
     batch = parts.sent(2)
 
     def hands_over(_record: Any) -> None:
-        producing = gevent.spawn(parts.route.append, Record("t", b"0123456789", partition=0))
+        producing = gevent.spawn(parts.topic.append, Record("t", b"0123456789", partition=0))
         producing.join(5)
         seen.append(producing.ready())
 

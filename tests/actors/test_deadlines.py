@@ -43,7 +43,7 @@ def test_the_clock_names_the_next_deadline() -> None:
 
 def test_thousands_of_batches_do_not_expire_in_one_turn_of_the_hub() -> None:
     parts = Parts([1] * 3_000, delivery_timeout=10.0)
-    batches = [parts.route.append(Record("t", b"v", partition=number))._batch for number in range(3_000)]
+    batches = [parts.topic.append(Record("t", b"v", partition=number))._batch for number in range(3_000)]
     now = batches[-1].created + 10
     turns = 0
     while parts.producer.expire(now):
@@ -55,12 +55,12 @@ def test_thousands_of_batches_do_not_expire_in_one_turn_of_the_hub() -> None:
 
 def test_an_open_batch_that_can_not_leave_is_closed_after_a_second() -> None:
     parts = Parts([NO_LEADER], delivery_timeout=10.0)
-    batch = parts.route.append(Record("t", b"1", partition=0))._batch
+    batch = parts.topic.append(Record("t", b"1", partition=0))._batch
     due = parts.look(batch.created)
     assert due is not None
     assert due <= batch.created + 1
     parts.look(batch.created + 1)
-    assert parts.route.append(Record("t", b"2", partition=0))._batch is not batch
+    assert parts.topic.append(Record("t", b"2", partition=0))._batch is not batch
 
 
 def test_a_batch_opened_while_the_clock_is_set_for_a_far_deadline_wakes_it() -> None:
@@ -70,7 +70,7 @@ def test_a_batch_opened_while_the_clock_is_set_for_a_far_deadline_wakes_it() -> 
     assert due is not None
     parts.producer.deadlines.due = first.created + 60.0
     parts.bell.rung()
-    parts.route.append(Record("t", b"v", partition=1))
+    parts.topic.append(Record("t", b"v", partition=1))
     assert parts.bell.rung()
 
 
@@ -101,7 +101,7 @@ def test_a_deadline_s_error_says_what_it_was_waiting_for(leaders: list[int], set
 
 def test_a_deadline_s_error_tells_no_contents() -> None:
     parts = Parts(delivery_timeout=10.0)
-    batch = parts.route.append(Record("t", b"secret value", key=b"secret key", partition=0))._batch
+    batch = parts.topic.append(Record("t", b"secret value", key=b"secret key", partition=0))._batch
     parts.producer.expire(batch.created + 10)
     assert "secret" not in str(batch.result(0).error)
 

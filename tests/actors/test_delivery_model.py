@@ -72,13 +72,13 @@ class DeliveryModel(RuleBasedStateMachine):
         self.batchers: dict[Batcher, BatcherActor] = {}
         self.produced: list[list[tuple[bytes, Batch, int]]] = [[] for _ in range(PARTITIONS)]
         self.producer_actor = self.start_producer()
-        self.route = self.producer.routing.add_topic(self.cluster.snapshot.topics[TOPIC], _NoPartitioner())
+        self.topic = self.producer.routing.add_topic(self.cluster.snapshot.topics[TOPIC], _NoPartitioner())
         self.turns()
         if self.idempotent and start_sequence:  # numbers are about to wrap
             self.cluster.answer(1, {})
             self.turns()
             for partition in range(PARTITIONS):
-                numbered = self.route.partition(partition)
+                numbered = self.topic.partition(partition)
                 numbered.identity, numbered.next_sequence = self.producer.identity, start_sequence
 
     def start_producer(self) -> ProducerActor:
@@ -98,7 +98,7 @@ class DeliveryModel(RuleBasedStateMachine):
         for number in range(count):
             value = b"%s%d" % (GUILTY if guilty and number == 1 else b"", len(self.produced[partition]))
             time = 1_000 + len(self.produced[partition]) * 7 % 10  # rarely its batch's largest
-            batch = self.route.append(Record(TOPIC, value, partition=partition, timestamp_ms=time))._batch
+            batch = self.topic.append(Record(TOPIC, value, partition=partition, timestamp_ms=time))._batch
             self.produced[partition].append((value, batch, batch.count - 1))
 
     @rule(partition=st.integers(0, PARTITIONS - 1), batches=st.integers(1, 3))

@@ -104,7 +104,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.parts = Parts([1, 1], batch_size_bytes=LIMIT)
-        self.route = self.parts.route
+        self.topic = self.parts.topic
         self.numbers = count()
         self.log: dict[int, list[bytes]] = {0: [], 1: []}
         self.produced: list[tuple[bytes, Callable[[], Record]]] = []
@@ -114,13 +114,13 @@ class Scene:
 
     def produce(self, value: bytes = SMALL) -> None:
         record = self.record(value)
-        delivery = self.route.append(record)
+        delivery = self.topic.append(record)
         assert delivery is not None
         self.produced.append((record.value or b"", delivery.get))
 
     def produce_batch(self, value: bytes = SMALL) -> None:
         record, places = self.record(value), Places(1, 0)
-        self.route.append(record, None, None, True, places, 0)
+        self.topic.append(record, None, None, True, places, 0)
         self.produced.append((record.value or b"", lambda: places.results(0, 1)[0]))
 
     def send(self) -> None:
@@ -248,8 +248,8 @@ if not klife.compiled:  # where signal handlers are called in the middle, and ma
 def test_keyless_records_that_stick_do_so_too() -> None:
     for number in count():
         scene = Scene()
-        scene.parts.producer.routing.routes.clear()
-        scene.route = scene.parts.route = scene.parts.producer.routing.add_topic(scene.parts.route.info, Murmur2Partitioner())
+        scene.parts.producer.routing.topics.clear()
+        scene.topic = scene.parts.topic = scene.parts.producer.routing.add_topic(scene.parts.topic.info, Murmur2Partitioner())
         scene.record = lambda value, scene=scene: Record("t", b"%d " % next(scene.numbers) + value)  # type: ignore[method-assign]
         with at_place(number, scene.produce) as ran:
             for _ in range(3):

@@ -47,10 +47,10 @@ def test_a_batch_is_opened_as_if_a_millisecond_had_begun_where_the_wall_clock_st
     parts = Parts()
     watch = parts.producer.hub_watch
     for due, looks_next in ((1e12, False), (0.0, True)):
-        parts.route.append(Record("t", b"v", partition=0))
+        parts.topic.append(Record("t", b"v", partition=0))
         parts.partition().close()
         watch.looked_ms, watch.due = 2**60, due
-        parts.route.append(Record("t", b"v", partition=0), None, None, looks=False)
+        parts.topic.append(Record("t", b"v", partition=0), None, None, looks=False)
         assert (watch.looked_ms == -1) is looks_next
 
 
@@ -71,5 +71,5 @@ def test_what_is_produced_is_not_queued_when_the_client_was_stopped_while_the_hu
     parts.producer.hub_watch.look(1, 0.0)
     gevent.spawn(parts.producer.close, "it was stopped")
     with pytest.raises(ClientClosed, match="it was stopped"):
-        parts.route.append(Record("t", b"v", partition=0))
+        parts.topic.append(Record("t", b"v", partition=0))
     assert parts.producer.unsettled == parts.producer.pool.used == 0

@@ -57,7 +57,7 @@ class Scene:
         gevent.sleep(0)
 
     def append(self, record: Record, callback: Any = None) -> None:
-        self.batches.append(self.parts.route.append(record, None, None, True, None, 0, False, callback))
+        self.batches.append(self.parts.topic.append(record, None, None, True, None, 0, False, callback))
 
     def wait_for_room(self) -> None:
         """Somebody waits until all bytes are free."""

@@ -127,7 +127,7 @@ def test_a_backoff_holds_the_partition_until_its_time() -> None:
 
 def test_an_open_batch_leaves_after_its_linger_and_a_closed_one_at_once() -> None:
     parts = Parts(linger=5.0)
-    batch = parts.route.append(Record("t", b"v", partition=0))._batch
+    batch = parts.topic.append(Record("t", b"v", partition=0))._batch
     partition = parts.partition()
     assert partition.head(batch.created + 4.9, 5.0) is None
     assert partition.due(batch.created, 5.0) == batch.created + 5.0

@@ -31,7 +31,7 @@ def test_an_epoch_is_bumped_only_from_the_one_that_was_lost() -> None:
 def test_what_is_abandoned_is_failed_or_possibly_persisted_and_counted() -> None:
     parts = Parts()
     in_flight, queued = parts.sent(2), parts.batch(3)
-    open_one = parts.route.append(Record("t", b"v", partition=0))._batch
+    open_one = parts.topic.append(Record("t", b"v", partition=0))._batch
     assert parts.producer.abandon("the end came") == 6
     for batch, unknown in ((in_flight, True), (queued, False), (open_one, False)):
         error = batch.result(0).error
@@ -130,7 +130,7 @@ def test_the_short_way_to_deliver_a_batch_comes_to_what_the_long_one_does(offset
     for short in (True, False):
         parts = Parts()
         for time in (988, 989):
-            batch = parts.route.append(Record("t", b"v", partition=0, timestamp_ms=time))._batch
+            batch = parts.topic.append(Record("t", b"v", partition=0, timestamp_ms=time))._batch
         parts.partition().close()
         parts.send(batch)
         waiter = AnyWaiter(parts, batch, waits) if waits is not None else None

@@ -255,7 +255,7 @@ def test_a_log_append_time_is_the_record_s_timestamp() -> None:
 def timed(parts: Parts, *times: int) -> Batch:
     """A batch in flight of records with these timestamps."""
     for time in times:
-        batch = parts.route.append(Record("t", b"v", timestamp_ms=time))._batch
+        batch = parts.topic.append(Record("t", b"v", timestamp_ms=time))._batch
     parts.partition().close()
     parts.send(batch)
     return batch

@@ -33,7 +33,7 @@ def test_a_moved_partition_takes_its_queue_its_numbers_and_its_order_along() -> 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
 def test_each_batcher_of_a_broker_has_its_share_of_the_partitions(count: int) -> None:
     parts = Parts([partition % 3 for partition in range(30)], batchers_count=count)
-    other = parts.producer.routing.add_topic(topic_info([0], "other"), parts.route.partitioner)
+    other = parts.producer.routing.add_topic(topic_info([0], "other"), parts.topic.partitioner)
     shares = Counter(parts.partition(partition).served_by for partition in range(30))
     assert len(shares) == 3 * count
     assert max(shares.values()) - min(shares.values()) <= 1
@@ -91,10 +91,10 @@ def test_a_topic_that_vanishes_and_comes_back_finds_its_records() -> None:
     parts.delivered(parts.sent())
     batch = parts.batch()
     parts.apply(None)
-    assert "t" not in parts.producer.routing.routes
+    assert "t" not in parts.producer.routing.topics
     assert parts.partition().served_by is None
     parts.apply([2])
-    assert parts.producer.routing.routes["t"] is parts.route
+    assert parts.producer.routing.topics["t"] is parts.topic
     assert parts.drained(NOW, 2) == [batch]
     assert batch.sequence == 1
 
@@ -115,7 +115,7 @@ def test_a_topic_made_anew_with_fewer_partitions_lets_what_is_beyond_expire() ->
     parts = Parts([1, 1, 1], delivery_timeout=10.0)
     kept, lost = parts.batch(partition=0), parts.batch(partition=2)
     parts.apply([1])
-    assert parts.route.count == 1
+    assert parts.topic.count == 1
     assert parts.drained(NOW, 1) == [kept]
     parts.producer.expire(lost.created + 10)
     assert not lost.result(0).error.possibly_persisted  # type: ignore[union-attr]

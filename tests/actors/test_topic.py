@@ -22,7 +22,7 @@ def times_of(batch: Batch) -> list[int]:
 
 
 def test_a_record_gets_the_time_of_the_last_look_at_the_clock() -> None:
-    route = Parts().route
+    route = Parts().topic
     route.append(Record("t", b"first"))
     gevent.sleep(0.01)
     batch = route.append(Record("t", b"second"), None, None, looks=False)._batch
@@ -33,8 +33,8 @@ def test_a_record_gets_the_time_of_the_last_look_at_the_clock() -> None:
 def test_to_wait_for_room_is_to_look_at_the_clock() -> None:
     parts = Parts()
     pool = parts.producer.pool = BufferPool(1_000, block=True)
-    parts.producer.routing.routes.clear()
-    route = parts.producer.routing.add_topic(parts.route.info, parts.route.partitioner)
+    parts.producer.routing.topics.clear()
+    route = parts.producer.routing.add_topic(parts.topic.info, parts.topic.partitioner)
     route.append(Record("t", bytes(900)))
     begun = time_ns() // 1_000_000
 

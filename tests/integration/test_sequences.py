@@ -16,7 +16,7 @@ def test_sequence_numbers_go_on_at_0_after_the_last(start_client: StartClient, m
     engine = engines.find(client.name)
     assert engine is not None
     producers = engine.part(Producers)
-    route = producers.route(topic, None, monotonic() + 30)
+    route = producers.topic(topic, None, monotonic() + 30)
     partition = route.partition(0)
     # A broker that knows nothing of a producer takes any number as its first; so the end is near without 2**31 records.
     producer = producers.named(engine.settings.default_producer)

@@ -65,10 +65,10 @@ class Parts:
         self.producer.batchers.inbox = self.bell  # type: ignore[assignment]
         self.identity = Identity(9, 0)
         self.producer.identities.found(self.identity)
-        self.route: Topic = self.producer.routing.add_topic(topic_info(leaders or [1]), _First())
+        self.topic: Topic = self.producer.routing.add_topic(topic_info(leaders or [1]), _First())
 
     def partition(self, partition_id: int = 0) -> Partition:
-        return self.route.partition(partition_id)
+        return self.topic.partition(partition_id)
 
     def of(self, batch: Batch) -> Partition:
         """The partition of `batch`."""
@@ -84,7 +84,7 @@ class Parts:
     def batch(self, count: int = 1, partition: int = 0, *, size: int = 10) -> Batch:
         """A closed batch of `count` records."""
         for number in range(count):
-            batch = self.route.append(Record("t", b"%0*d" % (size, number), partition=partition))._batch
+            batch = self.topic.append(Record("t", b"%0*d" % (size, number), partition=partition))._batch
         self.partition(partition).close()
         return batch
 

@@ -20,7 +20,7 @@ def disown(producer: Producer, why: str) -> None:
         if batch.root is not None:
             _forget(batch.root)
     producer.deadlines.pending.clear()
-    producer.routing.routes.clear()
+    producer.routing.topics.clear()
     for batcher in producer.batchers.all.values():
         batcher.inbox = None
         batcher.ready.clear()

@@ -122,7 +122,7 @@ class ProducerActor(GeventActor):
                     del batchers[key]
 
     def _leads(self, batcher: Batcher) -> bool:
-        topics = self.producer.routing.routes.values()
+        topics = self.producer.routing.topics.values()
         return any(partition is not None and partition.served_by is batcher for topic in topics for partition in topic.partitions)
 
     # identity

@@ -33,7 +33,7 @@ class Producers:
         settings = engine.settings
         self.engine = engine
         self.pool = BufferPool(settings.max_buffered_bytes, block=settings.block_on_full)
-        self.routes: dict[str, Topic] = {}  # of topics produced to, by each topic's own producer: the hot path's one look-up
+        self.topics: dict[str, Topic] = {}  # of topics produced to, by each topic's own producer: the hot path's one look-up
         self.by_name = {
             each.name: Producer(each, self.pool, engine.hub, settings.max_block, engine.metadata.broker) for each in settings.producers
         }
@@ -47,8 +47,8 @@ class Producers:
 
     # producing
 
-    def route(self, topic: Any, chosen: str | None, deadline: float) -> Topic:
-        """The route of a topic, waiting for metadata where it is seen the first time.
+    def topic(self, called: Any, chosen: str | None, deadline: float) -> Topic:
+        """The topic that is `called` so, waiting for metadata where it is seen the first time.
 
         Raises:
             InvalidRecordType, InvalidRecordValue: no such producer, or no such name for a topic.
@@ -61,20 +61,20 @@ class Producers:
                 f"client {engine.name!r} takes no more records: the interpreter is being torn down, and no greenlet can send them. "
                 "Nothing was queued; produce before that, in an atexit function at the latest."
             )
-        name = checked_topic(topic)
+        name = checked_topic(called)
         producer = self.named(chosen or engine.settings.topic_producers.get(name) or engine.settings.default_producer)
         if producer.closed is not None:
             raise producer.closed_error()
         routing = producer.routing
-        route = routing.routes.get(name)
-        if route is None:
+        topic = routing.topics.get(name)
+        if topic is None:
             info = engine.metadata.topic(name, deadline, creates=True, so=NOT_QUEUED)
             if producer.closed is not None:  # stopped while we waited
                 raise producer.closed_error()
-            route = routing.routes.get(name) or routing.add_topic(info, self._topic_partitioners.get(name, self._partitioner))
+            topic = routing.topics.get(name) or routing.add_topic(info, self._topic_partitioners.get(name, self._partitioner))
         if chosen is None and engine.exiting is None:
-            self.routes[name] = route
-        return route
+            self.topics[name] = topic
+        return topic
 
     def named(self, name: Any) -> Producer:
         """The producer that a caller asks for.
@@ -90,15 +90,15 @@ class Producers:
             raise InvalidRecordValue(f"there is no producer {name!r} in this client; it has {names}")
         return producer
 
-    def _await_partition(self, producer: Producer, route: Topic, partition: int, deadline: float, chosen: bool) -> None:
+    def _await_partition(self, producer: Producer, topic: Topic, partition: int, deadline: float, chosen: bool) -> None:
         answers = 1 if chosen else 0
         info = self.engine.metadata.wait_for_partitions(
-            route.name, partition + 1, deadline, creates=True, answers=answers, so=NOT_QUEUED
+            topic.name, partition + 1, deadline, creates=True, answers=answers, so=NOT_QUEUED
         )
         if producer.closed is not None:  # stopped while we waited
             raise producer.closed_error()
         if info is not None:
-            producer.routing.grew(route, info)
+            producer.routing.grew(topic, info)
 
     # what it is to metadata and tree
 
@@ -110,8 +110,8 @@ class Producers:
 
     def metadata_changed(self) -> None:
         topics = self.engine.metadata.snapshot.topics
-        for topic in [topic for topic in self.routes if topic not in topics]:
-            del self.routes[topic]
+        for name in [name for name in self.topics if name not in topics]:
+            del self.topics[name]
         for producer in self.by_name.values():
             producer.wake()
 
@@ -134,10 +134,10 @@ class Producers:
     # the end
 
     def process_exits(self) -> None:
-        self.routes.clear()  # so that every record takes the long way, which looks at that
+        self.topics.clear()  # so that every record takes the long way, which looks at that
 
     def close(self, reason: str) -> None:
-        self.routes.clear()
+        self.topics.clear()
         for producer in self.by_name.values():
             producer.close(reason)
         for post in self._posts.values():
@@ -171,7 +171,7 @@ class Producers:
             letting_go.orphan(producer)
 
     def disown(self, why: str) -> None:
-        self.routes.clear()
+        self.topics.clear()
         for producer in self.by_name.values():
             letting_go.disown(producer, why)
 

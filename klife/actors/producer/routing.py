@@ -21,7 +21,7 @@ class Routing:
     """One producer's topics. `new_topic(info, partitioner)` makes one."""
 
     def __init__(self, batchers: Batchers, new_topic: Callable[[TopicInfo, Any], Topic]) -> None:
-        self.routes: dict[str, Topic] = {}
+        self.topics: dict[str, Topic] = {}
         self.batchers = batchers.all
         self._new_topic = new_topic
         self._absent: dict[str, Topic] = {}  # topics that disappeared, with what is still queued for them
@@ -31,17 +31,17 @@ class Routing:
         topic = self._absent.get(info.name)
         if topic is None:
             topic = self._new_topic(info, partitioner)
-        topic = self.routes.setdefault(info.name, topic)  # a signal handler may have needed it, too, while we made it
+        topic = self.topics.setdefault(info.name, topic)  # a signal handler may have needed it, too, while we made it
         self._absent.pop(info.name, None)
         _follow(topic, info)
         return topic
 
     def apply(self, snapshot: ClusterSnapshot) -> None:
         """Move partitions to their leaders' batchers, with everything that is queued; sequences and order stay as they are."""
-        for name, topic in list(self.routes.items()):
+        for name, topic in list(self.topics.items()):
             info = snapshot.topics.get(name)
             if info is None:
-                del self.routes[name]
+                del self.topics[name]
                 self._absent[name] = topic
                 _follow(topic, _gone(topic, snapshot.topic_errors.get(name, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)))
             elif info is not topic.info:
@@ -53,12 +53,12 @@ class Routing:
 
     def grew(self, topic: Topic, info: TopicInfo) -> None:
         """A caller learned that the topic has more partitions, before the ProducerActor has looked."""
-        if self.routes.get(topic.name) is topic:
+        if self.topics.get(topic.name) is topic:
             _follow(topic, info)
 
     def holds(self, name: str) -> bool:
         """Whether records are queued for the topic of that name, or on their way and may come back."""
-        topic = self.routes.get(name) or self._absent.get(name)
+        topic = self.topics.get(name) or self._absent.get(name)
         return topic is not None and any(
             partition is not None and not (partition.empty and not partition.in_flight) for partition in topic.partitions
         )
