@@ -1,6 +1,8 @@
-"""Builds the compiled core (see klife/core.py) where that is possible, and installs klife without it where it is not.
+"""Builds the compiled core (see klife/core.py) where that is possible, and installs klife without it where it
+is not.
 
-Everything else about the package is in setup.cfg and pyproject.toml. KLIFE_PURE=1 leaves the compiled core out.
+Everything else about the package is in setup.cfg and pyproject.toml. KLIFE_PURE=1 leaves the compiled core
+out.
 """
 
 from __future__ import annotations
@@ -19,8 +21,9 @@ _DIRECTIVES = {
     "language_level": 3,
     # The sources' annotations are for readers and mypy; what C types there are is in the .pxd files.
     "annotation_typing": False,
-    # Whatever a program does, it gets an exception (klife/core.py). A method of a compiled class is a method descriptor, which looks
-    # at `self`; its signature, which that would else not know, is in its text signature.
+    # Whatever a program does, it gets an exception (klife/core.py). A method of a compiled class is a method
+    # descriptor, which looks at `self`; its signature, which that would else not know, is in its text
+    # signature.
     "binding": False,
     "embedsignature": True,
     "embedsignature.format": "clinic",
@@ -72,7 +75,9 @@ def _older_than_this_file(generated: Iterable[str]) -> bool:
 
 
 class BuildIfPossible(build_ext):
-    """Leaves the core out where it cannot be compiled. setuptools takes only some of its compilers' errors for that."""
+    """Leaves the core out where it cannot be compiled. setuptools takes only some of its compilers' errors
+    for that.
+    """
 
     def run(self) -> None:
         try:
@@ -84,7 +89,9 @@ class BuildIfPossible(build_ext):
             self._forget_former_modules()
 
     def _forget_former_modules(self) -> None:
-        """Remove what was once compiled and is not of the core any more: Python would import it, and not its source."""
+        """Remove what was once compiled and is not of the core any more: Python would import it, and not its
+        source.
+        """
         built = {Path(self.get_ext_fullpath(extension.name)).resolve() for extension in self.extensions}
         for suffix in EXTENSION_SUFFIXES:
             for file in Path("klife").rglob(f"*{suffix}"):

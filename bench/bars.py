@@ -1,4 +1,5 @@
-"""The goals klife set itself, and whether a result meets them. Each is computed from the samples of one run, by medians.
+"""The goals klife set itself, and whether a result meets them. Each is computed from the samples of one run,
+by medians.
 
 Against several peers the best of them counts; over several cases the worst of them.
 """
@@ -22,7 +23,9 @@ _PEERS = (*_CONFLUENT, "aiokafka", "kafka-python")
 
 @dataclass(frozen=True)
 class Bar:
-    """`goals` are of the pure and of the compiled build. Without `peers` the value itself is the figure, else the ratio to theirs."""
+    """`goals` are of the pure and of the compiled build. Without `peers` the value itself is the figure, else
+    the ratio to theirs.
+    """
 
     title: str
     target: TargetName
@@ -33,7 +36,9 @@ class Bar:
     more_is_better: bool = True
 
     def figure(self, result: Result, build: str, workload: Workload) -> float | None:
-        """What is compared with the goal; None where it, or one of the peers, was not measured, or klife failed in any round."""
+        """What is compared with the goal; None where it, or one of the peers, was not measured, or klife
+        failed in any round.
+        """
         contestant, place = BUILDS[build], (self.target, workload)
         if failed(result, place, contestant):
             return None

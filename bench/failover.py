@@ -1,9 +1,11 @@
-"""`python -m bench.failover`: each broker of a real cluster killed -9 and restarted in turn, under load; what it cost.
+"""`python -m bench.failover`: each broker of a real cluster killed -9 and restarted in turn, under load; what
+it cost.
 
-Thirty greenlets send a record each, wait for it, and send the next. Then all that was sent is looked for in the logs by another
-client. A record must be there once, where its result says and in its greenlet's order, and none may fail: the delivery timeout is
-60 s. Two times are measured: the longest that a greenlet waited for a record, and, for each partition of a killed leader, how long
-after the cluster had elected another its first record was acknowledged. The first is mostly the brokers' (a dead one is missed after
+Thirty greenlets send a record each, wait for it, and send the next. Then all that was sent is looked for in
+the logs by another client. A record must be there once, where its result says and in its greenlet's order,
+and none may fail: the delivery timeout is 60 s. Two times are measured: the longest that a greenlet waited
+for a record, and, for each partition of a killed leader, how long after the cluster had elected another its
+first record was acknowledged. The first is mostly the brokers' (a dead one is missed after
 `broker.session.timeout.ms`, 3 s here), the second ours.
 """
 
@@ -31,7 +33,9 @@ REST_SECONDS = 2.0
 
 @dataclass
 class Report:
-    """What a run found. Seconds; `failovers` from the election of a new leader to the first record it acknowledged."""
+    """What a run found. Seconds; `failovers` from the election of a new leader to the first record it
+    acknowledged.
+    """
 
     kills: int = 0
     delivered: int = 0
@@ -64,7 +68,9 @@ class Report:
 
 
 class _Load:
-    """Greenlets that send one record after the other, each to a partition of its own choice, and note the acknowledgements."""
+    """Greenlets that send one record after the other, each to a partition of its own choice, and note the
+    acknowledgements.
+    """
 
     def __init__(self, client: Client, workers: int) -> None:
         self.client = client
@@ -91,7 +97,9 @@ class _Load:
 
 
 def run(cluster: KafkaCluster, seconds: float = 0.0, *, kills: int = 3, workers: int = 30) -> Report:
-    """Kill and restart the brokers in turn, for `seconds` and at least `kills` times; then read everything back."""
+    """Kill and restart the brokers in turn, for `seconds` and at least `kills` times; then read everything
+    back.
+    """
     report = Report()
     cluster.create_topic(TOPIC, PARTITIONS, 3, {"min.insync.replicas": 2})
     with Client.start(cluster.bootstrap_servers, name="failover", delivery_timeout_ms=60_000) as client:

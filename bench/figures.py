@@ -11,7 +11,9 @@ Sample = dict[str, Any]
 
 @dataclass(frozen=True)
 class Figure:
-    """`values` gives what a table's cell shows of a sample; the first of them is the one that is drawn and compared."""
+    """`values` gives what a table's cell shows of a sample; the first of them is the one that is drawn and
+    compared.
+    """
 
     title: Callable[[str], str]
     values: Callable[[Sample], tuple[float, ...]]
@@ -28,7 +30,9 @@ def rate(sample: Sample) -> float:
 
 
 def cpu_us(sample: Sample) -> float:
-    """CPU time of the client's process in µs per iteration or record; for records, that is seconds per million."""
+    """CPU time of the client's process in µs per iteration or record; for records, that is seconds per
+    million.
+    """
     return float(sample["cpu_s"] / sample["count"] * 1e6)
 
 

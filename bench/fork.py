@@ -1,8 +1,9 @@
 """`python -m bench.fork`: what becomes of records that a forked child sends by the client its parent made.
 
-As in a server that imports the application before it forks its workers (`gunicorn --preload`). A process makes a client, sends a
-record, waits for it, and forks. The child sends a hundred records and waits for each client's own report, as its documentation shows,
-for at most ten seconds; it is killed after twenty. Then the log tells what is there.
+As in a server that imports the application before it forks its workers (`gunicorn --preload`). A process
+makes a client, sends a record, waits for it, and forks. The child sends a hundred records and waits for each
+client's own report, as its documentation shows, for at most ten seconds; it is killed after twenty. Then the
+log tells what is there.
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ CLIENTS: dict[str, Callable[[str, str], Send]] = {"klife": _klife, "kafka-python
 
 
 def measure(name: str, servers: str, topic: str) -> None:
-    """Send one record, fork, and print what the child reports: nothing, where it hangs or ends with an exception."""
+    """Send one record, fork, and print what the child reports: nothing, where it hangs or ends with an
+    exception.
+    """
     send = CLIENTS[name](servers, topic)
     assert send(1)["delivered"] == 1
     child = os.fork()

@@ -1,7 +1,9 @@
-"""`python -m bench.imports`: what importing klife costs, in processor time and memory, for the table in docs/performance.md.
+"""`python -m bench.imports`: what importing klife costs, in processor time and memory, for the table in
+docs/performance.md.
 
-Each row is a program of its own, run in turn with the others, bare Python among them: what this machine does to one it does to all.
-A program says itself what it has used when all is imported; medians count. "Over" is beyond the row that the row is compared with.
+Each row is a program of its own, run in turn with the others, bare Python among them: what this machine does
+to one it does to all. A program says itself what it has used when all is imported; medians count. "Over" is
+beyond the row that the row is compared with.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ PROGRAMS = {
 
 
 def used(source: str, address: str) -> tuple[float, float]:
-    """Milliseconds of processor time and MiB of resident memory. At `address` somebody listens, and says nothing."""
+    """Milliseconds of processor time and MiB of resident memory. At `address` somebody listens, and says
+    nothing.
+    """
     source = source.format(address=address)
     done = subprocess.run([sys.executable, "-c", source + _SAY], stdout=subprocess.PIPE, text=True, check=True, timeout=60)
     seconds, kib = done.stdout.splitlines()[-1].split()

@@ -15,7 +15,8 @@ _ROOT = Path(__file__).parent.parent
 
 
 def facts() -> dict[str, object]:
-    """Processor, cores, memory, kernel, interpreter, what real brokers run on, and the load of the minute before.
+    """Processor, cores, memory, kernel, interpreter, what real brokers run on, and the load of the minute
+    before.
 
     Nothing that names the machine, such as the end of a kernel's release may.
     """
@@ -32,7 +33,9 @@ def facts() -> dict[str, object]:
 
 
 def commit() -> str:
-    """Which commit of this repository this is, with a + if files were changed since; "unknown" where there is no repository."""
+    """Which commit of this repository this is, with a + if files were changed since; "unknown" where there is
+    no repository.
+    """
     said = _output("git", "describe", "--always", "--dirty=+", "--exclude=*")
     return said or "unknown"
 

@@ -1,11 +1,12 @@
 """Counting inside a contestant's process: the same for threads, greenlets and coroutines.
 
-Workers run without a break while the clerk (whoever sleeps in that concurrency model) takes two snapshots: after the warm-up, which
-begins with the first record delivered, and `seconds` later, or once something was delivered meanwhile. The sample is the difference,
-over the time that really passed between them. CPU time is of the whole process, so a client's own threads count.
+Workers run without a break while the clerk (whoever sleeps in that concurrency model) takes two snapshots:
+after the warm-up, which begins with the first record delivered, and `seconds` later, or once something was
+delivered meanwhile. The sample is the difference, over the time that really passed between them. CPU time is
+of the whole process, so a client's own threads count.
 
-Counters are plain attributes. Several threads may add to them: between reading and writing an attribute CPython (3.10 and later)
-never switches threads.
+Counters are plain attributes. Several threads may add to them: between reading and writing an attribute
+CPython (3.10 and later) never switches threads.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class Sample:
     """How late a neighbour in the process was woken (ticking)."""
     gap_max_ms: float | None
     acked_records: int
-    """Records acknowledged over the life of the process, warm-up and drain included: what the logs must have grown by."""
+    """Records acknowledged over the life of the process, warm-up and drain included: what the logs must have
+    grown by.
+    """
     begin: float
     """When it began, by `time.perf_counter`."""
 
@@ -47,7 +50,8 @@ class _Snapshot:
 
 
 class Meter:
-    """Workers loop while `running`, append to `latencies` (sync, rate) or add to `acked` (else), and hand a failure to `fail`.
+    """Workers loop while `running`, append to `latencies` (sync, rate) or add to `acked` (else), and hand a
+    failure to `fail`.
 
     Those that are called back, and so would not notice that they are not, add to `sent` what they hand over.
 
@@ -84,7 +88,8 @@ class Meter:
 
     def _pauses(self) -> Iterator[float]:
         """How long to sleep next, with the snapshots taken in between."""
-        # On a busy machine connecting alone may take longer than a warm-up. Whoever started this process limits how long.
+        # On a busy machine connecting alone may take longer than a warm-up. Whoever started this process
+        # limits how long.
         while self.running and not self._count():
             yield 0.05
         yield self._job.warmup_s

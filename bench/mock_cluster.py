@@ -1,9 +1,12 @@
-"""librdkafka's mock cluster as a process of its own: brokers so cheap that the client is what a benchmark measures.
+"""librdkafka's mock cluster as a process of its own: brokers so cheap that the client is what a benchmark
+measures.
 
-The mock lives in the librdkafka that confluent-kafka brings along. Its Python API makes topics with four partitions only, so the C
-functions (`rdkafka_mock.h`) are called directly. A process of its own keeps the mock's CPU time out of the contestants' accounts.
+The mock lives in the librdkafka that confluent-kafka brings along. Its Python API makes topics with four
+partitions only, so the C functions (`rdkafka_mock.h`) are called directly. A process of its own keeps the
+mock's CPU time out of the contestants' accounts.
 
-Run as a module it prints its bootstrap servers, then serves until its standard input closes, so that it cannot outlive its parent.
+Run as a module it prints its bootstrap servers, then serves until its standard input closes, so that it
+cannot outlive its parent.
 """
 
 from __future__ import annotations
@@ -27,8 +30,9 @@ _RD_KAFKA_PRODUCER = 0
 class MockCluster:
     """A running mock cluster: `with MockCluster(["orders"], partitions=30) as mock: mock.bootstrap_servers`.
 
-    `idle_topics` have the mock's default of four partitions. It makes them itself when it is asked for them, at once; made one by one,
-    ten thousand take most of an hour, because its thread misses every fourth call and sleeps for a second.
+    `idle_topics` have the mock's default of four partitions. It makes them itself when it is asked for them,
+    at once; made one by one, ten thousand take most of an hour, because its thread misses every fourth call
+    and sleeps for a second.
     """
 
     def __init__(self, topics: Sequence[str], partitions: int, idle_topics: Sequence[str] = ()) -> None:

@@ -1,8 +1,9 @@
 """An offered rate: records fall due by the clock, not when the client is done with the last ones.
 
-They fall due in bursts, one a millisecond, because event loops do not wake more often than that; so every client gets the same
-bursts. A record's latency counts from the call that sends it. But where that call came late because the client held the sender up,
-it counts from when the record was due: a client that stalls does not improve its figures by sending less meanwhile.
+They fall due in bursts, one a millisecond, because event loops do not wake more often than that; so every
+client gets the same bursts. A record's latency counts from the call that sends it. But where that call came
+late because the client held the sender up, it counts from when the record was due: a client that stalls does
+not improve its figures by sending less meanwhile.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""How figures get onto a page: aligned tables, and the section of a README that is written by the program that measured."""
+"""How figures get onto a page: aligned tables, and the section of a README that is written by the program
+that measured.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def replace_figures(page: Path, figures: str) -> None:
 
 
 def aligned(rows: list[list[str]], names: int) -> str:
-    """A Markdown table that reads as well on a terminal; the first `names` columns are names, the others numbers."""
+    """A Markdown table that reads as well on a terminal; the first `names` columns are names, the others
+    numbers.
+    """
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
 
     def line(cells: list[str]) -> str:

@@ -1,6 +1,8 @@
-"""Results as SVG: for each scenario its first figure, a panel for each cluster, a bar for each contestant, medians with ranges.
+"""Results as SVG: for each scenario its first figure, a panel for each cluster, a bar for each contestant,
+medians with ranges.
 
-Drawn by hand, because a picture of some forty bars should be some forty lines: it lies in the repository, and its changes are read.
+Drawn by hand, because a picture of some forty bars should be some forty lines: it lies in the repository, and
+its changes are read.
 """
 
 from __future__ import annotations
@@ -99,7 +101,9 @@ def _bars(result: Result, scenario: Scenario, place: Place) -> list[_Bar]:
 
 
 def _step(top: float) -> float:
-    """The distance of the marks on an axis up to `top`: 1, 2 or 5 times a power of ten, for three to nine marks."""
+    """The distance of the marks on an axis up to `top`: 1, 2 or 5 times a power of ten, for three to nine
+    marks.
+    """
     power: float = 10 ** floor(log10(top))
     return float(next(power * factor for factor in (0.2, 0.5, 1, 2) if top / (power * factor) <= 8))
 

@@ -1,4 +1,6 @@
-"""A result into the documentation: the page with the bars and pictures, the page with all tables, and the result itself."""
+"""A result into the documentation: the page with the bars and pictures, the page with all tables, and the
+result itself.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from bench.scenarios import SCENARIOS
 
 
 def publish(result: Result, docs: Path) -> None:
-    """Replace the marked sections of `benchmarks.md` and `benchmark-tables.md` in `docs`, and the files in `docs/benchmarks`.
+    """Replace the marked sections of `benchmarks.md` and `benchmark-tables.md` in `docs`, and the files in
+    `docs/benchmarks`.
 
     Raises:
         ValueError: a page has no such section.

@@ -1,4 +1,6 @@
-"""A result as Markdown: the bars, a table for each scenario and figure, and what it was all measured on and with."""
+"""A result as Markdown: the bars, a table for each scenario and figure, and what it was all measured on and
+with.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Results as values: several runs put together, and the samples of a case.
 
-A result has `runs` (when, on what machine, how long), `contestants` (versions, settings, driving), `samples` and `failures`.
+A result has `runs` (when, on what machine, how long), `contestants` (versions, settings, driving), `samples`
+and `failures`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""Runs the measurements, interleaved: every contestant meets the same minutes of a machine that is never quiet.
+"""Runs the measurements, interleaved: every contestant meets the same minutes of a machine that is never
+quiet.
 
-A round takes each case once with each of its contestants, back to back, in an order that rotates from case to case and from round to
-round. Each measurement is a process of its own. After it the logs must have grown by exactly what the contestant counted as
-acknowledged: a client that loses, doubles or miscounts records has no figures.
+A round takes each case once with each of its contestants, back to back, in an order that rotates from case to
+case and from round to round. Each measurement is a process of its own. After it the logs must have grown by
+exactly what the contestant counted as acknowledged: a client that loses, doubles or miscounts records has no
+figures.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ from bench.workload import Job, Workload
 _ROOT = Path(__file__).resolve().parent.parent
 # Beyond warm-up and measurement: importing, connecting, draining.
 _GRACE_S = 45
-# The load that brokers are warmed up with, and its share of the time: as much as they get, then many small requests, then single ones.
+# The load that brokers are warmed up with, and its share of the time: as much as they get, then many small
+# requests, then single ones.
 _WARM_UP = (
     ("confluent-kafka", SCENARIOS["async"].workloads[-1], 0.2),
     ("aiokafka", SCENARIOS["sync"].workloads[4], 0.4),
@@ -40,7 +43,9 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure. `broker_warmup_s` is load on a real cluster before the first measurement: a cold JVM is ten times slower."""
+    """What to measure. `broker_warmup_s` is load on a real cluster before the first measurement: a cold JVM
+    is ten times slower.
+    """
 
     cases: Sequence[Case]
     rounds: int
@@ -54,12 +59,15 @@ class Plan:
 
 
 def describe(contestant: str) -> Result:
-    """Versions, settings and driving of a contestant. Raises RuntimeError where it cannot be loaded, with what its process said."""
+    """Versions, settings and driving of a contestant. Raises RuntimeError where it cannot be loaded, with
+    what its process said.
+    """
     return _worker(contestant, [contestant], "", timeout=_GRACE_S)
 
 
 def run(plan: Plan, say: Callable[[str], None], save: Callable[[Result], None]) -> Result:
-    """Carry out the plan and return the result as written to JSON: the machine, the contestants, every sample and every failure.
+    """Carry out the plan and return the result as written to JSON: the machine, the contestants, every sample
+    and every failure.
 
     `save` gets what there is after each round, so that who ends a long run early has the rounds before.
     """

@@ -1,7 +1,9 @@
-"""`python -m bench.scale`: what is there costs, apart from what is done: an idle client that knows 10 000 partitions, memory for each
-partition, and for each record that waits. On librdkafka's mock; the figures are in docs/performance.md.
+"""`python -m bench.scale`: what is there costs, apart from what is done: an idle client that knows 10 000
+partitions, memory for each partition, and for each record that waits. On librdkafka's mock; the figures are
+in docs/performance.md.
 
-The client is idle for 20 s and refreshes its metadata every 5 s; `python -m bench.scale 600` measures ten minutes at the default of 5.
+The client is idle for 20 s and refreshes its metadata every 5 s; `python -m bench.scale 600` measures ten
+minutes at the default of 5.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What is measured: scenarios, each of some workloads that differ in one thing, and who takes part in it on which cluster."""
+"""What is measured: scenarios, each of some workloads that differ in one thing, and who takes part in it on
+which cluster.
+"""
 
 from __future__ import annotations
 

@@ -1,12 +1,14 @@
 """`python -m bench.stall`: how long a program's other greenlets stand still while all brokers do, for 2 s.
 
-A program sends records from eight greenlets, each of which waits for one before it sends the next. Beside them a greenlet sleeps for
-5 ms, again and again, and notes how much longer it took. All brokers of a real cluster are stopped (SIGSTOP) for 2 s meanwhile. The
-longest of these gaps is what a web worker's other requests would have felt. A control process that only ticks runs at the same time:
-what it sees is the machine's doing, and taken off.
+A program sends records from eight greenlets, each of which waits for one before it sends the next. Beside
+them a greenlet sleeps for 5 ms, again and again, and notes how much longer it took. All brokers of a real
+cluster are stopped (SIGSTOP) for 2 s meanwhile. The longest of these gaps is what a web worker's other
+requests would have felt. A control process that only ticks runs at the same time: what it sees is the
+machine's doing, and taken off.
 
-Each client waits for a record as its documentation shows: klife `Delivery.get`, kafka-python `Future.get`, confluent-kafka `flush`;
-that one also by asking `poll(0)` every 5 ms, which is what programs with gevent make of it.
+Each client waits for a record as its documentation shows: klife `Delivery.get`, kafka-python `Future.get`,
+confluent-kafka `flush`; that one also by asking `poll(0)` every 5 ms, which is what programs with gevent make
+of it.
 """
 
 from __future__ import annotations
@@ -170,7 +172,9 @@ def _line(process: subprocess.Popen[str]) -> str:
 
 
 def table(samples: dict[tuple[str, bool], list[dict[str, float]]]) -> str:
-    """Medians and worst of all rounds; "above" is what the client's own process saw more than the control beside it."""
+    """Medians and worst of all rounds; "above" is what the client's own process saw more than the control
+    beside it.
+    """
     lines = [
         "| client | gevent patched | longest gap, ms | control, ms | above it: median | worst | records in 5 s |",
         "|---|---|---|---|---|---|---|",

@@ -1,7 +1,8 @@
 """The clusters to produce to: librdkafka's mock as a cheap sink, and three real brokers.
 
-A target has topics of a workload's layout, counts what their logs hold, and keeps what a long run writes within bounds. `Targets`
-opens them as they are needed: a mock cluster for each layout, and one real cluster with topics for each.
+A target has topics of a workload's layout, counts what their logs hold, and keeps what a long run writes
+within bounds. `Targets` opens them as they are needed: a mock cluster for each layout, and one real cluster
+with topics for each.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from klife.testing.cluster import KafkaCluster
 # Fresh topics once this much was written: three replicas of it lie on disk.
 _BYTES_PER_GENERATION = 2 * 1024**3
 
-# A test cluster declares a broker dead after 3 s; under full load on few cores that would move leaders in mid-measurement.
+# A test cluster declares a broker dead after 3 s; under full load on few cores that would move leaders in
+# mid-measurement.
 _BROKER_CONFIG = {"broker.session.timeout.ms": 18_000, "broker.heartbeat.interval.ms": 2_000}
 _IN_TIME_S = 1.0  # for a record to each partition, on a busy machine
 # A deleted topic gives its disk back after a second instead of a minute.
@@ -47,7 +49,9 @@ class Target:
         return sum(answer.result().offset for answer in self._admin.list_offsets(asked).values())
 
     def make_room(self, bytes_written: int) -> None:
-        """Told how much the last measurement wrote: start over with empty topics when it is much. The mock's logs are bounded."""
+        """Told how much the last measurement wrote: start over with empty topics when it is much. The mock's
+        logs are bounded.
+        """
 
 
 class _RealTarget(Target):
@@ -78,7 +82,8 @@ class _RealTarget(Target):
         _until(self._takes_records, "the new topics take records in time")
 
     def _all_led(self) -> bool:
-        # Metadata names leaders before these know it; what they answer is the truth. Asking for it refreshes what `_admin` knows.
+        # Metadata names leaders before these know it; what they answer is the truth. Asking for it refreshes
+        # what `_admin` knows.
         self._admin.list_topics(timeout=10)
         try:
             return self.records_in_logs() == 0
@@ -86,7 +91,8 @@ class _RealTarget(Target):
             return False
 
     def _takes_records(self) -> bool:
-        # For some seconds a topic's followers do not fetch yet, and who is measured first would wait for them.
+        # For some seconds a topic's followers do not fetch yet, and who is measured first would wait for
+        # them.
         producer = Producer({"bootstrap.servers": self.bootstrap_servers, "acks": "all", "log_level": 2})
         began = time.monotonic()
         for topic in self.topics:
@@ -96,7 +102,9 @@ class _RealTarget(Target):
 
 
 class Targets:
-    """All clusters of a run, taken down at the end of the `with` block. `warm_up(target)` is called with each new real one."""
+    """All clusters of a run, taken down at the end of the `with` block. `warm_up(target)` is called with each
+    new real one.
+    """
 
     def __init__(self, warm_up: Callable[[Target], None]) -> None:
         self._warm_up = warm_up

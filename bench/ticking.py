@@ -1,7 +1,8 @@
-"""How long a neighbour was kept waiting: somebody who wants to be woken every 5 ms, in the client's process and beside it.
+"""How long a neighbour was kept waiting: somebody who wants to be woken every 5 ms, in the client's process
+and beside it.
 
-Beside it (`Control`, a process of its own that does nothing else) shows what the machine does to anybody: a gap that both saw is
-not the client's.
+Beside it (`Control`, a process of its own that does nothing else) shows what the machine does to anybody: a
+gap that both saw is not the client's.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class Control:
         self._gaps = [(ended, gap) for ended, gap in json.loads(said)]
 
     def longest(self, begin: float, end: float) -> float:
-        """The longest gap in seconds that ended between two readings of `time.perf_counter`, which all processes share."""
+        """The longest gap in seconds that ended between two readings of `time.perf_counter`, which all
+        processes share.
+        """
         return max((gap for ended, gap in self._gaps if begin <= ended <= end), default=0.0)
 
 

@@ -32,7 +32,8 @@ def run(text: str) -> dict[str, object]:
     fields = json.loads(text)
     job = Job(**{**fields, "workload": Workload(**fields["workload"])})
     contestant = contestants.load(job.contestant)
-    # What the imports left is visited by each full collection, for 15 to 30 ms: no client's doing, and services take it out like this.
+    # What the imports left is visited by each full collection, for 15 to 30 ms: no client's doing, and
+    # services take it out like this.
     gc.collect()
     gc.freeze()
     if not job.workload.ticking:

@@ -1,4 +1,6 @@
-"""What one measurement asks of a contestant, as plain values that travel to its process as JSON, and the records it sends."""
+"""What one measurement asks of a contestant, as plain values that travel to its process as JSON, and the
+records it sends.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +13,20 @@ from typing import Any, Literal
 Style = Literal["sync", "callback", "delivery", "batch", "rate"]
 TargetName = Literal["mock", "cluster"]
 
-# What a client may hold unsent and unacknowledged when nobody waits: Java's `buffer.memory` default, and klife's.
+# What a client may hold unsent and unacknowledged when nobody waits: Java's `buffer.memory` default, and
+# klife's.
 BUFFER_BYTES = 32 * 1024 * 1024
 
 CHUNK = 1000
 """Records between two looks at anything else (the meter, earlier deliveries, poll), and in a batch."""
 WINDOW = 100
-"""Chunks or batches that are on their way before the outcome of the oldest is waited for: as many records as librdkafka's own queue
-holds (`queue.buffering.max.messages`). With fewer, records that keys spread over 90 partitions go to real brokers in small batches."""
+"""Chunks or batches that are on their way before the outcome of the oldest is waited for: as many records as
+librdkafka's own queue holds (`queue.buffering.max.messages`). With fewer, records that keys spread over 90
+partitions go to real brokers in small batches.
+"""
 
-# Payloads are prepared, and each worker goes round its own: enough that batches differ, few enough to take no time.
+# Payloads are prepared, and each worker goes round its own: enough that batches differ, few enough to take no
+# time.
 _PREPARED_BYTES = 16 * 1024 * 1024
 _MOST_ITERATIONS = 16_384
 
@@ -35,14 +41,16 @@ class Workload:
 
     - sync: send one record to every topic, wait until all are acknowledged, and again; that is an iteration
     - callback: send as fast as the client lets one, with a callback for each record
-    - delivery: the same with a future (or what the client has of the kind) for each record, looked at once it is settled
-    - batch: the same with the client's call for many records, a thousand at a time, and the outcome of each looked at
+    - delivery: the same with a future (or what the client has of the kind) for each record, looked at once it
+      is settled
+    - batch: the same with the client's call for many records, a thousand at a time, and the outcome of each
+      looked at
     - rate: send `rate` records a second, whatever the client does, and take each one's latency
 
-    `placed` records name a random partition; of the others the client chooses it by its own default. Keys are random, or drawn from
-    `distinct_keys`. `level` is that of the compression, where it is not the client's own.
-    `idle_topics` are known to the client and not sent to. With `ticking`, a neighbour in the client's process asks
-    to be woken every 5 ms, and how late that happens is measured.
+    `placed` records name a random partition; of the others the client chooses it by its own default. Keys are
+    random, or drawn from `distinct_keys`. `level` is that of the compression, where it is not the client's
+    own. `idle_topics` are known to the client and not sent to. With `ticking`, a neighbour in the client's
+    process asks to be woken every 5 ms, and how late that happens is measured.
     """
 
     scenario: str
@@ -72,13 +80,16 @@ class Workload:
 
     @property
     def layout(self) -> tuple[int, int, int]:
-        """What the cluster must hold: topics, partitions of each, idle topics. Workloads of one layout share topics."""
+        """What the cluster must hold: topics, partitions of each, idle topics. Workloads of one layout share
+        topics.
+        """
         return self.topics, self.partitions, self.idle_topics
 
 
 Payload = tuple[str, Any, bytes | None, bytes]
-"""Topic, partition (an int, or what the client calls a partition of its own choice), key, value. Plain, because taking a named tuple
-apart costs as much as sending some records does."""
+"""Topic, partition (an int, or what the client calls a partition of its own choice), key, value. Plain,
+because taking a named tuple apart costs as much as sending some records does.
+"""
 
 
 @dataclass(frozen=True)

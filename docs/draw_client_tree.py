@@ -1,9 +1,11 @@
-"""Draws the supervision tree of a running client into client-tree.svg: what is in the page is what the code builds.
+"""Draws the supervision tree of a running client into client-tree.svg: what is in the page is what the code
+builds.
 
     python -m docs.draw_client_tree            # after a change of the tree; a test says when that is
 
-The client runs on librdkafka's mock cluster, so that it has connections and batchers. What a dynamic supervisor has one of for each
-broker is drawn once, as a stack: how many there are says nothing about the tree.
+The client runs on librdkafka's mock cluster, so that it has connections and batchers. What a dynamic
+supervisor has one of for each broker is drawn once, as a stack: how many there are says nothing about the
+tree.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ MARGIN = 12
 
 @dataclass
 class Box:
-    """A supervisor or an actor, in the column of its depth; `row` is a position between rows for one with several children."""
+    """A supervisor or an actor, in the column of its depth; `row` is a position between rows for one with
+    several children.
+    """
 
     title: str
     below: str

@@ -5,7 +5,8 @@
     client = Client.start("localhost:9092")
     print(client.produce(Record(topic="orders", value=b"...")).get().offset)
 
-The public names are loaded when first used (PEP 562): importing a part, such as the sans-IO `klife.protocol`, does not import gevent.
+The public names are loaded when first used (PEP 562): importing a part, such as the sans-IO `klife.protocol`,
+does not import gevent.
 """
 
 from __future__ import annotations

@@ -1,24 +1,27 @@
 """The compiled core: the modules that run for each record or request, and whether they run compiled.
 
-They are those with a `.pxd` beside them, which declares to Cython what modules know of each other: the types of classes' fields, and
-what C calls directly. All else is said in the source, in the words of `klife/cython_shim.py`. Cython compiles them from these
-sources, where a C compiler is at hand when klife is installed (`setup.py`). Where there is none, the sources run as they are, and do
-the same. All of the group are compiled or none, because compiled classes know each other's fields: so if one is missing, or
-KLIFE_PURE=1 is in the environment, the sources are taken even where compiled modules lie beside them.
+They are those with a `.pxd` beside them, which declares to Cython what modules know of each other: the types
+of classes' fields, and what C calls directly. All else is said in the source, in the words of
+`klife/cython_shim.py`. Cython compiles them from these sources, where a C compiler is at hand when klife is
+installed (`setup.py`). Where there is none, the sources run as they are, and do the same. All of the group
+are compiled or none, because compiled classes know each other's fields: so if one is missing, or KLIFE_PURE=1
+is in the environment, the sources are taken even where compiled modules lie beside them.
 
-No program crashes the interpreter, whatever it does with a compiled class. The compiler sees to most of that, by the directives in
-`setup.py`: a method looks at its `self` (`binding` is off), and a typed field or argument may be None, as all fields are after a bare
-`__new__`, so each access looks (`nonecheck`). The rest is for authors:
+No program crashes the interpreter, whatever it does with a compiled class. The compiler sees to most of that,
+by the directives in `setup.py`: a method looks at its `self` (`binding` is off), and a typed field or
+argument may be None, as all fields are after a bare `__new__`, so each access looks (`nonecheck`). The rest
+is for authors:
 
-- A function that believes a pointer or a length is a `cfunc`: only C may call it. What it writes is held against the size of the buffer
-  that was made (`record_write`): a value may be another when it is looked at again.
-- A chain of objects that the garbage collector does not look at is freed one by one (`klife/freeing.pxd`), and what goes along it asks
-  whether there is stack left (`Record.__hash__`).
+- A function that believes a pointer or a length is a `cfunc`: only C may call it. What it writes is held
+  against the size of the buffer that was made (`record_write`): a value may be another when it is looked at
+  again.
+- A chain of objects that the garbage collector does not look at is freed one by one (`klife/freeing.pxd`),
+  and what goes along it asks whether there is stack left (`Record.__hash__`).
 - A function that cannot tell of an exception (`exceptval(check=False)`) does nothing that may raise one.
-- A module with methods that users may replace begins with CYTHON_USE_TYPE_SPECS, which makes its classes take new attributes as
-  Python's own do; such methods call each other by `self`.
-- A class that users see says how it is pickled (`__reduce__`), or why it is not. Errors come back as they stood, whatever their
-  constructors take (`KlifeError.__reduce__`).
+- A module with methods that users may replace begins with CYTHON_USE_TYPE_SPECS, which makes its classes take
+  new attributes as Python's own do; such methods call each other by `self`.
+- A class that users see says how it is pickled (`__reduce__`), or why it is not. Errors come back as they
+  stood, whatever their constructors take (`KlifeError.__reduce__`).
 
 `tests/test_abuse.py` and `tests/test_copies.py` walk all classes, so a new one is tested by being there.
 """
@@ -59,7 +62,9 @@ class _Sources:
 
 
 def choose() -> bool:
-    """Settle, once and before any of the group is imported, what is imported; return whether that is the compiled modules."""
+    """Settle, once and before any of the group is imported, what is imported; return whether that is the
+    compiled modules.
+    """
     built = [any(os.path.exists(_file_of(name) + suffix) for suffix in EXTENSION_SUFFIXES) for name in MODULES]
     wanted = os.environ.get("KLIFE_PURE", "") in ("", "0")
     if wanted and all(built):

@@ -7,11 +7,13 @@ A module of the core begins with
     if cython.compiled:
         import cython
 
-Cython looks for the name `cython` where it is imported, and does what the decorators say (its "pure Python mode"); for it,
-`cython.compiled` is true, and a branch that is not for it is left out. Nobody ever runs that import: Cython is needed to build klife,
-and not to run it. What of C's own functions a module calls, it imports from `cython.cimports` in such a branch, too.
+Cython looks for the name `cython` where it is imported, and does what the decorators say (its "pure Python
+mode"); for it, `cython.compiled` is true, and a branch that is not for it is left out. Nobody ever runs that
+import: Cython is needed to build klife, and not to run it. What of C's own functions a module calls, it
+imports from `cython.cimports` in such a branch, too.
 
-Only what klife uses is here. Types of arguments and locals are Cython's names or, for classes and pointers, text.
+Only what klife uses is here. Types of arguments and locals are Cython's names or, for classes and pointers,
+text.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ def returns(_type: object) -> Callable[[_Function], _Function]:
 
 
 def exceptval(_value: object = None, *, check: bool = True) -> Callable[[_Function], _Function]:
-    """What a `cfunc` returns when it raises: that only (`check=False`), or perhaps (`check=True`, it is looked at once more)."""
+    """What a `cfunc` returns when it raises: that only (`check=False`), or perhaps (`check=True`, it is
+    looked at once more).
+    """
     return _as_it_is
 
 

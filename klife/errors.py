@@ -1,13 +1,14 @@
 """Every error a user of klife can meet, in one tree under `KlifeError`.
 
-An error says what happened, names the offending value's type (never a key, a value or a secret), and says what to do. Two facts
-are carried as attributes because programs decide by them:
+An error says what happened, names the offending value's type (never a key, a value or a secret), and says
+what to do. Two facts are carried as attributes because programs decide by them:
 
 - `retriable`: the same call may succeed later without a change on the user's side.
-- `possibly_persisted`: the client cannot know whether the record is in the log. False means it certainly is not.
+- `possibly_persisted`: the client cannot know whether the record is in the log. False means it certainly is
+  not.
 
-`WaitTimeout`, which is also a `pykka.Timeout`, lives with the futures in `klife.actors.runtime.future`: this module is a leaf that
-even the sans-IO protocol may import.
+`WaitTimeout`, which is also a `pykka.Timeout`, lives with the futures in `klife.actors.runtime.future`: this
+module is a leaf that even the sans-IO protocol may import.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
 
 
 class KlifeError(Exception):
-    """Root of all errors raised by klife. All can be copied and pickled, as they stand (without `__cause__` and traceback)."""
+    """Root of all errors raised by klife. All can be copied and pickled, as they stand (without `__cause__`
+    and traceback).
+    """
 
     retriable = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # An exception's own way calls the class with `args`, which are the text; many constructors here take something else.
+        # An exception's own way calls the class with `args`, which are the text; many constructors here take
+        # something else.
         return _as_it_stood, (type(self), self.args), self.__dict__ or None
 
 
@@ -92,8 +96,8 @@ class ForkedDelivery(KlifeError, RuntimeError):
 class ProduceError(KlifeError):
     """A record was not, or not certainly, written.
 
-    `error_code` is Kafka's code for what the brokers refused last, or None where they refused nothing and the client itself gave up.
-    See the module docstring for `retriable` and `possibly_persisted`.
+    `error_code` is Kafka's code for what the brokers refused last, or None where they refused nothing and the
+    client itself gave up. See the module docstring for `retriable` and `possibly_persisted`.
     """
 
     def __init__(
@@ -114,8 +118,9 @@ class ProduceError(KlifeError):
         self.possibly_persisted = possibly_persisted
 
     def copy(self) -> Self:
-        """The same error as an object of its own, which may be raised: many may be told of what befell a batch, and each who raises it
-        leaves a traceback in it."""
+        """The same error as an object of its own, which may be raised: many may be told of what befell a
+        batch, and each who raises it leaves a traceback in it.
+        """
         copy = type(self).__new__(type(self), *self.args)
         copy.__dict__.update(self.__dict__)
         if self.__cause__ is not None:
@@ -128,24 +133,30 @@ class UnknownTopic(ProduceError):
 
 
 class UnknownPartition(UnknownTopic, InvalidRecordValue):
-    """The topic has fewer partitions than the record's number asks for (or the partitioner's), and got no more within `max_block_ms`.
+    """The topic has fewer partitions than the record's number asks for (or the partitioner's), and got no
+    more within `max_block_ms`.
 
-    Retriable, because one that was just added may not be known yet; and a ValueError, because mostly the number is wrong. Nothing
-    was queued.
+    Retriable, because one that was just added may not be known yet; and a ValueError, because mostly the
+    number is wrong. Nothing was queued.
     """
 
 
 class BrokersUnreachable(ProduceError):
-    """No broker was reached within `max_block_ms`, so nothing is known of the topic; the text names each address and what happened
-    there. Nothing was queued, and the same call may succeed when a broker is back."""
+    """No broker was reached within `max_block_ms`, so nothing is known of the topic; the text names each
+    address and what happened there. Nothing was queued, and the same call may succeed when a broker is back.
+    """
 
 
 class BufferFull(ProduceError):
-    """`max_buffered_bytes` are waiting for the brokers, and no room came free within `max_block_ms`. Nothing was queued."""
+    """`max_buffered_bytes` are waiting for the brokers, and no room came free within `max_block_ms`. Nothing
+    was queued.
+    """
 
 
 class RecordTooLarge(ProduceError):
-    """One record alone is over a limit; `size` and `limit` are bytes (`limit` None where the broker does not tell it)."""
+    """One record alone is over a limit; `size` and `limit` are bytes (`limit` None where the broker does not
+    tell it).
+    """
 
     def __init__(
         self,
@@ -163,7 +174,8 @@ class RecordTooLarge(ProduceError):
 
 
 class DeliveryTimeout(ProduceError):
-    """`delivery_timeout_ms` ran out; the text says what was in the way, and `error_code` is that of the brokers' last refusal.
+    """`delivery_timeout_ms` ran out; the text says what was in the way, and `error_code` is that of the
+    brokers' last refusal.
 
     `possibly_persisted` is False where the record was never sent, True where it was in flight.
     """
@@ -183,7 +195,9 @@ class RecordResult(Protocol):
 
 
 class BatchError(KlifeError):
-    """Some records of a batch were not delivered. `delivered` and `failed` are the result records, each in input order."""
+    """Some records of a batch were not delivered. `delivered` and `failed` are the result records, each in
+    input order.
+    """
 
     def __init__(self, delivered: Sequence[RecordResult], failed: Sequence[RecordResult]) -> None:
         self.delivered = list(delivered)

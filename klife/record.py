@@ -1,15 +1,18 @@
 # distutils: define_macros=CYTHON_USE_TYPE_SPECS=1
 """`Record`: what a user sends, and what comes back.
 
-A plain value of the leaf layer. It checks nothing when built: the call that takes it does, because only there is the error's
-reader (and a record is built more often than anything else here, so its constructor stays bare).
+A plain value of the leaf layer. It checks nothing when built: the call that takes it does, because only there
+is the error's reader (and a record is built more often than anything else here, so its constructor stays
+bare).
 
-Results are new records with `offset`, `partition`, `timestamp_ms` and `error` filled in: `Delivered`, or `Undelivered`. Those fields
-are class attributes of `Record` and slots there, so that a user's record pays only for the six fields it has.
+Results are new records with `offset`, `partition`, `timestamp_ms` and `error` filled in: `Delivered`, or
+`Undelivered`. Those fields are class attributes of `Record` and slots there, so that a user's record pays
+only for the six fields it has.
 
-`Record` and `Delivered` are the most numerous objects, so the compiled core keeps them from cyclic garbage collection (`no_gc`). Never
-give one a field that refers to an exception: its traceback refers to every frame, and would close a cycle that the collector cannot
-see. `Undelivered` has such a field, and the collector looks at it.
+`Record` and `Delivered` are the most numerous objects, so the compiled core keeps them from cyclic garbage
+collection (`no_gc`). Never give one a field that refers to an exception: its traceback refers to every frame,
+and would close a cycle that the collector cannot see. `Undelivered` has such a field, and the collector looks
+at it.
 """
 
 from __future__ import annotations
@@ -44,13 +47,15 @@ class Record:
         partition: the partition to write to; None lets the partitioner choose.
         timestamp_ms: CreateTime in milliseconds since 1970 (UTC); None is the time of `produce`.
 
-    Enums and other subclasses of str, bytes and int are taken for the plain value that they are, and integers of other kinds (numpy's)
-    for ints; but a bool is no number.
+    Enums and other subclasses of str, bytes and int are taken for the plain value that they are, and integers
+    of other kinds (numpy's) for ints; but a bool is no number.
 
-    Records are equal, and have one hash, where their fields are: do not change one that is in a set or the key of a dict.
+    Records are equal, and have one hash, where their fields are: do not change one that is in a set or the
+    key of a dict.
 
-    On a record returned by klife, `offset`, `partition` and `timestamp_ms` say where it was written, `error` is a `ProduceError` or
-    None, and `error_code` is 0 when delivered; else the code of the brokers' last refusal, or None where they gave none.
+    On a record returned by klife, `offset`, `partition` and `timestamp_ms` say where it was written, `error`
+    is a `ProduceError` or None, and `error_code` is 0 when delivered; else the code of the brokers' last
+    refusal, or None where they gave none.
     """
 
     __slots__ = ("topic", "value", "key", "headers", "partition", "timestamp_ms")
@@ -77,7 +82,9 @@ class Record:
 
     @staticmethod
     def verify_batch(results: Iterable[Record]) -> list[Record]:
-        """Return `results` as a list when every record was delivered, or raise `BatchError` with `.delivered` and `.failed`."""
+        """Return `results` as a list when every record was delivered, or raise `BatchError` with `.delivered`
+        and `.failed`.
+        """
         records = list(results)
         for record in records:
             if not isinstance(record, Record):
@@ -132,7 +139,8 @@ class Record:
 @cython.no_gc
 @cython.cclass
 class Delivered(Record):
-    """A record that was delivered, as `Delivery.get` returns it: with its partition, and its offset where the broker told that.
+    """A record that was delivered, as `Delivery.get` returns it: with its partition, and its offset where the
+    broker told that.
 
     (It does not with `acks=0`, nor where it knows the record from an earlier attempt and not its place.)
     """
@@ -182,7 +190,9 @@ class Undelivered(Record):
         self.error_code = error.error_code
 
     def again(self) -> Undelivered:
-        """The same with an error of its own: whoever raises that ties it to all that is going on in his frames."""
+        """The same with an error of its own: whoever raises that ties it to all that is going on in his
+        frames.
+        """
         assert self.error is not None
         return Undelivered(self.topic, self.value, self.key, self.headers, self.partition, self.timestamp_ms, self.error.copy())
 

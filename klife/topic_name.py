@@ -1,4 +1,6 @@
-"""Which names Kafka allows for topics (org.apache.kafka.common.internals.Topic): the one rule for options and for records."""
+"""Which names Kafka allows for topics (org.apache.kafka.common.internals.Topic): the one rule for options and
+for records.
+"""
 
 from __future__ import annotations
 

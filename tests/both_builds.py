@@ -1,12 +1,15 @@
-"""Run the tests on both builds of klife at the same time, with the compiled core and without it (see klife/core.py):
+"""Run the tests on both builds of klife at the same time, with the compiled core and without it (see
+klife/core.py):
 
     python tests/both_builds.py [what pytest shall be told]
 
-Three pytests run beside each other, each with Kafka clusters of its own: much of a suite is waiting, and two cores are three suites'
-worth. Two of them run what may differ between the builds, one for each. What can not, `ONCE`, is the third's, which has the compiled
-core, as users do. The minutes of chaos are shared out (tests/testing/test_chaos_runs.py).
+Three pytests run beside each other, each with Kafka clusters of its own: much of a suite is waiting, and two
+cores are three suites' worth. Two of them run what may differ between the builds, one for each. What can not,
+`ONCE`, is the third's, which has the compiled core, as users do. The minutes of chaos are shared out
+(tests/testing/test_chaos_runs.py).
 
-Each line says whose it is; all summaries come again at the end. The exit status is 0 when none of the three failed.
+Each line says whose it is; all summaries come again at the end. The exit status is 0 when none of the three
+failed.
 """
 
 from __future__ import annotations
@@ -67,7 +70,8 @@ ONCE = [
     "tests/api/test_config_properties.py",
 ]
 SHARED = ["tests/testing/test_chaos_runs.py"]  # whose tests differ from suite to suite
-# Brokers that live for a minute, or are killed in it: the JVM's optimising compiler would take half of the machine.
+# Brokers that live for a minute, or are killed in it: the JVM's optimising compiler would take half of the
+# machine.
 BROKERS = {"KAFKA_JVM_PERFORMANCE_OPTS": "-XX:TieredStopAtLevel=1"}
 SUMMARY = "short test summary info"
 LAST_LINES = 20

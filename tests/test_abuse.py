@@ -80,7 +80,9 @@ def test_a_batch_is_not_written_beyond_the_place_that_was_made_for_it() -> None:
 
 
 class Flickering(tuple):  # type: ignore[type-arg]
-    """Headers that are there when they are looked at for the first time, and not for the second; or the other way round."""
+    """Headers that are there when they are looked at for the first time, and not for the second; or the other
+    way round.
+    """
 
     def __new__(cls, there: bool) -> Flickering:
         headers = super().__new__(cls, (("h", b"x" * 100),))

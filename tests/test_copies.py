@@ -1,4 +1,6 @@
-"""Errors and results go through pickle, copy and processes, and are the same afterwards; clients and deliveries say why they do not."""
+"""Errors and results go through pickle, copy and processes, and are the same afterwards; clients and
+deliveries say why they do not.
+"""
 
 from __future__ import annotations
 

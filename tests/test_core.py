@@ -247,7 +247,9 @@ DEFAULTS = """
 
 
 def test_defaults_are_the_same_in_both_builds() -> None:
-    """Fields that an instance need not set are class attributes in Python; in C they begin as None, 0 or False."""
+    """Fields that an instance need not set are class attributes in Python; in C they begin as None, 0 or
+    False.
+    """
     pure, compiled = (run(DEFAULTS, KLIFE_PURE=build).splitlines() for build in "10")
     assert len(pure) > 20
     assert set(pure) <= set(compiled)

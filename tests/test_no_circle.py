@@ -1,4 +1,6 @@
-"""No module imports one that imports it, in however many steps: for the interpreter, for types alone, or for the compiler."""
+"""No module imports one that imports it, in however many steps: for the interpreter, for types alone, or for
+the compiler.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def imported(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def imports_of(paths: list[Path], known: set[str]) -> set[str]:
-    """The modules of ours that a module needs. A name taken from a package is a module where there is one of that name."""
+    """The modules of ours that a module needs. A name taken from a package is a module where there is one of
+    that name.
+    """
     found = set()
     for path in paths:
         for module, names in imported(path):
@@ -50,7 +54,9 @@ def imports_of(paths: list[Path], known: set[str]) -> set[str]:
 
 
 def circles(graph: dict[str, set[str]]) -> list[list[str]]:
-    """A way round, through as few modules as can be, for each module that can reach itself and is in none that was found before."""
+    """A way round, through as few modules as can be, for each module that can reach itself and is in none
+    that was found before.
+    """
     found: list[list[str]] = []
     for start in sorted(graph):
         if any(start in circle for circle in found):

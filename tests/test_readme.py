@@ -1,4 +1,6 @@
-"""What the README promises in numbers and names is what the project does. (Its snippets and links are looked at in tests/docs.)"""
+"""What the README promises in numbers and names is what the project does. (Its snippets and links are looked
+at in tests/docs.)
+"""
 
 from __future__ import annotations
 

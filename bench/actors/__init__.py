@@ -1,1 +1,3 @@
-"""What a message, a start and a restart cost: klife's actors and supervisors beside plain gevent and stock pykka."""
+"""What a message, a start and a restart cost: klife's actors and supervisors beside plain gevent and stock
+pykka.
+"""

@@ -1,4 +1,6 @@
-"""`python -m bench.actors`: measure, print the tables, and write the result (JSON, Markdown) to bench/results/."""
+"""`python -m bench.actors`: measure, print the tables, and write the result (JSON, Markdown) to
+bench/results/.
+"""
 
 from __future__ import annotations
 

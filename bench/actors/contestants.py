@@ -1,8 +1,8 @@
 """The contestants: ways to have an actor with gevent, and to have it back when it crashed.
 
-Each is imported and run in a process of its own, so that pykka's threads are patched and nobody else is. All do the same: an actor
-counts its messages and answers an ask with what it was asked; a child that is told BOOM raises; whatever runs anew says so to
-`Births`, which is how a measure knows that a restart is through.
+Each is imported and run in a process of its own, so that pykka's threads are patched and nobody else is. All
+do the same: an actor counts its messages and answers an ask with what it was asked; a child that is told BOOM
+raises; whatever runs anew says so to `Births`, which is how a measure knows that a restart is through.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class Peer(Protocol):
 
 
 class Contestant(Protocol):
-    """One way to do it. `tree` starts so many children, each noting its births; it gives a function that crashes one by number."""
+    """One way to do it. `tree` starts so many children, each noting its births; it gives a function that
+    crashes one by number.
+    """
 
     DRIVEN: str
 
@@ -184,7 +186,9 @@ class SupervisedFunctions:
 
 
 class PlainGevent:
-    """What one writes by hand: a greenlet that reads a queue, an AsyncResult for an answer, a link that spawns it again."""
+    """What one writes by hand: a greenlet that reads a queue, an AsyncResult for an answer, a link that
+    spawns it again.
+    """
 
     DRIVEN = (
         "a greenlet that reads a `gevent.queue.SimpleQueue`; an `AsyncResult` as an ask's answer; a link that spawns a crashed one "
@@ -253,7 +257,9 @@ class PlainGevent:
 
 
 class StockPykka:
-    """`pykka.ThreadingActor`, its threads patched to be greenlets; pykka restarts nothing, so `on_failure` does."""
+    """`pykka.ThreadingActor`, its threads patched to be greenlets; pykka restarts nothing, so `on_failure`
+    does.
+    """
 
     DRIVEN = "`ThreadingActor` after `monkey.patch_all()`; a crashed one starts its successor in `on_failure`; its log is off"
 

@@ -1,4 +1,6 @@
-"""The measures. Each does one thing many times and says how often, and the seconds it took: of the clock, and of the processor."""
+"""The measures. Each does one thing many times and says how often, and the seconds it took: of the clock, and
+of the processor.
+"""
 
 from __future__ import annotations
 

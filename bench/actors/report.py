@@ -1,4 +1,6 @@
-"""The result as Markdown: what it was measured on, a table by processor time and one by the clock, and how each was driven."""
+"""The result as Markdown: what it was measured on, a table by processor time and one by the clock, and how
+each was driven.
+"""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
 """The clients under test, a module each.
 
-A contestant's module has `DISTRIBUTIONS` (the packages whose versions matter), perhaps `also()` (what else has a version), `SETTINGS`
-(what it is configured with, beyond the bootstrap servers), `DRIVEN` (how its workers call it, in words) and `run(job) -> Sample`. It is
-imported in the measurement's own process only, so no contestant's import or event loop touches another's. What it can do is in
-`scenarios.py`, which only asks for that.
+A contestant's module has `DISTRIBUTIONS` (the packages whose versions matter), perhaps `also()` (what else
+has a version), `SETTINGS` (what it is configured with, beyond the bootstrap servers), `DRIVEN` (how its
+workers call it, in words) and `run(job) -> Sample`. It is imported in the measurement's own process only, so
+no contestant's import or event loop touches another's. What it can do is in `scenarios.py`, which only asks
+for that.
 
-All run with equal semantics: acks all, idempotent, one request in flight per broker, linger 0, batches of up to 512 000 bytes,
-32 MiB of buffer. A record that fails ends the measurement with an error.
+All run with equal semantics: acks all, idempotent, one request in flight per broker, linger 0, batches of up
+to 512 000 bytes, 32 MiB of buffer. A record that fails ends the measurement with an error.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """confluent-kafka: librdkafka under Python threads.
 
-How it is driven was chosen by trying. Sync: a single worker polls for its own acknowledgements (with a polling thread beside it, it
-is a fifth slower); several workers share one polling thread that wakes each (polling by every worker is slower from two on). Without
-waiting: `poll(0)` after every thousandth record; after every record, as its examples show, costs 15 % more CPU.
+How it is driven was chosen by trying. Sync: a single worker polls for its own acknowledgements (with a
+polling thread beside it, it is a fifth slower); several workers share one polling thread that wakes each
+(polling by every worker is slower from two on). Without waiting: `poll(0)` after every thousandth record;
+after every record, as its examples show, costs 15 % more CPU.
 
-Its only report of a record's outcome is the callback, of `produce_batch` too: that returns how many records it took, marks in
-their dicts those the queue had no room for, and calls back for each of the others.
+Its only report of a record's outcome is the callback, of `produce_batch` too: that returns how many records
+it took, marks in their dicts those the queue had no room for, and calls back for each of the others.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def also() -> dict[str, str]:
 def start(job: Job) -> Producer:
     """A producer for the job, which knows the cluster's topics where it shall."""
     options = {**SETTINGS, "compression.type": job.workload.compression}
-    # log_level 2: a broker that still loads its coordinator answers "retry", which librdkafka reports on stderr.
+    # log_level 2: a broker that still loads its coordinator answers "retry", which librdkafka reports on
+    # stderr.
     producer = Producer({"bootstrap.servers": job.bootstrap_servers, "log_level": 2, **options})
     if job.idle_topics:
         producer.list_topics(timeout=30)

@@ -1,8 +1,10 @@
-"""confluent-kafka in a gevent program, the way services with greenlets use it: callbacks, and a greenlet that calls `poll(0)`.
+"""confluent-kafka in a gevent program, the way services with greenlets use it: callbacks, and a greenlet that
+calls `poll(0)`.
 
-What waits in C (`poll` with a timeout, `flush`) would hold every greenlet up, so nothing here does. How long the greenlet sleeps
-between two polls was tried: not at all is quicker with one worker and slower with 16, and takes a whole core as long as the program
-lives, idle or not; five milliseconds are slower with any number. One is what is measured.
+What waits in C (`poll` with a timeout, `flush`) would hold every greenlet up, so nothing here does. How long
+the greenlet sleeps between two polls was tried: not at all is quicker with one worker and slower with 16, and
+takes a whole core as long as the program lives, idle or not; five milliseconds are slower with any number.
+One is what is measured.
 """
 
 from __future__ import annotations

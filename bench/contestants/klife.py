@@ -1,4 +1,6 @@
-"""klife: greenlets, gevent not patched. Compiled where its core was built; `KLIFE_PURE=1` in the environment has it pure."""
+"""klife: greenlets, gevent not patched. Compiled where its core was built; `KLIFE_PURE=1` in the environment
+has it pure.
+"""
 
 from __future__ import annotations
 

@@ -9,5 +9,7 @@ NOT_QUEUED = "Nothing was queued"
 
 
 def client_closed(client: str, why: str, so: str = "") -> ClientClosed:
-    """The error of `client` ("client 'orders'"), closed because of `why`; `so` is what becomes of the caller's business: a clause."""
+    """The error of `client` ("client 'orders'"), closed because of `why`; `so` is what becomes of the
+    caller's business: a clause.
+    """
     return ClientClosed(f"{client} takes no more records: {why}. {f'{so}; start' if so else 'Start'} a new client.")

@@ -1,7 +1,9 @@
-"""`DrainOnStop`: the last child of a client, and so the first to be stopped: it makes an orderly stop a lossless one.
+"""`DrainOnStop`: the last child of a client, and so the first to be stopped: it makes an orderly stop a
+lossless one.
 
-While the brokers can be reached, a client that its supervisor stops delivers what was accepted first, whoever the supervisor is.
-One that gives up has nothing left to deliver with, and those who wait are to hear of it at once.
+While the brokers can be reached, a client that its supervisor stops delivers what was accepted first, whoever
+the supervisor is. One that gives up has nothing left to deliver with, and those who wait are to hear of it at
+once.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ class DrainOnStop(GeventActor):
         setattr(self, "on_stop", self._stop_successor)  # noqa: B010 - mypy takes no assignment to a method
 
     def _stop_successor(self) -> None:
-        """In a forked child the client that took the place of the parent's is stopped with it: for its user they are one."""
+        """In a forked child the client that took the place of the parent's is stopped with it: for its user
+        they are one.
+        """
         successor = engines.find(self._engine.name)
         if successor is not None and successor.after_fork:
             successor.stop(self._flush_timeout)

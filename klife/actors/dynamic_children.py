@@ -1,6 +1,7 @@
 """`DynamicChildren`: the actors of plain values that come and go, under a dynamic supervisor.
 
-A dynamic supervisor forgets its children when it is restarted itself, so its start function adds them again from the values.
+A dynamic supervisor forgets its children when it is restarted itself, so its start function adds them again
+from the values.
 """
 
 from __future__ import annotations

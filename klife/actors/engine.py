@@ -1,9 +1,9 @@
 """`Engine`: the state of one running client, apart from the actors that work on it.
 
-It owns what every use of a cluster needs: the hub, the cluster's metadata and brokers, the supervision tree (`tree` builds it), and
-the end. What the client does with all that are its parts (`Part`), which register with `add`; the engine knows of each no more than
-that protocol. When the client's tree ends, for whatever reason, `ended` has every part settle what is left, so that nobody waits for
-an answer that can not come.
+It owns what every use of a cluster needs: the hub, the cluster's metadata and brokers, the supervision tree
+(`tree` builds it), and the end. What the client does with all that are its parts (`Part`), which register
+with `add`; the engine knows of each no more than that protocol. When the client's tree ends, for whatever
+reason, `ended` has every part settle what is left, so that nobody waits for an answer that can not come.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ class Engine:
         raise LookupError(f"client {self.name!r} has no part {kind.__name__}")
 
     def call_soon(self, function: Callable[[], object]) -> None:
-        """Call `function` in a greenlet of the home thread, for which a flush waits as for callbacks. From any thread."""
+        """Call `function` in a greenlet of the home thread, for which a flush waits as for callbacks. From
+        any thread.
+        """
         if get_hub_if_exists() is not self.hub:
             self.loop.run_callback_threadsafe(self.call_soon, function)
             return
@@ -104,7 +106,9 @@ class Engine:
         return client_closed(f"client {self.name!r}", str(self.closing), so)
 
     def flush(self, deadline: float) -> int:
-        """Send what is pending now and wait for the outcomes until `deadline` (monotonic seconds); return how many are left."""
+        """Send what is pending now and wait for the outcomes until `deadline` (monotonic seconds); return how
+        many are left.
+        """
         for part in self.parts:  # all of them, before waiting for any
             part.skip_linger(1)
         try:
@@ -122,7 +126,9 @@ class Engine:
         return left
 
     def process_exits(self, deliver: Callable[[], None]) -> None:
-        """The process ends. From now on `deliver` is called when something was accepted, as nobody delivers it later."""
+        """The process ends. From now on `deliver` is called when something was accepted, as nobody delivers
+        it later.
+        """
         self.exiting = deliver
         for part in self.parts:
             part.process_exits()
@@ -155,7 +161,9 @@ class Engine:
         return self.orphaned
 
     def home_ended(self) -> None:
-        """The hub that ran it is gone: tell everybody, and leave the name to what takes its place. In the thread that notices."""
+        """The hub that ran it is gone: tell everybody, and leave the name to what takes its place. In the
+        thread that notices.
+        """
         if self.orphaned or self.inherited or self.finished.is_set:
             return
         self.orphaned = True
@@ -174,7 +182,8 @@ class Engine:
         """Look whether the caller may wait for a stop, before anything is closed.
 
         Raises:
-            RuntimeError: it is the hub, an actor of klife or one of its supervisors, or the client is still being started.
+            RuntimeError: it is the hub, an actor of klife or one of its supervisors, or the client is still
+                being started.
         """
         supervisor = self.supervisor
         if not may_switch() or (supervisor is not None and supervisor.is_calling()):
@@ -190,7 +199,8 @@ class Engine:
             )
 
     def stop(self, timeout: float) -> None:
-        """Take no more records, deliver what was accepted within `timeout` seconds, settle the rest, end all actors.
+        """Take no more records, deliver what was accepted within `timeout` seconds, settle the rest, end all
+        actors.
 
         Raises:
             RuntimeError: called where it can not wait, as `refuse_stop` tells. Nothing was stopped.
@@ -216,7 +226,9 @@ class Engine:
 
 
 def _told(reason: ExitReason) -> str:
-    """Why a client ended, for those who had records in it: of supervisors that ended for one below them, what that one says."""
+    """Why a client ended, for those who had records in it: of supervisors that ended for one below them, what
+    that one says.
+    """
     while isinstance(reason.term, AutoShutdown):
         reason = reason.term.reason
     return str(reason.term) if isinstance(reason.term, RestartIntensityReached) else str(reason)

@@ -1,7 +1,8 @@
 """The running engines of this process, by their clients' names.
 
-A client that its user's supervisor restarts has a new engine under the old name, and that is how a facade finds its way back. An
-engine that does not run here, the parent's in a forked child or one whose home is gone, leaves its name to what takes its place.
+A client that its user's supervisor restarts has a new engine under the old name, and that is how a facade
+finds its way back. An engine that does not run here, the parent's in a forked child or one whose home is
+gone, leaves its name to what takes its place.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def wait_for(name: str, timeout: float) -> Engine | None:
 
 
 def inherit() -> list[Engine]:
-    """In a forked child: what runs here is the parent's. Returned, and from now on under `inherited`, no longer under `find`."""
+    """In a forked child: what runs here is the parent's. Returned, and from now on under `inherited`, no
+    longer under `find`.
+    """
     global _registered
     _registered = Latch(_NO_HUB)  # those who waited are the parent's
     engines = running()

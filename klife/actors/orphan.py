@@ -1,8 +1,9 @@
 """What becomes of a client's state when its home is gone: the thread ended, or its hub was destroyed.
 
-Its greenlets will never run again. So sockets are closed, and nobody is woken any more, in whatever thread notices; each part lets go
-of its own actors (`Part.orphan`), and the engine then has what is left settled. The name comes free, and the next use of the client
-starts one in its place, as in a forked child (`lifecycle.find`).
+Its greenlets will never run again. So sockets are closed, and nobody is woken any more, in whatever thread
+notices; each part lets go of its own actors (`Part.orphan`), and the engine then has what is left settled.
+The name comes free, and the next use of the client starts one in its place, as in a forked child
+(`lifecycle.find`).
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """`Part`: one thing that a client does with its cluster, as its engine knows it.
 
-Producing is one (`producer/producers.py`); a pool of transactional producers, or a consumer, is another. The engine has the hub, the
-metadata, the tree and the end; whatever works with them is a part, registers with `Engine.add` before the tree is started, and keeps
-its state in plain values that outlive its actors.
+Producing is one (`producer/producers.py`); a pool of transactional producers, or a consumer, is another. The
+engine has the hub, the metadata, the tree and the end; whatever works with them is a part, registers with
+`Engine.add` before the tree is started, and keeps its state in plain values that outlive its actors.
 
-All is called in a greenlet of the client's home thread, but for `orphan` and the `close` and `abandon` behind it, which run in
-whatever thread notices that the home is gone; then nobody is to be woken, and nothing waited for.
+All is called in a greenlet of the client's home thread, but for `orphan` and the `close` and `abandon` behind
+it, which run in whatever thread notices that the home is gone; then nobody is to be woken, and nothing waited
+for.
 """
 
 from __future__ import annotations
@@ -21,14 +22,16 @@ class Part(MetadataUser, Protocol):
     """What each part promises."""
 
     def children(self) -> list[ChildSpec]:
-        """Its children in the client's tree, in the order they are started: after the metadata's, and before the gate, so that they
-        still run while an orderly stop flushes. Asked once, before the tree is started."""
+        """Its children in the client's tree, in the order they are started: after the metadata's, and before
+        the gate, so that they still run while an orderly stop flushes. Asked once, before the tree is
+        started.
+        """
 
     # being ready
 
     def wait_ready(self, deadline: float) -> None:
-        """Wait until it can work, the cluster being known; one that connects at its first use need not wait. `deadline` here and below
-        is in monotonic seconds.
+        """Wait until it can work, the cluster being known; one that connects at its first use need not wait.
+        `deadline` here and below is in monotonic seconds.
 
         Raises:
             WaitTimeout: it can not by then. ClientClosed: it was closed meanwhile.
@@ -40,15 +43,19 @@ class Part(MetadataUser, Protocol):
     # the end, in this order; each may be called again
 
     def process_exits(self) -> None:
-        """The process ends. From now on `Engine.exiting` is to be called whenever something was accepted, for nobody delivers it
-        later."""
+        """The process ends. From now on `Engine.exiting` is to be called whenever something was accepted, for
+        nobody delivers it later.
+        """
 
     def close(self, reason: str) -> None:
-        """Take nothing more, and have those who wait told so; `reason` is why, as a clause. What was accepted is still delivered."""
+        """Take nothing more, and have those who wait told so; `reason` is why, as a clause. What was accepted
+        is still delivered.
+        """
 
     def skip_linger(self, by: int) -> None:
-        """One more (1) or one less (-1) who waits for what was accepted: while anybody does, nothing waits for company. The engine sees
-        to that for all its parts before it flushes any of them."""
+        """One more (1) or one less (-1) who waits for what was accepted: while anybody does, nothing waits
+        for company. The engine sees to that for all its parts before it flushes any of them.
+        """
 
     def flush(self, deadline: float) -> int:
         """Wait for what was accepted before; return how many records are left."""
@@ -58,14 +65,20 @@ class Part(MetadataUser, Protocol):
         """Whether the calling greenlet is one that runs a callback of it, and must not wait for its own end."""
 
     def wait_for_callbacks(self, deadline: float) -> bool:
-        """Wait for the callbacks of what is done by now, and of nothing later; return whether they are through."""
+        """Wait for the callbacks of what is done by now, and of nothing later; return whether they are
+        through.
+        """
 
     def abandon(self, why: str) -> int:
-        """Settle all that is left as failed, or possibly persisted: nobody works for it any more. Return how many records that was."""
+        """Settle all that is left as failed, or possibly persisted: nobody works for it any more. Return how
+        many records that was.
+        """
 
     @property
     def longest_wait(self) -> float:
-        """Within so many seconds all that was accepted has an outcome, if the part can have its way: what a flush waits by default."""
+        """Within so many seconds all that was accepted has an outcome, if the part can have its way: what a
+        flush waits by default.
+        """
 
     # letting go without an end
 
@@ -73,8 +86,9 @@ class Part(MetadataUser, Protocol):
         """The home is gone: its greenlets never run again. Let go of the actors, and of what is to be called."""
 
     def disown(self, why: str) -> None:
-        """In a forked child: all this is the parent's, which goes on with it. Forget it. Called inside `fork`: takes no lock, waits for
-        nothing, logs nothing, wakes nobody."""
+        """In a forked child: all this is the parent's, which goes on with it. Forget it. Called inside
+        `fork`: takes no lock, waits for nothing, logs nothing, wakes nobody.
+        """
 
     # the books, since the client's start
 

@@ -1,7 +1,8 @@
-"""What the actors need to know, in the units they work in: seconds on the monotonic clock, bytes, Kafka's numbers.
+"""What the actors need to know, in the units they work in: seconds on the monotonic clock, bytes, Kafka's
+numbers.
 
-The api layer validates what users write (milliseconds, names) and translates it once, into these; no actor ever sees a user's option.
-The defaults are those of the options, so there are none here.
+The api layer validates what users write (milliseconds, names) and translates it once, into these; no actor
+ever sees a user's option. The defaults are those of the options, so there are none here.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class ConnectionSettings:
 class ProducerSettings:
     """How one producer behaves. `acks` is -1 (all), 1 or 0; `codec` is Kafka's number.
 
-    Batches of `compress_elsewhere_from` bytes and more are compressed in the hub's thread pool, smaller ones in the batcher's greenlet.
+    Batches of `compress_elsewhere_from` bytes and more are compressed in the hub's thread pool, smaller ones
+    in the batcher's greenlet.
     """
 
     name: str

@@ -8,16 +8,18 @@
     │    └─ batchers (dynamic) ── BatcherActor × broker × batchers_count
     └─ gate                     flushes when an orderly stop begins
 
-Connections come before metadata, which needs them; the gate comes last, because the last child is the first to be stopped. In a
-producer, the batchers come after the actor that gives them work: if that one crashes, they are started anew with it.
+Connections come before metadata, which needs them; the gate comes last, because the last child is the first
+to be stopped. In a producer, the batchers come after the actor that gives them work: if that one crashes,
+they are started anew with it.
 
-What is between the metadata and the gate are the children of the engine's parts; of those, this client has producers.
+What is between the metadata and the gate are the children of the engine's parts; of those, this client has
+producers.
 
-How many restarts, and who gives up: see docs/supervision.md. An actor here crashes for a bug, never because a broker is away (that
-is a state with a backoff). Scattered faults must cost a restart each and nothing else, for as long as they go on: each supervisor
-stands a hundred in ten seconds. A child that crashes faster than ten times a second uses them up, and then its supervisor's end is the
-client's (`significant`): a supervisor between the two would start the same actors on the same state once more, and only a new client
-has a new one.
+How many restarts, and who gives up: see docs/supervision.md. An actor here crashes for a bug, never because a
+broker is away (that is a state with a backoff). Scattered faults must cost a restart each and nothing else,
+for as long as they go on: each supervisor stands a hundred in ten seconds. A child that crashes faster than
+ten times a second uses them up, and then its supervisor's end is the client's (`significant`): a supervisor
+between the two would start the same actors on the same state once more, and only a new client has a new one.
 """
 
 from __future__ import annotations

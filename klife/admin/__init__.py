@@ -3,7 +3,8 @@
 from klife.admin import AdminClient, NewTopic
 
 with AdminClient("localhost:9092") as admin:
-    admin.create_topics([NewTopic("orders", partitions=6, replication_factor=3, config={"retention.ms": 86_400_000})])
+    admin.create_topics([NewTopic("orders", partitions=6, replication_factor=3, config={"retention.ms":
+    86_400_000})])
 """
 
 from __future__ import annotations

@@ -4,12 +4,12 @@
         admin.create_topics([NewTopic("orders", partitions=6, replication_factor=3)])
         admin.describe_topics(["orders"])["orders"][0].leader
 
-It shares the protocol with klife's client and none of its machinery, so that a test can look at a cluster with eyes other than
-those of the client under test. One request at a time over a gevent socket: waiting lets other greenlets run. Not to be shared
-between OS threads.
+It shares the protocol with klife's client and none of its machinery, so that a test can look at a cluster
+with eyes other than those of the client under test. One request at a time over a gevent socket: waiting lets
+other greenlets run. Not to be shared between OS threads.
 
-Brokers learn of a change one after another. What changes topics here therefore returns when every live broker tells the new
-state, and the next line of a program can rely on it.
+Brokers learn of a change one after another. What changes topics here therefore returns when every live broker
+tells the new state, and the next line of a program can rely on it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ _SOURCES: dict[int, ConfigSource] = {1: "topic", 2: "broker", 3: "brokers", 4: "
 
 
 class AdminClient:
-    """Asks any broker that answers. Every method ends within `timeout` seconds (and one attempt), with AdminError if it must."""
+    """Asks any broker that answers. Every method ends within `timeout` seconds (and one attempt), with
+    AdminError if it must.
+    """
 
     def __init__(self, bootstrap_servers: str | Sequence[str], *, timeout: float = 30.0) -> None:
         self._bootstrap = ClientConfig.build(bootstrap_servers=bootstrap_servers).bootstrap_servers
@@ -94,7 +96,8 @@ class AdminClient:
         return {broker.node_id for broker in self.send(MetadataRequest(topics=[]), address).brokers}
 
     def describe_topics(self, names: Sequence[str] | None = None, *, address: str | None = None) -> dict[str, list[Partition]]:
-        """Partitions by topic, in order of their index; of every topic when `names` is None. AdminError for one that is not there.
+        """Partitions by topic, in order of their index; of every topic when `names` is None. AdminError for
+        one that is not there.
 
         With `address`, as that broker sees them; OSError or DecodeError when it cannot be asked.
         """
@@ -128,11 +131,14 @@ class AdminClient:
         self._until_all_know(complete, names, deadline, f"know all partitions of {names}, with leaders")
 
     def create_partitions(self, topic: str, count: int) -> None:
-        """Raise a topic's number of partitions to `count`; returns when every live broker knows them, each with a leader."""
+        """Raise a topic's number of partitions to `count`; returns when every live broker knows them, each
+        with a leader.
+        """
         deadline = self._deadline()
         request = CreatePartitionsRequest(timeout_ms=ATTEMPT_TIMEOUT_MS)
         request.topics.append(CreatePartitionsTopic(name=topic, count=count, assignments=None))
-        # After a lost reply, INVALID_PARTITIONS can mean that the first attempt did it; the wait below makes sure.
+        # After a lost reply, INVALID_PARTITIONS can mean that the first attempt did it; the wait below makes
+        # sure.
         self._change("extend", request, lambda response: response.results, ErrorCode.INVALID_PARTITIONS, deadline)
 
         def complete(metadata: MetadataResponse) -> bool:
@@ -155,7 +161,9 @@ class AdminClient:
         self._until_free(names, deadline)
 
     def _until_free(self, names: Sequence[str], deadline: float) -> None:
-        """Wait until topics of these names can be created: with ZooKeeper, that is later than the last broker forgets them."""
+        """Wait until topics of these names can be created: with ZooKeeper, that is later than the last broker
+        forgets them.
+        """
         topics = [CreatableTopic(name=name, num_partitions=-1, replication_factor=-1) for name in names]
         request = CreateTopicsRequest(timeout_ms=ATTEMPT_TIMEOUT_MS, topics=topics, validate_only=True)
         while True:
@@ -170,14 +178,17 @@ class AdminClient:
             gevent.sleep(RETRY_SECONDS)
 
     def describe_configs(self, topics: Sequence[str]) -> dict[str, dict[str, ConfigEntry]]:
-        """The settings of topics, by topic and name: all of them, set or not. AdminError for a topic that is not there."""
+        """The settings of topics, by topic and name: all of them, set or not. AdminError for a topic that is
+        not there.
+        """
         response = self._send_any(_describe_configs_request(topics), self._deadline())
         for result in response.results:
             _check(f"cannot describe the configs of topic {result.resource_name!r}", result.error_code, result.error_message)
         return {result.resource_name: _configs(result) for result in response.results}
 
     def alter_configs(self, topic: str, changes: Mapping[str, object]) -> None:
-        """Change settings of a topic, all or none; None takes a setting back to its default. Those not named stay as they are.
+        """Change settings of a topic, all or none; None takes a setting back to its default. Those not named
+        stay as they are.
 
         Returns when every live broker tells the new values (KIP-339; Kafka 2.3 or newer).
         """
@@ -269,9 +280,11 @@ class AdminClient:
                 self._check_time(deadline, f"{address}: {error}")
 
     def _controller(self, deadline: float) -> str:
-        """The address of the broker that changes topics, connected: what fails before that has changed nothing.
+        """The address of the broker that changes topics, connected: what fails before that has changed
+        nothing.
 
-        With ZooKeeper it is the only one that does; with KRaft brokers name any live one as the controller, and each passes it on.
+        With ZooKeeper it is the only one that does; with KRaft brokers name any live one as the controller,
+        and each passes it on.
         """
         while True:
             metadata = self._send_any(MetadataRequest(topics=[]), deadline)

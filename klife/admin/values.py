@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 ConfigSource = Literal["topic", "broker", "brokers", "server.properties", "default", "unknown"]
-"""Who set a setting: the topic's own config, one broker's or all brokers' dynamic config, server.properties, or nobody."""
+"""Who set a setting: the topic's own config, one broker's or all brokers' dynamic config, server.properties,
+or nobody.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class NewTopic:
-    """A topic to create; `partitions` and `replication_factor` -1 leave the choice to the broker's settings (KIP-464)."""
+    """A topic to create; `partitions` and `replication_factor` -1 leave the choice to the broker's settings
+    (KIP-464).
+    """
 
     name: str
     partitions: int = -1
@@ -45,7 +49,9 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class ConfigEntry:
-    """A setting as it is in force. `value` is None where Kafka keeps it secret (`is_sensitive`), or it has none."""
+    """A setting as it is in force. `value` is None where Kafka keeps it secret (`is_sensitive`), or it has
+    none.
+    """
 
     name: str
     value: str | None

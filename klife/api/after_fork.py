@@ -1,25 +1,30 @@
 """Forks: what happens to the clients of this process in a child that is forked from it.
 
-At the fork, inside `os.fork()`, the child lets go of what is the parent's, which goes on as if nothing had happened; where nobody
-tells of the fork, as soon as anything of klife runs in the child (`klife.actors.runtime.forked`). It starts nothing: most children go
-on to be another program, or never produce. The first use of a client in the child starts one in its place, with the same name and
-options, and everything else new (`lifecycle.find`). With `on_fork="raise"` it raises instead.
+At the fork, inside `os.fork()`, the child lets go of what is the parent's, which goes on as if nothing had
+happened; where nobody tells of the fork, as soon as anything of klife runs in the child
+(`klife.actors.runtime.forked`). It starts nothing: most children go on to be another program, or never
+produce. The first use of a client in the child starts one in its place, with the same name and options, and
+everything else new (`lifecycle.find`). With `on_fork="raise"` it raises instead.
 
 What letting go means:
 
-- The sockets are closed, by `close` alone: a `shutdown`, or a byte, would reach the broker on the parent's connection.
-- Each part of a client forgets what it holds (`Part.disown`): of producers these are the records and their callbacks.
-- The actors do nothing any more. gevent copies greenlets into the child. They stay where they wait, and are not killed: a kill would
-  unwind them, and their supervisors would start them again. They only still end when a supervisor tells them to.
+- The sockets are closed, by `close` alone: a `shutdown`, or a byte, would reach the broker on the parent's
+  connection.
+- Each part of a client forgets what it holds (`Part.disown`): of producers these are the records and their
+  callbacks.
+- The actors do nothing any more. gevent copies greenlets into the child. They stay where they wait, and are
+  not killed: a kill would unwind them, and their supervisors would start them again. They only still end when
+  a supervisor tells them to.
 
-A user's greenlet that waits for something of klife is not woken either. What it would do next, answer a request for instance, the
-parent does; done by its copy as well, on the same socket, it would be done twice.
+A user's greenlet that waits for something of klife is not woken either. What it would do next, answer a
+request for instance, the parent does; done by its copy as well, on the same socket, it would be done twice.
 
-All this happens inside `fork`, in the one thread that the child has, whatever the others were doing. So it assigns and clears,
-takes no lock, waits for nothing, and logs nothing.
+All this happens inside `fork`, in the one thread that the child has, whatever the others were doing. So it
+assigns and clears, takes no lock, waits for nothing, and logs nothing.
 
-gevent's loop and threads have to be told of a fork too. gevent's own `fork` does that; `os.fork` of an unpatched process, which
-`multiprocessing` and gunicorn's master use, does not. Telling twice does no harm, so it is always done here.
+gevent's loop and threads have to be told of a fork too. gevent's own `fork` does that; `os.fork` of an
+unpatched process, which `multiprocessing` and gunicorn's master use, does not. Telling twice does no harm, so
+it is always done here.
 """
 
 from __future__ import annotations

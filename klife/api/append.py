@@ -1,8 +1,10 @@
-"""`Append`: how records come in: the fast path, for records of topics that are known already, and the slow path for all others.
+"""`Append`: how records come in: the fast path, for records of topics that are known already, and the slow
+path for all others.
 
-The slow path is also that of a record which asks for a producer or a partitioner of its own. The fast one runs once a record, in
-methods whose types the compiler knows. What it reads is of the engine that the client was bound to when a record last went the slow
-path: an engine that has ended has no topics, so the next record finds its successor.
+The slow path is also that of a record which asks for a producer or a partitioner of its own. The fast one
+runs once a record, in methods whose types the compiler knows. What it reads is of the engine that the client
+was bound to when a record last went the slow path: an engine that has ended has no topics, so the next record
+finds its successor.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ _page = cython.declare("unsigned char[::1]", page)
 
 
 class Append:
-    """What takes records for a client. Its methods are for the home thread, except for `checked` and `from_thread`."""
+    """What takes records for a client. Its methods are for the home thread, except for `checked` and
+    `from_thread`.
+    """
 
     __slots__ = ("_handle", "_producers", "_topics", "_home")
 
@@ -121,7 +125,8 @@ class Append:
         return taken
 
     def checked(self, records: Iterable[Record]) -> list[Record]:
-        """`records` as a list, if all are right. From any thread: what a generator does, it does in its caller's.
+        """`records` as a list, if all are right. From any thread: what a generator does, it does in its
+        caller's.
 
         Raises:
             InvalidRecordType, InvalidRecordValue: one is not, and the text tells which.
@@ -150,7 +155,8 @@ class Append:
         All together may wait `max_block_ms`.
 
         Raises:
-            ClientClosed, InvalidRecordType, InvalidRecordValue: the client was stopped; there is no such producer. Nothing was queued.
+            ClientClosed, InvalidRecordType, InvalidRecordValue: the client was stopped; there is no such
+                producer. Nothing was queued.
         """
         deadline = self._handle.by_max_block()
         engine = self._handle.current(deadline)
@@ -182,8 +188,8 @@ class Append:
         partitioner: Any,
         deadline: float,
     ) -> None:
-        """Queue the records from `start` on: last those whose topic or partition may have to be waited for, perhaps in vain, so that
-        the others need not wait. A partition's own records stay in order.
+        """Queue the records from `start` on: last those whose topic or partition may have to be waited for,
+        perhaps in vain, so that the others need not wait. A partition's own records stay in order.
         """
         metadata = self._producers.engine.metadata
         topics = metadata.snapshot.topics
@@ -202,7 +208,9 @@ class Append:
 
     @cython.locals(topic="Topic", record="Record", looked="Terms", terms="Terms")
     def _append_straight(self, records: list[Record], index: int, places: Places, deadline: float) -> int:
-        """Queue `records` from `index` on, and note where they went; return where the first is that must go the slow path."""
+        """Queue `records` from `index` on, and note where they went; return where the first is that must go
+        the slow path.
+        """
         looked = None  # whose clock: topics may have producers of their own
         while index < len(records):
             try:
@@ -275,9 +283,11 @@ def _unknown_names(records: list[Record], topics: dict[str, Any]) -> set[str]:
 
 
 def _failed(records: list[Record], index: int, error: Exception) -> Undelivered:
-    """The result of a record that was not even queued. What is no ProduceError, as of a partitioner that raises, is its error's cause.
+    """The result of a record that was not even queued. What is no ProduceError, as of a partitioner that
+    raises, is its error's cause.
 
-    Without tracebacks: those know all frames that it went through, and these know the delivery that is about to know it.
+    Without tracebacks: those know all frames that it went through, and these know the delivery that is about
+    to know it.
     """
     record = records[index]
     if isinstance(error, UnknownPartition):

@@ -1,11 +1,13 @@
-"""At interpreter exit: a last, bounded try to deliver what nobody flushed, and a loud word about what was lost.
+"""At interpreter exit: a last, bounded try to deliver what nobody flushed, and a loud word about what was
+lost.
 
-A program that ends without `stop()` has a bug, and its records deserve better than silence. Whatever logging is configured may be
-gone by now, so the last word goes to standard error itself.
+A program that ends without `stop()` has a bug, and its records deserve better than silence. Whatever logging
+is configured may be gone by now, so the last word goes to standard error itself.
 
-Other functions run at exit too, some later than ours: those that were registered earlier, a logging handler's `close`. What they
-produce is sent before `produce` returns, for nobody would do it later. Once the interpreter is being torn down no greenlet can run
-any more; what a destructor produces then is refused, which Python tells.
+Other functions run at exit too, some later than ours: those that were registered earlier, a logging handler's
+`close`. What they produce is sent before `produce` returns, for nobody would do it later. Once the
+interpreter is being torn down no greenlet can run any more; what a destructor produces then is refused, which
+Python tells.
 """
 
 from __future__ import annotations
@@ -69,7 +71,9 @@ def _flush_all() -> None:
 
 
 def _deliver_late(engine: Engine) -> None:
-    """What runs at exit behind `_flush_all` (an `atexit` function that was registered before it, `logging.shutdown`) has produced."""
+    """What runs at exit behind `_flush_all` (an `atexit` function that was registered before it,
+    `logging.shutdown`) has produced.
+    """
     left = _deliver(engine)
     if left:
         _say(f"klife: client {engine.name!r} was used while the program ended; {_lost(left)}.")
@@ -100,10 +104,11 @@ def _say(what: str) -> None:
 
 
 def _flush(engine: Engine, deadline: float) -> bool:
-    """Flush until `deadline`, whoever else wants the program to end; return False if it was Ctrl-C, which cannot wait.
+    """Flush until `deadline`, whoever else wants the program to end; return False if it was Ctrl-C, which
+    cannot wait.
 
-    The exit of a greenlet, as of a signal handler under gevent, is raised in the main one, which waits here. A gunicorn worker gets two
-    of them from one Ctrl-C: the terminal's signal and the master's.
+    The exit of a greenlet, as of a signal handler under gevent, is raised in the main one, which waits here.
+    A gunicorn worker gets two of them from one Ctrl-C: the terminal's signal and the master's.
     """
     while True:
         try:

@@ -1,12 +1,13 @@
 # distutils: define_macros=CYTHON_USE_TYPE_SPECS=1
 """`Client`: what users hold.
 
-A facade without state of its own worth losing: it has a `Handle`, which finds the engine that runs under the client's name, and an
-`Append`, which takes records for it.
+A facade without state of its own worth losing: it has a `Handle`, which finds the engine that runs under the
+client's name, and an `Append`, which takes records for it.
 
-All calls work from any OS thread. From the thread that started the client (its *home*, where its greenlets run) they go straight in;
-from others they are carried there, which is slower. The home thread must let its hub run: a plain `thread.join()` there, without
-monkey patching, stops the client too. When it ends, the client does; the next use starts it afresh, in the thread that uses it.
+All calls work from any OS thread. From the thread that started the client (its *home*, where its greenlets
+run) they go straight in; from others they are carried there, which is slower. The home thread must let its
+hub run: a plain `thread.join()` there, without monkey patching, stops the client too. When it ends, the
+client does; the next use starts it afresh, in the thread that uses it.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ class Client:
     ) -> Self:
         """Start a client with a supervisor of its own.
 
-        Needs no live broker: it connects in the background, and records are accepted as soon as their topic's metadata is known.
+        Needs no live broker: it connects in the background, and records are accepted as soon as their topic's
+        metadata is known.
 
         Args:
             source: bootstrap servers ("host:port,..." or a list), a dict of options, or a ClientConfig.
@@ -75,9 +77,11 @@ class Client:
     def child_spec(
         cls, config: str | list[str] | Mapping[str, Any] | ClientConfig | None = None, /, **options: Unpack[ClientKeywords]
     ) -> ChildSpec:
-        """The client, which must be given a `name`, as a child of the user's own supervisor; `Client.get(name)` is the way to it.
+        """The client, which must be given a `name`, as a child of the user's own supervisor;
+        `Client.get(name)` is the way to it.
 
-        Stopped by the supervisor, it delivers what it has accepted first (up to 30 s). Restarted, it starts afresh under its name.
+        Stopped by the supervisor, it delivers what it has accepted first (up to 30 s). Restarted, it starts
+        afresh under its name.
 
         Raises:
             ConfigError: with one line for everything wrong; now, not at the start.
@@ -90,7 +94,8 @@ class Client:
 
     @classmethod
     def get(cls, name: str) -> Self:
-        """The client of that name, wherever it was started in this process. Goes on working when the client is restarted.
+        """The client of that name, wherever it was started in this process. Goes on working when the client
+        is restarted.
 
         Raises:
             NoSuchClient: there is none.
@@ -125,15 +130,16 @@ class Client:
     def produce(self, record: Record, *, producer: str | None = None, partitioner: Any = None) -> Delivery:
         """Queue a record and return its delivery; `.get()` waits for the offset.
 
-        `producer` is the name of one of the client's producers, `partitioner` an object like a `Partitioner`: for this record, in
-        place of its topic's and the client's defaults.
+        `producer` is the name of one of the client's producers, `partitioner` an object like a `Partitioner`:
+        for this record, in place of its topic's and the client's defaults.
 
-        May wait, at most `max_block_ms`: for the metadata of a topic seen the first time, for a partition that may just have been
-        added, and for buffer space.
+        May wait, at most `max_block_ms`: for the metadata of a topic seen the first time, for a partition
+        that may just have been added, and for buffer space.
 
         Raises:
             InvalidRecordType, InvalidRecordValue: a field is wrong (TypeError and ValueError).
-            UnknownTopic: the cluster does not know the topic. ProduceError: it will not tell about it (no permission).
+            UnknownTopic: the cluster does not know the topic. ProduceError: it will not tell about it (no
+                permission).
             UnknownPartition: the topic does not have that many partitions.
             BrokersUnreachable: no broker answered.
             BufferFull: no room. RecordTooLarge: for the whole buffer. ClientClosed: the client was stopped.
@@ -150,8 +156,8 @@ class Client:
     ) -> None:
         """Queue a record; `callback(result)`, if given, is called with the result record, delivered or not.
 
-        No future is made. Callbacks of a partition run in order, in a greenlet apart from the I/O; one that raises is logged.
-        Waits and raises as `produce`.
+        No future is made. Callbacks of a partition run in order, in a greenlet apart from the I/O; one that
+        raises is logged. Waits and raises as `produce`.
         """
         if callback is not None and not callable(callback):
             raise not_a_callback(callback)
@@ -159,14 +165,17 @@ class Client:
             self._append.from_thread(partial(self.produce_async, record, callback, producer=producer, partitioner=partitioner))
 
     def produce_batch(self, records: Iterable[Record], *, producer: str | None = None, partitioner: Any = None) -> BatchDelivery:
-        """Queue records of any topics and partitions; `.get()` returns one result for each, in input order, and raises for none.
+        """Queue records of any topics and partitions; `.get()` returns one result for each, in input order,
+        and raises for none.
 
-        Every record is checked before any is queued. One whose topic is unknown, or for which no room comes free within
-        `max_block_ms` (of the whole call), or whose partition does not exist, has that as its result's `error`; the others are
-        delivered. A kill or a `gevent.Timeout` that ends the call while it waits leaves on their way those that were queued.
+        Every record is checked before any is queued. One whose topic is unknown, or for which no room comes
+        free within `max_block_ms` (of the whole call), or whose partition does not exist, has that as its
+        result's `error`; the others are delivered. A kill or a `gevent.Timeout` that ends the call while it
+        waits leaves on their way those that were queued.
 
         Raises:
-            InvalidRecordType, InvalidRecordValue: a record's field is wrong; the text tells which record. Nothing was queued.
+            InvalidRecordType, InvalidRecordValue: a record's field is wrong; the text tells which record.
+                Nothing was queued.
             ClientClosed: the client was stopped.
         """
         checked = self._append.checked(records)
@@ -185,7 +194,9 @@ class Client:
         producer: str | None = None,
         partitioner: Any = None,
     ) -> None:
-        """Queue records as `produce_batch`; `callback(results)`, if given, is called once with all results, in input order."""
+        """Queue records as `produce_batch`; `callback(results)`, if given, is called once with all results,
+        in input order.
+        """
         if callback is not None and not callable(callback):
             raise not_a_callback(callback)
         delivery = self.produce_batch(records, producer=producer, partitioner=partitioner)
@@ -200,11 +211,13 @@ class Client:
     def flush(self, timeout: float | None = None) -> None:
         """Send what is queued, without lingering, and wait until all of it (and its callbacks) is settled.
 
-        Records produced meanwhile are not waited for. Without `timeout` the producers' `delivery_timeout_ms` is the bound. Callbacks
-        that are not through by then are no error, and logged (`callbacks_still_running`).
+        Records produced meanwhile are not waited for. Without `timeout` the producers' `delivery_timeout_ms`
+        is the bound. Callbacks that are not through by then are no error, and logged
+        (`callbacks_still_running`).
 
         Raises:
-            FlushTimeout: `undelivered` records were not settled within `timeout` seconds; they go on being delivered.
+            FlushTimeout: `undelivered` records were not settled within `timeout` seconds; they go on being
+                delivered.
         """
         engine = self._handle.current(so="")
         if timeout is None:
@@ -217,11 +230,13 @@ class Client:
             raise FlushTimeout(left, timeout)
 
     def stop(self, timeout: float = 30.0) -> StopReport:
-        """Take no more records, deliver what was accepted, end all actors; returns within `timeout` seconds (and a little).
+        """Take no more records, deliver what was accepted, end all actors; returns within `timeout` seconds
+        (and a little).
 
-        What the brokers have not confirmed by then is settled as failed or possibly persisted, counted in the report, and logged.
-        Stopping a stopped client returns the report again. A client under a supervisor is stopped for good only by that. In a forked
-        child this stops what the child has started by using the client, and never the parent's.
+        What the brokers have not confirmed by then is settled as failed or possibly persisted, counted in the
+        report, and logged. Stopping a stopped client returns the report again. A client under a supervisor is
+        stopped for good only by that. In a forked child this stops what the child has started by using the
+        client, and never the parent's.
         """
         take_note()
         handle = self._handle
@@ -248,7 +263,8 @@ class Client:
     # looking
 
     def partitions(self, topic: str) -> tuple[PartitionStatus, ...]:
-        """The partitions of a topic, waiting up to `max_block_ms` where it is seen the first time. Looking creates none.
+        """The partitions of a topic, waiting up to `max_block_ms` where it is seen the first time. Looking
+        creates none.
 
         Raises:
             UnknownTopic: the cluster does not know it. BrokersUnreachable: no broker answered.
@@ -265,7 +281,9 @@ class Client:
         return client_status(self._handle.here())
 
     def tree(self) -> TreeNode:
-        """The supervision tree at this moment; prints as a drawing, and each node can be killed (`node.kill()`)."""
+        """The supervision tree at this moment; prints as a drawing, and each node can be killed
+        (`node.kill()`).
+        """
         tree: TreeNode = self._handle.here().supervisor.tree()
         return tree
 

@@ -1,4 +1,6 @@
-"""Calls from other OS threads: carried to the client's home thread, where its greenlets run, and waited for there."""
+"""Calls from other OS threads: carried to the client's home thread, where its greenlets run, and waited for
+there.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,15 @@ _ADVICE = (
 
 
 def call_at_home(engine: Engine, function: Callable[[], Any], timeout: float | None = None, so: str = "") -> Any:
-    """Call `function` in a greenlet of the home thread; wait, as a thread does, for what it returns or raises.
+    """Call `function` in a greenlet of the home thread; wait, as a thread does, for what it returns or
+    raises.
 
-    `timeout` is what the call itself may take (seconds; None is `max_block_ms`), `so` what becomes of its business if the home has
-    ended: a clause for the error.
+    `timeout` is what the call itself may take (seconds; None is `max_block_ms`), `so` what becomes of its
+    business if the home has ended: a clause for the error.
 
     Raises:
-        ProduceError: the home thread does not run its hub, so that nothing can happen there; `possibly_persisted` where the call had
-            begun, else it was withdrawn.
+        ProduceError: the home thread does not run its hub, so that nothing can happen there;
+            `possibly_persisted` where the call had begun, else it was withdrawn.
         ClientClosed: the home thread has ended.
     """
     if engine.finished.is_set:

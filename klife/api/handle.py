@@ -1,8 +1,9 @@
 """`Handle`: the way from a client to the engine that runs under its name, whatever became of the one before.
 
-Restarted by a supervisor, a client has a new engine under the old name. In a forked child the parent's engine does not run, nor does
-one whose thread has ended; then the first use starts one in its place. And a call may come from another thread than the engine's home.
-All that is settled here, whatever the client is used for; beyond it there is an engine that runs, and a greenlet of its home thread.
+Restarted by a supervisor, a client has a new engine under the old name. In a forked child the parent's engine
+does not run, nor does one whose thread has ended; then the first use starts one in its place. And a call may
+come from another thread than the engine's home. All that is settled here, whatever the client is used for;
+beyond it there is an engine that runs, and a greenlet of its home thread.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ T = TypeVar("T")
 
 
 class Handle:
-    """What knows a client's name, and the engine that runs under it now. `supervised` is whether a supervisor may restart that."""
+    """What knows a client's name, and the engine that runs under it now. `supervised` is whether a supervisor
+    may restart that.
+    """
 
     __slots__ = ("name", "engine", "_held", "_supervised")
 
@@ -48,8 +51,9 @@ class Handle:
         return monotonic() + self.engine.settings.max_block
 
     def current(self, deadline: float | None = None, so: str = NOT_QUEUED) -> Engine:
-        """The engine that runs under this client's name, waiting for a supervisor to restart it if need be, by default `max_block_ms`.
-        `so` is what becomes of the caller's business if there is none: a clause for the error, "" where nothing was to be queued.
+        """The engine that runs under this client's name, waiting for a supervisor to restart it if need be,
+        by default `max_block_ms`. `so` is what becomes of the caller's business if there is none: a clause
+        for the error, "" where nothing was to be queued.
 
         Raises:
             ClientClosed: there is none, and none came by `deadline` (monotonic seconds).
@@ -70,8 +74,8 @@ class Handle:
         return found
 
     def here(self, so: str = "") -> Engine:
-        """The engine this client is bound to, or the one in its place, started if need be: in a forked child, where it is the parent's,
-        and where its home is gone.
+        """The engine this client is bound to, or the one in its place, started if need be: in a forked child,
+        where it is the parent's, and where its home is gone.
 
         Raises:
             ClientClosed: there it was stopped, or its `on_fork` is "raise".
@@ -85,11 +89,15 @@ class Handle:
 
     @property
     def is_left_behind(self) -> bool:
-        """Whether the engine is the parent's, in a forked child, or its home is gone: it does not run here any more."""
+        """Whether the engine is the parent's, in a forked child, or its home is gone: it does not run here
+        any more.
+        """
         return self.engine.inherited or self.engine.home_is_gone
 
     def finds_successor(self) -> bool:
-        """Bind to what runs under this client's name in the place of an engine that was left behind, if anything does."""
+        """Bind to what runs under this client's name in the place of an engine that was left behind, if
+        anything does.
+        """
         found = engines.find(self.name)
         if found is None:
             return False
@@ -98,7 +106,9 @@ class Handle:
         return True
 
     def from_thread(self, function: Callable[[], T], timeout: float | None = None, so: str = NOT_QUEUED) -> T:
-        """Call `function` in a greenlet of the home thread and wait, as a thread does, for what it returns or raises."""
+        """Call `function` in a greenlet of the home thread and wait, as a thread does, for what it returns or
+        raises.
+        """
         engine = self.current(so=so)
         if self.is_at_home:  # its first use, in a forked child or after the home's end, made this the home
             return function()

@@ -1,8 +1,8 @@
 """`Held`: notices that a program has let go of a client it never stopped.
 
-A running client is kept by its greenlets, whoever still knows its `Client`. One without a name of its own can not be found again
-either, so nobody can stop it any more: it sends and keeps its connections until the process ends. Python tells of such things by a
-ResourceWarning, as of a file that was not closed.
+A running client is kept by its greenlets, whoever still knows its `Client`. One without a name of its own can
+not be found again either, so nobody can stop it any more: it sends and keeps its connections until the
+process ends. Python tells of such things by a ResourceWarning, as of a file that was not closed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class Held:
 
 
 def held_for(engine: Engine) -> Held | None:
-    """What the clients of `engine` hold; None where it has a name of its user's, by which it can be found again."""
+    """What the clients of `engine` hold; None where it has a name of its user's, by which it can be found
+    again.
+    """
     if not engine.settings.name_is_made_up:
         return None
     held: Held | None = engine.held() if engine.held is not None else None

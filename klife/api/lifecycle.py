@@ -1,4 +1,6 @@
-"""How a client comes to life: an engine under its name, a supervision tree around it, and the wait until both can work."""
+"""How a client comes to life: an engine under its name, a supervision tree around it, and the wait until both
+can work.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,9 @@ def configured(source: str | list[str] | Mapping[str, Any] | ClientConfig | None
     Raises:
         ConfigError: with one line for everything wrong.
     """
-    # Imported here, because it imports pydantic: a tenth of a second of processor time and ten MiB, which who only imports klife, or
-    # has a parent that forks, need not pay. It holds the hub once, while a service starts and before the client does anything.
+    # Imported here, because it imports pydantic: a tenth of a second of processor time and ten MiB, which who
+    # only imports klife, or has a parent that forks, need not pay. It holds the hub once, while a service
+    # starts and before the client does anything.
     from klife.api.config import ClientConfig
 
     return ClientConfig.build(source, **options)
@@ -54,15 +57,18 @@ def start(config: ClientConfig) -> Engine:
 
 
 def _unused_name() -> str:
-    """A name for a client without one. It says nothing to the brokers; they see the configured name, or "klife"."""
+    """A name for a client without one. It says nothing to the brokers; they see the configured name, or
+    "klife".
+    """
     return next(name for name in map("klife-{}".format, _numbers) if engines.find(name) is None and engines.inherited(name) is None)
 
 
 def find(name: str, so: str = "") -> Engine | None:
     """The engine that runs under `name` in this process.
 
-    In a forked child a client of the parent's that is looked for the first time is started afresh, with a supervisor of its own
-    (also where the parent's had another: that one's copy is gevent's, and may not run at all). `so` goes into the error's text.
+    In a forked child a client of the parent's that is looked for the first time is started afresh, with a
+    supervisor of its own (also where the parent's had another: that one's copy is gevent's, and may not run
+    at all). `so` goes into the error's text.
 
     Raises:
         ClientClosed: it is one of the parent's, and its `on_fork` is "raise".

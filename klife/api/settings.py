@@ -1,4 +1,6 @@
-"""From a user's configuration to what the actors work with: milliseconds to seconds, names to Kafka's numbers. Once, at start."""
+"""From a user's configuration to what the actors work with: milliseconds to seconds, names to Kafka's
+numbers. Once, at start.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ S = TypeVar("S", ClientSettings, ConnectionSettings, ProducerSettings)
 def client_settings(config: ClientConfig, name: str) -> ClientSettings:
     """The settings of a client that this process calls `name`.
 
-    What brokers see is made of the configured name: quotas and metrics must not take each start for a new client.
+    What brokers see is made of the configured name: quotas and metrics must not take each start for a new
+    client.
     """
     topics = config.topics
     return _settings(
@@ -56,7 +59,9 @@ def producer_settings(config: ProducerConfig) -> ProducerSettings:
 
 
 def _settings(kind: type[S], options: ClientConfig | ProducerConfig, **translated: Any) -> S:
-    """What is not `translated` is the option of the same name, or, in seconds, the one that has `_ms` behind it."""
+    """What is not `translated` is the option of the same name, or, in seconds, the one that has `_ms` behind
+    it.
+    """
     for field in fields(kind):
         if field.name not in translated:
             duration_ms = getattr(options, f"{field.name}_ms", None)

@@ -17,7 +17,8 @@ ConnectionState = Literal["disconnected", "connecting", "negotiating", "ready"]
 class StopReport:
     """What became of the records of a client that was stopped, over its whole life.
 
-    `undelivered` are those `stop` had to leave without the brokers' confirmation; `failed` those that had failed by themselves.
+    `undelivered` are those `stop` had to leave without the brokers' confirmation; `failed` those that had
+    failed by themselves.
     """
 
     delivered: int
@@ -27,7 +28,9 @@ class StopReport:
 
 @dataclass(frozen=True, slots=True)
 class PartitionStatus:
-    """A partition as the cluster last told: the leader's node id (None for nobody) and its epoch, replicas and in-sync replicas."""
+    """A partition as the cluster last told: the leader's node id (None for nobody) and its epoch, replicas
+    and in-sync replicas.
+    """
 
     topic: str
     partition: int
@@ -39,7 +42,9 @@ class PartitionStatus:
 
 @dataclass(frozen=True, slots=True)
 class BrokerStatus:
-    """A broker, or an address of `bootstrap_servers` (`node_id` None): its connection's state, and how much went over it."""
+    """A broker, or an address of `bootstrap_servers` (`node_id` None): its connection's state, and how much
+    went over it.
+    """
 
     node_id: int | None
     address: str

@@ -1,8 +1,9 @@
 """uWSGI: its forks and the ends of its workers, of which Python hears nothing.
 
-It forks in C, and then calls `uwsgi.post_fork_hook`. A worker with `--gevent` ends by C's `exit`, without what `atexit` knows, having
-called `uwsgi.atexit`. Each is one function: one of the user's that was there first is called as well. One that is set later takes the
-place of ours. A fork is noticed all the same (`klife.actors.runtime.forked`); at the end it is for that function to call `stop`.
+It forks in C, and then calls `uwsgi.post_fork_hook`. A worker with `--gevent` ends by C's `exit`, without
+what `atexit` knows, having called `uwsgi.atexit`. Each is one function: one of the user's that was there
+first is called as well. One that is set later takes the place of ours. A fork is noticed all the same
+(`klife.actors.runtime.forked`); at the end it is for that function to call `stop`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ def call_after_fork(function: Callable[[], object]) -> None:
 
 
 def call_at_exit(function: Callable[[], object]) -> None:
-    """If this is uWSGI: call `function` when this worker ends, after the user's `uwsgi.atexit`, which may still produce."""
+    """If this is uWSGI: call `function` when this worker ends, after the user's `uwsgi.atexit`, which may
+    still produce.
+    """
     _join("atexit", function, first=False)
 
 

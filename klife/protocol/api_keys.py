@@ -1,7 +1,7 @@
 """The numbers of Kafka's APIs, under Kafka's names.
 
-Source: `apiKey` in the message definitions of Kafka 4.3. Keys of APIs that were removed (4 to 7, between controllers and
-brokers) are kept there and here, so that what a broker advertises can always be named.
+Source: `apiKey` in the message definitions of Kafka 4.3. Keys of APIs that were removed (4 to 7, between
+controllers and brokers) are kept there and here, so that what a broker advertises can always be named.
 """
 
 from __future__ import annotations
@@ -108,7 +108,9 @@ class ApiKey(IntEnum):
 
 
 def api_name(key: int) -> str:
-    """Kafka's name for an API as its documentation writes it, `InitProducerId`; one newer than this table is given by its number."""
+    """Kafka's name for an API as its documentation writes it, `InitProducerId`; one newer than this table is
+    given by its number.
+    """
     try:
         return ApiKey(key).name.title().replace("_", "")
     except ValueError:

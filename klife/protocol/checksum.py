@@ -1,7 +1,8 @@
 """CRC-32C by the processor: the function of the package crc32c, without what else that package imports.
 
-Its `__init__` looks up its own version, and for that imports importlib.metadata with email, zipfile, csv and argparse: 20 ms, and
-four MiB, of every import of klife. So its extension module is loaded by itself, where it can be found.
+Its `__init__` looks up its own version, and for that imports importlib.metadata with email, zipfile, csv and
+argparse: 20 ms, and four MiB, of every import of klife. So its extension module is loaded by itself, where it
+can be found.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """From declarations to functions, once for each message and version in use.
 
-The generated source is plain Python and meant to be read: `print(compiler.decoder_source(ProduceResponse, 9))`. For a
-metadata response it decodes more than twice as fast as closures over the fields would, and hundreds of versions that are
-never spoken cost nothing.
+The generated source is plain Python and meant to be read: `print(compiler.decoder_source(ProduceResponse,
+9))`. For a metadata response it decodes more than twice as fast as closures over the fields would, and
+hundreds of versions that are never spoken cost nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from klife.protocol.schema import Struct
 
 
 def compile_encoder(cls: type[Struct], version: int) -> Callable[[Any, list[Any]], None]:
-    """`encode(message, parts)`: appends the message's bytes. Raises whatever its `struct` calls raise (see `diagnosis`)."""
+    """`encode(message, parts)`: appends the message's bytes. Raises whatever its `struct` calls raise (see
+    `diagnosis`).
+    """
     encoder = _encoder(cls, version)
     return encoder.source.compile(f"encode {encoder.title}")
 

@@ -1,16 +1,19 @@
 """The four codecs of Kafka's batches, as Java's consumers and brokers read and write them.
 
 - gzip and zstd are what they are elsewhere.
-- snappy travels in the framing of the Java library snappy-java: a 16-byte header, then blocks with a length. That is what we write;
-  bare snappy, as some clients send it, is read too.
-- lz4 is the standard frame (KIP-57), of which Java reads only independent blocks without a dictionary. Same here, both ways.
+- snappy travels in the framing of the Java library snappy-java: a 16-byte header, then blocks with a length.
+  That is what we write; bare snappy, as some clients send it, is read too.
+- lz4 is the standard frame (KIP-57), of which Java reads only independent blocks without a dictionary. Same
+  here, both ways.
 
-Decompression takes memory for what came out, not for what the data claims: a few bytes can claim gigabytes (a "zip bomb"). The one
-exception is the window a zstd frame asks for, which the library reserves, untouched, and refuses above 128 MiB. Checksums inside
-the containers are not looked at: the batch's CRC-32C covers the same bytes.
+Decompression takes memory for what came out, not for what the data claims: a few bytes can claim gigabytes (a
+"zip bomb"). The one exception is the window a zstd frame asks for, which the library reserves, untouched, and
+refuses above 128 MiB. Checksums inside the containers are not looked at: the batch's CRC-32C covers the same
+bytes.
 
-Codec libraries are imported by the first use of their codec, so that an uncompressed client does not pay for them. Each of the calls
-made here lets go of the GIL while it works, at every level: `compress` in another thread holds nobody up.
+Codec libraries are imported by the first use of their codec, so that an uncompressed client does not pay for
+them. Each of the calls made here lets go of the GIL while it works, at every level: `compress` in another
+thread holds nobody up.
 """
 
 from __future__ import annotations
@@ -43,12 +46,16 @@ LEVELS: Final = {
     "lz4": LevelRange(1, 17, 9),
     "zstd": LevelRange(-131072, 22, 3),
 }
-"""Compression levels by codec, as Java's producer has them (KIP-390). snappy has none; of lz4's, 9 is fast and the rest slow."""
+"""Compression levels by codec, as Java's producer has them (KIP-390). snappy has none; of lz4's, 9 is fast
+and the rest slow.
+"""
 
 QUICK_SIZE: Final = 16 * 1024
 QUICK_SIZE_OF_SLOW_LEVELS: Final = 2 * 1024
-"""What takes less than 3 ms, and mostly a hundredth of that, even of the worst data (long runs, two letters): at a codec's default
-level, and at its slowest. 16 KiB take up to 12 ms at gzip's and lz4's slowest level, and 30 ms at zstd's."""
+"""What takes less than 3 ms, and mostly a hundredth of that, even of the worst data (long runs, two letters):
+at a codec's default level, and at its slowest. 16 KiB take up to 12 ms at gzip's and lz4's slowest level, and
+30 ms at zstd's.
+"""
 
 _GZIP_DEFAULT: Final = 6
 """What zlib means by its default level, -1."""
@@ -72,14 +79,17 @@ LZ4_HAS_BLOCK_CHECKSUMS: Final = 0x10
 
 FIRST_GUESS: Final = 64 * 1024
 OUTPUT_FULL: Final = "failed to write whole buffer"
-"""How cramjam says, in the words of Rust's standard library, that the output was too small and the data not damaged."""
+"""How cramjam says, in the words of Rust's standard library, that the output was too small and the data not
+damaged.
+"""
 
 U32: Final = Struct(">I")
 U32_LE: Final = Struct("<I")
 
 
 def compress(codec: int, data: bytes, level: int | None = None) -> bytes:
-    """`data` compressed by codec number `codec` (0 returns it as it is) at `level`, or at the codec's default.
+    """`data` compressed by codec number `codec` (0 returns it as it is) at `level`, or at the codec's
+    default.
 
     The level is taken as valid; `LEVELS` says which are.
     """
@@ -99,8 +109,8 @@ def quick_size(codec: int, level: int | None) -> int:
 def decompress(codec: int, data: bytes, max_bytes: int) -> bytes:
     """What `data` holds when it is decompressed.
 
-    `DecodeError` for damaged data, an unknown codec, or more than `max_bytes`, which is known before more than about twice as much
-    memory is taken.
+    `DecodeError` for damaged data, an unknown codec, or more than `max_bytes`, which is known before more
+    than about twice as much memory is taken.
     """
     decompressor = _DECOMPRESSORS.get(codec)
     if decompressor is None:
@@ -202,7 +212,8 @@ def _unsnappy_block(block: memoryview, room: int, max_bytes: int) -> bytes:
 def _lz4(data: bytes, level: int | None) -> bytes:
     from lz4.frame import BLOCKSIZE_MAX64KB, compress
 
-    # The library's levels below 3 are its fast mode; Java's 1 and 2 are slow ones. Blocks and flags are those of Java's producer.
+    # The library's levels below 3 are its fast mode; Java's 1 and 2 are slow ones. Blocks and flags are those
+    # of Java's producer.
     slow = level is not None and level != LEVELS["lz4"].default
     frame: bytes = compress(
         data,
@@ -249,7 +260,9 @@ def _unlz4(data: bytes, max_bytes: int) -> bytes:
 
 
 def _lz4_descriptor(data: bytes) -> tuple[int, int, int]:
-    """An lz4 frame's flags, its largest block and where its blocks begin, under the restrictions of Java's Lz4BlockInputStream."""
+    """An lz4 frame's flags, its largest block and where its blocks begin, under the restrictions of Java's
+    Lz4BlockInputStream.
+    """
     if not data.startswith(LZ4_MAGIC) or len(data) < LZ4_HEADER_SIZE:
         raise _damaged("lz4", "it does not start with a frame")
     flags, block_descriptor = data[4], data[5]
@@ -270,7 +283,8 @@ def _zstd(data: bytes, level: int | None) -> bytes:
 def _unzstd(data: bytes, max_bytes: int) -> bytes:
     from cramjam import DecompressionError, zstd
 
-    # Java writes no content size, and one that is written may lie: so the output grows only when it was filled.
+    # Java writes no content size, and one that is written may lie: so the output grows only when it was
+    # filled.
     size = min(max_bytes, max(4 * len(data), FIRST_GUESS))
     while True:
         output = bytearray(size)

@@ -4,15 +4,15 @@ It knows what a client must know about the stream, and nothing of sockets, clock
 correlation ids, the strict order in which brokers answer, and which version of each request this broker
 takes. Whoever owns a socket calls it:
 
-    buffers = connection.opened()              # write them
-    buffers = connection.send(call)            # once READY; `call` is an `InFlight`
-    answered = connection.receive(data)        # data as read; the calls whose responses are complete, in their order
-    calls = connection.closed()                # those that will never be answered
+    buffers = connection.opened()              # write them buffers = connection.send(call)            # once
+    READY; `call` is an `InFlight` answered = connection.receive(data)        # data as read; the calls whose
+    responses are complete, in their order calls = connection.closed()                # those that will never
+    be answered
 
 `TRANSITIONS` is the whole state machine; nothing else changes the state. While NEGOTIATING, client and broker
 settle what has to be settled before anything else: the versions, and then one exchange
-(`klife.protocol.handshake`) for each of the connection's `steps`, in their order. `renew` has those steps taken
-again on a connection that works; answers to what was sent before still come in their order.
+(`klife.protocol.handshake`) for each of the connection's `steps`, in their order. `renew` has those steps
+taken again on a connection that works; answers to what was sent before still come in their order.
 
 Two error classes split the blame: `ConnectionMisused` when our side asks for something the state does not
 allow, `DecodeError` when the peer sends something that can not be right. After a DecodeError the connection
@@ -80,7 +80,9 @@ class ConnectionMisused(RuntimeError):
 
 
 class KafkaConnection:
-    """The client's side of one connection to a broker. `steps` are what its handshake needs beyond the versions."""
+    """The client's side of one connection to a broker. `steps` are what its handshake needs beyond the
+    versions.
+    """
 
     __slots__ = (
         "state",
@@ -135,13 +137,16 @@ class KafkaConnection:
         return self._ask(self._exchange.start())
 
     def renew(self) -> list[Any]:
-        """Take the steps after the versions again: a session ends. Returns what to write; no requests are taken until it is through."""
+        """Take the steps after the versions again: a session ends. Returns what to write; no requests are
+        taken until it is through.
+        """
         self._move(Event.RENEW)
         self._left = iter(self._steps)
         return self._take_step()
 
     def send(self, call: InFlight, *, client_id: str, max_version: int | None = None, expect_reply: bool = True) -> list[Any]:
-        """Returns the buffers of `call.request`, in the highest version both sides know (not above `max_version`).
+        """Returns the buffers of `call.request`, in the highest version both sides know (not above
+        `max_version`).
 
         With `expect_reply` False (Produce with acks 0) the broker will not answer, and the call is not kept.
 
@@ -163,8 +168,8 @@ class KafkaConnection:
     def receive(self, data: Any) -> deque[Any]:
         """Take bytes as they were read; returns the calls whose responses are complete now, in their order.
 
-        They are the caller's to take from what is returned, each once it was told: what is left there, because the caller was
-        interrupted, `closed` still returns.
+        They are the caller's to take from what is returned, each once it was told: what is left there,
+        because the caller was interrupted, `closed` still returns.
 
         Raises:
             DecodeError: the peer broke the protocol. Close the connection.
@@ -253,7 +258,9 @@ class KafkaConnection:
 @cython.cfunc
 @cython.locals(sent="InFlight")
 def _response(frame: Any, sent: InFlight, offset: int) -> Any:
-    """The response in `frame`. Bytes after its end are passed over, as Java's client does: librdkafka's mock sends some."""
+    """The response in `frame`. Bytes after its end are passed over, as Java's client does: librdkafka's mock
+    sends some.
+    """
     try:
         return sent.request.RESPONSE.decode(frame, sent.version, offset)
     except TrailingBytes as longer:

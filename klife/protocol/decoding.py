@@ -2,11 +2,13 @@
 
 What makes the result fast:
 
-- Consecutive fixed-size fields, *and the length of what follows them*, are one `struct` call that assigns into the new object. The
-  first byte of a varint counts as fixed: nearly all lengths fit in it, and the rare longer one reads on.
+- Consecutive fixed-size fields, *and the length of what follows them*, are one `struct` call that assigns
+  into the new object. The first byte of a varint counts as fixed: nearly all lengths fit in it, and the rare
+  longer one reads on.
 - Nested structs are loops in the same function; nothing is called per struct.
-- Bounds are checked once an array (before anything is built for it), not once a field: a slice that ends early leaves the
-  position beyond the end, where the next read, or the check at the very end, fails. So lying lengths cost neither memory nor time.
+- Bounds are checked once an array (before anything is built for it), not once a field: a slice that ends
+  early leaves the position beyond the end, where the next read, or the check at the very end, fails. So lying
+  lengths cost neither memory nor time.
 """
 
 from __future__ import annotations
@@ -118,7 +120,8 @@ class Decoder:
             constant = repr(field.default) if field.default is None or isinstance(field.default, (bool, int)) else None
             self.source.line(f"{target} = {constant or self.source.bind('default', field.default)}")
         elif isinstance(field.type, StructOf):
-            # Spelled out rather than by constructor: a produce response has one such struct for each partition.
+            # Spelled out rather than by constructor: a produce response has one such struct for each
+            # partition.
             inner = self.source.fresh("m")
             self.source.line(f"{target} = {inner} = new({self.source.bind('Class', field.type.cls)})")
             for part in field.type.cls.FIELDS:
@@ -159,7 +162,9 @@ class Decoder:
             self.source.line(f"{variable}, pos = rest(buf, pos, {variable})")
 
     def _length(self, label: str, code: str, *, nullable: bool, target: str) -> str:
-        """Read the length of a variable-size value; afterwards a variable holds it, and -1 means that `target` is None."""
+        """Read the length of a variable-size value; afterwards a variable holds it, and -1 means that
+        `target` is None.
+        """
         source = self.source
         length = source.fresh("n")
         if self.flexible:

@@ -1,7 +1,8 @@
 """Finds why a message could not be encoded.
 
-Encoders do not check values one by one; when one of their calls refuses, this walks the message along its declaration, at
-leisure, and says which field it was. Numbers are quoted in the answer; strings and bytes are not, they may be secrets.
+Encoders do not check values one by one; when one of their calls refuses, this walks the message along its
+declaration, at leisure, and says which field it was. Numbers are quoted in the answer; strings and bytes are
+not, they may be secrets.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 
 
 def explain(message: Struct, version: int, error: Exception) -> str:
-    """One sentence on the first field of `message` that cannot be written in `version`; `error` is what the encoder met."""
+    """One sentence on the first field of `message` that cannot be written in `version`; `error` is what the
+    encoder met.
+    """
     where = f"{type(message).__name__} v{version} cannot be encoded: "
     for problem in _struct(message, "", version):
         return where + problem

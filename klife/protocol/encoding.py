@@ -1,9 +1,9 @@
 """Generates encoders: straight-line code for one message in one version.
 
-Consecutive fixed-size fields become one `struct` call, lengths and the empty tag sections of flexible versions included.
-Values are not checked one by one: `struct`, `encode` and `join` refuse what has the wrong type or range, and only then does
-`diagnosis` look for the culprit. What they would let pass (a number for a bool, a string for an array of strings, a short
-uuid) is tested where it occurs.
+Consecutive fixed-size fields become one `struct` call, lengths and the empty tag sections of flexible
+versions included. Values are not checked one by one: `struct`, `encode` and `join` refuse what has the wrong
+type or range, and only then does `diagnosis` look for the culprit. What they would let pass (a number for a
+bool, a string for an array of strings, a short uuid) is tested where it occurs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Encoder:
         self.flexible = flexible
         self.title = f"{cls.__name__} v{version}"
         self._run: list[tuple[str, str]] = []
-        # Where pieces go: the list of small pieces, its append, and the list of parts. A tagged field has its own three.
+        # Where pieces go: the list of small pieces, its append, and the list of parts. A tagged field has its
+        # own three.
         self._out, self._write, self._parts = "out", "write", "parts"
         names = {
             "join": b"".join,
@@ -87,7 +88,9 @@ class Encoder:
             self._put("", "x")
 
     def _differs(self, field: Field, value: str) -> str:
-        """Source of the question whether a field differs from its default, as Kafka asks it: by emptiness for arrays and bytes."""
+        """Source of the question whether a field differs from its default, as Kafka asks it: by emptiness for
+        arrays and bytes.
+        """
         if field.default is None:
             return f"{value} is not None"
         if field.default is EMPTY and isinstance(field.type, ArrayOf):
@@ -160,7 +163,9 @@ class Encoder:
         return self.source.block(f"if {value} is not None") if nullable else nullcontext()
 
     def _length(self, length: str, code: str) -> None:
-        """A length, -1 for null: together with the fixed-size fields before it, or as a varint of one more (KIP-482)."""
+        """A length, -1 for null: together with the fixed-size fields before it, or as a varint of one more
+        (KIP-482).
+        """
         if not self.flexible:
             self._put(length, code)
             self._flush()

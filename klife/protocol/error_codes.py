@@ -1,12 +1,15 @@
-"""Kafka's error codes (as of 4.3) as one table: name, code, whether Kafka calls it retriable, and what it means.
+"""Kafka's error codes (as of 4.3) as one table: name, code, whether Kafka calls it retriable, and what it
+means.
 
-The table holds facts, not policy. "Retriable" is Kafka's own word: the Java client derives the code's exception from
-`RetriableException`, so the same request may succeed later without anyone changing anything. What klife does about a code (retry,
-refresh metadata, split, renumber, fail) is decided where the request is handled, because it depends on the request: 45 is final by
-this table and yet the producer recovers from it (KIP-360).
+The table holds facts, not policy. "Retriable" is Kafka's own word: the Java client derives the code's
+exception from `RetriableException`, so the same request may succeed later without anyone changing anything.
+What klife does about a code (retry, refresh metadata, split, renumber, fail) is decided where the request is
+handled, because it depends on the request: 45 is final by this table and yet the producer recovers from it
+(KIP-360).
 
-Names and codes: `org.apache.kafka.common.protocol.Errors`, and https://kafka.apache.org/protocol#protocol_error_codes. A newer
-broker may answer codes this table lacks; the functions at the end have an answer for those too.
+Names and codes: `org.apache.kafka.common.protocol.Errors`, and
+https://kafka.apache.org/protocol#protocol_error_codes. A newer broker may answer codes this table lacks; the
+functions at the end have an answer for those too.
 """
 
 from __future__ import annotations
@@ -19,7 +22,9 @@ _RETRY, _FINAL = True, False
 
 
 class ErrorCode(IntEnum):
-    """A code a broker can answer with; compares equal to its number. `retriable` and `description` are explained in the module."""
+    """A code a broker can answer with; compares equal to its number. `retriable` and `description` are
+    explained in the module.
+    """
 
     retriable: bool
     description: str
@@ -178,7 +183,9 @@ def error_name(code: int) -> str:
 
 
 def is_retriable(code: int) -> bool:
-    """Whether Kafka calls `code` retriable. False for one that is not in the table: nobody knows what a retry would do."""
+    """Whether Kafka calls `code` retriable. False for one that is not in the table: nobody knows what a retry
+    would do.
+    """
     known = _BY_CODE.get(code)
     return known is not None and known.retriable
 

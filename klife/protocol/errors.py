@@ -1,4 +1,6 @@
-"""The errors of the codec. They split the blame: `EncodeError` is ours, `DecodeError` is the peer's (or the network's)."""
+"""The errors of the codec. They split the blame: `EncodeError` is ours, `DecodeError` is the peer's (or the
+network's).
+"""
 
 from __future__ import annotations
 
@@ -8,15 +10,21 @@ from klife.errors import KlifeError
 
 
 class DecodeError(KlifeError):
-    """Bytes from a peer are not what the protocol says. Nothing else is ever raised for truncated or corrupt input."""
+    """Bytes from a peer are not what the protocol says. Nothing else is ever raised for truncated or corrupt
+    input.
+    """
 
 
 class EncodeError(KlifeError):
-    """A message cannot be written: a field has the wrong type, is out of range, or does not exist in the version."""
+    """A message cannot be written: a field has the wrong type, is out of range, or does not exist in the
+    version.
+    """
 
 
 class UnsupportedVersion(KlifeError):
-    """Client and broker have no version of an API in common, or a message was asked for in a version it does not have."""
+    """Client and broker have no version of an API in common, or a message was asked for in a version it does
+    not have.
+    """
 
 
 class TrailingBytes(DecodeError):

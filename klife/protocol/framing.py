@@ -1,9 +1,9 @@
 """Frames: every request and response is preceded by its size, four bytes, big-endian.
 
-Reading is the delicate half. A frame arrives in chunks of any size; a large one (a fetch response may have 100 MB) must not
-be copied again for each of them, and a peer that merely *claims* 100 MB must not make us take memory. So a frame that lies
-within one chunk is sliced out of it, and one that does not grows, in amortised linear time, in a `bytearray` of its own,
-which is then handed over as it is.
+Reading is the delicate half. A frame arrives in chunks of any size; a large one (a fetch response may have
+100 MB) must not be copied again for each of them, and a peer that merely *claims* 100 MB must not make us
+take memory. So a frame that lies within one chunk is sliced out of it, and one that does not grows, in
+amortised linear time, in a `bytearray` of its own, which is then handed over as it is.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ _JOIN_BYTES = 16_384  # up to here, copying costs less than giving the kernel on
 
 @cython.locals(parts=list, size="long long", head=bytes)
 def encode_request(request: Request[Any], version: int, correlation_id: int, client_id: str | None) -> list[Buffer]:
-    """A request as it goes to the socket: size, header, body. One part if it is small, else parts to be sent one after another.
+    """A request as it goes to the socket: size, header, body. One part if it is small, else parts to be sent
+    one after another.
 
     Large record buffers are not copied: do not change them until they are sent.
 
     Raises:
-        EncodeError, UnsupportedVersion: as `Message.encode_parts`; EncodeError also for a request of 2 GiB and more.
+        EncodeError, UnsupportedVersion: as `Message.encode_parts`; EncodeError also for a request of 2 GiB
+            and more.
     """
     parts = request.encode_parts(version)
     header = encode_request_header(request.API_KEY, version, correlation_id, client_id, flexible=version >= request.FLEXIBLE_FROM)
@@ -74,10 +76,12 @@ class FrameReader:
 
     @cython.locals(frames=list, size="long long", pos=cython.Py_ssize_t, end=cython.Py_ssize_t, wanted=cython.Py_ssize_t)
     def feed(self, data: Buffer) -> list[bytes | bytearray]:
-        """Take the next bytes of the stream, which are not kept; return the frames they complete, without size prefix.
+        """Take the next bytes of the stream, which are not kept; return the frames they complete, without
+        size prefix.
 
         Raises:
-            DecodeError: a size is negative or larger than `max_frame_bytes`. The stream cannot be followed any further.
+            DecodeError: a size is negative or larger than `max_frame_bytes`. The stream cannot be followed
+                any further.
         """
         if self._size < 0 and not self._partial and type(data) is bytes and len(data) > _SIZE_BYTES:
             # Mostly a chunk is exactly one frame: the answer to the one request that was open.

@@ -2,8 +2,8 @@
 
 An exchange is a few questions, each of which waits for the answer to the one before. It knows messages, and
 nothing of frames, states or time: `klife.protocol.connection` starts one, gives it the answers, and starts
-the next when it is through. Which there are after the versions says whoever makes the connection, by a `Step` for
-each, which knows what its exchange needs (credentials, say) and is told what the broker serves.
+the next when it is through. Which there are after the versions says whoever makes the connection, by a `Step`
+for each, which knows what its exchange needs (credentials, say) and is told what the broker serves.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ Step = Callable[[Mapping[int, tuple[int, int]]], Exchange]
 
 
 class VersionsExchange:
-    """Learns which versions of each API the broker serves. One that does not know our version of the question is asked again in v0."""
+    """Learns which versions of each API the broker serves. One that does not know our version of the question
+    is asked again in v0.
+    """
 
     def __init__(self) -> None:
         self.ranges: Mapping[int, tuple[int, int]] = {}
@@ -71,8 +73,9 @@ class VersionsExchange:
 class _VersionsAnswer:
     @staticmethod
     def decode(data: Buffer, version: int, offset: int = 0) -> ApiVersionsResponse:
-        """A broker that does not know our version answers in the layout of v0, whatever we asked for (KIP-511). The rest of its answer
-        may be anything; all that counts is the code."""
+        """A broker that does not know our version answers in the layout of v0, whatever we asked for
+        (KIP-511). The rest of its answer may be anything; all that counts is the code.
+        """
         code = int.from_bytes(data[offset : offset + 2], "big")
         if version > 0 and code == ErrorCode.UNSUPPORTED_VERSION:
             return ApiVersionsResponse(error_code=code)

@@ -1,8 +1,9 @@
 """The headers before every request and response.
 
-Sources: RequestHeader.json and ResponseHeader.json in Kafka; `ApiKeys.requestHeaderVersion` and `responseHeaderVersion`. The
-two oddities: the client id is never a compact string, even in flexible headers, and an ApiVersions response never has a
-tagged header, because both must be readable before versions were agreed upon.
+Sources: RequestHeader.json and ResponseHeader.json in Kafka; `ApiKeys.requestHeaderVersion` and
+`responseHeaderVersion`. The two oddities: the client id is never a compact string, even in flexible headers,
+and an ApiVersions response never has a tagged header, because both must be readable before versions were
+agreed upon.
 """
 
 from __future__ import annotations

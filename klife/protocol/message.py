@@ -3,8 +3,8 @@
     class HeartbeatRequest(Request[HeartbeatResponse], key=12, versions="0-4", flexible="4+"):
         group_id: str = string("0+")
 
-The version is an argument of `encode` and `decode`; what it means for the layout is decided once per message and version, by
-`compiler`, when that pair is first used.
+The version is an argument of `encode` and `decode`; what it means for the layout is decided once per message
+and version, by `compiler`, when that pair is first used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ R = TypeVar("R", bound="Response")
 
 
 class Message(Struct):
-    """What requests and responses share. `versions` are those Kafka serves as stable; `flexible` (KIP-482) where tags begin."""
+    """What requests and responses share. `versions` are those Kafka serves as stable; `flexible` (KIP-482)
+    where tags begin.
+    """
 
     API_KEY: ClassVar[int]
     MIN_VERSION: ClassVar[int]
@@ -42,11 +44,12 @@ class Message(Struct):
     def encode_parts(self, version: int) -> list[Buffer]:
         """The body as parts to be sent one after another, without header.
 
-        Record buffers of more than a few KiB are parts of their own, not copied: do not change them until they are sent.
+        Record buffers of more than a few KiB are parts of their own, not copied: do not change them until
+        they are sent.
 
         Raises:
-            EncodeError: a field has the wrong type, is out of range, None where that cannot be said, or set although
-                `version` lacks it.
+            EncodeError: a field has the wrong type, is out of range, None where that cannot be said, or set
+                although `version` lacks it.
             UnsupportedVersion: the message has no such version.
         """
         encoder = self._encoders.get(version) or self._compile(version, "encoder")
@@ -67,8 +70,8 @@ class Message(Struct):
     def decode(cls: type[M], data: Buffer, version: int, offset: int = 0) -> M:
         """The message that fills `data` from `offset` to its end.
 
-        `records` fields are views of `data`, which must then stay as it is (a memoryview is copied first, once). Unknown tagged
-        fields are skipped.
+        `records` fields are views of `data`, which must then stay as it is (a memoryview is copied first,
+        once). Unknown tagged fields are skipped.
 
         Raises:
             DecodeError: the bytes are truncated, corrupt, or longer than the message.

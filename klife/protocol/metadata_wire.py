@@ -1,7 +1,8 @@
-"""Metadata whose large answers are decoded when the asker says, because that takes longer than an event loop may be held.
+"""Metadata whose large answers are decoded when the asker says, because that takes longer than an event loop
+may be held.
 
-An answer about ten thousand partitions is half a megabyte and takes tens of milliseconds. Whoever asked gets `Undecoded`, and calls
-`decode` where time does not matter, such as in a thread.
+An answer about ten thousand partitions is half a megabyte and takes tens of milliseconds. Whoever asked gets
+`Undecoded`, and calls `decode` where time does not matter, such as in a thread.
 """
 
 from __future__ import annotations

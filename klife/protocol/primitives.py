@@ -1,7 +1,7 @@
 """The building bytes below Kafka's messages: varints, array bodies, and what counts as a buffer.
 
-Only what generated code (see `compiler`) calls at run time lives here. Fixed-size numbers need no function: runs of them
-go through one `struct.Struct`.
+Only what generated code (see `compiler`) calls at run time lives here. Fixed-size numbers need no function:
+runs of them go through one `struct.Struct`.
 
 Source: "Protocol Primitive Types" in Kafka's protocol guide; unsigned varints are those of KIP-482.
 """
@@ -23,7 +23,9 @@ ZERO_UUID = bytes(16)
 """A `uuid` is its 16 raw bytes (a `uuid.UUID` costs ten times as much to make); this one means "no id"."""
 
 SPLIT_BYTES = 4096
-"""Record buffers larger than this are handed on as parts of their own; joining smaller ones is cheaper than one more `iovec`."""
+"""Record buffers larger than this are handed on as parts of their own; joining smaller ones is cheaper than
+one more `iovec`.
+"""
 
 INT32_MAX = 0x7FFFFFFF
 """Kafka's sizes, counts, sequences and partitions are signed numbers of 32 bits."""
@@ -33,7 +35,9 @@ MAX_STRING_BYTES = 0x7FFF
 
 
 class Malformed(ValueError):
-    """Why input cannot be decoded. Generated decoders turn it into a `DecodeError` that also names message and position."""
+    """Why input cannot be decoded. Generated decoders turn it into a `DecodeError` that also names message
+    and position.
+    """
 
 
 class Unencodable(ValueError):
@@ -57,9 +61,11 @@ def uvarint(n: int) -> bytes:
 
 
 def uvarint_rest(data: Buffer, pos: int, first: int) -> tuple[int, int]:
-    """The varint whose first byte, with its continuation bit set, was already read; and the position after it.
+    """The varint whose first byte, with its continuation bit set, was already read; and the position after
+    it.
 
-    Most varints are one byte, which a decoder reads together with the numbers before it; this is the rest of the others.
+    Most varints are one byte, which a decoder reads together with the numbers before it; this is the rest of
+    the others.
     """
     value = first & 0x7F
     for shift in (7, 14, 21, 28):
@@ -80,7 +86,8 @@ def _few(code: str, count: int) -> Callable[[Any, int], tuple[Any, ...]]:
 
 def numbers(data: Buffer, pos: int, code: str, count: int) -> list[Any]:
     """`count` numbers of one `struct` code, as a list. The caller has checked that the bytes are there."""
-    # Replica lists have a handful of entries: a layout for each such length is kept. Longer ones are not worth their memory.
+    # Replica lists have a handful of entries: a layout for each such length is kept. Longer ones are not
+    # worth their memory.
     layout = _few(code, count) if count <= 32 else Layout(f">{count}{code}").unpack_from
     return list(layout(data, pos))
 
@@ -102,7 +109,9 @@ def records_size(value: Any) -> int:
 
 
 def append_records(value: Any, size: int, small: list[Any], parts: list[Any]) -> None:
-    """Write record bytes after the `small` pieces collected so far: large buffers become parts of their own, uncopied."""
+    """Write record bytes after the `small` pieces collected so far: large buffers become parts of their own,
+    uncopied.
+    """
     if isinstance(value, (list, tuple)):
         for buffer in value:
             append_records(buffer, records_size(buffer), small, parts)

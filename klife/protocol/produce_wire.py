@@ -1,11 +1,13 @@
-"""Produce, written by hand for the one path that is as hot as it gets: what a producer sends, and the answer that all went well.
+"""Produce, written by hand for the one path that is as hot as it gets: what a producer sends, and the answer
+that all went well.
 
-The generated codec makes an object for each topic and partition, twice. Here a request is encoded straight from the producer's own
-tuples, and the plain answer of a flexible version (no error, no tags) is read straight into tuples; anything else goes to the
-generated decoder. Measured on CPython 3.11 with one small batch for each of 15 partitions: 14 us in place of 28 for both ways.
+The generated codec makes an object for each topic and partition, twice. Here a request is encoded straight
+from the producer's own tuples, and the plain answer of a flexible version (no error, no tags) is read
+straight into tuples; anything else goes to the generated decoder. Measured on CPython 3.11 with one small
+batch for each of 15 partitions: 14 us in place of 28 for both ways.
 
-Same bytes, same values: `tests/protocol/test_produce_wire.py` compares it with the declared messages, which Kafka's own codec is
-compared with in turn.
+Same bytes, same values: `tests/protocol/test_produce_wire.py` compares it with the declared messages, which
+Kafka's own codec is compared with in turn.
 """
 
 from __future__ import annotations
@@ -37,15 +39,17 @@ _COUNT = Layout(">i")
 _PARTITION = Layout(">ii")
 _INDEX = Layout(">i")
 _SHORT = Layout(">h")
-# Index, error code, base offset, log append time, the log's start offset (of no interest), then a byte each: no record errors, no
-# message, no tags.
+# Index, error code, base offset, log append time, the log's start offset (of no interest), then a byte each:
+# no record errors, no message, no tags.
 _WRITTEN = Layout(">ihqq8x3s")
 _WELL = b"\1\0\0"
 _NO_THROTTLE_NO_TAGS = b"\0\0\0\0\0"  # a quota's throttle time is for the general decoder, whose answers can tell it
 
 
 class PlainAnswer:
-    """All partitions were written: for each topic, by name or id as the request named it, (partition, base offset, append time)."""
+    """All partitions were written: for each topic, by name or id as the request named it, (partition, base
+    offset, append time).
+    """
 
     __slots__ = ("topics",)
 
@@ -150,7 +154,9 @@ class BatchesRequest:
     pos=cython.Py_ssize_t, by_id=cython.bint, count=cython.Py_ssize_t, partitions=cython.Py_ssize_t, topics=list, written=list
 )
 def _plain(data: bytes | bytearray, pos: int, by_id: bool) -> PlainAnswer | None:
-    """The answer if it is a plain one of these versions and well formed; None sends it to the general decoder."""
+    """The answer if it is a plain one of these versions and well formed; None sends it to the general
+    decoder.
+    """
     topics: list[tuple[str | bytes, list[tuple[int, int, int]]]] = []
     try:
         count = data[pos] - 1

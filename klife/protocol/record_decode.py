@@ -1,10 +1,13 @@
-"""Reading RecordBatch v2: from the records of a Fetch response back to keys, values, headers, timestamps and offsets.
+"""Reading RecordBatch v2: from the records of a Fetch response back to keys, values, headers, timestamps and
+offsets.
 
-Nothing in the bytes is believed: every length and count is compared with what is left before it is used, the CRC-32C is checked
-before anything it covers is read, and decompressed data has a limit. Whatever is wrong is a `DecodeError`.
+Nothing in the bytes is believed: every length and count is compared with what is left before it is used, the
+CRC-32C is checked before anything it covers is read, and decompressed data has a limit. Whatever is wrong is
+a `DecodeError`.
 
-Two oddities are Kafka's, not damage. A response may end in the middle of a batch, since brokers fill it up to a number of bytes
-(KIP-74); and a batch may hold fewer records than offsets, even none, since compaction removes records and leaves the rest in place.
+Two oddities are Kafka's, not damage. A response may end in the middle of a batch, since brokers fill it up to
+a number of bytes (KIP-74); and a batch may hold fewer records than offsets, even none, since compaction
+removes records and leaves the rest in place.
 """
 
 from __future__ import annotations
@@ -33,7 +36,9 @@ from klife.protocol.record_layout import (
 )
 
 MAX_DECOMPRESSED_BYTES: Final = 128 * 1024 * 1024
-"""The default limit: room for a Fetch response of the usual 50 MiB at most ratios, and no more than a worker survives."""
+"""The default limit: room for a Fetch response of the usual 50 MiB at most ratios, and no more than a worker
+survives.
+"""
 
 SMALLEST_RECORD: Final = 7
 """Length, attributes, timestamp delta, offset delta, key length, value length, header count: a byte each."""
@@ -61,7 +66,9 @@ class DecodedRecord:
 
 @dataclass(slots=True)
 class RecordBatch:
-    """A batch as it is in the log. The next one begins after `base_offset + last_offset_delta`, whatever `records` holds."""
+    """A batch as it is in the log. The next one begins after `base_offset + last_offset_delta`, whatever
+    `records` holds.
+    """
 
     base_offset: int
     partition_leader_epoch: int
@@ -82,8 +89,8 @@ class RecordBatch:
 def decode_batches(data: bytes | bytearray | memoryview, *, max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES) -> list[RecordBatch]:
     """All whole batches of `data`; one cut off at its end is left out.
 
-    `max_decompressed_bytes` is for all compressed batches of `data` together. `DecodeError` for a batch that is damaged, in the
-    format of Kafka before 0.11, compressed in an unknown way, or over that limit.
+    `max_decompressed_bytes` is for all compressed batches of `data` together. `DecodeError` for a batch that
+    is damaged, in the format of Kafka before 0.11, compressed in an unknown way, or over that limit.
     """
     view = memoryview(data)
     batches: list[RecordBatch] = []
@@ -161,9 +168,11 @@ def _decode_batch(view: memoryview, room: int) -> tuple[RecordBatch, int]:
 def _decode_records(
     payload: bytes, count: int, base_offset: int, last_delta: int, base_time: int, appended: int | None
 ) -> list[DecodedRecord]:
-    """The `count` records that `payload` is said to be. `appended`: the timestamp of all of them, if the broker set it.
+    """The `count` records that `payload` is said to be. `appended`: the timestamp of all of them, if the
+    broker set it.
 
-    Reading past the payload is an `IndexError`, which the caller translates: checking every byte would cost more than reading it.
+    Reading past the payload is an `IndexError`, which the caller translates: checking every byte would cost
+    more than reading it.
     """
     if count * SMALLEST_RECORD > len(payload):
         raise DecodeError(f"{count} records in a payload of {len(payload)} bytes")

@@ -1,10 +1,12 @@
-"""Writing records byte by byte into one buffer: what the compiled core does, because in C that is the quickest way.
+"""Writing records byte by byte into one buffer: what the compiled core does, because in C that is the
+quickest way.
 
-`records` calls this when it is compiled. In pure Python the same functions write the same bytes (tests/protocol/test_records.py
-compares both ways with a third) but take ten times as long as joining ready pieces, which is what is done there instead.
+`records` calls this when it is compiled. In pure Python the same functions write the same bytes
+(tests/protocol/test_records.py compares both ways with a third) but take ten times as long as joining ready
+pieces, which is what is done there instead.
 
-C does not know where a buffer ends. So one loop, `_records`, measures the records and writes them; and what it writes, it measures
-again first, because a value may be another when it is looked at again.
+C does not know where a buffer ends. So one loop, `_records`, measures the records and writes them; and what
+it writes, it measures again first, because a value may be another when it is looked at again.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ def write_payload(fields: Sequence[Any]) -> tuple[bytes, int, int]:
     count=cython.Py_ssize_t, size=cython.Py_ssize_t, at=cython.Py_ssize_t, first_timestamp="long long", p="unsigned char*", general=list
 )
 def write_batch(fields: Sequence[Any], producer_id: int, producer_epoch: int, base_sequence: int) -> tuple[bytes, bytes]:
-    """`records.encode_plain`, for at least one record: what the CRC does not cover, and what it does, which is written only once."""
+    """`records.encode_plain`, for at least one record: what the CRC does not cover, and what it does, which
+    is written only once.
+    """
     count, first_timestamp = len(fields) >> 2, fields[3]
     general: list[bytes] = []
     size = _records(cython.NULL, _HEADER_SIZE, 0, fields, general)
@@ -108,9 +112,11 @@ def _put_records(p: Any, at: int, full: int, fields: Sequence[Any], general: lis
     names=dict,
 )
 def _records(p: Any, at: int, full: int, fields: Sequence[Any], general: list[bytes]) -> int:
-    """Return where the records end that begin at `at`: only measured without a `p`; with one written, up to where it is `full`.
+    """Return where the records end that begin at `at`: only measured without a `p`; with one written, up to
+    where it is `full`.
 
-    Those with headers, and tombstones, are rare: they are encoded when they are measured, and wait in `general`.
+    Those with headers, and tombstones, are rare: they are encoded when they are measured, and wait in
+    `general`.
 
     Raises:
         RuntimeError: the records are not those that were measured. Not a byte was written beyond `full`.

@@ -1,12 +1,12 @@
 """Writing RecordBatch v2: from records to the bytes of a Produce request (KIP-98).
 
-Three steps, because they happen at different times: `encode_payload` once per batch, `klife.protocol.compression.compress` perhaps
-in a thread, `seal` when producer id and sequence are known.
+Three steps, because they happen at different times: `encode_payload` once per batch,
+`klife.protocol.compression.compress` perhaps in a thread, `seal` when producer id and sequence are known.
 
-`encode_payload` runs once per record ever produced, so it is written for speed and each trick is named where it is used: on
-CPython 3.11 a record of 100 bytes without a key takes 0.12 µs (0.60 in the general way, which headers and tombstones take), one of
-1000 bytes with a key of 50 takes 0.20 µs (0.68). Compiled, `record_write` does the same in less, as C does. Reading is
-`klife.protocol.record_decode`.
+`encode_payload` runs once per record ever produced, so it is written for speed and each trick is named where
+it is used: on CPython 3.11 a record of 100 bytes without a key takes 0.12 µs (0.60 in the general way, which
+headers and tombstones take), one of 1000 bytes with a key of 50 takes 0.20 µs (0.68). Compiled,
+`record_write` does the same in less, as C does. Reading is `klife.protocol.record_decode`.
 """
 
 from __future__ import annotations
@@ -44,28 +44,34 @@ RecordTuple = tuple[bytes | None, bytes | None, Headers, int]
 """A record inside a batch: key, value, headers, timestamp in milliseconds since the epoch."""
 
 Fields = list[Any]
-"""The same of many records, one after another: key, value, headers, timestamp, key, value, ... A tuple for each would be an object
-more for each record, to be made, visited by the garbage collector, and freed."""
+"""The same of many records, one after another: key, value, headers, timestamp, key, value, ... A tuple for
+each would be an object more for each record, to be made, visited by the garbage collector, and freed.
+"""
 
 EncodedBatch = tuple[bytes, bytes]
-"""A complete batch, in two parts that follow each other on the wire: putting them together would copy every byte once more."""
+"""A complete batch, in two parts that follow each other on the wire: putting them together would copy every
+byte once more.
+"""
 
 RECORD_OVERHEAD: Final = 32
-"""A record without headers takes at most this many bytes beyond its key and value: length 5, attributes 1, timestamp delta 10,
-offset delta 5, key length 5, value length 5, header count 1."""
+"""A record without headers takes at most this many bytes beyond its key and value: length 5, attributes 1,
+timestamp delta 10, offset delta 5, key length 5, value length 5, header count 1.
+"""
 
 HEADER_OVERHEAD: Final = 10
 MORE_HEADER_COUNT: Final = 4
 _NO_RECORDS: Final = "a batch needs at least one record, got none"
 
-# Whole prefixes, so that one part does the work of two: a record's length with its attributes, a null key with the value's length.
+# Whole prefixes, so that one part does the work of two: a record's length with its attributes, a null key
+# with the value's length.
 RECORD_START: Final = [varint + b"\0" for varint in VARINT]
 NO_KEY: Final = [b"\1" + varint for varint in VARINT]
 # The bytes a field takes together with its own length.
 SIZED: Final = [value + len(varint) for value, varint in enumerate(VARINT)]
 ZEROS: Final = ZERO * 3
 
-# Offset deltas by the size of their varint (and by the end of the table): inside a run, the fixed part of a record has one size.
+# Offset deltas by the size of their varint (and by the end of the table): inside a run, the fixed part of a
+# record has one size.
 OFFSET_RUNS: Final = (
     (0, 1 << 6, 1),
     (1 << 6, 1 << 13, 2),
@@ -84,8 +90,8 @@ def fields_of(records: Iterable[RecordTuple]) -> Fields:
 def encode_payload(fields: Fields) -> tuple[bytes, int, int]:
     """The records section of a batch, uncompressed, with the first and the largest timestamp.
 
-    The n-th record gets offset delta n. Timestamps may be in any order; deltas count from the first record's. `ValueError` for no
-    records: a producer's batch is never empty.
+    The n-th record gets offset delta n. Timestamps may be in any order; deltas count from the first record's.
+    `ValueError` for no records: a producer's batch is never empty.
     """
     count = len(fields) // 4
     if not count:
@@ -100,7 +106,8 @@ def joined_payload(fields: Fields, count: int) -> tuple[bytes, int, int]:
     parts: list[bytes] = []
     extend = parts.extend
     names: dict[str, bytes] = {}
-    # One iterator for all runs, asked four times for each record: `zip` asks the offsets first, so the end of a run takes none with it.
+    # One iterator for all runs, asked four times for each record: `zip` asks the offsets first, so the end of
+    # a run takes none with it.
     rest = iter(fields)
     for start, end, offset_size in OFFSET_RUNS:
         if start >= count:
@@ -118,7 +125,8 @@ def joined_payload(fields: Fields, count: int) -> tuple[bytes, int, int]:
             if headers or value is None:
                 parts += record_parts(key, value, headers, delta, offset, names)
                 continue
-            # One `extend` of ready pieces, joined once at the end. Too large for the tables is an exception, since a `try` is free.
+            # One `extend` of ready pieces, joined once at the end. Too large for the tables is an exception,
+            # since a `try` is free.
             try:
                 size = len(value)
                 if key is None:
@@ -146,7 +154,8 @@ def encode_plain(fields: Fields, producer_id: int, producer_epoch: int, base_seq
 def joined_batch(fields: Fields, producer_id: int, producer_epoch: int, base_sequence: int) -> EncodedBatch:
     """`encode_plain`, as it is best in pure Python."""
     if len(fields) == 4:
-        # What callers that wait for each record mostly send: no loop to set up, and the record is copied once, not thrice.
+        # What callers that wait for each record mostly send: no loop to set up, and the record is copied
+        # once, not thrice.
         checked = _joined_single(fields, producer_id, producer_epoch, base_sequence)
         return UNCHECKED.pack(0, len(checked) + CHECKED_FROM - LENGTH_FROM, -1, MAGIC, crc32c(checked)), checked
     count = len(fields) // 4
@@ -193,7 +202,8 @@ def seal(
 ) -> EncodedBatch:
     """The complete batch: header with CRC, and `payload`, which is already compressed when `codec` is not 0.
 
-    Base offset 0 and leader epoch -1: the broker sets both. Producer id, epoch and sequence -1: not idempotent.
+    Base offset 0 and leader epoch -1: the broker sets both. Producer id, epoch and sequence -1: not
+    idempotent.
     """
     checked = CHECKED.pack(
         codec | TRANSACTIONAL if is_transactional else codec,

@@ -4,15 +4,17 @@
         key: str = string("4+")                       # in version 4 and later
         error_message: str | None = string("4+", nullable="4+", ignorable=True)
 
-The declaration is what a reader and a type checker see; `compiler` turns it into straight-line code, one function for each
-version that is used. Field names are the snake_case of Kafka's JSON names, classes keep Kafka's names, and every word below
-(versions, nullable, ignorable, tag, default) means what it means in Kafka's own definitions
-(clients/src/main/resources/common/message/README.md in Kafka's sources):
+The declaration is what a reader and a type checker see; `compiler` turns it into straight-line code, one
+function for each version that is used. Field names are the snake_case of Kafka's JSON names, classes keep
+Kafka's names, and every word below (versions, nullable, ignorable, tag, default) means what it means in
+Kafka's own definitions (clients/src/main/resources/common/message/README.md in Kafka's sources):
 
 - `versions`: where the field exists: "0+", "3-7", "4".
 - `nullable`: where it may be None. Its default is not None unless said so, as in Kafka.
-- `ignorable`: a value is dropped without an error when the version written lacks the field. Without it, that is an EncodeError.
-- `tag`: a tagged field (KIP-482): written only when it differs from its default; `tagged` where that begins later than the field.
+- `ignorable`: a value is dropped without an error when the version written lacks the field. Without it, that
+  is an EncodeError.
+- `tag`: a tagged field (KIP-482): written only when it differs from its default; `tagged` where that begins
+  later than the field.
 """
 
 from __future__ import annotations
@@ -155,7 +157,9 @@ uuid: Scalar[bytes] = Scalar("uuid", "16s", 16, ZERO_UUID)
 string: Scalar[str] = Scalar("string", "", 0, "")
 bytes_: Scalar[bytes] = Scalar("bytes", "", 0, b"")
 records_: Scalar[Any] = Scalar("records", "", 0, None)
-"""Record batches, uninterpreted: see `primitives.Records` for what is written. What is read is a view of the frame, not a copy."""
+"""Record batches, uninterpreted: see `primitives.Records` for what is written. What is read is a view of the
+frame, not a copy.
+"""
 
 
 @overload
@@ -228,7 +232,9 @@ def struct(
 
 @dataclass_transform(kw_only_default=True)
 class StructMeta(type):
-    """Turns declared fields into slots; class keywords of requests and responses become class attributes (see `message`)."""
+    """Turns declared fields into slots; class keywords of requests and responses become class attributes (see
+    `message`).
+    """
 
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **keywords: Any) -> StructMeta:
         fields = []
@@ -256,8 +262,8 @@ class Struct(metaclass=StructMeta):
     __hash__: ClassVar[None]  # type: ignore[assignment]
 
     def __init__(self, **values: Any) -> None:
-        # The first instance of a class compiles its constructor, which from then on stands here: half of all declared
-        # structs are only ever decoded, and importing an API should not pay for them.
+        # The first instance of a class compiles its constructor, which from then on stands here: half of all
+        # declared structs are only ever decoded, and importing an API should not pay for them.
         cls = type(self)
         type.__setattr__(cls, "__init__", _compile_init(cls))
         cls.__init__(self, **values)
@@ -294,7 +300,9 @@ _SHOWN_ELEMENTS = 8
 
 
 def _show(kind: FieldType, value: Any) -> str:
-    """A field for `repr`: sizes instead of bytes (they may be keys, values or secrets), and the first of a long array."""
+    """A field for `repr`: sizes instead of bytes (they may be keys, values or secrets), and the first of a
+    long array.
+    """
     if value is None or value == "<unset>":
         return str(value)
     if isinstance(kind, ArrayOf) and isinstance(value, (list, tuple)):

@@ -5,8 +5,8 @@
 
 With pytest there are fixtures, too: `kafka_cluster` and `klife_client` (see `klife.testing.pytest_plugin`).
 
-The names are loaded when first used (PEP 562): pytest imports this package at its start, in every suite of an environment that has
-klife installed, and must not import gevent with it.
+The names are loaded when first used (PEP 562): pytest imports this package at its start, in every suite of an
+environment that has klife installed, and must not import gevent with it.
 """
 
 from __future__ import annotations

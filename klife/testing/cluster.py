@@ -8,15 +8,17 @@
 
 Where the brokers come from, the first of these that is there:
 
-1. `KLIFE_TEST_BOOTSTRAP=host:port,...` in the environment: a cluster that runs already. It is not ours to kill or pause.
-2. Kafka's jars, resolved by Maven and cached, and Java 17: processes on 127.0.0.1. Ready in some 7 s on two quiet cores. Before
-   Kafka 3.3 with a ZooKeeper beside them, unless `config` has `process.roles`: with "broker,controller" these run in KRaft mode, too.
+1. `KLIFE_TEST_BOOTSTRAP=host:port,...` in the environment: a cluster that runs already. It is not ours to
+   kill or pause.
+2. Kafka's jars, resolved by Maven and cached, and Java 17: processes on 127.0.0.1. Ready in some 7 s on two
+   quiet cores. Before Kafka 3.3 with a ZooKeeper beside them, unless `config` has `process.roles`: with
+   "broker,controller" these run in KRaft mode, too.
 3. A container engine, through testcontainers.
 
-Nothing is left running or on disk: not after the `with` block, not after Ctrl-C, and not when this process is killed. Broker
-logs survive a failure: an exception that leaves the `with` block, and a failed start, name the folder they were copied to.
-Waiting lets other greenlets run; gevent monkey patching makes no difference. A forked child may use the addresses, and cannot
-steer the brokers or take them down.
+Nothing is left running or on disk: not after the `with` block, not after Ctrl-C, and not when this process is
+killed. Broker logs survive a failure: an exception that leaves the `with` block, and a failed start, name the
+folder they were copied to. Waiting lets other greenlets run; gevent monkey patching makes no difference. A
+forked child may use the addresses, and cannot steer the brokers or take them down.
 """
 
 from __future__ import annotations
@@ -61,14 +63,17 @@ LOGS_NOTE = "The Kafka brokers' logs are kept in "
 class KafkaCluster:
     """A Kafka cluster that is up inside its `with` block, or between `up()` and `down()`.
 
-    `version` is a release from 2.4 on, or a series ("4.3", "3.9"; None is the newest tried). `config` are broker properties over
-    those of `klife.testing.cluster_backend.broker_properties`. `port` is the first broker's port, the next broker has the next; free
-    ones by default. `backend` forces one way of running Kafka. Broker ids are 1, 2, ... where the cluster is our own.
+    `version` is a release from 2.4 on, or a series ("4.3", "3.9"; None is the newest tried). `config` are
+    broker properties over those of `klife.testing.cluster_backend.broker_properties`. `port` is the first
+    broker's port, the next broker has the next; free ones by default. `backend` forces one way of running
+    Kafka. Broker ids are 1, 2, ... where the cluster is our own.
 
-    `proxies` (`host:port` by broker id; only with the jars) adds a listener PROXIED, on which the brokers send their clients to these
-    addresses. What listens there forwards to `bootstrap_servers_for("PROXIED")`, and can break connections on the way.
+    `proxies` (`host:port` by broker id; only with the jars) adds a listener PROXIED, on which the brokers
+    send their clients to these addresses. What listens there forwards to `bootstrap_servers_for("PROXIED")`,
+    and can break connections on the way.
 
-    Methods raise ClusterError for what the cluster cannot do, and ValueError for a broker or listener that is not there.
+    Methods raise ClusterError for what the cluster cannot do, and ValueError for a broker or listener that is
+    not there.
     """
 
     def __init__(
@@ -110,8 +115,9 @@ class KafkaCluster:
     def up(self, timeout: float = READY_TIMEOUT_SECONDS) -> None:
         """Start the brokers and return when all of them serve.
 
-        BackendUnavailable, saying what was missing, when Kafka can be run in none of the three ways; NoSuchRelease when there is no
-        such version; ClusterError, naming the kept logs, when the brokers do not serve within `timeout` seconds.
+        BackendUnavailable, saying what was missing, when Kafka can be run in none of the three ways;
+        NoSuchRelease when there is no such version; ClusterError, naming the kept logs, when the brokers do
+        not serve within `timeout` seconds.
         """
         if self._running is not None:
             raise ClusterError("the cluster is up already")
@@ -154,7 +160,9 @@ class KafkaCluster:
         return ",".join(self._backend.addresses(listener).values())
 
     def kill(self, node_id: int) -> None:
-        """SIGKILL: the broker is gone at once, as in a crash. Its leaders move when its session ends, after 3 s."""
+        """SIGKILL: the broker is gone at once, as in a crash. Its leaders move when its session ends, after 3
+        s.
+        """
         self._check(node_id)
         self._backend.kill(node_id)
         self._paused.discard(node_id)
@@ -183,7 +191,9 @@ class KafkaCluster:
         self.wait_until_ready(timeout)
 
     def pause(self, node_id: int) -> None:
-        """Freeze the broker (SIGSTOP): its connections stay open and nothing answers. It is fenced when its session ends, after 3 s."""
+        """Freeze the broker (SIGSTOP): its connections stay open and nothing answers. It is fenced when its
+        session ends, after 3 s.
+        """
         self._check(node_id)
         if node_id in self._stopped:
             raise ClusterError(f"broker {node_id} does not run")
@@ -191,7 +201,9 @@ class KafkaCluster:
         self._paused.add(node_id)
 
     def resume(self, node_id: int) -> None:
-        """End a `pause`. The broker answers at once, and is back in sync some seconds later: see `wait_until_in_sync`."""
+        """End a `pause`. The broker answers at once, and is back in sync some seconds later: see
+        `wait_until_in_sync`.
+        """
         self._check(node_id)
         if node_id not in self._paused:
             raise ClusterError(f"broker {node_id} is not paused")
@@ -203,8 +215,8 @@ class KafkaCluster:
     ) -> None:
         """Create a topic; returns when every live broker knows all its partitions, each with a leader.
 
-        -1 leaves the number to the brokers: one partition, replicated to three brokers or to as many as there are. AdminError,
-        with Kafka's `error_code`, when the brokers refuse.
+        -1 leaves the number to the brokers: one partition, replicated to three brokers or to as many as there
+        are. AdminError, with Kafka's `error_code`, when the brokers refuse.
         """
         with self.admin() as admin:
             admin.create_topics([NewTopic(name, partitions, replication_factor, dict(config or {}))])
@@ -215,14 +227,18 @@ class KafkaCluster:
             return admin.describe_topics([name])[name]
 
     def admin(self, timeout: float = TOPIC_TIMEOUT_SECONDS) -> AdminClient:
-        """A new AdminClient of the brokers that run; close it, or use it in a `with` block. ClusterError when none does."""
+        """A new AdminClient of the brokers that run; close it, or use it in a `with` block. ClusterError when
+        none does.
+        """
         serving = self._serving()
         if not serving:
             raise ClusterError("every broker is stopped or paused: none could be asked")
         return AdminClient(",".join(serving.values()), timeout=timeout)
 
     def wait_until_ready(self, timeout: float = READY_TIMEOUT_SECONDS) -> None:
-        """Return when every broker that should run answers, and knows all the others as live: registered and not fenced."""
+        """Return when every broker that should run answers, and knows all the others as live: registered and
+        not fenced.
+        """
         expected = self._serving()
 
         def ready() -> bool:
@@ -234,9 +250,11 @@ class KafkaCluster:
             self._wait("are not all ready", ready, timeout)
 
     def wait_until_in_sync(self, timeout: float = READY_TIMEOUT_SECONDS) -> None:
-        """Return when every partition has a leader, and all its replicas on brokers that should run are in sync.
+        """Return when every partition has a leader, and all its replicas on brokers that should run are in
+        sync.
 
-        Call it after `start` or `resume` and before the next broker goes: with two of three replicas in sync, one may be lost.
+        Call it after `start` or `resume` and before the next broker goes: with two of three replicas in sync,
+        one may be lost.
         """
         expected = self._serving()
 
@@ -254,7 +272,9 @@ class KafkaCluster:
         return self._backend.log(node_id).decode(errors="replace")
 
     def keep_logs(self) -> Path:
-        """Copy the brokers' logs to a new folder that outlives the cluster, `broker-1.log` and so on; the folder."""
+        """Copy the brokers' logs to a new folder that outlives the cluster, `broker-1.log` and so on; the
+        folder.
+        """
         folder = Path(tempfile.mkdtemp(prefix=time.strftime("kafka-logs-%H%M%S-")))
         for node_id in self.broker_ids:
             (folder / f"broker-{node_id}.log").write_bytes(self._backend.log(node_id))

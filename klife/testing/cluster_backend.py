@@ -1,8 +1,8 @@
 """What a way of running Kafka must offer, and the description of the cluster it is asked for.
 
-Three ways exist: `cluster_jars` (processes from Kafka's jars), `cluster_docker` (containers), `cluster_external` (one that runs
-already). They know how to begin and end brokers; readiness, topics and in-sync waits are asked of the brokers themselves, once
-for all, in `klife.testing.cluster`.
+Three ways exist: `cluster_jars` (processes from Kafka's jars), `cluster_docker` (containers),
+`cluster_external` (one that runs already). They know how to begin and end brokers; readiness, topics and
+in-sync waits are asked of the brokers themselves, once for all, in `klife.testing.cluster`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from typing import Protocol
 class ClusterSpec:
     """What was asked for.
 
-    `version` is a full release, `config` extra broker properties, `port` the first broker's port or None for free ones, `proxies`
-    what brokers advertise on a listener PROXIED, by id; without any there is no such listener.
+    `version` is a full release, `config` extra broker properties, `port` the first broker's port or None for
+    free ones, `proxies` what brokers advertise on a listener PROXIED, by id; without any there is no such
+    listener.
     """
 
     brokers: int
@@ -35,10 +36,14 @@ class ClusterSpec:
 
 
 class Backend(Protocol):
-    """One way of running Kafka. Methods raise ClusterError; every verb but `up` and `down` is about one broker."""
+    """One way of running Kafka. Methods raise ClusterError; every verb but `up` and `down` is about one
+    broker.
+    """
 
     def up(self) -> None:
-        """Begin all brokers, without waiting until they are ready. BackendUnavailable when this way is not there."""
+        """Begin all brokers, without waiting until they are ready. BackendUnavailable when this way is not
+        there.
+        """
 
     def down(self) -> None:
         """End everything and leave nothing behind. Safe to call at any time, also after a failed `up`."""
@@ -57,21 +62,26 @@ class Backend(Protocol):
     def resume(self, node_id: int) -> None: ...
 
     def ended(self) -> dict[int, str]:
-        """Brokers that have ended, and how; a broker that stopped by itself during a start means that the start failed."""
+        """Brokers that have ended, and how; a broker that stopped by itself during a start means that the
+        start failed.
+        """
 
     def log(self, node_id: int) -> bytes:
         """All that the broker has logged, over its restarts; empty where it cannot be had."""
 
 
 def broker_properties(brokers: int) -> dict[str, object]:
-    """Settings that make a cluster quick to fail over and small, whichever way it runs. Overridden by the user's `config`."""
+    """Settings that make a cluster quick to fail over and small, whichever way it runs. Overridden by the
+    user's `config`.
+    """
     replicas = min(brokers, 3)
     min_in_sync = 2 if brokers >= 3 else 1
     return {
         "default.replication.factor": replicas,
         "min.insync.replicas": min_in_sync,
         "auto.create.topics.enable": "false",
-        # Kafka's own topics: 50 partitions each by default, which a failing-over test cluster has to move for nothing.
+        # Kafka's own topics: 50 partitions each by default, which a failing-over test cluster has to move for
+        # nothing.
         "offsets.topic.replication.factor": replicas,
         "offsets.topic.num.partitions": 3,
         "transaction.state.log.replication.factor": replicas,
@@ -84,7 +94,8 @@ def broker_properties(brokers: int) -> dict[str, object]:
         # A dead broker is noticed after its session: 9 s by default.
         "broker.session.timeout.ms": 3000,
         "broker.heartbeat.interval.ms": 500,
-        # Records are kept, whatever their timestamps: by default those that claim to be a week old are deleted within minutes.
+        # Records are kept, whatever their timestamps: by default those that claim to be a week old are
+        # deleted within minutes.
         "log.retention.ms": -1,
         # The log cleaner takes 128 MiB of heap at once by default.
         "log.cleaner.dedupe.buffer.size": 4 * 1024 * 1024,
@@ -94,7 +105,8 @@ def broker_properties(brokers: int) -> dict[str, object]:
 def kafka_uuid() -> str:
     """A random id in Kafka's notation.
 
-    That is 16 bytes in URL-safe base64 without padding; none with a leading dash, which tools take for an option.
+    That is 16 bytes in URL-safe base64 without padding; none with a leading dash, which tools take for an
+    option.
     """
     while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()).startswith("-"):
         pass

@@ -1,13 +1,14 @@
 """Brokers in containers of Kafka's own image, through testcontainers, where a container engine answers.
 
-Each container listens three times: PLAINTEXT for the tests, advertised as the host's port it is published on; INTERNAL for the
-other brokers, advertised as its name in the containers' network; CONTROLLER for the quorum. testcontainers' reaper removes the
-containers when this process dies.
+Each container listens three times: PLAINTEXT for the tests, advertised as the host's port it is published on;
+INTERNAL for the other brokers, advertised as its name in the containers' network; CONTROLLER for the quorum.
+testcontainers' reaper removes the containers when this process dies.
 
-Written from what Kafka's image and testcontainers document, and not yet run against an engine: where jars can be had, they come
-first.
+Written from what Kafka's image and testcontainers document, and not yet run against an engine: where jars can
+be had, they come first.
 
-Calls of the engine's API run in the hub's thread pool, so that a container that takes its time to stop freezes no greenlet.
+Calls of the engine's API run in the hub's thread pool, so that a container that takes its time to stop
+freezes no greenlet.
 """
 
 from __future__ import annotations
@@ -150,7 +151,9 @@ def _variable(name: str) -> str:
 
 
 def _free_port() -> int:
-    """A port that is free now: the advertised address must be known before the container starts, which can then find it taken."""
+    """A port that is free now: the advertised address must be known before the container starts, which can
+    then find it taken.
+    """
     with contextlib.closing(socket.socket()) as probe:
         probe.bind(("", 0))
         port: int = probe.getsockname()[1]

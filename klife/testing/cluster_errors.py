@@ -6,7 +6,9 @@ from klife.errors import KlifeError
 
 
 class ClusterError(KlifeError, RuntimeError):
-    """The test cluster could not do what was asked; the text says what to do, and names the kept logs where there are any."""
+    """The test cluster could not do what was asked; the text says what to do, and names the kept logs where
+    there are any.
+    """
 
 
 class BackendUnavailable(ClusterError):

@@ -1,7 +1,7 @@
 """A cluster that runs already, named by `KLIFE_TEST_BOOTSTRAP`: used as it is, and left as it is.
 
-Its brokers are not ours to kill, pause or configure, so those verbs raise. Topics made by `create_topic` stay: give them names
-of their own.
+Its brokers are not ours to kill, pause or configure, so those verbs raise. Topics made by `create_topic`
+stay: give them names of their own.
 """
 
 from __future__ import annotations

@@ -1,16 +1,18 @@
-"""Brokers as plain Java processes, from Kafka's jars: combined broker and controller nodes (KRaft) on 127.0.0.1. Before Kafka 3.3,
-where KRaft was a preview, they are brokers of a ZooKeeper beside them (`klife.testing.cluster_zookeeper`).
+"""Brokers as plain Java processes, from Kafka's jars: combined broker and controller nodes (KRaft) on
+127.0.0.1. Before Kafka 3.3, where KRaft was a preview, they are brokers of a ZooKeeper beside them
+(`klife.testing.cluster_zookeeper`).
 
-    FOLDER/log4j2.xml   log4j.properties   tmp/   format.log   node-1/server.properties   node-1/server.log   node-1/data/
-    node-2/...   zookeeper/
+    FOLDER/log4j2.xml   log4j.properties   tmp/   format.log   node-1/server.properties   node-1/server.log
+    node-1/data/ node-2/...   zookeeper/
 
-The folder lies below the system's temporary directory and belongs to a `ProcessKeeper`, so that neither it nor a broker outlives
-this process.
+The folder lies below the system's temporary directory and belongs to a `ProcessKeeper`, so that neither it
+nor a broker outlives this process.
 
-Formatting (KIP-631: `meta.properties` and `bootstrap.checkpoint` in each log directory) costs a JVM, more than a second each.
-`bootstrap.checkpoint` holds the initial feature levels, the same for each node; `meta.properties` holds the ids. So one node is
-formatted by Kafka's StorageTool, and the others get its checkpoint and a `meta.properties` of their own. Kafka before 3.3 has no
-such levels, and writes no checkpoint. With ZooKeeper there is nothing to format.
+Formatting (KIP-631: `meta.properties` and `bootstrap.checkpoint` in each log directory) costs a JVM, more
+than a second each. `bootstrap.checkpoint` holds the initial feature levels, the same for each node;
+`meta.properties` holds the ids. So one node is formatted by Kafka's StorageTool, and the others get its
+checkpoint and a `meta.properties` of their own. Kafka before 3.3 has no such levels, and writes no
+checkpoint. With ZooKeeper there is nothing to format.
 
 KAFKA_JVM_PERFORMANCE_OPTS in the environment adds options of the JVM's, as it does for Kafka's own scripts.
 """
@@ -186,7 +188,8 @@ class JarsBackend:
     def _listeners(self, node_id: int) -> dict[str, object]:
         """The listeners and their addresses.
 
-        Brokers answer a client with the addresses advertised on the listener that it came in by (KIP-103): on PROXIED, the proxies'.
+        Brokers answer a client with the addresses advertised on the listener that it came in by (KIP-103): on
+        PROXIED, the proxies'.
         """
         advertised = {"PLAINTEXT": f"127.0.0.1:{self._ports[node_id]}"}
         bound = dict(advertised)

@@ -1,19 +1,21 @@
-"""The keeper: a small process that owns a cluster's brokers and its folder, and takes both away when its owner is gone.
+"""The keeper: a small process that owns a cluster's brokers and its folder, and takes both away when its
+owner is gone.
 
-Cleaning up from the test process alone cannot work: after a SIGKILL none of its code runs. So the brokers are children of this
-script, which ends them, and removes the folder, as soon as one of these is true:
+Cleaning up from the test process alone cannot work: after a SIGKILL none of its code runs. So the brokers are
+children of this script, which ends them, and removes the folder, as soon as one of these is true:
 
 - the owner closed its end of the control socket, which the kernel does for every way a process can end;
-- the owner is no longer this process's parent. A forked child of the owner holds a copy of the socket, so end-of-file alone may
-  never come;
+- the owner is no longer this process's parent. A forked child of the owner holds a copy of the socket, so
+  end-of-file alone may never come;
 - SIGTERM.
 
-Being the brokers' parent has a second use: a pid cannot be reused before its parent has reaped it, so a signal never hits a
-stranger.
+Being the brokers' parent has a second use: a pid cannot be reused before its parent has reaped it, so a
+signal never hits a stranger.
 
-Run as `python -I -S cluster_keeper.py FOLDER OWNER_PID`, with the control socket as standard input. It is a script on the
-standard library alone: it must start in milliseconds, and must see neither the owner's monkey patches nor its environment.
-Requests and replies are JSON, one a line; `klife.testing.cluster_processes` is the other side.
+Run as `python -I -S cluster_keeper.py FOLDER OWNER_PID`, with the control socket as standard input. It is a
+script on the standard library alone: it must start in milliseconds, and must see neither the owner's monkey
+patches nor its environment. Requests and replies are JSON, one a line; `klife.testing.cluster_processes` is
+the other side.
 """
 
 from __future__ import annotations
@@ -59,9 +61,9 @@ class Keeper:
     def reserve(self, ports: list[int]) -> list[int]:
         """Ports of 127.0.0.1 (0: any), kept for the brokers to bind as often as they restart.
 
-        Linux lets a second socket with SO_REUSEADDR bind, and listen on, a port that is bound but not listened on, and a JVM
-        sets that option. So the port stays ours while a broker is dead: no other bind and no outgoing connection is given it.
-        Elsewhere it is merely free now.
+        Linux lets a second socket with SO_REUSEADDR bind, and listen on, a port that is bound but not
+        listened on, and a JVM sets that option. So the port stays ours while a broker is dead: no other bind
+        and no outgoing connection is given it. Elsewhere it is merely free now.
         """
         numbers = []
         for port in ports:

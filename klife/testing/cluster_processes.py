@@ -1,13 +1,15 @@
 """`ProcessKeeper`: child processes and a folder that never outlive this process, however it ends.
 
-The work is done by `klife.testing.cluster_keeper`, a process of its own; this is the handle to it. Two things shaped it:
+The work is done by `klife.testing.cluster_keeper`, a process of its own; this is the handle to it. Two things
+shaped it:
 
-- **No monkey patch, no hub of one's own.** It must work with gevent patching and without, in any thread, beside any hub.
-  `os.posix_spawn` and plain reads of a file descriptor are the same in all of these; `subprocess` is not (patched, it needs
-  child watchers, which only the main thread's hub has). A request to the keeper blocks for well under a millisecond, a start of
-  a process for a few; every longer wait is a poll with `gevent.sleep`.
-- **Forks.** A forked child inherits the handle. It may look, but it does not own: closing in the child does nothing, and
-  steering raises.
+- **No monkey patch, no hub of one's own.** It must work with gevent patching and without, in any thread,
+  beside any hub. `os.posix_spawn` and plain reads of a file descriptor are the same in all of these;
+  `subprocess` is not (patched, it needs child watchers, which only the main thread's hub has). A request to
+  the keeper blocks for well under a millisecond, a start of a process for a few; every longer wait is a poll
+  with `gevent.sleep`.
+- **Forks.** A forked child inherits the handle. It may look, but it does not own: closing in the child does
+  nothing, and steering raises.
 """
 
 from __future__ import annotations
@@ -114,7 +116,9 @@ class ProcessKeeper:
         return self.exit_status(name)
 
     def close(self) -> None:
-        """Kill every process and remove the folder. Does nothing in a forked child, and nothing the second time."""
+        """Kill every process and remove the folder. Does nothing in a forked child, and nothing the second
+        time.
+        """
         if self._control is None or os.getpid() != self._owner:
             return
         os.close(self._control)
@@ -127,7 +131,8 @@ class ProcessKeeper:
         try:
             return os.waitpid(self._pid, os.WNOHANG)[0] == self._pid
         except ChildProcessError:
-            # Reaped by someone else: libev, under gevent, reaps every child once anything in the process watches one.
+            # Reaped by someone else: libev, under gevent, reaps every child once anything in the process
+            # watches one.
             return not self.folder.exists() or not _is_a_process(self._pid)
 
     def _request(self, **request: object) -> Any:
@@ -148,7 +153,8 @@ class ProcessKeeper:
         return reply["result"]
 
     def _read_reply(self) -> dict[str, Any]:
-        # A KeyboardInterrupt may have left the reply to an earlier request unread: those are skipped by their id.
+        # A KeyboardInterrupt may have left the reply to an earlier request unread: those are skipped by their
+        # id.
         while True:
             while b"\n" not in self._unread:
                 received = os.read(self._control or 0, 65536)

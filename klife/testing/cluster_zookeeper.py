@@ -1,9 +1,11 @@
-"""The ZooKeeper of a cluster of Kafka before 3.3: one more process from the same jars, kept beside the brokers.
+"""The ZooKeeper of a cluster of Kafka before 3.3: one more process from the same jars, kept beside the
+brokers.
 
     FOLDER/zookeeper/zookeeper.properties   zookeeper.log   data/
 
-A broker is live as long as ZooKeeper has its session, whose end is what moves the leaders of a broker that was killed. One that is
-started again sooner finds the registration of its predecessor, and exits: so a start waits until that is gone.
+A broker is live as long as ZooKeeper has its session, whose end is what moves the leaders of a broker that
+was killed. One that is started again sooner finds the registration of its predecessor, and exits: so a start
+waits until that is gone.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ ASK_TIMEOUT_SECONDS = 5
 
 
 def needs_zookeeper(spec: ClusterSpec) -> bool:
-    """Whether brokers of this release are run with ZooKeeper; `process.roles` among their properties asks for KRaft all the same."""
+    """Whether brokers of this release are run with ZooKeeper; `process.roles` among their properties asks for
+    KRaft all the same.
+    """
     return release(spec.version) < FIRST_WITHOUT and "process.roles" not in spec.config
 
 
@@ -75,7 +79,9 @@ class ZooKeeper:
         }
 
     def wait_until_forgotten(self, node_id: int) -> None:
-        """Return when no session of this broker's is left; ClusterError when ZooKeeper keeps it for longer than a session lasts."""
+        """Return when no session of this broker's is left; ClusterError when ZooKeeper keeps it for longer
+        than a session lasts.
+        """
         if not wait_until(lambda: f"/brokers/ids/{node_id}\n" not in self._dump(), FORGET_TIMEOUT_SECONDS):
             raise ClusterError(f"ZooKeeper still has a session of broker {node_id} after {FORGET_TIMEOUT_SECONDS} s")
 
@@ -86,7 +92,9 @@ class ZooKeeper:
             raise ClusterError(f"ZooKeeper ended by itself, with status {status}; the end of its log:\n{end}")
 
     def _dump(self) -> str:
-        """ZooKeeper's list of sessions and what they hold; nothing where it does not answer yet, and so has none."""
+        """ZooKeeper's list of sessions and what they hold; nothing where it does not answer yet, and so has
+        none.
+        """
         answer = b""
         with contextlib.suppress(OSError), gevent.socket.create_connection(("127.0.0.1", self._port), ASK_TIMEOUT_SECONDS) as sock:
             sock.sendall(b"dump")

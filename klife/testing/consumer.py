@@ -5,9 +5,10 @@
         ...
         reader.read("orders", ends)      # what was written since, from every partition
 
-It shares the protocol with klife's client and none of its machinery, so what it finds does not depend on what the client believes.
-It reads up to the high watermark: records that all in-sync replicas have, those of open and aborted transactions included. One made
-with `acks` 1 or 0 can therefore be confirmed a moment before it is seen here.
+It shares the protocol with klife's client and none of its machinery, so what it finds does not depend on what
+the client believes. It reads up to the high watermark: records that all in-sync replicas have, those of open
+and aborted transactions included. One made with `acks` 1 or 0 can therefore be confirmed a moment before it
+is seen here.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ class Log(NamedTuple):
 
 
 class LogReader:
-    """Asks the leaders. All its calls together end within `timeout` seconds (and one attempt), with AdminError if they must."""
+    """Asks the leaders. All its calls together end within `timeout` seconds (and one attempt), with
+    AdminError if they must.
+    """
 
     def __init__(self, bootstrap_servers: str, *, timeout: float = 30.0) -> None:
         self._timeout = timeout
@@ -67,14 +70,17 @@ class LogReader:
         self._admin.close()
 
     def end_offsets(self, topics: Sequence[str] | None = None) -> dict[Log, int]:
-        """The offset that each partition's next record gets; of every topic that is not Kafka's own when `topics` is None."""
+        """The offset that each partition's next record gets; of every topic that is not Kafka's own when
+        `topics` is None.
+        """
         return self._until_answered(lambda: self._offsets(topics, LATEST_TIMESTAMP))
 
     def read(self, topic: str, start: Mapping[Log, int]) -> list[Record]:
         """The topic's records from `start` up to the ends there are now, by partition and offset.
 
-        A partition that `start` does not name is read from its beginning. So is a topic that was made anew since: by brokers before
-        2.8, whose topics have no id, only as far as its log is shorter than the old one.
+        A partition that `start` does not name is read from its beginning. So is a topic that was made anew
+        since: by brokers before 2.8, whose topics have no id, only as far as its log is shorter than the old
+        one.
         """
         ends = self.end_offsets([topic])
         begins = self._until_answered(lambda: self._offsets([topic], EARLIEST_TIMESTAMP))
@@ -99,7 +105,9 @@ class LogReader:
         return offsets
 
     def _fetch(self, behind: Sequence[Log], positions: dict[Log, int], ends: Mapping[Log, int], found: list[Record]) -> None:
-        """One round of requests. Whatever it gets is noted in `positions` and `found`, so an error loses nothing."""
+        """One round of requests. Whatever it gets is noted in `positions` and `found`, so an error loses
+        nothing.
+        """
         for address, logs in self._by_leader([behind[0].topic]).items():
             wanted = [log for log in logs if log in behind]
             if not wanted:
@@ -126,7 +134,8 @@ class LogReader:
         addresses = {broker.node_id: f"{broker.host}:{broker.port}" for broker in metadata.brokers}
         logs: dict[str, list[Log]] = {}
         for topic in metadata.topics:
-            # A topic that the brokers do not know is an answer; waiting for one to appear is not a reader's business.
+            # A topic that the brokers do not know is an answer; waiting for one to appear is not a reader's
+            # business.
             _check(f"topic {topic.name!r}", topic.error_code, final=True)
             for partition in topic.partitions:
                 if names is None and topic.is_internal:

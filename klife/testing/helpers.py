@@ -4,8 +4,9 @@
     shop.place_order(...)                                  # your code, which produces somewhere inside
     assert len(all_produced(client, "orders", key=b"42")) == 1
 
-`setup` remembers where the logs end, so tests can share a cluster and its topics; `all_produced` reads the logs from there. Both ask
-the brokers with connections of their own: what they say does not depend on the client, which may be stopped by then.
+`setup` remembers where the logs end, so tests can share a cluster and its topics; `all_produced` reads the
+logs from there. Both ask the brokers with connections of their own: what they say does not depend on the
+client, which may be stopped by then.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ _ends: dict[str, dict[Log, int]] = {}
 
 
 def setup(client: Client) -> None:
-    """Remember where the logs of the client's cluster end now; `all_produced` tells what came after. Calling it again starts over.
+    """Remember where the logs of the client's cluster end now; `all_produced` tells what came after. Calling
+    it again starts over.
 
     Raises:
         AdminError: the brokers did not all answer within 30 s.
@@ -64,14 +66,17 @@ def all_produced(
     headers: Sequence[Header] | _Anything = _ANY,
     partition: int | _Anything = _ANY,
 ) -> list[Record]:
-    """The records of `topic` written since `setup(client)`, by whomever, that equal everything given; by partition and offset.
+    """The records of `topic` written since `setup(client)`, by whomever, that equal everything given; by
+    partition and offset.
 
-    A value or key of None looks for records with none; leave the argument out to take any. They are results as `produce` returns
-    them, with `offset`, `partition` and `timestamp_ms`. Flush first: what is still queued in the client is not in the log.
+    A value or key of None looks for records with none; leave the argument out to take any. They are results
+    as `produce` returns them, with `offset`, `partition` and `timestamp_ms`. Flush first: what is still
+    queued in the client is not in the log.
 
     Raises:
         NotSetUp: `setup` was not called for this client.
-        AdminError: the topic does not exist (`error_code` 3), or its partitions could not all be read within 30 s.
+        AdminError: the topic does not exist (`error_code` 3), or its partitions could not all be read within
+            30 s.
         TypeError: an argument could equal no record's field, whatever was written.
     """
     _check_filter("value", value, (bytes, type(None)), "bytes or None")
@@ -94,11 +99,14 @@ def all_produced(
 
 
 def _bootstrap(client: Client) -> str:
-    """All addresses the client knows: those of its bootstrap list, and the brokers it found there (of some perhaps only the id)."""
+    """All addresses the client knows: those of its bootstrap list, and the brokers it found there (of some
+    perhaps only the id).
+    """
     return ",".join(broker.address for broker in client.status().brokers if ":" in broker.address)
 
 
 def _check_filter(name: str, value: object, types: tuple[type, ...], expected: str) -> None:
-    # A str never equals a record's bytes: without this, a slip turns "nothing was produced" into a test that always passes.
+    # A str never equals a record's bytes: without this, a slip turns "nothing was produced" into a test that
+    # always passes.
     if value is not _ANY and not isinstance(value, types):
         raise TypeError(f"{name} is a {type(value).__name__}; expected {expected}, or leave it out for any")

@@ -1,11 +1,11 @@
-"""Kafka's own jars, resolved by Maven and kept in the user's cache: a real broker without a download of Kafka and without a
-container.
+"""Kafka's own jars, resolved by Maven and kept in the user's cache: a real broker without a download of Kafka
+and without a container.
 
-    kafka_jars()         -> ~/.cache/klife/kafka-jars/4.3.1     about 55 MB; seconds the first time, nothing after
-    kafka_jars("3.9")    -> ~/.cache/klife/kafka-jars/3.9.1
+    kafka_jars()         -> ~/.cache/klife/kafka-jars/4.3.1     about 55 MB; seconds the first time, nothing
+    after kafka_jars("3.9")    -> ~/.cache/klife/kafka-jars/3.9.1
 
-The folder appears by a rename when it is complete, and one process at a time resolves a version, so a folder that is there can
-be used.
+The folder appears by a rename when it is complete, and one process at a time resolves a version, so a folder
+that is there can be used.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 DEFAULT_VERSION = "4.3.1"
 TRIED = ("2.4.1", "2.8.2", "3.0.2", "3.3.2", "3.5.2", "3.7.2", "3.9.1", "4.0.0", "4.1.0", "4.3.1")
 LATEST_PATCH = {version.rpartition(".")[0]: version for version in TRIED}
-"""What a series stands for: the patch releases this was tried with. Any other version is taken as it is written."""
+"""What a series stands for: the patch releases this was tried with. Any other version is taken as it is
+written.
+"""
 OLDEST = (2, 4, 0)
 """The first release that klife speaks with, and the first with these jars (Scala 2.13)."""
 
@@ -45,7 +47,9 @@ def full_version(version: str | None) -> str:
 
 
 def release(version: str) -> tuple[int, int, int]:
-    """The three numbers of a release, so that two can be compared. NoSuchRelease for what is none, or one too old."""
+    """The three numbers of a release, so that two can be compared. NoSuchRelease for what is none, or one too
+    old.
+    """
     if not re.fullmatch(r"\d+\.\d+\.\d+", version, re.ASCII):
         raise NoSuchRelease(
             f"{version!r} is not a release of Kafka; expected three numbers such as {DEFAULT_VERSION}, "
@@ -68,10 +72,11 @@ def jars_folder(version: str) -> Path:
 
 
 def kafka_jars(version: str = DEFAULT_VERSION) -> Path:
-    """The folder with the jars of a Kafka broker and its tools, resolved by Maven when it is not in the cache yet.
+    """The folder with the jars of a Kafka broker and its tools, resolved by Maven when it is not in the cache
+    yet.
 
-    Raises NoSuchRelease when this is no release, or Maven finds none of this number; BackendUnavailable, with the end of Maven's
-    output, when Maven is missing or cannot resolve it.
+    Raises NoSuchRelease when this is no release, or Maven finds none of this number; BackendUnavailable, with
+    the end of Maven's output, when Maven is missing or cannot resolve it.
     """
     release(full_version(version))
     folder = jars_folder(version)
@@ -108,8 +113,8 @@ def _resolve(version: str, folder: Path) -> None:
     maven = shutil.which("mvn")
     if maven is None:
         raise BackendUnavailable(f"Maven (mvn) is not on the PATH, and the jars of Kafka {version} are not in {folder} yet")
-    # Beside the target, because a rename does not cross file systems; owned by a keeper, so that Maven and the half-filled
-    # folder go with us.
+    # Beside the target, because a rename does not cross file systems; owned by a keeper, so that Maven and
+    # the half-filled folder go with us.
     work = Path(tempfile.mkdtemp(prefix=f"{version}.part-", dir=folder.parent))
     with kept(work) as keeper:
         output = work / "maven.log"

@@ -5,8 +5,8 @@
         klife_client.produce(Record(topic="orders", value=b"...")).get()
         assert len(all_produced(klife_client, "orders")) == 1
 
-- `kafka_cluster` (session): a `klife.testing.cluster.KafkaCluster` of three brokers, started by the first test that asks for it.
-  `KLIFE_TEST_BOOTSTRAP=host:port,...` names a cluster to use instead.
+- `kafka_cluster` (session): a `klife.testing.cluster.KafkaCluster` of three brokers, started by the first
+  test that asks for it. `KLIFE_TEST_BOOTSTRAP=host:port,...` names a cluster to use instead.
 - `klife_client` (function): a client of it, ready, with `klife.testing.setup` called; stopped after the test.
 
 The brokers' logs outlive the session when a test that used them failed, and its report names their folder.
@@ -91,7 +91,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def _keep_logs(config: pytest.Config, cluster: KafkaCluster) -> Path:
-    """The folder of the kept logs: one a session, as of its last failure, since each broker's log holds all the earlier ones."""
+    """The folder of the kept logs: one a session, as of its last failure, since each broker's log holds all
+    the earlier ones.
+    """
     newest = cluster.keep_logs()
     folder = config.stash.get(_kept, None)
     if folder is None:

@@ -1,4 +1,6 @@
-"""OTP's supervisors for gevent: start in order, restart what crashes, stop in reverse, give up when it does not help."""
+"""OTP's supervisors for gevent: start in order, restart what crashes, stop in reverse, give up when it does
+not help.
+"""
 
 from klife_supervision.child import RunningChild
 from klife_supervision.child_spec import ChildSpec

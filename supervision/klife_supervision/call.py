@@ -29,7 +29,9 @@ class Call(Generic[Answer]):
         self._withdrawn = False
 
     def wait(self, timeout: float | None) -> Answer:
-        """The answer. Raises CallTimeout after `timeout` seconds (None waits without a limit), or what the call raised."""
+        """The answer. Raises CallTimeout after `timeout` seconds (None waits without a limit), or what the
+        call raised.
+        """
         try:
             answered = self._answered.wait(timeout)
         except BaseException:
@@ -48,8 +50,8 @@ class Call(Generic[Answer]):
     def run(self) -> None:
         """Do it, unless the caller has gone.
 
-        An error other than a SupervisionError is a bug and goes on to the loop. A kill of the loop is not the caller's: `refuse`
-        answers it.
+        An error other than a SupervisionError is a bug and goes on to the loop. A kill of the loop is not the
+        caller's: `refuse` answers it.
         """
         if self._withdrawn:
             return

@@ -1,4 +1,6 @@
-"""What can be supervised: one small structural protocol, and what makes greenlets and stock pykka actors fit it."""
+"""What can be supervised: one small structural protocol, and what makes greenlets and stock pykka actors fit
+it.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,14 @@ from klife_supervision.pykka_actor import PykkaActorChild, is_pykka_ref
 class RunningChild(Protocol):
     """Something that runs, can be asked to end, and tells why it ended.
 
-    A `state` attribute (a str), where there is one, is shown in the supervisor's tree. A `look_again` method is called every few
-    seconds, in the hub, and must not wait: to go on where a wake-up was lost (`second_look.py`).
+    A `state` attribute (a str), where there is one, is shown in the supervisor's tree. A `look_again` method
+    is called every few seconds, in the hub, and must not wait: to go on where a wake-up was lost
+    (`second_look.py`).
     """
 
     def monitor(self, callback: Callable[[ExitReason], None], /) -> Callable[[], None]:
-        """Call `callback` exactly once, when it ended: soon if it has already. Returns a function that cancels this.
+        """Call `callback` exactly once, when it ended: soon if it has already. Returns a function that
+        cancels this.
 
         The callback does not wait and may come from any thread.
         """
@@ -101,7 +105,9 @@ def _fits(value: Any) -> TypeGuard[RunningChild]:
 
 
 def as_running_child(value: Any) -> RunningChild:
-    """`value` itself where it fits the protocol, or an adapter around it. Raises InvalidChild for anything else."""
+    """`value` itself where it fits the protocol, or an adapter around it. Raises InvalidChild for anything
+    else.
+    """
     if isinstance(value, gevent.Greenlet):
         return GreenletChild(value)
     if _fits(value):

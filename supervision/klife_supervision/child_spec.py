@@ -36,15 +36,16 @@ class ChildSpec:
     """One child of a supervisor.
 
     - `id`: its name among its siblings; any hashable value but None.
-    - `start`: called without arguments in the supervisor's greenlet; returns the running child: a `gevent.Greenlet`, a pykka
-      `ActorRef`, a supervisor, or anything with the four members of `RunningChild`. It must return soon: the supervisor does
-      nothing else meanwhile.
+    - `start`: called without arguments in the supervisor's greenlet; returns the running child: a
+      `gevent.Greenlet`, a pykka `ActorRef`, a supervisor, or anything with the four members of
+      `RunningChild`. It must return soon: the supervisor does nothing else meanwhile.
     - `restart`: "permanent" (always restarted), "transient" (when it ended abnormally), "temporary" (never).
-    - `shutdown`: how it is stopped. Seconds: it is asked, and killed after so long. "infinity": it is asked and waited for.
-      "brutal_kill": it is killed. Default 5.0, for a supervisor "infinity".
-    - `significant`: its end may end the supervisor (`auto_shutdown`); not for a permanent child, which never ends for good.
-    - `start_timeout`: seconds `start` may take before it is interrupted and counts as failed; None is no limit.
-      Default 30.0, for a supervisor None (each of its children has its own).
+    - `shutdown`: how it is stopped. Seconds: it is asked, and killed after so long. "infinity": it is asked
+      and waited for. "brutal_kill": it is killed. Default 5.0, for a supervisor "infinity".
+    - `significant`: its end may end the supervisor (`auto_shutdown`); not for a permanent child, which never
+      ends for good.
+    - `start_timeout`: seconds `start` may take before it is interrupted and counts as failed; None is no
+      limit. Default 30.0, for a supervisor None (each of its children has its own).
     - `restart_delay`: a pause before its restarts; None takes the supervisor's.
     - `name`: registered while it runs (`whereis`).
 
@@ -112,8 +113,8 @@ class ChildSpec:
     ) -> ChildSpec:
         """A child that runs `function(*args, **kwargs)` in a greenlet of its own.
 
-        Returning ends it normally, raising crashes it. A shutdown raises `GreenletExit` where it waits, so that its `finally`
-        blocks run, within `shutdown` seconds.
+        Returning ends it normally, raising crashes it. A shutdown raises `GreenletExit` where it waits, so
+        that its `finally` blocks run, within `shutdown` seconds.
         """
         if not callable(function):
             raise InvalidChildSpec(f"child spec {id!r}: function must be callable, not {type(function).__name__}")

@@ -1,6 +1,8 @@
-"""The supervisor of children that come and go: Elixir's `DynamicSupervisor`, OTP's `simple_one_for_one` with differing specs.
+"""The supervisor of children that come and go: Elixir's `DynamicSupervisor`, OTP's `simple_one_for_one` with
+differing specs.
 
-It begins without children, restarts each alone, forgets those that ended for good, and stops all at once: they have no order.
+It begins without children, restarts each alone, forgets those that ended for good, and stops all at once:
+they have no order.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from klife_supervision.policy import Restart, RestartDelay, RestartPlan
 
 
 class DynamicSupervisor(SupervisorHandle):
-    """Children are added by `start_child(spec)` and forgotten when they ended for good, or by `terminate_child`."""
+    """Children are added by `start_child(spec)` and forgotten when they ended for good, or by
+    `terminate_child`.
+    """
 
     @classmethod
     def start(
@@ -32,7 +36,9 @@ class DynamicSupervisor(SupervisorHandle):
         restart_delay: RestartDelay | None = None,
         on_give_up: MonitorCallback | None = None,
     ) -> Self:
-        """Start one without children. At most `max_children` (None: no limit) at a time; the rest as for `Supervisor.start`."""
+        """Start one without children. At most `max_children` (None: no limit) at a time; the rest as for
+        `Supervisor.start`.
+        """
         options = SupervisorOptions(
             label=cls.__name__ if name is None else name,
             name=name,
@@ -59,7 +65,8 @@ class DynamicSupervisor(SupervisorHandle):
         shutdown: Shutdown = "infinity",
         significant: bool = False,
     ) -> ChildSpec:
-        """A dynamic supervisor as a child of another: the options of `start`, and those of its own `ChildSpec`.
+        """A dynamic supervisor as a child of another: the options of `start`, and those of its own
+        `ChildSpec`.
 
         After a restart it is empty, as after a start: whoever added children adds them again.
         """

@@ -10,10 +10,13 @@ if TYPE_CHECKING:
 
 
 class SupervisionError(Exception):
-    """Root of all errors raised by this library. All can be copied and pickled, as they stand (without `__cause__` and traceback)."""
+    """Root of all errors raised by this library. All can be copied and pickled, as they stand (without
+    `__cause__` and traceback).
+    """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # An exception's own way calls the class with `args`, which are the text; some constructors here take something else.
+        # An exception's own way calls the class with `args`, which are the text; some constructors here take
+        # something else.
         return _as_it_stood, (type(self), self.args), self.__dict__ or None
 
 
@@ -28,7 +31,9 @@ class InvalidChildSpec(SupervisionError, ValueError):
 
 
 class InvalidSupervisorOption(SupervisionError, ValueError):
-    """An option of a supervisor is wrong; the text names the option, the offending value and what is expected."""
+    """An option of a supervisor is wrong; the text names the option, the offending value and what is
+    expected.
+    """
 
 
 class InvalidChild(SupervisionError, TypeError):
@@ -51,7 +56,9 @@ class StartTimeout(SupervisionError, TimeoutError):
 
 
 class AlreadyStarted(SupervisionError):
-    """A child of that id exists: it runs, is being restarted, or is stopped (then `restart_child` or `delete_child` it)."""
+    """A child of that id exists: it runs, is being restarted, or is stopped (then `restart_child` or
+    `delete_child` it).
+    """
 
 
 class ChildNotFound(SupervisionError, LookupError):
@@ -75,7 +82,9 @@ class SupervisorStopped(SupervisionError, RuntimeError):
 
 
 class CallTimeout(SupervisionError, TimeoutError):
-    """A supervisor did not answer in time. A call it had not begun is withdrawn; one in progress is carried out."""
+    """A supervisor did not answer in time. A call it had not begun is withdrawn; one in progress is carried
+    out.
+    """
 
 
 class CalledFromSupervisor(SupervisionError, RuntimeError):
@@ -89,8 +98,8 @@ class NameTaken(SupervisionError):
 class RestartIntensityReached(SupervisionError):
     """A supervisor gave up: its children needed more than `intensity` restarts within `period` seconds.
 
-    It is the `term` of the exit reason of the supervisor, not something raised. `child` is the child that needed the restart
-    that was too many and `reason` is why that child ended, or its start failed.
+    It is the `term` of the exit reason of the supervisor, not something raised. `child` is the child that
+    needed the restart that was too many and `reason` is why that child ended, or its start failed.
     """
 
     def __init__(self, supervisor: Hashable, child: Hashable, reason: ExitReason, intensity: int, period: float) -> None:
@@ -106,7 +115,9 @@ class RestartIntensityReached(SupervisionError):
 
 
 class AutoShutdown(SupervisionError):
-    """A supervisor ended because its significant children did (`auto_shutdown`); the `term` of its exit reason, not raised."""
+    """A supervisor ended because its significant children did (`auto_shutdown`); the `term` of its exit
+    reason, not raised.
+    """
 
     def __init__(self, supervisor: Hashable, child: Hashable, reason: ExitReason) -> None:
         self.supervisor = supervisor

@@ -1,8 +1,9 @@
 """What a supervisor tells the log: each start, exit and restart is one structlog event.
 
-Every event about a child has `supervisor`, `child`, `reason` and `restarts` (how often it was restarted so far). Tracebacks are
-rendered here by the standard library: renderers of log events may add the values of local variables, which are nobody's business.
-A log that cannot be written does not take a tree down, nor hold it up (`logs.py`).
+Every event about a child has `supervisor`, `child`, `reason` and `restarts` (how often it was restarted so
+far). Tracebacks are rendered here by the standard library: renderers of log events may add the values of
+local variables, which are nobody's business. A log that cannot be written does not take a tree down, nor hold
+it up (`logs.py`).
 """
 
 from __future__ import annotations

@@ -22,8 +22,9 @@ Kind = Literal["normal", "shutdown", "killed", "crashed"]
 class ExitReason:
     """Why a child, or a supervisor, ended. Build it with `normal()`, `shutdown()`, `killed()` or `crashed()`.
 
-    `term` is what the one who ended it wanted to say (only for `shutdown`). `exception` is what was raised (`crashed`); the
-    `shutdown` of a supervisor that gave up carries the last exception of the child that made it give up.
+    `term` is what the one who ended it wanted to say (only for `shutdown`). `exception` is what was raised
+    (`crashed`); the `shutdown` of a supervisor that gave up carries the last exception of the child that made
+    it give up.
     """
 
     kind: Kind

@@ -1,4 +1,6 @@
-"""What others call on a supervisor. Reading answers from its table; changing is a call to its loop, with a deadline."""
+"""What others call on a supervisor. Reading answers from its table; changing is a call to its loop, with a
+deadline.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +43,8 @@ class SupervisorHandle(SupervisorLoop):
     def exit_reason(self) -> ExitReason | None:
         """Why it ended; None while it lives.
 
-        A supervisor that gave up ended with a `shutdown` whose `term` is a `RestartIntensityReached` and whose `exception` is
-        the last exception of the child that was restarted too often, if it raised one.
+        A supervisor that gave up ended with a `shutdown` whose `term` is a `RestartIntensityReached` and
+        whose `exception` is the last exception of the child that was restarted too often, if it raised one.
         """
         return self._monitors.reason
 
@@ -68,22 +70,25 @@ class SupervisorHandle(SupervisorLoop):
     def start_child(self, spec: ChildSpec, *, timeout: float | None = CALL_TIMEOUT) -> Any:
         """Add a child and start it; returns what its start function returned.
 
-        Raises AlreadyStarted for an id in use, StartFailed (nothing is added then), InvalidChildSpec for a spec that does not
-        fit this supervisor, SupervisorStopped, and CallTimeout after `timeout` seconds.
+        Raises AlreadyStarted for an id in use, StartFailed (nothing is added then), InvalidChildSpec for a
+        spec that does not fit this supervisor, SupervisorStopped, and CallTimeout after `timeout` seconds.
         """
         require_spec("what start_child is given", spec)
         self._check_spec(spec)
         return self._ask(lambda: self._add(spec), timeout)
 
     def terminate_child(self, child: Any, *, timeout: float | None = None) -> None:
-        """Stop a child, as its spec's `shutdown` says; nothing if it does not run. A restart to come is cancelled.
+        """Stop a child, as its spec's `shutdown` says; nothing if it does not run. A restart to come is
+        cancelled.
 
-        Raises ChildNotFound, SupervisorStopped, and CallTimeout after `timeout` seconds (default: no limit of its own).
+        Raises ChildNotFound, SupervisorStopped, and CallTimeout after `timeout` seconds (default: no limit of
+        its own).
         """
         self._ask(lambda: self._terminate_child(child), timeout)
 
     def monitor(self, callback: MonitorCallback) -> Cancel:
-        """Call `callback` with the exit reason, once, when this supervisor ended; soon if it has. Returns a cancel function.
+        """Call `callback` with the exit reason, once, when this supervisor ended; soon if it has. Returns a
+        cancel function.
 
         The callback runs in the hub and must not wait.
         """
@@ -98,10 +103,11 @@ class SupervisorHandle(SupervisorLoop):
         self._home.soon(self._kill_greenlet)
 
     def stop(self, timeout: float | None = None, reason: ExitReason | None = None) -> ExitReason:
-        """Stop the children, each as its spec says, end, and return why it ended: `reason`, by default a shutdown.
+        """Stop the children, each as its spec says, end, and return why it ended: `reason`, by default a
+        shutdown.
 
-        After `timeout` seconds what is left is killed (None leaves it to the specs). From one of its own children: that child
-        is ended while it waits here.
+        After `timeout` seconds what is left is killed (None leaves it to the specs). From one of its own
+        children: that child is ended while it waits here.
         """
         self._not_from_loop("stop")
         self.shutdown(reason)
@@ -149,7 +155,9 @@ class SupervisorHandle(SupervisorLoop):
         return call.wait(timeout)
 
     def is_calling(self) -> bool:
-        """Whether the caller runs in the greenlet of this supervisor, or of one below it: as its start functions do."""
+        """Whether the caller runs in the greenlet of this supervisor, or of one below it: as its start
+        functions do.
+        """
         below = [row.life.handle for row in list(self._table.rows.values()) if row.life is not None]
         return gevent.getcurrent() is self._greenlet or any(isinstance(each, SupervisorHandle) and each.is_calling() for each in below)
 

@@ -1,7 +1,8 @@
 """Something that happens once, waited for by greenlets of its own thread and by other threads.
 
-gevent's events can be waited for across threads only where the waiting thread has an event loop with something to do; a plain
-thread has none. So greenlets at home wait on a gevent event, and everyone else on an operating system lock.
+gevent's events can be waited for across threads only where the waiting thread has an event loop with
+something to do; a plain thread has none. So greenlets at home wait on a gevent event, and everyone else on an
+operating system lock.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """`let_hub_run`: one full turn of the event loop for everybody else, sockets and timers included.
 
-`gevent.sleep(0)` is not that: it queues a callback, and the loop runs up to a thousand callbacks before it looks at a socket or a
-timer again. A greenlet that works in slices of five milliseconds would keep them waiting for seconds. A timer, on the other hand,
-costs a millisecond of doing nothing, the least that epoll waits. An idle watcher makes the loop poll without waiting; at the highest
-priority it is called in each turn, however busy the sockets are. It
-is called first, and so the caller goes on only in the next turn: what this one found, timers that are due among it, comes before.
+`gevent.sleep(0)` is not that: it queues a callback, and the loop runs up to a thousand callbacks before it
+looks at a socket or a timer again. A greenlet that works in slices of five milliseconds would keep them
+waiting for seconds. A timer, on the other hand, costs a millisecond of doing nothing, the least that epoll
+waits. An idle watcher makes the loop poll without waiting; at the highest priority it is called in each turn,
+however busy the sockets are. It is called first, and so the caller goes on only in the next turn: what this
+one found, timers that are due among it, comes before.
 
-Callers share their turns: once those that went on have taken two milliseconds, the others have the next. So a hundred of them hold
-nobody up for longer than one would.
+Callers share their turns: once those that went on have taken two milliseconds, the others have the next. So a
+hundred of them hold nobody up for longer than one would.
 """
 
 from __future__ import annotations

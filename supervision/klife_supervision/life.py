@@ -1,7 +1,7 @@
 """A supervisor's table: a row per child, and in it the one life that child is living.
 
-The loop alone changes rows; everyone may read them. An exit message names the life that ended, so that one which arrives after
-the child was stopped or replaced is recognised as old.
+The loop alone changes rows; everyone may read them. An exit message names the life that ended, so that one
+which arrives after the child was stopped or replaced is recognised as old.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from klife_supervision.mailbox import HomeThread
 ChildState = Literal["starting", "running", "restarting", "stopping", "stopped"]
 
 KILL_GRACE = 5.0
-"""Seconds a killed child has to end. OTP's kill cannot be refused; a greenlet that swallows GreenletExit, or never waits, can."""
+"""Seconds a killed child has to end. OTP's kill cannot be refused; a greenlet that swallows GreenletExit, or
+never waits, can.
+"""
 
 
 class Child:
@@ -46,7 +48,9 @@ class Child:
 
 
 class Retry:
-    """A restart to come, as a message to the supervisor itself. `reason` is why; `counted` whether the window knows of it."""
+    """A restart to come, as a message to the supervisor itself. `reason` is why; `counted` whether the window
+    knows of it.
+    """
 
     __slots__ = ("_timer", "child", "counted", "reason")
 
@@ -62,7 +66,9 @@ class Retry:
         self._timer.start(put, self, update=True)
 
     def cancel(self) -> None:
-        """Stop the clock; the message, should it be in the mailbox already, is no longer the child's and is ignored."""
+        """Stop the clock; the message, should it be in the mailbox already, is no longer the child's and is
+        ignored.
+        """
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()
@@ -99,7 +105,9 @@ class Life:
             self._tell(self)
 
     def look(self) -> None:
-        """If it has ended and that was not told here, take note of it; if it lives, let it look for what it was not told."""
+        """If it has ended and that was not told here, take note of it; if it lives, let it look for what it
+        was not told.
+        """
         if self.reason is not None:
             return
         try:

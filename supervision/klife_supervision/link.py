@@ -10,7 +10,8 @@ from klife_supervision.monitors import Cancel, MonitorCallback
 
 
 def monitor(child: Any, callback: MonitorCallback) -> Cancel:
-    """Call `callback` with the exit reason, once, when `child` ended; soon if it has. Returns a function that cancels this.
+    """Call `callback` with the exit reason, once, when `child` ended; soon if it has. Returns a function that
+    cancels this.
 
     `child` is whatever a start function may return. The callback must not wait. Raises InvalidChild.
     """
@@ -18,8 +19,9 @@ def monitor(child: Any, callback: MonitorCallback) -> Cancel:
 
 
 def link(one: Any, other: Any) -> Cancel:
-    """Tie two lives together, as OTP's `link`: when either ends abnormally, the other is killed, so that its supervisor sees an
-    abnormal end too; when either is shut down, the other is asked to shut down. A normal end concerns nobody.
+    """Tie two lives together, as OTP's `link`: when either ends abnormally, the other is killed, so that its
+    supervisor sees an abnormal end too; when either is shut down, the other is asked to shut down. A normal
+    end concerns nobody.
 
     Returns a function that takes the link back. Raises InvalidChild.
     """

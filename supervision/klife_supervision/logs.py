@@ -1,16 +1,19 @@
 """Loggers whose events are queued, and written by a greenlet that nobody waits for.
 
-What writes a log is the user's: a handler may be slow, may hold a lock that the caller's greenlet wants, may itself produce to Kafka
-and wait. So a supervisor, an actor or a delivery only notes its event, with the configuration and the context of that moment. The
-greenlet that writes is started in the hub of whoever tells something, and ends when nothing is left. A thread without a hub writes
-for itself, and so does everybody once the interpreter exits. `flush` waits for what was told so far.
+What writes a log is the user's: a handler may be slow, may hold a lock that the caller's greenlet wants, may
+itself produce to Kafka and wait. So a supervisor, an actor or a delivery only notes its event, with the
+configuration and the context of that moment. The greenlet that writes is started in the hub of whoever tells
+something, and ends when nothing is left. A thread without a hub writes for itself, and so does everybody once
+the interpreter exits. `flush` waits for what was told so far.
 
-The queue is bounded: while a log can not be written, what comes is dropped, counted, and the number told when it can.
+The queue is bounded: while a log can not be written, what comes is dropped, counted, and the number told when
+it can.
 
-Unconfigured, structlog prints every event to standard output, debug ones included. That suits an application that is being written,
-not a library inside of one: here such a logger keeps to warnings and worse. As soon as `structlog.configure` was called (by the
-application, or by a test's `capture_logs`), that configuration alone decides, and every event goes to it. structlog itself is imported
-with the first event that is written (`structlog_import`); one told before it was configured is written as it is configured by then.
+Unconfigured, structlog prints every event to standard output, debug ones included. That suits an application
+that is being written, not a library inside of one: here such a logger keeps to warnings and worse. As soon as
+`structlog.configure` was called (by the application, or by a test's `capture_logs`), that configuration alone
+decides, and every event goes to it. structlog itself is imported with the first event that is written
+(`structlog_import`); one told before it was configured is written as it is configured by then.
 """
 
 from __future__ import annotations
@@ -88,12 +91,15 @@ def get_logger(name: str) -> Logger:
 
 
 def traceback_of(error: BaseException) -> str:
-    """The traceback as text, without the values of local variables, which some renderers of `exc_info` would show."""
+    """The traceback as text, without the values of local variables, which some renderers of `exc_info` would
+    show.
+    """
     return "".join(traceback.format_exception(error)).rstrip()
 
 
 def flush(timeout: float) -> bool:
-    """Wait, at most `timeout` seconds, until what this thread told the log is written; return whether nothing is left.
+    """Wait, at most `timeout` seconds, until what this thread told the log is written; return whether nothing
+    is left.
 
     Called where nothing may wait, in the hub or by what writes the log itself, it returns at once.
     """
@@ -196,7 +202,8 @@ def _hand_over(event: _Event) -> None:
 
     late = monotonic() - event.told_at
     fields = event.fields if late < _LATE else {**event.fields, "seconds_late": round(late, 1)}
-    # The logger under it is made here and not when the event was told: a factory like the standard library's takes locks.
+    # The logger under it is made here and not when the event was told: a factory like the standard library's
+    # takes locks.
     logger: Any = structlog.wrap_logger(
         None,
         processors=event.processors,

@@ -1,16 +1,20 @@
-"""The part that all supervisors share: a greenlet with a mailbox, a table of children, and a handle others hold.
+"""The part that all supervisors share: a greenlet with a mailbox, a table of children, and a handle others
+hold.
 
 The life of a supervisor:
 
-1. `start` spawns the loop and waits. The loop starts the children in order; if one fails, those started are stopped in reverse,
-   the loop ends, and `start` raises.
-2. The loop waits for messages: a life that ended, a restart whose time has come, a call, a shutdown. They are served one after
-   the other; a restart that failed is such a message too, so that a shutdown can be served in between.
+1. `start` spawns the loop and waits. The loop starts the children in order; if one fails, those started are
+   stopped in reverse, the loop ends, and `start` raises.
+2. The loop waits for messages: a life that ended, a restart whose time has come, a call, a shutdown. They are
+   served one after the other; a restart that failed is such a message too, so that a shutdown can be served
+   in between.
 3. A shutdown, or a decision to give up, ends the loop: the children are stopped, as their specs say.
 4. A kill, or an error in the loop itself, kills the children instead; nothing is orphaned.
-5. When the greenlet is over, its end is told: calls still waiting get an error, the name is freed, monitors are called.
+5. When the greenlet is over, its end is told: calls still waiting get an error, the name is freed, monitors
+   are called.
 
-Only the loop changes the table. Reading calls read it directly, so they answer even while a start function hangs.
+Only the loop changes the table. Reading calls read it directly, so they answer even while a start function
+hangs.
 """
 
 from __future__ import annotations
@@ -38,7 +42,8 @@ from klife_supervision.registry import register, release
 from klife_supervision.second_look import SecondLook
 from klife_supervision.table import ChildTable
 
-# gevent's greenlets are collected as garbage when nothing that can wake them is reachable; a supervisor ends when told to.
+# gevent's greenlets are collected as garbage when nothing that can wake them is reachable; a supervisor ends
+# when told to.
 _alive: set[SupervisorLoop] = set()
 
 
@@ -61,7 +66,9 @@ class ShutdownAsked:
 
 
 class SupervisorLoop(ABC):
-    """The loop of `Supervisor` and `DynamicSupervisor`, which add what differs; `SupervisorHandle` adds what others call."""
+    """The loop of `Supervisor` and `DynamicSupervisor`, which add what differs; `SupervisorHandle` adds what
+    others call.
+    """
 
     def __init__(self, options: SupervisorOptions) -> None:
         self._options = options
@@ -98,7 +105,9 @@ class SupervisorLoop(ABC):
     # The loop.
 
     def _run(self, specs: Sequence[ChildSpec]) -> None:
-        """The greenlet, whichever way it ends: children first, then itself. `_finish` is called once it is over."""
+        """The greenlet, whichever way it ends: children first, then itself. `_finish` is called once it is
+        over.
+        """
         try:
             if self._start_all(specs):
                 self._state = "running"
@@ -191,7 +200,8 @@ class SupervisorLoop(ABC):
             if cause is not None:
                 child.state = "restarting"
                 child.retry = Retry(child, ExitReason.crashed(cause), counted=False)
-                # Through the hub: others get their turn, and may ask for a shutdown, however fast the start fails.
+                # Through the hub: others get their turn, and may ask for a shutdown, however fast the start
+                # fails.
                 self._home.soon(self._mailbox.put, child.retry)
                 return
 
@@ -224,7 +234,9 @@ class SupervisorLoop(ABC):
         return supervisor
 
     def _launch(self, specs: Sequence[ChildSpec]) -> None:
-        """Spawn the loop and wait until all children are up. If that fails, or the caller is interrupted, nothing is left."""
+        """Spawn the loop and wait until all children are up. If that fails, or the caller is interrupted,
+        nothing is left.
+        """
         if self._options.name is not None:
             register(self._options.name, self)
         _alive.add(self)
@@ -252,7 +264,9 @@ class SupervisorLoop(ABC):
         self._mailbox.look()
 
     def _finish(self, _greenlet: Any) -> None:
-        """The greenlet is over (called in the hub): tell everyone who waits or watches. Called again if it was not finished."""
+        """The greenlet is over (called in the hub): tell everyone who waits or watches. Called again if it
+        was not finished.
+        """
         if self not in _alive:
             return
         reason = self._verdict or ExitReason.killed()

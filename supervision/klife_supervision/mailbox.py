@@ -1,10 +1,11 @@
 """The inbox of a supervisor's loop, and the way into its thread.
 
-A deque and a parked greenlet: a put wakes the loop with one callback of the hub, and nothing runs while nothing arrives. Puts
-may come from any greenlet and, where gevent has not patched threads, from any thread: a pykka `ThreadingActor` ends in its own.
+A deque and a parked greenlet: a put wakes the loop with one callback of the hub, and nothing runs while
+nothing arrives. Puts may come from any greenlet and, where gevent has not patched threads, from any thread: a
+pykka `ThreadingActor` ends in its own.
 
-A thousand children that crash at once are a thousand messages and a tenth of a second of work; so a loop that does not get to park
-lets everybody else have a turn every few milliseconds.
+A thousand children that crash at once are a thousand messages and a tenth of a second of work; so a loop that
+does not get to park lets everybody else have a turn every few milliseconds.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ BUSY_SECONDS = 0.004
 class HomeThread:
     """The thread of a gevent hub: of `hub`, or of the one in which it was made.
 
-    Known by the hub, and not by its number: the system gives the number of a thread that ended to the next one.
+    Known by the hub, and not by its number: the system gives the number of a thread that ended to the next
+    one.
     """
 
     __slots__ = ("_hub",)
@@ -66,7 +68,8 @@ class Mailbox(Generic[Message]):
     def put(self, message: Message) -> None:
         """Add a message; never waits."""
         self._messages.append(message)
-        # From another thread the loop may be about to park, so it is always woken; here nothing runs in between.
+        # From another thread the loop may be about to park, so it is always woken; here nothing runs in
+        # between.
         if self._waiter is not None or not self._home.is_here():
             self._home.soon(self._wake)
 

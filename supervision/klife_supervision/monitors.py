@@ -12,9 +12,11 @@ Cancel = Callable[[], None]
 
 
 class Monitors:
-    """The monitors of one life. Whoever implements `RunningChild` may keep one: `add` is its `monitor`, and `fire` its end.
+    """The monitors of one life. Whoever implements `RunningChild` may keep one: `add` is its `monitor`, and
+    `fire` its end.
 
-    Callbacks must not wait: they are called in the hub, or by the one who calls `fire`. One that raises is logged.
+    Callbacks must not wait: they are called in the hub, or by the one who calls `fire`. One that raises is
+    logged.
     """
 
     __slots__ = ("_callbacks", "_reason")
@@ -29,7 +31,9 @@ class Monitors:
         return self._reason
 
     def add(self, callback: MonitorCallback) -> Cancel:
-        """Call `callback` with the reason at the end, at once if that has been. Returns a function that cancels this."""
+        """Call `callback` with the reason at the end, at once if that has been. Returns a function that
+        cancels this.
+        """
         if self._callbacks is None:
             self._callbacks = {}
         token = object()
@@ -44,7 +48,9 @@ class Monitors:
         return cancel
 
     def fire(self, reason: ExitReason) -> None:
-        """It ended: call everyone. Only the first reason counts; a later call goes on where an exception ended an earlier one."""
+        """It ended: call everyone. Only the first reason counts; a later call goes on where an exception
+        ended an earlier one.
+        """
         if self._reason is None:
             self._reason = reason
         self._call_all()

@@ -16,7 +16,8 @@ from klife_supervision.policy import AUTO_SHUTDOWNS, STRATEGIES, AutoShutdownPol
 class SupervisorOptions:
     """See `Supervisor.start` and `DynamicSupervisor.start`.
 
-    `label` stands for the supervisor in events, trees and errors. A `nested` one leaves telling its start and end to its parent.
+    `label` stands for the supervisor in events, trees and errors. A `nested` one leaves telling its start and
+    end to its parent.
     """
 
     label: Hashable

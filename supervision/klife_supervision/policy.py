@@ -1,8 +1,8 @@
 """A supervisor's decisions, as pure functions: which children, in what order, how often, how soon.
 
-No clock is read and nothing is started or stopped here; the loop carries out the answers. The rules are those of OTP's
-`supervisor` behaviour ("Supervisor Behaviour" in OTP Design Principles, and the reference manual of `supervisor(3)`); only
-`restart_pause` is beyond OTP.
+No clock is read and nothing is started or stopped here; the loop carries out the answers. The rules are those
+of OTP's `supervisor` behaviour ("Supervisor Behaviour" in OTP Design Principles, and the reference manual of
+`supervisor(3)`); only `restart_pause` is beyond OTP.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ AUTO_SHUTDOWNS: tuple[AutoShutdownPolicy, ...] = ("never", "any_significant", "a
 def should_restart(restart: Restart, reason: ExitReason) -> bool:
     """Whether a child that ended by itself is started again.
 
-    A permanent child always, a temporary one never, a transient one only when it ended abnormally: OTP's "with another exit
-    reason than `normal`, `shutdown`, or `{shutdown,Term}`".
+    A permanent child always, a temporary one never, a transient one only when it ended abnormally: OTP's
+    "with another exit reason than `normal`, `shutdown`, or `{shutdown,Term}`".
     """
     if restart == "permanent":
         return True
@@ -37,7 +37,9 @@ def should_restart(restart: Restart, reason: ExitReason) -> bool:
 
 
 class RestartPlan(NamedTuple):
-    """Ids in the order in which to `stop` those still running, then `start`; `drop` are temporary: stopped and forgotten."""
+    """Ids in the order in which to `stop` those still running, then `start`; `drop` are temporary: stopped
+    and forgotten.
+    """
 
     stop: tuple[Hashable, ...]
     start: tuple[Hashable, ...]
@@ -47,8 +49,9 @@ class RestartPlan(NamedTuple):
 def restart_plan(strategy: Strategy, children: Sequence[tuple[Hashable, Restart]], failed: Hashable) -> RestartPlan:
     """What the restart of `failed` means for `children`, given in start order.
 
-    one_for_one: that child alone. rest_for_one: it and those started after it. one_for_all: everyone. Others are stopped in
-    reverse start order and started in start order. Temporary siblings are stopped and not started again.
+    one_for_one: that child alone. rest_for_one: it and those started after it. one_for_all: everyone. Others
+    are stopped in reverse start order and started in start order. Temporary siblings are stopped and not
+    started again.
     """
     ids = [child_id for child_id, _ in children]
     if strategy == "one_for_one":
@@ -121,7 +124,8 @@ class Pause(NamedTuple):
 
 
 def restart_pause(delay: RestartDelay | None, attempt: int, lived: float) -> Pause:
-    """The pause before a restart, given how many restarts in a row came before and how long the child `lived` (seconds).
+    """The pause before a restart, given how many restarts in a row came before and how long the child `lived`
+    (seconds).
 
     A start that failed lived 0 seconds. Without a delay the restart is at once, as in OTP.
     """

@@ -1,14 +1,16 @@
 """A stock pykka actor as a child, known by its shape alone: this library does not import pykka.
 
-Stock pykka tells nobody why, or that, an actor ended. Two facts of its loop are enough to know it without polling:
+Stock pykka tells nobody why, or that, an actor ended. Two facts of its loop are enough to know it without
+polling:
 
-- `actor_stopped.set()` is called once the actor's fate is settled: from an `except` block when it failed, so that the exception
-  is at hand there; outside of one when it stopped in an orderly way. So we take the place of that event.
-- after `on_stop`, every envelope left in the inbox is answered with an error. One of ours, put there when the fate is settled,
-  tells when the actor is really done.
+- `actor_stopped.set()` is called once the actor's fate is settled: from an `except` block when it failed, so
+  that the exception is at hand there; outside of one when it stopped in an orderly way. So we take the place
+  of that event.
+- after `on_stop`, every envelope left in the inbox is answered with an error. One of ours, put there when the
+  fate is settled, tells when the actor is really done.
 
-A thread cannot be ended from outside. So `kill` means: no further message is handled, and the one in hand is not waited for.
-Actors that are to be killed in the middle of something belong in greenlets.
+A thread cannot be ended from outside. So `kill` means: no further message is handled, and the one in hand is
+not waited for. Actors that are to be killed in the middle of something belong in greenlets.
 """
 
 from __future__ import annotations
@@ -29,11 +31,15 @@ def is_pykka_ref(value: Any) -> bool:
 
 
 class ActorEndedUnseen(Exception):
-    """A pykka actor had stopped before its supervisor could watch it (a failed `on_start`, for example): why is not known."""
+    """A pykka actor had stopped before its supervisor could watch it (a failed `on_start`, for example): why
+    is not known.
+    """
 
 
 class _LastEnvelope:
-    """The envelope whose answer is the actor's end; its shape is what pykka's loop uses of an envelope and of a future."""
+    """The envelope whose answer is the actor's end; its shape is what pykka's loop uses of an envelope and of
+    a future.
+    """
 
     message = None
 
@@ -52,7 +58,9 @@ class _LastEnvelope:
 
 
 class _Stopped:
-    """In the place of an actor's `actor_stopped`, a `threading.Event`: the same, and `set` tells the child first."""
+    """In the place of an actor's `actor_stopped`, a `threading.Event`: the same, and `set` tells the child
+    first.
+    """
 
     def __init__(self, event: Any, child: PykkaActorChild) -> None:
         self._event = event
@@ -66,7 +74,9 @@ class _Stopped:
 
 
 class PykkaActorChild:
-    """Adapter around a stock `pykka.ActorRef`. One per actor, see `of`: whoever ends it, all who watch see the same reason."""
+    """Adapter around a stock `pykka.ActorRef`. One per actor, see `of`: whoever ends it, all who watch see
+    the same reason.
+    """
 
     @classmethod
     def of(cls, ref: Any) -> PykkaActorChild:

@@ -17,7 +17,9 @@ from klife_supervision.policy import AutoShutdownPolicy, Restart, RestartDelay, 
 
 
 class Supervisor(SupervisorHandle):
-    """Starts its children in order, restarts those that end as strategy and specs say, stops them in reverse order."""
+    """Starts its children in order, restarts those that end as strategy and specs say, stops them in reverse
+    order.
+    """
 
     @classmethod
     def start(
@@ -34,16 +36,20 @@ class Supervisor(SupervisorHandle):
     ) -> Self:
         """Start a supervisor and its children, in order; returns once all are up.
 
-        - `strategy`: who is restarted with a child: itself ("one_for_one"), it and those started after it ("rest_for_one"), all
-          ("one_for_all").
-        - `intensity`, `period`: more than so many restarts within so many seconds, and it stops all children and ends.
+        - `strategy`: who is restarted with a child: itself ("one_for_one"), it and those started after it
+          ("rest_for_one"), all ("one_for_all").
+        - `intensity`, `period`: more than so many restarts within so many seconds, and it stops all children
+          and ends.
         - `name`: registered while it lives (`whereis`); also its name in events, trees and errors.
-        - `auto_shutdown`: ends it when "any_significant" or "all_significant" children ended by themselves, or "never".
-        - `restart_delay`: a pause before restarts, for children that have none of their own; None restarts at once.
-        - `on_give_up`: called with its exit reason, in a greenlet of its own, after it gave up or failed itself.
+        - `auto_shutdown`: ends it when "any_significant" or "all_significant" children ended by themselves,
+          or "never".
+        - `restart_delay`: a pause before restarts, for children that have none of their own; None restarts at
+          once.
+        - `on_give_up`: called with its exit reason, in a greenlet of its own, after it gave up or failed
+          itself.
 
-        Raises StartFailed, naming the child and the cause, after stopping those already started; InvalidChildSpec (duplicate
-        ids, for one), InvalidSupervisorOption, NameTaken.
+        Raises StartFailed, naming the child and the cause, after stopping those already started;
+        InvalidChildSpec (duplicate ids, for one), InvalidSupervisorOption, NameTaken.
         """
         options = SupervisorOptions(
             label=cls.__name__ if name is None else name,
@@ -77,7 +83,8 @@ class Supervisor(SupervisorHandle):
     ) -> ChildSpec:
         """A supervisor as a child of another; the options of `start`, and those of its own `ChildSpec`.
 
-        `restart_delay` is its children's, as in `start`. Raises what is wrong with options and children now, not at the start.
+        `restart_delay` is its children's, as in `start`. Raises what is wrong with options and children now,
+        not at the start.
         """
         options = SupervisorOptions(
             label=id if name is None else name,
@@ -113,7 +120,8 @@ class Supervisor(SupervisorHandle):
     def restart_child(self, id: Hashable, *, timeout: float | None = CALL_TIMEOUT) -> Any:  # noqa: A002
         """Start a stopped child again; returns what its start function returned.
 
-        Raises ChildNotFound, ChildStillRunning, StartFailed (the child stays stopped), SupervisorStopped, CallTimeout.
+        Raises ChildNotFound, ChildStillRunning, StartFailed (the child stays stopped), SupervisorStopped,
+        CallTimeout.
         """
 
         def restart() -> Any:

@@ -16,7 +16,9 @@ from klife_supervision.registry import register, release
 
 
 class ChildTable:
-    """`rows` by id, in start order. Only the supervisor's loop calls the methods; `tell` gets every life that ended."""
+    """`rows` by id, in start order. Only the supervisor's loop calls the methods; `tell` gets every life that
+    ended.
+    """
 
     def __init__(self, supervisor: Hashable, tell: Callable[[Life], None]) -> None:
         self.rows: dict[Hashable, Child] = {}
@@ -93,7 +95,9 @@ class ChildTable:
             self.bury(life)
 
     def kill_all(self) -> None:
-        """Kill all children, last started first, and wait until they have ended; another kill does not cut that short."""
+        """Kill all children, last started first, and wait until they have ended; another kill does not cut
+        that short.
+        """
         lives = []
         for child in reversed(self.rows.values()):
             child.cancel_retry()

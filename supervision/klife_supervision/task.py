@@ -12,7 +12,9 @@ from klife_supervision.monitors import Cancel, MonitorCallback, Monitors
 
 
 class Task:
-    """`function(*args, **kwargs)` in a greenlet, ended by its return, by what it raises, or by `GreenletExit`."""
+    """`function(*args, **kwargs)` in a greenlet, ended by its return, by what it raises, or by
+    `GreenletExit`.
+    """
 
     __slots__ = ("_args", "_asked", "_exception", "_function", "_greenlet", "_kwargs", "_monitors")
 
@@ -62,7 +64,8 @@ class Task:
             self._exception = error
             raise
         except BaseException as error:  # noqa: BLE001 - whatever a child raises ends that child alone, and its supervisor tells why
-            # Without this frame, whose `self` leads back to the exception: a crash leaves no garbage for the cycle collector.
+            # Without this frame, whose `self` leads back to the exception: a crash leaves no garbage for the
+            # cycle collector.
             self._exception = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
 
     def _ended(self, _greenlet: Any) -> None:

@@ -11,8 +11,8 @@ from typing import Literal
 class TreeNode:
     """A supervisor or worker as it was when the tree was taken; `str()` draws it with all below it.
 
-    `state` of a worker is its own `state` attribute where it has one. `restarts` counts how often its supervisor restarted it. Pickled,
-    it can be looked at in another process, and kills nothing there.
+    `state` of a worker is its own `state` attribute where it has one. `restarts` counts how often its
+    supervisor restarted it. Pickled, it can be looked at in another process, and kills nothing there.
     """
 
     id: Hashable
@@ -23,7 +23,9 @@ class TreeNode:
     end: Callable[[], None] | None = field(default=None, repr=False, compare=False)
 
     def kill(self) -> None:
-        """End what was running here brutally, as a crash would; its supervisor decides what follows. Nothing if it has ended."""
+        """End what was running here brutally, as a crash would; its supervisor decides what follows. Nothing
+        if it has ended.
+        """
         if self.end is not None:
             self.end()
 

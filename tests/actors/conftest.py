@@ -18,7 +18,9 @@ def _drop(*_event: object) -> None:
 
 @pytest.fixture(autouse=True)
 def quiet_logs() -> Iterator[None]:
-    """Trouble is what these tests make; what it logs would only slow them down. `structlog.testing.capture_logs` still sees it."""
+    """Trouble is what these tests make; what it logs would only slow them down.
+    `structlog.testing.capture_logs` still sees it.
+    """
     before = structlog.get_config()
     structlog.configure(processors=[_drop])
     yield

@@ -1,4 +1,6 @@
-"""`Broker` by itself: what becomes of its connection, and of the calls in it, when writing fails. No actor, no socket."""
+"""`Broker` by itself: what becomes of its connection, and of the calls in it, when writing fails. No actor,
+no socket.
+"""
 
 from __future__ import annotations
 

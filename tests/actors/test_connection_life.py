@@ -1,4 +1,6 @@
-"""Connections over a client's life: quotas, idle times, brokers that leave, and clusters that are found again."""
+"""Connections over a client's life: quotas, idle times, brokers that leave, and clusters that are found
+again.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What becomes of a record when its broker refuses, goes silent, breaks off or moves: against scripted brokers."""
+"""What becomes of a record when its broker refuses, goes silent, breaks off or moves: against scripted
+brokers.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,12 @@
-"""Whatever brokers, connections, leaders, deadlines and kills do: what a delivery says is what the log shows, in produce order.
+"""Whatever brokers, connections, leaders, deadlines and kills do: what a delivery says is what the log shows,
+in produce order.
 
-The real `ProducerActor` and `BatcherActor` (their code, run turn by turn without greenlets), `Producer`, `Batcher` and
-`Partition` against the brokers of `model_cluster`. Hypothesis looks for the sequence of events that breaks a promise:
+The real `ProducerActor` and `BatcherActor` (their code, run turn by turn without greenlets), `Producer`,
+`Batcher` and `Partition` against the brokers of `model_cluster`. Hypothesis looks for the sequence of events
+that breaks a promise:
 
-- delivered: in the log exactly once, at the offset and with the time the delivery tells, if it tells an offset;
+- delivered: in the log exactly once, at the offset and with the time the delivery tells, if it tells an
+  offset;
 - failed and not possibly persisted: not in the log, now or later;
 - possibly persisted: in the log once or not at all;
 - the log is in the order of `produce`, whatever was retried, renumbered, split, moved or expired;
@@ -103,7 +106,9 @@ class DeliveryModel(RuleBasedStateMachine):
 
     @rule(partition=st.integers(0, PARTITIONS - 1), batches=st.integers(1, 3))
     def send(self, partition: int, batches: int) -> None:
-        """Several batches leave one after another, as far as they may: the way to have more than one in flight."""
+        """Several batches leave one after another, as far as they may: the way to have more than one in
+        flight.
+        """
         for _ in range(batches):
             self.produce(partition, 2, False)
             self.turns()

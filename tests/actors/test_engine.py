@@ -1,4 +1,6 @@
-"""`Engine`: its parts are asked, flushed, closed, abandoned and let go of by one protocol; shown with one of no use."""
+"""`Engine`: its parts are asked, flushed, closed, abandoned and let go of by one protocol; shown with one of
+no use.
+"""
 
 from __future__ import annotations
 

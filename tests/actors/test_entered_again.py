@@ -1,7 +1,9 @@
-"""`produce` entered again while it runs: by a signal handler, or a destructor that the garbage collector calls, which produce, too.
+"""`produce` entered again while it runs: by a signal handler, or a destructor that the garbage collector
+calls, which produce, too.
 
-In Python such code runs after a call, at a function's start, where a loop goes back, and where a container is made. Here it runs at
-each of these places in turn; in the compiled core, whose only such places are where the collector may begin, at each of those.
+In Python such code runs after a call, at a function's start, where a loop goes back, and where a container is
+made. Here it runs at each of these places in turn; in the compiled core, whose only such places are where the
+collector may begin, at each of those.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""A code of each rule, in each situation a batch can be in, over real sockets: the outcome is the one the table says.
+"""A code of each rule, in each situation a batch can be in, over real sockets: the outcome is the one the
+table says.
 
-Nothing but the rule decides, and that every code has the right one is for `test_refusal`, where the table is written out again. Here it
-is what the records, the requests and the log have to show.
+Nothing but the rule decides, and that every code has the right one is for `test_refusal`, where the table is
+written out again. Here it is what the records, the requests and the log have to show.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Programs that are told to end while they end: what was accepted is delivered all the same, or its loss is told."""
+"""Programs that are told to end while they end: what was accepted is delivered all the same, or its loss is
+told.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from klife import Client, Record
 from klife.protocol.apis.produce import ProduceRequest
 from tests.support.scripted_broker import ScriptedCluster, after, silent
 
-# The signal's greenlet exits as a gunicorn worker's does: gevent raises that in the main greenlet, whatever it waits for.
+# The signal's greenlet exits as a gunicorn worker's does: gevent raises that in the main greenlet, whatever
+# it waits for.
 PROGRAM = """
 import signal, sys
 import gevent
@@ -34,7 +37,9 @@ VALUES = [b"%d" % number for number in range(100)]
 
 
 def end(cluster: ScriptedCluster, how: str, interfere: Callable[[subprocess.Popen[str]], object]) -> tuple[int, str]:
-    """Run the program, which ends in this way; `interfere` when its records, which linger till then, are sent. Exit status, stderr."""
+    """Run the program, which ends in this way; `interfere` when its records, which linger till then, are
+    sent. Exit status, stderr.
+    """
     in_thread = get_hub().threadpool.apply
     command = [sys.executable, "-c", PROGRAM + how, cluster.bootstrap_servers]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

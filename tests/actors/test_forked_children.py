@@ -1,4 +1,6 @@
-"""What becomes of a client in a forked child. Each program runs in a process of its own, against brokers in this one."""
+"""What becomes of a client in a forked child. Each program runs in a process of its own, against brokers in
+this one.
+"""
 
 from __future__ import annotations
 

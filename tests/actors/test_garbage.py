@@ -1,4 +1,6 @@
-"""What a record leaves behind: nothing, also when it failed and somebody raised its error; and the collector has little to do."""
+"""What a record leaves behind: nothing, also when it failed and somebody raised its error; and the collector
+has little to do.
+"""
 
 from __future__ import annotations
 

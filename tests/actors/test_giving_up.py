@@ -1,4 +1,6 @@
-"""How much a client's supervisors stand, and what its callers and its user's supervisor learn when it was too much."""
+"""How much a client's supervisors stand, and what its callers and its user's supervisor learn when it was too
+much.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The hub of the client's thread does not run for a while, as at a prompt or in a blocking call, and the brokers answer meanwhile.
+"""The hub of the client's thread does not run for a while, as at a prompt or in a blocking call, and the
+brokers answer meanwhile.
 
 They live in another process: in ours they would not answer either.
 """

@@ -1,4 +1,6 @@
-"""Connections that nobody uses: who closes them, that nobody opens them again for nothing, and what brokers see of their client."""
+"""Connections that nobody uses: who closes them, that nobody opens them again for nothing, and what brokers
+see of their client.
+"""
 
 from __future__ import annotations
 

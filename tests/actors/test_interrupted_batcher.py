@@ -1,5 +1,5 @@
-"""A batcher whose actor is ended by a signal handler's exception, at each place where one may be raised: its successor ends every
-delivery, once, and nothing stays taken.
+"""A batcher whose actor is ended by a signal handler's exception, at each place where one may be raised: its
+successor ends every delivery, once, and nothing stays taken.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class Broker(ModelBroker):
 
 
 class Scene:
-    """A topic of two partitions, with two records each that wait to leave; one is called back, one is waited for."""
+    """A topic of two partitions, with two records each that wait to leave; one is called back, one is waited
+    for.
+    """
 
     def __init__(self) -> None:
         self.parts = Parts([1, 1], retry_backoff=0.0, retry_backoff_max=0.0)

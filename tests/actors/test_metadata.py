@@ -1,4 +1,6 @@
-"""`Metadata` by itself: which broker is asked, what news change, who is told, and who waits. No actor, no socket."""
+"""`Metadata` by itself: which broker is asked, what news change, who is told, and who waits. No actor, no
+socket.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""No broker is reached, or what is reached is no broker: what callers are told, and how soon the next address is asked."""
+"""No broker is reached, or what is reached is no broker: what callers are told, and how soon the next address
+is asked.
+"""
 
 from __future__ import annotations
 

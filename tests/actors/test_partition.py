@@ -1,4 +1,6 @@
-"""`Partition`: order, sequence numbers and renumbering, step by step (the model test searches; this one explains)."""
+"""`Partition`: order, sequence numbers and renumbering, step by step (the model test searches; this one
+explains).
+"""
 
 from __future__ import annotations
 
@@ -190,7 +192,9 @@ def test_what_may_be_in_the_log_is_first_resent_under_its_old_number() -> None:
 
 
 def in_doubt(parts: Parts, count: int) -> list[Batch]:
-    """Batches that were in flight together, and whose answers never came; the oldest, sent again, is out of order."""
+    """Batches that were in flight together, and whose answers never came; the oldest, sent again, is out of
+    order.
+    """
     parts.delivered(parts.sent())
     batches = [parts.sent(2) for _ in range(count)]
     for batch in batches:

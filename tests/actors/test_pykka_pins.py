@@ -1,4 +1,6 @@
-"""What the runtime relies on in pykka beyond its documentation. When one of these fails, a new pykka wants a look at `GeventActor`."""
+"""What the runtime relies on in pykka beyond its documentation. When one of these fails, a new pykka wants a
+look at `GeventActor`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Which class an error code is in, and what each class does to a batch. The table is written out again here on purpose."""
+"""Which class an error code is in, and what each class does to a batch. The table is written out again here
+on purpose.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def test_every_code_of_the_table_has_its_class(action: Action, code: int) -> Non
 
 
 def all_that_is_known(parts: Parts, batch: Batch) -> list[object]:
-    """What `judge` could change: fields of the batch, its partition, what is known of the log, the identity, the books."""
+    """What `judge` could change: fields of the batch, its partition, what is known of the log, the identity,
+    the books.
+    """
     partition, producer = parts.of(batch), parts.producer
     names = [name for name in Partition.__slots__ if not name.startswith("_")]
     values = [getattr(partition, name) for name in names]

@@ -1,4 +1,6 @@
-"""The scripted broker is a broker: clients that share no line with klife produce to it, also when it refuses and breaks off."""
+"""The scripted broker is a broker: clients that share no line with klife produce to it, also when it refuses
+and breaks off.
+"""
 
 from __future__ import annotations
 

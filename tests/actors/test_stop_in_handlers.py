@@ -1,4 +1,6 @@
-"""`stop` in a handler of `signal.signal`, which Python runs in whatever greenlet: it works, or says what to call and closes nothing."""
+"""`stop` in a handler of `signal.signal`, which Python runs in whatever greenlet: it works, or says what to
+call and closes nothing.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Killed actors, crashed ones, and stopping in bad times: no record is lost, no order broken, nobody left waiting."""
+"""Killed actors, crashed ones, and stopping in bad times: no record is lost, no order broken, nobody left
+waiting.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""A broker whose quota a client exceeds answers at once, says how long it will read nothing more of that connection, and does so
-(KIP-219)."""
+"""A broker whose quota a client exceeds answers at once, says how long it will read nothing more of that
+connection, and does so (KIP-219).
+"""
 
 from __future__ import annotations
 

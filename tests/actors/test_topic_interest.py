@@ -13,7 +13,9 @@ MAX_AGE = 300.0
 
 
 class Asking:
-    """A `TopicInterest` with a clock that is a number, a cluster that is a dict, and records that are a set of names."""
+    """A `TopicInterest` with a clock that is a number, a cluster that is a dict, and records that are a set
+    of names.
+    """
 
     def __init__(self, *configured: str) -> None:
         self.interest = TopicInterest(configured, MAX_AGE)

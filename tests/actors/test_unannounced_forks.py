@@ -1,4 +1,5 @@
-"""Forks that nobody announces, as uWSGI's in C: whatever the child does first, it notices, and has a client of its own.
+"""Forks that nobody announces, as uWSGI's in C: whatever the child does first, it notices, and has a client
+of its own.
 
 Each program runs in a process of its own, against brokers in this one.
 """

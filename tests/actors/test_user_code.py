@@ -31,7 +31,9 @@ LogWith = Callable[[Callable[[str], None]], None]
 
 @pytest.fixture
 def log_with() -> Iterator[LogWith]:
-    """Has structlog write each event by the standard library, whose root handler calls a function with its text."""
+    """Has structlog write each event by the standard library, whose root handler calls a function with its
+    text.
+    """
     root, before, handlers = logging.getLogger(), structlog.get_config(), []
 
     class Handler(logging.Handler):

@@ -1,4 +1,6 @@
-"""What is wrong with a record is told at the call: which field, what it is, what is expected; and never what is in it."""
+"""What is wrong with a record is told at the call: which field, what it is, what is expected; and never what
+is in it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The facade itself: what it refuses, and that it is the same from every thread. Scripted brokers stand in for Kafka."""
+"""The facade itself: what it refuses, and that it is the same from every thread. Scripted brokers stand in
+for Kafka.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The actors' benchmark in small: that it runs, and what its report says of a result. Nothing here looks at a time."""
+"""The actors' benchmark in small: that it runs, and what its report says of a result. Nothing here looks at a
+time.
+"""
 
 from __future__ import annotations
 

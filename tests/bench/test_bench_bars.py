@@ -1,4 +1,6 @@
-"""The goals: computed from samples, by the best peer and the worst case, and not met where something is missing."""
+"""The goals: computed from samples, by the best peer and the worst case, and not met where something is
+missing.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What must hold between what a client said and what is in the logs. Pure functions: journal and logs in, violations out.
+"""What must hold between what a client said and what is in the logs. Pure functions: journal and logs in,
+violations out.
 
 Which promises hold depends on the producer's settings:
 
@@ -11,7 +12,8 @@ Which promises hold depends on the producer's settings:
 
 A delivery without an offset (a resend that the broker knew as a duplicate) must be in the log all the same.
 
-Of a topic that was deleted, what was produced before it was there again may be gone, wherever it went. The other rules stay.
+Of a topic that was deleted, what was produced before it was there again may be gone, wherever it went. The
+other rules stay.
 """
 
 from __future__ import annotations
@@ -57,7 +59,8 @@ class Found(NamedTuple):
 class Promise:
     """What is promised of a topic's records, and for how long at most `produce` may wait.
 
-    `whole_since` (monotonic seconds) is when the topic was there again after a deletion, 0 if it never was deleted.
+    `whole_since` (monotonic seconds) is when the topic was there again after a deletion, 0 if it never was
+    deleted.
     """
 
     acks: str | int
@@ -79,7 +82,8 @@ def check(
 ) -> tuple[list[Violation], dict[str, int]]:
     """All violations, and counts of what was seen.
 
-    `slack` is how many seconds late an outcome or a return may be, because the machine may hold a process up that long.
+    `slack` is how many seconds late an outcome or a return may be, because the machine may hold a process up
+    that long.
     """
     by_name: dict[Name, Entry] = {}
     violations: list[Violation] = []
@@ -151,8 +155,8 @@ def _present(entry: Entry, promise: Promise, places: Sequence[Found], counts: di
 def _ordered(log: Sequence[Found], by_name: Mapping[Name, Entry], promise: Promise) -> Iterable[Violation]:
     """Whether what one call finished producing before another began stands before it in the log.
 
-    A worker's own records are in the order of their numbers. Over all workers a record is out of order if its call had returned
-    before that of an earlier one in the log began.
+    A worker's own records are in the order of their numbers. Over all workers a record is out of order if its
+    call had returned before that of an earlier one in the log began.
     """
     if promise.acks == 0:
         return

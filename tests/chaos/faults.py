@@ -1,6 +1,8 @@
-"""The faults that strike from outside: brokers, connections, topics. A greenlet goes through each track of the plan.
+"""The faults that strike from outside: brokers, connections, topics. A greenlet goes through each track of
+the plan.
 
-A fault of a broker ends when the broker is back and in sync, which may take longer than the plan says; the next of its track waits.
+A fault of a broker ends when the broker is back and in sync, which may take longer than the plan says; the
+next of its track waits.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ class Faults:
         self.notes: list[tuple[float, str]] = []
 
     def run(self, begin_at: float) -> None:
-        """Go through all tracks; ends when everything is repaired. Raises what kept a fault from being struck or repaired."""
+        """Go through all tracks; ends when everything is repaired. Raises what kept a fault from being struck
+        or repaired.
+        """
         tracks = [gevent.spawn(self._go_through, track, begin_at) for track in self._plan.faults]
         try:
             gevent.joinall(tracks, raise_error=True)

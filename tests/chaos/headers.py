@@ -1,6 +1,8 @@
-"""Which producer id, epoch and sequence the batches of a log carry: what explains a doubled or misplaced record.
+"""Which producer id, epoch and sequence the batches of a log carry: what explains a doubled or misplaced
+record.
 
-Read with klife's own codec, for a violation's history only. The check itself relies on the independent reader.
+Read with klife's own codec, for a violation's history only. The check itself relies on the independent
+reader.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`Entry`: what is known of one record, and the journal that keeps entries on disk.
 
-The load writes an entry when its record is settled, so that its memory holds only what is under way. A line an entry, so that the
-journal of a load that died tells what it knew.
+The load writes an entry when its record is settled, so that its memory holds only what is under way. A line
+an entry, so that the journal of a load that died tells what it knew.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ UNRESOLVED = "unresolved"
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One record. Times are monotonic seconds; `call` and `back` count the beginnings and ends of calls over all workers.
+    """One record. Times are monotonic seconds; `call` and `back` count the beginnings and ends of calls over
+    all workers.
 
     `allowed` is how long its outcome may take: its producer's delivery timeout, or the longest of its batch.
     """

@@ -1,7 +1,8 @@
-"""The load: a client under the plan's workers, with its actors killed under it (`python -m tests.chaos.load`).
+"""The load: a client under the plan's workers, with its actors killed under it (`python -m
+tests.chaos.load`).
 
-A process of its own. It makes the plan from the seed, begins at a time it is told, writes the journal and the client's log events,
-and a summary of what is to be bounded: buffered bytes, resident memory, the hub's gaps.
+A process of its own. It makes the plan from the seed, begins at a time it is told, writes the journal and the
+client's log events, and a summary of what is to be bounded: buffered bytes, resident memory, the hub's gaps.
 """
 
 from __future__ import annotations

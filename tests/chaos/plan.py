@@ -1,8 +1,8 @@
 """What a run will be: everything that is random, drawn from the seed alone.
 
-The load and the world each make the plan for themselves and find the same one. Faults come in tracks that do not wait for one
-another: of the brokers at most one is away at a time (a cluster of three keeps its quorum and `min.insync.replicas`), while
-connections break, topics change and actors die at the same time.
+The load and the world each make the plan for themselves and find the same one. Faults come in tracks that do
+not wait for one another: of the brokers at most one is away at a time (a cluster of three keeps its quorum
+and `min.insync.replicas`), while connections break, topics change and actors die at the same time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ ACTOR_FAULTS = ("kill actor",)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`kind` strikes `at` seconds after the beginning, for `seconds`; `target` chooses what it strikes, whatever that is."""
+    """`kind` strikes `at` seconds after the beginning, for `seconds`; `target` chooses what it strikes,
+    whatever that is.
+    """
 
     at: float
     kind: str
@@ -37,7 +39,9 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
-    """A topic, and the producer of its records. `doomed` ones may be deleted, and made anew with `partitions` again."""
+    """A topic, and the producer of its records. `doomed` ones may be deleted, and made anew with `partitions`
+    again.
+    """
 
     name: str
     partitions: int

@@ -1,7 +1,7 @@
 """`Proxy`: a TCP proxy before one broker, that can do to connections what networks do.
 
-Brokers advertise the proxies' addresses on a listener of its own (`KafkaCluster(proxies=...)`), so a client that came in by a proxy
-stays behind the proxies, without anybody rewriting what brokers say.
+Brokers advertise the proxies' addresses on a listener of its own (`KafkaCluster(proxies=...)`), so a client
+that came in by a proxy stays behind the proxies, without anybody rewriting what brokers say.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ CONNECT_SECONDS = 5.0
 
 
 class Proxy:
-    """Forwards between clients and the broker at `target`, which is told once it is known; until then connections are closed."""
+    """Forwards between clients and the broker at `target`, which is told once it is known; until then
+    connections are closed.
+    """
 
     def __init__(self) -> None:
         self.target: tuple[str, int] | None = None
@@ -49,7 +51,9 @@ class Proxy:
             link.reset()
 
     def strike(self, kind: str, seconds: float, target: int) -> None:
-        """Do `kind` to all connections for `seconds`, or until the greenlet is killed; `target` varies what is left open."""
+        """Do `kind` to all connections for `seconds`, or until the greenlet is killed; `target` varies what
+        is left open.
+        """
         if kind == "cut":
             self.cut()
         elif kind == "cut inside an answer":

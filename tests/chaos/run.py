@@ -1,4 +1,6 @@
-"""A run: cluster and proxies, the load and the control process beside them, faults; then the logs, the check, and the report."""
+"""A run: cluster and proxies, the load and the control process beside them, faults; then the logs, the check,
+and the report.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +35,15 @@ END_SECONDS = 60.0
 LATE_SECONDS = 1.0
 """How late an outcome may be; the most that the machine kept the load waiting at a time is added."""
 RARE_COMPUTED_MS, WORST_COMPUTED_MS = 50.0, 200.0
-"""How long the load, its workers included, may compute between two ticks: what one in a thousand exceeds, and the worst."""
+"""How long the load, its workers included, may compute between two ticks: what one in a thousand exceeds, and
+the worst.
+"""
 WORST_HELD_MS = 1_000.0
 """How long the hub may be held in all: a call that blocks for a broker that is paused would be seen."""
 OWN_BYTES = 64_000_000
-"""Resident memory that the load may take beyond 2.5 times `max_buffered_bytes`: its greenlets, results, and the journal's buffer."""
+"""Resident memory that the load may take beyond 2.5 times `max_buffered_bytes`: its greenlets, results, and
+the journal's buffer.
+"""
 
 
 @dataclass(frozen=True, slots=True)

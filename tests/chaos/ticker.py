@@ -1,11 +1,12 @@
-"""How long a greenlet that only sleeps is kept waiting: in the load, the client's doing and the machine's; in the control process
-(`python -m tests.chaos.ticker FILE SECONDS`) the machine's alone.
+"""How long a greenlet that only sleeps is kept waiting: in the load, the client's doing and the machine's; in
+the control process (`python -m tests.chaos.ticker FILE SECONDS`) the machine's alone.
 
-The kernel tells the two apart: for how long the thread computed, and for how long it was ready to run and another had the processor
-(`schedstat`). A gap without the latter is how long the hub was *held*: it computed, or was in a system call that blocks, or a virtual
-machine's own processor was away.
+The kernel tells the two apart: for how long the thread computed, and for how long it was ready to run and
+another had the processor (`schedstat`). A gap without the latter is how long the hub was *held*: it computed,
+or was in a system call that blocks, or a virtual machine's own processor was away.
 
-The control process works a quarter of its time, in small pieces: from a process that only sleeps, a busy machine takes less.
+The control process works a quarter of its time, in small pieces: from a process that only sleeps, a busy
+machine takes less.
 """
 
 from __future__ import annotations
@@ -56,9 +57,11 @@ class Ticker:
             self._late.append((now, gap, held, computed))
 
     def summary(self) -> dict[str, object]:
-        """Milliseconds: the worst gap, and those that one in a hundred and one in a thousand exceed; what the thread computed between
-        two ticks; how long of a gap the hub was held; the most that the machine kept it waiting. Of the long gaps, in seconds: when
-        they ended, how long they were, for how long the hub was held, and for how much of that it computed."""
+        """Milliseconds: the worst gap, and those that one in a hundred and one in a thousand exceed; what the
+        thread computed between two ticks; how long of a gap the hub was held; the most that the machine kept
+        it waiting. Of the long gaps, in seconds: when they ended, how long they were, for how long the hub
+        was held, and for how much of that it computed.
+        """
 
         def at(share: float, of: list[float]) -> float:
             ordered = sorted(of) or [0.0]

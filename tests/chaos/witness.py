@@ -1,4 +1,5 @@
-"""The independent witness: what is in the topics, by confluent-kafka (librdkafka), which shares no line with klife.
+"""The independent witness: what is in the topics, by confluent-kafka (librdkafka), which shares no line with
+klife.
 
 librdkafka waits in C, where no greenlet switches; so it runs in a native thread.
 """

@@ -1,4 +1,6 @@
-"""The greenlets that produce: each with a random mind of its own, drawn from the seed, in each of the ways there are to produce."""
+"""The greenlets that produce: each with a random mind of its own, drawn from the seed, in each of the ways
+there are to produce.
+"""
 
 from __future__ import annotations
 

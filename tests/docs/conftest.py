@@ -12,7 +12,9 @@ from klife.testing.cluster import KafkaCluster
 
 @pytest.fixture(scope="package")
 def settled_cluster(kafka_cluster: KafkaCluster) -> KafkaCluster:
-    """The cluster past its first seconds: it refuses producer ids for a moment, and the pages' programs do not show its excuses."""
+    """The cluster past its first seconds: it refuses producer ids for a moment, and the pages' programs do
+    not show its excuses.
+    """
     with Client.start(kafka_cluster.bootstrap_servers) as client:
         client.wait_ready()
     return kafka_cluster

@@ -1,4 +1,6 @@
-"""Every program in the documentation runs, on a real cluster, and prints what its page says. How: see `doc_pages`."""
+"""Every program in the documentation runs, on a real cluster, and prints what its page says. How: see
+`doc_pages`.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ def run_page(page: Path, servers: str, folder: Path, *options: str) -> subproces
 @pytest.mark.parametrize("page", WITH_PROGRAMS, ids=lambda page: page.name)
 def test_the_programs_of_the_page_run_one_after_the_other(page: Path, documented_cluster: KafkaCluster, tmp_path: Path) -> None:
     ended = run_page(page, documented_cluster.bootstrap_servers, tmp_path)
-    # Nothing on standard error: no warning, no greenlet's traceback, and no client that was left running with records in it.
+    # Nothing on standard error: no warning, no greenlet's traceback, and no client that was left running with
+    # records in it.
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
 
 

@@ -1,4 +1,6 @@
-"""examples/gunicorn_gevent with real gunicorn, real load and real brokers; what is in the topics is read by confluent-kafka."""
+"""examples/gunicorn_gevent with real gunicorn, real load and real brokers; what is in the topics is read by
+confluent-kafka.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""uWSGI with gevent, as docs/web-workers.md has it, and real brokers: its workers are forked in C, and end without Python's exit."""
+"""uWSGI with gevent, as docs/web-workers.md has it, and real brokers: its workers are forked in C, and end
+without Python's exit.
+"""
 
 from __future__ import annotations
 

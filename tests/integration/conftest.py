@@ -1,7 +1,9 @@
-"""For tests on the real cluster: clients that end with their test, topics of their own, and the independent reader.
+"""For tests on the real cluster: clients that end with their test, topics of their own, and the independent
+reader.
 
-One cluster serves them all (`kafka_cluster`, of klife's own pytest plugin). The tests run in greenlets of an unpatched process, as a
-user's plain script does: they wait by klife's and gevent's means, never in a call that holds the hub.
+One cluster serves them all (`kafka_cluster`, of klife's own pytest plugin). The tests run in greenlets of an
+unpatched process, as a user's plain script does: they wait by klife's and gevent's means, never in a call
+that holds the hub.
 """
 
 from __future__ import annotations

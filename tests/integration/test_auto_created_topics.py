@@ -1,4 +1,6 @@
-"""Brokers with `auto.create.topics.enable`, as Kafka's are by default: producing to a topic makes it, and nothing else does."""
+"""Brokers with `auto.create.topics.enable`, as Kafka's are by default: producing to a topic makes it, and
+nothing else does.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Bad input is refused where it is given, in words that name the field, what it is and what is expected; and costs nothing else.
+"""Bad input is refused where it is given, in words that name the field, what it is and what is expected; and
+costs nothing else.
 
 The producer's own checks need no broker; they run here because "nothing else is lost" is a claim about one.
 """

@@ -1,4 +1,6 @@
-"""What happens to records when the brokers are away: for a moment, or for good. On a cluster of its own, of one broker."""
+"""What happens to records when the brokers are away: for a moment, or for good. On a cluster of its own, of
+one broker.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def paused(lone_cluster: KafkaCluster) -> Iterator[list[int]]:
 
 
 def freeze(cluster: KafkaCluster, paused: list[int]) -> None:
-    """Pause the broker, and return when it really answers nobody: on a busy machine its threads run on for a moment."""
+    """Pause the broker, and return when it really answers nobody: on a busy machine its threads run on for a
+    moment.
+    """
     address = cluster.bootstrap_servers
     cluster.pause(BROKER)
     paused.append(BROKER)
@@ -192,7 +196,9 @@ for number in range(100):
 
 
 def run_careless(cluster: KafkaCluster, topic: str, before_exit: Callable[[], object]) -> tuple[int, str, float]:
-    """A program that exits without stopping its client; its exit status, standard error, and how long its exit took."""
+    """A program that exits without stopping its client; its exit status, standard error, and how long its
+    exit took.
+    """
     process = subprocess.Popen(
         [sys.executable, "-c", EXITING, cluster.bootstrap_servers, topic],
         stdin=subprocess.PIPE,

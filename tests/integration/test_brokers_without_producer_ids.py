@@ -1,4 +1,6 @@
-"""Kafka 2.8 in KRaft mode, then a preview, serves no InitProducerId: nobody is idempotent there, and klife says so at once."""
+"""Kafka 2.8 in KRaft mode, then a preview, serves no InitProducerId: nobody is idempotent there, and klife
+says so at once.
+"""
 
 from __future__ import annotations
 

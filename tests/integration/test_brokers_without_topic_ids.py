@@ -1,4 +1,6 @@
-"""Kafka before 2.8 has no topic ids: that a topic was deleted and made anew shows in its leader epochs only, which begin at 0 again."""
+"""Kafka before 2.8 has no topic ids: that a topic was deleted and made anew shows in its leader epochs only,
+which begin at 0 again.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ PARTITIONS = 4
 
 
 def created(cluster: KafkaCluster, topic: str) -> bool:
-    """Create the topic; False while one of that name is still being deleted, of which these brokers know nothing any more."""
+    """Create the topic; False while one of that name is still being deleted, of which these brokers know
+    nothing any more.
+    """
     try:
         cluster.create_topic(topic, PARTITIONS, config={"min.insync.replicas": 1})
     except AdminError as error:

@@ -1,4 +1,6 @@
-"""Leaders die under load, and bootstrap addresses for good. On a cluster of its own, of three brokers that may be killed."""
+"""Leaders die under load, and bootstrap addresses for good. On a cluster of its own, of three brokers that
+may be killed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Forks with a thousand records in flight: the parent goes on as if nothing had happened, the child has a client of its own."""
+"""Forks with a thousand records in flight: the parent goes on as if nothing had happened, the child has a
+client of its own.
+"""
 
 from __future__ import annotations
 

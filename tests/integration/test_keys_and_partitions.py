@@ -1,4 +1,6 @@
-"""Records land in the partition that the key's hash says, as other clients compute it; or where a user's own partitioner says."""
+"""Records land in the partition that the key's hash says, as other clients compute it; or where a user's own
+partitioner says.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Killing any actor at any moment loses no record, writes none twice, breaks no order and leaves nobody waiting."""
+"""Killing any actor at any moment loses no record, writes none twice, breaks no order and leaves nobody
+waiting.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def as_it_is(client: Client) -> str:
 
 
 class Load:
-    """Greenlets that each write numbers to one partition, one of five by `produce_async` and the others by `produce_batch`."""
+    """Greenlets that each write numbers to one partition, one of five by `produce_async` and the others by
+    `produce_batch`.
+    """
 
     def __init__(self, client: Client, topic: str) -> None:
         self._client = client
@@ -89,7 +93,9 @@ class Load:
             self._tell(int(result.key or b""), int(result.value or b""), result)
 
     def check(self, logged: list[Read]) -> None:
-        """What is in the log is what was delivered: once, where its delivery says, and in the order of each writer."""
+        """What is in the log is what was delivered: once, where its delivery says, and in the order of each
+        writer.
+        """
         logged = [read for read in logged if read.key != b"warm"]
         found: dict[tuple[int, int], Place] = {
             (int(read.key or b""), int(read.value or b"")): (read.partition, read.offset) for read in logged
@@ -97,7 +103,8 @@ class Load:
         assert len(logged) == len(found), "something is there twice"
         assert found.keys() == self.told.keys()
         for record, (partition, offset) in self.told.items():
-            # A resend that the broker knows as a duplicate is answered without an offset, if others came after it.
+            # A resend that the broker knows as a duplicate is answered without an offset, if others came
+            # after it.
             assert found[record] in ((partition, offset), (partition, found[record][1] if offset is None else offset))
         in_order: dict[int, list[int]] = {}
         for read in sorted(logged, key=lambda read: (read.partition, read.offset)):
@@ -148,7 +155,9 @@ def test_killing_each_kind_of_node_under_load_loses_nothing(
 def test_a_random_actor_killed_five_times_a_second_for_half_a_minute_costs_nothing_but_restarts(
     start_client: StartClient, make_topic: MakeTopic, read_back: ReadBack
 ) -> None:
-    """As little as possible is left to stand on: five requests in flight, compression in threads, two batchers a broker, a linger."""
+    """As little as possible is left to stand on: five requests in flight, compression in threads, two
+    batchers a broker, a linger.
+    """
     client = start_client(max_in_flight_requests=5, compression_type="gzip", batchers_count=2, linger_ms=2)
     topic = make_topic(PARTITIONS)
     load = Load(client, topic)

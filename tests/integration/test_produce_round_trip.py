@@ -50,7 +50,9 @@ def test_three_topics_of_thirty_partitions_from_fifty_greenlets_are_read_back_ex
 
 
 def record_of(topic: str, worker: int, turn: int) -> Record:
-    """A different record for each turn: tombstones, empty values, none to several headers, given and own timestamps."""
+    """A different record for each turn: tombstones, empty values, none to several headers, given and own
+    timestamps.
+    """
     number = worker * 20 + turn
     return Record(
         topic,

@@ -1,4 +1,6 @@
-"""Records produced while the interpreter exits, behind klife's own exit function, on a real cluster: in the log, or told."""
+"""Records produced while the interpreter exits, behind klife's own exit function, on a real cluster: in the
+log, or told.
+"""
 
 from __future__ import annotations
 

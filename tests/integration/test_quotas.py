@@ -1,4 +1,6 @@
-"""A producer over its quota: the broker answers, and reads nothing more of the connection for as long as it said (KIP-219)."""
+"""A producer over its quota: the broker answers, and reads nothing more of the connection for as long as it
+said (KIP-219).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Records that a broker refuses one by one (KIP-467) fail alone, with its reason; their batch-mates arrive, in order."""
+"""Records that a broker refuses one by one (KIP-467) fail alone, with its reason; their batch-mates arrive,
+in order.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""How records become requests: one for each broker and round, fewer still with linger; and what is too large for one."""
+"""How records become requests: one for each broker and round, fewer still with linger; and what is too large
+for one.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ def test_sequence_numbers_go_on_at_0_after_the_last(start_client: StartClient, m
     producers = engine.part(Producers)
     route = producers.topic(topic, None, monotonic() + 30)
     partition = route.partition(0)
-    # A broker that knows nothing of a producer takes any number as its first; so the end is near without 2**31 records.
+    # A broker that knows nothing of a producer takes any number as its first; so the end is near without
+    # 2**31 records.
     producer = producers.named(engine.settings.default_producer)
     partition.identity, partition.next_sequence = producer.identity, 2**31 - 5
     values = [b"%d" % number for number in range(20)]

@@ -1,4 +1,6 @@
-"""The smoke suite (`smoke.py`) in processes of its own: monkey-patched and not, from greenlets and from four OS threads."""
+"""The smoke suite (`smoke.py`) in processes of its own: monkey-patched and not, from greenlets and from four
+OS threads.
+"""
 
 from __future__ import annotations
 

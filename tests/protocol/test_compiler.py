@@ -1,4 +1,6 @@
-"""Layouts by hand: what the declarations mean on the wire, version by version, for everything Kafka's definitions can say."""
+"""Layouts by hand: what the declarations mean on the wire, version by version, for everything Kafka's
+definitions can say.
+"""
 
 from __future__ import annotations
 

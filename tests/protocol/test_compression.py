@@ -1,4 +1,6 @@
-"""The four codecs, against other implementations of their formats, and against data that lies. Java's side: test_records_java."""
+"""The four codecs, against other implementations of their formats, and against data that lies. Java's side:
+test_records_java.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +106,8 @@ def test_an_lz4_frame_of_another_library_is_read() -> None:
 
 @pytest.mark.parametrize("level", [None, 1, 9, 12, 17])
 def test_lz4_is_written_in_the_frames_of_javas_producer(level: int | None) -> None:
-    # Version 1, independent blocks of 64 KiB, no checksums and no size; the checksum of that; at the end, four zeros.
+    # Version 1, independent blocks of 64 KiB, no checksums and no size; the checksum of that; at the end,
+    # four zeros.
     written = compress(LZ4, TEXT, level)
     assert written[:7] == b"\x04\x22\x4d\x18\x60\x40\x82"
     assert written[-4:] == bytes(4)

@@ -1,4 +1,6 @@
-"""The table of error codes against Kafka's own enum, and the answers a caller gets for codes in it and not in it."""
+"""The table of error codes against Kafka's own enum, and the answers a caller gets for codes in it and not in
+it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Frames that went wrong, 100 000 of them, over every API and version: a clean decode or a DecodeError, soon, and nothing else."""
+"""Frames that went wrong, 100 000 of them, over every API and version: a clean decode or a DecodeError, soon,
+and nothing else.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Kafka's own codec against klife's, byte for byte: every API that klife declares, every version, requests, responses and headers.
+"""Kafka's own codec against klife's, byte for byte: every API that klife declares, every version, requests,
+responses and headers.
 
 Nothing is listed here: an API belongs to these tests by being a module of `klife.protocol.apis`.
 """

@@ -70,7 +70,8 @@ def described_by_kafka(spec: dict[str, Any], known: dict[str, Any], valid: Versi
         "name": snake_case(spec["name"]),
         "type": spec["type"],
         "versions": common(versions, valid),
-        # A field is never null where it is not: one definition says "nullableVersions": "0+" of a field of version 1.
+        # A field is never null where it is not: one definition says "nullableVersions": "0+" of a field of
+        # version 1.
         "nullable": common(nullable, Versions(*common(versions, valid) or (1, 0))),
         "tag": spec.get("tag"),
         "tagged": common(Versions.parse(spec.get("taggedVersions")), valid),

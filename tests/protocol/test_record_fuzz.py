@@ -1,4 +1,6 @@
-"""A hundred thousand damaged batches, always the same ones: each is read or is a DecodeError, in little time and memory."""
+"""A hundred thousand damaged batches, always the same ones: each is read or is a DecodeError, in little time
+and memory.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ def damage(data: bytearray, chance: random.Random) -> None:
 
 
 def mutant(codec: int, chance: random.Random) -> bytes:
-    """A batch damaged in one of three depths: as it travels; behind its CRC; or in the records, before they are compressed."""
+    """A batch damaged in one of three depths: as it travels; behind its CRC; or in the records, before they
+    are compressed.
+    """
     depth = chance.randrange(3)
     if depth == 0:
         batch = bytearray(b"".join(seal(compress(codec, PAYLOAD), len(RECORDS), FIRST, LATEST, codec=codec)))

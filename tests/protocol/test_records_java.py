@@ -1,4 +1,6 @@
-"""Kafka's own classes read what klife writes, in every codec and at its extreme levels, and klife reads what they write."""
+"""Kafka's own classes read what klife writes, in every codec and at its extreme levels, and klife reads what
+they write.
+"""
 
 from __future__ import annotations
 
@@ -158,7 +160,8 @@ def test_klife_reads_what_kafka_wrote(java: Answers, codec: str, case: str) -> N
 def test_uncompressed_batches_are_byte_for_byte_kafkas(java: Answers, case: str) -> None:
     ours = encode_batch(CASES[case], is_transactional=True, **IDS)
     theirs = java.written["none", case]
-    # The first sixteen bytes are base offset, length and leader epoch: the broker's to set, but for the length.
+    # The first sixteen bytes are base offset, length and leader epoch: the broker's to set, but for the
+    # length.
     assert (ours[8:12], ours[16:]) == (theirs[8:12], theirs[16:])
 
 

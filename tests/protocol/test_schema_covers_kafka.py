@@ -1,4 +1,5 @@
-"""What the schema can declare is what Kafka can: every message of Kafka is declared here by machine, and then behaves as Kafka's own.
+"""What the schema can declare is what Kafka can: every message of Kafka is declared here by machine, and then
+behaves as Kafka's own.
 
 So that an API can be added by writing down its definition, without touching the compiler.
 """

@@ -222,7 +222,9 @@ def test_timers_get_their_turns_while_a_supervisor_has_much_to_do(supervise_dyna
 
 @pytest.fixture
 def memory_in_use() -> Iterator[Callable[[], int]]:
-    """Bytes allocated since the test began and not freed: what a leak is made of. Resident memory also has the allocator's gaps."""
+    """Bytes allocated since the test began and not freed: what a leak is made of. Resident memory also has
+    the allocator's gaps.
+    """
     tracemalloc.start()
 
     def in_use() -> int:

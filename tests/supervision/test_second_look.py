@@ -1,4 +1,6 @@
-"""Ends and wake-ups that the loop did not tell, for an exception that a signal handler raised there: they are found all the same."""
+"""Ends and wake-ups that the loop did not tell, for an exception that a signal handler raised there: they are
+found all the same.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""OTP's rules where something fails on the way, for each strategy and each position: in a start, in a restart, in a shutdown.
+"""OTP's rules where something fails on the way, for each strategy and each position: in a start, in a
+restart, in a shutdown.
 
-The expected journals are written down from the reference manual of supervisor(3), not from the code: a start that fails takes down
-those before it in reverse order; a restart that fails is tried again from the child that failed, under the strategy, and counts; a
-shutdown goes through all children in reverse order, whatever one of them does meanwhile.
+The expected journals are written down from the reference manual of supervisor(3), not from the code: a start
+that fails takes down those before it in reverse order; a restart that fails is tried again from the child
+that failed, under the strategy, and counts; a shutdown goes through all children in reverse order, whatever
+one of them does meanwhile.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ FAILING_RESTARTS = [(strategy, crashed, at) for strategy in STRATEGIES for crash
 
 @pytest.mark.parametrize(("strategy", "restart_type", "broken"), list(itertools.product(STRATEGIES, RESTARTS, ALL)))
 def test_a_start_that_fails(family: Family, strategy: str, restart_type: str, broken: str) -> None:
-    """Neither the strategy nor the restart type has a say: nothing is restarted, those before it are stopped in reverse."""
+    """Neither the strategy nor the restart type has a say: nothing is restarted, those before it are stopped
+    in reverse.
+    """
     family.failing[broken] = 1
     with pytest.raises(StartFailed) as raised:
         Supervisor.start(family.specs(ALL, restart=restart_type), strategy=strategy)  # type: ignore[arg-type]

@@ -1,4 +1,6 @@
-"""Whatever children do and users call, in whatever order: the supervisor does what the model of OTP's manual does, and nothing else."""
+"""Whatever children do and users call, in whatever order: the supervisor does what the model of OTP's manual
+does, and nothing else.
+"""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ SHUTDOWN_TERM = ExitReason.shutdown("bye")
 KILLED = ExitReason.killed()
 CRASHED = ExitReason.crashed(ValueError("x"))
 
-# supervisor(3): "A permanent child process is always restarted. A temporary child process is never restarted. A transient child
-# process is restarted only if it terminates abnormally, that is, with another exit reason than normal, shutdown, or
-# {shutdown,Term}."
+# supervisor(3): "A permanent child process is always restarted. A temporary child process is never restarted.
+# A transient child process is restarted only if it terminates abnormally, that is, with another exit reason
+# than normal, shutdown, or {shutdown,Term}."
 RESTARTED = [
     #  reason         permanent transient temporary
     (NORMAL, True, False, False),
@@ -36,7 +36,8 @@ def test_which_exit_restarts_which_child(reason: ExitReason, permanent: bool, tr
 CHILDREN = [("a", "permanent"), ("b", "transient"), ("t", "temporary"), ("c", "permanent")]
 
 PLANS = [
-    # strategy, who failed -> who is stopped (reverse start order), who is started (start order), who is forgotten
+    # strategy, who failed -> who is stopped (reverse start order), who is started (start order), who is
+    # forgotten
     ("one_for_one", "a", (), ("a",), ()),
     ("one_for_one", "b", (), ("b",), ()),
     ("one_for_one", "c", (), ("c",), ()),

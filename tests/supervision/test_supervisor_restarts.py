@@ -1,4 +1,6 @@
-"""What a running supervisor does when a child ends: the rule table, failures on the way, giving up, escalating."""
+"""What a running supervisor does when a child ends: the rule table, failures on the way, giving up,
+escalating.
+"""
 
 from __future__ import annotations
 

@@ -332,5 +332,6 @@ def test_a_child_that_survives_its_kill_is_abandoned_loudly(
 def test_nothing_wakes_a_supervisor_that_has_nothing_to_do(family: Family, supervise: Supervise) -> None:
     supervise(family.specs("abc"))
     with pytest.raises(LoopExit):
-        # gevent raises this when no timer, no watcher and no greenlet is left that could ever wake the one who waits.
+        # gevent raises this when no timer, no watcher and no greenlet is left that could ever wake the one
+        # who waits.
         Event().wait()

@@ -1,7 +1,8 @@
-"""What tests share: brokers that do as they are told, readers of real ones, models, strategies, and programs that tests run.
+"""What tests share: brokers that do as they are told, readers of real ones, models, strategies, and programs
+that tests run.
 
-Imported as `tests.support.…`: `tests` is a package, so pytest finds it from the repository's root, and so does a program that is
-started with that root as its folder or in PYTHONPATH (`importing_tests`).
+Imported as `tests.support.…`: `tests` is a package, so pytest finds it from the repository's root, and so
+does a program that is started with that root as its folder or in PYTHONPATH (`importing_tests`).
 """
 
 from __future__ import annotations

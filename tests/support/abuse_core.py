@@ -1,6 +1,7 @@
 """Uses all that is compiled in every wrong way. Exceptions are right, whichever; a crash is not.
 
-`python abuse_core.py` does it class by class, each in a forked child, and prints for each that crashed what it was doing.
+`python abuse_core.py` does it class by class, each in a forked child, and prints for each that crashed what
+it was doing.
 """
 
 from __future__ import annotations
@@ -191,7 +192,9 @@ def abuse(cls: type) -> None:
 
 
 def abuse_subclass(cls: type, members: list[str]) -> None:
-    """One of Python: with a circle through itself, weakly known, and a destructor that keeps what it destructs."""
+    """One of Python: with a circle through itself, weakly known, and a destructor that keeps what it
+    destructs.
+    """
     kept: list[Any] = []
     body = {"__init__": lambda self, *_args: None, "__del__": lambda self: kept.append(self) if len(kept) < 9 else None}
     sub = attempt(f"class Sub({cls.__name__})", type, "Sub", (cls,), body)

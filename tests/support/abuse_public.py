@@ -1,4 +1,5 @@
-"""Uses the public classes in every wrong way, and prints what each attempt ended in: the class of its exception, or nothing.
+"""Uses the public classes in every wrong way, and prints what each attempt ended in: the class of its
+exception, or nothing.
 
 Run in both builds, the tables are the same (`test_abuse.py`).
 """

@@ -1,9 +1,10 @@
 """Actors that wait for each other in a circle: found when the wait that closes the circle begins. For tests.
 
-An actor handles one message at a time. If A asks B while B asks A, neither is ever answered, and nothing is wrong with either of them
-alone; so a test that meets the circle hangs, and one that does not passes. `watching()` notes who waits for whom, and lets the last
-wait of a circle raise `AskCycle` instead. It covers `ask`, proxies, `stop`, `start` and `GeventActorRef.wait`, with a timeout or
-without: such a wait can only end by its timeout. What an actor waits for by other means (a lock, a helper greenlet) is not seen.
+An actor handles one message at a time. If A asks B while B asks A, neither is ever answered, and nothing is
+wrong with either of them alone; so a test that meets the circle hangs, and one that does not passes.
+`watching()` notes who waits for whom, and lets the last wait of a circle raise `AskCycle` instead. It covers
+`ask`, proxies, `stop`, `start` and `GeventActorRef.wait`, with a timeout or without: such a wait can only end
+by its timeout. What an actor waits for by other means (a lock, a helper greenlet) is not seen.
 
 It costs nothing while it is off: actors started while it is on get references of another class.
 """
@@ -27,7 +28,9 @@ log = get_logger("klife.actors")
 
 
 class AskCycle(KlifeError, RuntimeError):
-    """Actors wait for each other in a circle. `actors` names them in order: each waits for the next, the last for the first."""
+    """Actors wait for each other in a circle. `actors` names them in order: each waits for the next, the last
+    for the first.
+    """
 
     def __init__(self, actors: Sequence[str]) -> None:
         self.actors = tuple(actors)
@@ -71,7 +74,9 @@ _waits: dict[Any, WatchedRef[Any]] = {}
 
 @contextmanager
 def watching() -> Iterator[list[AskCycle]]:
-    """Watch the actors started in this block. Gives the circles found so far, also those whose error somebody swallowed."""
+    """Watch the actors started in this block. Gives the circles found so far, also those whose error somebody
+    swallowed.
+    """
     GeventActor._ref_type, before = WatchedRef, GeventActor._ref_type
     try:
         yield _found
@@ -101,7 +106,9 @@ def _waiting_for(ref: WatchedRef[Any], latch: Latch) -> Iterator[None]:
 
 
 def _circle(ref: WatchedRef[Any], here: Any) -> list[WatchedRef[Any]]:
-    """Who waits for whom, from `ref` to the actor that runs in the greenlet `here`; empty if it does not lead there."""
+    """Who waits for whom, from `ref` to the actor that runs in the greenlet `here`; empty if it does not lead
+    there.
+    """
     actors = [ref]
     while actors[-1].greenlet is not here:
         next_one = _waits.get(actors[-1].greenlet)

@@ -1,4 +1,6 @@
-"""A scripted cluster in a thread of its own, for programs whose main thread blocks; and calls in threads that come and go."""
+"""A scripted cluster in a thread of its own, for programs whose main thread blocks; and calls in threads that
+come and go.
+"""
 
 from __future__ import annotations
 

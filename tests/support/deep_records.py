@@ -1,4 +1,5 @@
-"""Records within records, a hundred thousand deep, made and forgotten: freed or hashed one inside the other, they need so much stack.
+"""Records within records, a hundred thousand deep, made and forgotten: freed or hashed one inside the other,
+they need so much stack.
 
 Prints what was done, each in a line. Run by `test_abuse.py`, in a process of its own.
 """

@@ -3,13 +3,14 @@
 What a fenced block is, by its first line:
 
 - ```python      is run, after the page's earlier ones and with their names
-- ```python      whose first line is `# name.py` is that file, in the folder the page runs in: later blocks import it, and pytest runs
+- ```python      whose first line is `# name.py` is that file, in the folder the page runs in: later blocks
+  import it, and pytest runs
                  it if it is called test_*.py
 - ```text        right after a program is what that program prints; `...` stands for anything, as in doctest
 - ```sh          are commands for a terminal; of klife's own, the names and options are checked
 
-`<!-- check ... -->` is a program too, one that readers do not see: it uses what a page only defines. Every "localhost:9092" becomes
-the test cluster's address. There is no way to mark a block as not to be run.
+`<!-- check ... -->` is a program too, one that readers do not see: it uses what a page only defines. Every
+"localhost:9092" becomes the test cluster's address. There is no way to mark a block as not to be run.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ _CODE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 
 @dataclass(frozen=True)
 class Program:
-    """A block to run: where it stands, its text, the file it is (or None), and what it prints (None is anything)."""
+    """A block to run: where it stands, its text, the file it is (or None), and what it prints (None is
+    anything).
+    """
 
     line: int
     text: str

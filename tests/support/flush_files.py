@@ -1,14 +1,15 @@
 """`KLIFE_PURE=1 python -m tests.support.flush_files`: which files of klife a flush goes through.
 
-One record is produced to a scripted broker by a client that is warm: connected, with its producer id, and with batches delivered
-before. Counted are the files in which a function is entered, in any greenlet of the thread, from the moment the batcher's actor wakes
-with that batch (`BatcherActor.on_wake`) until the batch has its outcome (`Producer.delivered` returns): taken, encoded, written, the
-answer read and judged. Left out are `klife/protocol/` and all that is not below `klife/`. What runs before (the caller's `produce`) and
-after (who waited, callbacks) is no part of it, nor is what only failures enter. Of several such records the one counts that entered the
-fewest: whatever else runs meanwhile, a timer or another actor's look, only ever adds.
+One record is produced to a scripted broker by a client that is warm: connected, with its producer id, and
+with batches delivered before. Counted are the files in which a function is entered, in any greenlet of the
+thread, from the moment the batcher's actor wakes with that batch (`BatcherActor.on_wake`) until the batch has
+its outcome (`Producer.delivered` returns): taken, encoded, written, the answer read and judged. Left out are
+`klife/protocol/` and all that is not below `klife/`. What runs before (the caller's `produce`) and after (who
+waited, callbacks) is no part of it, nor is what only failures enter. Of several such records the one counts
+that entered the fewest: whatever else runs meanwhile, a timer or another actor's look, only ever adds.
 
-The runtime's primitives (`klife/actors/runtime/`: actor, inbox, latch, loop budget, whether this is a fork) are told apart: they are
-read once, and not for the producer's sake.
+The runtime's primitives (`klife/actors/runtime/`: actor, inbox, latch, loop budget, whether this is a fork)
+are told apart: they are read once, and not for the producer's sake.
 
 Prints two lines: the files of the producer and the network, and those of the runtime.
 """
@@ -36,7 +37,9 @@ _WAKES, _DELIVERED = BatcherActor.on_wake, Producer.delivered
 
 
 class FilesEntered:
-    """Notes the files of klife that are entered between the first batcher's wake-up and the first outcome after `start`."""
+    """Notes the files of klife that are entered between the first batcher's wake-up and the first outcome
+    after `start`.
+    """
 
     def __init__(self) -> None:
         self.files: dict[str, None] = {}

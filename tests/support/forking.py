@@ -1,7 +1,8 @@
 """A program that forks with records in flight, for `test_forks`; `python forking.py SERVERS TOPIC HOW`.
 
-The parent produces 1 000 records and forks while they are on their way, in one of several manners. Then both wait for the parent's
-deliveries, and the child produces records of its own. What each of them saw is printed as JSON, a line each.
+The parent produces 1 000 records and forks while they are on their way, in one of several manners. Then both
+wait for the parent's deliveries, and the child produces records of its own. What each of them saw is printed
+as JSON, a line each.
 """
 
 from __future__ import annotations

@@ -55,7 +55,9 @@ def let_deadlines_pass(client: Client) -> None:
 
 
 def tells_why_it_is_not_ready(client: Client, pattern: str, seconds: float = 0.2) -> None:
-    """`wait_ready` raises after `seconds`, and says this; on a busy machine the reason may show at a later look."""
+    """`wait_ready` raises after `seconds`, and says this; on a busy machine the reason may show at a later
+    look.
+    """
     deadline = monotonic() + PATIENCE
     told = ""
     while not re.search(pattern, told):

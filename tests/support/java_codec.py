@@ -1,6 +1,8 @@
-"""Kafka's own message codec, asked over a pipe: the other end is `tests/oracle/MessageOracle.java`, which says how.
+"""Kafka's own message codec, asked over a pipe: the other end is `tests/oracle/MessageOracle.java`, which
+says how.
 
-Starting a JVM takes most of a second and an answer a fraction of a millisecond, so a test session has one of them.
+Starting a JVM takes most of a second and an answer a fraction of a millisecond, so a test session has one of
+them.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ class Decoded(NamedTuple):
 
 
 class JavaCodec:
-    """Kafka's codec. Names are those of its generated classes, such as "ProduceRequestData". Close it, or use it in a `with`."""
+    """Kafka's codec. Names are those of its generated classes, such as "ProduceRequestData". Close it, or use
+    it in a `with`.
+    """
 
     def __init__(self, kafka_jars: Path) -> None:
         # A short life of small methods: the optimising compiler would cost more than it saves.

@@ -16,7 +16,9 @@ def default(cls: type[S], _version: int) -> S:
 
 
 def least(cls: type[S], version: int) -> S:
-    """Lowest numbers, None wherever it can be said, else empty text and arrays of one such element. Tagged structs are there."""
+    """Lowest numbers, None wherever it can be said, else empty text and arrays of one such element. Tagged
+    structs are there.
+    """
     return _filled(cls, version, lambda kind, nullable: None if nullable else _least(kind, version))
 
 
@@ -26,7 +28,9 @@ def empty(cls: type[S], version: int) -> S:
 
 
 def greatest(cls: type[S], version: int) -> S:
-    """Highest numbers, every tagged field, and lengths that need a varint of two bytes or, for records, a part of their own."""
+    """Highest numbers, every tagged field, and lengths that need a varint of two bytes or, for records, a
+    part of their own.
+    """
     return _filled(cls, version, lambda kind, _nullable: _greatest(kind, version))
 
 

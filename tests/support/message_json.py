@@ -15,7 +15,9 @@ def as_kafka_takes_it(value: Struct, version: int) -> dict[str, Any]:
 
 
 def as_kafka_prints_it(value: Struct, version: int) -> dict[str, Any]:
-    """The same without tagged fields that have their default, and with all records empty: Kafka does not print them."""
+    """The same without tagged fields that have their default, and with all records empty: Kafka does not
+    print them.
+    """
     return {
         _camel_case(field.name): _json(field.type, getattr(value, field.name), version, printed=True)
         for field in value.FIELDS

@@ -48,7 +48,8 @@ def _value(kind: FieldType, version: int, rng: random.Random, *, nullable: bool)
     if isinstance(kind, StructOf):
         return random_struct(kind.cls, version, rng)
     if isinstance(kind, ArrayOf):
-        # Lengths about 127 are where a compact array's length becomes a second byte; only scalars, or messages get huge.
+        # Lengths about 127 are where a compact array's length becomes a second byte; only scalars, or
+        # messages get huge.
         length = rng.choice((0, 1, 2, 3)) if isinstance(kind.element, StructOf) else rng.choice((0, 1, 3, 17, 127, 130))
         return [_value(kind.element, version, rng, nullable=False) for _ in range(length)]
     return _SCALARS[kind.name](kind, rng)

@@ -2,12 +2,13 @@
 
 The rules are those of Kafka's `ProducerStateManager` and `ProducerAppendInfo.checkSequence`:
 
-- a batch that equals one of the producer's last five in the partition is a duplicate, and answered with that one's offset, and with its
-  largest timestamp as if the broker had set it;
+- a batch that equals one of the producer's last five in the partition is a duplicate, and answered with that
+  one's offset, and with its largest timestamp as if the broker had set it;
 - an older epoch is refused (47); a newer epoch has to begin at sequence 0;
-- within an epoch a batch has to follow the last one (45), except where the broker knows nothing of the producer: then *any* sequence
-  is taken. That exception is what makes the first batch of a partition special;
-- a broker that was shut down in order reads what it knew from a snapshot, which has each producer's last batch and no other.
+- within an epoch a batch has to follow the last one (45), except where the broker knows nothing of the
+  producer: then *any* sequence is taken. That exception is what makes the first batch of a partition special;
+- a broker that was shut down in order reads what it knew from a snapshot, which has each producer's last
+  batch and no other.
 
 Producer state is replicated with the log, so it moves with the leader.
 """
@@ -38,7 +39,9 @@ REMEMBERED = 5
 
 @dataclass
 class ProducerEntry:
-    """What a partition knows of a producer: its epoch and its last batches as (first, last sequence, offset, largest timestamp)."""
+    """What a partition knows of a producer: its epoch and its last batches as (first, last sequence, offset,
+    largest timestamp).
+    """
 
     epoch: int
     batches: list[tuple[int, int, int, int]] = field(default_factory=list)
@@ -55,7 +58,9 @@ class ModelPartition:
         self.leader_epoch = 0
 
     def append(self, batch: RecordBatch, record_limit: int) -> tuple[int, int, int, list[int]]:
-        """(error code, base offset, append time, guilty indices), having written the batch where the code is 0."""
+        """(error code, base offset, append time, guilty indices), having written the batch where the code is
+        0.
+        """
         count = len(batch.records)
         if count > record_limit:
             return 10, -1, -1, []
@@ -87,7 +92,9 @@ class ModelPartition:
 
 
 class ModelBroker:
-    """A `Broker` without a socket: requests wait in `calls` until the test has the broker answer or lose them."""
+    """A `Broker` without a socket: requests wait in `calls` until the test has the broker answer or lose
+    them.
+    """
 
     def __init__(self, node_id: int) -> None:
         self.node_id = node_id
@@ -125,7 +132,9 @@ class ModelBroker:
 
 
 class ModelCluster:
-    """Brokers 1 and 2, one topic, and the metadata a client has of them (which may be old): stands in for `Metadata`."""
+    """Brokers 1 and 2, one topic, and the metadata a client has of them (which may be old): stands in for
+    `Metadata`.
+    """
 
     def __init__(self, partitions: int, record_limit: int) -> None:
         self.partitions = [ModelPartition() for _ in range(partitions)]
@@ -200,7 +209,9 @@ class ModelCluster:
             self.process(node_id, request, {})
 
     def process(self, node_id: int, request: BatchesRequest, refusals: dict[int, tuple[int, bool]]) -> ProduceResponse:
-        """Handle a produce request. `refusals` has, by partition, a code and whether the batch is written all the same."""
+        """Handle a produce request. `refusals` has, by partition, a code and whether the batch is written all
+        the same.
+        """
         answers = []
         for index, records in request.topics[0][2]:
             partition = self.partitions[index]
@@ -239,7 +250,9 @@ class ModelCluster:
         call.finish()
 
     def disconnect(self, node_id: int, handled: int, late: bool) -> None:
-        """The connection breaks after the broker has handled `handled` requests; the others it reads late, or never."""
+        """The connection breaks after the broker has handled `handled` requests; the others it reads late, or
+        never.
+        """
         self.read_late(node_id)
         broker = self.brokers[node_id]
         broker.is_ready = False

@@ -1,6 +1,8 @@
-"""The tables of options in docs/configuration.md, made from the models: `python -m tests.support.options_tables` writes them anew.
+"""The tables of options in docs/configuration.md, made from the models: `python -m
+tests.support.options_tables` writes them anew.
 
-An option's meaning is the docstring that stands under it in `klife.api.config` and `klife.api.config.options`.
+An option's meaning is the docstring that stands under it in `klife.api.config` and
+`klife.api.config.options`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""A supervisor as the reference manual of supervisor(3) describes it, without a process: what it does, in what order, and how it ends.
+"""A supervisor as the reference manual of supervisor(3) describes it, without a process: what it does, in
+what order, and how it ends.
 
-Written from the manual and not from the code, to be compared with it. There is no time: all restarts are within the period.
+Written from the manual and not from the code, to be compared with it. There is no time: all restarts are
+within the period.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ class Row:
 
 
 class OtpSupervisor:
-    """`failing[child]` is how many of the child's next starts fail. `journal` is what was done; `ended` why it is over."""
+    """`failing[child]` is how many of the child's next starts fail. `journal` is what was done; `ended` why
+    it is over.
+    """
 
     def __init__(self, strategy: str, intensity: int, auto_shutdown: str) -> None:
         self.strategy = strategy

@@ -40,7 +40,9 @@ class _Request(Request[_Response], key=49, versions="0-1", flexible="1+"):
 
 
 def set_producer_quota(cluster: KafkaCluster, client_id: str, bytes_per_second: float) -> None:
-    """Let clients of this id write so much a second to each broker. Brokers hear of it a moment later, one after another."""
+    """Let clients of this id write so much a second to each broker. Brokers hear of it a moment later, one
+    after another.
+    """
     entity = _Entity(entity_type="client-id", entity_name=client_id)
     op = _Op(key="producer_byte_rate", value=bytes_per_second, remove=False)
     request = _Request(entries=[_Entry(entity=[entity], ops=[op])], validate_only=False)

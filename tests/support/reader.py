@@ -1,6 +1,8 @@
-"""The independent witness: what is in a topic, read by confluent-kafka (librdkafka), which shares no line with klife.
+"""The independent witness: what is in a topic, read by confluent-kafka (librdkafka), which shares no line
+with klife.
 
-librdkafka waits in C, where no greenlet switches. So it is used in a native thread, and the test's other greenlets go on.
+librdkafka waits in C, where no greenlet switches. So it is used in a native thread, and the test's other
+greenlets go on.
 """
 
 from __future__ import annotations
@@ -38,8 +40,8 @@ class Read(NamedTuple):
 def read_topic(bootstrap_servers: str, topic: str, at_least: int = 0) -> list[Read]:
     """Everything in the topic, up to the ends of its partitions as they are now; by partition and offset.
 
-    With acks 0 and 1 a reader sees a moment later what was confirmed, and so it does after a change of leaders: who knows how many
-    records there must be says so, `at_least`, and they are waited for.
+    With acks 0 and 1 a reader sees a moment later what was confirmed, and so it does after a change of
+    leaders: who knows how many records there must be says so, `at_least`, and they are waited for.
     """
     found: list[Read] = get_hub().threadpool.apply(_read, (bootstrap_servers, topic, at_least))
     return found
@@ -70,7 +72,9 @@ def partitions_of_librdkafka(bootstrap_servers: str, topic: str, keys: list[byte
 
 
 def codecs_in(admin: AdminClient, topic: str) -> set[int]:
-    """The codecs' numbers in the batches of partition 0: librdkafka does not tell, so this one look is by klife's own protocol."""
+    """The codecs' numbers in the batches of partition 0: librdkafka does not tell, so this one look is by
+    klife's own protocol.
+    """
     leader = admin.describe_topics([topic])[topic][0].leader
     address = next(broker.address for broker in admin.brokers() if broker.node_id == leader)
     (described,) = admin.send(MetadataRequest(topics=[MetadataRequestTopic(name=topic)]), address).topics
@@ -82,7 +86,8 @@ def codecs_in(admin: AdminClient, topic: str) -> set[int]:
 
 
 def messages(bootstrap_servers: str, topic: str, at_least: int = 0) -> Iterator[Any]:
-    """librdkafka's messages in the topic, up to the ends of its partitions as they are now; for a native thread.
+    """librdkafka's messages in the topic, up to the ends of its partitions as they are now; for a native
+    thread.
 
     Waits for ends that make `at_least` so many: a reader may see what acks 0 or 1 confirmed a moment later.
     """

@@ -1,7 +1,7 @@
 """RecordBatch v2 written for reading, not for speed: the oracle the fast codec is compared with.
 
-Straight from Kafka's documentation ("Record Batch", "Record"), one field after the other, sharing nothing with klife, CRC included.
-Uncompressed batches only: compression is compared with Kafka's own Java codec.
+Straight from Kafka's documentation ("Record Batch", "Record"), one field after the other, sharing nothing
+with klife, CRC included. Uncompressed batches only: compression is compared with Kafka's own Java codec.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def signed(value: int, size: int) -> bytes:
 
 
 def zigzag_varint(value: int) -> bytes:
-    """0, -1, 1, -2 become 0, 1, 2, 3; then seven bits a byte, the lowest first, the high bit on all but the last."""
+    """0, -1, 1, -2 become 0, 1, 2, 3; then seven bits a byte, the lowest first, the high bit on all but the
+    last.
+    """
     unsigned = 2 * value if value >= 0 else -2 * value - 1
     groups = []
     while True:

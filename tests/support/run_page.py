@@ -1,7 +1,9 @@
-"""Run the programs of one page of the documentation: `python -m tests.support.run_page PAGE BOOTSTRAP_SERVERS [--patched]`.
+"""Run the programs of one page of the documentation: `python -m tests.support.run_page PAGE BOOTSTRAP_SERVERS
+[--patched]`.
 
-A process of its own, as a reader's would be: with or without gevent's monkey patching, and with an interpreter exit that tells of
-records nobody waited for. It ends with a traceback whose line numbers are the page's.
+A process of its own, as a reader's would be: with or without gevent's monkey patching, and with an
+interpreter exit that tells of records nobody waited for. It ends with a traceback whose line numbers are the
+page's.
 """
 
 from __future__ import annotations

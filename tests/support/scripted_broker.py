@@ -1,16 +1,18 @@
-"""Brokers on real sockets that do as they are told: the other end for tests of connections, metadata and producing.
+"""Brokers on real sockets that do as they are told: the other end for tests of connections, metadata and
+producing.
 
     with ScriptedCluster(topics={"orders": 2}) as cluster:
-        cluster[1].script(ProduceRequest, refuse(19), cut)      # the next two; after that, as a good broker would
-        client = Client.start(cluster.bootstrap_servers)
-        ...
-        first, second, third = cluster[1].wait_for(ProduceRequest, 3)
+        cluster[1].script(ProduceRequest, refuse(19), cut)      # the next two; after that, as a good broker
+        would client = Client.start(cluster.bootstrap_servers) ... first, second, third =
+        cluster[1].wait_for(ProduceRequest, 3)
 
-A good broker answers ApiVersions, Metadata, InitProducerId and Produce; what is produced goes through the rules of `model_cluster`
-(duplicates, sequences, epochs) into `cluster.log(topic, partition)`. Anything else of a broker's life is a *step*: a function of an
-`Exchange`, which has the request and may answer it, or not, in any way. Other APIs are added with `ScriptedCluster.answers`.
+A good broker answers ApiVersions, Metadata, InitProducerId and Produce; what is produced goes through the
+rules of `model_cluster` (duplicates, sequences, epochs) into `cluster.log(topic, partition)`. Anything else
+of a broker's life is a *step*: a function of an `Exchange`, which has the request and may answer it, or not,
+in any way. Other APIs are added with `ScriptedCluster.answers`.
 
-Built from our own codec: a mistake in that would go unnoticed here. That the codec is right is for the tests of `klife.protocol`.
+Built from our own codec: a mistake in that would go unnoticed here. That the codec is right is for the tests
+of `klife.protocol`.
 """
 
 from __future__ import annotations
@@ -54,7 +56,8 @@ _HEADER = Struct(">hhih")
 _API_VERSIONS_KEY = 18
 REQUESTS: dict[int, Any] = {
     request.API_KEY: request
-    # Fetch is only advertised: librdkafka takes a broker without it for one from before the batch format of Kafka 0.11.
+    # Fetch is only advertised: librdkafka takes a broker without it for one from before the batch format of
+    # Kafka 0.11.
     for request in (ApiVersionsRequest, DescribeConfigsRequest, FetchRequest, InitProducerIdRequest, MetadataRequest, ProduceRequest)
 }
 
@@ -160,7 +163,9 @@ def wrong_correlation(exchange: Exchange) -> None:
 
 
 def unsupported_in_v0(exchange: Exchange) -> None:
-    """Answer ApiVersions as a broker that does not know the version asked (KIP-511), with a rest that can not be read."""
+    """Answer ApiVersions as a broker that does not know the version asked (KIP-511), with a rest that can not
+    be read.
+    """
     body = exchange.correlation_id.to_bytes(4, "big") + (35).to_bytes(2, "big") + b"\xff\xff\xff\xff\xff"
     exchange.sock.sendall(len(body).to_bytes(4, "big") + body)
 
@@ -176,10 +181,11 @@ def after(event: Event, then: Step = good) -> Step:
 
 
 def refuse(code: int, partition: int | None = None, *, write: bool = False, **fields: Any) -> Step:
-    """Answer a produce request with `code` for `partition` (by default all), and as a good broker for the others.
+    """Answer a produce request with `code` for `partition` (by default all), and as a good broker for the
+    others.
 
-    With `write` the batch is in the log all the same. `fields` go into the refused partitions' answers; `node_endpoints` into the
-    response.
+    With `write` the batch is in the log all the same. `fields` go into the refused partitions' answers;
+    `node_endpoints` into the response.
     """
 
     def step(exchange: Exchange) -> None:
@@ -329,10 +335,11 @@ class Topic:
 
 
 class ScriptedCluster:
-    """Brokers 1, 2, ... that agree on topics and leaders (broker 1 leads all at first), and one log a partition.
+    """Brokers 1, 2, ... that agree on topics and leaders (broker 1 leads all at first), and one log a
+    partition.
 
-    Without `topic_ids` they are of Kafka 2.4. `auto_create` is the number of partitions of topics that are created when a Metadata
-    request allows it; None: no topics are.
+    Without `topic_ids` they are of Kafka 2.4. `auto_create` is the number of partitions of topics that are
+    created when a Metadata request allows it; None: no topics are.
     """
 
     def __init__(
@@ -451,7 +458,9 @@ class ScriptedCluster:
         return InitProducerIdResponse(error_code=0, producer_id=self.next_producer_id, producer_epoch=0)
 
     def produce(self, exchange: Exchange, refused: dict[int | None, int] | None = None) -> Any:
-        """Write what this broker leads and `refused` (partition, or None for all: code) does not name; the response, if due."""
+        """Write what this broker leads and `refused` (partition, or None for all: code) does not name; the
+        response, if due.
+        """
         refused = refused or {}
         topics: dict[str, TopicProduceResponse] = {}
         for name, index, batch in exchange.batches:

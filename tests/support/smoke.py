@@ -1,9 +1,10 @@
-"""The smoke suite, a program of its own: the same checks unpatched, monkey-patched, and from several OS threads at once.
+"""The smoke suite, a program of its own: the same checks unpatched, monkey-patched, and from several OS
+threads at once.
 
     python smoke.py HOST:PORT,... plain|patched [threads]
 
-Exits with 0 when every check holds. It is a script because monkey patching must come before anything else is imported, and is
-for ever.
+Exits with 0 when every check holds. It is a script because monkey patching must come before anything else is
+imported, and is for ever.
 """
 
 import sys

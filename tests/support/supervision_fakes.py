@@ -39,7 +39,9 @@ class Journal:
 
 
 class FakeChild:
-    """A running child that ends when told: by the supervisor unless it is `stubborn`, or by the test with `end`."""
+    """A running child that ends when told: by the supervisor unless it is `stubborn`, or by the test with
+    `end`.
+    """
 
     def __init__(self, name: Hashable, journal: Journal, *, stubborn: bool = False) -> None:
         self.name = name
@@ -71,7 +73,9 @@ class FakeChild:
 
 
 class Family:
-    """Specs of fake children, all writing into one journal; `failing[name]` makes the next starts of that child raise."""
+    """Specs of fake children, all writing into one journal; `failing[name]` makes the next starts of that
+    child raise.
+    """
 
     def __init__(self) -> None:
         self.journal = Journal()

@@ -1,4 +1,6 @@
-"""What klife told the log. Its events are written by a greenlet of their own, so who looks waits for that first."""
+"""What klife told the log. Its events are written by a greenlet of their own, so who looks waits for that
+first.
+"""
 
 from __future__ import annotations
 

@@ -58,7 +58,9 @@ class Load:
 
 
 def assert_kept(cluster: KafkaCluster, topic: str, *loads: Load) -> int:
-    """Each order that was answered is where the answer says, and none is there twice; how many are in the topic."""
+    """Each order that was answered is where the answer says, and none is there twice; how many are in the
+    topic.
+    """
     found = read_topic(cluster.bootstrap_servers, topic)
     log = {(each.partition, each.offset): each.value for each in found}
     for load in loads:

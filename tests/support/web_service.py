@@ -1,4 +1,6 @@
-"""Web services as their users run them: gunicorn or uWSGI in processes of its own, and HTTP clients that load it."""
+"""Web services as their users run them: gunicorn or uWSGI in processes of its own, and HTTP clients that load
+it.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +105,9 @@ class WebService:
         return result
 
     def wait_until_whole(self) -> None:
-        """All workers run, none is about to be replaced, and each would hear a signal: one forked just before it does not."""
+        """All workers run, none is about to be replaced, and each would hear a signal: one forked just before
+        it does not.
+        """
         self.wait_until(
             lambda: (
                 self.log.count("Autorestarting worker") <= self.log.count("Worker exiting")
@@ -138,7 +142,9 @@ class WebService:
 
 
 def _has_its_own_handlers(pid: int) -> bool:
-    """Whether a worker, which starts with the master's, has set its own: SIGABRT is the last it sets, and none of the master's."""
+    """Whether a worker, which starts with the master's, has set its own: SIGABRT is the last it sets, and
+    none of the master's.
+    """
     with suppress(FileNotFoundError):
         (caught,) = re.findall(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
         return bool(int(caught, 16) & 1 << signal.SIGABRT - 1)
@@ -159,7 +165,9 @@ def paused(pid: int) -> Iterator[None]:
 def gunicorn(
     servers: str, folder: Path, *options: str, environ: Mapping[str, str], application: Path = EXAMPLE
 ) -> Iterator[WebService]:
-    """The application by the README's command, with these options beside; what of it runs at the end of the block is killed."""
+    """The application by the README's command, with these options beside; what of it runs at the end of the
+    block is killed.
+    """
     (line,) = re.findall(r"^gunicorn .*$", (EXAMPLE / "README.md").read_text(), re.MULTILINE)
     command = [sys.executable, "-m", *shlex.split(line), "--bind", "127.0.0.1:0", "--workers", str(WORKERS), *options]
     with _running(command, servers, folder, environ, application) as service:

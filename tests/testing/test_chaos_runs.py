@@ -1,6 +1,7 @@
 """Chaos against real brokers: a minute of each of three seeds, and no promise is broken.
 
-The suites of both_builds.py share the seeds out: which build runs a fault matters less than that many are run.
+The suites of both_builds.py share the seeds out: which build runs a fault matters less than that many are
+run.
 """
 
 from __future__ import annotations

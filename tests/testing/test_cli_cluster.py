@@ -1,4 +1,6 @@
-"""`klife cluster up|down` as a user runs it: processes, signals, exit codes. Single brokers, which start in few seconds."""
+"""`klife cluster up|down` as a user runs it: processes, signals, exit codes. Single brokers, which start in
+few seconds.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""KafkaCluster against real brokers: one cluster of three for the module, and small ones where a fact needs its own."""
+"""KafkaCluster against real brokers: one cluster of three for the module, and small ones where a fact needs
+its own.
+"""
 
 from __future__ import annotations
 

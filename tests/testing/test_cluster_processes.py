@@ -1,4 +1,6 @@
-"""The keeper: whatever happens to the process that started them, children and folder go. No Kafka here; the children are `sleep`."""
+"""The keeper: whatever happens to the process that started them, children and folder go. No Kafka here; the
+children are `sleep`.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ def folder(tmp_path: Path) -> Path:
 
 @contextlib.contextmanager
 def owner_of_a_sleeper(folder: Path, *how: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A process that owns a keeper with one child, and the child's pid. What is left of its session is killed at the end."""
+    """A process that owns a keeper with one child, and the child's pid. What is left of its session is killed
+    at the end.
+    """
     command = [sys.executable, "-c", OWNER, str(folder), *how]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as owner:
         try:

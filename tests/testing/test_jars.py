@@ -1,4 +1,6 @@
-"""Resolving Kafka's jars. Maven is played by a script; the real one is used by every real cluster on a fresh machine."""
+"""Resolving Kafka's jars. Maven is played by a script; the real one is used by every real cluster on a fresh
+machine.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ mkdir -p "$target" && touch "$target/kafka-$version.jar"
 
 @pytest.fixture
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file in which the stand-in for Maven counts its runs; it is first on the PATH, and the cache is empty."""
+    """The file in which the stand-in for Maven counts its runs; it is first on the PATH, and the cache is
+    empty.
+    """
     maven = tmp_path / "bin" / "mvn"
     maven.parent.mkdir()
     maven.write_text(MAVEN)

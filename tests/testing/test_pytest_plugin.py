@@ -1,4 +1,6 @@
-"""The pytest plugin, by suites that use it as a user's would: in a pytest process of their own, on the session's cluster."""
+"""The pytest plugin, by suites that use it as a user's would: in a pytest process of their own, on the
+session's cluster.
+"""
 
 from __future__ import annotations
 

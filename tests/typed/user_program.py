@@ -1,4 +1,6 @@
-"""What a user's program looks like to a type checker: nothing to complain of, and no Any where a type is known."""
+"""What a user's program looks like to a type checker: nothing to complain of, and no Any where a type is
+known.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
 """All uses on all versions, a table of what passed, and its place in docs/reliability.md:
 
-    python -m tests.versions                            # what `make versions` runs: some six minutes, at most fifteen
-    python -m tests.versions --version 2.4.1 --use made_anew --use throttled
+    python -m tests.versions                            # what `make versions` runs: some six minutes, at most
+    fifteen python -m tests.versions --version 2.4.1 --use made_anew --use throttled
 
-A run of everything is written into the page, whatever came out. The exit status is 0 when all of it passed. Each version is a
-process of its own, which is killed when its time is over; its brokers and their folder go with it.
+A run of everything is written into the page, whatever came out. The exit status is 0 when all of it passed.
+Each version is a process of its own, which is killed when its time is over; its brokers and their folder go
+with it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ TITLES = {use.__name__: (use.__doc__ or "") for use in USES}
 
 
 def run_version(version: str, uses: list[str], log: Path) -> Outcome:
-    """Run the uses on one version, each told as it ends; tracebacks and warnings go to `log`. No process is left behind."""
+    """Run the uses on one version, each told as it ends; tracebacks and warnings go to `log`. No process is
+    left behind.
+    """
     outcome = Outcome(version)
     try:
         kafka_jars(version)  # Maven's time is not the version's

@@ -12,7 +12,9 @@ MAX_REASON = 240
 
 @dataclass
 class Outcome:
-    """What became of the uses on one version: by name, an error or None. One that is missing was not run, for `problem`."""
+    """What became of the uses on one version: by name, an error or None. One that is missing was not run, for
+    `problem`.
+    """
 
     version: str
     errors: dict[str, str | None] = field(default_factory=dict)

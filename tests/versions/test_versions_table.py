@@ -1,4 +1,6 @@
-"""What `make versions` makes of outcomes, and where; and that a version that breaks off leaves nothing behind. Without a broker."""
+"""What `make versions` makes of outcomes, and where; and that a version that breaks off leaves nothing
+behind. Without a broker.
+"""
 
 from __future__ import annotations
 

@@ -43,7 +43,9 @@ class Load:
 
 
 def not_there(world: World) -> None:
-    """Topics that are not there: looking makes none, produce has the broker make one, an impossible name is refused"""
+    """Topics that are not there: looking makes none, produce has the broker make one, an impossible name is
+    refused
+    """
     looked_at, wanted = new_name(), new_name()
     with world.client(max_block_ms=2_000) as client:
         raises(UnknownTopic, lambda: client.partitions(looked_at))

@@ -1,7 +1,8 @@
-"""All uses on one version of Kafka, in a process of its own: `python -m tests.versions.worker 2.4.1 [USE ...]`.
+"""All uses on one version of Kafka, in a process of its own: `python -m tests.versions.worker 2.4.1 [USE
+...]`.
 
-Prints a JSON object a line: of each use its name, its error or None, and its seconds. All else, klife's log included, goes to standard
-error.
+Prints a JSON object a line: of each use its name, its error or None, and its seconds. All else, klife's log
+included, goes to standard error.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""What the uses share: the cluster, clients that end with their use, topics of their own, and what must be in a log.
+"""What the uses share: the cluster, clients that end with their use, topics of their own, and what must be in
+a log.
 
-The log is read by confluent-kafka, and what klife's own tools have no verb for is asked of kafka-python or Kafka's own command. These
-wait in calls that know nothing of greenlets, and so are made in native threads.
+The log is read by confluent-kafka, and what klife's own tools have no verb for is asked of kafka-python or
+Kafka's own command. These wait in calls that know nothing of greenlets, and so are made in native threads.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from tests.support.waiting import wait_until
 
 T = TypeVar("T")
 
-# The topics that appear by themselves belong to a use; quotas are counted over seconds, so that a use can wait for them.
+# The topics that appear by themselves belong to a use; quotas are counted over seconds, so that a use can
+# wait for them.
 CONFIG = {"auto.create.topics.enable": "true", "quota.window.size.seconds": 1, "quota.window.num": 3}
 WAIT_SECONDS = 30.0
 READ_SECONDS = 5.0
@@ -107,8 +109,9 @@ class World:
     def read(self, topic: str, at_least: int) -> list[Read]:
         """What is in the topic, by partition and offset, as confluent-kafka finds it.
 
-        Below acks "all" the readable end of a log follows the confirmation, and after a move it may ask a broker that has not heard
-        of it: so what is less than it should be is looked at again, for some seconds.
+        Below acks "all" the readable end of a log follows the confirmation, and after a move it may ask a
+        broker that has not heard of it: so what is less than it should be is looked at again, for some
+        seconds.
         """
         deadline = monotonic() + READ_SECONDS
         while True:
@@ -148,7 +151,9 @@ def equal(found: object, wanted: object, what: str) -> None:
 
 
 def in_the_log_once(results: Sequence[Record], found: Sequence[Read]) -> None:
-    """Each delivered record is in the log once, whole, at the place it was told; nothing else is; each log is without a gap."""
+    """Each delivered record is in the log once, whole, at the place it was told; nothing else is; each log is
+    without a gap.
+    """
     values = [read.value for read in found]
     doubled = len(values) - len(set(values))
     lost = {result.value for result in results} - set(values)
@@ -165,7 +170,9 @@ def in_the_log_once(results: Sequence[Record], found: Sequence[Read]) -> None:
 
 
 def in_order(found: Sequence[Read]) -> None:
-    """Values are `name:number`; those of a name follow one another in a partition in the order of their numbers."""
+    """Values are `name:number`; those of a name follow one another in a partition in the order of their
+    numbers.
+    """
     last: dict[tuple[int, bytes], int] = {}
     for read in found:
         name, _, number = (read.value or b"").partition(b":")

@@ -1,13 +1,15 @@
-"""`TopicInterest`: which topics the client asks the cluster about, and when each of them is due. Pure: clocks are arguments.
+"""`TopicInterest`: which topics the client asks the cluster about, and when each of them is due. Pure: clocks
+are arguments.
 
-Two kinds of Metadata requests follow from it. A *refresh* names every topic of interest, and never creates one. A *question* names
-only what is open and due: topics that are not known (or have too few partitions) although somebody waits for them, has records queued
-for them, or configured them. Kafka decides about creating topics by the request and not by the topic, so a question that may create
-topics (`auto.create.topics.enable` is the brokers' part of it) names those alone that records wait for, and that an answer before did
-not have; a topic that was deleted thus stays deleted until somebody produces to it.
+Two kinds of Metadata requests follow from it. A *refresh* names every topic of interest, and never creates
+one. A *question* names only what is open and due: topics that are not known (or have too few partitions)
+although somebody waits for them, has records queued for them, or configured them. Kafka decides about
+creating topics by the request and not by the topic, so a question that may create topics
+(`auto.create.topics.enable` is the brokers' part of it) names those alone that records wait for, and that an
+answer before did not have; a topic that was deleted thus stays deleted until somebody produces to it.
 
-What was never asked is due at once. What the cluster did not have is asked for again after a while that grows, and depends on who
-cares: a caller who waits, records that are queued, or nobody at the moment.
+What was never asked is due at once. What the cluster did not have is asked for again after a while that
+grows, and depends on who cares: a caller who waits, records that are queued, or nobody at the moment.
 """
 
 from __future__ import annotations
@@ -58,8 +60,9 @@ class _Open:
 
 
 class TopicInterest:
-    """`needed(topic)`, given to some methods, tells whether something waits for a topic though no caller does; `topics` are those known
-    now."""
+    """`needed(topic)`, given to some methods, tells whether something waits for a topic though no caller
+    does; `topics` are those known now.
+    """
 
     def __init__(self, configured: Iterable[str], max_age: float) -> None:
         self._configured = frozenset(configured)
@@ -68,7 +71,9 @@ class TopicInterest:
         self._open: dict[str, _Open] = {}
 
     def begin(self, name: str, *, creates: bool, partitions: int, now: float) -> None:
-        """A caller waits, until `end`, for `name` to have so many partitions; with `creates` it may be created for that."""
+        """A caller waits, until `end`, for `name` to have so many partitions; with `creates` it may be
+        created for that.
+        """
         self._names.setdefault(name)
         topic = self._open.get(name)
         if topic is None:
@@ -95,7 +100,9 @@ class TopicInterest:
         return min((topic.due for name, topic in self._open.items() if _is_missing(name, topic, topics)), default=NEVER)
 
     def question(self, topics: Topics, needed: Needed, now: float) -> Question:
-        """What to ask now that something is due: whether it is there, and then, of what is not, the topics that records wait for."""
+        """What to ask now that something is due: whether it is there, and then, of what is not, the topics
+        that records wait for.
+        """
         looking: list[str] = []
         producing: list[str] = []
         for name, topic in self._open.items():
@@ -108,7 +115,9 @@ class TopicInterest:
         return Question(tuple(self._names), creates=False, everything=True)
 
     def answered(self, question: Question, topics: Topics, needed: Needed, now: float) -> list[str]:
-        """`topics` are known now that `question` is answered. Returns the configured topics of whose absence it is time to tell."""
+        """`topics` are known now that `question` is answered. Returns the configured topics of whose absence
+        it is time to tell.
+        """
         to_tell = []
         for name in question.names:
             topic = self._open.get(name)

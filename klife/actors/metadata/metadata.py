@@ -1,7 +1,7 @@
 """`Metadata`: what the client knows of the cluster, and how its parts ask for more.
 
-A plain value that outlives the `MetadataActor` which fills it: the snapshot, a `Broker` for each broker and purpose, which topics
-interest anybody, and who wants to hear of news.
+A plain value that outlives the `MetadataActor` which fills it: the snapshot, a `Broker` for each broker and
+purpose, which topics interest anybody, and who wants to hear of news.
 """
 
 from __future__ import annotations
@@ -129,7 +129,8 @@ class Metadata:
     def wait_for_partitions(
         self, name: str, count: int, deadline: float, *, creates: bool, answers: int = 0, so: str = ""
     ) -> TopicInfo | None:
-        """Wait until the topic has `count` partitions; None when it has fewer at the `deadline`, or still after so many `answers`.
+        """Wait until the topic has `count` partitions; None when it has fewer at the `deadline`, or still
+        after so many `answers`.
 
         Raises as `topic`, but for UnknownTopic.
         """
@@ -171,7 +172,9 @@ class Metadata:
     # brokers
 
     def broker(self, node_id: int, purpose: Purpose = Purpose.REQUESTS) -> Broker:
-        """A broker, for requests of this purpose; made on the spot for one that the snapshot does not list yet."""
+        """A broker, for requests of this purpose; made on the spot for one that the snapshot does not list
+        yet.
+        """
         broker = self.brokers.get((node_id, purpose))
         if broker is None:
             listed = self.snapshot.brokers.get(node_id)
@@ -197,15 +200,18 @@ class Metadata:
         return (broker for broker in self.brokers.values() if broker.node_id >= 0)
 
     def is_gone(self, node_id: int) -> bool:
-        """Whether the cluster has not listed a broker for `metadata_max_age`. One that restarts is absent, too, but not as long."""
+        """Whether the cluster has not listed a broker for `metadata_max_age`. One that restarts is absent,
+        too, but not as long.
+        """
         since = self._absent.get(node_id)
         return since is not None and monotonic() >= since + self.settings.metadata_max_age
 
     def any_ready_broker(
         self, *, bootstrap: bool = False, api_key: int | None = None, other_than: Broker | None = None
     ) -> Broker | None:
-        """A broker that takes ordinary requests: one whose broker serves `api_key`, if any does; a broker's rather than a bootstrap
-        address's; the least busy."""
+        """A broker that takes ordinary requests: one whose broker serves `api_key`, if any does; a broker's
+        rather than a bootstrap address's; the least busy.
+        """
         ready = [
             broker
             for broker in self.ordinary_brokers()

@@ -1,13 +1,15 @@
 """`MetadataActor`: keeps the cluster's snapshot current.
 
-A refresh is due by age, and when somebody asked for one (a leadership error, a connection lost). Requests for a refresh coalesce:
-one is on its way at a time, and they keep a minimum distance. In between there are questions about topics that are not known yet, at
-once and again while callers wait for them; which topics a request names, and whether it may create them, says `interest`.
+A refresh is due by age, and when somebody asked for one (a leadership error, a connection lost). Requests for
+a refresh coalesce: one is on its way at a time, and they keep a minimum distance. In between there are
+questions about topics that are not known yet, at once and again while callers wait for them; which topics a
+request names, and whether it may create them, says `interest`.
 
-Whom to ask: any broker that is connected, the least busy one. If none is, the known brokers and the bootstrap addresses are tried in
-turn, the next one as soon as one fails or a second passes, until one answers (KIP-899, KIP-1102): so the client starts with the
-cluster down, and comes back when all the brokers it knew are gone but the bootstrap list knows others. A connected one that has not
-answered for a second holds nobody up either: what is due then is asked of another.
+Whom to ask: any broker that is connected, the least busy one. If none is, the known brokers and the bootstrap
+addresses are tried in turn, the next one as soon as one fails or a second passes, until one answers (KIP-899,
+KIP-1102): so the client starts with the cluster down, and comes back when all the brokers it knew are gone
+but the bootstrap list knows others. A connected one that has not answered for a second holds nobody up
+either: what is due then is asked of another.
 """
 
 from __future__ import annotations
@@ -45,8 +47,9 @@ _TRY_NEXT_AFTER = 1.0
 
 
 class MetadataActor(GeventActor):
-    """Fills a `Metadata`. `start_connection(broker)` starts the actor of a broker that has none, and may raise SupervisionError;
-    `stop_connection(broker)` stops it."""
+    """Fills a `Metadata`. `start_connection(broker)` starts the actor of a broker that has none, and may
+    raise SupervisionError; `stop_connection(broker)` stops it.
+    """
 
     def __init__(
         self,
@@ -115,7 +118,9 @@ class MetadataActor(GeventActor):
             self.wake_after(_TRY_NEXT_AFTER)
 
     def _start_connections(self) -> bool:
-        """Have an actor started for each broker that is new; False when their supervisor is being restarted just now."""
+        """Have an actor started for each broker that is new; False when their supervisor is being restarted
+        just now.
+        """
         for broker in list(self.metadata.brokers.values()):
             if not broker.has_actor:
                 try:
@@ -199,14 +204,18 @@ class MetadataActor(GeventActor):
         self._forget_departed()
 
     def _give_up_silent(self) -> None:
-        """Another has answered; a bootstrap address that has not is of no use to others who asked there (for a producer id) either."""
+        """Another has answered; a bootstrap address that has not is of no use to others who asked there (for
+        a producer id) either.
+        """
         silent, self._silent = self._silent, []
         for broker in silent:
             if broker.node_id < 0 and broker.calls:
                 broker.fail("it has not answered Metadata, and another address has")
 
     def _read(self, answer: MetadataResponse | Undecoded) -> tuple[MetadataResponse, ClusterSnapshot]:
-        """The answer, and what is known with it. Read in a thread if it is large, so that the hub goes on meanwhile."""
+        """The answer, and what is known with it. Read in a thread if it is large, so that the hub goes on
+        meanwhile.
+        """
         if not isinstance(answer, Undecoded):
             return answer, self._known_with(answer)
         response, before, snapshot = call_in_thread(self._read_in_thread, answer)

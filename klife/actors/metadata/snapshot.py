@@ -2,12 +2,15 @@
 
 A snapshot is swapped whole; readers never see half of one. Three rules need the old snapshot:
 
-- A leader epoch never goes back: a broker that lags may answer with a leader of the past (KIP-320), and following it would send a
-  partition's records to a broker that refuses them. Only a topic made anew starts over. Another topic id says that it was; answers
-  of brokers before Kafka 2.8 have none, and are believed when `ANSWERS_BELIEVED` of them contradict a leader that refuses to be one.
-- Nor does the number of partitions: Kafka takes none away. A broker that was stalled answers with what was before.
-- What did not change keeps its object, so that who holds a `TopicInfo` sees by `is` that nothing is to be done. With ten thousand
-  partitions that is the difference between a refresh that costs and one that does not.
+- A leader epoch never goes back: a broker that lags may answer with a leader of the past (KIP-320), and
+  following it would send a partition's records to a broker that refuses them. Only a topic made anew starts
+  over. Another topic id says that it was; answers of brokers before Kafka 2.8 have none, and are believed
+  when `ANSWERS_BELIEVED` of them contradict a leader that refuses to be one.
+- Nor does the number of partitions: Kafka takes none away. A broker that was stalled answers with what was
+  before.
+- What did not change keeps its object, so that who holds a `TopicInfo` sees by `is` that nothing is to be
+  done. With ten thousand partitions that is the difference between a refresh that costs and one that does
+  not.
 """
 
 from __future__ import annotations
@@ -23,11 +26,13 @@ from klife.protocol.primitives import ZERO_UUID
 
 NO_LEADER = -1
 ANSWERS_BELIEVED = 3
-"""Answers without topic ids that tell of an earlier leader epoch, each after a refusal of the leader that is known.
+"""Answers without topic ids that tell of an earlier leader epoch, each after a refusal of the leader that is
+known.
 
-One or two may come of an election: the old leader refuses, and a broker that has not heard of the new one tells of the one before.
-That takes a moment; the backoff between the attempts makes three of them 0.3 s and more. Taking back an epoch wrongly costs a detour
-and no record, since the next answer with the right one is believed at once; not doing it costs every record of the partition.
+One or two may come of an election: the old leader refuses, and a broker that has not heard of the new one
+tells of the one before. That takes a moment; the backoff between the attempts makes three of them 0.3 s and
+more. Taking back an epoch wrongly costs a detour and no record, since the next answer with the right one is
+believed at once; not doing it costs every record of the partition.
 """
 
 
@@ -75,7 +80,9 @@ class RefusedLeaders:
 
 @dataclass(frozen=True, slots=True)
 class ClusterSnapshot:
-    """The cluster as last heard of. `topics` are the topics asked for; `topic_errors` the error codes of those that have none."""
+    """The cluster as last heard of. `topics` are the topics asked for; `topic_errors` the error codes of
+    those that have none.
+    """
 
     cluster_id: str | None = None
     controller_id: int = -1
@@ -86,7 +93,8 @@ class ClusterSnapshot:
 
 
 def updated(old: ClusterSnapshot, response: MetadataResponse, asked: Iterable[str] | None = None) -> ClusterSnapshot:
-    """The snapshot after `response`. Topics that were asked for and have no answer are gone; those not asked for stay as they were.
+    """The snapshot after `response`. Topics that were asked for and have no answer are gone; those not asked
+    for stay as they were.
 
     `asked` None means the response covers everything that is known.
     """
@@ -122,8 +130,9 @@ def updated(old: ClusterSnapshot, response: MetadataResponse, asked: Iterable[st
 
 
 def with_refusal(snapshot: ClusterSnapshot, topic: str, partition: int, node_id: int) -> ClusterSnapshot:
-    """The snapshot after a broker refused to lead a partition; the same one where a topic id tells all there is to know, or if it was
-    not the leader that is known."""
+    """The snapshot after a broker refused to lead a partition; the same one where a topic id tells all there
+    is to know, or if it was not the leader that is known.
+    """
     info = snapshot.topics.get(topic)
     if info is None or info.topic_id != ZERO_UUID or partition >= len(info.leaders) or info.leaders[partition] != node_id:
         return snapshot
@@ -135,10 +144,11 @@ def with_refusal(snapshot: ClusterSnapshot, topic: str, partition: int, node_id:
 def with_leader(
     snapshot: ClusterSnapshot, topic: str, topic_id: bytes, partition: int, leader: int, epoch: int, broker: BrokerInfo | None
 ) -> ClusterSnapshot:
-    """The snapshot after a broker told the current leader with its refusal (KIP-951); the same one if that is no news.
+    """The snapshot after a broker told the current leader with its refusal (KIP-951); the same one if that is
+    no news.
 
-    It may come late, and tell of a topic (`topic_id`, zeros where the answer had none) that was made anew meanwhile. Its epochs are
-    ahead of the new one's, which would never catch up.
+    It may come late, and tell of a topic (`topic_id`, zeros where the answer had none) that was made anew
+    meanwhile. Its epochs are ahead of the new one's, which would never catch up.
     """
     info = snapshot.topics.get(topic)
     if info is not None and topic_id not in (ZERO_UUID, info.topic_id):
@@ -181,7 +191,8 @@ def _weighed(
 def _topic(old: TopicInfo | None, topic: MetadataResponseTopic, *, made_anew: bool) -> TopicInfo:
     assert topic.name is not None
     has_id = topic.topic_id != ZERO_UUID
-    # A broker of before Kafka 2.8 says no id, and no other one: while a cluster is upgraded, both kinds answer.
+    # A broker of before Kafka 2.8 says no id, and no other one: while a cluster is upgraded, both kinds
+    # answer.
     same_topic = old is not None and not made_anew and (not has_id or old.topic_id in (topic.topic_id, ZERO_UUID))
     count = len(topic.partitions)  # Kafka numbers them from 0 without gaps; an index beyond that is not believed
     leaders, epochs = [NO_LEADER] * count, [-1] * count
@@ -200,7 +211,8 @@ def _topic(old: TopicInfo | None, topic: MetadataResponseTopic, *, made_anew: bo
             held_back = True
         if leaders[index] == NO_LEADER:
             errors[index] = partition.error_code
-    # While the epochs contradict a topic known without an id, it gets none: an id would say that they are its own.
+    # While the epochs contradict a topic known without an id, it gets none: an id would say that they are its
+    # own.
     topic_id = old.topic_id if same_topic and old is not None and (not has_id or held_back) else topic.topic_id
     new = TopicInfo(
         topic.name,

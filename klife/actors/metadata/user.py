@@ -6,10 +6,14 @@ from typing import Protocol
 
 
 class MetadataUser(Protocol):
-    """Registered with `Metadata.register`. Called at home, by the `MetadataActor` and by who publishes news: answers at once."""
+    """Registered with `Metadata.register`. Called at home, by the `MetadataActor` and by who publishes news:
+    answers at once.
+    """
 
     def needs(self, topic: str) -> bool:
-        """Whether something waits for `topic` though nobody waits in a call: it is asked for until it is there, and may be created."""
+        """Whether something waits for `topic` though nobody waits in a call: it is asked for until it is
+        there, and may be created.
+        """
 
     def uses(self, node_id: int) -> bool:
         """Whether it has work, or room for it, for a broker: one that left the cluster is kept as long."""

@@ -1,9 +1,10 @@
 """`Addresses`: the addresses a broker's name stands for, and which of them to try next.
 
-A name may stand for several: a bootstrap name for all brokers, a host for IPv4 and IPv6, a balancer for its zones. Any of them may
-drop what is sent to it, say nothing, or close each connection. So each has its turn: an attempt begins behind the address that
-failed last, in whatever step that was, and the name is looked up anew when all of its addresses had their turn, and when a connection
-that worked has ended (its broker may have moved meanwhile).
+A name may stand for several: a bootstrap name for all brokers, a host for IPv4 and IPv6, a balancer for its
+zones. Any of them may drop what is sent to it, say nothing, or close each connection. So each has its turn:
+an attempt begins behind the address that failed last, in whatever step that was, and the name is looked up
+anew when all of its addresses had their turn, and when a connection that worked has ended (its broker may
+have moved meanwhile).
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import Any
 _TOLD_AT_MOST = 5
 
 Address = tuple[Any, Any, Any, Any]
-"""Family, type and protocol of the socket, and what it connects to: an answer of `getaddrinfo` without the canonical name."""
+"""Family, type and protocol of the socket, and what it connects to: an answer of `getaddrinfo` without the
+canonical name.
+"""
 
 
 class Addresses:
@@ -35,7 +38,9 @@ class Addresses:
         return not self._untried
 
     def found(self, answers: Iterable[Sequence[Any]]) -> None:
-        """What `getaddrinfo` answered: from now on these have their turn, the one behind the last failure first."""
+        """What `getaddrinfo` answered: from now on these have their turn, the one behind the last failure
+        first.
+        """
         addresses = interleaved([(*answer[:3], answer[4]) for answer in answers])
         if self._last in addresses:  # go on where we were: there if it works, behind it if it does not
             first = addresses.index(self._last) + self._last_failed
@@ -82,7 +87,9 @@ class Addresses:
 
 
 def interleaved(addresses: Sequence[Address]) -> list[Address]:
-    """Each once, the families in turn (RFC 8305, 4): when one family does not work at all, the second address is of the other."""
+    """Each once, the families in turn (RFC 8305, 4): when one family does not work at all, the second address
+    is of the other.
+    """
     families: dict[Any, list[Address]] = {}
     for address in dict.fromkeys(addresses):
         families.setdefault(address[0], []).append(address)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 
 def backoff(attempt: int, first: float, highest: float, jitter: float) -> float:
-    """Seconds to wait before retry number `attempt` (from 1): doubling from `first` up to `highest`, then ± 20 % (KIP-580).
+    """Seconds to wait before retry number `attempt` (from 1): doubling from `first` up to `highest`, then ±
+    20 % (KIP-580).
 
     `jitter` is a random number in [0, 1), passed in so that this stays a pure function.
     """

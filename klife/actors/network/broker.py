@@ -124,11 +124,11 @@ class Broker:
         return call
 
     def send(self, call: Call, *, timeout: float, client_id: str, max_version: int | None = None, expect_reply: bool = True) -> None:
-        """Send `call`, which is finished exactly once, within `timeout` seconds (and as long as the broker throttles us): at once when
-        it can not be sent.
+        """Send `call`, which is finished exactly once, within `timeout` seconds (and as long as the broker
+        throttles us): at once when it can not be sent.
 
-        With `expect_reply` False the call is done, with response None, when the socket has taken all of it. Whatever is raised here,
-        a signal handler's exception mostly, ends the connection.
+        With `expect_reply` False the call is done, with response None, when the socket has taken all of it.
+        Whatever is raised here, a signal handler's exception mostly, ends the connection.
         """
         if is_forked():
             take_note()
@@ -164,7 +164,9 @@ class Broker:
         self.failure = None
 
     def write(self, buffers: list[Any]) -> None:
-        """Write `buffers`, now as far as the transport takes them, the rest when it takes more; without any, go on with that rest."""
+        """Write `buffers`, now as far as the transport takes them, the rest when it takes more; without any,
+        go on with that rest.
+        """
         transport = self.transport
         try:
             all_written = transport.write(buffers) if buffers else transport.write_more()
@@ -194,7 +196,9 @@ class Broker:
         return calls
 
     def disown(self) -> None:
-        """In a forked child, or without the hub that ran it: let go of the connection, and of all who wait. Nobody is told."""
+        """In a forked child, or without the hub that ran it: let go of the connection, and of all who wait.
+        Nobody is told.
+        """
         self.inbox = None
         self.host = None  # nobody connects to it again
         self.waiting.clear()

@@ -21,7 +21,9 @@ class CallFailed(KlifeError):
 
 
 class Call(InFlight):
-    """One request and, once it `is_done`, its response or its error. Neither: it is one that no broker answers (acks 0)."""
+    """One request and, once it `is_done`, its response or its error. Neither: it is one that no broker
+    answers (acks 0).
+    """
 
     __slots__ = ("deadline", "is_done", "error", "on_done")
 
@@ -36,7 +38,9 @@ class Call(InFlight):
         self.on_done = on_done
 
     def finish(self, error: KlifeError | None = None) -> None:
-        """What was to come of it is there: `response`, or this error. Whoever waits is told by the first call of this and no other."""
+        """What was to come of it is there: `response`, or this error. Whoever waits is told by the first call
+        of this and no other.
+        """
         if self.is_done:
             return
         self.is_done = True
@@ -46,7 +50,9 @@ class Call(InFlight):
         self.tell()
 
     def tell(self) -> None:
-        """Tell whoever waits. In whatever greenlet learns of the outcome: no more than take a note and wake someone."""
+        """Tell whoever waits. In whatever greenlet learns of the outcome: no more than take a note and wake
+        someone.
+        """
         on_done, self.on_done = self.on_done, None  # else most calls, known to those they tell, are garbage in a circle
         if on_done is not None:
             on_done(self)

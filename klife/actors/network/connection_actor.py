@@ -213,7 +213,9 @@ class ConnectionActor(GeventActor):
         return False
 
     def _throttled(self, seconds: float, now: float) -> None:
-        """The broker has answered already, and counts on us to wait (KIP-219); what else is on its way waits in its socket so long."""
+        """The broker has answered already, and counts on us to wait (KIP-219); what else is on its way waits
+        in its socket so long.
+        """
         broker = self.broker
         broker.throttled_until = max(broker.throttled_until, now + seconds)
         broker.due = min(broker.due, broker.throttled_until)
@@ -225,8 +227,8 @@ class ConnectionActor(GeventActor):
     def _keep_time(self, now: float, all_read: bool) -> None:
         """Act on deadlines that passed and wake for the next one.
 
-        The timer is left alone while it fires early enough: deadlines get later as requests come and go, so at a steady flow of
-        requests this runs once in a request's timeout and not once a request.
+        The timer is left alone while it fires early enough: deadlines get later as requests come and go, so
+        at a steady flow of requests this runs once in a request's timeout and not once a request.
         """
         broker = self.broker
         late = self._overdue(now) if all_read else None
@@ -272,8 +274,9 @@ class ConnectionActor(GeventActor):
         )
 
     def _ended(self, reason: str, now: float) -> None:
-        """The other side is gone. A broker may close what is idle (connections.max.idle.ms), and does when it is stopped: no failure if
-        nobody waits, unless it does nothing else."""
+        """The other side is gone. A broker may close what is idle (connections.max.idle.ms), and does when it
+        is stopped: no failure if nobody waits, unless it does nothing else.
+        """
         broker = self.broker
         if broker.connection.state is State.NEGOTIATING:
             self._failed(reason + CLOSED_AT_ONCE, now)

@@ -24,9 +24,10 @@ from klife.actors.runtime.hub_pause import WORTH_TELLING
 from klife.actors.runtime.latch import never_waits
 from klife.actors.settings import ConnectionSettings
 
-# A balancer forgets idle connections, after one to ten minutes mostly, and some say nothing when they do. Probes each half minute
-# keep them alive there, and find out within a minute when one is gone. (No TCP_USER_TIMEOUT: it would also end the connection of a
-# broker that does not read because we are over a quota.)
+# A balancer forgets idle connections, after one to ten minutes mostly, and some say nothing when they do.
+# Probes each half minute keep them alive there, and find out within a minute when one is gone. (No
+# TCP_USER_TIMEOUT: it would also end the connection of a broker that does not read because we are over a
+# quota.)
 _KEEPALIVE = (
     ("TCP_KEEPIDLE", 30),  # seconds of quiet until the first probe
     ("TCP_KEEPALIVE", 30),  # the same in the words of macOS
@@ -40,15 +41,18 @@ class Connector:
 
     def __init__(self, addresses: Addresses, port: int, settings: ConnectionSettings, done: Callable[[], None]) -> None:
         self.outcome: Transport | OSError | None = None
-        """The `Transport`, ready for Kafka's bytes, or the OSError that says why there is none. Noted in `addresses` it is already."""
+        """The `Transport`, ready for Kafka's bytes, or the OSError that says why there is none. Noted in
+        `addresses` it is already.
+        """
         self._addresses = addresses
         self._port = port
         self._settings = settings
         self._done = done
         self._opening: Any = None  # the last socket made
         self._may_open = True
-        # In the loop's next turn, and so not while `Client.start` waits for its actors: looking a name up takes a thread, and uWSGI's
-        # master, which forks in C when it has loaded the application, must not be in the middle of starting one.
+        # In the loop's next turn, and so not while `Client.start` waits for its actors: looking a name up
+        # takes a thread, and uWSGI's master, which forks in C when it has loaded the application, must not be
+        # in the middle of starting one.
         self._greenlet = gevent.spawn_later(0, self._run)
         never_waits(self._greenlet)
 
@@ -58,7 +62,9 @@ class Connector:
         self._close()
 
     def disown(self) -> None:
-        """In a forked child: open nothing, also if the greenlet has hardly begun, as when `gunicorn --preload` forks."""
+        """In a forked child: open nothing, also if the greenlet has hardly begun, as when `gunicorn
+        --preload` forks.
+        """
         self._may_open = False
         if self._opening is not None:
             close_at_once(self._opening)
@@ -131,7 +137,9 @@ class Connector:
         return sock
 
     def _set_options(self, sock: Any) -> None:
-        """Before it is connected: what a buffer's size means for TCP's window is settled then. The user's come last, and win."""
+        """Before it is connected: what a buffer's size means for TCP's window is settled then. The user's
+        come last, and win.
+        """
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, setting in _KEEPALIVE:

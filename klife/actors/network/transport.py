@@ -38,19 +38,21 @@ class Transport(Protocol):
         """Call `wake`, in the hub of the caller, each time the transport has become readable or writable."""
 
     def watch_again(self) -> None:
-        """Go on watching: gevent stops a watcher whose callback raised, as a signal handler may in it. Wakes nobody."""
+        """Go on watching: gevent stops a watcher whose callback raised, as a signal handler may in it. Wakes
+        nobody.
+        """
 
     def read(self) -> bytes | None:
-        """What has arrived, or a part of it; None where nothing has, b"" when the other side has closed. `readable` is then whether
-        to read again.
+        """What has arrived, or a part of it; None where nothing has, b"" when the other side has closed.
+        `readable` is then whether to read again.
 
         Raises:
             OSError: the connection is broken.
         """
 
     def write(self, buffers: list[Any]) -> bool:
-        """Write `buffers` (not empty ones), now as far as they are taken, the rest in `write_more`; return whether all of them were.
-        They must not change until then.
+        """Write `buffers` (not empty ones), now as far as they are taken, the rest in `write_more`; return
+        whether all of them were. They must not change until then.
 
         Raises:
             OSError: the connection is broken.
@@ -60,8 +62,8 @@ class Transport(Protocol):
         """Go on with what was not taken; return whether now everything is. Raises as `write`."""
 
     def close(self) -> None:
-        """Close it, whatever was not written, and send nothing: in a forked child the connection is its parent's, who goes on with it.
-        Also where the hub that watched it is gone.
+        """Close it, whatever was not written, and send nothing: in a forked child the connection is its
+        parent's, who goes on with it. Also where the hub that watched it is gone.
         """
 
 
@@ -152,7 +154,9 @@ class PlainTransport:
 
 
 def close_at_once(sock: Any) -> None:
-    """Close a gevent socket's descriptor now: gevent's own `close`, of sockets as of `os`, may leave it to the loop."""
+    """Close a gevent socket's descriptor now: gevent's own `close`, of sockets as of `os`, may leave it to
+    the loop.
+    """
     descriptor = sock.detach()
     if descriptor >= 0:
         _close(descriptor)

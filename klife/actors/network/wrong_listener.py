@@ -1,8 +1,8 @@
 """How a listener that klife can not use shows itself, and what to tell its user.
 
-What Kafka 4.3 does (tried): a listener with SASL answers ApiVersions and closes the connection without a word at the next request; one
-with TLS answers what is no TLS with an alert of seven bytes, and closes; a KRaft controller answers ApiVersions, and serves neither
-Metadata nor Produce.
+What Kafka 4.3 does (tried): a listener with SASL answers ApiVersions and closes the connection without a word
+at the next request; one with TLS answers what is no TLS with an alert of seven bytes, and closes; a KRaft
+controller answers ApiVersions, and serves neither Metadata nor Produce.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
 """`Batch`: the records of one partition that travel together, and what became of them.
 
-A batch is both the unit on the wire and the thing callers wait for. A `Delivery` is nothing but (batch, index); settling a batch
-wakes all its waiters at once and costs nothing per record: the result records are built when somebody asks.
+A batch is both the unit on the wire and the thing callers wait for. A `Delivery` is nothing but (batch,
+index); settling a batch wakes all its waiters at once and costs nothing per record: the result records are
+built when somebody asks.
 
-Rarely, a batch must be taken apart: it is too large for the broker, or some of its records are refused (KIP-467). Then the pieces
-are child batches that share the root's fate bookkeeping: each reports the outcome of its records to the root, and the root is done
-when the last record is. Callers keep waiting on the root and never notice.
+Rarely, a batch must be taken apart: it is too large for the broker, or some of its records are refused
+(KIP-467). Then the pieces are child batches that share the root's fate bookkeeping: each reports the outcome
+of its records to the root, and the root is done when the last record is. Callers keep waiting on the root and
+never notice.
 
-States: open (growing) -> queued (closed, waiting for its turn) -> in flight <-> queued (retries) -> settled. The clock for its
-delivery timeout starts when the batch is opened, at its first record.
+States: open (growing) -> queued (closed, waiting for its turn) -> in flight <-> queued (retries) -> settled.
+The clock for its delivery timeout starts when the batch is opened, at its first record.
 """
 
 from __future__ import annotations
@@ -82,7 +84,8 @@ class Batch(Latch):
         return self.ordinal, self.positions[0] if self.positions else 0
 
     def _wait_elsewhere(self, hub: Any, current: Any, timeout: float | None) -> bool:
-        """As a latch does, but no longer than the delivery timeout and a little: what ends it at home may not be running.
+        """As a latch does, but no longer than the delivery timeout and a little: what ends it at home may not
+        be running.
 
         Raises:
             DeliveryTimeout: it does not.
@@ -143,7 +146,8 @@ class Batch(Latch):
         if append_time_ms != -1:  # the topic has LogAppendTime: the broker's clock is the record's timestamp
             timestamp_ms = append_time_ms
         if error is not None:
-            # Whoever raises it must not tie this batch to all that was going on at the time: a `Delivery` can not be in a circle.
+            # Whoever raises it must not tie this batch to all that was going on at the time: a `Delivery` can
+            # not be in a circle.
             return Undelivered(self.topic, value, key, headers, self.partition_id, timestamp_ms, error.copy())
         # What the constructor does; a call less for each result.
         result = Delivered.__new__(Delivered) if cython.compiled else _new_delivered()
@@ -176,7 +180,9 @@ class Batch(Latch):
         return child
 
     def halves(self) -> list[Batch]:
-        """Two child batches, of several records. Nothing of this one was written, so its sequences still hold for them."""
+        """Two child batches, of several records. Nothing of this one was written, so its sequences still hold
+        for them.
+        """
         middle = self.count // 2
         halves = [self.piece(range(middle)), self.piece(range(middle, self.count))]
         if self.identity is not None:
@@ -205,7 +211,9 @@ def what_to_do(possibly_persisted: bool) -> str:
 @cython.cfunc
 @cython.returns(list)
 def _unvisited() -> list[Any]:
-    """An empty list, for what can not be part of a circle: bytes, numbers, text. In the compiled core the collector leaves it out."""
+    """An empty list, for what can not be part of a circle: bytes, numbers, text. In the compiled core the
+    collector leaves it out.
+    """
     items: list[Any] = []
     if cython.compiled:
         PyObject_GC_UnTrack(items)
@@ -213,8 +221,9 @@ def _unvisited() -> list[Any]:
 
 
 if not cython.compiled:
-    # Python keeps the names of their fields once for all batches, as long as the first ones have the same: a batch with another has a
-    # dict of its own, which takes longer to fill than all the rest. So the first has what most will have.
+    # Python keeps the names of their fields once for all batches, as long as the first ones have the same: a
+    # batch with another has a dict of its own, which takes longer to fill than all the rest. So the first has
+    # what most will have.
     _first: Any = Batch.__new__(Batch)
     for _name in (
         *("_home", "topic", "partition_id", "terms", "created", "fields", "count", "size", "ordinal", "sequence", "append_time_ms"),

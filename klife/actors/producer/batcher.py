@@ -1,9 +1,10 @@
-"""`Batcher`: the partitions of one broker that one batcher serves, and which of them have something to send. `Batchers`: all of one
-producer's, and the partitions that no broker leads.
+"""`Batcher`: the partitions of one broker that one batcher serves, and which of them have something to send.
+`Batchers`: all of one producer's, and the partitions that no broker leads.
 
-Plain values between the callers, who put partitions on a batcher, and its actor, who drains it. Work is proportional to the partitions
-that have records now, never to those that exist: a partition is on the ready list only while it has something, and one that lingers
-or backs off waits in a heap by its time. One that waits for an answer is on neither; the answer puts it back.
+Plain values between the callers, who put partitions on a batcher, and its actor, who drains it. Work is
+proportional to the partitions that have records now, never to those that exist: a partition is on the ready
+list only while it has something, and one that lingers or backs off waits in a heap by its time. One that
+waits for an answer is on neither; the answer puts it back.
 """
 
 from __future__ import annotations
@@ -111,7 +112,9 @@ class Batcher:
 
     @property
     def has_a_request(self) -> bool:
-        """Whether what is ready (as far as the first partition tells) is worth a request, and need not wait for company."""
+        """Whether what is ready (as far as the first partition tells) is worth a request, and need not wait
+        for company.
+        """
         if not self.ready:
             return False
         first = self.ready[0]
@@ -119,7 +122,9 @@ class Batcher:
 
     @cython.locals(partition="Partition")
     def promote(self, now: float) -> None:
-        """Move to the ready list what has lingered or backed off long enough (everything, when somebody waits for it)."""
+        """Move to the ready list what has lingered or backed off long enough (everything, when somebody waits
+        for it).
+        """
         later = self._later
         while later and (later[0][0] <= now or self.terms.skipping_linger):
             partition = heappop(later)[2]
@@ -134,10 +139,11 @@ class Batcher:
     @cython.locals(partition="Partition", batch="Batch", fresh="Batch", batches=list, taken=set)
     @cython.locals(limit=cython.Py_ssize_t, total=cython.Py_ssize_t, linger=cython.double)
     def drain(self, now: float) -> list[tuple[Partition, Batch]]:
-        """Take the batches of the next request in flight, each with its partition: at most one a partition (as Kafka demands), and
-        `batch_size_bytes` in all.
+        """Take the batches of the next request in flight, each with its partition: at most one a partition
+        (as Kafka demands), and `batch_size_bytes` in all.
 
-        Partitions take turns: one that has more goes to the end of the ready list. A batch larger than the limit travels alone.
+        Partitions take turns: one that has more goes to the end of the ready list. A batch larger than the
+        limit travels alone.
         """
         limit, linger = self.terms.batch_size_bytes, self.terms.linger
         ready = self.ready
@@ -197,7 +203,9 @@ class Batchers:
             self.inbox.wake()
 
     def place(self, partition: Partition, leader: int) -> None:
-        """Put `partition` on a batcher of its `leader`, the same while that leads, or on none while there is no leader."""
+        """Put `partition` on a batcher of its `leader`, the same while that leads, or on none while there is
+        no leader.
+        """
         batcher = partition.served_by
         if leader == (NO_LEADER if batcher is None else batcher.node_id):
             return
@@ -207,7 +215,8 @@ class Batchers:
         self.offer(partition)
 
     def _batcher_of(self, node_id: int) -> Batcher:
-        # In turn, of all topics: partitions' numbers know nothing of who else is there, as leaders go by turns, too.
+        # In turn, of all topics: partitions' numbers know nothing of who else is there, as leaders go by
+        # turns, too.
         placed = self._placed.get(node_id, 0)
         self._placed[node_id] = placed + 1
         index = placed % self._terms.settings.batchers_count
@@ -219,7 +228,9 @@ class Batchers:
 
     @cython.locals(batcher="Batcher")
     def offer(self, partition: Partition) -> None:
-        """`partition` may have something to send again: on its batcher, or, while it has no leader, once it has one."""
+        """`partition` may have something to send again: on its batcher, or, while it has no leader, once it
+        has one.
+        """
         if partition.empty:
             return
         batcher = partition.served_by

@@ -1,9 +1,9 @@
 """`BatcherActor`: turns the records of one batcher into produce requests, and answers into outcomes.
 
-The open batches are its inbox: callers append to them and wake it at most once per flush. It takes what is ready, one batch a
-partition, into one request; up to `max_in_flight_requests` are unanswered at a time, and an answer wakes it to send the next. It
-never polls. What it holds while it works stands in its batcher, so a successor finds requests that were never sent, and answers that
-were never looked at.
+The open batches are its inbox: callers append to them and wake it at most once per flush. It takes what is
+ready, one batch a partition, into one request; up to `max_in_flight_requests` are unanswered at a time, and
+an answer wakes it to send the next. It never polls. What it holds while it works stands in its batcher, so a
+successor finds requests that were never sent, and answers that were never looked at.
 """
 
 from __future__ import annotations
@@ -50,10 +50,11 @@ class Step(Enum):
 
 
 def next_step(late: bool, ready: bool, room: bool, connected: bool, complete: bool, budget_is_over: Callable[[], bool]) -> Step:
-    """What follows from a few facts: whether batches in flight are `late`, after a hub that did not run; partitions are `ready`; there
-    is `room` for another request in flight; the broker is `connected`; the request is `complete`: the loop was idle, so that nobody
-    has more for it, or what is ready is worth a request as it is; and whether other batchers have used up this turn of the loop, so
-    that to encode more would hold the hub. The last is asked only by who would send: to ask begins the budget.
+    """What follows from a few facts: whether batches in flight are `late`, after a hub that did not run;
+    partitions are `ready`; there is `room` for another request in flight; the broker is `connected`; the
+    request is `complete`: the loop was idle, so that nobody has more for it, or what is ready is worth a
+    request as it is; and whether other batchers have used up this turn of the loop, so that to encode more
+    would hold the hub. The last is asked only by who would send: to ask begins the budget.
     """
     if late:
         return Step.JUDGE_FIRST
@@ -95,8 +96,8 @@ class BatcherActor(GeventActor):
         self.actor_inbox.wake()
 
     def _take_over(self, in_flight_request: InFlightRequest) -> None:
-        """Our predecessor ended before it had sent this, or in the middle of the answer: what it left in flight goes again, and what
-        has its outcome is finished.
+        """Our predecessor ended before it had sent this, or in the middle of the answer: what it left in
+        flight goes again, and what has its outcome is finished.
         """
         producer = self.producer
         for partition, batch in in_flight_request.batches:
@@ -111,9 +112,9 @@ class BatcherActor(GeventActor):
         self.batcher.calls.discard(in_flight_request)  # last, for our successor's sake
 
     def _take_strays(self, left: set[Batch]) -> None:
-        """An exception of a signal handler may have ended our predecessor between any two calls: what stands in no request, and waits
-        nowhere, waits again (pieces, too, of what was `left` in requests), and each partition with something to send is on the ready
-        list.
+        """An exception of a signal handler may have ended our predecessor between any two calls: what stands
+        in no request, and waits nowhere, waits again (pieces, too, of what was `left` in requests), and each
+        partition with something to send is on the ready list.
         """
         batchers, pending, ready = self.producer.batchers, self.producer.deadlines.pending, set(self.batcher.ready)
         called = {batch for batcher in batchers.all.values() for each in batcher.calls for _, batch in each.batches}
@@ -183,7 +184,8 @@ class BatcherActor(GeventActor):
             batcher.calls.discard(in_flight_request)
             return False
         try:
-            # Not before it may be on the wire, and not where nobody would say that it ended: a successor takes it over until then.
+            # Not before it may be on the wire, and not where nobody would say that it ended: a successor
+            # takes it over until then.
             in_flight_request.submitted = True
             self.producer.requests += 1
             batcher.broker.send(
@@ -194,7 +196,8 @@ class BatcherActor(GeventActor):
                 expect_reply=settings.acks != 0,
             )
         except BaseException as error:  # a signal handler's exception too
-            # Some of it may be on the wire: nothing can follow it there. The records go again on a new connection.
+            # Some of it may be on the wire: nothing can follow it there. The records go again on a new
+            # connection.
             batcher.broker.fail(f"a request could not be sent: {error}")
             in_flight_request.finish(CallFailed(f"the request could not be sent: {error}", sent=True))
             raise

@@ -1,4 +1,5 @@
-"""`BufferPool`: how much of `max_buffered_bytes` is in use, and the queue of greenlets that wait for some of it.
+"""`BufferPool`: how much of `max_buffered_bytes` is in use, and the queue of greenlets that wait for some of
+it.
 
 One pool serves all producers of a client. The fast paths are inlined: where records are appended, one
 subtraction and one comparison against `room`; where a batch is delivered while nobody waits, one addition.
@@ -25,7 +26,9 @@ from klife.errors import BufferFull
 
 
 class Claim(Latch):
-    """`size` bytes that somebody wants, and has once they are `granted`: whose they are is noted at the moment they are taken."""
+    """`size` bytes that somebody wants, and has once they are `granted`: whose they are is noted at the
+    moment they are taken.
+    """
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -58,8 +61,9 @@ class BufferPool:
         return len(self.waiters)
 
     def take(self, size: int, deadline: float, max_block: float, claim: Claim | None = None) -> None:
-        """Take `size` bytes (of `claim`, where whoever wants them has to know at any moment), waiting for them in turn until `deadline`
-        (monotonic seconds). What is raised means that they were not taken, unless the claim says so.
+        """Take `size` bytes (of `claim`, where whoever wants them has to know at any moment), waiting for
+        them in turn until `deadline` (monotonic seconds). What is raised means that they were not taken,
+        unless the claim says so.
 
         Raises:
             BufferFull: at once with `on_buffer_full="raise"`, else when the deadline passes.
@@ -67,7 +71,8 @@ class BufferPool:
         if claim is None:
             claim = Claim(size)
         me, timeout = getcurrent(), deadline - monotonic()
-        # From each look to what follows from it there is no call: something that produces, too, might run in it.
+        # From each look to what follows from it there is no call: something that produces, too, might run in
+        # it.
         if self.room >= size:
             self.room -= size
             claim.granted = True
@@ -139,7 +144,9 @@ class BufferPool:
             self.on_pressure(-1)
 
     def _leave(self, waiter: Claim) -> None:
-        """A waiter goes away empty-handed: out of the queue, or, if its bytes were granted meanwhile, by giving them back."""
+        """A waiter goes away empty-handed: out of the queue, or, if its bytes were granted meanwhile, by
+        giving them back.
+        """
         if waiter.granted:
             waiter.granted = False
             self.give(waiter.size)

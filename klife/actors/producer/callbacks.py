@@ -1,12 +1,13 @@
 """Callbacks of deliveries: in order per partition, off the I/O greenlets, and bounded.
 
-Each partition with callbacks to run has one greenlet for as long as it has any. So a callback that raises is logged and the next
-runs; one that blocks delays the callbacks of its own partition (their order is the promise) and nothing else.
+Each partition with callbacks to run has one greenlet for as long as it has any. So a callback that raises is
+logged and the next runs; one that blocks delays the callbacks of its own partition (their order is the
+promise) and nothing else.
 
-The bytes of a batch with callbacks go back to the buffer pool when its callbacks begin, not when the broker answers. Callbacks that
-are slower than the brokers thereby slow `produce` down, instead of piling up results without bound; and callbacks that produce as
-much as they are called for never wait for room, since they may take those bytes even if others had them first. Quick ones let the
-hub run every few milliseconds.
+The bytes of a batch with callbacks go back to the buffer pool when its callbacks begin, not when the broker
+answers. Callbacks that are slower than the brokers thereby slow `produce` down, instead of piling up results
+without bound; and callbacks that produce as much as they are called for never wait for room, since they may
+take those bytes even if others had them first. Quick ones let the hub run every few milliseconds.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ class Callbacks:
             self.batch_settled(batch)
 
     def batch_settled(self, batch: Batch) -> None:
-        """A batch with callbacks is settled: its callbacks run after those of the partition's earlier batches."""
+        """A batch with callbacks is settled: its callbacks run after those of the partition's earlier
+        batches.
+        """
         fresh = [batch]
         partition = batch.topic, batch.partition_id
         backlog = self._backlogs.setdefault(partition, fresh)
@@ -81,7 +84,9 @@ class Callbacks:
             backlog.append(batch)
 
     def settled_again(self, batch: Batch) -> None:
-        """As `batch_settled`, where that may have been called for `batch`, and been ended anywhere by a signal handler's exception."""
+        """As `batch_settled`, where that may have been called for `batch`, and been ended anywhere by a
+        signal handler's exception.
+        """
         partition = batch.topic, batch.partition_id
         backlog = self._backlogs.get(partition)
         if backlog is None:
@@ -105,7 +110,9 @@ class Callbacks:
         return [batch for backlog in self._backlogs.values() for batch in backlog]
 
     def wait_for(self, batches: list[Batch], deadline: float) -> bool:
-        """Wait until the callbacks of `batches`, which are settled, were called; return False if that was not by `deadline`."""
+        """Wait until the callbacks of `batches`, which are settled, were called; return False if that was not
+        by `deadline`.
+        """
         for batch in batches:
             if batch.callbacks is not None and not self._ended.setdefault(batch, Latch(self._home)).wait(deadline - monotonic()):
                 return False
@@ -138,7 +145,9 @@ class Callbacks:
 
     @cython.locals(callbacks=list, indices=list, place=cython.Py_ssize_t)
     def _call_all(self, batch: Batch) -> None:
-        """Call what is to be called, and what is added meanwhile; what an exception leaves out stays to be called."""
+        """Call what is to be called, and what is added meanwhile; what an exception leaves out stays to be
+        called.
+        """
         while batch.callbacks:
             callbacks, indices = batch.callbacks, batch.indices
             assert indices is not None

@@ -1,8 +1,9 @@
 """`DeadlineTimer`: has the hub look at a producer's deadlines, and asks no actor for it.
 
-The ProducerActor runs in a greenlet, and whatever Python runs there (a destructor, a signal handler, a handler of either that blocks)
-can hold it up. A timer of the loop can not be held up by anything but a hub that does not run at all. After that, the loop goes on for
-a few turns before a batch in flight is given up: its answer may lie in the socket.
+The ProducerActor runs in a greenlet, and whatever Python runs there (a destructor, a signal handler, a
+handler of either that blocks) can hold it up. A timer of the loop can not be held up by anything but a hub
+that does not run at all. After that, the loop goes on for a few turns before a batch in flight is given up:
+its answer may lie in the socket.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from klife.actors.producer.terms import Terms
 
 TICK = 1.0
-"""Seconds between two looks while anything is pending: also how exactly it is known since when the hub has not run."""
+"""Seconds between two looks while anything is pending: also how exactly it is known since when the hub has
+not run.
+"""
 
 _STOOD_STILL = 2 * TICK  # without a look: not just a busy hub
 _TURNS = 4  # of the loop: its sockets are polled, the connection reads, the batcher judges
@@ -28,8 +31,8 @@ _TURNS = 4  # of the loop: its sockets are polled, the connection reads, the bat
 class DeadlineTimer:
     """Looks at `deadlines` when one passes, and every second before.
 
-    To look is to call `expire(now, answers_may_come)`, which ends what is over and returns whether there is more for another turn; and
-    then `looked()`, whatever happened.
+    To look is to call `expire(now, answers_may_come)`, which ends what is over and returns whether there is
+    more for another turn; and then `looked()`, whatever happened.
     """
 
     __slots__ = ("_deadlines", "_terms", "_loop", "_expire", "_looked", "_timer", "_turns")

@@ -1,7 +1,8 @@
-"""`Deadlines`: every batch of one producer that is not settled, and which of them are past their delivery timeout.
+"""`Deadlines`: every batch of one producer that is not settled, and which of them are past their delivery
+timeout.
 
-They stand in the order of their deadlines. The timeout is the same for all, so that is the order they were opened in; pieces of a
-batch stand where it stood, behind older batches of other partitions.
+They stand in the order of their deadlines. The timeout is the same for all, so that is the order they were
+opened in; pieces of a batch stand where it stood, behind older batches of other partitions.
 """
 
 from __future__ import annotations
@@ -54,9 +55,11 @@ class Deadlines:
                 pending[each] = its_own
 
     def expired(self, now: float, answers_may_come: bool) -> tuple[list[Batch], bool]:
-        """What is past its delivery timeout, so much of it as a turn allows; and whether the next turn has to look for more.
+        """What is past its delivery timeout, so much of it as a turn allows; and whether the next turn has to
+        look for more.
 
-        With `answers_may_come` what is in flight is left for the next turn: nobody has read yet what the sockets have.
+        With `answers_may_come` what is in flight is left for the next turn: nobody has read yet what the
+        sockets have.
         """
         timeout = self._terms.delivery_timeout
         late = list(takewhile(lambda batch: batch.created + timeout <= now, list(islice(self.pending, EXPIRED_A_TURN))))
@@ -66,8 +69,9 @@ class Deadlines:
     def next_look(self, now: float) -> float | None:
         """When to look again, None when nothing is pending; close what has been open for too long.
 
-        A batch's clock started at its first record. So that a record never pays for a much older one, a batch that could not be sent
-        is closed after a second or two, and later records start a batch, and a clock, of their own.
+        A batch's clock started at its first record. So that a record never pays for a much older one, a batch
+        that could not be sent is closed after a second or two, and later records start a batch, and a clock,
+        of their own.
         """
         lingers = self._terms.settings.linger  # which may well be longer than a second
         self._growing = [partition for partition in self._growing if not partition.close_if_older(now - lingers - OPEN_AT_MOST)]

@@ -1,12 +1,14 @@
 # distutils: define_macros=CYTHON_USE_TYPE_SPECS=1
-"""`Delivery`: what `produce` returns, and `BatchDelivery` for `produce_batch`, which knows the `Places` of its records.
+"""`Delivery`: what `produce` returns, and `BatchDelivery` for `produce_batch`, which knows the `Places` of
+its records.
 
 Deliberately next to nothing: one is made for each record. Both speak pykka's future verb (`get`) and those of
 `concurrent.futures` (`result`, `exception`, `done`, `add_done_callback`).
 
-In the compiled core, the garbage collector does not look at a `Delivery` (`no_gc`): there are as many as records on their way, and
-none is part of a circle for long: a batch knows a delivery only until its done callbacks are called, and no exception that anybody
-raised. (A partitioner is known to batches: one that keeps deliveries keeps them for ever.)
+In the compiled core, the garbage collector does not look at a `Delivery` (`no_gc`): there are as many as
+records on their way, and none is part of a circle for long: a batch knows a delivery only until its done
+callbacks are called, and no exception that anybody raised. (A partitioner is known to batches: one that keeps
+deliveries keeps them for ever.)
 """
 
 from __future__ import annotations
@@ -79,7 +81,9 @@ class Delivery:
         return self._batch.is_set
 
     def add_done_callback(self, callback: Callable[[Delivery], object]) -> None:
-        """Call `callback(self)` once when the outcome is known, off the I/O greenlets; soon, if it is known already."""
+        """Call `callback(self)` once when the outcome is known, off the I/O greenlets; soon, if it is known
+        already.
+        """
         if not callable(callback):
             raise not_a_callback(callback)
         self._batch.terms.call_when_settled(self._batch, self._index, lambda _record: callback(self))
@@ -92,7 +96,9 @@ class Delivery:
 
 
 class Places:
-    """Where each record of a `produce_batch` went: a batch and an index in it; or, where it was not queued, None and its result."""
+    """Where each record of a `produce_batch` went: a batch and an index in it; or, where it was not queued,
+    None and its result.
+    """
 
     __slots__ = ("batches", "indices", "failures", "home", "call_soon")
 
@@ -112,7 +118,9 @@ class Places:
 
     @cython.locals(batch="Batch", place=cython.Py_ssize_t, results=list)
     def results(self, start: int, end: int) -> list[Record]:
-        """The results of the records from `start` to before `end`, in input order. Only when all batches are settled."""
+        """The results of the records from `start` to before `end`, in input order. Only when all batches are
+        settled.
+        """
         results = []
         for place in range(start, min(end, len(self.batches))):
             batch = self.batches[place]
@@ -121,7 +129,9 @@ class Places:
 
 
 class BatchDelivery:
-    """The outcomes of `produce_batch`, in input order. `get` does not raise for a record's failure: look at `record.error`."""
+    """The outcomes of `produce_batch`, in input order. `get` does not raise for a record's failure: look at
+    `record.error`.
+    """
 
     __slots__ = ("_places",)
 
@@ -150,7 +160,9 @@ class BatchDelivery:
         return self.get(timeout)
 
     def exception(self, timeout: float | None = None) -> ProduceError | None:
-        """Wait as `get` does, and return the first record's error in input order, or None when all were delivered."""
+        """Wait as `get` does, and return the first record's error in input order, or None when all were
+        delivered.
+        """
         return next((record.error for record in self.get(timeout) if record.error is not None), None)
 
     def done(self) -> bool:
@@ -158,9 +170,11 @@ class BatchDelivery:
         return all(batch.is_set for batch in self._places.distinct())
 
     def add_done_callback(self, callback: Callable[[BatchDelivery], object]) -> None:
-        """Call `callback(self)` once when all outcomes are known, off the I/O greenlets; soon, if they are already.
+        """Call `callback(self)` once when all outcomes are known, off the I/O greenlets; soon, if they are
+        already.
 
-        Where no record was queued, that is in the loop's next turn. A callback that raises is logged here as everywhere.
+        Where no record was queued, that is in the loop's next turn. A callback that raises is logged here as
+        everywhere.
         """
         if not callable(callback):
             raise not_a_callback(callback)

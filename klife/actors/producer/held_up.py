@@ -1,7 +1,8 @@
 """Why a batch is not delivered yet: what the error says when its time is over.
 
-A partition keeps how its last attempt failed (`Partition.refused`): a broker's code and words, or what befell the connection.
-Together with where the partition stands now that is the whole story, for its later batches too, which wait behind the refused one.
+A partition keeps how its last attempt failed (`Partition.refused`): a broker's code and words, or what befell
+the connection. Together with where the partition stands now that is the whole story, for its later batches
+too, which wait behind the refused one.
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ def _waits_its_turn(batch: Batch, partition: Partition, batcher: Batcher) -> str
 
 
 def timed_out(batch: Batch, partition: Partition, identities: Identities, stood_still: float) -> DeliveryTimeout:
-    """What the records of a batch are told that is past its delivery timeout, after a hub that `stood_still` for so many seconds."""
+    """What the records of a batch are told that is past its delivery timeout, after a hub that `stood_still`
+    for so many seconds.
+    """
     unknown = batch.in_flight or batch.fate_unknown
     timeout = batch.terms.delivery_timeout
     why, code = held_up_by(batch, partition, identities)

@@ -1,8 +1,9 @@
 """`HubWatch`: makes sure that the hub runs, though records are produced in a tight loop.
 
-Producing yields to nobody, so a greenlet that does nothing else would keep everybody waiting, its own records included, until the
-buffer is full. The first record of each millisecond has the watch look (of a `produce_batch`, one of the next 64): it leaves a mark
-that the hub wipes out when it runs, and lets it run where the mark is still there a millisecond later.
+Producing yields to nobody, so a greenlet that does nothing else would keep everybody waiting, its own records
+included, until the buffer is full. The first record of each millisecond has the watch look (of a
+`produce_batch`, one of the next 64): it leaves a mark that the hub wipes out when it runs, and lets it run
+where the mark is still there a millisecond later.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ _EVERY = HUB_RUNS_EVERY_MS / 1000
 
 
 class HubWatch:
-    """When the hub ran, as far as one producer's callers know. Times are monotonic seconds, where nothing else is said."""
+    """When the hub ran, as far as one producer's callers know. Times are monotonic seconds, where nothing
+    else is said.
+    """
 
     def __init__(self) -> None:
         self.looked_ms = 0  # wall-clock millisecond of the last look, because a record's time is at hand
@@ -34,10 +37,11 @@ class HubWatch:
         self.on_other_hub: Callable[[], None] = lambda: None  # told when the caller's hub is not this one, but took its thread's number
 
     def look(self, now_ms: int, now: float) -> bool:
-        """A millisecond has begun in which records are produced: let the hub run if it is due. Return whether others may have acted.
+        """A millisecond has begun in which records are produced: let the hub run if it is due. Return whether
+        others may have acted.
 
-        To be called before the record is queued: what is thrown into a greenlet that yields here (a kill, a timeout) must mean that
-        nothing was.
+        To be called before the record is queued: what is thrown into a greenlet that yields here (a kill, a
+        timeout) must mean that nothing was.
         """
         self.looked_ms = self.stamp = now_ms
         if get_hub_if_exists() is not self._hub:
@@ -60,7 +64,9 @@ class HubWatch:
         return False
 
     def batch_opened(self) -> None:
-        """As if a millisecond had begun, when the hub is due: a wall clock that stands still would never say so."""
+        """As if a millisecond had begun, when the hub is due: a wall clock that stands still would never say
+        so.
+        """
         self.looked_ms = -1
 
     def _wipe_mark(self) -> None:

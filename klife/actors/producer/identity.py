@@ -1,8 +1,8 @@
 """`Identity`: a producer id and epoch; and `Identities`: which one a producer has, and what makes it another.
 
-Batches have their sequences under an identity. A partition that finds one of its sequences lost bumps the epoch here, and nowhere
-else, for all partitions; who finds that the broker refuses the id discards it. It wakes nobody: what is `wanted` is looked at by the
-actors.
+Batches have their sequences under an identity. A partition that finds one of its sequences lost bumps the
+epoch here, and nowhere else, for all partitions; who finds that the broker refuses the id discards it. It
+wakes nobody: what is `wanted` is looked at by the actors.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class Identities:
         self.wanted = False
 
     def bump(self, lost: Identity) -> None:
-        """The next epoch after `lost` (KIP-360), or none when the epochs are used up: then a new id is wanted."""
+        """The next epoch after `lost` (KIP-360), or none when the epochs are used up: then a new id is
+        wanted.
+        """
         if self.current is not lost:
             return
         if lost.epoch < _MAX_EPOCH:

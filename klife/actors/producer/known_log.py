@@ -1,14 +1,17 @@
 """`KnownLog`: what a partition's log is known to have, from the broker's answers so far.
 
-A batch whose fate is unknown is sent again under its old sequence, and the broker's answer tells: delivered, and if it was there
-before, it is not written again. Only "out of order" is not clear. The batch may be missing, with one before it; or it is there, and
-forgotten: a broker that was shut down and started again remembers a producer's last batch and no other. A broker that has a batch
-has all that were sent before it under the same identity, so the newer ones tell:
+A batch whose fate is unknown is sent again under its old sequence, and the broker's answer tells: delivered,
+and if it was there before, it is not written again. Only "out of order" is not clear. The batch may be
+missing, with one before it; or it is there, and forgotten: a broker that was shut down and started again
+remembers a producer's last batch and no other. A broker that has a batch has all that were sent before it
+under the same identity, so the newer ones tell:
 
 - one that was delivered: then this one is in the log, too;
-- those whose fate is unknown as well are asked for in the same way, out of turn, newest first (`Partition.newest_uncertain`). If one
-  is there, all before it are. If none is, they are all missing, and go under new sequences;
-- one that was refused for good, its fate unknown, can not be asked for: then this one stays possibly persisted.
+- those whose fate is unknown as well are asked for in the same way, out of turn, newest first
+  (`Partition.newest_uncertain`). If one is there, all before it are. If none is, they are all missing, and go
+  under new sequences;
+- one that was refused for good, its fate unknown, can not be asked for: then this one stays possibly
+  persisted.
 """
 
 from __future__ import annotations
@@ -30,7 +33,8 @@ class KnownLog:
         self.accepted: Identity | None = None  # the last one under which the broker wrote something
         self.accepted_at = 0.0  # when the last batch that was written was opened
         self.accepted_ordinal = 0  # of the newest batch that was written under it
-        # Whose, and the order of, the newest batch that failed with its fate unknown: older ones can no longer be verified.
+        # Whose, and the order of, the newest batch that failed with its fate unknown: older ones can no
+        # longer be verified.
         self.given_up: tuple[Identity, tuple[int, int]] | None = None
         self.has_append_time = False  # whether the broker's clock gives the records their time (LogAppendTime), as far as known
 
@@ -39,7 +43,9 @@ class KnownLog:
         return self.accepted is not None and self.accepted is batch.identity and self.accepted_ordinal > batch.ordinal
 
     def can_tell(self, batch: Batch) -> bool:
-        """Whether a refusal of its sequence means that `batch` is not in the log, once all newer uncertain ones were asked for."""
+        """Whether a refusal of its sequence means that `batch` is not in the log, once all newer uncertain
+        ones were asked for.
+        """
         given_up = self.given_up
         return given_up is None or given_up[0] is not batch.identity or given_up[1] < batch.order()
 
@@ -55,8 +61,9 @@ class KnownLog:
     def may_be_new(self, identity: Identity | None, newest: int) -> None:
         """The topic may have been deleted and made anew, and no topic id tells.
 
-        What was confirmed before says nothing then, of one log or of the other; so the fate of what was sent by now (under `identity`,
-        up to the ordinal `newest`) can no longer be found out by the sequences of newer batches.
+        What was confirmed before says nothing then, of one log or of the other; so the fate of what was sent
+        by now (under `identity`, up to the ordinal `newest`) can no longer be found out by the sequences of
+        newer batches.
         """
         self.is_new()
         if identity is not None:
@@ -65,9 +72,10 @@ class KnownLog:
     def append_time(self, batch: Batch, append_time_ms: int) -> int:
         """What `batch`'s records have for a timestamp, since its answer says this; -1: each its own.
 
-        An append time in the answer means that the topic has LogAppendTime, with one exception: asked to write what it has, a broker
-        answers with that batch's largest timestamp, whoever set it (`UnifiedLog.append`). For a topic of CreateTime that is the time
-        of one of the records, and not of the others.
+        An append time in the answer means that the topic has LogAppendTime, with one exception: asked to
+        write what it has, a broker answers with that batch's largest timestamp, whoever set it
+        (`UnifiedLog.append`). For a topic of CreateTime that is the time of one of the records, and not of
+        the others.
         """
         if append_time_ms < 0:
             self.has_append_time = False

@@ -1,7 +1,8 @@
 """What a producer lets go of without an end of its own: in a forked child, and where its home is gone.
 
-In a forked child the records are the parent's, which delivers them. They are forgotten, and with them their memory: `Batch.result`
-raises `ForkedDelivery` from now on. Callbacks of these records will not run, nor those that had their turn yet to come.
+In a forked child the records are the parent's, which delivers them. They are forgotten, and with them their
+memory: `Batch.result` raises `ForkedDelivery` from now on. Callbacks of these records will not run, nor those
+that had their turn yet to come.
 """
 
 from __future__ import annotations

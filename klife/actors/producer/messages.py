@@ -10,4 +10,6 @@ from klife.actors.runtime.post import Message
 
 @dataclass(frozen=True, slots=True)
 class GetIdentity(Message[Identity]):
-    """Asks for the producer's id and epoch, once there are any. Not to be asked of one that is not idempotent."""
+    """Asks for the producer's id and epoch, once there are any. Not to be asked of one that is not
+    idempotent.
+    """

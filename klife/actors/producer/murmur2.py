@@ -1,12 +1,14 @@
-"""MurmurHash2 as Kafka's Java client computes it: what decides the partition of a keyed record nearly everywhere.
+"""MurmurHash2 as Kafka's Java client computes it: what decides the partition of a keyed record nearly
+everywhere.
 
-Facts from `org.apache.kafka.common.utils.Utils.murmur2`: the 32-bit variant, seed 0x9747b28c, little-endian words.
+Facts from `org.apache.kafka.common.utils.Utils.murmur2`: the 32-bit variant, seed 0x9747b28c, little-endian
+words.
 
-Pure Python pays about 150 ns for each 4 bytes, because a 32-bit product does not fit in one digit of a Python integer. Two ways
-round that were measured on 8 to 200 byte keys: `int.from_bytes` on slices is slower than one `struct` call for all words, and doing
-all the words' multiplications at once, as 64-bit batchers of one large integer, gains 15 % at 50 bytes and loses 20 % at 8. The plain
-loop stayed; `partitioners` keeps a cache in front of it instead. Compiled, it is C arithmetic, less than 0.1 µs for 50 bytes, and
-needs no cache.
+Pure Python pays about 150 ns for each 4 bytes, because a 32-bit product does not fit in one digit of a Python
+integer. Two ways round that were measured on 8 to 200 byte keys: `int.from_bytes` on slices is slower than
+one `struct` call for all words, and doing all the words' multiplications at once, as 64-bit batchers of one
+large integer, gains 15 % at 50 bytes and loses 20 % at 8. The plain loop stayed; `partitioners` keeps a cache
+in front of it instead. Compiled, it is C arithmetic, less than 0.1 µs for 50 bytes, and needs no cache.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ def murmur2(data: bytes) -> int:
 
 
 def murmur2_positive(data: bytes) -> int:
-    """Return the murmur2 hash of `data` as Java's `Utils.toPositive` leaves it: without the sign bit, not negated."""
+    """Return the murmur2 hash of `data` as Java's `Utils.toPositive` leaves it: without the sign bit, not
+    negated.
+    """
     return _unsigned(data) & 0x7FFFFFFF
 
 

@@ -1,23 +1,28 @@
-"""`Partition`: the records of one partition on their way to its leader, and the sequences that make resending them safe.
+"""`Partition`: the records of one partition on their way to its leader, and the sequences that make resending
+them safe.
 
-A plain value. It outlives the actors that work on it: whoever drains it next finds everything here. It says what may leave, and what
-follows from an answer; it gives no batch its outcome, and wakes nobody. All it changes above itself is the epoch, for lost sequences.
+A plain value. It outlives the actors that work on it: whoever drains it next finds everything here. It says
+what may leave, and what follows from an answer; it gives no batch its outcome, and wakes nobody. All it
+changes above itself is the epoch, for lost sequences.
 
 What it guards, in order of importance:
 
-1. *Order.* Batches leave in the order they were opened. After a failure nothing newer leaves before the failed one has: a retry
-   waits until everything in flight is back, then goes first, and alone: those sent behind it the first time may be in the log, and a
-   broker remembers a producer's last five batches only. Pushed out by newer ones, a batch that has to be sent once more would look
-   like one that was lost, and be written twice. Without idempotence only one batch is in flight, because the broker would not notice
-   two that change places. The same holds for the first batch under an identity: a broker that knows nothing of a producer takes any
-   sequence as its first, so the second batch, too, while it refuses the first one as too large. And for the first batch after a quiet
-   time, because brokers forget quiet producers.
-2. *Sequences.* A batch gets its identity (producer id, epoch) and base sequence when it is first sent and keeps them through every
-   retry, on whatever leader; that is what makes a resend harmless. Sequences are per partition, not per request, and wrap at 2**31.
-3. *Renumbering* (KIP-360). When a sequence is lost for good (`sequence_lost`: a batch ended without being written, or the broker lost
-   track) the following batches can not be accepted under this epoch. They are renumbered from 0 under the next, once nothing is in
-   flight, and only if no earlier attempt of a waiting batch may be in the log: such a batch is first resent under its old sequence,
-   so that the broker's answer tells; see `known_log`.
+1. *Order.* Batches leave in the order they were opened. After a failure nothing newer leaves before the
+   failed one has: a retry waits until everything in flight is back, then goes first, and alone: those sent
+   behind it the first time may be in the log, and a broker remembers a producer's last five batches only.
+   Pushed out by newer ones, a batch that has to be sent once more would look like one that was lost, and be
+   written twice. Without idempotence only one batch is in flight, because the broker would not notice two
+   that change places. The same holds for the first batch under an identity: a broker that knows nothing of a
+   producer takes any sequence as its first, so the second batch, too, while it refuses the first one as too
+   large. And for the first batch after a quiet time, because brokers forget quiet producers.
+2. *Sequences.* A batch gets its identity (producer id, epoch) and base sequence when it is first sent and
+   keeps them through every retry, on whatever leader; that is what makes a resend harmless. Sequences are per
+   partition, not per request, and wrap at 2**31.
+3. *Renumbering* (KIP-360). When a sequence is lost for good (`sequence_lost`: a batch ended without being
+   written, or the broker lost track) the following batches can not be accepted under this epoch. They are
+   renumbered from 0 under the next, once nothing is in flight, and only if no earlier attempt of a waiting
+   batch may be in the log: such a batch is first resent under its old sequence, so that the broker's answer
+   tells; see `known_log`.
 """
 
 from __future__ import annotations
@@ -42,7 +47,9 @@ REMEMBERED_SECONDS = 60.0  # a producer that was quiet for so long may be forgot
 
 
 class Refused(NamedTuple):
-    """How an attempt failed: with Kafka's code and perhaps the broker's words, or (None) with what became of the connection."""
+    """How an attempt failed: with Kafka's code and perhaps the broker's words, or (None) with what became of
+    the connection.
+    """
 
     code: int | None
     words: str | None
@@ -79,7 +86,8 @@ class Partition:
         self.partition_id = partition_id
         self.topic_id = ZERO_UUID  # as the cluster last told
         self.leader_error = 0  # Kafka's code with which the cluster names no leader
-        # The `Batcher` that has it, set and used by those above: here it is only kept. None while the partition has no known leader.
+        # The `Batcher` that has it, set and used by those above: here it is only kept. None while the
+        # partition has no known leader.
         self.served_by: Any = None
         self.open: Batch | None = None
         self.pending: list[Batch] = []  # closed batches, oldest first
@@ -107,7 +115,9 @@ class Partition:
         self.pending.append(batch)
 
     def close_if_older(self, opened_before: float) -> bool:
-        """Close the open batch if it was opened before `opened_before`; return whether no batch is open (any more)."""
+        """Close the open batch if it was opened before `opened_before`; return whether no batch is open (any
+        more).
+        """
         if self.open is not None and self.open.created <= opened_before:
             self.close()
         self.growing = self.open is not None
@@ -129,8 +139,8 @@ class Partition:
     def head(self, now: float, linger: float) -> Batch | None:
         """The batch that may leave now, or None; it stays where it is until `take`.
 
-        What the next batch needs is done: settled ones are forgotten, and where sequences were lost the epoch is bumped, or another
-        identity taken, under which `take` numbers from 0.
+        What the next batch needs is done: settled ones are forgotten, and where sequences were lost the epoch
+        is bumped, or another identity taken, under which `take` numbers from 0.
         """
         pending = self.pending
         if pending and pending[0].is_set:
@@ -163,7 +173,8 @@ class Partition:
         return batch
 
     def take_fresh(self, room: int) -> Batch | None:
-        """The open batch, taken, if it is all there is and may leave at once; None sends the caller to `head`.
+        """The open batch, taken, if it is all there is and may leave at once; None sends the caller to
+        `head`.
 
         What `head` and `take` come to for nearly every batch that leaves a healthy partition, in one call.
         """
@@ -183,7 +194,9 @@ class Partition:
         return batch
 
     def due(self, now: float, linger: float) -> float | None:
-        """When `head` may have something without anything else happening, or None when it waits for an answer or an identity."""
+        """When `head` may have something without anything else happening, or None when it waits for an answer
+        or an identity.
+        """
         if self.empty:
             return None
         if self.retry_at > now:
@@ -209,7 +222,9 @@ class Partition:
             batch.wire = None
 
     def _has_identity(self, batch: Batch) -> bool:
-        """Make sure there is an identity to send `batch` under, renumbering if that is due; False when one is wanted first."""
+        """Make sure there is an identity to send `batch` under, renumbering if that is due; False when one is
+        wanted first.
+        """
         identities = self._identities
         if self.in_flight:
             return True  # the sequences go on until all is back
@@ -230,7 +245,9 @@ class Partition:
 
     @cython.locals(log="KnownLog", in_flight=list)
     def written(self, batch: Batch) -> list[Batch] | None:
-        """`batch` came back as delivered. Returns the older ones, if any, that are thereby known to be in the log, too."""
+        """`batch` came back as delivered. Returns the older ones, if any, that are thereby known to be in the
+        log, too.
+        """
         log = self.log
         if batch.identity is not log.accepted or batch.ordinal > log.accepted_ordinal:
             log.accepted_ordinal = batch.ordinal
@@ -248,9 +265,11 @@ class Partition:
         return self._older_than(batch) if batch.attempts and self.pending else None
 
     def _older_than(self, batch: Batch) -> list[Batch]:
-        """The log has `batch`, so it has those that were sent before it under its identity; where, the broker forgot.
+        """The log has `batch`, so it has those that were sent before it under its identity; where, the broker
+        forgot.
 
-        There are such only when it was asked for out of turn: a batch that is sent again is the oldest otherwise.
+        There are such only when it was asked for out of turn: a batch that is sent again is the oldest
+        otherwise.
         """
         mine = batch.order()
         return [each for each in self.pending if each.identity is batch.identity and each.order() < mine]
@@ -273,7 +292,9 @@ class Partition:
         return batch is self.open or batch in self.pending
 
     def put_back(self, batch: Batch) -> None:
-        """`batch` came back to be sent again; it takes its old place in the order. Nothing is done if it has it."""
+        """`batch` came back to be sent again; it takes its old place in the order. Nothing is done if it has
+        it.
+        """
         if not batch.is_set and batch.outcomes is None and not self.holds(batch):
             self._insert(batch)
         self._landed(batch)  # last: who is interrupted before finds it in flight
@@ -297,9 +318,11 @@ class Partition:
     # what may be in the log
 
     def is_next(self, batch: Batch) -> bool:
-        """Whether no earlier batch of the partition is still to be written; if one is, this batch's sequence just came too early.
+        """Whether no earlier batch of the partition is still to be written; if one is, this batch's sequence
+        just came too early.
 
-        What is sent again goes alone, and is the oldest or asked for out of turn; so this is asked of first attempts only.
+        What is sent again goes alone, and is the oldest or asked for out of turn; so this is asked of first
+        attempts only.
         """
         mine = batch.order()
         return not any(
@@ -308,7 +331,9 @@ class Partition:
         )
 
     def newest_uncertain(self) -> Batch | None:
-        """The newest waiting batch that may be in the log under its sequence, and whose sequence was not refused yet."""
+        """The newest waiting batch that may be in the log under its sequence, and whose sequence was not
+        refused yet.
+        """
         for batch in reversed(self.pending):
             if batch.fate_unknown and batch.identity is self.identity and not batch.sequence_refused and not batch.is_set:
                 return batch

@@ -1,19 +1,20 @@
 """klife's own partitioners: which partition a record without an explicit one goes to.
 
-A partitioner is any object with `partition(record, partition_count) -> int` (`klife.partitioner`). It is called in the caller's
-greenlet for every record, so it must be quick and must not block.
+A partitioner is any object with `partition(record, partition_count) -> int` (`klife.partitioner`). It is
+called in the caller's greenlet for every record, so it must be quick and must not block.
 
-Records without a key under the default partitioner *stick* (KIP-480): all those of a topic go to one partition until that
-partition's batch closes, then to another. Fewer, fuller batches result, and over time all partitions get their share. Only the
-engine knows when a batch closes, so it keeps the sticky partition, and a partitioner just says with `sticky_keyless` that it wants
-that. Where `sticky_keyless` is false (or missing), `partition` is called for keyless records too.
+Records without a key under the default partitioner *stick* (KIP-480): all those of a topic go to one
+partition until that partition's batch closes, then to another. Fewer, fuller batches result, and over time
+all partitions get their share. Only the engine knows when a batch closes, so it keeps the sticky partition,
+and a partitioner just says with `sticky_keyless` that it wants that. Where `sticky_keyless` is false (or
+missing), `partition` is called for keyless records too.
 
-A choice that is free should not fall on a partition without a leader, where a record may wait until it expires. Who has leaders only
-the engine knows, too: while some partitions have none, it asks the partitioner whether any will do (`any_will_do`), and then chooses
-itself.
+A choice that is free should not fall on a partition without a leader, where a record may wait until it
+expires. Who has leaders only the engine knows, too: while some partitions have none, it asks the partitioner
+whether any will do (`any_will_do`), and then chooses itself.
 
-A 50-byte key's hash costs 2.6 µs (murmur2) or 5 µs (phash2) in pure Python, a look-up 20 to 30 ns, and real keys repeat: hence
-`_KeyHashes`.
+A 50-byte key's hash costs 2.6 µs (murmur2) or 5 µs (phash2) in pure Python, a look-up 20 to 30 ns, and real
+keys repeat: hence `_KeyHashes`.
 """
 
 from __future__ import annotations
@@ -40,10 +41,11 @@ else:
 class _KeyHashes(_Hashes):
     """Hashes of recent keys: `hashes[key]` computes what is missing. Bounded in entries and in bytes of keys.
 
-    When full it is emptied: a few lines, nothing to do on a hit, and the keys in use are back after one miss each (keys that never
-    repeat pay 10 % on top of their hash). An `lru_cache` on the same function costs 39 ns a hit against 21 and bounds only the
-    number of entries. Long keys are hashed each time, as they would crowd out many short ones. Under threads a race may at worst
-    compute a hash twice or blur the byte count by a key.
+    When full it is emptied: a few lines, nothing to do on a hit, and the keys in use are back after one miss
+    each (keys that never repeat pay 10 % on top of their hash). An `lru_cache` on the same function costs 39
+    ns a hit against 21 and bounds only the number of entries. Long keys are hashed each time, as they would
+    crowd out many short ones. Under threads a race may at worst compute a hash twice or blur the byte count
+    by a key.
     """
 
     MAX_KEYS = 32_768
@@ -74,10 +76,11 @@ _phash2 = _KeyHashes(phash2_32)
 
 
 class Murmur2Partitioner(Partitioner):
-    """The default: keyed records where Kafka's Java client puts them (positive murmur2 of the key, modulo the count).
+    """The default: keyed records where Kafka's Java client puts them (positive murmur2 of the key, modulo the
+    count).
 
-    Records without a key stick to one partition per batch (KIP-480), which the producer sees to. Called directly with such a
-    record, `partition` returns a random one.
+    Records without a key stick to one partition per batch (KIP-480), which the producer sees to. Called
+    directly with such a record, `partition` returns a random one.
     """
 
     sticky_keyless = True
@@ -111,7 +114,8 @@ class Phash2Partitioner(Partitioner):
 
 
 class Crc32Partitioner(Partitioner):
-    """Keyed records where librdkafka's default, `consistent_random`, puts them: CRC-32 of the key, modulo the count.
+    """Keyed records where librdkafka's default, `consistent_random`, puts them: CRC-32 of the key, modulo the
+    count.
 
     A random partition without a key or with an empty one, as there.
     """
@@ -141,8 +145,9 @@ class RandomPartitioner(Partitioner):
 
 
 def may_go_anywhere(partitioner: object, record: Record) -> bool:
-    """What `any_will_do` says, if it speaks of the `partition` that is in use: a subclass with a rule of its own may have inherited
-    the other's answer."""
+    """What `any_will_do` says, if it speaks of the `partition` that is in use: a subclass with a rule of its
+    own may have inherited the other's answer.
+    """
     for cls in type(partitioner).__mro__:
         if "any_will_do" in vars(cls):
             return bool(partitioner.any_will_do(record))  # type: ignore[attr-defined]
@@ -160,7 +165,8 @@ BUILT_IN: dict[str, type[Partitioner]] = {
 
 
 def resolve(spec: object) -> Partitioner:
-    """Return the partitioner that `spec` stands for: an instance, a class without required arguments, or a built-in's name.
+    """Return the partitioner that `spec` stands for: an instance, a class without required arguments, or a
+    built-in's name.
 
     Any object with a `partition` method counts as an instance.
 

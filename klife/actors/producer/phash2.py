@@ -1,8 +1,10 @@
-"""Erlang's `erlang:phash2` of a binary, so that records stay with the partitions that Klife 0.x (Elixir) services gave them.
+"""Erlang's `erlang:phash2` of a binary, so that records stay with the partitions that Klife 0.x (Elixir)
+services gave them.
 
-Erlang promises that the hash never changes between releases or machines. For a binary it is Bob Jenkins' 1997 hash
-("A Hash Function for Hash Table Lookup", Dr. Dobb's Journal) started from a constant of Erlang's own; an empty binary is not mixed
-at all. `phash2/1` keeps 27 bits of it; `phash2/2` takes all 32 modulo the range, so the one is not the other modulo the range.
+Erlang promises that the hash never changes between releases or machines. For a binary it is Bob Jenkins' 1997
+hash ("A Hash Function for Hash Table Lookup", Dr. Dobb's Journal) started from a constant of Erlang's own; an
+empty binary is not mixed at all. `phash2/1` keeps 27 bits of it; `phash2/2` takes all 32 modulo the range, so
+the one is not the other modulo the range.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ def phash2_32(data: bytes) -> int:
 
 
 def _mix(a: int, b: int, c: int) -> tuple[int, int, int]:
-    """Jenkins' mixing of three 32-bit integers. Takes sums that overflow; only what shifts right must be masked before."""
+    """Jenkins' mixing of three 32-bit integers. Takes sums that overflow; only what shifts right must be
+    masked before.
+    """
     c &= _MASK
     a = (a - b - c ^ c >> 13) & _MASK
     b = (b - c - a ^ a << 8) & _MASK

@@ -1,17 +1,21 @@
-"""What to do with a partition's answer: one row for every error code of Kafka's, and nothing decided anywhere else.
+"""What to do with a partition's answer: one row for every error code of Kafka's, and nothing decided anywhere
+else.
 
-Facts about the codes (name, whether Kafka calls it retriable) are in `klife.protocol.error_codes`; this is what *this producer* does.
-The actions are settling, trying the partition alone again, following the leader, splitting, renumbering, dropping the guilty records,
-failing. What a record ends as follows from them: *delivered* by a row that says so; by any other row, or at its deadline, *failed*,
-unless an attempt of it ended with its `fate_unknown`: then it is *possibly persisted*.
+Facts about the codes (name, whether Kafka calls it retriable) are in `klife.protocol.error_codes`; this is
+what *this producer* does. The actions are settling, trying the partition alone again, following the leader,
+splitting, renumbering, dropping the guilty records, failing. What a record ends as follows from them:
+*delivered* by a row that says so; by any other row, or at its deadline, *failed*, unless an attempt of it
+ended with its `fate_unknown`: then it is *possibly persisted*.
 
-`fate_unknown` is for codes that a broker gives after it has written, or that it may give then. Most refusals come before anything is
-written. Three of those (3, 6, 100) come later, too: a broker that loses the partition while it waits for the replicas answers with
-them, and then its answer has the offset it had written at (Kafka's `DelayedProduce`). So a refusal with an offset counts as fate
-unknown whatever its code; see `refusal`.
+`fate_unknown` is for codes that a broker gives after it has written, or that it may give then. Most refusals
+come before anything is written. Three of those (3, 6, 100) come later, too: a broker that loses the partition
+while it waits for the replicas answers with them, and then its answer has the offset it had written at
+(Kafka's `DelayedProduce`). So a refusal with an offset counts as fate unknown whatever its code; see
+`refusal`.
 
-Sources: KIP-360 (45, 59), KIP-467 (32, 87), KIP-580 (backoff), KIP-951 (leader hints), the brokers' append path, and the Java
-producer's handling of each code; docs/outcomes.md has where this one differs from it, and why.
+Sources: KIP-360 (45, 59), KIP-467 (32, 87), KIP-580 (backoff), KIP-951 (leader hints), the brokers' append
+path, and the Java producer's handling of each code; docs/outcomes.md has where this one differs from it, and
+why.
 """
 
 from __future__ import annotations
@@ -49,8 +53,8 @@ _PERMISSION = "grant the client's principal {} (kafka-acls), or use another prin
 _OR_WITHOUT = ", or set enable_idempotence=False"
 _REPLICAS = "bring brokers back, or lower the topic's min.insync.replicas"
 
-# Codes that Produce should never return. If one does, the batch's fate is unknown: retry if Kafka calls the code retriable,
-# else fail.
+# Codes that Produce should never return. If one does, the batch's fate is unknown: retry if Kafka calls the
+# code retriable, else fail.
 _MISPLACED = Rule(FAIL, fate_unknown=True, advice="this code is not expected here; the broker's log may explain it")
 _MISPLACED_PASSING = Rule(RETRY, fate_unknown=True, advice=_MISPLACED.advice)
 
@@ -109,5 +113,7 @@ RULES: dict[int, Rule] = {
 
 
 def rule_for(error_code: int) -> Rule:
-    """The row for `error_code`. A code that is not Kafka's (yet) fails with fate unknown: nobody knows what a retry would do."""
+    """The row for `error_code`. A code that is not Kafka's (yet) fails with fate unknown: nobody knows what a
+    retry would do.
+    """
     return RULES.get(error_code, _MISPLACED)

@@ -1,10 +1,12 @@
 """`Producer`: everything one producer knows about its records, apart from the actors that move them.
 
-A plain value, owned by the client and not by any actor, as an ETS table outlives the process that fills it. Killing the producer's
-actors at any moment loses nothing: what they were doing stands here, and their successors go on with it.
+A plain value, owned by the client and not by any actor, as an ETS table outlives the process that fills it.
+Killing the producer's actors at any moment loses nothing: what they were doing stands here, and their
+successors go on with it.
 
-It owns the parts, of which none knows it: identity and terms, topics and batchers, deadlines, callbacks. They say what happened; what
-follows is done here, and only here is a batch given its outcome: `delivered`, `failed`, or `dropped` for want of time.
+It owns the parts, of which none knows it: identity and terms, topics and batchers, deadlines, callbacks. They
+say what happened; what follows is done here, and only here is a batch given its outcome: `delivered`,
+`failed`, or `dropped` for want of time.
 """
 
 from __future__ import annotations
@@ -65,7 +67,8 @@ class Producer:
         self.budget = LoopBudget(home.loop)
         self.callbacks = Callbacks(pool, home, self.budget)
         self.terms.call_when_settled = self.callbacks.add
-        # Waits for a partition that may just have been added (topic, partition id, deadline, whether a partitioner chose it).
+        # Waits for a partition that may just have been added (topic, partition id, deadline, whether a
+        # partitioner chose it).
         self.await_partition: Callable[[Topic, int, float, bool], None] | None = None
         self.delivered_records = 0
         self.failed_records = 0
@@ -115,7 +118,9 @@ class Producer:
                     self.delivered(partition, batch, base_offset, append_time_ms)
 
     def delivered(self, partition: Partition, batch: Batch, base_offset: int, append_time_ms: int) -> None:
-        """`batch` came back written, at `base_offset` if that is known (else -1). Once for nearly every batch, so in few calls."""
+        """`batch` came back written, at `base_offset` if that is known (else -1). Once for nearly every
+        batch, so in few calls.
+        """
         older = partition.written(batch)
         if append_time_ms >= 0 or partition.log.has_append_time:
             append_time_ms = partition.log.append_time(batch, append_time_ms)
@@ -153,7 +158,9 @@ class Producer:
         self._end(batch, None, -1, error)
 
     def dropped(self, partition: Partition, batch: Batch, error: ProduceError) -> None:
-        """`batch` is not waited for any longer, wherever it stands; its partition forgets it, as nobody else may look for long."""
+        """`batch` is not waited for any longer, wherever it stands; its partition forgets it, as nobody else
+        may look for long.
+        """
         if batch is partition.open:
             partition.close()
         self._end(batch, None, -1, error)
@@ -167,7 +174,8 @@ class Producer:
         root = batch.root
         if root is not None:
             batch.report(base_offset, append_time_ms, error)
-        # From here until it is set there is no call, in which a signal handler might raise: it counts once, and has an outcome.
+        # From here until it is set there is no call, in which a signal handler might raise: it counts once,
+        # and has an outcome.
         if error is None:
             self.delivered_records += batch.count
         else:
@@ -186,7 +194,8 @@ class Producer:
     def finish(self, batch: Batch) -> None:
         """Do what is left to do for `batch`, which has its outcome; nothing if that is done already.
 
-        It is pending until then: an exception of a signal handler may end this anywhere, and whoever calls it again goes on.
+        It is pending until then: an exception of a signal handler may end this anywhere, and whoever calls it
+        again goes on.
         """
         if batch not in self.deadlines.pending:
             return
@@ -202,7 +211,9 @@ class Producer:
     # what goes again
 
     def refused(self, partition: Partition, batch: Batch, refusal: Refusal) -> Decision:
-        """`batch` came back refused: do what `judge` decides. The caller is left to ask for the limit, if that is the decision."""
+        """`batch` came back refused: do what `judge` decides. The caller is left to ask for the limit, if
+        that is the decision.
+        """
         decision = judge(partition, batch, refusal)
         course = decision.course
         batch.fate_unknown = decision.fate_unknown
@@ -258,7 +269,9 @@ class Producer:
         self._goes_again(partition, batch, True)
 
     def _goes_again(self, partition: Partition, batch: Batch, backs_off: bool) -> None:
-        """Count a retry of the partition and let it wait (KIP-580); `batch`, or its pieces, are back in it already."""
+        """Count a retry of the partition and let it wait (KIP-580); `batch`, or its pieces, are back in it
+        already.
+        """
         batch.attempts += 1
         self.retries += 1
         if backs_off:
@@ -270,7 +283,8 @@ class Producer:
     # time
 
     def expire(self, now: float, answers_may_come: bool = False) -> bool:
-        """Drop what is past its delivery timeout, so much of it as a turn allows; return whether to call it again, in another turn.
+        """Drop what is past its delivery timeout, so much of it as a turn allows; return whether to call it
+        again, in another turn.
 
         With `answers_may_come` what is in flight is left for the next turn.
         """
@@ -289,7 +303,9 @@ class Producer:
         return more
 
     def catch_up(self, now: float) -> bool:
-        """The hub stood still, it seems: drop what was not sent in time. Return whether to call it again, in another turn."""
+        """The hub stood still, it seems: drop what was not sent in time. Return whether to call it again, in
+        another turn.
+        """
         self.deadline_timer.hub_runs(now)
         return self.expire(now, answers_may_come=True)
 
@@ -344,14 +360,18 @@ class Producer:
         return sum(batch.count for batch in list(self.deadlines.pending))
 
     def skip_linger(self, by: int) -> None:
-        """One more (1) or one less (-1) who waits for records to leave: a flush, or callers for buffer space. Nothing lingers then."""
+        """One more (1) or one less (-1) who waits for records to leave: a flush, or callers for buffer space.
+        Nothing lingers then.
+        """
         self.terms.skip_linger(by)
         if by > 0:
             for batcher in list(self.batchers.all.values()):
                 batcher.wake()
 
     def flush(self, deadline: float) -> int:
-        """Send without linger and wait, until `deadline` (monotonic seconds), for all that is pending now; return what is left."""
+        """Send without linger and wait, until `deadline` (monotonic seconds), for all that is pending now;
+        return what is left.
+        """
         # Of a batch in pieces, the whole: a piece that is split once more is nobody's to settle.
         batches = list(dict.fromkeys([batch.root or batch for batch in list(self.deadlines.pending)]))
         self.skip_linger(1)

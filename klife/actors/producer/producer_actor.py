@@ -1,7 +1,7 @@
 """`ProducerActor`: one producer's control: its identity, and its partitions' way to their leaders.
 
-It touches no record. Everything it decides is done on the `Producer`; when it dies, nothing is lost, and its successor looks at
-everything once when it starts.
+It touches no record. Everything it decides is done on the `Producer`; when it dies, nothing is lost, and its
+successor looks at everything once when it starts.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ _TOLD_AT = 3  # failures that may pass, before they are told: a cluster that has
 
 
 class ProducerActor(GeventActor):
-    """Runs one `Producer`. `start_batcher(batcher)` starts the actor of a batcher that has none, and may raise SupervisionError;
-    `stop_batcher(batcher)` stops it."""
+    """Runs one `Producer`. `start_batcher(batcher)` starts the actor of a batcher that has none, and may
+    raise SupervisionError; `stop_batcher(batcher)` stops it.
+    """
 
     may_wait_for_klife = False
 
@@ -93,8 +94,8 @@ class ProducerActor(GeventActor):
         retry = self._start_batchers()
         due = min(retry, self._get_identity(now))
         if batchers.has_leaderless() or any(batcher.is_cut_off for batcher in batchers.all.values()):
-            # A dead broker stays the leader until the cluster has missed it; the next attempt to reach it may be seconds away. Each
-            # answer wakes us, so it takes a clock not to ask again at once.
+            # A dead broker stays the leader until the cluster has missed it; the next attempt to reach it may
+            # be seconds away. Each answer wakes us, so it takes a clock not to ask again at once.
             if now >= self._look_at:
                 self._look_at = now + _LOOK_FOR_LEADERS_EVERY
                 metadata.request_refresh()
@@ -113,7 +114,9 @@ class ProducerActor(GeventActor):
         return NEVER
 
     def _forget_departed(self) -> None:
-        """Let go of the batchers of brokers that left the cluster for good, unless a partition still waits for one of them."""
+        """Let go of the batchers of brokers that left the cluster for good, unless a partition still waits
+        for one of them.
+        """
         batchers = self.producer.batchers.all
         for key, batcher in list(batchers.items()):
             if self.metadata.is_gone(batcher.node_id) and not batcher.calls and not self._leads(batcher):

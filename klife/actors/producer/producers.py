@@ -1,7 +1,8 @@
-"""`Producers`: the part of a client that produces: its producers by name, the memory they share, and the way from a topic to its
-producer.
+"""`Producers`: the part of a client that produces: its producers by name, the memory they share, and the way
+from a topic to its producer.
 
-Their actors move the records; what is here is asked by callers, once for each topic, and by the engine, of which it is a part.
+Their actors move the records; what is here is asked by callers, once for each topic, and by the engine, of
+which it is a part.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What a broker's refusal means for a batch: `judge` decides, and changes nothing. The rules are in `policy`; `Producer` acts."""
+"""What a broker's refusal means for a batch: `judge` decides, and changes nothing. The rules are in `policy`;
+`Producer` acts.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 class Refusal(NamedTuple):
     """A broker's answer for one partition: the code, its rule, and what the broker said in words.
 
-    `appended` where the answer has an offset all the same: the leader had written the batch, and then something went wrong.
+    `appended` where the answer has an offset all the same: the leader had written the batch, and then
+    something went wrong.
     """
 
     code: int
@@ -69,15 +72,15 @@ def judge(partition: Partition, batch: Batch, refusal: Refusal) -> Decision:
     lost = action is Action.RENUMBER and (batch.attempts > 0 or partition.is_next(batch))
     if lost and unknown and partition.log.has(batch):
         return Decision(Course.IN_LOG, unknown)
-    # Possibly persisted, and we can no longer find out: its sequence was refused for good; or the earlier attempt was of the whole
-    # batch that this is a piece of, so a piece's sequence proves nothing; or the broker may have forgotten it for a newer batch we gave
-    # up.
+    # Possibly persisted, and we can no longer find out: its sequence was refused for good; or the earlier
+    # attempt was of the whole batch that this is a piece of, so a piece's sequence proves nothing; or the
+    # broker may have forgotten it for a newer batch we gave up.
     untold = new_id or (lost and (batch.root is not None or not partition.log.can_tell(batch)))
     if action is Action.FAIL or (unknown and untold):
         return Decision(Course.FAIL, unknown, new_id=new_id, message=refusal.message)
     if lost and unknown:
-        # The broker's last sequence is not the one before ours, and nothing of ours is on the way. So this batch is missing, or it was
-        # forgotten for a newer one: ask for those before it gets a new sequence.
+        # The broker's last sequence is not the one before ours, and nothing of ours is on the way. So this
+        # batch is missing, or it was forgotten for a newer one: ask for those before it gets a new sequence.
         if partition.newest_uncertain() is not None:
             return Decision(Course.ASK_NEWER, unknown)
         return Decision(Course.RENUMBER_ALL, unknown, backs_off=True)
@@ -109,7 +112,9 @@ def refused_error(batch: Batch, refusal: Refusal, message: str | None) -> Produc
 
 
 def too_large_error(batch: Batch, refusal: Refusal, limit: int | None) -> RecordTooLarge:
-    """What a record alone is told that the broker finds too large; `limit` is the topic's, if it could be learned."""
+    """What a record alone is told that the broker finds too large; `limit` is the topic's, if it could be
+    learned.
+    """
     key, value, headers = batch.fields[:3]
     size = size_bound(key, value, headers) + BATCH_OVERHEAD
     takes = "the broker takes" if limit is None else f"the {limit} bytes (max.message.bytes) that the topic takes"

@@ -1,7 +1,7 @@
 """`InFlightRequest`: one produce request, from the batches that were taken for it to its answer.
 
-What happens here happens for each batch; it is a module of its own, apart from the actor, so that it can be compiled with the types
-of what it works on.
+What happens here happens for each batch; it is a module of its own, apart from the actor, so that it can be
+compiled with the types of what it works on.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ _NO_IDENTITY = Identity(-1, -1)  # what batches of a producer without idempotenc
 
 
 class InFlightRequest(Call):
-    """A produce request of `batcher`: its batches, where its answer will name them, and whether it was handed to the connection."""
+    """A produce request of `batcher`: its batches, where its answer will name them, and whether it was handed
+    to the connection.
+    """
 
     __slots__ = ("batcher", "batches", "by_topic", "by_id", "submitted")
 
@@ -47,7 +49,8 @@ class InFlightRequest(Call):
         self.is_done = False
         self.batcher = batcher
         self.batches = batches  # each with its partition
-        # By topic name and by topic id, as they were when it was sent: answers name topics as their request did.
+        # By topic name and by topic id, as they were when it was sent: answers name topics as their request
+        # did.
         self.by_topic: dict[str | bytes, dict[int, tuple[Partition, Batch]]] = {}
         self.by_id = True  # whether all its topics have ids
         self.submitted = False

@@ -1,8 +1,8 @@
 """`Routing`: the topics that one producer has records of, as the cluster's news finds them.
 
-A topic has partitions, and a leader one or more batchers. What is queued stays where it is whatever the cluster does: a partition moves
-with what it has to another batcher, or to none while it has no leader; a topic that is gone keeps what it has, until it is back or the
-records expire.
+A topic has partitions, and a leader one or more batchers. What is queued stays where it is whatever the
+cluster does: a partition moves with what it has to another batcher, or to none while it has no leader; a
+topic that is gone keeps what it has, until it is back or the records expire.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class Routing:
         return topic
 
     def apply(self, snapshot: ClusterSnapshot) -> None:
-        """Move partitions to their leaders' batchers, with everything that is queued; sequences and order stay as they are."""
+        """Move partitions to their leaders' batchers, with everything that is queued; sequences and order
+        stay as they are.
+        """
         for name, topic in list(self.topics.items()):
             info = snapshot.topics.get(name)
             if info is None:

@@ -9,7 +9,9 @@ from klife.actors.producer.producer import Producer
 
 @dataclass(frozen=True, slots=True)
 class ProducerStatus:
-    """A producer: its identity, its records by outcome, and its requests. Counters run from the client's start."""
+    """A producer: its identity, its records by outcome, and its requests. Counters run from the client's
+    start.
+    """
 
     name: str
     producer_id: int | None

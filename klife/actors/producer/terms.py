@@ -1,7 +1,9 @@
-"""`Terms`: what holds for all records of one producer: its settings, which do not change, and the few things that do.
+"""`Terms`: what holds for all records of one producer: its settings, which do not change, and the few things
+that do.
 
-It imports nothing of a producer, and everything of a producer knows it, down to its batches, so that nothing there has to know the
-producer. One thing it leads to: `call_when_settled`, by which a batch's deliveries reach the producer's callbacks.
+It imports nothing of a producer, and everything of a producer knows it, down to its batches, so that nothing
+there has to know the producer. One thing it leads to: `call_when_settled`, by which a batch's deliveries
+reach the producer's callbacks.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ class Terms:
         self.call_when_settled: Callable[[Any, int, Any], None] = _call_nobody  # (batch, index, callback); from any thread
 
     def skip_linger(self, by: int) -> None:
-        """One more (1) or one less (-1) who waits for records to leave: a flush, or callers for buffer space. Nothing lingers then."""
+        """One more (1) or one less (-1) who waits for records to leave: a flush, or callers for buffer space.
+        Nothing lingers then.
+        """
         self.skipping_linger += by
         self.linger = 0.0 if self.skipping_linger else self.settings.linger
 

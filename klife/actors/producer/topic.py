@@ -1,13 +1,15 @@
 """`Topic`: from a record to the batch it joins. The hot path: everything here runs once a record.
 
-No message, no greenlet switch, no clock but the record's timestamp. What can wait for the first record of a batch, or of a
-partition, or for an error, is in a slow method of its own; the fast one only finds out that it is needed. The order matters:
-everything that can fail or wait comes before the batch is looked up, because other greenlets may close it meanwhile.
+No message, no greenlet switch, no clock but the record's timestamp. What can wait for the first record of a
+batch, or of a partition, or for an error, is in a slow method of its own; the fast one only finds out that it
+is needed. The order matters: everything that can fail or wait comes before the batch is looked up, because
+other greenlets may close it meanwhile.
 
-Nor is it only greenlets: a signal handler, or a destructor that the garbage collector calls, may produce in the middle of this. Python
-runs them after a call, at a function's start, where a loop goes back, and where a container is made; so between the look at the open
-batch and the one call that puts the record in, none of these may be. A record is thus taken whole or not at all, with its bytes and
-its index. (`tests/actors/test_entered_again.py` produces once more at each such place.)
+Nor is it only greenlets: a signal handler, or a destructor that the garbage collector calls, may produce in
+the middle of this. Python runs them after a call, at a function's start, where a loop goes back, and where a
+container is made; so between the look at the open batch and the one call that puts the record in, none of
+these may be. A record is thus taken whole or not at all, with its bytes and its index.
+(`tests/actors/test_entered_again.py` produces once more at each such place.)
 """
 
 from __future__ import annotations
@@ -97,7 +99,9 @@ class Topic:
         timer: DeadlineTimer,
         await_partition: Callable[[Topic, int, float, bool], None],
     ) -> None:
-        """`await_partition(topic, partition_id, deadline, chosen)` waits for a partition that may just have been added."""
+        """`await_partition(topic, partition_id, deadline, chosen)` waits for a partition that may just have
+        been added.
+        """
         self.name = info.name
         self.count = info.partition_count
         self.partitions: list[Partition | None] = [None] * self.count
@@ -131,16 +135,19 @@ class Topic:
     ) -> Any:
         """Queue `record` and return its delivery.
 
-        Or only its batch, where that is not `wanted`; then `callback` is called with the result, if there is one. Given `places`, note
-        there at index `at` where it is.
+        Or only its batch, where that is not `wanted`; then `callback` is called with the result, if there is
+        one. Given `places`, note there at index `at` where it is.
 
-        Without `looks` it gets the time of this producer's last record that had the clock looked at: its caller's, a moment ago.
+        Without `looks` it gets the time of this producer's last record that had the clock looked at: its
+        caller's, a moment ago.
 
         Raises:
             InvalidRecordType, InvalidRecordValue: a field is wrong. Nothing was queued.
-            UnknownPartition: there is no such partition (yet). Without a `deadline` this has waited for it; with one, the caller may,
-                by `await_partition`, when it has done what else there is to do. Nothing was queued.
-            BufferFull: no room until `deadline` (monotonic seconds; by default `max_block_ms` from now). Nothing was queued.
+            UnknownPartition: there is no such partition (yet). Without a `deadline` this has waited for it;
+                with one, the caller may, by `await_partition`, when it has done what else there is to do.
+                Nothing was queued.
+            BufferFull: no room until `deadline` (monotonic seconds; by default `max_block_ms` from now).
+                Nothing was queued.
             ClientClosed: the client was stopped meanwhile. Nothing was queued.
         """
         size = RECORD_OVERHEAD
@@ -238,10 +245,12 @@ class Topic:
 
     @cython.locals(batch="Batch", pool="BufferPool", room="long long", deadlines="Deadlines", batcher="Batcher")
     def _begin(self, partition: Partition, entry: Any, size: int, claim: Claim | None, places: Places | None, at: int) -> Batch | None:
-        """Close `partition`'s open batch, if any, and open another, with `entry` for its first record; return it.
+        """Close `partition`'s open batch, if any, and open another, with `entry` for its first record; return
+        it.
 
-        Its `size` bytes are those of `claim`, which has them, or else taken from the pool. `places` are told, at index `at`. None
-        where something that ran meanwhile has opened another, or has left no room: then nothing was done.
+        Its `size` bytes are those of `claim`, which has them, or else taken from the pool. `places` are told,
+        at index `at`. None where something that ran meanwhile has opened another, or has left no room: then
+        nothing was done.
 
         Raises:
             ClientClosed: the client was stopped meanwhile. Nothing was queued.
@@ -253,7 +262,8 @@ class Topic:
         batch.fields.extend(entry)
         batch.count = 1
         batch.size = size
-        # From this look until it is the open batch there is no call: something that produces, too, might run in it.
+        # From this look until it is the open batch there is no call: something that produces, too, might run
+        # in it.
         pool = self._pool
         room = pool.room - size
         if self.terms.closed is not None:  # by what ran meanwhile, a partitioner perhaps: nobody would send it any more
@@ -304,11 +314,11 @@ class Topic:
         places: Places | None,
         at: int,
     ) -> tuple[Batch, int]:
-        """The way of a record for which there is no room, which was interrupted as it began a batch, or which is `keyless` and would
-        begin one; return its batch and index.
+        """The way of a record for which there is no room, which was interrupted as it began a batch, or which
+        is `keyless` and would begin one; return its batch and index.
 
-        Keyless records stick to a partition until their batch there is closed (KIP-480). So one that would begin a batch chooses
-        another partition first, and joins that one's open batch, if there is one.
+        Keyless records stick to a partition until their batch there is closed (KIP-480). So one that would
+        begin a batch chooses another partition first, and joins that one's open batch, if there is one.
         """
         pool = self._pool
         claim: Claim | None = None
@@ -355,7 +365,8 @@ class Topic:
     def follow(self, info: TopicInfo) -> None:
         """What is known of the topic from now on. All that is queued goes on to where it is led now."""
         self.info = info
-        # While all partitions have leaders, which is nearly always, the partitioner is asked without a detour.
+        # While all partitions have leaders, which is nearly always, the partitioner is asked without a
+        # detour.
         all_led = 0 < len(info.available) == info.partition_count
         # The default partitioner, without the calls.
         self._hashes = cython.compiled and info.partition_count > 0 and type(self.partitioner) is Murmur2Partitioner
@@ -366,8 +377,9 @@ class Topic:
         for partition in self.partitions:
             if partition is not None:
                 self._place(partition)
-        # A topic made anew with fewer partitions: what was queued beyond them expires. Should there be more again, they must not begin
-        # with sequences that were used: a broker would take new records for those it has.
+        # A topic made anew with fewer partitions: what was queued beyond them expires. Should there be more
+        # again, they must not begin with sequences that were used: a broker would take new records for those
+        # it has.
         for partition in self.partitions[self.count :]:
             if partition is not None and partition.identity is not None:
                 self._identities.bump(partition.identity)
@@ -386,7 +398,9 @@ class Topic:
         return self._choice_of(self.partitioner, record)
 
     def _choice_of(self, partitioner: Any, record: Record) -> Any:
-        """The partition that `partitioner` says; for a record that may go anywhere, one with a leader while some have none."""
+        """The partition that `partitioner` says; for a record that may go anywhere, one with a leader while
+        some have none.
+        """
         if not self.count:
             return 0  # it could but divide by that; `_unseen` looks whether there are any now
         available = self.info.available
@@ -395,7 +409,9 @@ class Topic:
         return partitioner.partition(record, self.count)
 
     def _stick_elsewhere(self) -> Partition:
-        """The batch that keyless records stuck to is closed; they go to another partition from now on: this one (KIP-480)."""
+        """The batch that keyless records stuck to is closed; they go to another partition from now on: this
+        one (KIP-480).
+        """
         available = self.info.available
         self.sticky = available[randrange(len(available))] if available else randrange(self.count)
         return self.partition(self.sticky)
@@ -413,9 +429,11 @@ class Topic:
             raise self.terms.closed_error()
 
     def await_partition(self, partition_id: int, deadline: float, chosen: bool) -> bool:
-        """Have the cluster asked for a partition that may just have been added; return whether it is there by `deadline`.
+        """Have the cluster asked for a partition that may just have been added; return whether it is there by
+        `deadline`.
 
-        A partitioner that `chosen` it was told how many there are: for what it knows better, one answer has to do.
+        A partitioner that `chosen` it was told how many there are: for what it knows better, one answer has
+        to do.
         """
         self._await_partition(self, partition_id, deadline, chosen)
         return partition_id < self.count

@@ -1,6 +1,8 @@
-"""What a record's fields must be, and the errors that say so. Called by the hot path only for what is out of the ordinary.
+"""What a record's fields must be, and the errors that say so. Called by the hot path only for what is out of
+the ordinary.
 
-An error names the field, the type it has, what is expected and what to do; never the contents of a key or a value.
+An error names the field, the type it has, what is expected and what to do; never the contents of a key or a
+value.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 
 def exact_str(text: str) -> str:
-    """`text` as a plain str, of a subclass (an enum of names, say) too: its letters, whatever its `__str__` would say."""
+    """`text` as a plain str, of a subclass (an enum of names, say) too: its letters, whatever its `__str__`
+    would say.
+    """
     return str.__str__(text)
 
 
@@ -33,7 +37,9 @@ def exact_bytes(data: bytes) -> bytes:
 
 
 def exact_int(value: object) -> int | None:
-    """`value` as a plain int if it is an integer of any kind (of an enum, numpy's), and None if not. A bool is none."""
+    """`value` as a plain int if it is an integer of any kind (of an enum, numpy's), and None if not. A bool
+    is none.
+    """
     if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):  # numpy's bool was an integer once
         return None
     try:
@@ -72,7 +78,9 @@ def not_a_record(value: object) -> KlifeError:
 
 @lru_cache(maxsize=64)
 def _check_class(cls: type[Record]) -> None:
-    """Raise for a subclass with fields of its own making: what is checked here, and what is written, may be two things then."""
+    """Raise for a subclass with fields of its own making: what is checked here, and what is written, may be
+    two things then.
+    """
     for field in _FIELDS:
         if getattr(cls, field) is not getattr(Record, field):
             raise InvalidRecordType(
@@ -82,7 +90,9 @@ def _check_class(cls: type[Record]) -> None:
 
 
 def not_a_callback(value: object) -> KlifeError:
-    """The error for a callback that can not be called: when its turn came, there would be nobody left to tell but the log."""
+    """The error for a callback that can not be called: when its turn came, there would be nobody left to tell
+    but the log.
+    """
     return InvalidRecordType(f"callback is a {type(value).__name__}; expected a function of one argument, or None. Nothing was queued.")
 
 
@@ -100,7 +110,9 @@ def checked_topic(topic: object, what: str = "Record.topic", so: str = " The rec
 
 
 def checked_headers(record: Record) -> tuple[Headers, int]:
-    """The record's headers as a tuple of their own (a caller may reuse its list), and a bound of their encoded size."""
+    """The record's headers as a tuple of their own (a caller may reuse its list), and a bound of their
+    encoded size.
+    """
     headers = record.headers
     if not isinstance(headers, (list, tuple)):
         raise InvalidRecordType(
@@ -158,7 +170,9 @@ def checked_timestamp(record: Record) -> int:
 
 
 def check(record: object, where: str = "") -> None:
-    """Raise for a record that `append` would refuse whatever the cluster looks like. Used before a batch is queued."""
+    """Raise for a record that `append` would refuse whatever the cluster looks like. Used before a batch is
+    queued.
+    """
     try:
         if not isinstance(record, Record):
             raise not_a_record(record)
@@ -194,8 +208,8 @@ def check(record: object, where: str = "") -> None:
 
 
 def completed(record: object) -> bool:
-    """Give a record that the constructor did not make None for each field that was never set, which it has in the compiled core; return
-    whether it needed any.
+    """Give a record that the constructor did not make None for each field that was never set, which it has in
+    the compiled core; return whether it needed any.
     """
     missing = [field for field in _FIELDS if not hasattr(record, field)] if isinstance(record, Record) else []
     for field in missing:

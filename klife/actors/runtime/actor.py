@@ -2,17 +2,18 @@
 
 What stock pykka does, and why the loop here is our own:
 
-- a `BaseException` in one actor (`GreenletExit`, `gevent.Timeout`) stops *every* actor of the process. Here it ends that actor.
-- `start()` returns before `on_start` has run, and a failure there leaves a reference to something dead. Here `start()` returns when
-  `on_start` is through, and raises what it raised.
+- a `BaseException` in one actor (`GreenletExit`, `gevent.Timeout`) stops *every* actor of the process. Here
+  it ends that actor.
+- `start()` returns before `on_start` has run, and a failure there leaves a reference to something dead. Here
+  `start()` returns when `on_start` is through, and raises what it raised.
 - starting and ending are logged, by whatever handlers the user has, in the middle of it. Here they are not.
-- nobody learns why an actor ended. Here each leaves an `ExitReason`, and others may `monitor` it; that is also what makes an actor a
-  child that `klife_supervision` can look after.
+- nobody learns why an actor ended. Here each leaves an `ExitReason`, and others may `monitor` it; that is
+  also what makes an actor a child that `klife_supervision` can look after.
 
-The order of an actor's life: `__init__` in the starter's greenlet; `on_start`; then messages and wake-ups, each batch of waiting
-messages handled in one go, and those that were postponed once more after each wake-up; `on_stop` after an orderly end or `on_failure`
-after any other; `on_exit` always; envelopes left in the inbox are answered; monitors are told. pykka's public verbs (`tell`, `ask`,
-`proxy`, `stop`) are untouched.
+The order of an actor's life: `__init__` in the starter's greenlet; `on_start`; then messages and wake-ups,
+each batch of waiting messages handled in one go, and those that were postponed once more after each wake-up;
+`on_stop` after an orderly end or `on_failure` after any other; `on_exit` always; envelopes left in the inbox
+are answered; monitors are told. pykka's public verbs (`tell`, `ask`, `proxy`, `stop`) are untouched.
 """
 
 from __future__ import annotations
@@ -44,13 +45,16 @@ POSTPONED: Final = object()
 
 
 class GeventActor(pykka.Actor):
-    """Base of klife's actors. Subclasses implement pykka's hooks and, for wake-ups without messages, `on_wake`."""
+    """Base of klife's actors. Subclasses implement pykka's hooks and, for wake-ups without messages,
+    `on_wake`.
+    """
 
     actor_inbox: Inbox
     _actor_ref: GeventActorRef[Any]
     may_wait_for_klife: ClassVar[bool] = True
-    """False for those that deliveries, or others who wait, depend on; what Python runs in their greenlets (a destructor, a signal
-    handler) may be the user's, and is refused every wait for klife."""
+    """False for those that deliveries, or others who wait, depend on; what Python runs in their greenlets (a
+    destructor, a signal handler) may be the user's, and is refused every wait for klife.
+    """
     _ref_type: ClassVar[type[GeventActorRef[Any]]] = GeventActorRef
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -105,15 +109,17 @@ class GeventActor(pykka.Actor):
         """Called once after any number of `actor_inbox.wake()`. An exception here crashes the actor."""
 
     def look_again(self) -> None:
-        """Called in the hub every few seconds, before a wake-up: to make up for watchers of this actor whose callback was ended by
-        what a signal handler raised. Must not wait.
+        """Called in the hub every few seconds, before a wake-up: to make up for watchers of this actor whose
+        callback was ended by what a signal handler raised. Must not wait.
         """
 
     def on_exit(self, reason: ExitReason) -> None:
         """Called last on every way out, a kill included: release what the actor holds. Must not wait."""
 
     def wake_after(self, seconds: float) -> None:
-        """Wake the actor once after `seconds`, never earlier. One timer an actor: a later call replaces an earlier one."""
+        """Wake the actor once after `seconds`, never earlier. One timer an actor: a later call replaces an
+        earlier one.
+        """
         self._wake_at = monotonic() + seconds
         self._set_timer(seconds)
 
@@ -125,7 +131,8 @@ class GeventActor(pykka.Actor):
         self._timer.start(self._time_is_up)
 
     def _time_is_up(self) -> None:
-        # The loop may fire a millisecond early. An actor woken before its time would find nothing to do, and not be woken again.
+        # The loop may fire a millisecond early. An actor woken before its time would find nothing to do, and
+        # not be woken again.
         left = self._wake_at - monotonic()
         if left > 0:
             self._set_timer(left)
@@ -133,7 +140,9 @@ class GeventActor(pykka.Actor):
             self.actor_inbox.wake_from_hub()
 
     def disown(self) -> None:
-        """In a forked child: what this actor works on is the parent's. It does nothing any more but end when it is told to."""
+        """In a forked child: what this actor works on is the parent's. It does nothing any more but end when
+        it is told to.
+        """
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()
@@ -221,7 +230,8 @@ class GeventActor(pykka.Actor):
         try:
             if reason.is_abnormal:
                 if error is not None and self._life.started.is_set and not self._life.is_monitored:
-                    # Who monitors it tells the log: a supervisor's event has this traceback, and one is enough.
+                    # Who monitors it tells the log: a supervisor's event has this traceback, and one is
+                    # enough.
                     log.error("actor_crashed", actor=str(self), exception=traceback_of(error))
                 self.on_failure(*((type(error), error, error.__traceback__) if error is not None else (None, None, None)))
             else:
@@ -257,8 +267,8 @@ class GeventActor(pykka.Actor):
             self._life.end(self._life.exit_reason)
 
 
-# pykka's own `register` and `unregister` also log, here in the middle of a start: the handlers are the user's, and what holds
-# logging's lock may itself be waiting for this actor.
+# pykka's own `register` and `unregister` also log, here in the middle of a start: the handlers are the
+# user's, and what holds logging's lock may itself be waiting for this actor.
 
 
 def _register(ref: GeventActorRef[Any]) -> None:
@@ -283,7 +293,9 @@ def forget_actors(hub: Any) -> None:
 
 
 def disown_all() -> None:
-    """In a forked child: disown all actors there are. The registry's lock may be held by a thread that was not forked along."""
+    """In a forked child: disown all actors there are. The registry's lock may be held by a thread that was
+    not forked along.
+    """
     ActorRegistry._actor_refs_lock = threading.RLock()
     refs = ActorRegistry._actor_refs
     ActorRegistry._actor_refs = [ref for ref in refs if not issubclass(ref.actor_class, GeventActor)]

@@ -1,11 +1,13 @@
 """Whether this process was forked from another one, however that happened.
 
-Python runs `os.register_at_fork`'s functions only when Python forks. uWSGI forks in C, and so may any library. A child that does
-not know itself for one would send its records on the parent's connections, under the parent's producer id and sequence numbers: the
-broker takes them for the parent's, and drops them. So klife asks, wherever something could be taken, numbered, read or written.
+Python runs `os.register_at_fork`'s functions only when Python forks. uWSGI forks in C, and so may any
+library. A child that does not know itself for one would send its records on the parent's connections, under
+the parent's producer id and sequence numbers: the broker takes them for the parent's, and drops them. So
+klife asks, wherever something could be taken, numbered, read or written.
 
-What answers is a page of memory that the kernel fills with zeros in every child (MADV_WIPEONFORK, Linux 4.14). Where there is none the
-process id is compared, and only forks that Python announces are noticed by whoever looks at the page alone.
+What answers is a page of memory that the kernel fills with zeros in every child (MADV_WIPEONFORK, Linux
+4.14). Where there is none the process id is compared, and only forks that Python announces are noticed by
+whoever looks at the page alone.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ def is_forked() -> bool:
 
 
 def take_note() -> None:
-    """If this process was forked since the last call: do what is to be done in a child, once. Cheap where nothing was."""
+    """If this process was forked since the last call: do what is to be done in a child, once. Cheap where
+    nothing was.
+    """
     if is_forked():
         _mark()
         for function in _in_child:
@@ -67,7 +71,9 @@ def _wiped_page() -> mmap.mmap | None:
 _wiped = _wiped_page()
 _is_wiped = cython.declare(cython.bint, _wiped is not None)
 page = memoryview(_wiped or bytearray(1))
-"""Its first byte is 0 in a forked child that has not taken note of it: for those to whom a call of `is_forked` is too much."""
+"""Its first byte is 0 in a forked child that has not taken note of it: for those to whom a call of
+`is_forked` is too much.
+"""
 _page = cython.declare("unsigned char[::1]", page)
 
 

@@ -1,4 +1,6 @@
-"""`GeventFuture`: the reply to an ask, and `WaitTimeout`, how every wait of the library ends when its time is up."""
+"""`GeventFuture`: the reply to an ask, and `WaitTimeout`, how every wait of the library ends when its time is
+up.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ class WaitTimeout(KlifeError, TimeoutError, pykka.Timeout):
 
 
 class GeventFuture(pykka.Future[T]):
-    """A pykka future that parks greenlets instead of threads. Takes no constructor arguments: pykka's own code makes them bare."""
+    """A pykka future that parks greenlets instead of threads. Takes no constructor arguments: pykka's own
+    code makes them bare.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +73,9 @@ class GeventFuture(pykka.Future[T]):
         return self._latch.is_set
 
     def withdraw(self, error: Exception | None = None) -> None:
-        """Nobody waits for the value any more, or is to: who still does gets `error`. Does nothing where it is set."""
+        """Nobody waits for the value any more, or is to: who still does gets `error`. Does nothing where it
+        is set.
+        """
         if not self._latch.is_set:
             self._error = error or WaitTimeout("the question was withdrawn")
             self._latch.set()

@@ -1,7 +1,7 @@
 """Who is told when a thread ends: those whose greenlets ran in its hub.
 
-The end is noticed by a value of the thread's own, which goes with it: while the thread still has its number, so that no other thread
-can have been given it.
+The end is noticed by a value of the thread's own, which goes with it: while the thread still has its number,
+so that no other thread can have been given it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """When a thread's hub did not run: at a Python prompt, in a blocking call, in a long computation.
 
-Timers fire late then, all together, and before anybody has looked at a socket. What they say is true of the thread and not of the
-broker, and whoever tells of a timeout tells of the pause.
+Timers fire late then, all together, and before anybody has looked at a socket. What they say is true of the
+thread and not of the broker, and whoever tells of a timeout tells of the pause.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ WORTH_TELLING = 1.0  # seconds; less is what a busy machine or a large garbage c
 
 
 def pause_told(seconds: float) -> str:
-    """What to add to an error about a timeout that was noticed `seconds` too late; "" if that is not worth telling."""
+    """What to add to an error about a timeout that was noticed `seconds` too late; "" if that is not worth
+    telling.
+    """
     if seconds < WORTH_TELLING:
         return ""
     return (

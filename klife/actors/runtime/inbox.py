@@ -1,9 +1,10 @@
 """`Inbox`: an actor's mailbox, with a second way to be woken that costs no message.
 
-Control comes as envelopes (`put`). Data does not: a producer's records wait in plain values, a connection's bytes in its socket,
-and all that has to be said is "look". That is `wake`: a flag and at most one loop callback, however often it is called before the
-actor runs. The callback comes after the greenlets that are ready now. `wake_when_idle` goes further: it comes after all that is ready
-in the sockets too, and the greenlets which that wakes. That is what lets sixteen of them share a request.
+Control comes as envelopes (`put`). Data does not: a producer's records wait in plain values, a connection's
+bytes in its socket, and all that has to be said is "look". That is `wake`: a flag and at most one loop
+callback, however often it is called before the actor runs. The callback comes after the greenlets that are
+ready now. `wake_when_idle` goes further: it comes after all that is ready in the sockets too, and the
+greenlets which that wakes. That is what lets sixteen of them share a request.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ _LATEST = 0.001  # seconds; the least that the loop waits
 
 
 class Inbox:
-    """A queue for one consumer greenlet. Any thread may `put` and `wake`; only the actor's greenlet calls `park` and `get`."""
+    """A queue for one consumer greenlet. Any thread may `put` and `wake`; only the actor's greenlet calls
+    `park` and `get`.
+    """
 
     __slots__ = ("queue", "woken", "idle", "gathering", "_dead", "_hub", "_loop", "_parked", "_scheduled", "_idle", "_latest")
 
@@ -68,12 +71,15 @@ class Inbox:
         self._switch()
 
     def look_again(self) -> None:
-        """A wake-up may have been lost, to an exception that a signal handler raised in a callback of the loop: wake once more."""
+        """A wake-up may have been lost, to an exception that a signal handler raised in a callback of the
+        loop: wake once more.
+        """
         self._scheduled = False
         self.wake()
 
     def wake_when_idle(self) -> None:
-        """Ask the actor to look once nothing else is ready to run, sockets and timers included; on a busy loop, a millisecond from now.
+        """Ask the actor to look once nothing else is ready to run, sockets and timers included; on a busy
+        loop, a millisecond from now.
 
         Idempotent. Only from the actor's thread.
         """

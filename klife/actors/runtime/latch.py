@@ -1,9 +1,9 @@
 """`Latch`: something that happens once, and that greenlets and threads wait for.
 
-It is under every wait of the library: a future's value and a batch's outcome are latches. What the stock answers cost is why it
-exists: a `gevent.event.Event` spends a link and a callback per waiter, and a `threading.Event` blocks the hub when nothing is
-monkey-patched. A latch keeps its greenlet waiters in one plain list, and **one** loop callback wakes those of all latches that were set
-in a turn of the loop.
+It is under every wait of the library: a future's value and a batch's outcome are latches. What the stock
+answers cost is why it exists: a `gevent.event.Event` spends a link and a callback per waiter, and a
+`threading.Event` blocks the hub when nothing is monkey-patched. A latch keeps its greenlet waiters in one
+plain list, and **one** loop callback wakes those of all latches that were set in a turn of the loop.
 
 Who may wait:
 
@@ -11,12 +11,15 @@ Who may wait:
 - greenlets of another hub park in theirs, which goes on running;
 - a thread without a hub waits on a real lock, taken from below monkey patching, as a thread does.
 
-Hubs are compared, and not threads' numbers: the system gives the number of a thread that ended to the next one.
+Hubs are compared, and not threads' numbers: the system gives the number of a thread that ended to the next
+one.
 
-Nobody waits in a hub, nor in a greenlet that is marked as one that never does (`never_waits`): what is waited for may need it.
+Nobody waits in a hub, nor in a greenlet that is marked as one that never does (`never_waits`): what is waited
+for may need it.
 
-Anyone may set it, from any thread. A waiter that leaves early (timeout, kill) takes itself off the list, also when the wake-up is
-already scheduled: a stray switch would otherwise end some later, unrelated wait of that greenlet.
+Anyone may set it, from any thread. A waiter that leaves early (timeout, kill) takes itself off the list, also
+when the wake-up is already scheduled: a stray switch would otherwise end some later, unrelated wait of that
+greenlet.
 """
 
 from __future__ import annotations
@@ -43,15 +46,16 @@ get_thread_ident: Callable[[], int] = get_original("_thread", "get_ident")
 _allocate_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
 _STOOD_STILL = 1.0  # seconds that a wait ends too late by: the hub did not run
 _TURNS = 4  # of the loop, for sockets to be read and answers to be judged
-# Held for an instant, by the first thread that waits for a latch; a signal handler may wait for it, too, at just that moment.
+# Held for an instant, by the first thread that waits for a latch; a signal handler may wait for it, too, at
+# just that moment.
 _first_in_thread = get_original("_thread", "RLock")()
 
 
 class Latch:
     """Set once, waited for by any number of greenlets and threads."""
 
-    # Most latches (a batch each) are set before anybody waits: as class attributes, what they never set costs nothing. C's fields have
-    # these values to begin with.
+    # Most latches (a batch each) are set before anybody waits: as class attributes, what they never set costs
+    # nothing. C's fields have these values to begin with.
     if not cython.compiled:
         is_set: bool = False
         _wakeups: Wakeups | None = None
@@ -151,7 +155,8 @@ class Latch:
         lock = _allocate_lock()
         lock.acquire()
         locks = self._list_for(lock)
-        # The setter raises the flag first and looks at the list second; we do it the other way round, so one of us sees the other.
+        # The setter raises the flag first and looks at the list second; we do it the other way round, so one
+        # of us sees the other.
         if not self.is_set:
             lock.acquire(True, -1 if timeout is None else min(timeout, TIMEOUT_MAX))
         with suppress(ValueError):  # the setter took it
@@ -177,7 +182,9 @@ class Latch:
 
 
 class _Waker:
-    """Switches to a greenlet of another hub, as if its lock had been released. A watcher of its own keeps that hub's loop running."""
+    """Switches to a greenlet of another hub, as if its lock had been released. A watcher of its own keeps
+    that hub's loop running.
+    """
 
     __slots__ = ("_hub", "_current", "_watcher")
 
@@ -206,10 +213,11 @@ class _Waker:
 
 
 class Wakeups:
-    """Greenlets that one thread's hub is about to switch to: lists of waiters, in the order their latches were set.
+    """Greenlets that one thread's hub is about to switch to: lists of waiters, in the order their latches
+    were set.
 
-    Those that are woken in one turn of the loop share it, also if they are woken one after the other: the loop goes on calling what
-    was asked for meanwhile before it looks at a timer.
+    Those that are woken in one turn of the loop share it, also if they are woken one after the other: the
+    loop goes on calling what was asked for meanwhile before it looks at a timer.
     """
 
     __slots__ = ("loop", "_poll", "_polling", "_lists", "_scheduled", "_budget", "_left")
@@ -224,7 +232,9 @@ class Wakeups:
         self._left = 0.0  # seconds of it
 
     def add(self, waiters: list[Any]) -> None:
-        """Switch to each of `waiters` that is on the list then, after what is ready now. Only in the loop's thread."""
+        """Switch to each of `waiters` that is on the list then, after what is ready now. Only in the loop's
+        thread.
+        """
         self._lists.append(waiters)
         if not self._scheduled:
             self._scheduled = True
@@ -256,7 +266,9 @@ class Wakeups:
                 self._poll.start(self._polled)
 
     def look_again(self) -> None:
-        """In the hub: an exception that a signal handler raised may have ended the callback that was to wake them."""
+        """In the hub: an exception that a signal handler raised may have ended the callback that was to wake
+        them.
+        """
         if self._lists and not self._polling:
             self._run()
 

@@ -1,7 +1,7 @@
 """`Life`: what remains to be known of an actor when the actor itself is gone.
 
-pykka's references hold their actor weakly. Who wants to know why an actor ended, or to be told when it does, asks its life, which
-the reference holds strongly.
+pykka's references hold their actor weakly. Who wants to know why an actor ended, or to be told when it does,
+asks its life, which the reference holds strongly.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class Life:
         return bool(self._monitors)
 
     def monitor(self, callback: Monitor) -> Callable[[], None]:
-        """Call `callback(reason)` once, in a loop callback of its own, when the actor has ended (soon, if it has). Returns a cancel."""
+        """Call `callback(reason)` once, in a loop callback of its own, when the actor has ended (soon, if it
+        has). Returns a cancel.
+        """
         if self.exit_reason is not None:
             get_hub().loop.run_callback(callback, self.exit_reason)
             return lambda: None
@@ -51,7 +53,9 @@ class Life:
         return cancel
 
     def end(self, reason: ExitReason) -> None:
-        """The actor has ended: tell everybody. Called again, it goes on where an exception of a signal handler ended it."""
+        """The actor has ended: tell everybody. Called again, it goes on where an exception of a signal
+        handler ended it.
+        """
         self.exit_reason = reason
         if not self.started.is_set:
             self.start_error = reason.exception or RuntimeError(f"the actor ended before it had started: {reason}")

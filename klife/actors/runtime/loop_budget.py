@@ -1,8 +1,8 @@
 """`LoopBudget`: whether those who share a turn of the event loop have had their share of it.
 
-Each of several workers does its work in pieces of a millisecond or two, and lets the hub run between them. But if they all are ready in
-the same turn of the loop, their pieces add up, and whoever waits for a timer or a socket waits for all of them. So they ask the same
-`LoopBudget`.
+Each of several workers does its work in pieces of a millisecond or two, and lets the hub run between them.
+But if they all are ready in the same turn of the loop, their pieces add up, and whoever waits for a timer or
+a socket waits for all of them. So they ask the same `LoopBudget`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ class LoopBudget:
         self._began = 0.0
 
     def is_over(self) -> bool:
-        """True once the callers together have used TURN_SECONDS of this loop iteration, counted from the first call in it."""
+        """True once the callers together have used TURN_SECONDS of this loop iteration, counted from the
+        first call in it.
+        """
         now, number = monotonic(), self._loop.iteration
         if number != self._number:
             self._number, self._began = number, now

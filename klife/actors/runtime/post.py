@@ -1,11 +1,13 @@
 """`Post`: a place in a client that one actor holds, and its successor after it; where it is asked.
 
-A caller who waits for something of one actor asks for it by a `Message`, with a deadline. The actor may die before it has answered. So
-the caller asks the post, and the post asks its holder: whoever that is, anew of each successor, until one has answered or the deadline
-has passed. That rule is here and nowhere else; a question must therefore be one that may be asked twice.
+A caller who waits for something of one actor asks for it by a `Message`, with a deadline. The actor may die
+before it has answered. So the caller asks the post, and the post asks its holder: whoever that is, anew of
+each successor, until one has answered or the deadline has passed. That rule is here and nowhere else; a
+question must therefore be one that may be asked twice.
 
-An actor that has no answer yet returns `POSTPONED`. Like a postponed event of OTP's `gen_statem` the message is handled again each time
-the actor has looked at its state, and goes with the actor: what must outlive that is no message, but a value with a `Latch`.
+An actor that has no answer yet returns `POSTPONED`. Like a postponed event of OTP's `gen_statem` the message
+is handled again each time the actor has looked at its state, and goes with the actor: what must outlive that
+is no message, but a value with a `Latch`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ R = TypeVar("R")
 
 
 class Message(Generic[R]):
-    """Asks an actor for an `R`. Each is a frozen dataclass; the actor's `on_receive` returns the `R`, or `POSTPONED`."""
+    """Asks an actor for an `R`. Each is a frozen dataclass; the actor's `on_receive` returns the `R`, or
+    `POSTPONED`.
+    """
 
     __slots__ = ()
 

@@ -1,6 +1,7 @@
 """`GeventActorRef`: pykka's reference, made a child that a supervisor can look after.
 
-The four names `monitor`, `shutdown`, `kill`, `exit_reason` are the structural protocol of `klife_supervision`.
+The four names `monitor`, `shutdown`, `kill`, `exit_reason` are the structural protocol of
+`klife_supervision`.
 """
 
 from __future__ import annotations

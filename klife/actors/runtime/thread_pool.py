@@ -13,7 +13,8 @@ T = TypeVar("T")
 def call_in_thread(call: Callable[..., T], *arguments: Any) -> T:
     """What `call(*arguments)` returns or raises in a thread of the hub's pool, while other greenlets run.
 
-    `threadpool.apply` raises it too, but its thread has printed a traceback before, whatever the caller makes of the error.
+    `threadpool.apply` raises it too, but its thread has printed a traceback before, whatever the caller makes
+    of the error.
     """
     result, error = get_hub().threadpool.apply(_outcome, (call, arguments))
     if error is None:

@@ -1,8 +1,9 @@
-"""The base of all configuration models: frozen, strict, and wrong in one `ConfigError` instead of pydantic's own error.
+"""The base of all configuration models: frozen, strict, and wrong in one `ConfigError` instead of pydantic's
+own error.
 
-Pydantic stops before cross-checks when a field is wrong, and a user would meet the second mistake only after mending the first. So
-a model that does not validate is validated a second time without what was wrong; whatever its cross-checks then find, and does not
-hang on a part that was taken out, is reported too.
+Pydantic stops before cross-checks when a field is wrong, and a user would meet the second mistake only after
+mending the first. So a model that does not validate is validated a second time without what was wrong;
+whatever its cross-checks then find, and does not hang on a part that was taken out, is reported too.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ M = TypeVar("M", bound="Options")
 
 @dataclass(frozen=True)
 class Problem:
-    """What a cross-check found: the option to change, the sentence about it, and all the options it was concluded from."""
+    """What a cross-check found: the option to change, the sentence about it, and all the options it was
+    concluded from.
+    """
 
     loc: Loc
     text: str
@@ -48,8 +51,8 @@ if TYPE_CHECKING:
 else:
 
     class _ExplainedErrors(type(BaseModel)):  # pydantic's metaclass has no public name to give a type checker
-        # Building a model is where a user meets an error. Nested models are made by pydantic without this call, so that their errors
-        # arrive with the full path at the outermost one.
+        # Building a model is where a user meets an error. Nested models are made by pydantic without this
+        # call, so that their errors arrive with the full path at the outermost one.
         def __call__(cls, /, **options):
             model, problems = attempt(cls, options)
             if model is None:
@@ -92,7 +95,9 @@ class Options(_Model):
 
 
 def attempt(cls: type[M], options: Mapping[str, Any], origins: Origins | None = None) -> tuple[M | None, list[str]]:
-    """The model, or None and one line for everything wrong. `origins` names where an option came from, such as KLIFE_LINGER_MS."""
+    """The model, or None and one line for everything wrong. `origins` names where an option came from, such
+    as KLIFE_LINGER_MS.
+    """
     origins = origins or {}
     refused = cls._refused(options)
     lines = [problem.line(origins) for problem in refused]
@@ -110,7 +115,8 @@ def _validate(
     cls: type[M], options: Mapping[str, Any], origins: Origins, broken: Sequence[Loc], *, only_across: bool = False
 ) -> tuple[M | None, list[str], list[Loc]]:
     """The model; the lines about it; where single options are wrong."""
-    # The lines are made after the except clause: a ConfigError raised inside it would carry pydantic's error, inputs and all.
+    # The lines are made after the except clause: a ConfigError raised inside it would carry pydantic's error,
+    # inputs and all.
     try:
         return cls.model_validate(options), [], []
     except ValidationError as error:
@@ -128,7 +134,9 @@ def _validate(
 
 
 def _without(cls: type[M], options: Mapping[str, Any], wrong: Sequence[Loc]) -> tuple[dict[str, Any], list[Loc]]:
-    """A copy without what was wrong, and what was taken out: one option of a list's element, or the whole option."""
+    """A copy without what was wrong, and what was taken out: one option of a list's element, or the whole
+    option.
+    """
     rest = dict(options)
     taken_out: list[Loc] = []
     for loc in wrong:

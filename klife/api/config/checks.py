@@ -1,6 +1,8 @@
-"""What must hold between options, as pure functions of a client's configuration whose single options are right.
+"""What must hold between options, as pure functions of a client's configuration whose single options are
+right.
 
-Each finding says what it was concluded from, so that it can be left out when one of those options is wrong already.
+Each finding says what it was concluded from, so that it can be left out when one of those options is wrong
+already.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from klife.protocol.compression import LEVELS
 if TYPE_CHECKING:
     from klife.api.config.options import ClientOptions, ProducerConfig, TopicConfig, TxnPoolConfig
 
-# Options whose feature is not built, and what to say: asking for one is refused, never ignored. Delete a row when its feature arrives.
+# Options whose feature is not built, and what to say: asking for one is refused, never ignored. Delete a row
+# when its feature arrives.
 NOT_YET = {
     "tls": "TLS is not available yet; leave the option out and use a PLAINTEXT listener",
     "sasl": "SASL is not available yet; leave the option out and use a listener without authentication",
@@ -40,7 +43,9 @@ def not_yet(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[Probl
 
 
 def cross_check(config: ClientOptions, resolved: Sequence[ProducerConfig]) -> list[Problem]:
-    """Everything wrong between options, once each; `resolved` are the producers to start, with their defaults."""
+    """Everything wrong between options, once each; `resolved` are the producers to start, with their
+    defaults.
+    """
     found = [*_reconnect_backoff(config), *_features(config), *_duplicate_names(config), *_default_producers(config, resolved)]
     for producer, origin in _producers(config, resolved):
         for check in _PRODUCER_CHECKS:
@@ -105,7 +110,9 @@ def _default_producers(config: ClientOptions, resolved: Sequence[ProducerConfig]
 
 
 class _Origin:
-    """Where the options of one producer were given: in its element of `producers`, or (as its defaults) at the client."""
+    """Where the options of one producer were given: in its element of `producers`, or (as its defaults) at
+    the client.
+    """
 
     def __init__(self, config: ClientOptions, index: int | None) -> None:
         self._given = config.producers[index].model_fields_set if index is not None else frozenset[str]()
@@ -115,7 +122,9 @@ class _Origin:
         return ("producers", self._index, option) if self._index is not None and option in self._given else (option,)
 
     def problem(self, options: Sequence[str], text: str) -> Problem:
-        """A problem of `options` together, told at the first of them that the producer itself gives, else at the client's first."""
+        """A problem of `options` together, told at the first of them that the producer itself gives, else at
+        the client's first.
+        """
         locs = [self(option) for option in options]
         place = next((loc for loc in locs if len(loc) > 1), locs[0])
         return Problem(place, text, tuple(locs))
@@ -179,7 +188,8 @@ def _compression_level(config: ClientOptions, producer: ProducerConfig, origin: 
 
 
 def _buffer(config: ClientOptions, producer: ProducerConfig, origin: _Origin) -> Iterator[Problem]:
-    # The default batch size is no mistake of the user's: beside a smaller buffer it only means smaller requests.
+    # The default batch size is no mistake of the user's: beside a smaller buffer it only means smaller
+    # requests.
     loc = origin("batch_size_bytes")
     given = len(loc) > 1 or "batch_size_bytes" in config.model_fields_set
     if given and producer.batch_size_bytes > config.max_buffered_bytes:

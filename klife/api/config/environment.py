@@ -14,9 +14,10 @@ from klife.api.config.text import parse
 _RESERVED = frozenset({"KLIFE_PURE"})
 _RESERVED_PREFIX = "KLIFE_TEST_"
 
-# Kubernetes tells each container of the services in its namespace, in the variables of Docker's links: of a service "klife" (or
-# "klife-web") by KLIFE_SERVICE_HOST, KLIFE_PORT and six more for each port. They are known by name and value together, so that an
-# option that is nearly called like one of them is still reported.
+# Kubernetes tells each container of the services in its namespace, in the variables of Docker's links: of a
+# service "klife" (or "klife-web") by KLIFE_SERVICE_HOST, KLIFE_PORT and six more for each port. They are
+# known by name and value together, so that an option that is nearly called like one of them is still
+# reported.
 _URL = r"(tcp|udp|sctp)://\S+:\d+"
 _ADDRESS = r"[\d.]+|[\da-fA-F:.]*:[\da-fA-F:.]*"
 _OF_A_SERVICE = tuple(
@@ -34,7 +35,9 @@ _OF_A_SERVICE = tuple(
 
 
 class EnvironmentReader:
-    """Turns `<prefix>LINGER_MS=5` into options of `model`, and remembers where each came from and what could not be understood."""
+    """Turns `<prefix>LINGER_MS=5` into options of `model`, and remembers where each came from and what could
+    not be understood.
+    """
 
     def __init__(self, model: type[BaseModel], prefix: str) -> None:
         self.options: dict[str, Any] = {}

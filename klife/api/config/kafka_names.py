@@ -1,4 +1,5 @@
-"""Kafka's dotted option names, Java's and librdkafka's: what each is here, and what to do about those that have no equivalent.
+"""Kafka's dotted option names, Java's and librdkafka's: what each is here, and what to do about those that
+have no equivalent.
 
 The names of options stand in the table (`options`); the rest is facts of its own.
 """
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 
 class KafkaName(NamedTuple):
-    """`option` is klife's name; `inner` the setting inside it, for tls and sasl; `factor` turns its unit into ours."""
+    """`option` is klife's name; `inner` the setting inside it, for tls and sasl; `factor` turns its unit into
+    ours.
+    """
 
     option: str
     inner: str | None
@@ -46,8 +49,8 @@ def _marked(field: FieldInfo) -> Iterator[tuple[str, int]]:
 # Java's levels name their codec and count only when compression.type is that codec (KIP-390).
 LEVEL_OF_CODEC: Final = {"compression.gzip.level": "gzip", "compression.lz4.level": "lz4", "compression.zstd.level": "zstd"}
 
-# librdkafka's partitioners. Its plain "murmur2" and "consistent" send all key-less records to one partition, the "_random" ones
-# spread them; klife always spreads them, and keys land on the same partitions either way.
+# librdkafka's partitioners. Its plain "murmur2" and "consistent" send all key-less records to one partition,
+# the "_random" ones spread them; klife always spreads them, and keys land on the same partitions either way.
 PARTITIONERS: Final = {
     "murmur2": "murmur2",
     "murmur2_random": "murmur2",

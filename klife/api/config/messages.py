@@ -1,6 +1,7 @@
 """Pydantic's findings in klife's words: the option's full path, what was given, what is expected, what to do.
 
-A value is shown only where it helps and can be no secret: scalars, of options that hold none. Of everything else the type is named.
+A value is shown only where it helps and can be no secret: scalars, of options that hold none. Of everything
+else the type is named.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ _LONGEST_SHOWN = 60
 
 
 def format_path(loc: Loc, origins: Origins) -> str:
-    """`producers[1].acks`, with where it came from if that has another name: `linger_ms (given as linger.ms)`."""
+    """`producers[1].acks`, with where it came from if that has another name: `linger_ms (given as
+    linger.ms)`.
+    """
     path = ""
     for part in loc:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
@@ -37,7 +40,9 @@ def format_path(loc: Loc, origins: Origins) -> str:
 
 
 def describe(value: object, *, secret: bool = False) -> str:
-    """Type and value; the type alone where the value is long, no scalar, or may be a secret ("user:password@host" is one)."""
+    """Type and value; the type alone where the value is long, no scalar, or may be a secret
+    ("user:password@host" is one).
+    """
     if value is None:
         return "None"
     kind = type(value).__qualname__

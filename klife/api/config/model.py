@@ -1,7 +1,7 @@
 """`ClientConfig`: a client's configuration, from keywords, a dict, Kafka's dotted names or the environment.
 
-Whatever the source, the way is one: plain options by klife's names, then frozen pydantic models, then the checks between options,
-and one `ConfigError` that lists everything wrong.
+Whatever the source, the way is one: plain options by klife's names, then frozen pydantic models, then the
+checks between options, and one `ConfigError` that lists everything wrong.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ DEFAULT_PRODUCER_NAME = "klife_default_producer"
 class ClientConfig(ClientOptions):
     """All options of a client, checked. Immutable; `build(config, **options)` makes another.
 
-    A producer's options given here (`linger_ms=5`) are the defaults of all its producers; an element of `producers` overrides them.
+    A producer's options given here (`linger_ms=5`) are the defaults of all its producers; an element of
+    `producers` overrides them.
 
     Raises:
         ConfigError: with one line for everything wrong, when built.
@@ -42,7 +43,8 @@ class ClientConfig(ClientOptions):
         """The configuration of `source` with `options` over it.
 
         Args:
-            source: bootstrap servers ("host:port,..." or a list), a dict of options, a ClientConfig, or None with
+            source: bootstrap servers ("host:port,..." or a list), a dict of options, a ClientConfig, or None
+            with
                 `bootstrap_servers=...` among the options.
             options: options by their names; each replaces the source's as a whole (lists are not merged).
 
@@ -75,12 +77,13 @@ class ClientConfig(ClientOptions):
     def from_properties(cls, properties: Mapping[str, Any], /) -> Self:
         """The configuration of Java's and librdkafka's dotted names, with typed values or strings.
 
-        `batch.size` deserves a thought: there it bounds a partition's batch, here (batch_size_bytes) a whole request to a broker.
-        Options without a dotted name are given over it: `ClientConfig.build(ClientConfig.from_properties(...), producers=[...])`.
+        `batch.size` deserves a thought: there it bounds a partition's batch, here (batch_size_bytes) a whole
+        request to a broker. Options without a dotted name are given over it:
+        `ClientConfig.build(ClientConfig.from_properties(...), producers=[...])`.
 
         Raises:
-            ConfigError: with one line for everything wrong; for an unknown name, what was probably meant, and for a known one
-                without an equivalent, what to do instead.
+            ConfigError: with one line for everything wrong; for an unknown name, what was probably meant, and
+                for a known one without an equivalent, what to do instead.
         """
         reader = PropertiesReader(cls)
         reader.read(properties)
@@ -88,11 +91,12 @@ class ClientConfig(ClientOptions):
 
     @classmethod
     def from_env(cls, prefix: str = "KLIFE_", environ: Mapping[str, str] | None = None) -> Self:
-        """The configuration of environment variables: `prefix` and an option's name in capitals, KLIFE_LINGER_MS=5.
+        """The configuration of environment variables: `prefix` and an option's name in capitals,
+        KLIFE_LINGER_MS=5.
 
-        Lists of words are comma-separated (KLIFE_BOOTSTRAP_SERVERS); producers, topics, txn_pools, tls, sasl and socket_options
-        are JSON. KLIFE_PURE and KLIFE_TEST_* have other meanings and are passed over,
-        and so are those by which Kubernetes tells of a service called klife (KLIFE_PORT=tcp://10.0.0.1:9092).
+        Lists of words are comma-separated (KLIFE_BOOTSTRAP_SERVERS); producers, topics, txn_pools, tls, sasl
+        and socket_options are JSON. KLIFE_PURE and KLIFE_TEST_* have other meanings and are passed over, and
+        so are those by which Kubernetes tells of a service called klife (KLIFE_PORT=tcp://10.0.0.1:9092).
 
         Args:
             prefix: what all variables begin with; not empty.
@@ -128,8 +132,8 @@ class ClientConfig(ClientOptions):
     def resolved_producers(self) -> tuple[ProducerConfig, ...]:
         """The producers to start, every option filled in, client ids included.
 
-        They are those of `producers`, and the default producer after them unless `default_producer` is one of them. None when the
-        feature "producer" is disabled.
+        They are those of `producers`, and the default producer after them unless `default_producer` is one of
+        them. None when the feature "producer" is disabled.
         """
         if "producer" in self.disabled_features:
             return ()

@@ -1,7 +1,8 @@
 """The types of the options: what a field takes, checked strictly, and the words that say so in an error.
 
-Pydantic's strict mode keeps Python values as they are (no "5" for 5, no True for 1). What it cannot say in a type is here as small
-functions that raise `ValueError` with what to do about it; `Expected` carries the other half of the message.
+Pydantic's strict mode keeps Python values as they are (no "5" for 5, no True for 1). What it cannot say in a
+type is here as small functions that raise `ValueError` with what to do about it; `Expected` carries the other
+half of the message.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ _LISTENER = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9_]*)://(?P<rest>.*)", re.D
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """Host and port of `host:port` or `[ipv6]:port`. The host comes without brackets. `ValueError` says what is wrong with it."""
+    """Host and port of `host:port` or `[ipv6]:port`. The host comes without brackets. `ValueError` says what
+    is wrong with it.
+    """
     if address.startswith("["):
         host, bracket, rest = address[1:].partition("]")
         if not bracket or not host:
@@ -100,7 +103,8 @@ def _address(value: str) -> str:
 
 
 def _acks(value: object) -> object:
-    # Kafka writes "all replicas in sync" as -1 on the wire, and both Java and librdkafka take that number for it.
+    # Kafka writes "all replicas in sync" as -1 on the wire, and both Java and librdkafka take that number for
+    # it.
     if type(value) not in (int, str):
         raise ValueError("it is a str or an int")  # a Literal takes whatever equals 1, and True does
     return "all" if value == -1 else value

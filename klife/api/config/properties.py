@@ -1,4 +1,6 @@
-"""Reading Kafka's dotted names: what `ClientConfig.from_properties` does. The names are in `options` and `kafka_names`."""
+"""Reading Kafka's dotted names: what `ClientConfig.from_properties` does. The names are in `options` and
+`kafka_names`.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ _LIBRDKAFKA_DEFAULT_LEVEL = -1
 
 
 class PropertiesReader:
-    """Turns dotted names into options of `model`, and remembers for each where it came from and what could not be understood."""
+    """Turns dotted names into options of `model`, and remembers for each where it came from and what could
+    not be understood.
+    """
 
     def __init__(self, model: type[BaseModel]) -> None:
         self.options: dict[str, Any] = {}

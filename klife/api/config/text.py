@@ -1,6 +1,8 @@
-"""Options written as text, as environments and properties files have them, into the Python values the models take.
+"""Options written as text, as environments and properties files have them, into the Python values the models
+take.
 
-Text that cannot be read stays as it is: the model refuses it then, with the same words as any other wrong value.
+Text that cannot be read stays as it is: the model refuses it then, with the same words as any other wrong
+value.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ _TRUTH = {"true": True, "false": False}
 
 
 def parse(model: type[BaseModel], option: str, text: str) -> Any:
-    """The value `text` stands for as `option` of `model`: words between commas, JSON for what holds settings, or a scalar.
+    """The value `text` stands for as `option` of `model`: words between commas, JSON for what holds settings,
+    or a scalar.
 
     Raises:
         ValueError: it should be JSON and is not. The text is not in the error, because it may hold a secret.
@@ -52,5 +55,6 @@ def _json(text: str) -> Any:
 
 def _number(text: str) -> int | str:
     digits = text.removeprefix("-")
-    # Longer ones are out of every range, and int() refuses more than some thousand digits with an error of its own.
+    # Longer ones are out of every range, and int() refuses more than some thousand digits with an error of
+    # its own.
     return int(text) if digits.isascii() and digits.isdecimal() and len(digits) <= 30 else text

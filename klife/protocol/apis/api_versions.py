@@ -1,8 +1,9 @@
-"""ApiVersions: which APIs, in which versions, the broker on this connection serves. The first request on every connection.
+"""ApiVersions: which APIs, in which versions, the broker on this connection serves. The first request on
+every connection.
 
-A broker that does not know the version asked answers UNSUPPORTED_VERSION (35) in the layout of version 0, whatever was asked,
-and names in `api_keys` the versions it has (KIP-511). The response's header is always the oldest one, without tags, so that a
-client can read it before it knows anything.
+A broker that does not know the version asked answers UNSUPPORTED_VERSION (35) in the layout of version 0,
+whatever was asked, and names in `api_keys` the versions it has (KIP-511). The response's header is always the
+oldest one, without tags, so that a client can read it before it knows anything.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ class ApiVersion(Struct):
 
 
 class SupportedFeatureKey(Struct):
-    """A cluster feature this broker could take part in. Versions below 4 leave out those with `min_version` 0 (KAFKA-17011)."""
+    """A cluster feature this broker could take part in. Versions below 4 leave out those with `min_version` 0
+    (KAFKA-17011).
+    """
 
     name: str = string("3+")
     min_version: int = int16("3+")
@@ -48,7 +51,9 @@ class ApiVersionsResponse(Response, key=18, versions="0-4", flexible="3+"):
 
 
 class ApiVersionsRequest(Request[ApiVersionsResponse], key=18, versions="0-4", flexible="3+"):
-    """Asks, and says which client software is asking: the broker shows it in its metrics and refuses odd characters (KIP-511)."""
+    """Asks, and says which client software is asking: the broker shows it in its metrics and refuses odd
+    characters (KIP-511).
+    """
 
     client_software_name: str = string("3+", ignorable=True)
     client_software_version: str = string("3+", ignorable=True)

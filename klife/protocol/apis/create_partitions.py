@@ -28,8 +28,9 @@ class CreatePartitionsAssignment(Struct):
 
 
 class CreatePartitionsTopic(Struct):
-    """`count` is the number of partitions afterwards. `assignments` None leaves placement to the controller; a list has one entry
-    for each *new* partition."""
+    """`count` is the number of partitions afterwards. `assignments` None leaves placement to the controller;
+    a list has one entry for each *new* partition.
+    """
 
     name: str = string("0+")
     count: int = int32("0+")
@@ -37,7 +38,9 @@ class CreatePartitionsTopic(Struct):
 
 
 class CreatePartitionsRequest(Request[CreatePartitionsResponse], key=37, versions="0-3", flexible="2+"):
-    """Topics that grow, or are refused, one by one. Say `assignments=None`: Kafka's default, an empty list, is refused."""
+    """Topics that grow, or are refused, one by one. Say `assignments=None`: Kafka's default, an empty list,
+    is refused.
+    """
 
     topics: list[CreatePartitionsTopic] = array(CreatePartitionsTopic, "0+")
     timeout_ms: int = int32("0+")

@@ -64,7 +64,9 @@ class DescribeConfigsRequest(Request[DescribeConfigsResponse], key=32, versions=
 
 
 def configured_int(response: DescribeConfigsResponse, name: str) -> int | None:
-    """The value of the setting `name` in the first result that has it as a number; None where it is refused or unknown."""
+    """The value of the setting `name` in the first result that has it as a number; None where it is refused
+    or unknown.
+    """
     for result in response.results:
         for config in result.configs:
             if config.name == name and config.value is not None and config.value.lstrip("-").isdigit():

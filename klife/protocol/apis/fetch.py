@@ -1,8 +1,9 @@
 """Fetch: read record batches from partitions this broker leads (or may serve as a follower, KIP-392).
 
-Versions up to 12 name topics, 13 and later identify them by id (KIP-516). From version 7 on a fetch session (KIP-227) may
-remember the partitions; `session_id` 0 with `session_epoch` -1 asks for everything and for no session. The broker may return
-the last batch of a partition cut short, and a first batch that begins before the offset asked for.
+Versions up to 12 name topics, 13 and later identify them by id (KIP-516). From version 7 on a fetch session
+(KIP-227) may remember the partitions; `session_id` 0 with `session_epoch` -1 asks for everything and for no
+session. The broker may return the last batch of a partition cut short, and a first batch that begins before
+the offset asked for.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """FindCoordinator: the broker that looks after a consumer group or a transactional id. Any broker answers.
 
-Up to version 3 a request has one key and the response one result at its top; from version 4 on there are lists of both (KIP-699).
-COORDINATOR_NOT_AVAILABLE (15) while the internal topic is being made or moved: ask again.
+Up to version 3 a request has one key and the response one result at its top; from version 4 on there are
+lists of both (KIP-699). COORDINATOR_NOT_AVAILABLE (15) while the internal topic is being made or moved: ask
+again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""IncrementalAlterConfigs (KIP-339): change single settings of topics and brokers, and leave the others as they are."""
+"""IncrementalAlterConfigs (KIP-339): change single settings of topics and brokers, and leave the others as
+they are.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Metadata: the brokers, and for topics their partitions, leaders and replicas.
 
-Any broker answers. `topics` None asks for all topics, an empty list for none (in version 0 an empty list means all). Asking
-by topic id works from version 12 on; versions 10 and 11 have the field, but brokers do not serve it.
+Any broker answers. `topics` None asks for all topics, an empty list for none (in version 0 an empty list
+means all). Asking by topic id works from version 12 on; versions 10 and 11 have the field, but brokers do not
+serve it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Produce: append record batches to partitions this broker leads.
 
-A request carries any number of partitions and is answered by one error code for each. With `acks` 0 the broker sends no
-response at all. Versions up to 12 name topics, 13 identifies them by id (KIP-516). From version 12 on, a transactional
-request also adds its partitions to the transaction (KIP-890): without transaction version 2, stay at 11.
+A request carries any number of partitions and is answered by one error code for each. With `acks` 0 the
+broker sends no response at all. Versions up to 12 name topics, 13 identifies them by id (KIP-516). From
+version 12 on, a transactional request also adds its partitions to the transaction (KIP-890): without
+transaction version 2, stay at 11.
 """
 
 from __future__ import annotations
