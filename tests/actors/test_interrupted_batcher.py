@@ -122,6 +122,7 @@ class Scene:
         for _ in range(3):
             self.work(actor, None)
         assert all(batch.is_set and batch.error is None for batch in self.batches[-2:])
+        producer.deadline_timer.stop()  # those of hundreds of scenes would run during the next tests
 
 
 def all_written(call: InFlightRequest) -> PlainAnswer:
