@@ -8,16 +8,10 @@ collector may begin, at each of those.
 
 from __future__ import annotations
 
-import dis
-import gc
 import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import cache
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
-from pathlib import Path
-from types import CodeType, FrameType
 from typing import Any
 
 import pytest
@@ -26,79 +20,13 @@ import klife
 from klife import Client, Delivery, Murmur2Partitioner, Record
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.delivery import Places
+from tests.support.interruptions import Interrupted, at_place
 from tests.support.producer_parts import Parts
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster
 
-KLIFE = str(Path(klife.__file__).parent)
 FOREVER = 1e12
 SMALL, LARGE = b"small", bytes(900)
 LIMIT = 1_000
-Intruder = Callable[[], None]
-
-
-class Interrupted(BaseException):
-    """What a signal handler may raise: a KeyboardInterrupt, say."""
-
-
-@cache
-def places_in(code: CodeType) -> frozenset[int]:
-    """The offsets at which something else may have run just now."""
-    found, before = set(), "RESUME"
-    for instruction in dis.get_instructions(code):
-        if before.startswith(("CALL", "RESUME")) or instruction.opname.startswith("BUILD_"):
-            found.add(instruction.offset)
-        if instruction.opname.startswith("JUMP_BACKWARD"):
-            found.add(instruction.argval)
-        before = instruction.opname
-    return frozenset(found)
-
-
-@contextmanager
-def at_place(number: int, intruder: Intruder) -> Iterator[list[bool]]:
-    """Run `intruder` at the place of that number, counted from here on; tell whether there was one."""
-    left, ran = number, [False]
-
-    def one_place_less() -> None:
-        nonlocal left
-        left -= 1
-        if left == -1:
-            ran[0] = True
-            intruder()
-
-    if klife.compiled:
-
-        def collecting(phase: str, _info: Any) -> None:
-            if phase == "start":
-                one_place_less()
-
-        thresholds = gc.get_threshold()
-        gc.collect()
-        gc.callbacks.append(collecting)
-        gc.set_threshold(1)
-        try:
-            yield ran
-        finally:
-            gc.set_threshold(*thresholds)
-            gc.callbacks.remove(collecting)
-        return
-
-    def inside(frame: FrameType, event: str, _argument: Any) -> Any:
-        if event == "opcode" and frame.f_lasti in places_in(frame.f_code):
-            one_place_less()
-        return inside
-
-    def entered(frame: FrameType, _event: str, _argument: Any) -> Any:
-        if not frame.f_code.co_filename.startswith(KLIFE):
-            return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        return inside
-
-    tracing = sys.gettrace()
-    sys.settrace(entered)
-    try:
-        yield ran
-    finally:
-        sys.settrace(tracing)
 
 
 class Scene:

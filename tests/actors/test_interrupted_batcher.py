@@ -24,7 +24,7 @@ from klife.actors.producer.request import InFlightRequest
 from klife.protocol.apis.produce import BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse
 from klife.protocol.error_codes import ErrorCode
 from klife.protocol.produce_wire import PlainAnswer
-from tests.actors.test_entered_again import Interrupted, at_place
+from tests.support.interruptions import Interrupted, at_place
 from tests.support.model_cluster import ModelBroker
 from tests.support.producer_parts import Parts
 from tests.support.scripted_broker import PATIENCE
