@@ -8,16 +8,45 @@ ever sees a user's option. The defaults are those of the options, so there are n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import ssl
+
+    from pydantic import SecretStr
 
 NEVER = float("inf")  # a time that does not come
 HUB_RUNS_EVERY_MS = 1  # so that a caller in a tight loop is noticed after one, and stopped after two or three
 
 
 @dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """How to speak TLS: by a context of the user's, which nobody changes, or by files (PEM) of which it is
+    made. Without `ca_file` the system's authorities are trusted.
+    """
+
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    key_password: SecretStr | None = field(default=None, repr=False)
+    check_hostname: bool = True
+    context: ssl.SSLContext | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SaslSettings:
+    """How to authenticate. `mechanism` is Kafka's name of one, or one of the user's own."""
+
+    mechanism: Any
+    username: str | None = None
+    password: SecretStr | None = field(default=None, repr=False)
+    token_provider: Any = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionSettings:
-    """How connections to brokers behave."""
+    """How connections to brokers behave. `tls` and `sasl` are None where there is none."""
 
     connect_timeout: float
     request_timeout: float
@@ -26,6 +55,8 @@ class ConnectionSettings:
     max_response_bytes: int
     socket_options: Sequence[tuple[int, int, int | bytes]]
     max_idle: float
+    tls: TlsSettings | None = None
+    sasl: SaslSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)

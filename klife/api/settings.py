@@ -32,7 +32,7 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
         bootstrap=config.bootstrap_addresses,
         producers=tuple(map(producer_settings, config.resolved_producers)),
         default_producer=config.default_producer_name,
-        connection=_settings(ConnectionSettings, config, max_idle=config.connections_max_idle_ms / 1000 or NEVER),
+        connection=_settings(ConnectionSettings, config, max_idle=config.connections_max_idle_ms / 1000 or NEVER, tls=None, sasl=None),
         block_on_full=config.on_buffer_full == "block",
         topic_producers={topic.name: topic.default_producer for topic in topics if topic.default_producer is not None},
         topic_partitioners={topic.name: topic.default_partitioner for topic in topics if topic.default_partitioner is not None},
