@@ -46,6 +46,7 @@ ONCE = [
     "tests/testing/test_jars.py",
     "tests/testing/test_old_clusters.py",
     "tests/testing/test_pytest_plugin.py",
+    "tests/testing/test_secure_cluster.py",
     # Programs of the tests' own.
     "tests/versions",
     "tests/testing/test_chaos_check.py",
