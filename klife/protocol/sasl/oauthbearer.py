@@ -1,0 +1,1 @@
+"""OAUTHBEARER (RFC 7628), with Kafka's SASL extensions (KIP-342)."""
