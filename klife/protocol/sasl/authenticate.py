@@ -15,7 +15,7 @@ from klife.protocol.error_codes import ErrorCode, describe
 from klife.protocol.errors import AuthenticationFailed, UnsupportedVersion
 from klife.protocol.handshake import Compute, Question, Step, TokenWanted, Wish
 from klife.protocol.sasl.mechanism import Mechanism, SaslExchange
-from klife.protocol.sasl.words import quoted
+from klife.protocol.sasl.words import failed, quoted
 from klife.protocol.versions import negotiate
 
 _FRAMED = 1  # from this version of SaslHandshake on, what follows are Kafka's requests
@@ -94,7 +94,8 @@ class Authentication:
         return self._failed(why, code)
 
     def _refused(self, response: SaslAuthenticateResponse) -> AuthenticationFailed:
-        code, words = response.error_code, response.error_message or ""
+        code = response.error_code
+        words = response.error_message or str(getattr(self._exchange, "words", ""))
         told = quoted(words, getattr(self._exchange, "secrets", ())) if words else describe(code)
         if "change principals" in words:
             why = (
@@ -110,8 +111,7 @@ class Authentication:
         return self._failed(why, code)
 
     def _failed(self, why: str, code: int | None = None) -> AuthenticationFailed:
-        name = self._mechanism.name
-        return AuthenticationFailed(f"authentication by SASL {name} failed: {why}", mechanism=name, error_code=code)
+        return failed(self._mechanism.name, why, code)
 
 
 class AskMechanisms:
