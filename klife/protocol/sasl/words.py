@@ -12,6 +12,8 @@ _MOST = 500  # characters
 _SECRET_FROM = 12  # characters; to take out shorter ones would hide words that mean something else, and tell by that
 _RUN = re.compile(rf"[A-Za-z0-9._~+/=-]{{{_SECRET_FROM},}}")  # a token, or the part of one that a broker shows
 _HIDDEN = "***"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")  # RFC 4422 allows half of that
+_MOST_NAMES = 20
 
 
 def failed(mechanism: str, why: str, error_code: int | None = None) -> AuthenticationFailed:
@@ -33,6 +35,11 @@ def quoted(words: str, secrets: Iterable[str] = ()) -> str:
             words = _RUN.sub(partial(_without, secret), words.replace(secret, _HIDDEN))
     shown = "".join(char if char.isprintable() else " " for char in words[:_MOST]).strip()
     return f'"{shown}{"..." if len(words) > _MOST else ""}"'
+
+
+def names(mechanisms: Iterable[str]) -> tuple[str, ...]:
+    """What a broker offers, sorted: as many, and such names, as can be."""
+    return tuple(sorted(name for name in mechanisms if _NAME.fullmatch(name))[:_MOST_NAMES])
 
 
 def _without(secret: str, run: re.Match[str]) -> str:
