@@ -274,7 +274,7 @@ class KafkaConnection:
         if step is not None:
             if self.state is State.NEGOTIATING:
                 self._move(Event.AUTHENTICATE)
-            self._exchange = step(self.ranges)
+            self._exchange = step(self.ranges, self.state is State.REAUTHENTICATING)
             return self._follow(self._exchange.start())
         self._exchange = None
         self._move(Event.SETTLED)
@@ -291,7 +291,7 @@ class KafkaConnection:
         return buffers
 
     def _limit_frames(self) -> None:
-        """Where the next frame is the handshake's: nothing that it says is large."""
+        """Let the next frame be small, if it is the handshake's: all before it are answered."""
         if self._in_flight and self._in_flight[0] is self._own:
             self._reader.allow(min(self._max_response_bytes, _MAX_HANDSHAKE_BYTES), "until the handshake is through")
 

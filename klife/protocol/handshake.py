@@ -69,8 +69,10 @@ class Exchange(Protocol):
         """What came of the last `Compute` or `TokenWanted`; else as `answered`."""
 
 
-Step = Callable[[Mapping[int, tuple[int, int]]], Exchange]
-"""Makes a step's exchange, for a broker that serves these ranges of versions (by API key)."""
+Step = Callable[[Mapping[int, tuple[int, int]], bool], Exchange]
+"""Makes a step's exchange, for a broker that serves these ranges of versions (by API key); the flag says whether
+the step is taken again, on a connection that worked.
+"""
 
 
 class VersionsExchange:

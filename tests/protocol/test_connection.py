@@ -142,7 +142,7 @@ class Twice:
 
     session_lifetime_ms = 5000
 
-    def __init__(self, name: str, ranges: Mapping[int, tuple[int, int]]) -> None:
+    def __init__(self, name: str, ranges: Mapping[int, tuple[int, int]], again: bool) -> None:
         self.name = name
         self.version = ranges[InitProducerIdRequest.API_KEY][1]
         self.answers: list[int] = []

@@ -27,16 +27,17 @@ def authenticating(mechanism: Mechanism, host: str) -> Step:
 
 
 class Authentication:
-    """An `Exchange` of `klife.protocol.handshake`.
+    """An `Exchange` of `klife.protocol.handshake`; `again` where it renews a session.
 
     Raises:
         AuthenticationFailed: the broker speaks no SASL that klife does.
     """
 
-    def __init__(self, mechanism: Mechanism, host: str, ranges: Mapping[int, tuple[int, int]]) -> None:
+    def __init__(self, mechanism: Mechanism, host: str, ranges: Mapping[int, tuple[int, int]], again: bool) -> None:
         self.session_lifetime_ms = 0
         self._mechanism = mechanism
         self._host = host
+        self._again = again
         self._exchange: SaslExchange | None = None
         try:
             framed = negotiate(SaslHandshakeRequest, ranges) >= _FRAMED
@@ -88,7 +89,9 @@ class Authentication:
 
     def _not_taken(self, response: SaslHandshakeResponse) -> AuthenticationFailed:
         code, offered = response.error_code, ", ".join(names(response.mechanisms))
-        if code == ErrorCode.ILLEGAL_SASL_STATE and not offered:
+        if code == ErrorCode.ILLEGAL_SASL_STATE and self._again:
+            why = "the broker renews no session now; it does so once a second at most"
+        elif code == ErrorCode.ILLEGAL_SASL_STATE and not offered:
             why = "this listener speaks no SASL; leave out sasl, or connect to the listener that wants it"
         elif code == ErrorCode.UNSUPPORTED_SASL_MECHANISM:
             why = f"the broker does not offer it on this listener; it offers {offered or 'none'}: name one of these as mechanism"
@@ -102,8 +105,8 @@ class Authentication:
         told = quoted(words, getattr(self._exchange, "secrets", ())) if words else describe(code)
         if "change principals" in words:
             why = (
-                f"the broker refused to renew the session: {told}; a connection keeps its principal, so the name in each new token "
-                "must be the same (Amazon's: set AWS_ROLE_SESSION_NAME)"
+                f"the broker refused to renew the session as somebody else: {told}; a connection keeps its principal, so the name in "
+                "each new token must be the same (for Amazon's, set AWS_ROLE_SESSION_NAME)"
             )
         elif code == ErrorCode.SASL_AUTHENTICATION_FAILED:
             who = getattr(self._mechanism, "who", "us")
@@ -114,7 +117,7 @@ class Authentication:
         return self._failed(why, code)
 
     def _failed(self, why: str, code: int | None = None) -> AuthenticationFailed:
-        return failed(self._mechanism.name, why, code)
+        return failed(self._mechanism.name, f"{why} (while a session was renewed)" if self._again else why, code)
 
 
 class AskMechanisms:
@@ -130,7 +133,7 @@ class AskMechanisms:
         listener has none.
         """
 
-    def __call__(self, ranges: Mapping[int, tuple[int, int]]) -> AskMechanisms:
+    def __call__(self, ranges: Mapping[int, tuple[int, int]], again: bool) -> AskMechanisms:
         """Be the exchange for a broker that serves `ranges`."""
         self._version = ranges.get(ApiKey.SASL_HANDSHAKE, (0, 0))[1]
         return self

@@ -23,7 +23,7 @@ PASSWORD = "alice-secret-0123"
 
 def begun(mechanism: Any, ranges: Any = RANGES) -> Exchange:
     """An exchange whose SaslHandshake was just answered."""
-    exchange = authenticating(mechanism, "broker.example")(ranges)
+    exchange = authenticating(mechanism, "broker.example")(ranges, False)
     assert exchange.start() == Question(SaslHandshakeRequest(mechanism=mechanism.name), 1)
     return exchange
 
@@ -184,7 +184,7 @@ def test_who_sends_a_role_of_another_name_is_told_how_it_stays_the_same() -> Non
 )
 def test_a_broker_that_speaks_another_sasl_is_told(ranges: dict[int, tuple[int, int]], told: str) -> None:
     with pytest.raises(AuthenticationFailed, match=told) as failed:
-        authenticating(Plain("alice", PASSWORD), "h")(ranges)
+        authenticating(Plain("alice", PASSWORD), "h")(ranges, False)
     assert failed.value.mechanism == "PLAIN"
 
 
@@ -290,7 +290,7 @@ def refusal_of(mechanism: Own, *answers: Any) -> AuthenticationFailed:
 
 @pytest.mark.parametrize(("ranges", "version"), [(RANGES, 1), ({17: (0, 0)}, 0), ({17: (0, 5)}, 1), ({}, 0)])
 def test_mechanisms_are_asked_for_in_a_version_that_the_broker_has(ranges: Any, version: int) -> None:
-    question = AskMechanisms()(ranges).start()
+    question = AskMechanisms()(ranges, False).start()
     assert question.version == version
     assert question.request.mechanism not in ("", "PLAIN", "GSSAPI")
 
@@ -299,5 +299,5 @@ def test_mechanisms_are_asked_for_in_a_version_that_the_broker_has(ranges: Any, 
 def test_and_the_refusal_is_the_answer(code: int, offered: tuple[str, ...]) -> None:
     ask = AskMechanisms()
     assert ask.offered is None
-    ask(RANGES).answered(SaslHandshakeResponse(error_code=code, mechanisms=[*reversed(offered), "no\nname", "x" * 50]))
+    ask(RANGES, False).answered(SaslHandshakeResponse(error_code=code, mechanisms=[*reversed(offered), "no\nname", "x" * 50]))
     assert ask.offered == offered

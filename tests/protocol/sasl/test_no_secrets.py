@@ -38,7 +38,7 @@ def objects_of(mechanism: Any) -> Iterator[Any]:
     """All that there is during an authentication, the messages included."""
     yield mechanism
     step = authenticating(mechanism, "h")
-    exchange = step({17: (0, 1), 36: (0, 2)})
+    exchange = step({17: (0, 1), 36: (0, 2)}, False)
     inner = mechanism.exchange("h")
     yield from (step, exchange, inner, exchange.start())
     wish: Any = exchange.answered(SaslHandshakeResponse())
@@ -96,7 +96,7 @@ def everything_about(error: BaseException) -> str:
     ],
 )
 def test_no_refusal_has_one_though_the_broker_repeats_it(mechanism: Any, words: str) -> None:
-    exchange = authenticating(mechanism, "h")({17: (0, 1), 36: (0, 2)})
+    exchange = authenticating(mechanism, "h")({17: (0, 1), 36: (0, 2)}, False)
     exchange.start()
     exchange.answered(SaslHandshakeResponse())
     if isinstance(mechanism, OAuthBearer):
@@ -114,7 +114,7 @@ HOSTILE = [SaslAuthenticateResponse(auth_bytes=b"r=x"), SaslAuthenticateResponse
 @pytest.mark.parametrize("mechanism", [*MECHANISMS[1:]], ids=lambda mechanism: mechanism.name)
 def test_no_other_error_has_one(mechanism: Any, answer: Any) -> None:
     """An answer that breaks the exchange right after the secret was, or was not, said."""
-    exchange = authenticating(mechanism, "h")({17: (0, 1), 36: (0, 2)})
+    exchange = authenticating(mechanism, "h")({17: (0, 1), 36: (0, 2)}, False)
     exchange.start()
     exchange.answered(SaslHandshakeResponse())
     if isinstance(mechanism, OAuthBearer):
