@@ -9,7 +9,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from klife.api.config.checks import NOT_YET
 from klife.api.config.kafka_names import LEVEL_OF_CODEC, NO_EQUIVALENT, PARTITIONERS, SECURITY_PROTOCOLS, KafkaName, kafka_names
 from klife.api.config.messages import describe, suggest
 from klife.api.config.text import parse
@@ -78,9 +77,6 @@ class PropertiesReader:
             return f"has no equivalent in klife; {NO_EQUIVALENT[name]}"
         if name in self._model.model_fields:
             return f"is klife's own name; give it as a keyword: ClientConfig.build(ClientConfig.from_properties(...), {name}=...)"
-        for prefix, option in (("ssl.", "tls"), ("sasl.", "sasl")):
-            if name.startswith(prefix) and option in NOT_YET:
-                return NOT_YET[option]
         meant = suggest(name, [*self._known, *NO_EQUIVALENT, "security.protocol"])
         return (
             f"unknown property; did you mean {meant}?"
