@@ -102,8 +102,6 @@ def test_plaintext_is_the_protocol_there_is() -> None:
     ("properties", "says"),
     [
         ({"security.protocol": "TLS"}, [["security.protocol", "'TLS'", "PLAINTEXT, SSL"]]),
-        ({"ssl.truststore.location": "/x"}, [["ssl.truststore.location", "no equivalent", "PEM"]]),
-        ({"sasl.jaas.config": "x"}, [["sasl.jaas.config", "no equivalent", "sasl.username"]]),
         ({"linger.ms": "soon"}, [["linger_ms (given as linger.ms)", "str 'soon'", "int from 0"]]),
         ({"linger.ms": 0.5}, [["linger_ms (given as linger.ms)", "float 0.5", "int"]]),
         ({"queue.buffering.max.kbytes": "much"}, [["max_buffered_bytes (given as queue.buffering.max.kbytes)", "str 'much'"]]),

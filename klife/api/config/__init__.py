@@ -7,6 +7,8 @@
 - `checks`: what must hold between options, and which are refused because their feature is not there yet
 - `base`, `messages`: how a model fails, and in which words
 - `kafka_names`, `properties`, `environment`, `text`: names and text of other worlds
+- `security_properties`, with `security_stores`, `security_login` and `jaas`: the same for TLS and SASL
+- `properties_file`: Java's properties files
 """
 
 from __future__ import annotations

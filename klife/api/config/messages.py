@@ -35,7 +35,7 @@ def format_path(loc: Loc, origins: Origins) -> str:
     path = ""
     for part in loc:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
-    origin = origins.get(str(loc[0])) if loc else None
+    origin = origins.get(path) or (origins.get(str(loc[0])) if loc else None)
     return f"{path} (given as {origin})" if origin and origin != path else path
 
 
