@@ -15,7 +15,7 @@ from klife.protocol.error_codes import ErrorCode, describe
 from klife.protocol.errors import AuthenticationFailed, UnsupportedVersion
 from klife.protocol.handshake import Compute, Question, Step, TokenWanted, Wish
 from klife.protocol.sasl.mechanism import Mechanism, SaslExchange
-from klife.protocol.sasl.words import quoted
+from klife.protocol.sasl.words import failed, names, quoted
 from klife.protocol.versions import negotiate
 
 _FRAMED = 1  # from this version of SaslHandshake on, what follows are Kafka's requests
@@ -53,7 +53,10 @@ class Authentication:
         if isinstance(response, SaslHandshakeResponse):
             if response.error_code:
                 raise self._not_taken(response)
-            return self._ask(self._begin)
+            begun = self._ask(self._begin)
+            if begun is None:  # else we would seem to be through
+                raise self._failed("the mechanism says nothing, which is a bug in it")
+            return begun
         if response.error_code:
             raise self._refused(response)
         self.session_lifetime_ms = max(0, response.session_lifetime_ms)
@@ -84,7 +87,7 @@ class Authentication:
         return Question(SaslAuthenticateRequest(auth_bytes=bytes(says)), self._version)
 
     def _not_taken(self, response: SaslHandshakeResponse) -> AuthenticationFailed:
-        code, offered = response.error_code, ", ".join(sorted(response.mechanisms))
+        code, offered = response.error_code, ", ".join(names(response.mechanisms))
         if code == ErrorCode.ILLEGAL_SASL_STATE and not offered:
             why = "this listener speaks no SASL; leave out sasl, or connect to the listener that wants it"
         elif code == ErrorCode.UNSUPPORTED_SASL_MECHANISM:
@@ -94,7 +97,8 @@ class Authentication:
         return self._failed(why, code)
 
     def _refused(self, response: SaslAuthenticateResponse) -> AuthenticationFailed:
-        code, words = response.error_code, response.error_message or ""
+        code = response.error_code
+        words = response.error_message or str(getattr(self._exchange, "words", ""))
         told = quoted(words, getattr(self._exchange, "secrets", ())) if words else describe(code)
         if "change principals" in words:
             why = (
@@ -110,8 +114,7 @@ class Authentication:
         return self._failed(why, code)
 
     def _failed(self, why: str, code: int | None = None) -> AuthenticationFailed:
-        name = self._mechanism.name
-        return AuthenticationFailed(f"authentication by SASL {name} failed: {why}", mechanism=name, error_code=code)
+        return failed(self._mechanism.name, why, code)
 
 
 class AskMechanisms:
@@ -137,7 +140,7 @@ class AskMechanisms:
 
     def answered(self, response: SaslHandshakeResponse) -> None:
         """These it offers."""
-        self.offered = tuple(sorted(response.mechanisms))
+        self.offered = names(response.mechanisms)
 
     def done(self, result: Any) -> None:
         """Nothing was asked for."""

@@ -30,7 +30,7 @@ class SaslExchange(Protocol):
     """One authentication.
 
     It may have `secrets`, a sequence of str: they are taken out of what the broker says before that is told
-    to anybody.
+    to anybody; and `words`, a str: what the broker said in a challenge of why it refuses.
     """
 
     def start(self) -> Says:
