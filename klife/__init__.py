@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from klife.actors.runtime.future import WaitTimeout
     from klife.admin import AdminClient
     from klife.api.client import Client
-    from klife.api.config import ClientConfig, ProducerConfig, TopicConfig, TxnPoolConfig
+    from klife.api.config import ClientConfig, ProducerConfig, SaslConfig, TlsConfig, TopicConfig, TxnPoolConfig
     from klife.api.status import BrokerStatus, ClientStatus, PartitionStatus, StopReport
     from klife.errors import (
         AdminError,
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "klife.admin": ("AdminClient",),
     "klife.api.client": ("Client",),
-    "klife.api.config": ("ClientConfig", "ProducerConfig", "TopicConfig", "TxnPoolConfig"),
+    "klife.api.config": ("ClientConfig", "ProducerConfig", "SaslConfig", "TlsConfig", "TopicConfig", "TxnPoolConfig"),
     "klife.api.status": ("BrokerStatus", "ClientStatus", "PartitionStatus", "StopReport"),
     "klife.partitioner": ("Partitioner",),
     "klife.record": ("Delivered", "Record"),
@@ -131,7 +131,9 @@ __all__ = [
     "RandomPartitioner",
     "Record",
     "RecordTooLarge",
+    "SaslConfig",
     "StopReport",
+    "TlsConfig",
     "TopicConfig",
     "TxnPoolConfig",
     "UnknownPartition",

@@ -38,7 +38,7 @@ class TlsSettings:
 class SaslSettings:
     """How to authenticate. `mechanism` is Kafka's name of one, or one of the user's own."""
 
-    mechanism: Any
+    mechanism: Any = field(repr=False)  # what an object of the user's shows may be anything
     username: str | None = None
     password: SecretStr | None = field(default=None, repr=False)
     token_provider: Any = field(default=None, repr=False)

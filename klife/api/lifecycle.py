@@ -21,7 +21,7 @@ from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
 from klife.actors.settings import ClientSettings
 from klife.actors.tree import INTENSITY, PERIOD, children
 from klife.api import after_fork, at_exit
-from klife.api.settings import client_settings
+from klife.api.settings import check_files, client_settings
 from klife.errors import ConfigError, NotReady
 from klife_supervision import ChildSpec, ExitReason, Supervisor
 
@@ -44,7 +44,9 @@ def configured(source: str | list[str] | Mapping[str, Any] | ClientConfig | None
     # starts and before the client does anything.
     from klife.api.config import ClientConfig
 
-    return ClientConfig.build(source, **options)
+    config = ClientConfig.build(source, **options)
+    check_files(config)
+    return config
 
 
 def start(config: ClientConfig) -> Engine:

@@ -7,15 +7,21 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from klife.actors.settings import NEVER, ClientSettings, ConnectionSettings, ProducerSettings
+from klife.actors.settings import NEVER, ClientSettings, ConnectionSettings, ProducerSettings, SaslSettings, TlsSettings
+from klife.api.tls_files import check_tls_files
+from klife.errors import ConfigError
 from klife.protocol.compression import CODECS, compress, quick_size
 
 if TYPE_CHECKING:
-    from klife.api.config import ClientConfig, ProducerConfig
+    import ssl
+
+    from klife.api.config import ClientConfig, ProducerConfig, TlsConfig
 
 _ACKS = {"all": -1, 1: 1, 0: 0}
+_TLS_FILES = ("ca_file", "cert_file", "key_file", "key_password")
 
 S = TypeVar("S", ClientSettings, ConnectionSettings, ProducerSettings)
+T = TypeVar("T", SaslSettings, TlsSettings)
 
 
 def client_settings(config: ClientConfig, name: str) -> ClientSettings:
@@ -32,7 +38,7 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
         bootstrap=config.bootstrap_addresses,
         producers=tuple(map(producer_settings, config.resolved_producers)),
         default_producer=config.default_producer_name,
-        connection=_settings(ConnectionSettings, config, max_idle=config.connections_max_idle_ms / 1000 or NEVER, tls=None, sasl=None),
+        connection=connection_settings(config),
         block_on_full=config.on_buffer_full == "block",
         topic_producers={topic.name: topic.default_producer for topic in topics if topic.default_producer is not None},
         topic_partitioners={topic.name: topic.default_partitioner for topic in topics if topic.default_partitioner is not None},
@@ -41,6 +47,35 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
         name_is_made_up=config.name is None,
         client_id="klife" if config.name is None else f"klife.{config.name}",
     )
+
+
+def connection_settings(config: ClientConfig) -> ConnectionSettings:
+    """How connections behave, security included."""
+    return _settings(
+        ConnectionSettings,
+        config,
+        max_idle=config.connections_max_idle_ms / 1000 or NEVER,
+        tls=_tls(config.tls),
+        sasl=None if config.sasl is None else _same(SaslSettings, config.sasl),
+    )
+
+
+def check_files(config: ClientConfig) -> None:
+    """Look at the files of the option tls, before anything is started with them.
+
+    Raises:
+        ConfigError: one does not exist, or is not what its option wants, or they do not fit together.
+    """
+    settings = _tls(config.tls)
+    if settings is None:
+        return
+    try:
+        check_tls_files(settings)
+    except ValueError as error:
+        problem = f"tls.{error}" if str(error).startswith(_TLS_FILES) else f"tls: {error}"
+    else:
+        return
+    raise ConfigError([problem])
 
 
 def producer_settings(config: ProducerConfig) -> ProducerSettings:
@@ -56,6 +91,19 @@ def producer_settings(config: ProducerConfig) -> ProducerSettings:
         codec=codec,
         compress_elsewhere_from=quick_size(codec, config.compression_level),
     )
+
+
+def _tls(tls: bool | TlsConfig | ssl.SSLContext) -> TlsSettings | None:
+    if tls is False:
+        return None
+    if tls is True:
+        return TlsSettings()
+    return _same(TlsSettings, tls, context=None) if hasattr(tls, "ca_file") else TlsSettings(context=tls)
+
+
+def _same(kind: type[T], options: Any, **more: Any) -> T:
+    """The settings that have the names of the options."""
+    return kind(**{field.name: getattr(options, field.name) for field in fields(kind) if field.name not in more} | more)
 
 
 def _settings(kind: type[S], options: ClientConfig | ProducerConfig, **translated: Any) -> S:

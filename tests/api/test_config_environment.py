@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from klife.api.config import ClientConfig
+from klife.api.config import ClientConfig, SaslConfig, TlsConfig
 from klife.errors import ConfigError
 
 BROKER = {"KLIFE_BOOTSTRAP_SERVERS": "localhost:9092"}
@@ -35,6 +35,14 @@ def problems(variables: dict[str, str]) -> list[str]:
         ("KLIFE_DISABLED_FEATURES", "", "disabled_features", ()),
         ("KLIFE_SOCKET_OPTIONS", "[[1, 2, 3]]", "socket_options", ((1, 2, 3),)),
         ("KLIFE_TLS", "false", "tls", False),
+        ("KLIFE_TLS", "True", "tls", True),
+        ("KLIFE_TLS", '{"ca_file": "/ca.pem"}', "tls", TlsConfig(ca_file="/ca.pem")),
+        (
+            "KLIFE_SASL",
+            '{"mechanism": "PLAIN", "username": "u", "password": "p"}',
+            "sasl",
+            SaslConfig(mechanism="PLAIN", username="u", password="p"),
+        ),
     ],
 )
 def test_a_variable_sets_the_option_of_its_name(variable: str, text: str, option: str, read: Any) -> None:
@@ -126,8 +134,10 @@ def test_what_only_resembles_it_is_an_unknown_variable(variable: str, text: str)
         ({"KLIFE_PRODUCERS": "orders"}, ["producers (given as KLIFE_PRODUCERS)", "expected JSON", "character 1"]),
         ({"KLIFE_PRODUCERS": '{"name": "a"}'}, ["producers (given as KLIFE_PRODUCERS)", "dict", "a list of producers"]),
         ({"KLIFE_PRODUCERS": '[{"name": "a", "acks": 7}]'}, ["producers[0].acks (given as KLIFE_PRODUCERS)", "int 7"]),
-        ({"KLIFE_TLS": "true"}, ["tls (given as KLIFE_TLS)", "not available yet"]),
-        ({"KLIFE_SASL": '{"mechanism": "PLAIN"}'}, ["sasl (given as KLIFE_SASL)", "not available yet"]),
+        ({"KLIFE_TLS": "yes"}, ["tls (given as KLIFE_TLS)", "expected JSON"]),
+        ({"KLIFE_TLS": '{"ca": "/ca.pem"}'}, ["tls.ca (given as KLIFE_TLS)", "unknown option of TlsConfig", "ca_file"]),
+        ({"KLIFE_SASL": "PLAIN"}, ["sasl (given as KLIFE_SASL)", "expected JSON"]),
+        ({"KLIFE_SASL": '{"mechanism": "PLAIN", "username": "u"}'}, ["sasl.password (given as KLIFE_SASL)", "missing"]),
     ],
     ids=lambda value: str(value)[:60],
 )

@@ -101,18 +101,7 @@ def test_plaintext_is_the_protocol_there_is() -> None:
 @pytest.mark.parametrize(
     ("properties", "says"),
     [
-        ({"security.protocol": "SSL"}, [["tls (given as security.protocol)", "not available yet"]]),
-        ({"security.protocol": "sasl_plaintext"}, [["sasl (given as security.protocol)", "not available yet"]]),
-        (
-            {"security.protocol": "SASL_SSL"},
-            [["tls (given as security.protocol)", "not available yet"], ["sasl (given as security.protocol)", "not available yet"]],
-        ),
         ({"security.protocol": "TLS"}, [["security.protocol", "'TLS'", "PLAINTEXT, SSL"]]),
-        ({"ssl.ca.location": "/ca.pem"}, [["tls (given as ssl.ca.location)", "not available yet"]]),
-        ({"ssl.cipher.suites": "x"}, [["ssl.cipher.suites", "not available yet"]]),
-        ({"ssl.truststore.location": "/x"}, [["ssl.truststore.location", "no equivalent", "PEM"]]),
-        ({"sasl.username": "u", "sasl.password": "p"}, [["sasl (given as sasl.username)", "not available yet"]]),
-        ({"sasl.jaas.config": "x"}, [["sasl.jaas.config", "no equivalent", "sasl.username"]]),
         ({"linger.ms": "soon"}, [["linger_ms (given as linger.ms)", "str 'soon'", "int from 0"]]),
         ({"linger.ms": 0.5}, [["linger_ms (given as linger.ms)", "float 0.5", "int"]]),
         ({"queue.buffering.max.kbytes": "much"}, [["max_buffered_bytes (given as queue.buffering.max.kbytes)", "str 'much'"]]),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pydantic_core import PydanticUndefined
 
-from klife.api.config import ClientConfig
+from klife.api.config import ClientConfig, SaslConfig, TlsConfig
 from klife.api.config.base import Options
 from klife.api.config.checks import NOT_YET
 from klife.api.config.options import ProducerConfig, ProducerOptions, TopicConfig
@@ -44,6 +44,8 @@ def tables() -> dict[str, str]:
         "client": _table(ClientConfig, [option for option in ClientConfig.model_fields if option not in producer]),
         "producer": _table(ProducerConfig, ["name", *producer]),
         "topic": _table(TopicConfig, list(TopicConfig.model_fields)),
+        "tls": _table(TlsConfig, list(TlsConfig.model_fields)),
+        "sasl": _table(SaslConfig, list(SaslConfig.model_fields)),
     }
 
 

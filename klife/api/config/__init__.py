@@ -3,9 +3,12 @@
 - `options`: the table; a row says name, type, range, default, unit, meaning and Kafka's names of an option
 - `option_types`: what single options take, and the words for it
 - `model`: `ClientConfig`, built from keywords, a dict, Kafka's dotted names or the environment
+- `security_checks`: what must hold within tls and within sasl
 - `checks`: what must hold between options, and which are refused because their feature is not there yet
 - `base`, `messages`: how a model fails, and in which words
 - `kafka_names`, `properties`, `environment`, `text`: names and text of other worlds
+- `security_properties`, with `security_stores`, `security_login` and `jaas`: the same for TLS and SASL
+- `properties_file`: Java's properties files
 """
 
 from __future__ import annotations

@@ -33,6 +33,10 @@ class Problem:
     def line(self, origins: Origins) -> str:
         return f"{format_path(self.loc, origins)}: {self.text}"
 
+    def below(self, loc: Loc) -> Problem:
+        """The same, of a model that is at `loc` in another."""
+        return Problem((*loc, *self.loc), self.text, tuple((*loc, *depends) for depends in self.depends_on))
+
     def rests_on(self, broken: Sequence[Loc]) -> bool:
         """Whether anything it was concluded from is (in) one of the broken options."""
         return any(loc[: len(wrong)] == wrong for loc in (self.loc, *self.depends_on) for wrong in broken)
@@ -104,9 +108,12 @@ def attempt(cls: type[M], options: Mapping[str, Any], origins: Origins | None = 
     rest, broken = _without(cls, options, [problem.loc for problem in refused])
     model, found, wrong = _validate(cls, rest, origins, broken)
     lines += found
-    if wrong:
+    while wrong:  # more than once where a model within another fails its own cross-checks, before those of the other
         rest, taken_out = _without(cls, rest, wrong)
-        _, found, _ = _validate(cls, rest, origins, [*broken, *taken_out], only_across=True)
+        if all(loc in broken for loc in taken_out):
+            break
+        broken = [*broken, *taken_out]
+        _, found, wrong = _validate(cls, rest, origins, broken, only_across=True)
         lines += found
     return (None if lines else model), lines
 
@@ -125,11 +132,14 @@ def _validate(
     wrong: list[Loc] = []
     for detail in details:
         cause = detail.get("ctx", {}).get("error")
+        loc = detail["loc"]
         if isinstance(cause, CrossCheckFailed):
-            lines += [problem.line(origins) for problem in cause.problems if not problem.rests_on(broken)]
+            problems = [problem.below(loc) for problem in cause.problems]
+            lines += [problem.line(origins) for problem in problems if not problem.rests_on(broken)]
         elif not only_across:
             lines.append(explain(cls, detail, origins))
-            wrong.append(detail["loc"])
+        if loc:
+            wrong.append(loc)
     return None, lines, wrong
 
 
@@ -150,6 +160,9 @@ def _without(cls: type[M], options: Mapping[str, Any], wrong: Sequence[Loc]) -> 
                 elements[index] = element
                 rest[field] = elements
                 taken_out.append((field, index, inner))
+            case (str(field), str(inner), *_) if isinstance(rest.get(field), Mapping) and inner in rest[field]:
+                rest[field] = {name: value for name, value in rest[field].items() if name != inner}
+                taken_out.append((field, inner))
             case (field, *_):
                 rest.pop(str(field), None)
                 rest |= {name: value for name, value in cls.stand_ins.items() if name == field}

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 # Options whose feature is not built, and what to say: asking for one is refused, never ignored. Delete a row
 # when its feature arrives.
 NOT_YET = {
-    "tls": "TLS is not available yet; leave the option out and use a PLAINTEXT listener",
-    "sasl": "SASL is not available yet; leave the option out and use a listener without authentication",
     "txn_pools": "transactions are not available yet; leave the option out",
     "default_txn_pool": "transactions are not available yet; leave the option out",
 }

@@ -59,12 +59,25 @@ PARTITIONERS: Final = {
     "random": "random",
 }
 
-SECURITY_PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+# Of no concern to klife, and in the files that providers give to be copied. For some only these values are.
+PASSED_OVER: Final[dict[str, tuple[str, ...]]] = {
+    "client.dns.lookup": ("use_all_dns_ips", "default"),
+    "session.timeout.ms": (),  # a consumer's
+    "schema.registry.url": (),
+    "basic.auth.credentials.source": (),
+    "basic.auth.user.info": (),
+    "schema.registry.basic.auth.credentials.source": (),
+    "schema.registry.basic.auth.user.info": (),
+}
 
 _BYTES = "records are bytes here; serialise before making a Record"
 _UNTIL = "a record is retried until its delivery_timeout_ms; set delivery.timeout.ms"
 _TXN = "transactional producers come in pools (txn_pools), not by a setting of the client; transactions are not available yet"
-_PEM = "certificates and keys are PEM files: ssl.ca.location, ssl.certificate.location, ssl.key.location"
+_CONTEXT = "make an ssl.SSLContext that is so, and give it as the option tls"
+_KERBEROS = "klife has no Kerberos; use another of the mechanisms your brokers offer"
+_RENEWED = "sessions and tokens are renewed ahead of their end by themselves; leave it out"
+_TOKEN_PROVIDER = "give a token_provider in the option sasl"
+_OF_JAVA = "it is about Java's own TLS; leave it out"
 _CALLBACK = "a result comes by Delivery.get() or by the callback of produce_async"
 _CONSUMER = "it is a consumer's setting, and this is a producer"
 _LOGS = "klife logs through structlog; set levels there"
@@ -111,13 +124,34 @@ NO_EQUIVALENT: Final[dict[str, str]] = {
     "enable.auto.commit": _CONSUMER,
     "key.deserializer": _CONSUMER,
     "value.deserializer": _CONSUMER,
-    "session.timeout.ms": _CONSUMER,
     "max.poll.records": _CONSUMER,
-    "ssl.truststore.location": _PEM,
-    "ssl.truststore.password": _PEM,
-    "ssl.keystore.location": _PEM,
-    "ssl.keystore.password": _PEM,
-    "sasl.jaas.config": "give sasl.username and sasl.password",
-    "sasl.client.callback.handler.class": "give a token_provider in the option sasl",
-    "sasl.login.callback.handler.class": "give a token_provider in the option sasl",
+    "client.dns.lookup": "all addresses of a name are tried, in turn; leave it out",
+    "ssl.cipher.suites": _CONTEXT,
+    "ssl.curves.list": _CONTEXT,
+    "ssl.sigalgs.list": _CONTEXT,
+    "ssl.crl.location": _CONTEXT,
+    "ssl.engine.factory.class": _CONTEXT,
+    "ssl.engine.location": _CONTEXT,
+    "ssl.ca.certificate.stores": _CONTEXT,
+    "ssl.certificate.verify_cb": _CONTEXT,
+    "ssl.provider": _OF_JAVA,
+    "ssl.keymanager.algorithm": _OF_JAVA,
+    "ssl.trustmanager.algorithm": _OF_JAVA,
+    "ssl.secure.random.implementation": _OF_JAVA,
+    "sasl.kerberos.service.name": _KERBEROS,
+    "sasl.kerberos.principal": _KERBEROS,
+    "sasl.kerberos.keytab": _KERBEROS,
+    "sasl.kerberos.kinit.cmd": _KERBEROS,
+    "sasl.login.refresh.window.factor": _RENEWED,
+    "sasl.login.refresh.window.jitter": _RENEWED,
+    "sasl.login.refresh.min.period.seconds": _RENEWED,
+    "sasl.login.refresh.buffer.seconds": _RENEWED,
+    "sasl.login.class": _TOKEN_PROVIDER,
+    "sasl.login.connect.timeout.ms": "klife.oidc.ClientCredentials has a timeout; leave it out",
+    "sasl.login.read.timeout.ms": "klife.oidc.ClientCredentials has a timeout; leave it out",
+    "sasl.oauthbearer.config": _TOKEN_PROVIDER,
+    "sasl.oauthbearer.assertion.file": _TOKEN_PROVIDER,
+    "sasl.oauthbearer.grant.type": "client credentials are the one grant there is; for others give a token_provider in the option sasl",
+    "enable.sasl.oauthbearer.unsecure.jwt": "unsecured tokens are for tests; give a token_provider that makes them",
+    "oauth_cb": _TOKEN_PROVIDER,
 }

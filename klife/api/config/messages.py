@@ -35,7 +35,7 @@ def format_path(loc: Loc, origins: Origins) -> str:
     path = ""
     for part in loc:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
-    origin = origins.get(str(loc[0])) if loc else None
+    origin = origins.get(path) or (origins.get(str(loc[0])) if loc else None)
     return f"{path} (given as {origin})" if origin and origin != path else path
 
 
@@ -82,7 +82,8 @@ def explain(model: type[BaseModel], detail: ErrorDetails, origins: Origins) -> s
     value = detail["input"]
     if detail["type"] == "model_type":
         return f"{path}: got {describe(value, secret=True)}, expected a dict of options or a {detail['ctx']['class_name']}"
-    got = describe(value, secret=loc[0] in _HOLD_SECRETS or _is_secret(field))
+    hidden = loc[0] in _HOLD_SECRETS and loc[1:] != ("mechanism",)
+    got = describe(value, secret=hidden or _is_secret(field))
     if not value and isinstance(value, str | tuple | list):
         got = f"an empty {type(value).__qualname__}"
     return f"{path}: got {got}, expected {expected}{_advice(detail, value)}"

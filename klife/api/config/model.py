@@ -18,6 +18,7 @@ from klife.api.config.messages import Origins, describe
 from klife.api.config.option_types import split_address
 from klife.api.config.options import ClientOptions, ProducerConfig, ProducerOptions
 from klife.api.config.properties import PropertiesReader
+from klife.api.config.properties_file import read_properties
 from klife.errors import ConfigError
 
 DEFAULT_PRODUCER_NAME = "klife_default_producer"
@@ -74,8 +75,9 @@ class ClientConfig(ClientOptions):
         return cls._from_options(given | options, {}, [])
 
     @classmethod
-    def from_properties(cls, properties: Mapping[str, Any], /) -> Self:
-        """The configuration of Java's and librdkafka's dotted names, with typed values or strings.
+    def from_properties(cls, properties: Mapping[str, Any] | str | os.PathLike[str], /) -> Self:
+        """The configuration of Java's and librdkafka's dotted names, with typed values or strings; or that of
+        a file of such properties, by its path.
 
         `batch.size` deserves a thought: there it bounds a partition's batch, here (batch_size_bytes) a whole
         request to a broker. Options without a dotted name are given over it:
@@ -85,6 +87,10 @@ class ClientConfig(ClientOptions):
             ConfigError: with one line for everything wrong; for an unknown name, what was probably meant, and
                 for a known one without an equivalent, what to do instead.
         """
+        if isinstance(properties, str | os.PathLike):
+            properties = read_properties(properties)
+        if not isinstance(properties, Mapping):
+            raise ConfigError([f"the properties are {describe(properties, secret=True)}, expected a dict, or the path of a file"])
         reader = PropertiesReader(cls)
         reader.read(properties)
         return cls._from_options(reader.options, reader.origins, reader.problems)

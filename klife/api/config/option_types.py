@@ -152,6 +152,32 @@ def _path(value: object) -> object:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
+SaslMechanismName = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
+SASL_MECHANISM_NAMES: tuple[SaslMechanismName, ...] = get_args(SaslMechanismName)
+
+_ELSEWHERE = {
+    "AWS_MSK_IAM": 'it is OAUTHBEARER with Amazon\'s signer: give mechanism="OAUTHBEARER" and a token_provider that calls the signer, '
+    "as docs/security.md shows",
+    "GSSAPI": "klife has no Kerberos; use another of the mechanisms your brokers offer, or give an object that speaks it",
+}
+
+
+def _mechanism(value: Any) -> Any:
+    if isinstance(value, str):
+        if value in SASL_MECHANISM_NAMES:
+            return value
+        spelled = value.strip().upper().replace("_", "-")
+        if spelled in SASL_MECHANISM_NAMES:
+            raise ValueError(f"did you mean {spelled!r}?")
+        raise ValueError(_ELSEWHERE.get(value.strip().upper(), "klife has no mechanism of that name"))
+    name = getattr(value, "name", None)
+    if isinstance(value, type):
+        raise ValueError("give an instance, not a class")
+    if not (isinstance(name, str) and name) or not callable(getattr(value, "exchange", None)):
+        raise ValueError("it has no name and no method exchange(host)")
+    return value
+
+
 Name = Annotated[str, Field(min_length=1, max_length=249), Expected("a str of 1 to 249 characters")]
 TopicName = Annotated[str, AfterValidator(_topic_name), Expected("a topic's name")]
 Milliseconds = Annotated[int, Field(ge=0, le=INT32_MAX)]
@@ -185,6 +211,11 @@ SocketOptions = Annotated[
 FilePath = Annotated[str, BeforeValidator(_path), Expected("a path, str or os.PathLike")]
 Secret = Annotated[SecretStr, Expected("a str")]
 TokenProvider = Annotated[Callable[[], Any], Expected("a callable without arguments")]
+SaslMechanism = Annotated[
+    SaslMechanismName | Any,
+    PlainValidator(_mechanism),
+    Expected(f"one of {', '.join(map(repr, SASL_MECHANISM_NAMES))}, or an object with a name and exchange(host)"),
+]
 as_tuple = BeforeValidator(_sequence)
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PlainValidator
 
-from klife.api.config.base import Options
+from klife.api.config.base import Options, Problem
 from klife.api.config.option_types import (
     Acks,
     BootstrapServers,
@@ -34,12 +34,14 @@ from klife.api.config.option_types import (
     Name,
     Partitioning,
     PositiveMilliseconds,
+    SaslMechanism,
     Secret,
     SocketOptions,
     TokenProvider,
     TopicName,
     as_tuple,
 )
+from klife.api.config.security_checks import sasl_problems, tls_problems
 
 CLIENT_ID_PATTERN = "klife_producer.{client}.{producer}"
 
@@ -135,38 +137,50 @@ class TxnPoolConfig(DeliveryOptions):
 
 
 class TlsConfig(Options):
-    """How to speak TLS. Files are PEM."""
+    """How to speak TLS. Files are PEM. They are read when a client starts, and again for new connections when they have changed."""
 
     ca_file: Annotated[FilePath | None, Kafka("ssl.ca.location")] = None
-    """The certificate authorities to trust; None is the system's."""
+    """The certificate authorities to trust, in one file; None is the system's."""
 
     cert_file: Annotated[FilePath | None, Kafka("ssl.certificate.location")] = None
-    """The client's own certificate (chain), for mutual TLS."""
+    """The client's own certificate, with the intermediate ones behind it, for brokers that want one (mutual TLS)."""
 
     key_file: Annotated[FilePath | None, Kafka("ssl.key.location")] = None
     """The key of cert_file; None when it is in the same file."""
 
     key_password: Annotated[Secret | None, Kafka("ssl.key.password")] = None
-    """The password of the key."""
+    """The password of the key, if that is encrypted."""
 
     check_hostname: Annotated[bool, Kafka("ssl.endpoint.identification.algorithm")] = True
-    """Whether the broker's certificate must be for the host connected to."""
+    """Whether a broker's certificate must be for the host that is connected to. It must be of a trusted authority in any case."""
+
+    def _cross_check(self) -> list[Problem]:
+        return list(tls_problems(self.cert_file, self.key_file, self.key_password))
 
 
 class SaslConfig(Options):
-    """How to authenticate."""
+    """How to authenticate. Which of the others a mechanism needs: username and password, or a token_provider."""
 
-    mechanism: Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"], Kafka("sasl.mechanism", "sasl.mechanisms")]
-    """The SASL mechanism, in Kafka's spelling."""
+    mechanism: Annotated[SaslMechanism, Kafka("sasl.mechanism", "sasl.mechanisms")]
+    """"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", or an object of your own with a `name` and an `exchange(host)`."""
 
     username: Annotated[str | None, Kafka("sasl.username")] = None
-    """For PLAIN and SCRAM."""
+    """The user, for PLAIN and SCRAM; for SCRAM in ASCII."""
 
     password: Annotated[Secret | None, Kafka("sasl.password")] = None
-    """For PLAIN and SCRAM."""
+    """The password, for PLAIN and SCRAM. It is used as it is (UTF-8, without SASLprep), as Kafka does."""
 
     token_provider: TokenProvider | None = Field(default=None, repr=False)
-    """For OAUTHBEARER: called for a token whenever one is needed."""
+    """For OAUTHBEARER: called without arguments, in a thread. Returns a token, or (token, expires at, in seconds since 1970), or
+    these two and a dict of SASL extensions."""
+
+    def _cross_check(self) -> list[Problem]:
+        return list(sasl_problems(self.mechanism, self.username, self.password, self.token_provider))
+
+    def __repr_args__(self) -> Any:
+        """Without what a mechanism of the user's own says of itself, which may be anything."""
+        for name, value in super().__repr_args__():
+            yield name, value if name != "mechanism" or isinstance(value, str) else getattr(value, "name", "?")
 
 
 def _tls(value: object) -> object:
@@ -246,7 +260,7 @@ class ClientOptions(ProducerOptions):
     """False, True (the system's certificate authorities), settings (TlsConfig or a dict), or an ssl.SSLContext."""
 
     sasl: SaslConfig | None = None
-    """How to authenticate; None is not to."""
+    """How to authenticate: settings (SaslConfig or a dict). None is not to."""
 
     connect_timeout_ms: Annotated[PositiveMilliseconds, Kafka("socket.connection.setup.timeout.ms")] = 10_000
     """Milliseconds for each of a name's addresses to take a connection, and for the broker then to say which versions it speaks."""

@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from klife.api.config.checks import NOT_YET
-from klife.api.config.kafka_names import LEVEL_OF_CODEC, NO_EQUIVALENT, PARTITIONERS, SECURITY_PROTOCOLS, KafkaName, kafka_names
+from klife.api.config.kafka_names import LEVEL_OF_CODEC, NO_EQUIVALENT, PARTITIONERS, PASSED_OVER, KafkaName, kafka_names
 from klife.api.config.messages import describe, suggest
+from klife.api.config.security_properties import SECURITY_NAMES, SecurityReader
 from klife.api.config.text import parse
 
 _LIBRDKAFKA_DEFAULT_LEVEL = -1
@@ -34,21 +34,21 @@ class PropertiesReader:
         for name, value in properties.items():
             if not isinstance(name, str):
                 self.problems.append(f"a property's name is {describe(name, secret=True)}, expected str such as 'linger.ms'")
+            elif name in SECURITY_NAMES:
+                continue  # below, all together
             elif name in self._known:
                 if LEVEL_OF_CODEC.get(name, codec) == codec:
                     self._take(name, self._known[name], value)
-            elif name != "security.protocol":
+            elif not _is_passed_over(name, value):
                 self.problems.append(f"{name}: {self._unknown(name)}")
-        if "security.protocol" in properties:
-            self._security_protocol(properties["security.protocol"])
+        security = SecurityReader()
+        security.read(properties)
+        self.options |= security.options
+        self.origins |= security.origins
+        self.problems += security.problems
 
     def _take(self, name: str, known: KafkaName, value: Any) -> None:
         option = known.option
-        if known.inner is not None:
-            settings = self.options.setdefault(option, {})
-            self.origins.setdefault(option, name)
-            settings[known.inner] = _setting(known.inner, value)
-            return
         if option in self.origins:
             self.problems.append(f"{name}: means the same as {self.origins[option]} ({option}); leave one of the two out")
             return
@@ -63,25 +63,12 @@ class PropertiesReader:
         self.options[option] = value
         self.origins[option] = name
 
-    def _security_protocol(self, value: Any) -> None:
-        protocol = value.upper() if isinstance(value, str) else value
-        if protocol not in SECURITY_PROTOCOLS:
-            self.problems.append(f"security.protocol: got {describe(value)}, expected one of {', '.join(SECURITY_PROTOCOLS)}")
-            return
-        wanted = (["tls"] if protocol.endswith("SSL") else []) + (["sasl"] if protocol.startswith("SASL_") else [])
-        for option in wanted:
-            self.options.setdefault(option, True if option == "tls" else {})
-            self.origins[option] = "security.protocol"
-
     def _unknown(self, name: str) -> str:
         if name in NO_EQUIVALENT:
             return f"has no equivalent in klife; {NO_EQUIVALENT[name]}"
         if name in self._model.model_fields:
             return f"is klife's own name; give it as a keyword: ClientConfig.build(ClientConfig.from_properties(...), {name}=...)"
-        for prefix, option in (("ssl.", "tls"), ("sasl.", "sasl")):
-            if name.startswith(prefix) and option in NOT_YET:
-                return NOT_YET[option]
-        meant = suggest(name, [*self._known, *NO_EQUIVALENT, "security.protocol"])
+        meant = suggest(name, [*self._known, *NO_EQUIVALENT, *SECURITY_NAMES])
         return (
             f"unknown property; did you mean {meant}?"
             if meant
@@ -89,7 +76,7 @@ class PropertiesReader:
         )
 
 
-def _setting(inner: str, value: Any) -> Any:
-    if inner == "check_hostname" and isinstance(value, str):
-        return value.strip().lower() == "https"  # "" and librdkafka's "none" turn the check off
-    return value
+def _is_passed_over(name: str, value: Any) -> bool:
+    """Whether it is for others that read the same file, or asks for what klife does anyway."""
+    harmless = PASSED_OVER.get(name)
+    return harmless is not None and (not harmless or value in harmless)

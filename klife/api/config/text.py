@@ -28,14 +28,14 @@ def parse(model: type[BaseModel], option: str, text: str) -> Any:
     annotation = model.model_fields[option].annotation
     kinds = get_args(annotation) or (annotation,)
     text = text.strip()
+    if bool in kinds and text.lower() in _TRUTH:
+        return _TRUTH[text.lower()]
     if model_in(annotation) or (is_list(annotation) and not _is_word(kinds[0])):
         return _json(text)
     if is_list(annotation):
         return [part.strip() for part in text.split(",") if part.strip()]
     if int in kinds or get_origin(annotation) is Literal:
         return _number(text)
-    if bool in kinds:
-        return _TRUTH.get(text.lower(), text)
     return text
 
 
