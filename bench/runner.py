@@ -92,7 +92,7 @@ def run(plan: Plan, say: Callable[[str], None], save: Callable[[Result], None]) 
             for contestant, workload, share in _WARM_UP:
                 _run_job(target, contestant, workload, 0, plan.broker_warmup_s * share)
 
-    with Targets(warm_up) as targets:
+    with Targets(warm_up, sorted({"PLAINTEXT", *(case.workload.listener for case in plan.cases)})) as targets:
         for round_, (place, case) in product(range(plan.rounds), enumerate(plan.cases)):
             for contestant in _rotated(case.contestants, round_ + place):
                 _take(plan, targets, case, contestant, round_, result, say)
@@ -130,7 +130,8 @@ def _measure(plan: Plan, target: Target, workload: Workload, contestant: str) ->
 
 
 def _run_job(target: Target, contestant: str, workload: Workload, warmup_s: float, seconds: float) -> Result:
-    job = Job(contestant, workload, target.name, target.bootstrap_servers, target.topics, target.idle_topics, warmup_s, seconds)
+    where, security = target.bootstrap_servers_for(workload.listener), target.security_for(workload.listener)
+    job = Job(contestant, workload, target.name, where, target.topics, target.idle_topics, warmup_s, seconds, security)
     return _worker(contestant, [], json.dumps(dataclasses.asdict(job)), timeout=warmup_s + seconds + _GRACE_S)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bench.contestants import NAMES
-from bench.workload import TargetName, Workload
+from bench.workload import Listener, TargetName, Workload
 
 TARGETS: tuple[TargetName, ...] = ("mock", "cluster")
 
@@ -36,6 +36,7 @@ class Case:
 
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64)
+_LISTENERS: tuple[Listener, ...] = ("PLAINTEXT", "SSL", "SASL_SSL")
 
 _SMALL = Workload("", "", "delivery", value_bytes=100, key_bytes=0, placed=False)
 _KEYED = replace(_SMALL, key_bytes=16, distinct_keys=10_000)
@@ -141,6 +142,23 @@ SCENARIOS: dict[str, Scenario] = {
                 replace(_SMALL, scenario="gap", case="callbacks", style="callback", ticking=True),
             ),
             contestants=("klife", "klife-pure", "confluent-gevent", "aiokafka"),
+        ),
+        Scenario(
+            "security",
+            "TLS and SASL",
+            "The first two scenarios over each listener of the same brokers. SASL_SSL authenticates by SCRAM-SHA-512.",
+            ("rate", "cpu"),
+            tuple(
+                replace(workload, scenario="security", case=f"{workload.scenario} {workload.case}, {listener}", listener=listener)
+                for workload in (
+                    Workload("sync", "N=1", "sync", 1),
+                    Workload("sync", "N=16", "sync", 16),
+                    Workload("async", "N=1", "callback", 1),
+                )
+                for listener in _LISTENERS
+            ),
+            contestants=("klife", "confluent-kafka"),
+            targets=("cluster",),
         ),
         Scenario(
             "codecs",

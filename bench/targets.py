@@ -8,15 +8,16 @@ with topics for each.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
+from typing import Any
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from bench.mock_cluster import MockCluster
-from bench.workload import TargetName, Workload
+from bench.workload import Listener, TargetName, Workload
 from klife.testing.cluster import KafkaCluster
 
 # Fresh topics once this much was written: three replicas of it lie on disk.
@@ -41,6 +42,16 @@ class Target:
         self._partitions = shape.partitions
         self._admin = _admin(bootstrap_servers)
 
+    def bootstrap_servers_for(self, listener: Listener) -> str:
+        """Where a client of this listener begins."""
+        if listener != "PLAINTEXT":
+            raise ValueError(f"the {self.name} has no listener {listener}, only PLAINTEXT")
+        return self.bootstrap_servers
+
+    def security_for(self, listener: Listener) -> dict[str, Any]:
+        """The options `tls` and `sasl` of klife for that listener."""
+        return {}
+
     def records_in_logs(self) -> int:
         """How many records were ever written to the current topics."""
         asked = {
@@ -55,12 +66,20 @@ class Target:
 
 
 class _RealTarget(Target):
-    def __init__(self, bootstrap_servers: str, shape: Workload) -> None:
-        super().__init__("cluster", bootstrap_servers, shape)
+    def __init__(self, cluster: KafkaCluster, shape: Workload) -> None:
+        super().__init__("cluster", cluster.bootstrap_servers, shape)
+        self._cluster = cluster
         self._shape = shape
         self._generation = 0
         self._written = 0
         self._create_topics()
+
+    def bootstrap_servers_for(self, listener: Listener) -> str:
+        return self._cluster.bootstrap_servers_for(listener)
+
+    def security_for(self, listener: Listener) -> dict[str, Any]:
+        tls = {"tls": self._cluster.tls_for(listener)} if listener.endswith("SSL") else {}
+        return tls | ({"sasl": self._cluster.sasl_for("SCRAM-SHA-512")} if listener.startswith("SASL") else {})
 
     def make_room(self, bytes_written: int) -> None:
         self._written += bytes_written
@@ -103,11 +122,12 @@ class _RealTarget(Target):
 
 class Targets:
     """All clusters of a run, taken down at the end of the `with` block. `warm_up(target)` is called with each
-    new real one.
+    new real one, whose brokers have these `listeners`.
     """
 
-    def __init__(self, warm_up: Callable[[Target], None]) -> None:
+    def __init__(self, warm_up: Callable[[Target], None], listeners: Sequence[Listener]) -> None:
         self._warm_up = warm_up
+        self._listeners = listeners
         self._stack = ExitStack()
         self._cluster: KafkaCluster | None = None
         self._targets: dict[tuple[TargetName, tuple[int, int, int]], Target] = {}
@@ -126,8 +146,8 @@ class Targets:
     def _real(self, shape: Workload) -> Target:
         first = self._cluster is None
         if self._cluster is None:
-            self._cluster = self._stack.enter_context(KafkaCluster(brokers=3, config=_BROKER_CONFIG))
-        target = _RealTarget(self._cluster.bootstrap_servers, shape)
+            self._cluster = self._stack.enter_context(KafkaCluster(brokers=3, listeners=self._listeners, config=_BROKER_CONFIG))
+        target = _RealTarget(self._cluster, shape)
         if first:
             self._warm_up(target)
         return target

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any, Literal
 
 Style = Literal["sync", "callback", "delivery", "batch", "rate"]
 TargetName = Literal["mock", "cluster"]
+Listener = Literal["PLAINTEXT", "SSL", "SASL_SSL"]
 
 # What a client may hold unsent and unacknowledged when nobody waits: Java's `buffer.memory` default, and
 # klife's.
@@ -50,7 +51,8 @@ class Workload:
     `placed` records name a random partition; of the others the client chooses it by its own default. Keys are
     random, or drawn from `distinct_keys`. `level` is that of the compression, where it is not the client's
     own. `idle_topics` are known to the client and not sent to. With `ticking`, a neighbour in the client's
-    process asks to be woken every 5 ms, and how late that happens is measured.
+    process asks to be woken every 5 ms, and how late that happens is measured. `listener` is the brokers' that is connected to; only
+    real ones have others than PLAINTEXT.
     """
 
     scenario: str
@@ -69,6 +71,7 @@ class Workload:
     level: int | None = None
     rate: int = 0
     ticking: bool = False
+    listener: Listener = "PLAINTEXT"
 
     @property
     def name(self) -> str:
@@ -94,7 +97,9 @@ because taking a named tuple apart costs as much as sending some records does.
 
 @dataclass(frozen=True)
 class Job:
-    """One measurement: a workload on a cluster, for `seconds` after a warm-up that is not counted."""
+    """One measurement: a workload on a cluster, for `seconds` after a warm-up that is not counted. `security`
+    are the options `tls` and `sasl` of klife that its listener needs.
+    """
 
     contestant: str
     workload: Workload
@@ -104,6 +109,7 @@ class Job:
     idle_topics: list[str]
     warmup_s: float
     seconds: float
+    security: dict[str, Any] = field(default_factory=dict)
 
     @property
     def buffered_records(self) -> int:

@@ -50,13 +50,23 @@ def also() -> dict[str, str]:
 
 def start(job: Job) -> Producer:
     """A producer for the job, which knows the cluster's topics where it shall."""
-    options = {**SETTINGS, "compression.type": job.workload.compression}
+    options = {**SETTINGS, **_security(job), "compression.type": job.workload.compression}
     # log_level 2: a broker that still loads its coordinator answers "retry", which librdkafka reports on
     # stderr.
     producer = Producer({"bootstrap.servers": job.bootstrap_servers, "log_level": 2, **options})
     if job.idle_topics:
         producer.list_topics(timeout=30)
     return producer
+
+
+def _security(job: Job) -> dict[str, str]:
+    """What librdkafka calls the options of `job.security`."""
+    options: dict[str, str] = {"security.protocol": job.workload.listener}
+    if tls := job.security.get("tls"):
+        options["ssl.ca.location"] = tls["ca_file"]
+    if sasl := job.security.get("sasl"):
+        options |= {"sasl.mechanism": sasl["mechanism"], "sasl.username": sasl["username"], "sasl.password": sasl["password"]}
+    return options
 
 
 def run(job: Job) -> Sample:

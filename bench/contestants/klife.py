@@ -46,6 +46,7 @@ def run(job: Job) -> Sample:
     meter = Meter(job)
     options = {
         **SETTINGS,
+        **job.security,
         "compression_type": job.workload.compression,
         "compression_level": job.workload.level,
         "topics": [{"name": name} for name in job.idle_topics],

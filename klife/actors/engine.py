@@ -149,6 +149,8 @@ class Engine:
         self.undelivered += left
         if left:
             log.error("records_not_delivered", client=self.name, count=left, reason=str(reason))
+        if not self.orphaned:
+            self.metadata.security.close()
         for tell in self.on_end:
             tell(self)
         self.finished.set()

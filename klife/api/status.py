@@ -10,7 +10,7 @@ from klife.actors.metadata.snapshot import TopicInfo
 from klife.actors.network.broker import Broker
 from klife.actors.producer.status import ProducerStatus
 
-ConnectionState = Literal["disconnected", "connecting", "negotiating", "ready"]
+ConnectionState = Literal["disconnected", "connecting", "negotiating", "authenticating", "ready", "reauthenticating"]
 
 
 @dataclass(frozen=True, slots=True)

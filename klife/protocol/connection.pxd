@@ -5,6 +5,8 @@ cdef class KafkaConnection:
     cdef public object state
     cdef public object ranges
     cdef public object throttle_ms
+    cdef public object wish
+    cdef public object session_lifetime_ms
     cdef public object _client_id
     cdef public object _max_response_bytes
     cdef public FrameReader _reader

@@ -4,19 +4,22 @@ It knows what a client must know about the stream, and nothing of sockets, clock
 correlation ids, the strict order in which brokers answer, and which version of each request this broker
 takes. Whoever owns a socket calls it:
 
-    buffers = connection.opened()              # write them buffers = connection.send(call)            # once
-    READY; `call` is an `InFlight` answered = connection.receive(data)        # data as read; the calls whose
-    responses are complete, in their order calls = connection.closed()                # those that will never
-    be answered
+    buffers = connection.opened()              # write them
+    buffers = connection.send(call)            # once READY; `call` is an `InFlight`
+    answered = connection.receive(data)        # data as read; the calls whose answers are complete, in order
+    buffers = connection.take_handshake()      # after `receive`, while not READY
+    buffers = connection.done(result)          # what `connection.wish` asked for, if it is not None
+    calls = connection.closed()                # those that will never be answered
 
 `TRANSITIONS` is the whole state machine; nothing else changes the state. While NEGOTIATING, client and broker
-settle what has to be settled before anything else: the versions, and then one exchange
+settle the versions, while AUTHENTICATING what else has to be settled before anything is said: one exchange
 (`klife.protocol.handshake`) for each of the connection's `steps`, in their order. `renew` has those steps
-taken again on a connection that works; answers to what was sent before still come in their order.
+taken again on a connection that works, which is REAUTHENTICATING so long: it takes no requests, and answers
+to what was sent before still come in their order.
 
-Two error classes split the blame: `ConnectionMisused` when our side asks for something the state does not
-allow, `DecodeError` when the peer sends something that can not be right. After a DecodeError the connection
-is of no use and must be closed.
+Three error classes split the blame: `ConnectionMisused` when our side asks for something the state does not
+allow, `DecodeError` when the peer sends something that can not be right, `AuthenticationFailed` when one does
+not accept the other. After the last two the connection is of no use and must be closed.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from klife import cython_shim as cython
 from klife.protocol.api_keys import api_name
 from klife.protocol.errors import DecodeError, TrailingBytes
 from klife.protocol.framing import FrameReader, decode_response_header, encode_request
-from klife.protocol.handshake import Exchange, Question, Step, VersionsExchange
+from klife.protocol.handshake import Compute, Exchange, Question, Step, TokenWanted, VersionsExchange, Wish
 from klife.protocol.in_flight import InFlight
 from klife.protocol.primitives import INT32_MAX
 from klife.protocol.versions import negotiate
@@ -47,7 +50,9 @@ class State(Enum):
     DISCONNECTED = "disconnected"
     CONNECTING = "connecting"
     NEGOTIATING = "negotiating"
+    AUTHENTICATING = "authenticating"
     READY = "ready"
+    REAUTHENTICATING = "reauthenticating"
 
 
 class Event(Enum):
@@ -55,8 +60,9 @@ class Event(Enum):
 
     CONNECT = "connect"
     OPENED = "opened"
-    RENEW = "renew"
+    AUTHENTICATE = "authenticate"
     SETTLED = "settled"
+    RENEW = "renew"
     CLOSED = "closed"
 
 
@@ -64,11 +70,16 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.DISCONNECTED, Event.CONNECT): State.CONNECTING,
     (State.CONNECTING, Event.OPENED): State.NEGOTIATING,
     (State.NEGOTIATING, Event.SETTLED): State.READY,
-    (State.READY, Event.RENEW): State.NEGOTIATING,
+    (State.NEGOTIATING, Event.AUTHENTICATE): State.AUTHENTICATING,
+    (State.AUTHENTICATING, Event.SETTLED): State.READY,
+    (State.READY, Event.RENEW): State.REAUTHENTICATING,
+    (State.REAUTHENTICATING, Event.SETTLED): State.READY,
     (State.DISCONNECTED, Event.CLOSED): State.DISCONNECTED,
     (State.CONNECTING, Event.CLOSED): State.DISCONNECTED,
     (State.NEGOTIATING, Event.CLOSED): State.DISCONNECTED,
+    (State.AUTHENTICATING, Event.CLOSED): State.DISCONNECTED,
     (State.READY, Event.CLOSED): State.DISCONNECTED,
+    (State.REAUTHENTICATING, Event.CLOSED): State.DISCONNECTED,
 }
 
 
@@ -88,6 +99,8 @@ class KafkaConnection:
         "state",
         "ranges",
         "throttle_ms",
+        "wish",
+        "session_lifetime_ms",
         "_client_id",
         "_max_response_bytes",
         "_reader",
@@ -106,6 +119,8 @@ class KafkaConnection:
         self.state = State.DISCONNECTED
         self.ranges: Mapping[int, tuple[int, int]] = {}
         self.throttle_ms = 0  # how long the broker, in answering the handshake, asked us to wait (KIP-219)
+        self.wish: Compute | TokenWanted | None = None  # what the handshake waits for besides the broker; `done` brings it
+        self.session_lifetime_ms = 0  # how long the last authentication holds (KIP-368); 0: no limit
         self._client_id = client_id
         self._max_response_bytes = max_response_bytes
         self._reader = FrameReader(max_response_bytes)
@@ -130,15 +145,19 @@ class KafkaConnection:
 
     def opened(self) -> list[Any]:
         """The transport is open; returns what to write first."""
-        self._reader = FrameReader(min(self._max_response_bytes, _MAX_HANDSHAKE_BYTES), "until the handshake is through")
         self._move(Event.OPENED)
+        self._reader = FrameReader(self._max_response_bytes)
+        self.session_lifetime_ms = 0
         self._left = iter(self._steps)
         self._exchange = VersionsExchange()
-        return self._ask(self._exchange.start())
+        return self._follow(self._exchange.start())
 
     def renew(self) -> list[Any]:
         """Take the steps after the versions again: a session ends. Returns what to write; no requests are
         taken until it is through.
+
+        Raises:
+            ConnectionMisused: the connection is not READY.
         """
         self._move(Event.RENEW)
         self._left = iter(self._steps)
@@ -169,10 +188,12 @@ class KafkaConnection:
         """Take bytes as they were read; returns the calls whose responses are complete now, in their order.
 
         They are the caller's to take from what is returned, each once it was told: what is left there,
-        because the caller was interrupted, `closed` still returns.
+        because the caller was interrupted, `closed` still returns. So it does with those whose answers came
+        right before something that raised; they have their `response`.
 
         Raises:
             DecodeError: the peer broke the protocol. Close the connection.
+            AuthenticationFailed: it does not accept us, or we not it. Close the connection.
         """
         in_flight, answered = self._in_flight, self._answered
         for frame in self._reader.feed(data):
@@ -189,9 +210,22 @@ class KafkaConnection:
             if sent is not self._own:
                 answered.append(sent)
             in_flight.popleft()  # not before: what can not be decoded is not answered, and `closed` has to tell
-            if sent is self._own:
-                self._go_on(sent.response)
+            if self._own is not None:
+                self._handshake_moves(sent, len(frame))
         return answered
+
+    def done(self, result: Any) -> list[Any]:
+        """What came of the `wish`: the result of a `Compute`, or a `Token`. Returns what to write; look at
+        `state` and `wish` after it, as after `receive`.
+
+        Raises:
+            AuthenticationFailed: as `receive`.
+            ConnectionMisused: nothing is wished for; maybe the connection was closed meanwhile.
+        """
+        if self.wish is None or self._exchange is None:
+            raise ConnectionMisused(f"something was done for a connection that is {self.state.value} and has no wish")
+        self.wish = None
+        return self._go_on(self._exchange.done(result))
 
     def take_handshake(self) -> list[Any]:
         """What the handshake wants written after `receive`; empty most of the time."""
@@ -204,39 +238,62 @@ class KafkaConnection:
         calls = self.in_flight
         self._in_flight.clear()
         self._answered.clear()
-        self._exchange = self._own = None
+        self._exchange = self._own = self.wish = None
         self._handshake = []
         return calls
+
+    @cython.locals(sent="InFlight")
+    def _handshake_moves(self, sent: InFlight, size: int) -> None:
+        """The handshake waits for an answer, and the next one, a frame of `size` bytes, was `sent`'s."""
+        if sent is self._own:
+            if size > _MAX_HANDSHAKE_BYTES:  # it came in one piece with answers that may have as many
+                raise DecodeError(f"an answer of the handshake has {size} bytes, the limit is {_MAX_HANDSHAKE_BYTES}")
+            self._own = None
+            assert self._exchange is not None
+            self._handshake = self._go_on(self._exchange.answered(sent.response))
+        else:
+            self._limit_frames()
+
+    def _go_on(self, wish: Wish | None) -> list[Any]:
+        """The exchange got what it wanted, and wants this now, or is through; return what to write."""
+        exchange = self._exchange
+        if wish is not None:
+            return self._follow(wish)
+        if isinstance(exchange, VersionsExchange):
+            self.ranges = exchange.ranges
+            self.throttle_ms = exchange.throttle_ms
+            self._agreed = {}
+        else:
+            assert exchange is not None
+            self.session_lifetime_ms = exchange.session_lifetime_ms
+        return self._take_step()
 
     def _take_step(self) -> list[Any]:
         """Begin the next step, if there is one; return what it wants written."""
         step = next(self._left, None)
         if step is not None:
-            self._exchange = step(self.ranges)
-            return self._ask(self._exchange.start())
+            if self.state is State.NEGOTIATING:
+                self._move(Event.AUTHENTICATE)
+            self._exchange = step(self.ranges, self.state is State.REAUTHENTICATING)
+            return self._follow(self._exchange.start())
         self._exchange = None
         self._move(Event.SETTLED)
         self._reader.allow(self._max_response_bytes, "max_response_bytes")
         return []
 
-    def _ask(self, question: Question) -> list[Any]:
-        self._own = InFlight(question.request)
-        return self._encode(self._own, question.version, self._client_id, True)
+    def _follow(self, wish: Wish) -> list[Any]:
+        if not isinstance(wish, Question):
+            self.wish = wish
+            return []
+        self._own = InFlight(wish.request)
+        buffers = self._encode(self._own, wish.version, self._client_id, True)
+        self._limit_frames()
+        return buffers
 
-    def _go_on(self, response: Any) -> None:
-        """Our own question was answered."""
-        exchange = self._exchange
-        assert exchange is not None
-        self._own = None
-        question = exchange.answered(response)
-        if question is not None:
-            self._handshake = self._ask(question)
-            return
-        if isinstance(exchange, VersionsExchange):
-            self.ranges = exchange.ranges
-            self.throttle_ms = exchange.throttle_ms
-            self._agreed = {}
-        self._handshake = self._take_step()
+    def _limit_frames(self) -> None:
+        """Let the next frame be small, if it is the handshake's: all before it are answered."""
+        if self._in_flight and self._in_flight[0] is self._own:
+            self._reader.allow(min(self._max_response_bytes, _MAX_HANDSHAKE_BYTES), "until the handshake is through")
 
     def _encode(self, call: InFlight, version: int, client_id: str, expect_reply: bool) -> list[Any]:
         correlation_id = self._next_correlation_id

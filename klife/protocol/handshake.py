@@ -1,14 +1,17 @@
 """What client and broker say to each other before anything else may be said: exchanges, each pure.
 
-An exchange is a few questions, each of which waits for the answer to the one before. It knows messages, and
-nothing of frames, states or time: `klife.protocol.connection` starts one, gives it the answers, and starts
-the next when it is through. Which there are after the versions says whoever makes the connection, by a `Step`
-for each, which knows what its exchange needs (credentials, say) and is told what the broker serves.
+An exchange is a few wishes, each of which waits for the answer to the one before. Most are questions to the
+broker; what takes a while, or comes from elsewhere, is one as well, because nothing here may wait. An
+exchange knows messages, and nothing of frames, states or time: `klife.protocol.connection` starts one, gives
+it the answers, and starts the next when it is through. Which there are after the versions says whoever makes
+the connection, by a `Step` for each, which knows what its exchange needs (credentials, say) and is told what
+the broker serves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from klife.protocol.apis.api_versions import ApiVersionsRequest, ApiVersionsResponse
@@ -28,28 +31,56 @@ class Question(NamedTuple):
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """The result of `run()`, which may take a while, in a thread. `what` says in errors what it is."""
+
+    run: Callable[[], Any] = field(repr=False)  # it knows secrets
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenWanted:
+    """The client's token of now, a `klife.protocol.sasl.token.Token`."""
+
+
+Wish = Question | Compute | TokenWanted
+"""What an exchange waits for: an answer of the broker's, or something that the connection's owner does."""
+
+
 class Exchange(Protocol):
     """One step of a handshake."""
 
-    def start(self) -> Question:
-        """What to ask first."""
+    session_lifetime_ms: int
+    """Once it is through: how long what was settled holds; 0 means without limit."""
 
-    def answered(self, response: Any) -> Question | None:
-        """The answer to the last question; what to ask next, or None if this is through.
+    def start(self) -> Wish:
+        """What it wants first."""
+
+    def answered(self, response: Any) -> Wish | None:
+        """The answer to the last question; what it wants next, or None if it is through.
 
         Raises:
-            DecodeError: the broker will have none of it. The connection is of no use.
+            DecodeError: the broker broke the protocol. The connection is of no use.
+            AuthenticationFailed: the broker, or we, will have none of it. The connection is of no use.
         """
 
+    def done(self, result: Any) -> Wish | None:
+        """What came of the last `Compute` or `TokenWanted`; else as `answered`."""
 
-Step = Callable[[Mapping[int, tuple[int, int]]], Exchange]
-"""Makes a step's exchange, for a broker that serves these ranges of versions (by API key)."""
+
+Step = Callable[[Mapping[int, tuple[int, int]], bool], Exchange]
+"""Makes a step's exchange, for a broker that serves these ranges of versions (by API key); the flag says whether
+the step is taken again, on a connection that worked.
+"""
 
 
 class VersionsExchange:
     """Learns which versions of each API the broker serves. One that does not know our version of the question
     is asked again in v0.
     """
+
+    session_lifetime_ms = 0
 
     def __init__(self) -> None:
         self.ranges: Mapping[int, tuple[int, int]] = {}
@@ -68,6 +99,9 @@ class VersionsExchange:
         self.ranges = ranges_from(response)
         self.throttle_ms = response.throttle_time_ms
         return None
+
+    def done(self, result: Any) -> Question | None:
+        raise TypeError("nothing but the broker is asked for versions")
 
 
 class _VersionsAnswer:

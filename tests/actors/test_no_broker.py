@@ -116,7 +116,7 @@ def listener() -> Iterator[Any]:
 @pytest.mark.parametrize(
     ("greeting", "told"),
     [
-        (b"\x15\x03\x03\x00\x02\x02\x50", "the listener speaks TLS, which klife does not yet"),  # Kafka 4.3, word for word
+        (b"\x15\x03\x03\x00\x02\x02\x50", "the listener speaks TLS: set tls"),  # Kafka 4.3, word for word
         (b"", "the broker closed the connection; a listener that wants TLS does that"),
     ],
     ids=["an alert", "closes"],

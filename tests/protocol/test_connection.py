@@ -11,56 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klife.protocol.apis.api_versions import ApiVersion, ApiVersionsRequest, ApiVersionsResponse
+from klife.protocol.apis.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
-from klife.protocol.apis.metadata import MetadataRequest, MetadataResponse
+from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.connection import TRANSITIONS, ConnectionMisused, Event, KafkaConnection, State
 from klife.protocol.errors import DecodeError, EncodeError, UnsupportedVersion
 from klife.protocol.handshake import Question
 from klife.protocol.in_flight import InFlight
-
-REQUESTS: dict[int, Any] = {
-    request.API_KEY: request for request in (ApiVersionsRequest, InitProducerIdRequest, MetadataRequest, ProduceRequest)
-}
-RESPONSES: dict[Any, Any] = {
-    ApiVersionsRequest: lambda: ApiVersionsResponse(
-        error_code=0,
-        api_keys=[ApiVersion(api_key=r.API_KEY, min_version=r.MIN_VERSION, max_version=r.MAX_VERSION) for r in REQUESTS.values()],
-    ),
-    MetadataRequest: lambda: MetadataResponse(brokers=[], topics=[], cluster_id="back to back", controller_id=7),
-    InitProducerIdRequest: lambda: InitProducerIdResponse(error_code=0, producer_id=11, producer_epoch=3),
-}
-
-
-class Server:
-    """The broker's side: requests out of bytes, answers into bytes."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[Any, int, int, str | None]] = []  # request, version, correlation id, client id
-
-    def take(self, buffers: list[Any]) -> None:
-        data = b"".join(bytes(buffer) for buffer in buffers)
-        while data:
-            size = int.from_bytes(data[:4], "big")
-            frame, data = data[4 : 4 + size], data[4 + size :]
-            assert len(frame) == size
-            request = REQUESTS[int.from_bytes(frame[:2], "big")]
-            version, number = int.from_bytes(frame[2:4], "big"), int.from_bytes(frame[4:8], "big")
-            length = int.from_bytes(frame[8:10], "big", signed=True)
-            start = 10 + max(length, 0)
-            client_id = frame[10:start].decode() if length >= 0 else None
-            body = request.decode(frame, version, start + (version >= request.FLEXIBLE_FROM))
-            self.asked.append((body, version, number, client_id))
-
-    def answer(self, index: int, response: Any = None, *, number: int | None = None, body: bytes | None = None) -> bytes:
-        request, version, asked_number, _ = self.asked[index]
-        kind = type(request)
-        tagged = version >= kind.FLEXIBLE_FROM and kind is not ApiVersionsRequest
-        if body is None:
-            body = (b"\0" if tagged else b"") + (response or RESPONSES[kind]()).encode(version)
-        head = (asked_number if number is None else number).to_bytes(4, "big", signed=True)
-        return (len(head) + len(body)).to_bytes(4, "big") + head + body
+from tests.protocol.broker_side import Server
 
 
 @pytest.fixture
@@ -181,7 +140,9 @@ def test_an_answer_that_is_no_answer_is_a_decode_error(connection: KafkaConnecti
 class Twice:
     """Two questions, one after the other, as of a mechanism with a challenge."""
 
-    def __init__(self, name: str, ranges: Mapping[int, tuple[int, int]]) -> None:
+    session_lifetime_ms = 5000
+
+    def __init__(self, name: str, ranges: Mapping[int, tuple[int, int]], again: bool) -> None:
         self.name = name
         self.version = ranges[InitProducerIdRequest.API_KEY][1]
         self.answers: list[int] = []
@@ -194,6 +155,9 @@ class Twice:
             raise DecodeError(f"{self.name} was refused")
         self.answers.append(response.producer_id)
         return self.start() if len(self.answers) < 2 else None
+
+    def done(self, result: Any) -> None:
+        raise AssertionError("nothing was wished for")
 
 
 def with_steps(server: Server, *names: str) -> KafkaConnection:
@@ -220,7 +184,7 @@ def answer_all(connection: KafkaConnection, server: Server) -> list[Any]:
 def test_steps_follow_the_versions_one_after_the_other_and_know_them(server: Server) -> None:
     connection = with_steps(server, "first", "second")
     seen: list[Any] = []
-    while connection.state is State.NEGOTIATING:
+    while connection.state is not State.READY:
         (asked,) = server.asked
         seen.append((getattr(asked[0], "transactional_id", None), asked[1]))
         answer = server.answer(0)
@@ -251,8 +215,8 @@ def test_renewed_it_takes_its_steps_again_while_earlier_requests_are_answered_in
     answer_all(connection, server)
     calls = sent(connection, server)
     server.take(connection.renew())
-    assert (connection.state, connection.in_flight) == (State.NEGOTIATING, calls)
-    with pytest.raises(ConnectionMisused, match="negotiating"):
+    assert (connection.state, connection.in_flight) == (State.REAUTHENTICATING, calls)
+    with pytest.raises(ConnectionMisused, match="reauthenticating"):
         connection.send(metadata(), client_id="me")
     assert [type(request) for request, *_ in server.asked] == [MetadataRequest] * 3 + [InitProducerIdRequest]
     assert answer_all(connection, server) == calls

@@ -17,6 +17,7 @@ from klife.actors.metadata.user import MetadataUser
 from klife.actors.network.broker import Broker
 from klife.actors.network.call import Call
 from klife.actors.network.purpose import BrokerKey, Purpose
+from klife.actors.network.security import Security
 from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.runtime.latch import Latch
@@ -39,9 +40,10 @@ class Metadata:
         self.snapshot = ClusterSnapshot()
         self.snapshots_seen = 0
         self.client_id = settings.client_id
+        self.security = Security(settings.connection)  # shared by all brokers
         # Bootstrap addresses are brokers whose id is not known yet; they get negative ids of our own.
         self.brokers: dict[BrokerKey, Broker] = {
-            (-1 - index, Purpose.REQUESTS): Broker(-1 - index, host, port, settings.connection, self.client_id)
+            (-1 - index, Purpose.REQUESTS): Broker(-1 - index, host, port, settings.connection, self.client_id, security=self.security)
             for index, (host, port) in enumerate(settings.bootstrap)
         }
         self.interest = TopicInterest(settings.prefetched_topics, settings.metadata_max_age)
@@ -185,6 +187,7 @@ class Metadata:
                 self.settings.connection,
                 self.client_id,
                 purpose,
+                self.security,
             )
             broker = self.brokers.setdefault(broker.key, broker)  # a signal handler may have needed it, too, while we made it
             if self.inbox is not None:

@@ -9,6 +9,7 @@ cdef class Broker:
     cdef public object host
     cdef public object port
     cdef public object settings
+    cdef public object security
     cdef public KafkaConnection connection
     cdef public Inbox inbox
     cdef public bint has_actor

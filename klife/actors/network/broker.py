@@ -11,18 +11,21 @@ not written, and never in a connection.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any
 
 from klife.actors.network.call import Call, CallFailed
 from klife.actors.network.purpose import BrokerKey, Purpose
-from klife.actors.network.transport import Transport
+from klife.actors.network.security import Security
+from klife.actors.network.transport import NoTransport, Transport
 from klife.actors.runtime.forked import is_forked, take_note
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.settings import NEVER, ConnectionSettings
 from klife.protocol.connection import KafkaConnection, State
 from klife.protocol.errors import EncodeError, UnsupportedVersion
+from klife.protocol.handshake import Exchange
+from klife.protocol.sasl.authenticate import authenticating
 
 _READY = State.READY  # asked for with every request, and looking a member up in its class takes a while
 
@@ -38,13 +41,16 @@ class Broker:
         settings: ConnectionSettings,
         client_id: str,
         purpose: Purpose = Purpose.REQUESTS,
+        security: Security | None = None,
     ) -> None:
         self.node_id = node_id
         self.purpose = purpose
         self.host = host
         self.port = port
         self.settings = settings
-        self.connection = KafkaConnection(client_id, settings.max_response_bytes)
+        self.security = security or Security(settings)
+        steps = (self._authenticating,) if settings.sasl is not None else ()
+        self.connection = KafkaConnection(client_id, settings.max_response_bytes, steps)
         self.inbox: Inbox | None = None  # the actor's, while it lives
         self.has_actor = False  # whether its supervisor was told to run one
         self.transport: Any = None  # a `Transport`, while one is open
@@ -81,6 +87,10 @@ class Broker:
         """State and last error, for errors and status."""
         state = f"{self.address} {self.connection.state.value}" + (", throttled by a quota" if self.throttled_until else "")
         return state if self.last_error is None or self.is_ready else f"{state}; last error: {self.last_error}"
+
+    def _authenticating(self, ranges: Mapping[int, tuple[int, int]]) -> Exchange:
+        """The connection's step by that name, at wherever the broker is now."""
+        return authenticating(self.security.mechanism, self.host or "")(ranges)
 
     def when_ready(self, wake: Callable[[], None]) -> None:
         """Connect, and call `wake` once when requests are taken."""
@@ -171,7 +181,7 @@ class Broker:
         try:
             all_written = transport.write(buffers) if buffers else transport.write_more()
         except OSError as error:
-            self.fail(f"writing failed: {error}")
+            self.fail(str(error) if isinstance(error, NoTransport) else f"writing failed: {error}")
             return
         if all_written and self._unwritten:
             self._all_written()
@@ -202,4 +212,5 @@ class Broker:
         self.inbox = None
         self.host = None  # nobody connects to it again
         self.waiting.clear()
+        self.security.disown()
         self.close()

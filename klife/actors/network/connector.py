@@ -1,8 +1,8 @@
 """`Connector`: opens one transport to a broker, in a greenlet of its own that may be dropped at any moment.
 
-It looks the name up and goes through its addresses until one takes the connection. The look-up and each
-address have a deadline of their own (`connect_timeout`): an address that drops what is sent to it costs one
-of them and not the whole attempt.
+It looks the name up and goes through its addresses until one takes the connection, and TLS where the client
+speaks it. The look-up and each address have a deadline of their own (`connect_timeout`): an address that
+drops what is sent to it costs one of them and not the whole attempt.
 
 A deadline that passed while the hub did not run says nothing: what the kernel did meanwhile counts.
 """
@@ -11,18 +11,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
 import gevent
 from gevent import socket
+from gevent.event import Event
 
 from klife.actors.network.addresses import Address, Addresses
-from klife.actors.network.transport import PlainTransport, Transport, close_at_once
+from klife.actors.network.security import Security
+from klife.actors.network.transport import NoTransport, PlainTransport, Transport, close_at_once
+from klife.actors.network.wrong_listener import wants_sasl
 from klife.actors.runtime.forked import is_forked
 from klife.actors.runtime.hub_pause import WORTH_TELLING
 from klife.actors.runtime.latch import never_waits
 from klife.actors.settings import ConnectionSettings
+from klife.protocol.errors import DecodeError
 
 # A balancer forgets idle connections, after one to ten minutes mostly, and some say nothing when they do.
 # Probes each half minute keep them alive there, and find out within a minute when one is gone. (No
@@ -36,10 +41,23 @@ _KEEPALIVE = (
 )
 
 
+_ANSWER_SECONDS = 3.0  # for the question whether a broker wants SASL; who waits for the reason is told within five
+
+
 class Connector:
     """Opens a transport to `port` of one of `addresses`; calls `done` once `outcome` is there."""
 
-    def __init__(self, addresses: Addresses, port: int, settings: ConnectionSettings, done: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        addresses: Addresses,
+        port: int,
+        settings: ConnectionSettings,
+        security: Security,
+        done: Callable[[], None],
+        *,
+        asks_for_sasl: bool = False,
+    ) -> None:
+        """With `asks_for_sasl` the broker is asked first whether it wants SASL; if so, there is no transport."""
         self.outcome: Transport | OSError | None = None
         """The `Transport`, ready for Kafka's bytes, or the OSError that says why there is none. Noted in
         `addresses` it is already.
@@ -47,7 +65,10 @@ class Connector:
         self._addresses = addresses
         self._port = port
         self._settings = settings
+        self._security = security
         self._done = done
+        self._asks_for_sasl = asks_for_sasl
+        self._asked: Transport | None = None  # what that goes over
         self._opening: Any = None  # the last socket made
         self._may_open = True
         # In the loop's next turn, and so not while `Client.start` waits for its actors: looking a name up
@@ -72,24 +93,21 @@ class Connector:
 
     def _close(self) -> None:
         """Close the transport, if there is one that is not the broker's yet."""
+        if self._asked is not None:
+            self._asked.close()
         if self.outcome is not None and not isinstance(self.outcome, OSError):
             self.outcome.close()
 
     def _run(self) -> None:
-        sock = None
         try:
-            sock = self._opened()
-            self.outcome, sock = PlainTransport(sock), None
+            self.outcome = self._opened()
         except OSError as error:
             self.outcome = error
         except Exception as error:  # noqa: BLE001 - a name that no resolver takes, a socket option out of range: no connection either
             self.outcome = OSError(f"{type(error).__name__}: {error}")
-        finally:
-            if sock is not None:
-                sock.close()
         self._done()
 
-    def _opened(self) -> Any:
+    def _opened(self) -> Transport:
         addresses = self._addresses
         if addresses.is_through:
             try:
@@ -98,13 +116,15 @@ class Connector:
                 addresses.not_found(f"connecting failed: {failure}")
                 raise
         error: Exception = OSError("not in a forked child")
-        while not addresses.is_through and self._may_open and not is_forked():
+        while not addresses.is_through and self._may_go_on():
             address = addresses.take()
             try:
-                return self._connected(address)
+                if self._asks_for_sasl:
+                    self._look_for_sasl(address)
+                return self._transport_to(address)
             except Exception as failure:  # noqa: BLE001 - see `_run`; the next address may do
                 error = failure
-                addresses.failed(f"connecting failed: {failure}")
+                addresses.failed(str(failure) if isinstance(failure, NoTransport) else f"connecting failed: {failure}")
         raise error
 
     def _look_up(self) -> Any:
@@ -118,6 +138,42 @@ class Connector:
                 return found
             if monotonic() - began < timeout + WORTH_TELLING:  # else the hub did not run, and the answer may be there
                 raise TimeoutError(f"the name was not looked up within {timeout:g} s")
+
+    def _transport_to(self, address: Address) -> Transport:
+        tls = self._security.tls
+        began = monotonic()
+        sock = self._connected(address)
+        try:
+            if tls is None:
+                return PlainTransport(sock)
+            left = self._settings.connect_timeout - (monotonic() - began)
+            return tls.secured(sock, self._addresses.host, max(left, 0.0), self._may_go_on, lambda: self._connected(address))
+        finally:
+            sock.close()  # of what a transport took over, nothing is left
+
+    def _look_for_sasl(self, address: Address) -> None:
+        transport = self._asked = self._transport_to(address)
+        arrived = Event()
+        transport.watch(arrived.set)
+
+        def wait() -> None:
+            arrived.wait()
+            arrived.clear()
+            if not self._may_go_on():
+                raise OSError("not in a forked child")
+
+        told = None
+        try:
+            with gevent.Timeout(min(_ANSWER_SECONDS, self._settings.connect_timeout), False), suppress(OSError, DecodeError):
+                told = wants_sasl(transport, wait)
+        finally:
+            self._asked = None
+            transport.close()
+        if told is not None:
+            raise NoTransport(told)
+
+    def _may_go_on(self) -> bool:
+        return self._may_open and not is_forked()
 
     def _connected(self, address: Address) -> Any:
         family, kind, protocol, where = address

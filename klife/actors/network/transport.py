@@ -25,6 +25,12 @@ _close: Callable[[int], None] = get_original("os", "close")
 _plain_socket: Any = get_original("socket", "socket")
 
 
+class NoTransport(OSError):
+    """There is none to this broker, or none any more, for what it wants of us or we of it. The text is whole,
+    and for users.
+    """
+
+
 class Transport(Protocol):
     """What a `Broker` and its actor use."""
 
@@ -79,6 +85,11 @@ class PlainTransport:
         self._wake: Callable[[], object] | None = None
         self._reader: Any = None
         self._writer: Any = None
+
+    @property
+    def has_unwritten(self) -> bool:
+        """Whether something waits for the socket to take it."""
+        return bool(self._outgoing)
 
     def watch(self, wake: Callable[[], object]) -> None:
         self._wake = wake

@@ -1,25 +1,38 @@
-"""How a listener that klife can not use shows itself, and what to tell its user.
+"""How a listener that a client can not use, as it is set up, shows itself, and what to tell its user.
 
 What Kafka 4.3 does (tried): a listener with SASL answers ApiVersions and closes the connection without a word
 at the next request; one with TLS answers what is no TLS with an alert of seven bytes, and closes; a KRaft
-controller answers ApiVersions, and serves neither Metadata nor Produce.
+controller answers ApiVersions, and serves neither Metadata nor Produce. So a client without SASL that was
+closed on asks, on a new connection, which mechanisms there are (`wants_sasl`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from klife.actors.network.client_certificate import may_want_certificate
+from klife.actors.network.transport import Transport
+from klife.actors.settings import ConnectionSettings
 from klife.protocol.api_keys import ApiKey
 from klife.protocol.apis.metadata import MetadataRequest
+from klife.protocol.connection import KafkaConnection, State
 from klife.protocol.errors import UnsupportedVersion
+from klife.protocol.sasl.authenticate import AskMechanisms
 from klife.protocol.versions import negotiate
 
 _TLS_ALERT = b"\x15\x03"  # its record type, and the first byte of all versions
 
-TLS = "the listener speaks TLS, which klife does not yet; name a listener without it"
-CLOSED_AT_ONCE = "; a listener that wants TLS does that, and klife has none yet: name a listener without it"
-CLOSED_AT_FIRST_REQUEST = "; a listener that wants SASL does that, and klife has none yet: name a listener without authentication"
+TLS = "the listener speaks TLS: set tls, or name a listener without it"
+_CLOSED_AT_ONCE = "; a listener that wants TLS does that: set tls, or name a listener without it"
+CLOSED_AT_FIRST_REQUEST = "; a listener that wants SASL does that: set sasl, or name a listener without authentication"
+
+
+def closed_at_once(settings: ConnectionSettings) -> str:
+    """What to add where the broker closed the connection before it answered anything."""
+    if settings.tls is None:
+        return _CLOSED_AT_ONCE
+    return f"; {may_want_certificate(settings.tls)}"
 
 
 def is_tls(data: Any) -> bool:
@@ -36,3 +49,29 @@ def why_of_no_use(ranges: Mapping[int, tuple[int, int]]) -> str | None:
             return "this is a KRaft controller's listener, which serves no clients; name a broker's listener instead"
         return str(error)
     return None
+
+
+def wants_sasl(transport: Transport, wait: Callable[[], object]) -> str | None:
+    """Ask a broker that closed a connection without SASL whether that is what it misses, over a new
+    connection, which is of no use after it. `wait()` returns when `transport` may be read. What to tell, or None
+    if it is something else.
+
+    Raises:
+        OSError, DecodeError: it does not answer.
+    """
+    ask = AskMechanisms()
+    connection = KafkaConnection("klife", 1 << 20, [ask])
+    connection.connect()
+    buffers = connection.opened()
+    while ask.offered is None and connection.state is not State.READY:
+        if buffers:
+            transport.write(buffers)
+        while (data := transport.read()) is None:
+            wait()
+        if not data:
+            return None
+        connection.receive(data)
+        buffers = connection.take_handshake()
+    if not ask.offered:
+        return None
+    return f"the listener wants SASL (it offers {', '.join(ask.offered)}): set sasl, or name a listener without authentication"

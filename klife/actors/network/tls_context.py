@@ -1,0 +1,112 @@
+"""`TlsContexts`: the `SSLContext` that new connections use.
+
+Making one reads files, and the system's store takes 16 ms: so it is done in the thread pool, once for a
+client, and again when a file has changed. What is wrong with the new files keeps nobody from working with
+those of before: the old context stays, and one warning says why.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from gevent.lock import BoundedSemaphore
+
+from klife.actors.network.tls_files import load_authorities, load_own_certificate
+from klife.actors.runtime.thread_pool import call_in_thread
+from klife.actors.settings import TlsSettings
+from klife_supervision.logs import get_logger
+
+if TYPE_CHECKING:
+    import ssl
+
+log = get_logger("klife.tls")
+
+_Stamp = tuple[tuple[float, int, int] | None, ...]
+
+
+def check_tls_files(settings: TlsSettings) -> None:
+    """Read the files as a connection would. Takes a few milliseconds, and waits for the disk.
+
+    Raises:
+        ValueError: one can not be used, or they do not fit together. Its text names the option and the file.
+    """
+    if settings.context is None:
+        new_context(settings)
+
+
+class TlsContexts:
+    """Of one client. Used in its home thread."""
+
+    def __init__(self, settings: TlsSettings) -> None:
+        self.settings = settings
+        self._context: ssl.SSLContext | None = settings.context
+        self._stamp: _Stamp = ()
+        self._looking = BoundedSemaphore(1)
+
+    def current(self) -> ssl.SSLContext:
+        """The context for a new connection. In a greenlet that may wait for the thread pool.
+
+        Raises:
+            ValueError: there never was one, and the files are of no use; its text is for users.
+        """
+        if self.settings.context is not None:
+            return self.settings.context
+        with self._looking:
+            stamp, context, trouble = call_in_thread(self._looked, self._stamp)
+        if context is not None:
+            self._context = context
+        if self._context is None:
+            raise ValueError(trouble)
+        if trouble is not None:
+            log.warning("tls_files_not_used", reason=trouble, hint="new connections go on with the files as they were before")
+        self._stamp = stamp
+        return self._context
+
+    def _looked(self, known: _Stamp) -> tuple[_Stamp, ssl.SSLContext | None, str | None]:
+        """In a thread: the files' stamp, and where that is not the `known` one a new context, or what is
+        wrong.
+        """
+        stamp = _stamp_of(self.settings)
+        if stamp == known:
+            return stamp, None, None
+        try:
+            return stamp, new_context(self.settings), None
+        except ValueError as error:
+            return stamp, None, str(error)
+
+
+def _stamp_of(settings: TlsSettings) -> _Stamp:
+    """What changes when a file does. Without files there is one stamp, and so one context."""
+    return (None, *map(_stamp_of_file, (settings.ca_file, settings.cert_file, settings.key_file)))
+
+
+def _stamp_of_file(path: str | None) -> tuple[float, int, int] | None:
+    if path is None:
+        return None
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def new_context(settings: TlsSettings) -> Any:
+    """A context of klife's own.
+
+    Raises:
+        ValueError: the files are of no use; the text says which, and why.
+    """
+    import ssl
+
+    # The class that is there now: where the program is patched, the standard library's own recurses for ever
+    # when something is set on it.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = settings.check_hostname
+    if settings.ca_file is not None:
+        load_authorities(context, settings.ca_file)
+    else:
+        context.load_default_certs()
+    load_own_certificate(context, settings)
+    return context

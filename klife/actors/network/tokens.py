@@ -1,0 +1,157 @@
+"""`Tokens`: the client's token, asked of the user's provider once for all brokers.
+
+A provider is the user's code: it may take seconds, raise, or never return. So it is called in the hub's
+thread pool, one call at a time for whoever wants a token, and again before the token ends, also where no
+connection wants it just then: a session that is renewed must not wait for it. A failure is told to those who
+wait, and the provider is asked again after a backoff, however often connections try meanwhile. A call that
+does not return is given up after the patience of a handshake, for one more; a thread is not lost for each.
+
+No actor: all there is, is a value and what is due. Whoever wants a token does what is due, and a timer does
+so where nobody wants one; a timer that was lost costs a wait, and no token.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from gevent.event import Event
+
+from klife.actors.network.backoff import backoff
+from klife.actors.runtime.forked import is_forked
+from klife.actors.runtime.latch import never_waits
+from klife.actors.runtime.thread_pool import call_in_thread
+from klife.actors.settings import NEVER
+from klife.protocol.sasl.token import Token, token_from
+from klife_supervision.logs import get_logger
+
+log = get_logger("klife.security")
+
+_RENEWED_AT = 0.8  # of its life, and up to a twentieth later: sessions are renewed from 0.85 on
+_SHARED_FOR = 60.0  # seconds that a token is good for whose end nobody knows
+_MOST_CALLS = 2  # that have not returned
+_LEAST_PAUSE = 1.0  # seconds between two calls
+_LONGEST_PAUSE = 30.0
+_WAIT_WITH_TOKEN = 1.0  # seconds that who could do with the old one waits for the new one
+
+
+class TokenFailed(Exception):
+    """There is no token; the text is for users."""
+
+
+class Tokens:
+    """Of one client, for its home thread. A call of `provider` counts as lost after `patience` seconds."""
+
+    def __init__(self, provider: Callable[[], Any], patience: float) -> None:
+        self._provider = provider
+        self._patience = patience
+        self._token: Token | None = None
+        self._trouble: str | None = None  # of the last call
+        self._failures = 0
+        self._due = 0.0  # when the provider is to be asked, in seconds since 1970, as tokens end
+        self._asked_at = -NEVER  # the same
+        self._calls: dict[Any, float] = {}  # those that have not returned, and when they began
+        self._news = Event()
+        self._timer: Any = None
+        self._closed = False
+
+    def current(self) -> Token:
+        """The token of now, waiting for it. In a greenlet that may be killed.
+
+        Raises:
+            TokenFailed: the provider failed, and is asked again later.
+        """
+        patience_for_new = _WAIT_WITH_TOKEN
+        while True:
+            self._do_what_is_due()
+            now = time.time()
+            token = self._token
+            good = token is not None and (token.expires_at is None or now < token.expires_at)
+            if token is not None and good and (now < self._due or not self._calls or patience_for_new <= 0):
+                return token
+            if not self._calls:
+                raise TokenFailed(self._trouble or "there is no token, and the client has ended")
+            if good:
+                self._news.wait(patience_for_new)
+                patience_for_new = 0.0
+            else:
+                self._news.wait()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the provider was asked, and has not answered."""
+        return bool(self._calls)
+
+    def refused(self, token: Token) -> None:
+        """A broker did not take `token`, whatever its end was said to be: ask for another one."""
+        if token is self._token:
+            self._ask_at(max(time.time(), self._asked_at + _LEAST_PAUSE))
+
+    def close(self) -> None:
+        """The client has ended: ask for nothing any more."""
+        calls, timer = list(self._calls), self._timer
+        self.disown()
+        for greenlet in [*calls, timer]:
+            if greenlet is not None:
+                greenlet.kill(block=False)
+
+    def disown(self) -> None:
+        """In a forked child, or without the hub that ran it: the same, and its greenlets are left alone."""
+        self._closed = True
+        self._calls, self._timer = {}, None
+
+    def _do_what_is_due(self) -> None:
+        now = time.time()
+        if self._closed or is_forked() or now < self._due:
+            return
+        lost = [began for began in self._calls.values() if now >= began + self._patience]
+        if len(lost) < len(self._calls) or len(lost) >= _MOST_CALLS:
+            return
+        self._asked_at = now
+        greenlet = gevent.Greenlet(self._call)
+        never_waits(greenlet)
+        self._calls[greenlet] = now
+        greenlet.rawlink(self._ended)
+        greenlet.start()
+
+    def _call(self) -> None:
+        try:
+            token = call_in_thread(lambda: token_from(self._provider(), time.time()))
+        except Exception as error:  # noqa: BLE001 - the user's code: whatever it raises is told, and no reason to end
+            self._failed(f"token provider failed: {type(error).__name__}: {error}")
+        else:
+            self._got(token)
+
+    def _ended(self, greenlet: Any) -> None:
+        """A call has returned, or was killed."""
+        self._calls.pop(greenlet, None)
+        news, self._news = self._news, Event()
+        news.set()
+
+    def _got(self, token: Token) -> None:
+        if self._closed:
+            return
+        now = time.time()
+        self._token, self._trouble, self._failures = token, None, 0
+        life = token.expires_at - now if token.expires_at is not None else _SHARED_FOR
+        self._due = now + life * (_RENEWED_AT + 0.05 * random.random())
+        if token.expires_at is not None:
+            self._ask_at(self._due)
+
+    def _failed(self, trouble: str) -> None:
+        if self._closed:
+            return
+        self._trouble = trouble
+        self._failures += 1
+        log.warning("token_provider_failed", reason=trouble, attempt=self._failures)
+        self._ask_at(time.time() + backoff(self._failures, _LEAST_PAUSE, _LONGEST_PAUSE, random.random()))
+
+    def _ask_at(self, due: float) -> None:
+        """Ask at `due`, whether or not anybody wants a token then."""
+        self._due = due
+        if self._timer is not None:
+            self._timer.kill(block=False)
+        self._timer = gevent.spawn_later(max(due - time.time(), 0.0) + 0.001, self._do_what_is_due)
