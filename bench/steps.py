@@ -90,7 +90,7 @@ def going_round(producer: Producer, route: Topic, records: list[Record]) -> None
     """A record for each of some partitions, a batch each: opened, taken for a request, confirmed."""
     for record in records:
         route.append(record)
-    for partition, batch in producer.batchers.all[1, 0].drain(1e12):
+    for partition, batch in producer.batchers.all[1, 0].drain(1e12, producer.identity)[0]:
         producer.delivered(partition, batch, 7, -1)
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections import deque
 from time import monotonic
+from typing import Any
 
 import gevent
 import pytest
 
 from klife import ClientClosed, ProduceError, Record
 from klife.actors.producer.batch import Batch
+from klife.actors.producer.batcher import Batcher, Batchers
 from klife.actors.producer.buffer_pool import BufferPool
-from klife.actors.producer.identity import Identity
+from klife.actors.producer.identity import Identities, Identity
+from klife.actors.producer.partition import Partition
+from klife.actors.producer.producer import Producer
+from klife.actors.producer.topic import Topic
 from tests.support.producer_parts import Parts
 
 # identity
@@ -23,6 +29,30 @@ def test_an_epoch_is_bumped_only_from_the_one_that_was_lost() -> None:
     parts.producer.identities.bump(parts.identity)
     parts.producer.identities.bump(parts.identity)
     assert parts.producer.identity.epoch == 1
+
+
+def test_nothing_below_the_producer_has_the_identities_that_it_could_bump() -> None:
+    parts = Parts([1, 1])
+    parts.sent()
+    producer = parts.producer
+    seen: dict[int, Any] = {}
+    left: list[Any] = [parts.topic, parts.partition(), parts.batcher(), producer.batchers, producer.routing, producer.deadlines]
+    while left:
+        each = left.pop()
+        if id(each) in seen:
+            continue
+        seen[id(each)] = each
+        if isinstance(each, (list, tuple, set, deque)):
+            left += each
+        elif isinstance(each, dict):
+            left += [*each, *each.values()]
+        elif type(each).__module__.startswith("klife.actors.producer."):
+            fields = [name for cls in type(each).__mro__ for name in vars(cls)] + list(getattr(each, "__dict__", ()))
+            left += [getattr(each, name, None) for name in fields if not name.startswith("__")]
+    kinds = {type(each) for each in seen.values()}
+    assert {Topic, Partition, Batch, Batcher, Batchers, Identity} <= kinds
+    assert Identities not in kinds
+    assert Producer not in kinds
 
 
 # the end

@@ -314,7 +314,7 @@ def test_a_flush_ends_with_the_last_record_of_a_batch_whose_pieces_were_split_ag
     gevent.sleep(0)  # it waits for what is pending now: the pieces
     partition, split_again = parts.partition(), 0
     while (piece := partition.head(1e12, 0.0)) is not None:
-        partition.take(piece)
+        parts.send(piece)
         if piece.count > 1:
             split_again += 1
             parts.refused(piece, 10)
@@ -330,6 +330,6 @@ def test_a_flush_that_ends_early_counts_the_records_whose_outcome_is_missing() -
     parts.refused(batch, 10)
     piece = parts.partition().head(1e12, 0.0)
     assert piece is not None
-    parts.partition().take(piece)
+    parts.send(piece)
     parts.delivered(piece)
     assert parts.producer.flush(monotonic()) == 8 - piece.count

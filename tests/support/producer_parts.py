@@ -79,7 +79,13 @@ class Parts:
 
     def drained(self, now: float, node_id: int = 1) -> list[Batch]:
         """The batches of the next request to a broker."""
-        return [batch for _, batch in self.batcher(node_id).drain(now)]
+        return self.taken(self.batcher(node_id), now)
+
+    def taken(self, batcher: Batcher, now: float) -> list[Batch]:
+        """The batches of the batcher's next request."""
+        batches, stuck = batcher.drain(now, self.producer.identity)
+        assert not stuck
+        return [batch for _, batch in batches]
 
     def batch(self, count: int = 1, partition: int = 0, *, size: int = 10) -> Batch:
         """A closed batch of `count` records."""
@@ -92,7 +98,9 @@ class Parts:
         """`batch` is what its partition lets go now, and goes."""
         partition = self.of(batch)
         assert partition.head(1e12, 0.0) is batch
-        partition.take(batch)
+        if not partition.take(batch, self.producer.identity):
+            self.producer.begin_anew([partition], self.producer.identity)
+            assert partition.take(batch, self.producer.identity)
 
     def sent(self, count: int = 1, partition: int = 0) -> Batch:
         batch = self.batch(count, partition)

@@ -154,7 +154,11 @@ class BatcherActor(GeventActor):
             self.producer.budget.is_over,
         )
         if step is Step.SEND:
-            room -= self._send(batcher.drain(now))
+            identity = self.producer.identities.current
+            batches, stuck = batcher.drain(now, identity)
+            if stuck:
+                self.producer.begin_anew(stuck, identity)
+            room -= self._send(batches)
             if batcher.ready and room > 0:
                 get_hub().loop.run_callback(inbox.wake_when_idle)  # behind those who were refused this turn
         elif step is Step.GATHER:
@@ -173,8 +177,6 @@ class BatcherActor(GeventActor):
 
     def _send(self, batches: list[tuple[Partition, Batch]]) -> bool:
         """Send a request with `batches`; return whether there is one."""
-        if self.producer.identities.wanted:
-            self.producer.wake()  # something could not leave for want of an id
         if not batches:
             return False
         batcher, settings = self.batcher, self.settings

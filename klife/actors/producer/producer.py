@@ -80,7 +80,6 @@ class Producer:
             info,
             partitioner,
             self.terms,
-            self.identities,
             self.pool,
             self.hub_watch,
             self.batchers,
@@ -101,6 +100,18 @@ class Producer:
     def identity(self) -> Identity | None:
         """What it sends under now, if it has it."""
         return self.identities.current
+
+    def begin_anew(self, partitions: list[Partition], identity: Identity | None) -> None:
+        """`partitions` have something to send and can not go on under `identity`, which was the current one:
+        they lost sequences under it, or there was none. They are sent under the next.
+        """
+        if identity is not None:
+            self.identities.bump(identity)
+        if self.identities.current is None:
+            self.wake()  # the ProducerActor fetches one, and offers what waits for it
+            return
+        for partition in partitions:
+            self.batchers.offer(partition)
 
     # outcomes
 

@@ -4,7 +4,6 @@ from klife.actors.producer.buffer_pool cimport BufferPool, Claim
 from klife.actors.producer.deadlines cimport Deadlines
 from klife.actors.producer.delivery cimport Delivery, Places
 from klife.actors.producer.hub_watch cimport HubWatch
-from klife.actors.producer.identity cimport Identities
 from klife.actors.producer.murmur2 cimport murmur2_positive
 from klife.actors.producer.partition cimport Partition
 from klife.actors.producer.terms cimport Terms
@@ -19,7 +18,7 @@ cdef class Topic:
     cdef public Py_ssize_t sticky
     cdef public bint sticks
     cdef public Terms terms
-    cdef public Identities _identities
+    cdef public dict _made
     cdef public Batchers _batchers
     cdef public Deadlines _deadlines
     cdef public object _timer

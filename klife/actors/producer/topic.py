@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from klife.actors.producer.deadline_timer import DeadlineTimer
     from klife.actors.producer.deadlines import Deadlines
     from klife.actors.producer.hub_watch import HubWatch
-    from klife.actors.producer.identity import Identities
     from klife.actors.producer.terms import Terms
 
 _NEVER = cython.declare(cython.double, NEVER)
@@ -74,7 +73,7 @@ class Topic:
         "sticky",
         "sticks",
         "terms",
-        "_identities",
+        "_made",
         "_batchers",
         "_deadlines",
         "_timer",
@@ -91,7 +90,6 @@ class Topic:
         info: TopicInfo,
         partitioner: Any,
         terms: Terms,
-        identities: Identities,
         pool: BufferPool,
         hub_watch: HubWatch,
         batchers: Batchers,
@@ -103,12 +101,12 @@ class Topic:
         been added.
         """
         self.name = info.name
-        self.count = info.partition_count
-        self.partitions: list[Partition | None] = [None] * self.count
+        self.count = 0
+        self.partitions: list[Partition | None] = []
+        self._made: dict[int, Partition] = {}  # by id; also those beyond the ones there are now
         self.partitioner = partitioner
         self.sticks = bool(getattr(partitioner, "sticky_keyless", False))
         self.terms = terms
-        self._identities = identities
         self._batchers = batchers
         self._deadlines = deadlines
         self._timer = timer
@@ -371,19 +369,14 @@ class Topic:
         # The default partitioner, without the calls.
         self._hashes = cython.compiled and info.partition_count > 0 and type(self.partitioner) is Murmur2Partitioner
         self._partition = self.partitioner.partition if all_led else self._choice_among_the_led
-        if info.partition_count > self.count:
-            self.partitions.extend([None] * (info.partition_count - self.count))
+        # A topic made anew with fewer partitions: what was queued beyond them waits. Should there be as many
+        # again, they go on where they were: with sequences that were used, a broker would take new records
+        # for those it has.
+        partitions = [self._made.get(partition_id) for partition_id in range(info.partition_count)]
+        self.partitions = partitions
         self.count = info.partition_count
-        for partition in self.partitions:
-            if partition is not None:
-                self._place(partition)
-        # A topic made anew with fewer partitions: what was queued beyond them expires. Should there be more
-        # again, they must not begin with sequences that were used: a broker would take new records for those
-        # it has.
-        for partition in self.partitions[self.count :]:
-            if partition is not None and partition.identity is not None:
-                self._identities.bump(partition.identity)
-        del self.partitions[self.count :]
+        for partition in list(self._made.values()):
+            self._place(partition)
         if self.sticky >= self.count or (self.sticky != _NOWHERE and info.leaders[self.sticky] == NO_LEADER):
             self.sticky = _NOWHERE
 
@@ -440,14 +433,12 @@ class Topic:
 
     def partition(self, partition_id: int) -> Partition:
         """One of the partitions there are, made when it is first produced to."""
-        partition = self.partitions[partition_id]
-        if partition is not None:
-            return partition
-        fresh = Partition(self.name, partition_id, self._identities, self.terms)
-        self._place(fresh)
-        partition = self.partitions[partition_id]
-        if partition is None:  # nor did anything that ran meanwhile make it
-            partition = self.partitions[partition_id] = fresh
+        partition = self._made.get(partition_id)
+        if partition is None:
+            fresh = Partition(self.name, partition_id, self.terms)
+            self._place(fresh)
+            partition = self._made.setdefault(partition_id, fresh)  # something that ran meanwhile may have made it
+        self.partitions[partition_id] = partition
         return partition
 
     def _unseen(self, record: Record, chosen: Any, partitioner: Any, deadline: float | None = None) -> Partition:
