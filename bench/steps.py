@@ -58,6 +58,7 @@ def a_topic() -> tuple[Producer, Topic]:
         get_hub(),
         1.0,
         lambda _node: broker,
+        lambda *_: None,
     )
     producer.identities.found(Identity(9, 0))
     info = TopicInfo("orders", bytes(16), (1,) * PARTITIONS, (0,) * PARTITIONS)
@@ -91,7 +92,7 @@ def going_round(producer: Producer, route: Topic, records: list[Record]) -> None
     for record in records:
         route.append(record)
     for partition, batch in producer.batchers.all[1, 0].drain(1e12, producer.identity)[0]:
-        producer.delivered(partition, batch, 7, -1)
+        producer.settlement.delivered(partition, batch, 7, -1)
 
 
 def sealing(fields: list[Any]) -> None:

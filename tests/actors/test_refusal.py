@@ -194,7 +194,11 @@ def test_only_the_named_records_fail_and_the_others_go_again_in_order() -> None:
     assert [batch.result(index).offset for index in (0, 2, 4)] == [100, 101, 102]
     assert "no key" in str(batch.result(1).error)
     assert "no key" not in str(batch.result(3).error)
-    assert (parts.producer.delivered_records, parts.producer.failed_records, parts.producer.pool.used) == (3, 2, 0)
+    assert (parts.producer.settlement.delivered_records, parts.producer.settlement.failed_records, parts.producer.pool.used) == (
+        3,
+        2,
+        0,
+    )
 
 
 @pytest.mark.parametrize("named", [{}, {0: None, 1: None}, {7: "of another world", -1: "odd"}])

@@ -54,12 +54,14 @@ class Parts:
 
     def __init__(self, leaders: list[int] | None = None, **settings: Any) -> None:
         self.brokers: dict[int, ModelBroker] = {}
+        self.added: dict[str, TopicInfo] = {}  # topics that have more partitions by the time that somebody waits for some
         self.producer = Producer(
             a_producer(**{"max_in_flight": 5, **settings}),
             BufferPool(1_000_000, block=False),
             get_hub(),
             1.0,
             lambda node: self.brokers.setdefault(node, ModelBroker(node)),  # type: ignore[arg-type, return-value]
+            lambda topic, *_: self.added.get(topic),
         )
         self.bell = Bell()
         self.producer.batchers.inbox = self.bell  # type: ignore[assignment]
@@ -108,7 +110,7 @@ class Parts:
         return batch
 
     def delivered(self, batch: Batch, offset: int = 0, append_time_ms: int = -1) -> None:
-        self.producer.delivered(self.of(batch), batch, offset, append_time_ms)
+        self.producer.settlement.delivered(self.of(batch), batch, offset, append_time_ms)
 
     def refused(
         self, batch: Batch, code: int, record_errors: dict[int, str | None] | None = None, *, appended: bool = False
@@ -127,7 +129,7 @@ class Parts:
         self.of(batch).put_back(batch)
 
     def failed(self, batch: Batch, error: ProduceError) -> None:
-        self.producer.failed(self.of(batch), batch, error)
+        self.producer.settlement.failed(self.of(batch), batch, error)
 
     def apply(self, leaders: list[int] | None) -> None:
         """News of the topic's leaders; None: it is gone."""
