@@ -58,6 +58,7 @@ def a_topic() -> tuple[Producer, Topic]:
         get_hub(),
         1.0,
         lambda _node: broker,
+        lambda *_: None,
     )
     producer.identities.found(Identity(9, 0))
     info = TopicInfo("orders", bytes(16), (1,) * PARTITIONS, (0,) * PARTITIONS)
@@ -90,8 +91,8 @@ def going_round(producer: Producer, topic: Topic, records: list[Record]) -> None
     """A record for each of some partitions, a batch each: opened, taken for a request, confirmed."""
     for record in records:
         topic.append(record)
-    for partition, batch in producer.batchers.all[1, 0].drain(1e12):
-        producer.delivered(partition, batch, 7, -1)
+    for partition, batch in producer.batchers.all[1, 0].drain(1e12, producer.identity)[0]:
+        producer.settlement.delivered(partition, batch, 7, -1)
 
 
 def sealing(fields: list[Any]) -> None:

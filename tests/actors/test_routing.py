@@ -101,14 +101,24 @@ def test_a_topic_that_vanishes_and_comes_back_finds_its_records() -> None:
 
 def test_a_partition_that_was_gone_for_a_while_does_not_begin_with_numbers_that_were_used() -> None:
     parts = Parts([1, 1])
-    before = parts.sent(partition=1)
+    before = parts.sent(3, partition=1)
     parts.delivered(before)
     parts.apply([1])
     parts.apply([1, 1])
     after = parts.sent(partition=1)
-    assert before.identity is not None
-    assert after.identity is not None
-    assert (after.identity.producer_id, after.identity.epoch, after.sequence) == (9, before.identity.epoch + 1, 0)
+    assert (after.identity, after.sequence) == (before.identity, 3)
+
+
+def test_what_was_queued_for_a_partition_that_was_gone_for_a_while_is_sent_before_what_comes_later() -> None:
+    parts = Parts([1, 1, 1])
+    waiting = parts.batch(partition=2)
+    parts.apply([1])
+    parts.apply([1, 1, 2])
+    later = parts.batch(partition=2)
+    assert parts.drained(NOW, 2) == [waiting]
+    parts.delivered(waiting)
+    parts.producer.batchers.offer(parts.partition(2))
+    assert parts.drained(NOW, 2) == [later]
 
 
 def test_a_topic_made_anew_with_fewer_partitions_lets_what_is_beyond_expire() -> None:

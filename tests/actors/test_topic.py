@@ -75,7 +75,7 @@ def test_partitions_that_come_while_a_record_waits_for_one_are_chosen_among(key:
     parts = Parts()
     partitioner = Murmur2Partitioner()
     topic = parts.producer.routing.add_topic(topic_info([], "empty"), partitioner)
-    parts.producer.await_partition = lambda topic, *_: topic.follow(topic_info([1] * 50, "empty"))
+    parts.added["empty"] = topic_info([1] * 50, "empty")
     record = Record("empty", b"v", key)
     partition = topic.append(record)._batch.partition_id
     assert partition == (partitioner.partition(record, 50) if key is not None else topic.sticky)
