@@ -48,9 +48,9 @@ from klife.protocol.apis.produce import (
     ProduceResponse,
     TopicProduceResponse,
 )
-from klife.protocol.record_decode import RecordBatch, decode_batches
 from klife.protocol.apis.sasl_authenticate import SaslAuthenticateRequest
 from klife.protocol.apis.sasl_handshake import SaslHandshakeRequest, SaslHandshakeResponse
+from klife.protocol.record_decode import RecordBatch, decode_batches
 from tests.support.model_cluster import ModelPartition
 from tests.support.scripted_sasl import ScriptedSasl
 

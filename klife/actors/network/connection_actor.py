@@ -140,8 +140,9 @@ class ConnectionActor(GeventActor):
 
     def disown(self) -> None:
         super().disown()
-        if self._connector is not None:
-            self._connector.disown()
+        for helper in (self._connector, self._errand):
+            if helper is not None:
+                helper.disown()
 
     def _adopt(self, now: float) -> None:
         connector, self._connector = self._connector, None
