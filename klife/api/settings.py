@@ -7,8 +7,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from klife.actors.network.tls_context import check_tls_files
 from klife.actors.settings import NEVER, ClientSettings, ConnectionSettings, ProducerSettings, SaslSettings, TlsSettings
-from klife.api.tls_files import check_tls_files
 from klife.errors import ConfigError
 from klife.protocol.compression import CODECS, compress, quick_size
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from klife.api.config import ClientConfig, ProducerConfig, TlsConfig
 
 _ACKS = {"all": -1, 1: 1, 0: 0}
-_TLS_FILES = ("ca_file", "cert_file", "key_file", "key_password")
 
 S = TypeVar("S", ClientSettings, ConnectionSettings, ProducerSettings)
 T = TypeVar("T", SaslSettings, TlsSettings)
@@ -67,14 +66,13 @@ def check_files(config: ClientConfig) -> None:
         ConfigError: one does not exist, or is not what its option wants, or they do not fit together.
     """
     settings = _tls(config.tls)
-    if settings is None:
+    if settings is None or settings.ca_file is settings.cert_file is None:  # of the system's store nothing can be said
         return
     try:
         check_tls_files(settings)
-    except ValueError as error:
-        problem = f"tls.{error}" if str(error).startswith(_TLS_FILES) else f"tls: {error}"
-    else:
         return
+    except ValueError as error:
+        problem = f"tls.{error}"  # which begins with the option
     raise ConfigError([problem])
 
 

@@ -40,10 +40,10 @@ def demo(
     with contextlib.ExitStack() as stack:
         stack.enter_context(errors_as_lines())
         stack.enter_context(ctrl_c_here())
-        servers = stack.enter_context(demo_cluster(bootstrap, brokers))
-        topics = stack.enter_context(demo_topics(servers))
-        client = stack.enter_context(Client.start(servers, name="demo"))
-        complete = _run(client, servers, topics, seconds, greenlets)
+        config = stack.enter_context(demo_cluster(bootstrap, brokers))
+        topics = stack.enter_context(demo_topics(config))
+        client = stack.enter_context(Client.start(config))
+        complete = _run(client, ",".join(config.bootstrap_servers), topics, seconds, greenlets)
     if not complete:
         raise typer.Exit(1)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from klife.admin import AdminClient, NewTopic
+from klife.admin import NewTopic
+from klife.api.config import ClientConfig
 from klife.cli.demo_display import step
-from klife.cli.terminal import CONNECT_TIMEOUT_SECONDS, checked_servers, out
+from klife.cli.terminal import admin, configuration, out
 from klife.testing.cluster import KafkaCluster
 
 TOPICS = ("orders", "payments", "shipments")
@@ -25,26 +27,26 @@ DemoBootstrap = Annotated[
 
 
 @contextlib.contextmanager
-def demo_cluster(bootstrap: str | None, brokers: int) -> Iterator[str]:
-    """The addresses of the cluster the user named, or of one that is started and removed again."""
-    if bootstrap is not None:
-        yield checked_servers(bootstrap)
+def demo_cluster(bootstrap: str | None, brokers: int, file: Path | None = None) -> Iterator[ClientConfig]:
+    """How to reach the cluster the user named, or one that is started and removed again."""
+    if bootstrap is not None or file is not None:
+        yield configuration(bootstrap, file, name="demo")
         return
     with contextlib.ExitStack() as stack:
         with step(f"starting a Kafka cluster of {brokers} broker{'s' if brokers > 1 else ''}"):
             cluster = stack.enter_context(KafkaCluster(brokers))
-        yield cluster.bootstrap_servers
+        yield ClientConfig.build(cluster.bootstrap_servers, name="demo")
 
 
 @contextlib.contextmanager
-def demo_topics(servers: str) -> Iterator[list[str]]:
+def demo_topics(config: ClientConfig) -> Iterator[list[str]]:
     """New topics for this run, deleted at the end of the block."""
-    with AdminClient(servers, timeout=CONNECT_TIMEOUT_SECONDS) as admin:
-        replicas = min(3, len(admin.brokers()))
+    with admin(config) as asked:
+        replicas = min(3, len(asked.brokers()))
         names = [f"klife-demo-{uuid.uuid4().hex[:8]}-{name}" for name in TOPICS]
-        admin.create_topics([NewTopic(name, PARTITIONS, replicas) for name in names])
+        asked.create_topics([NewTopic(name, PARTITIONS, replicas) for name in names])
         out.print(f"topics {', '.join(TOPICS)}: {PARTITIONS} partitions each, replication factor {replicas}", markup=False)
         try:
             yield names
         finally:
-            admin.delete_topics(names)
+            asked.delete_topics(names)

@@ -21,11 +21,13 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from klife.api.client import Client
+from klife.api.config import ClientConfig
 from klife.cli.lines import LineReader
 from klife.cli.terminal import (
-    DEFAULT_BOOTSTRAP,
     INTERRUPTED,
     Bootstrap,
+    ConfigFile,
+    configuration,
     ctrl_c_here,
     err,
     errors_as_lines,
@@ -51,6 +53,9 @@ class Acks(StrEnum):
     NOBODY = "0"
 
 
+_ACKS = {Acks.ALL: "all", Acks.LEADER: 1, Acks.NOBODY: 0}
+
+
 class Compression(StrEnum):
     """The codec of record batches."""
 
@@ -68,9 +73,12 @@ def produce(
         str | None, typer.Option(help="What stands between key and value in each line; without it, records have no key.")
     ] = None,
     partition: Annotated[int | None, typer.Option(min=0, help="The partition to write to.", show_default="by key")] = None,
-    compression: Annotated[Compression, typer.Option(help="How batches are compressed.")] = Compression.NONE,
-    acks: Annotated[Acks, typer.Option(help="Whose confirmation counts: all replicas in sync, 1 (the leader), or 0.")] = Acks.ALL,
-    bootstrap: Bootstrap = DEFAULT_BOOTSTRAP,
+    compression: Annotated[Compression | None, typer.Option(help="How batches are compressed.", show_default="none")] = None,
+    acks: Annotated[
+        Acks | None, typer.Option(help="Whose confirmation counts: all replicas in sync, 1 (the leader), or 0.", show_default="all")
+    ] = None,
+    bootstrap: Bootstrap = None,
+    config: ConfigFile = None,
 ) -> None:
     """Write lines to a topic, one record a line."""
     if key_separator == "":
@@ -79,20 +87,21 @@ def produce(
         stack.enter_context(errors_as_lines())
         stack.enter_context(ctrl_c_here())
         descriptor = _opened(file, stack)
-        client = stack.enter_context(
-            Client.start(
-                bootstrap,
-                acks="all" if acks is Acks.ALL else 0 if acks is Acks.NOBODY else 1,
-                enable_idempotence=acks is Acks.ALL,
-                compression_type=compression.value,
-                max_buffered_bytes=BUFFERED_BYTES,
-            )
+        settings = configuration(
+            bootstrap,
+            config,
+            acks=None if acks is None else _ACKS[acks],
+            enable_idempotence=None if acks is None else acks is Acks.ALL,
+            compression_type=None if compression is None else compression.value,
         )
+        if "max_buffered_bytes" not in settings.model_fields_set:
+            settings = ClientConfig.build(settings, max_buffered_bytes=BUFFERED_BYTES)
+        client = stack.enter_context(Client.start(settings))
         _check_topic(client, topic, partition)
         lines = Lines(client, topic, partition, key_separator.encode() if key_separator else None)
         interrupted = lines.send(LineReader(descriptor))
     # Nobody confirms a record at acks 0.
-    lines.report("sent" if acks is Acks.NOBODY else "delivered")
+    lines.report("sent" if settings.acks == 0 else "delivered")
     if interrupted:
         raise typer.Exit(INTERRUPTED)
     if lines.failed or lines.unreadable:

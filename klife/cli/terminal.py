@@ -7,17 +7,22 @@ means a bug in klife.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Iterator
-from typing import Annotated, NoReturn
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
 
 import gevent
 import typer
 from gevent import getcurrent
 from rich.console import Console
 
+from klife.admin import AdminClient
 from klife.api.client import Client
 from klife.api.config import ClientConfig
+from klife.api.config.properties_file import read_properties
+from klife.api.settings import check_files
 from klife.cli.logs import errors_only
 from klife.errors import ConfigError, KlifeError, NotReady
 
@@ -28,13 +33,28 @@ CONNECT_TIMEOUT_SECONDS = 10.0
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended: 128 and the number of the signal, as shells count."""
 
+DEFAULT_BOOTSTRAP = "localhost:9092"
+_VARIABLE = "KLIFE_BOOTSTRAP_SERVERS"
+_SERVERS = {"bootstrap.servers", "metadata.broker.list"}
+
+# Read from the environment here, and not by typer: a file that was named wins over a variable.
 Bootstrap = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--bootstrap", envvar="KLIFE_BOOTSTRAP_SERVERS", metavar="HOST:PORT,...", help="Brokers to ask for the cluster; one is enough."
+        "--bootstrap",
+        metavar="HOST:PORT,...",
+        help="Brokers to ask for the cluster; one is enough.",
+        show_default=f"the file's, or ${_VARIABLE}, or {DEFAULT_BOOTSTRAP}",
     ),
 ]
-DEFAULT_BOOTSTRAP = "localhost:9092"
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Kafka's properties, as Java's tools take them: brokers, TLS, SASL and what else a client is told. Other options win.",
+    ),
+]
 
 
 def fail(message: str) -> NoReturn:
@@ -69,9 +89,30 @@ def ctrl_c_here() -> Iterator[None]:
             watcher.cancel()
 
 
-def checked_servers(bootstrap: str) -> str:
-    """The addresses as they were given. ConfigError, naming the wrong one, when they are not host:port."""
-    return ",".join(ClientConfig.build(bootstrap).bootstrap_servers)
+def configuration(bootstrap: str | None, file: Path | None, **options: Any) -> ClientConfig:
+    """What the command line says, over what the file says. An option that is None was not given.
+
+    Raises:
+        ConfigError: with one line for everything wrong.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    properties = {} if file is None else read_properties(file)
+    if bootstrap is not None or not properties.keys() & _SERVERS:
+        servers = bootstrap or os.environ.get(_VARIABLE) or DEFAULT_BOOTSTRAP
+        without = ClientConfig.build(servers, **given)  # first, because what is wrong with the servers is not the file's
+        if file is None:
+            return without
+        for name in _SERVERS:
+            properties.pop(name, None)
+        properties["bootstrap.servers"] = servers
+    return ClientConfig.build(ClientConfig.from_properties(properties), **given)
+
+
+def admin(config: ClientConfig) -> AdminClient:
+    """An admin client of the same cluster."""
+    check_files(config)
+    security: dict[str, Any] = {name: getattr(config, name) for name in ("tls", "sasl") if getattr(config, name)}
+    return AdminClient(",".join(config.bootstrap_servers), timeout=CONNECT_TIMEOUT_SECONDS, **security)
 
 
 def wait_ready(client: Client) -> None:

@@ -5,25 +5,16 @@ One line for each partition, aligned for the eye and easy to cut for a script.
 
 from __future__ import annotations
 
-from klife.admin import AdminClient, Partition
-from klife.cli.terminal import (
-    CONNECT_TIMEOUT_SECONDS,
-    DEFAULT_BOOTSTRAP,
-    Bootstrap,
-    checked_servers,
-    ctrl_c_here,
-    err,
-    errors_as_lines,
-    out,
-)
+from klife.admin import Partition
+from klife.cli.terminal import Bootstrap, ConfigFile, admin, configuration, ctrl_c_here, err, errors_as_lines, out
 
 HEADINGS = ("TOPIC", "PARTITION", "LEADER", "REPLICAS", "IN-SYNC")
 
 
-def topics(bootstrap: Bootstrap = DEFAULT_BOOTSTRAP) -> None:
+def topics(bootstrap: Bootstrap = None, config: ConfigFile = None) -> None:
     """List the topics with their partitions, leaders and replicas."""
-    with errors_as_lines(), ctrl_c_here(), AdminClient(checked_servers(bootstrap), timeout=CONNECT_TIMEOUT_SECONDS) as admin:
-        found = admin.describe_topics()
+    with errors_as_lines(), ctrl_c_here(), admin(configuration(bootstrap, config)) as asked:
+        found = asked.describe_topics()
     if not found:
         err.print("the cluster has no topics")
         return

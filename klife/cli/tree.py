@@ -22,7 +22,7 @@ from rich.tree import Tree
 from klife.api.client import Client
 from klife.cli.demo_cluster import Brokers, DemoBootstrap, demo_cluster, demo_topics
 from klife.cli.demo_load import Load
-from klife.cli.terminal import ctrl_c_here, errors_as_lines, fail, out, wait_ready
+from klife.cli.terminal import ConfigFile, ctrl_c_here, errors_as_lines, fail, out, wait_ready
 from klife_supervision import TreeNode
 
 TICK_SECONDS = 0.1
@@ -35,14 +35,15 @@ def tree(
     greenlets: Annotated[int, typer.Option(min=1, help="How many greenlets produce at once, each waiting for its record.")] = 20,
     brokers: Brokers = 3,
     bootstrap: DemoBootstrap = None,
+    config: ConfigFile = None,
 ) -> None:
     """Show the supervision tree of a client that works while its actors are killed."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(errors_as_lines())
         stack.enter_context(ctrl_c_here())
-        servers = stack.enter_context(demo_cluster(bootstrap, brokers))
-        topics = stack.enter_context(demo_topics(servers))
-        client = stack.enter_context(Client.start(servers, name="demo"))
+        settings = stack.enter_context(demo_cluster(bootstrap, brokers, config))
+        topics = stack.enter_context(demo_topics(settings))
+        client = stack.enter_context(Client.start(settings))
         wait_ready(client)
         with Load(client, topics, greenlets) as load:
             killed = _show(client, load, seconds, kill_every)

@@ -16,11 +16,6 @@ def batcher_of(parts: Parts, node: int = 1) -> Batcher:
     return parts.batcher(node)
 
 
-def drained(batcher: Batcher, now: float) -> list[Batch]:
-    """The batches of the next request."""
-    return [batch for _, batch in batcher.drain(now)]
-
-
 def partitions(batches: list[Batch]) -> list[int]:
     return [batch.partition_id for batch in batches]
 
@@ -29,7 +24,7 @@ def test_a_request_has_one_batch_of_each_partition_that_has_any() -> None:
     parts = Parts([1] * 4)
     for partition in (2, 0, 2, 3):
         parts.batch(partition=partition)
-    batches = drained(batcher_of(parts), NOW)
+    batches = parts.taken(batcher_of(parts), NOW)
     assert partitions(batches) == [2, 0, 3]
 
 
@@ -41,12 +36,12 @@ def test_partitions_take_turns_when_a_request_is_full() -> None:
             parts.batch(partition=partition, size=50)
     served = []
     for _ in range(4):
-        batches = drained(batcher, NOW)
+        batches = parts.taken(batcher, NOW)
         served.append(partitions(batches))
         for batch in batches:
             parts.delivered(batch)
     assert served == [[0, 1], [2, 3], [0, 1], [2, 3]]
-    assert drained(batcher, NOW) == []
+    assert parts.taken(batcher, NOW) == []
 
 
 def test_a_batch_over_the_limit_travels_alone() -> None:
@@ -54,8 +49,8 @@ def test_a_batch_over_the_limit_travels_alone() -> None:
     parts.batch(partition=0, size=500)
     parts.batch(partition=1)
     batcher = batcher_of(parts)
-    assert partitions(drained(batcher, NOW)) == [0]
-    assert partitions(drained(batcher, NOW)) == [1]
+    assert partitions(parts.taken(batcher, NOW)) == [0]
+    assert partitions(parts.taken(batcher, NOW)) == [1]
 
 
 def test_a_lingering_batch_waits_in_the_heap_and_a_flush_takes_it_at_once() -> None:
@@ -63,15 +58,15 @@ def test_a_lingering_batch_waits_in_the_heap_and_a_flush_takes_it_at_once() -> N
     batcher = batcher_of(parts)
     batch = parts.topic.append(Record("t", b"v", partition=0))._batch
     batcher.promote(batch.created + 1)
-    assert drained(batcher, batch.created + 1) == []
+    assert parts.taken(batcher, batch.created + 1) == []
     assert batcher.next_due() == batch.created + 5
     batcher.promote(batch.created + 5)
-    assert drained(batcher, batch.created + 5) == [batch]
+    assert parts.taken(batcher, batch.created + 5) == [batch]
     again = parts.topic.append(Record("t", b"v", partition=0))._batch
     parts.delivered(batch)
     parts.producer.skip_linger(1)
     batcher.promote(again.created)
-    assert drained(batcher, again.created) == [again]
+    assert parts.taken(batcher, again.created) == [again]
 
 
 def test_a_full_batch_does_not_linger() -> None:
@@ -79,23 +74,23 @@ def test_a_full_batch_does_not_linger() -> None:
     first = parts.topic.append(Record("t", b"x" * 100, partition=0))._batch
     second = parts.topic.append(Record("t", b"x" * 100, partition=0))._batch
     assert first is not second
-    assert drained(batcher_of(parts), first.created) == [first]
+    assert parts.taken(batcher_of(parts), first.created) == [first]
 
 
 def test_a_partition_that_backs_off_is_promoted_at_its_time() -> None:
     parts = Parts()
     batcher = batcher_of(parts)
     parts.batch()
-    (batch,) = drained(batcher, NOW)
+    (batch,) = parts.taken(batcher, NOW)
     parts.refused(batch, 19)
     parts.partition().retry_at = NOW + 7
     batcher.offer(parts.partition())
-    assert drained(batcher, NOW) == []
+    assert parts.taken(batcher, NOW) == []
     assert batcher.next_due() == NOW + 7
     batcher.promote(NOW + 6)
-    assert drained(batcher, NOW + 6) == []
+    assert parts.taken(batcher, NOW + 6) == []
     batcher.promote(NOW + 7)
-    assert drained(batcher, NOW + 7) == [batch]
+    assert parts.taken(batcher, NOW + 7) == [batch]
     assert batcher.next_due() == NEVER
 
 
@@ -103,14 +98,14 @@ def test_a_partition_that_waits_for_an_answer_costs_nothing_until_it_comes() -> 
     parts = Parts()
     batcher = batcher_of(parts)
     parts.batch()
-    (first,) = drained(batcher, NOW)
+    (first,) = parts.taken(batcher, NOW)
     second = parts.batch()
-    assert drained(batcher, NOW) == []
+    assert parts.taken(batcher, NOW) == []
     assert not batcher.ready
     assert batcher.next_due() == NEVER
     parts.delivered(first)
     parts.producer.batchers.offer(parts.partition())
-    assert drained(batcher, NOW) == [second]
+    assert parts.taken(batcher, NOW) == [second]
 
 
 def test_a_partition_that_moved_away_is_passed_over() -> None:
@@ -118,7 +113,7 @@ def test_a_partition_that_moved_away_is_passed_over() -> None:
     old = batcher_of(parts)
     moved, stayed = parts.batch(partition=0), parts.batch(partition=1)
     parts.apply([2, 1])
-    assert drained(old, NOW) == [stayed]
+    assert parts.taken(old, NOW) == [stayed]
     assert parts.drained(NOW, 2) == [moved]
 
 
@@ -128,7 +123,7 @@ def test_one_that_moved_away_and_back_is_served_once() -> None:
     batch = parts.batch()
     parts.apply([2])
     parts.apply([1])
-    assert drained(batcher, NOW) == [batch]
+    assert parts.taken(batcher, NOW) == [batch]
     assert parts.drained(NOW, 2) == []
 
 

@@ -69,6 +69,7 @@ class DeliveryModel(RuleBasedStateMachine):
             get_hub(),
             1.0,
             self.cluster.broker,
+            lambda *_: None,
         )
         self.producer.budget = SimpleNamespace(is_over=lambda: False)  # no loop runs, and how fast this does must not matter
         self.cluster.on_change.append(self.producer.wake)

@@ -56,8 +56,8 @@ class Scene:
     def send(self) -> None:
         """All that waits leaves and is written, as when whoever came in between has waited for it."""
         for batcher in list(self.parts.producer.batchers.all.values()):
-            while batches := batcher.drain(FOREVER):
-                for _, batch in batches:
+            while batches := self.parts.taken(batcher, FOREVER):
+                for batch in batches:
                     self.write(batch)
 
     def write(self, batch: Batch) -> None:

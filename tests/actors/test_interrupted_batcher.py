@@ -111,7 +111,7 @@ class Scene:
             self.taking.get(timeout=PATIENCE)
             self.pool.give(self.pool.limit)
         assert [record.value for record in self.called] == [b"0", b"1"]
-        assert producer.delivered_records + producer.failed_records == records
+        assert producer.settlement.delivered_records + producer.settlement.failed_records == records
         assert self.pool.used == 0
         assert not self.parts.batcher().calls
         for partition in (self.parts.partition(0), self.parts.partition(1)):

@@ -297,6 +297,38 @@ def test_a_topic_made_anew_knows_nothing_of_a_producer_so_the_first_batch_goes_a
     assert parts.partition().head(NOW, 0.0) is not second
 
 
+def test_a_partition_that_lost_its_sequence_only_wishes_for_the_next_epoch() -> None:
+    parts = Parts([1, 1])
+    for partition in (0, 1):
+        parts.delivered(parts.sent(partition=partition))
+    lost = parts.sent(partition=0)
+    parts.refused(lost, 45)
+    other = parts.batch(partition=1)
+    batches, stuck = parts.batcher().drain(NOW, parts.identity)
+    assert [batch for _, batch in batches] == [other]
+    assert stuck == [parts.partition(0)]
+    assert (parts.producer.identity, lost.in_flight, lost.sequence) == (parts.identity, False, 1)
+    parts.producer.begin_anew(stuck, parts.identity)
+    assert parts.drained(NOW) == [lost]
+    assert (lost.identity.epoch, lost.sequence) == (1, 0)  # type: ignore[union-attr]
+    assert (other.identity, other.sequence) == (parts.identity, 1)
+
+
+def test_what_waits_for_an_identity_is_left_to_who_fetches_it() -> None:
+    parts = Parts()
+    parts.producer.identities.current = None
+    batch = parts.batch()
+    batches, stuck = parts.batcher().drain(NOW, None)
+    assert (batches, stuck) == ([], [parts.partition()])
+    parts.bell.woken = False
+    parts.producer.begin_anew(stuck, None)
+    assert parts.bell.woken
+    assert not parts.batcher().ready
+    parts.producer.identities.found(parts.identity)
+    parts.producer.batchers.offer(parts.partition())
+    assert parts.drained(NOW) == [batch]
+
+
 def test_an_epoch_is_bumped_once_for_all_partitions_that_lost_it() -> None:
     parts = Parts([1, 1])
     batches = []
@@ -315,9 +347,11 @@ def test_after_the_last_epoch_a_new_producer_id_is_wanted() -> None:
     parts.producer.identities.current = Identity(9, 32767)
     batch = parts.sent()
     parts.refused(batch, 45)
-    assert parts.partition().head(NOW, 0.0) is None
+    parts.bell.woken = False
+    assert not parts.partition().take(batch, parts.producer.identity)
+    parts.producer.begin_anew([parts.partition()], parts.producer.identity)
     assert parts.producer.identity is None
-    assert parts.producer.identities.wanted
+    assert parts.bell.woken  # the ProducerActor, who fetches it
     parts.producer.identities.current = Identity(10, 0)
     parts.send(batch)
     assert (batch.identity.producer_id, batch.sequence) == (10, 0)  # type: ignore[union-attr]
@@ -351,7 +385,7 @@ def test_pieces_of_a_split_batch_keep_their_numbers_and_their_place(codes: tuple
     numbers = [1 + first.count]
     while (head := parts.partition().head(NOW, 0.0)) is not later:
         assert head is not None
-        parts.partition().take(head)
+        parts.partition().take(head, parts.identity)
         numbers.append(head.sequence + head.count)
         parts.delivered(head)
     assert numbers[-1] == 5

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections import deque
 from time import monotonic
+from typing import Any
 
 import gevent
 import pytest
 
 from klife import ClientClosed, ProduceError, Record
 from klife.actors.producer.batch import Batch
+from klife.actors.producer.batcher import Batcher, Batchers
 from klife.actors.producer.buffer_pool import BufferPool
-from klife.actors.producer.identity import Identity
+from klife.actors.producer.identity import Identities, Identity
+from klife.actors.producer.partition import Partition
+from klife.actors.producer.producer import Producer
+from klife.actors.producer.topic import Topic
 from tests.support.producer_parts import Parts
 
 # identity
@@ -23,6 +29,30 @@ def test_an_epoch_is_bumped_only_from_the_one_that_was_lost() -> None:
     parts.producer.identities.bump(parts.identity)
     parts.producer.identities.bump(parts.identity)
     assert parts.producer.identity.epoch == 1
+
+
+def test_nothing_below_the_producer_has_the_identities_that_it_could_bump() -> None:
+    parts = Parts([1, 1])
+    parts.sent()
+    producer = parts.producer
+    seen: dict[int, Any] = {}
+    left: list[Any] = [parts.topic, parts.partition(), parts.batcher(), producer.batchers, producer.routing, producer.deadlines]
+    while left:
+        each = left.pop()
+        if id(each) in seen:
+            continue
+        seen[id(each)] = each
+        if isinstance(each, (list, tuple, set, deque)):
+            left += each
+        elif isinstance(each, dict):
+            left += [*each, *each.values()]
+        elif type(each).__module__.startswith("klife.actors.producer."):
+            fields = [name for cls in type(each).__mro__ for name in vars(cls)] + list(getattr(each, "__dict__", ()))
+            left += [getattr(each, name, None) for name in fields if not name.startswith("__")]
+    kinds = {type(each) for each in seen.values()}
+    assert {Topic, Partition, Batch, Batcher, Batchers, Identity} <= kinds
+    assert Identities not in kinds
+    assert Producer not in kinds
 
 
 # the end
@@ -38,7 +68,7 @@ def test_what_is_abandoned_is_failed_or_possibly_persisted_and_counted() -> None
         assert isinstance(error, ProduceError)
         assert error.possibly_persisted is unknown
         assert "the end came" in str(error)
-    assert (parts.producer.unsettled, parts.producer.failed_records, parts.producer.pool.used) == (0, 6, 0)
+    assert (parts.producer.unsettled, parts.producer.settlement.failed_records, parts.producer.pool.used) == (0, 6, 0)
     assert parts.partition().empty
 
 
@@ -66,7 +96,7 @@ def test_the_counters_count_records() -> None:
     parts.refused(parts.sent(2), 29)
     parts.batch(4)
     producer = parts.producer
-    assert (producer.delivered_records, producer.failed_records, producer.unsettled) == (3, 2, 4)
+    assert (producer.settlement.delivered_records, producer.settlement.failed_records, producer.unsettled) == (3, 2, 4)
 
 
 def test_an_outcome_is_final() -> None:
@@ -75,7 +105,11 @@ def test_an_outcome_is_final() -> None:
     parts.delivered(batch, 7)
     parts.failed(batch, ProduceError("too late"))
     assert batch.result(0).offset == 7
-    assert (parts.producer.delivered_records, parts.producer.failed_records, parts.producer.pool.used) == (1, 0, 0)
+    assert (parts.producer.settlement.delivered_records, parts.producer.settlement.failed_records, parts.producer.pool.used) == (
+        1,
+        0,
+        0,
+    )
 
 
 def test_nothing_lingers_while_callers_wait_for_buffer_space() -> None:
@@ -116,7 +150,7 @@ def all_that_is_seen(parts: Parts, batch: Batch, waiter: AnyWaiter | None) -> li
     return [
         [(each.offset, each.timestamp_ms, each.value, each.error) for each in results],
         (batch.is_set, batch.base_offset, batch.append_time_ms, batch.error, batch.wire, batch.in_flight),
-        (producer.delivered_records, producer.failed_records, producer.unsettled, producer.pool.used),
+        (producer.settlement.delivered_records, producer.settlement.failed_records, producer.unsettled, producer.pool.used),
         (partition.in_flight, partition.log.accepted is batch.identity, partition.log.accepted_ordinal, partition.failures),
         waiter.called if waiter is not None else None,
     ]
@@ -138,6 +172,6 @@ def test_the_short_way_to_deliver_a_batch_comes_to_what_the_long_one_does(offset
             parts.delivered(batch, offset, append_time_ms)
         else:
             assert parts.partition().written(batch) is None
-            parts.producer._end_in_log(None, batch, offset, append_time_ms)
+            parts.producer.settlement._end_in_log(None, batch, offset, append_time_ms)
         seen.append(all_that_is_seen(parts, batch, waiter))
     assert seen[0] == seen[1]

@@ -194,7 +194,11 @@ def test_only_the_named_records_fail_and_the_others_go_again_in_order() -> None:
     assert [batch.result(index).offset for index in (0, 2, 4)] == [100, 101, 102]
     assert "no key" in str(batch.result(1).error)
     assert "no key" not in str(batch.result(3).error)
-    assert (parts.producer.delivered_records, parts.producer.failed_records, parts.producer.pool.used) == (3, 2, 0)
+    assert (parts.producer.settlement.delivered_records, parts.producer.settlement.failed_records, parts.producer.pool.used) == (
+        3,
+        2,
+        0,
+    )
 
 
 @pytest.mark.parametrize("named", [{}, {0: None, 1: None}, {7: "of another world", -1: "odd"}])
@@ -314,7 +318,7 @@ def test_a_flush_ends_with_the_last_record_of_a_batch_whose_pieces_were_split_ag
     gevent.sleep(0)  # it waits for what is pending now: the pieces
     partition, split_again = parts.partition(), 0
     while (piece := partition.head(1e12, 0.0)) is not None:
-        partition.take(piece)
+        parts.send(piece)
         if piece.count > 1:
             split_again += 1
             parts.refused(piece, 10)
@@ -330,6 +334,6 @@ def test_a_flush_that_ends_early_counts_the_records_whose_outcome_is_missing() -
     parts.refused(batch, 10)
     piece = parts.partition().head(1e12, 0.0)
     assert piece is not None
-    parts.partition().take(piece)
+    parts.send(piece)
     parts.delivered(piece)
     assert parts.producer.flush(monotonic()) == 8 - piece.count

@@ -3,7 +3,7 @@
 One record is produced to a scripted broker by a client that is warm: connected, with its producer id, and
 with batches delivered before. Counted are the files in which a function is entered, in any greenlet of the
 thread, from the moment the batcher's actor wakes with that batch (`BatcherActor.on_wake`) until the batch has
-its outcome (`Producer.delivered` returns): taken, encoded, written, the answer read and judged. Left out are
+its outcome (`Settlement.delivered` returns): taken, encoded, written, the answer read and judged. Left out are
 `klife/protocol/` and all that is not below `klife/`. What runs before (the caller's `produce`) and after (who
 waited, callbacks) is no part of it, nor is what only failures enter. Of several such records the one counts
 that entered the fewest: whatever else runs meanwhile, a timer or another actor's look, only ever adds.
@@ -27,13 +27,13 @@ import greenlet
 import klife
 from klife import Client, Record
 from klife.actors.producer.batcher_actor import BatcherActor
-from klife.actors.producer.producer import Producer
+from klife.actors.producer.settlement import Settlement
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster
 
 ROOT = str(Path(klife.__file__).parent)
 RUNTIME = "actors/runtime/"
 TIMES = 10
-_WAKES, _DELIVERED = BatcherActor.on_wake, Producer.delivered
+_WAKES, _DELIVERED = BatcherActor.on_wake, Settlement.delivered
 
 
 class FilesEntered:

@@ -54,12 +54,14 @@ class Parts:
 
     def __init__(self, leaders: list[int] | None = None, **settings: Any) -> None:
         self.brokers: dict[int, ModelBroker] = {}
+        self.added: dict[str, TopicInfo] = {}  # topics that have more partitions by the time that somebody waits for some
         self.producer = Producer(
             a_producer(**{"max_in_flight": 5, **settings}),
             BufferPool(1_000_000, block=False),
             get_hub(),
             1.0,
             lambda node: self.brokers.setdefault(node, ModelBroker(node)),  # type: ignore[arg-type, return-value]
+            lambda topic, *_: self.added.get(topic),
         )
         self.bell = Bell()
         self.producer.batchers.inbox = self.bell  # type: ignore[assignment]
@@ -79,7 +81,13 @@ class Parts:
 
     def drained(self, now: float, node_id: int = 1) -> list[Batch]:
         """The batches of the next request to a broker."""
-        return [batch for _, batch in self.batcher(node_id).drain(now)]
+        return self.taken(self.batcher(node_id), now)
+
+    def taken(self, batcher: Batcher, now: float) -> list[Batch]:
+        """The batches of the batcher's next request."""
+        batches, stuck = batcher.drain(now, self.producer.identity)
+        assert not stuck
+        return [batch for _, batch in batches]
 
     def batch(self, count: int = 1, partition: int = 0, *, size: int = 10) -> Batch:
         """A closed batch of `count` records."""
@@ -92,7 +100,9 @@ class Parts:
         """`batch` is what its partition lets go now, and goes."""
         partition = self.of(batch)
         assert partition.head(1e12, 0.0) is batch
-        partition.take(batch)
+        if not partition.take(batch, self.producer.identity):
+            self.producer.begin_anew([partition], self.producer.identity)
+            assert partition.take(batch, self.producer.identity)
 
     def sent(self, count: int = 1, partition: int = 0) -> Batch:
         batch = self.batch(count, partition)
@@ -100,7 +110,7 @@ class Parts:
         return batch
 
     def delivered(self, batch: Batch, offset: int = 0, append_time_ms: int = -1) -> None:
-        self.producer.delivered(self.of(batch), batch, offset, append_time_ms)
+        self.producer.settlement.delivered(self.of(batch), batch, offset, append_time_ms)
 
     def refused(
         self, batch: Batch, code: int, record_errors: dict[int, str | None] | None = None, *, appended: bool = False
@@ -119,7 +129,7 @@ class Parts:
         self.of(batch).put_back(batch)
 
     def failed(self, batch: Batch, error: ProduceError) -> None:
-        self.producer.failed(self.of(batch), batch, error)
+        self.producer.settlement.failed(self.of(batch), batch, error)
 
     def apply(self, leaders: list[int] | None) -> None:
         """News of the topic's leaders; None: it is gone."""

@@ -1,4 +1,5 @@
 from klife.actors.producer.batch cimport Batch
+from klife.actors.producer.identity cimport Identity
 from klife.actors.producer.partition cimport Partition
 from klife.actors.producer.terms cimport Terms
 from klife.actors.runtime.inbox cimport Inbox
@@ -23,7 +24,7 @@ cdef class Batcher:
     cpdef offer(self, Partition partition)
     cpdef promote(self, double now)
     cpdef double next_due(self)
-    cpdef list drain(self, double now)
+    cpdef tuple drain(self, double now, Identity identity)
 
 cdef class Batchers:
     cdef public dict all

@@ -25,6 +25,7 @@ if cython.compiled:
 if TYPE_CHECKING:
     from klife.actors.network.broker import Broker
     from klife.actors.producer.batch import Batch
+    from klife.actors.producer.identity import Identity
     from klife.actors.producer.partition import Partition
     from klife.actors.producer.terms import Terms
     from klife.actors.runtime.inbox import Inbox
@@ -136,18 +137,22 @@ class Batcher:
         """When `promote` will have something; infinity when nothing waits for a time."""
         return self._later[0][0] if self._later else NEVER
 
-    @cython.locals(partition="Partition", batch="Batch", fresh="Batch", batches=list, taken=set)
+    @cython.locals(partition="Partition", batch="Batch", fresh="Batch", batches=list, stuck=list, taken=set)
     @cython.locals(limit=cython.Py_ssize_t, total=cython.Py_ssize_t, linger=cython.double)
-    def drain(self, now: float) -> list[tuple[Partition, Batch]]:
+    def drain(self, now: float, identity: Identity | None) -> tuple[list[tuple[Partition, Batch]], list[Partition]]:
         """Take the batches of the next request in flight, each with its partition: at most one a partition
-        (as Kafka demands), and `batch_size_bytes` in all.
+        (as Kafka demands), and `batch_size_bytes` in all. `identity` is the producer's now.
 
         Partitions take turns: one that has more goes to the end of the ready list. A batch larger than the
         limit travels alone.
+
+        Returned, too, are the partitions that have something to send and need another identity first: they
+        are ready no longer, and to be offered again under that.
         """
         limit, linger = self.terms.batch_size_bytes, self.terms.linger
         ready = self.ready
         batches: list[tuple[Partition, Batch]] = []
+        stuck: list[Partition] = []
         taken: set[Partition] = set()
         total = 0
         for _ in range(len(ready)):
@@ -157,7 +162,7 @@ class Batcher:
             if partition in taken:
                 ready.append(partition)
                 continue
-            fresh = partition.take_fresh(limit - total) if not linger else None
+            fresh = partition.take_fresh(limit - total, identity) if not linger else None
             if fresh is not None:
                 partition.listed = False
                 batches.append((partition, fresh))
@@ -173,7 +178,10 @@ class Batcher:
             if batches and total + batch.size > limit:
                 ready.appendleft(partition)
                 break
-            partition.take(batch)
+            if not partition.take(batch, identity):
+                partition.listed = False
+                stuck.append(partition)
+                continue
             taken.add(partition)
             batches.append((partition, batch))
             total += batch.size
@@ -181,7 +189,7 @@ class Batcher:
                 partition.listed = False
             else:
                 ready.append(partition)
-        return batches
+        return batches, stuck
 
 
 class Batchers:

@@ -102,7 +102,7 @@ class BatcherActor(GeventActor):
         producer = self.producer
         for partition, batch in in_flight_request.batches:
             if batch.is_set:
-                producer.finish(batch)
+                producer.settlement.finish(batch)
             elif batch in producer.deadlines.pending and not partition.holds(batch):
                 batch.outcomes = None  # it was about to be taken apart
                 batch.fate_unknown = batch.fate_unknown or in_flight_request.submitted
@@ -120,7 +120,7 @@ class BatcherActor(GeventActor):
         called = {batch for batcher in batchers.all.values() for each in batcher.calls for _, batch in each.batches}
         for batch, partition in list(pending.items()):
             if batch.is_set:
-                self.producer.finish(batch)
+                self.producer.settlement.finish(batch)
             elif batch.root in left and batch not in called:
                 partition.put_back(batch)
         for partition in set(pending.values()):
@@ -154,7 +154,11 @@ class BatcherActor(GeventActor):
             self.producer.budget.is_over,
         )
         if step is Step.SEND:
-            room -= self._send(batcher.drain(now))
+            identity = self.producer.identities.current
+            batches, stuck = batcher.drain(now, identity)
+            if stuck:
+                self.producer.begin_anew(stuck, identity)
+            room -= self._send(batches)
             if batcher.ready and room > 0:
                 get_hub().loop.run_callback(inbox.wake_when_idle)  # behind those who were refused this turn
         elif step is Step.GATHER:
@@ -173,8 +177,6 @@ class BatcherActor(GeventActor):
 
     def _send(self, batches: list[tuple[Partition, Batch]]) -> bool:
         """Send a request with `batches`; return whether there is one."""
-        if self.producer.identities.wanted:
-            self.producer.wake()  # something could not leave for want of an id
         if not batches:
             return False
         batcher, settings = self.batcher, self.settings
@@ -214,7 +216,7 @@ class BatcherActor(GeventActor):
             self._unanswered(in_flight_request, in_flight_request.error)
         elif in_flight_request.response is None:  # acks 0: handed to the socket is all we will ever know
             for partition, batch in in_flight_request.batches:
-                self.producer.delivered(partition, batch, -1, -1)
+                self.producer.settlement.delivered(partition, batch, -1, -1)
         else:
             self._judge(in_flight_request, in_flight_request.response)
         for partition, _ in in_flight_request.batches:
@@ -234,7 +236,7 @@ class BatcherActor(GeventActor):
     def _judge(self, in_flight_request: InFlightRequest, response: PlainAnswer | ProduceResponse) -> None:
         by_topic = in_flight_request.by_topic
         if isinstance(response, PlainAnswer):
-            self.producer.written(in_flight_request, response)
+            self.producer.settlement.written(in_flight_request, response)
         else:
             self._judge_each(by_topic, response)
         for batches in by_topic.values():
@@ -257,7 +259,7 @@ class BatcherActor(GeventActor):
     ) -> None:
         rule = rule_for(answer.error_code)
         if rule.action is Action.DELIVERED:
-            self.producer.delivered(partition, batch, answer.base_offset, answer.log_append_time_ms)
+            self.producer.settlement.delivered(partition, batch, answer.base_offset, answer.log_append_time_ms)
             return
         log.info(
             "partition_refused",
@@ -280,7 +282,7 @@ class BatcherActor(GeventActor):
             self.metadata.topic_size_limit(
                 batch.topic,
                 self.batcher.broker,
-                lambda limit: self.producer.dropped(partition, batch, too_large_error(batch, refusal, limit)),
+                lambda limit: self.producer.settlement.dropped(partition, batch, too_large_error(batch, refusal, limit)),
             )
 
     def _leader_refused(self, topic: str, topic_id: bytes, answer: PartitionProduceResponse, response: ProduceResponse) -> None:
@@ -299,7 +301,7 @@ class BatcherActor(GeventActor):
         self.metadata.request_refresh()
 
     def _give_up(self, partition: Partition, batch: Batch, why: str) -> None:
-        self.producer.failed(
+        self.producer.settlement.failed(
             partition,
             batch,
             ProduceError(

@@ -4,5 +4,4 @@ cdef class Identity:
 
 cdef class Identities:
     cdef public Identity current
-    cdef public bint wanted
     cdef public object error

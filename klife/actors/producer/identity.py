@@ -1,8 +1,7 @@
 """`Identity`: a producer id and epoch; and `Identities`: which one a producer has, and what makes it another.
 
-Batches have their sequences under an identity. A partition that finds one of its sequences lost bumps the
-epoch here, and nowhere else, for all partitions; who finds that the broker refuses the id discards it. It
-wakes nobody: what is `wanted` is looked at by the actors.
+Batches have their sequences under an identity. A partition is given the current one and may wish for another;
+only the `Producer`, which has these, bumps the epoch or discards the id, for all partitions. It wakes nobody.
 """
 
 from __future__ import annotations
@@ -26,22 +25,20 @@ class Identity:
 class Identities:
     """What one producer sends under now, if it has it."""
 
-    __slots__ = ("current", "wanted", "error")
+    __slots__ = ("current", "error")
 
     def __init__(self) -> None:
-        self.current: Identity | None = None
-        self.wanted = False  # a batch can not be sent for want of one; the ProducerActor fetches it
+        self.current: Identity | None = None  # without one nothing new is sent; the ProducerActor fetches it
         self.error: str | None = None  # why there is none yet
 
     def found(self, identity: Identity) -> None:
         """The cluster gave us this one."""
         self.current = identity
         self.error = None
-        self.wanted = False
 
     def bump(self, lost: Identity) -> None:
         """The next epoch after `lost` (KIP-360), or none when the epochs are used up: then a new id is
-        wanted.
+        needed.
         """
         if self.current is not lost:
             return
@@ -51,7 +48,6 @@ class Identities:
             self.discard(lost)
 
     def discard(self, refused: Identity | None) -> None:
-        """The broker refuses this id: a new one is wanted."""
+        """The broker refuses this id: a new one is needed."""
         if refused is not None and self.current is not None and self.current.producer_id == refused.producer_id:
             self.current = None
-            self.wanted = True

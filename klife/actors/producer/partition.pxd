@@ -1,5 +1,5 @@
 from klife.actors.producer.batch cimport Batch
-from klife.actors.producer.identity cimport Identities, Identity
+from klife.actors.producer.identity cimport Identity
 from klife.actors.producer.known_log cimport KnownLog
 
 cdef class Partition:
@@ -21,13 +21,12 @@ cdef class Partition:
     cdef public bint listed
     cdef public bint growing
     cdef public object opened
-    cdef public Identities _identities
     cdef public bint _idempotent
 
     cpdef close(self)
-    cpdef Batch take_fresh(self, Py_ssize_t room)
+    cpdef Batch take_fresh(self, Py_ssize_t room, Identity identity)
     cpdef Batch head(self, double now, double linger)
-    cpdef take(self, Batch batch)
-    cpdef bint _has_identity(self, Batch batch) except *
+    cpdef bint take(self, Batch batch, Identity identity) except -1
+    cdef bint _has_sequence(self, Batch batch, Identity identity) except -1
     cpdef written(self, Batch batch)
     cpdef _landed(self, Batch batch)

@@ -2,8 +2,8 @@
 them safe.
 
 A plain value. It outlives the actors that work on it: whoever drains it next finds everything here. It says
-what may leave, and what follows from an answer; it gives no batch its outcome, and wakes nobody. All it
-changes above itself is the epoch, for lost sequences.
+what may leave, and what follows from an answer; it gives no batch its outcome, wakes nobody, and changes
+nothing but itself and its batches.
 
 What it guards, in order of importance:
 
@@ -22,7 +22,8 @@ What it guards, in order of importance:
    written, or the broker lost track) the following batches can not be accepted under this epoch. They are
    renumbered from 0 under the next, once nothing is in flight, and only if no earlier attempt of a waiting
    batch may be in the log: such a batch is first resent under its old sequence, so that the broker's answer
-   tells; see `known_log`.
+   tells; see `known_log`. A partition can only wish for the next epoch (`take`): it is all partitions', and
+   the producer's to bump.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ if cython.compiled:
     import cython
 
 if TYPE_CHECKING:
-    from klife.actors.producer.identity import Identities, Identity
+    from klife.actors.producer.identity import Identity
     from klife.actors.producer.terms import Terms
 
 _SEQUENCE_MASK = cython.declare("long long", INT32_MAX)  # Kafka's sequences wrap at 2**31
@@ -77,11 +78,10 @@ class Partition:
         "listed",
         "growing",
         "opened",
-        "_identities",
         "_idempotent",
     )
 
-    def __init__(self, topic: str, partition_id: int, identities: Identities, terms: Terms) -> None:
+    def __init__(self, topic: str, partition_id: int, terms: Terms) -> None:
         self.topic = topic
         self.partition_id = partition_id
         self.topic_id = ZERO_UUID  # as the cluster last told
@@ -102,7 +102,6 @@ class Partition:
         self.listed = False  # whether the batcher has it in its ready list
         self.growing = False  # whether `Deadlines` looks at its open batch
         self.opened = 0  # batches so far: the ordinal of the newest
-        self._identities = identities
         self._idempotent = terms.idempotent
 
     # filling
@@ -137,11 +136,7 @@ class Partition:
 
     @cython.locals(batch="Batch")
     def head(self, now: float, linger: float) -> Batch | None:
-        """The batch that may leave now, or None; it stays where it is until `take`.
-
-        What the next batch needs is done: settled ones are forgotten, and where sequences were lost the epoch
-        is bumped, or another identity taken, under which `take` numbers from 0.
-        """
+        """The batch whose turn it is, or None; it stays where it is until `take`."""
         pending = self.pending
         if pending and pending[0].is_set:
             self.drop_settled()
@@ -165,16 +160,11 @@ class Partition:
             or len(self.in_flight) >= MAX_IN_FLIGHT
         ):
             return None
-        if self._idempotent:
-            identity = self.identity
-            in_order = identity is not None and identity is self._identities.current and not self.sequence_lost
-            if not in_order and not self._has_identity(batch):
-                return None
         return batch
 
-    def take_fresh(self, room: int) -> Batch | None:
-        """The open batch, taken, if it is all there is and may leave at once; None sends the caller to
-        `head`.
+    def take_fresh(self, room: int, identity: Identity | None) -> Batch | None:
+        """The open batch, taken under `identity`, if it is all there is and may leave at once; None sends the
+        caller to `head`.
 
         What `head` and `take` come to for nearly every batch that leaves a healthy partition, in one call.
         """
@@ -182,8 +172,7 @@ class Partition:
         if batch is None or batch.size > room or self.pending or self.in_flight or self.retry_at or self.sequence_lost:
             return None
         if self._idempotent:
-            identity = self.identity
-            if identity is None or identity is not self._identities.current:
+            if identity is None or identity is not self.identity:
                 return None
             batch.identity = identity
             batch.sequence = sequence = self.next_sequence
@@ -194,8 +183,8 @@ class Partition:
         return batch
 
     def due(self, now: float, linger: float) -> float | None:
-        """When `head` may have something without anything else happening, or None when it waits for an answer
-        or an identity.
+        """When `head` may have something without anything else happening, or None when it waits for an
+        answer.
         """
         if self.empty:
             return None
@@ -205,8 +194,17 @@ class Partition:
             return self.open.created + linger
         return None
 
-    def take(self, batch: Batch) -> None:
-        """Move `batch` (what `head` returned) in flight, with its sequence."""
+    def take(self, batch: Batch, identity: Identity | None) -> bool:
+        """Move `batch` (what `head` returned) in flight, with its sequence, now that `identity` is the
+        producer's. Where that is new to this partition, sequences begin anew under it.
+
+        False is a wish, and nothing was done: the batch needs another identity, because sequences were lost
+        under this one, or because there is none.
+        """
+        if self._idempotent:
+            in_order = identity is not None and identity is self.identity and not self.sequence_lost
+            if not in_order and not self._has_sequence(batch, identity):
+                return False
         self.in_flight.append(batch)  # first: it stands somewhere at each moment
         batch.in_flight = True
         if batch is self.open:
@@ -220,26 +218,22 @@ class Partition:
             batch.sequence = self.next_sequence
             self.next_sequence = (self.next_sequence + batch.count) & _SEQUENCE_MASK
             batch.wire = None
+        return True
 
-    def _has_identity(self, batch: Batch) -> bool:
-        """Make sure there is an identity to send `batch` under, renumbering if that is due; False when one is
-        wanted first.
+    def _has_sequence(self, batch: Batch, identity: Identity | None) -> bool:
+        """Whether `batch` has, or will be given, a sequence that the broker can accept; renumber if that is
+        due.
         """
-        identities = self._identities
         if self.in_flight:
             return True  # the sequences go on until all is back
         if batch.fate_unknown and batch.identity is self.identity and self.identity is not None:
             return True  # an earlier attempt may be in the log: only its old sequence can tell
-        if self.sequence_lost and self.identity is identities.current and self.identity is not None:
-            identities.bump(self.identity)
-        if self.identity is not identities.current or self.sequence_lost:
-            if identities.current is None:
-                identities.wanted = True
-                return False
-            self.identity = identities.current
-            self.next_sequence = 0
-            self.sequence_lost = False
-        return self.identity is not None
+        if identity is None or (self.sequence_lost and identity is self.identity):
+            return False
+        self.identity = identity
+        self.next_sequence = 0
+        self.sequence_lost = False
+        return True
 
     # coming back
 

@@ -135,7 +135,6 @@ class ProducerActor(GeventActor):
         producer = self.producer
         if self._answer is not None:
             self._take_identity(now)
-        producer.identities.wanted = False  # this is the look at it
         if not producer.idempotent or producer.identity is not None or self._call is not None:
             return NEVER
         if self._id_refusal is not None and now < self._id_retry_at:

@@ -7,12 +7,12 @@ which it is a part.
 
 from __future__ import annotations
 
-from functools import partial
 from sys import is_finalizing
 from typing import Any
 
 from klife.actors.closed import NOT_QUEUED
 from klife.actors.engine import Engine
+from klife.actors.metadata.snapshot import TopicInfo
 from klife.actors.producer import letting_go
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.messages import GetIdentity
@@ -36,14 +36,14 @@ class Producers:
         self.pool = BufferPool(settings.max_buffered_bytes, block=settings.block_on_full)
         self.topics: dict[str, Topic] = {}  # of topics produced to, by each topic's own producer: the hot path's one look-up
         self.by_name = {
-            each.name: Producer(each, self.pool, engine.hub, settings.max_block, engine.metadata.broker) for each in settings.producers
+            each.name: Producer(each, self.pool, engine.hub, settings.max_block, engine.metadata.broker, self._wait_for_partitions)
+            for each in settings.producers
         }
         self._posts = {name: Post() for name in self.by_name}  # where their ProducerActors are asked
         self._partitioner = resolve(settings.default_partitioner)
         self._topic_partitioners = {topic: resolve(spec) for topic, spec in settings.topic_partitioners.items()}
         self.pool.on_pressure = self.skip_linger
         for producer in self.by_name.values():
-            producer.await_partition = partial(self._await_partition, producer)
             producer.hub_watch.on_other_hub = engine.home_ended
 
     # producing
@@ -91,15 +91,8 @@ class Producers:
             raise InvalidRecordValue(f"there is no producer {name!r} in this client; it has {names}")
         return producer
 
-    def _await_partition(self, producer: Producer, topic: Topic, partition: int, deadline: float, chosen: bool) -> None:
-        answers = 1 if chosen else 0
-        info = self.engine.metadata.wait_for_partitions(
-            topic.name, partition + 1, deadline, creates=True, answers=answers, so=NOT_QUEUED
-        )
-        if producer.closed is not None:  # stopped while we waited
-            raise producer.closed_error()
-        if info is not None:
-            producer.routing.grew(topic, info)
+    def _wait_for_partitions(self, topic: str, count: int, deadline: float, answers: int) -> TopicInfo | None:
+        return self.engine.metadata.wait_for_partitions(topic, count, deadline, creates=True, answers=answers, so=NOT_QUEUED)
 
     # what it is to metadata and tree
 
@@ -188,11 +181,11 @@ class Producers:
 
     @property
     def delivered(self) -> int:
-        return sum(producer.delivered_records for producer in self.by_name.values())
+        return sum(producer.settlement.delivered_records for producer in self.by_name.values())
 
     @property
     def failed(self) -> int:
-        return sum(producer.failed_records for producer in self.by_name.values())
+        return sum(producer.settlement.failed_records for producer in self.by_name.values())
 
     @property
     def unsettled(self) -> int:

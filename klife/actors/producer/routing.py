@@ -14,7 +14,6 @@ from klife.actors.metadata.snapshot import NO_LEADER, ClusterSnapshot, TopicInfo
 from klife.actors.producer.batcher import Batchers
 from klife.actors.producer.topic import Topic
 from klife.protocol.error_codes import ErrorCode
-from klife.protocol.primitives import ZERO_UUID
 
 
 class Routing:
@@ -33,7 +32,7 @@ class Routing:
             topic = self._new_topic(info, partitioner)
         topic = self.topics.setdefault(info.name, topic)  # a signal handler may have needed it, too, while we made it
         self._absent.pop(info.name, None)
-        _follow(topic, info)
+        topic.follow(info)
         return topic
 
     def apply(self, snapshot: ClusterSnapshot) -> None:
@@ -45,18 +44,13 @@ class Routing:
             if info is None:
                 del self.topics[name]
                 self._absent[name] = topic
-                _follow(topic, _gone(topic, snapshot.topic_errors.get(name, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)))
+                topic.follow(_gone(topic, snapshot.topic_errors.get(name, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)))
             elif info is not topic.info:
-                _follow(topic, info)
+                topic.follow(info)
         for name, topic in list(self._absent.items()):
             info = snapshot.topics.get(name)
             if info is not None:
                 self.add_topic(info, topic.partitioner)
-
-    def grew(self, topic: Topic, info: TopicInfo) -> None:
-        """A caller learned that the topic has more partitions, before the ProducerActor has looked."""
-        if self.topics.get(topic.name) is topic:
-            _follow(topic, info)
 
     def holds(self, name: str) -> bool:
         """Whether records are queued for the topic of that name, or on their way and may come back."""
@@ -64,17 +58,6 @@ class Routing:
         return topic is not None and any(
             partition is not None and not (partition.empty and not partition.in_flight) for partition in topic.partitions
         )
-
-
-def _follow(topic: Topic, info: TopicInfo) -> None:
-    before = topic.info
-    surely = ZERO_UUID not in (info.topic_id, before.topic_id)
-    is_another = info.topic_id != before.topic_id if surely else info.generation != before.generation
-    if is_another:
-        for partition in topic.partitions:
-            if partition is not None:
-                partition.log_is_new(surely)
-    topic.follow(info)
 
 
 def _gone(topic: Topic, code: int) -> TopicInfo:

@@ -35,7 +35,9 @@ class Terms:
         "call_when_settled",
     )
 
-    def __init__(self, settings: ProducerSettings, home: Any, max_block: float) -> None:
+    def __init__(
+        self, settings: ProducerSettings, home: Any, max_block: float, call_when_settled: Callable[[Any, int, Any], None]
+    ) -> None:
         self.settings = settings
         self.home = home  # a hub
         self.max_block = max_block  # so long may a record wait for room, or for its partition
@@ -48,7 +50,7 @@ class Terms:
         self.skipping_linger = 0  # how many wait for records to leave
         self.closed: str | None = None  # why no records are taken any more
         self.hub_ran_at = monotonic()  # when the hub is known to have run last, while anything is not settled
-        self.call_when_settled: Callable[[Any, int, Any], None] = _call_nobody  # (batch, index, callback); from any thread
+        self.call_when_settled = call_when_settled  # (batch, index, callback); from any thread
 
     def skip_linger(self, by: int) -> None:
         """One more (1) or one less (-1) who waits for records to leave: a flush, or callers for buffer space.
@@ -64,7 +66,3 @@ class Terms:
 
     def closed_error(self) -> ClientClosed:
         return client_closed("the client", str(self.closed), NOT_QUEUED)
-
-
-def _call_nobody(_batch: Any, _index: int, _callback: Any) -> None:
-    """Where there is nothing that calls."""

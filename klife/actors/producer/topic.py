@@ -14,33 +14,21 @@ these may be. A record is thus taken whole or not at all, with its bytes and its
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from random import randrange
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any
 
 from klife import cython_shim as cython
-from klife.actors.metadata.snapshot import NO_LEADER
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import Claim
 from klife.actors.producer.deadlines import OPEN_AT_MOST
 from klife.actors.producer.delivery import Delivery, Places
 from klife.actors.producer.murmur2 import murmur2_positive
 from klife.actors.producer.partition import Partition
-from klife.actors.producer.partitioners import Murmur2Partitioner, may_go_anywhere
-from klife.actors.producer.validation import (
-    NO_HEADERS,
-    checked_headers,
-    checked_timestamp,
-    exact_int,
-    payload,
-    too_large_for_buffer,
-)
+from klife.actors.producer.topic_partitions import NOWHERE, TopicPartitions, WaitForPartitions
+from klife.actors.producer.validation import NO_HEADERS, checked_headers, checked_timestamp, payload, too_large_for_buffer
 from klife.actors.runtime.forked import take_note
 from klife.actors.settings import NEVER
-from klife.errors import InvalidRecordType, InvalidRecordValue, UnknownPartition
-from klife.protocol.primitives import INT32_MAX
 from klife.protocol.records import RECORD_OVERHEAD
 from klife.record import Record
 
@@ -54,70 +42,36 @@ if TYPE_CHECKING:
     from klife.actors.producer.deadline_timer import DeadlineTimer
     from klife.actors.producer.deadlines import Deadlines
     from klife.actors.producer.hub_watch import HubWatch
-    from klife.actors.producer.identity import Identities
     from klife.actors.producer.terms import Terms
 
+_NOWHERE = cython.declare(cython.Py_ssize_t, NOWHERE)
 _NEVER = cython.declare(cython.double, NEVER)
-_NOWHERE = cython.declare(cython.Py_ssize_t, -1)  # keyless records stick to no partition: the next one chooses
 _new_delivery: Any = partial(object.__new__, Delivery)  # in Python quicker than what it stands for
 
 
-class Topic:
-    """One topic of one producer: its partitions and its partitioner."""
+class Topic(TopicPartitions):
+    """One topic of one producer."""
 
-    __slots__ = (
-        "name",
-        "info",
-        "partitions",
-        "count",
-        "partitioner",
-        "sticky",
-        "sticks",
-        "terms",
-        "_identities",
-        "_batchers",
-        "_deadlines",
-        "_timer",
-        "_await_partition",
-        "_partition",
-        "_hashes",
-        "_pool",
-        "_limit",
-        "_hub_watch",
-    )
+    __slots__ = ("_deadlines", "_timer", "_pool", "_limit", "_hub_watch")
 
     def __init__(
         self,
         info: TopicInfo,
         partitioner: Any,
         terms: Terms,
-        identities: Identities,
         pool: BufferPool,
         hub_watch: HubWatch,
         batchers: Batchers,
         deadlines: Deadlines,
         timer: DeadlineTimer,
-        await_partition: Callable[[Topic, int, float, bool], None],
+        wait_for_partitions: WaitForPartitions,
     ) -> None:
-        """`await_partition(topic, partition_id, deadline, chosen)` waits for a partition that may just have
-        been added.
-        """
-        self.name = info.name
-        self.count = info.partition_count
-        self.partitions: list[Partition | None] = [None] * self.count
-        self.partitioner = partitioner
-        self.sticks = bool(getattr(partitioner, "sticky_keyless", False))
-        self.terms = terms
-        self._identities = identities
-        self._batchers = batchers
+        super().__init__(info, partitioner, terms, batchers, wait_for_partitions)
         self._deadlines = deadlines
         self._timer = timer
-        self._await_partition = await_partition
         self._pool = pool
         self._limit = terms.batch_size_bytes
         self._hub_watch = hub_watch
-        self.sticky = _NOWHERE
-        self.follow(info)
 
     @cython.locals(size=cython.Py_ssize_t, place=cython.Py_ssize_t, index=cython.Py_ssize_t, keyless=cython.bint)
     @cython.locals(delivery="Delivery", partition="Partition", batch="Batch", pool="BufferPool", hub_watch="HubWatch")
@@ -239,10 +193,6 @@ class Topic:
         delivery._index = index
         return delivery
 
-    def _sticks(self, record: Record, partitioner: Any) -> bool:
-        """Whether a record goes where the topic's other records without key go."""
-        return self.sticks and record.key is None and record.partition is None and partitioner is None
-
     @cython.locals(batch="Batch", pool="BufferPool", room="long long", deadlines="Deadlines", batcher="Batcher")
     def _begin(self, partition: Partition, entry: Any, size: int, claim: Claim | None, places: Places | None, at: int) -> Batch | None:
         """Close `partition`'s open batch, if any, and open another, with `entry` for its first record; return
@@ -362,60 +312,6 @@ class Topic:
         else:
             batch.add_callback(index, callback)
 
-    def follow(self, info: TopicInfo) -> None:
-        """What is known of the topic from now on. All that is queued goes on to where it is led now."""
-        self.info = info
-        # While all partitions have leaders, which is nearly always, the partitioner is asked without a
-        # detour.
-        all_led = 0 < len(info.available) == info.partition_count
-        # The default partitioner, without the calls.
-        self._hashes = cython.compiled and info.partition_count > 0 and type(self.partitioner) is Murmur2Partitioner
-        self._partition = self.partitioner.partition if all_led else self._choice_among_the_led
-        if info.partition_count > self.count:
-            self.partitions.extend([None] * (info.partition_count - self.count))
-        self.count = info.partition_count
-        for partition in self.partitions:
-            if partition is not None:
-                self._place(partition)
-        # A topic made anew with fewer partitions: what was queued beyond them expires. Should there be more
-        # again, they must not begin with sequences that were used: a broker would take new records for those
-        # it has.
-        for partition in self.partitions[self.count :]:
-            if partition is not None and partition.identity is not None:
-                self._identities.bump(partition.identity)
-        del self.partitions[self.count :]
-        if self.sticky >= self.count or (self.sticky != _NOWHERE and info.leaders[self.sticky] == NO_LEADER):
-            self.sticky = _NOWHERE
-
-    def _place(self, partition: Partition) -> None:
-        """Have `partition` served by its leader's batcher."""
-        info, partition_id = self.info, partition.partition_id
-        partition.topic_id = info.topic_id
-        partition.leader_error = info.errors[partition_id] if partition_id < len(info.errors) else 0
-        self._batchers.place(partition, info.leaders[partition_id] if partition_id < len(info.leaders) else NO_LEADER)
-
-    def _choice_among_the_led(self, record: Record, _count: int) -> Any:
-        return self._choice_of(self.partitioner, record)
-
-    def _choice_of(self, partitioner: Any, record: Record) -> Any:
-        """The partition that `partitioner` says; for a record that may go anywhere, one with a leader while
-        some have none.
-        """
-        if not self.count:
-            return 0  # it could but divide by that; `_unseen` looks whether there are any now
-        available = self.info.available
-        if 0 < len(available) < self.count and may_go_anywhere(partitioner, record):
-            return available[randrange(len(available))]
-        return partitioner.partition(record, self.count)
-
-    def _stick_elsewhere(self) -> Partition:
-        """The batch that keyless records stuck to is closed; they go to another partition from now on: this
-        one (KIP-480).
-        """
-        available = self.info.available
-        self.sticky = available[randrange(len(available))] if available else randrange(self.count)
-        return self.partition(self.sticky)
-
     def _wait_for_room(self, claim: Claim, deadline: float | None) -> None:
         size, max_block = claim.size, self.terms.max_block
         if size > self._pool.limit:
@@ -427,72 +323,3 @@ class Topic:
         self._hub_watch.stamp = time_ns() // 1_000_000
         if self.terms.closed is not None:  # stopped while we waited
             raise self.terms.closed_error()
-
-    def await_partition(self, partition_id: int, deadline: float, chosen: bool) -> bool:
-        """Have the cluster asked for a partition that may just have been added; return whether it is there by
-        `deadline`.
-
-        A partitioner that `chosen` it was told how many there are: for what it knows better, one answer has
-        to do.
-        """
-        self._await_partition(self, partition_id, deadline, chosen)
-        return partition_id < self.count
-
-    def partition(self, partition_id: int) -> Partition:
-        """One of the partitions there are, made when it is first produced to."""
-        partition = self.partitions[partition_id]
-        if partition is not None:
-            return partition
-        fresh = Partition(self.name, partition_id, self._identities, self.terms)
-        self._place(fresh)
-        partition = self.partitions[partition_id]
-        if partition is None:  # nor did anything that ran meanwhile make it
-            partition = self.partitions[partition_id] = fresh
-        return partition
-
-    def _unseen(self, record: Record, chosen: Any, partitioner: Any, deadline: float | None = None) -> Partition:
-        """A partition seen for the first time, or the error that says what is wrong with what was `chosen`."""
-        explicit = record.partition is not None
-        if not self.count and not explicit:
-            return self._first(record, partitioner, deadline)
-        whose = "Record.partition" if explicit else f"what {type(partitioner or self.partitioner).__name__}.partition returned"
-        partition_id = chosen if type(chosen) is int else exact_int(chosen)
-        if partition_id is None:
-            raise InvalidRecordType(
-                f"{whose} is a {type(chosen).__name__} ({chosen!r}); expected an int from 0 to {self.count - 1} "
-                f"(topic {self.name!r} has {self.count} partitions)" + (", or None to let the partitioner choose" if explicit else "")
-            )
-        if not 0 <= partition_id <= INT32_MAX:
-            raise InvalidRecordValue(self._no_such(whose, partition_id, explicit))
-        if partition_id >= self.count and (
-            deadline is not None or not self.await_partition(partition_id, monotonic() + self.terms.max_block, not explicit)
-        ):
-            raise UnknownPartition(
-                f"{self._no_such(whose, partition_id, explicit)}. None was added "
-                f"{'within max_block_ms' if explicit else 'since the partitioner was told'}; add partitions, or correct the number. "
-                "The record was not queued.",
-                topic=self.name,
-                partition=partition_id,
-                retriable=True,
-            )
-        return self.partition(partition_id)
-
-    def _first(self, record: Record, partitioner: Any, deadline: float | None) -> Partition:
-        """A partition of a topic that has none: there may be some now, among which to choose."""
-        if deadline is not None or not self.await_partition(0, monotonic() + self.terms.max_block, True):
-            raise UnknownPartition(
-                f"topic {self.name!r} has 0 partitions, and no record can go to it; add partitions. The record was not queued.",
-                topic=self.name,
-                partition=0,
-                retriable=True,
-            )
-        if self._sticks(record, partitioner):
-            return self._stick_elsewhere()
-        return self._unseen(record, self._choice_of(partitioner or self.partitioner, record), partitioner, deadline)
-
-    def _no_such(self, whose: str, partition_id: int, explicit: bool) -> str:
-        return f"{whose} is {partition_id}, but topic {self.name!r} has {self.count} partitions" + (
-            (f": expected an int from 0 to {self.count - 1}" + (", or None to let the partitioner choose" if explicit else ""))
-            if self.count
-            else ""
-        )

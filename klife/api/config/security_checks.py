@@ -71,13 +71,12 @@ def _unfit(setting: str, value: str | None, mechanism: str) -> str | None:
         return f"missing; {mechanism} needs both username and password"
     if not value:
         return f"is empty, and {mechanism} needs one; was it read from a variable that is not set?"
-    if mechanism in SCRAM and setting == "username":
-        # Kafka's ScramFormatter and ScramMessages take user names of these characters alone. Passwords may
-        # be anything: Kafka takes their bytes as they are.
-        fits = value.isascii() and "\0" not in value
-        return None if fits else f"may have ASCII characters alone, and no NUL: Kafka has no other users for {mechanism}"
-    if mechanism == "PLAIN" and "\0" in value:
-        return "has a NUL character, which is what PLAIN puts between user and password; no broker could tell them apart"
+    if "\0" in value:
+        return "has a NUL character, which SASL can not send"
+    # Kafka's ScramFormatter and ScramMessages take user names of these characters alone. Passwords may be
+    # anything: Kafka takes their bytes as they are.
+    if mechanism in SCRAM and setting == "username" and not value.isascii():
+        return f"may have ASCII characters alone: Kafka has no other users for {mechanism}"
     try:
         value.encode()
     except UnicodeEncodeError:
