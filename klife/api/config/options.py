@@ -185,9 +185,9 @@ class SaslConfig(Options):
 
 def _tls(value: object) -> object:
     # Imported here: a program that monkey-patches after importing klife must not find `ssl` loaded by us.
-    import ssl
+    from _ssl import _SSLContext  # what all are: one made before patching is none of the class that ssl.SSLContext is after it
 
-    if isinstance(value, bool | ssl.SSLContext | TlsConfig):
+    if isinstance(value, bool | _SSLContext | TlsConfig):
         return value
     if isinstance(value, Mapping):
         return TlsConfig.model_validate(value)
