@@ -19,7 +19,7 @@ import gevent
 
 import klife
 from bench.mock_cluster import MockCluster
-from bench.steps import a_route
+from bench.steps import a_topic
 from klife import Client, Record
 
 TOPICS = [f"known-{number}" for number in range(2_500)]
@@ -31,10 +31,10 @@ _OF_A_MEASUREMENT = 4  # arguments
 
 def memory_of_records() -> float:
     """Bytes for each record that waits, beyond its value."""
-    route = a_route()
+    _, topic = a_topic()
     tracemalloc.start()
     for _ in range(RECORDS):
-        route.append(Record("orders", bytes(VALUE)))
+        topic.append(Record("orders", bytes(VALUE)))
     taken = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     return taken / RECORDS - VALUE

@@ -69,11 +69,11 @@ def making(fields: dict[str, object]) -> None:
         Record("orders", **fields)
 
 
-def appending(route: Topic, record: Record) -> None:
-    append = route.append
+def appending(topic: Topic, record: Record) -> None:
+    append = topic.append
     for _ in MANY:
         append(record)
-    for partition in route.partitions:
+    for partition in topic.partitions:
         if partition is not None and partition.open is not None:
             partition.open.fields.clear()
             partition.open.count = 0
@@ -86,10 +86,10 @@ def getting(delivery: Delivery) -> None:
         get()
 
 
-def going_round(producer: Producer, route: Topic, records: list[Record]) -> None:
+def going_round(producer: Producer, topic: Topic, records: list[Record]) -> None:
     """A record for each of some partitions, a batch each: opened, taken for a request, confirmed."""
     for record in records:
-        route.append(record)
+        topic.append(record)
     for partition, batch in producer.batchers.all[1, 0].drain(1e12):
         producer.delivered(partition, batch, 7, -1)
 

@@ -15,8 +15,10 @@ failed.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
+import tempfile
 from collections import deque
 from pathlib import Path
 from threading import Thread
@@ -46,6 +48,7 @@ ONCE = [
     "tests/testing/test_jars.py",
     "tests/testing/test_old_clusters.py",
     "tests/testing/test_pytest_plugin.py",
+    "tests/testing/test_secure_cluster.py",
     # Programs of the tests' own.
     "tests/versions",
     "tests/testing/test_chaos_check.py",
@@ -70,9 +73,10 @@ ONCE = [
     "tests/api/test_config_properties.py",
 ]
 SHARED = ["tests/testing/test_chaos_runs.py"]  # whose tests differ from suite to suite
-# Brokers that live for a minute, or are killed in it: the JVM's optimising compiler would take half of the
-# machine.
-BROKERS = {"KAFKA_JVM_PERFORMANCE_OPTS": "-XX:TieredStopAtLevel=1"}
+OPTIONS_VARIABLE = "KAFKA_JVM_PERFORMANCE_OPTS"
+# For brokers that live for a minute, or are killed in it: the JVM's optimising compiler would take half of the
+# machine, and its parallel garbage collector has threads to start.
+OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 SUMMARY = "short test summary info"
 LAST_LINES = 20
 NO_TESTS = 5
@@ -82,14 +86,14 @@ NO_TESTS = 5
 class Suite:
     """A pytest, running. `summary` is what it ends with: pytest's own, or whatever came last."""
 
-    def __init__(self, name: str, arguments: list[str]) -> None:
+    def __init__(self, name: str, arguments: list[str], broker_options: str) -> None:
         self.name = name
         self.summary: deque[str] = deque(maxlen=LAST_LINES)
         own = ["-p", "tests.both_builds", "--suite", name, "-o", f"cache_dir=.pytest_cache/{name}"]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pytest", *own, "--durations=15", *arguments],
             cwd=ROOT,
-            env={**BROKERS, **os.environ, "KLIFE_PURE": SUITES[name], "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, OPTIONS_VARIABLE: broker_options, "KLIFE_PURE": SUITES[name], "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -114,8 +118,20 @@ class Suite:
 
 
 def main(arguments: list[str]) -> int:
-    suites = [Suite(name, arguments) for name in SUITES]
-    statuses = [suite.wait() for suite in suites]
+    options = os.environ.get(OPTIONS_VARIABLE, OPTIONS)
+    with tempfile.TemporaryDirectory(prefix="klife-tests-") as folder:
+        # There before the first cluster is, but for those of the third suite.
+        archive = Path(folder) / "kafka.jsa"
+        archiving = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.shared_classes", str(archive)],
+            cwd=ROOT,
+            env={**os.environ, OPTIONS_VARIABLE: options},
+            stdin=subprocess.DEVNULL,
+        )
+        suites = [Suite(name, arguments, f"{options} -XX:SharedArchiveFile={shlex.quote(str(archive))}") for name in SUITES]
+        statuses = [suite.wait() for suite in suites]
+        archiving.terminate()  # if nobody has waited for it
+        archiving.wait()
     if all(status == NO_TESTS for status in statuses):
         return NO_TESTS
     for suite, status in zip(suites, statuses, strict=True):

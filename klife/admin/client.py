@@ -86,6 +86,16 @@ class AdminClient:
             self._drop(address)  # whatever interrupted it: the next answer on this connection would be the wrong one
             raise
 
+    def send_to_controller(self, request: Request[R]) -> R:
+        """The answer of the broker that changes the cluster; for requests that may be repeated."""
+        deadline = self._deadline()
+        while True:
+            address = self._controller(deadline)
+            try:
+                return self.send(request, address)
+            except (OSError, DecodeError) as error:
+                self._check_time(deadline, f"{address}: {error}")
+
     def brokers(self) -> list[Broker]:
         """The live brokers, by id."""
         metadata = self._send_any(MetadataRequest(topics=[]), self._deadline())

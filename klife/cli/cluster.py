@@ -6,7 +6,8 @@ and waits until it is gone.
 
 How `down` finds it: `up` writes its pid and the bootstrap servers to a state file, and holds a lock on that file as long as it
 lives. The kernel gives the lock back whichever way a process ends, so a state file that is not locked is a relic, and a locked
-one names the right process. Bootstrap servers go to standard output, for scripts; everything else to standard error.
+one names the right process. Bootstrap servers go to standard output, for scripts; everything else to standard error. What else
+the clients of a secure listener need is in a file of properties beside the state file.
 """
 
 from __future__ import annotations
@@ -26,13 +27,15 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from klife.cli.cluster_listeners import property_files
 from klife.cli.terminal import errors_as_lines, fail
 from klife.testing.cluster import KafkaCluster
+from klife.testing.cluster_backend import LISTENERS
 from klife.testing.cluster_external import VARIABLE
 from klife.testing.jars import cache_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 app = typer.Typer(help="A real Kafka cluster on this machine.", no_args_is_help=True)
 console = Console(stderr=True, highlight=False)
@@ -53,21 +56,29 @@ def up(
         int | None,
         typer.Option(min=1, max=LAST_PORT, help="Port of the first broker; the next has the next.", show_default="free ports"),
     ] = None,
+    listener: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Of {', '.join(LISTENERS)}; give it once for each.", show_default="PLAINTEXT"),
+    ] = None,
     name: Name = "default",
     detach: Annotated[bool, typer.Option("--detach", help="Leave it running in the background.")] = False,
 ) -> None:
-    """Start a cluster and print its bootstrap servers."""
+    """Start a cluster and print its bootstrap servers, a line for each listener that was asked for."""
+    listeners = list(dict.fromkeys(listener or ["PLAINTEXT"]))
+    if unknown := [each for each in listeners if each not in LISTENERS]:
+        fail(f"--listener {unknown[0]!r}: there is none of this name; they are {', '.join(LISTENERS)}")
     if version is not None and not _VERSION.fullmatch(version):
         fail(f"--version {version!r} is no release of Kafka; give one such as 4.3 or 3.9.1")
-    if port is not None and port + brokers - 1 > LAST_PORT:
-        fail(f"--port {port} with {brokers} brokers: the last would have port {port + brokers - 1}, and {LAST_PORT} is the highest")
+    count = brokers * len({"PLAINTEXT", *listeners})
+    if port is not None and port + count - 1 > LAST_PORT:
+        fail(f"--port {port} with {brokers} brokers: the last would have port {port + count - 1}, and {LAST_PORT} is the highest")
     if detach:
         with errors_as_lines():
             _up_in_background(name)
     else:
         os.environ.pop(VARIABLE, None)  # it names a cluster to use; this command is asked for a new one
         with errors_as_lines():
-            _up_in_foreground(KafkaCluster(brokers, version, port=port), name)
+            _up_in_foreground(KafkaCluster(brokers, version, listeners, port=port), listeners, name)
 
 
 @app.command()
@@ -88,20 +99,31 @@ def down(name: Name = "default") -> None:
     console.print(f"the cluster {name!r} is down")
 
 
-def _up_in_foreground(cluster: KafkaCluster, name: str) -> None:
+def _up_in_foreground(cluster: KafkaCluster, listeners: Sequence[str], name: str) -> None:
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit())  # so that the `with` blocks are left in order
-    with _claimed(_state_path(name), name) as state_file:
+    path = _state_path(name)
+    with _claimed(path, name) as state_file:
         with console.status(f"starting Kafka {cluster.version}"):
             cluster.up()
         try:
-            _write_state(state_file, cluster.bootstrap_servers)
-            typer.echo(cluster.bootstrap_servers)
-            console.print(f"Kafka {cluster.version} is up. Ctrl-C, or {_down_command(name)}, ends it.")
-            with contextlib.suppress(KeyboardInterrupt):
-                while True:
-                    signal.pause()
+            with property_files(cluster, listeners, path) as files:
+                state = {"bootstrap_servers": [cluster.bootstrap_servers_for(each) for each in listeners], "files": files}
+                _write_state(state_file, state)
+                console.print(f"Kafka {cluster.version} is up. Ctrl-C, or {_down_command(name)}, ends it.")
+                _tell(state)
+                with contextlib.suppress(KeyboardInterrupt):
+                    while True:
+                        signal.pause()
         finally:
             cluster.down()
+
+
+def _tell(state: dict[str, Any]) -> None:
+    for listener, path in state["files"].items():
+        console.print(f"{listener} needs what is in {path}:", soft_wrap=True)
+        console.print("".join(f"    {line}\n" for line in Path(path).read_text().splitlines()), end="", markup=False, soft_wrap=True)
+    for servers in state["bootstrap_servers"]:
+        typer.echo(servers)
 
 
 def _up_in_background(name: str) -> None:
@@ -120,7 +142,7 @@ def _up_in_background(name: str) -> None:
         )
     try:
         with console.status("starting Kafka in the background"):
-            while not (servers := (_running_state(path) or {}).get("bootstrap_servers")):
+            while "bootstrap_servers" not in (state := _running_state(path) or {}):
                 if child.poll() is not None:
                     console.print(log.read_text().strip(), markup=False, soft_wrap=True)
                     raise typer.Exit(1)
@@ -131,8 +153,8 @@ def _up_in_background(name: str) -> None:
         raise
     finally:
         log.unlink()
-    typer.echo(servers)
-    console.print(f"{_down_command(name)} ends it.")
+    console.print(f"Kafka is up. {_down_command(name)} ends it.")
+    _tell(state)
 
 
 def _state_path(name: str) -> Path:
@@ -152,16 +174,16 @@ def _claimed(path: Path, name: str) -> Iterator[IO[str]]:
         except BlockingIOError:
             fail(_already_up(name, _running_state(path) or {}))
         try:
-            _write_state(file, None)
+            _write_state(file, {})
             yield file
         finally:
             path.unlink(missing_ok=True)
 
 
-def _write_state(file: IO[str], bootstrap_servers: str | None) -> None:
+def _write_state(file: IO[str], state: dict[str, Any]) -> None:
     file.seek(0)
     file.truncate()
-    json.dump({"pid": os.getpid(), "bootstrap_servers": bootstrap_servers}, file)
+    json.dump({"pid": os.getpid(), **state}, file)
     file.flush()
 
 
@@ -182,7 +204,7 @@ def _running_state(path: Path) -> dict[str, Any] | None:
 
 
 def _already_up(name: str, state: dict[str, Any]) -> str:
-    where = state.get("bootstrap_servers") or "starting"
+    where = "; ".join(state.get("bootstrap_servers", ["starting"]))
     return f"a cluster named {name!r} is up already ({where}): {_down_command(name)} ends it, and another --name starts one beside it"
 
 

@@ -28,11 +28,11 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from klife.admin import AdminClient, AdminError, NewTopic, Partition
 from klife.protocol.errors import DecodeError
-from klife.testing.cluster_backend import Backend, ClusterSpec
+from klife.testing.cluster_backend import LISTENERS, Backend, ClusterSpec
 from klife.testing.cluster_docker import DockerBackend
 from klife.testing.cluster_errors import BackendUnavailable, ClusterError, NoSuchRelease
 from klife.testing.cluster_external import ExternalBackend
@@ -42,6 +42,9 @@ from klife.testing.jars import full_version
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from klife.testing.certificates import Certificates
+    from klife.testing.cluster_security import SecureListeners
 
 __all__ = ["BackendUnavailable", "ClusterError", "KafkaCluster", "NoSuchRelease"]
 
@@ -65,8 +68,11 @@ class KafkaCluster:
 
     `version` is a release from 2.4 on, or a series ("4.3", "3.9"; None is the newest tried). `config` are
     broker properties over those of `klife.testing.cluster_backend.broker_properties`. `port` is the first
-    broker's port, the next broker has the next; free ones by default. `backend` forces one way of running
-    Kafka. Broker ids are 1, 2, ... where the cluster is our own.
+    broker's port, the next broker has the next, then come those of the next listener; free ones by default.
+    `backend` forces one way of running Kafka. Broker ids are 1, 2, ... where the cluster is our own.
+
+    `listeners` are PLAINTEXT, which is always there, SSL, SASL_PLAINTEXT and SASL_SSL (only with the jars).
+    `bootstrap_servers_for` has the addresses of one, `tls_for` and `sasl_for` are what its clients need.
 
     `proxies` (`host:port` by broker id; only with the jars) adds a listener PROXIED, on which the brokers
     send their clients to these addresses. What listens there forwards to `bootstrap_servers_for("PROXIED")`,
@@ -89,13 +95,13 @@ class KafkaCluster:
     ) -> None:
         if brokers < 1:
             raise ValueError(f"brokers must be 1 or more, not {brokers}")
-        if unavailable := [name for name in listeners if name != "PLAINTEXT"]:
-            raise ValueError(f"listeners {unavailable} are not available yet; only 'PLAINTEXT' is")
+        if unknown := [name for name in listeners if name not in LISTENERS]:
+            raise ValueError(f"there is no listener {unknown[0]!r}: they are {', '.join(LISTENERS)}")
         if backend is not None and backend not in WAYS:
             raise ValueError(f"backend must be one of {', '.join(WAYS)}, not {backend!r}")
         if proxies and set(proxies) != set(range(1, brokers + 1)):
             raise ValueError(f"proxies names the brokers {sorted(proxies)}; it must have an address for each of 1 to {brokers}")
-        names = (*listeners, "PROXIED") if proxies else tuple(listeners)
+        names = tuple(dict.fromkeys(("PLAINTEXT", *listeners, *(["PROXIED"] if proxies else []))))
         self._spec = ClusterSpec(brokers, full_version(version), names, dict(config or {}), port, dict(proxies or {}))
         self._forced: BackendName | None = backend
         self._running: Backend | None = None
@@ -125,6 +131,7 @@ class KafkaCluster:
         try:
             self._begin()
             self.wait_until_ready(timeout)
+            self._make_users(timeout)
         except BaseException as error:
             self._note_logs(error)
             self.down()
@@ -158,6 +165,26 @@ class KafkaCluster:
         if listener not in self._spec.listeners:
             raise ValueError(f"this cluster has the listeners {', '.join(self._spec.listeners)}, and no {listener!r}")
         return ",".join(self._backend.addresses(listener).values())
+
+    def tls_for(self, listener: str, **changes: object) -> dict[str, Any]:
+        """The option `tls` for a client of this listener, as a dict with `changes`; None takes a setting out.
+
+        It trusts the cluster's authority, and has a certificate where the listener asks for one.
+        """
+        return self._secure.tls_for(listener, changes)
+
+    def sasl_for(self, mechanism: str, *, user: str = "klife", token_seconds: float = 3600.0) -> dict[str, Any]:
+        """The option `sasl` for a client that authenticates by this mechanism, as one of two users: "klife",
+        or "o,d=d", whose password has what must be quoted.
+
+        For OAUTHBEARER it has a `token_provider`, whose tokens are good for `token_seconds`.
+        """
+        return self._secure.sasl_for(mechanism, user, token_seconds)
+
+    @property
+    def certificates(self) -> Certificates:
+        """Makes more: for clients, of other authorities, and for brokers from their next start on."""
+        return self._secure.certificates
 
     def kill(self, node_id: int) -> None:
         """SIGKILL: the broker is gone at once, as in a crash. Its leaders move when its session ends, after 3
@@ -286,6 +313,12 @@ class KafkaCluster:
             raise ClusterError("the cluster is not up: call up(), or use it inside its `with` block")
         return self._running
 
+    @property
+    def _secure(self) -> SecureListeners:
+        if self._backend.secure is None:
+            raise ValueError(f"this cluster has the listeners {', '.join(self._spec.listeners)}, and none with TLS or SASL")
+        return self._backend.secure
+
     def _begin(self) -> None:
         missing = []
         for name, (way, description) in WAYS.items():
@@ -301,6 +334,17 @@ class KafkaCluster:
                 return
         tried = "none of the three ways to run Kafka is there" if self._forced is None else f"{self._forced!r} cannot run Kafka"
         raise BackendUnavailable(f"{tried}:\n" + "\n".join(missing))
+
+    def _make_users(self, timeout: float) -> None:
+        """Make the users that no property makes, and return when every broker knows them."""
+        secure = self._backend.secure
+        if secure is None or not secure.has_scram_users:
+            return
+        from klife.testing.cluster_users import know_scram_users, make_scram_users
+
+        with self.admin() as admin:
+            make_scram_users(admin)
+            self._wait("do not all know the users", lambda: know_scram_users(admin, self._serving().values()), timeout)
 
     def _serving(self) -> dict[int, str]:
         """The addresses of the brokers that should answer."""

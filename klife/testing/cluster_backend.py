@@ -11,14 +11,19 @@ import base64
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from klife.testing.cluster_security import SecureListeners
+
+LISTENERS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterSpec:
     """What was asked for.
 
-    `version` is a full release, `config` extra broker properties, `port` the first broker's port or None for
+    `version` is a full release, `listeners` has PLAINTEXT, `config` extra broker properties, `port` the first broker's port or None for
     free ones, `proxies` what brokers advertise on a listener PROXIED, by id; without any there is no such
     listener.
     """
@@ -31,6 +36,11 @@ class ClusterSpec:
     proxies: Mapping[int, str] = field(default_factory=dict)
 
     @property
+    def is_secure(self) -> bool:
+        """Whether a listener needs certificates or users."""
+        return any(name not in ("PLAINTEXT", "PROXIED") for name in self.listeners)
+
+    @property
     def broker_ids(self) -> range:
         return range(1, self.brokers + 1)
 
@@ -39,6 +49,9 @@ class Backend(Protocol):
     """One way of running Kafka. Methods raise ClusterError; every verb but `up` and `down` is about one
     broker.
     """
+
+    secure: SecureListeners | None
+    """What secure listeners need, from `up` on; None where there are none."""
 
     def up(self) -> None:
         """Begin all brokers, without waiting until they are ready. BackendUnavailable when this way is not

@@ -24,6 +24,7 @@ from klife.testing.jars import release
 
 if TYPE_CHECKING:
     from klife.testing.cluster_backend import ClusterSpec
+    from klife.testing.cluster_security import SecureListeners
 
 IMAGE = "apache/kafka"
 CLIENT_PORT, INTERNAL_PORT, CONTROLLER_PORT = 9092, 19092, 19093
@@ -40,10 +41,13 @@ class DockerBackend:
         self._ports: dict[int, int] = {}
         self._containers: dict[int, Any] = {}
         self._network: Any = None
+        self.secure: SecureListeners | None = None
 
     def up(self) -> None:
         if self._spec.proxies:
             raise BackendUnavailable("proxies= is only there for brokers from Kafka's jars")
+        if self._spec.is_secure:
+            raise BackendUnavailable("listeners other than PLAINTEXT are only there for brokers from Kafka's jars")
         if release(self._spec.version) < FIRST_IMAGE:
             raise BackendUnavailable(f"there is no image {IMAGE} of Kafka before 3.7.0, and {self._spec.version} is wanted")
         call_in_thread(self._up)

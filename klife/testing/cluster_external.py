@@ -15,6 +15,7 @@ from klife.testing.cluster_errors import BackendUnavailable, ClusterError
 
 if TYPE_CHECKING:
     from klife.testing.cluster_backend import ClusterSpec
+    from klife.testing.cluster_security import SecureListeners
 
 VARIABLE = "KLIFE_TEST_BOOTSTRAP"
 CONNECT_TIMEOUT_SECONDS = 30.0
@@ -27,6 +28,7 @@ class ExternalBackend:
     def __init__(self, spec: ClusterSpec) -> None:
         self._spec = spec
         self._addresses: dict[int, str] = {}
+        self.secure: SecureListeners | None = None
 
     def up(self) -> None:
         bootstrap = os.environ.get(VARIABLE, "").strip()
@@ -34,6 +36,8 @@ class ExternalBackend:
             raise BackendUnavailable(f"{VARIABLE} is not set in the environment")
         if self._spec.config or self._spec.port is not None or self._spec.proxies:
             raise ClusterError(f"config=, port= and proxies= cannot be applied to the cluster of {VARIABLE}, which runs already")
+        if self._spec.is_secure:
+            raise ClusterError(f"the cluster of {VARIABLE} is used by its PLAINTEXT listener; unset {VARIABLE} for secure ones")
         if wrong := [address for address in bootstrap.split(",") if not _ADDRESS.fullmatch(address.strip())]:
             raise ClusterError(f"{VARIABLE} has {wrong[0]!r}, expected host:port, such as localhost:9092")
         with AdminClient(bootstrap, timeout=CONNECT_TIMEOUT_SECONDS) as admin:

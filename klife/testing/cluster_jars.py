@@ -3,7 +3,7 @@
 (`klife.testing.cluster_zookeeper`).
 
     FOLDER/log4j2.xml   log4j.properties   tmp/   format.log   node-1/server.properties   node-1/server.log
-    node-1/data/ node-2/...   zookeeper/
+    node-1/data/ node-2/...   zookeeper/   certificates/
 
 The folder lies below the system's temporary directory and belongs to a `ProcessKeeper`, so that neither it
 nor a broker outlives this process.
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from klife.testing.cluster_backend import ClusterSpec
+    from klife.testing.cluster_security import SecureListeners
 
 FORMAT_TIMEOUT_SECONDS = 60
 CONTROLLED_SHUTDOWN_SECONDS = 60
@@ -82,29 +83,26 @@ class JarsBackend:
         self._keeper: ProcessKeeper | None = None
         self._java = ""
         self._jars = Path()
-        self._ports: dict[int, int] = {}
-        self._controller_ports: dict[int, int] = {}
-        self._proxied_ports: dict[int, int] = {}
+        self._ports: dict[str, dict[int, int]] = {}  # by listener, with CONTROLLER
         self._zookeeper: ZooKeeper | None = None
+        self.secure: SecureListeners | None = None
 
     def up(self) -> None:
         self._java = find_java()
         self._jars = kafka_jars(self._spec.version)
         self._keeper = ProcessKeeper(Path(tempfile.mkdtemp(prefix="klife-kafka-")))
-        count = self._spec.brokers
-        first = self._spec.port
-        wanted = [0] * count if first is None else list(range(first, first + count))
-        ports = self._keeper.reserve_ports([*wanted, *[0] * (count + len(self._spec.proxies))])
-        self._ports = dict(zip(self._spec.broker_ids, ports[:count], strict=True))
-        self._controller_ports = dict(zip(self._spec.broker_ids, ports[count : 2 * count], strict=True))
-        self._proxied_ports = dict(zip(self._spec.proxies, ports[2 * count :], strict=True))
+        self._reserve_ports(self._keeper)
+        if self._spec.is_secure:
+            from klife.testing.cluster_security import SecureListeners
+
+            self.secure = SecureListeners(self._spec, self.folder)
         self._zookeeper = ZooKeeper(self._keeper) if needs_zookeeper(self._spec) else None
         (self.folder / "tmp").mkdir()
         (self.folder / "log4j2.xml").write_text(LOG4J2)
         (self.folder / "log4j.properties").write_text(LOG4J1)
         for node_id in self._spec.broker_ids:
             self._node(node_id).mkdir()
-            lines = [f"{name}={value}\n" for name, value in self._properties(node_id).items()]
+            lines = [f"{name}={_ascii(str(value))}\n" for name, value in self._properties(node_id).items()]
             (self._node(node_id) / "server.properties").write_text("".join(lines))
         if self._zookeeper is None:
             self._format()
@@ -118,8 +116,7 @@ class JarsBackend:
             self._keeper.close()
 
     def addresses(self, listener: str) -> dict[int, str]:
-        ports = self._proxied_ports if listener == "PROXIED" else self._ports
-        return {node_id: f"127.0.0.1:{port}" for node_id, port in ports.items()}
+        return {node_id: f"127.0.0.1:{port}" for node_id, port in self._ports.get(listener, {}).items()}
 
     def kill(self, node_id: int) -> None:
         self._running().signal(_name(node_id), signal.SIGKILL)
@@ -165,6 +162,19 @@ class JarsBackend:
             raise ClusterError("the cluster is not up: call up(), or use it inside its `with` block")
         return self._keeper
 
+    def _reserve_ports(self, keeper: ProcessKeeper) -> None:
+        """Where the first port is given, each broker's port of a listener is the one after its
+        predecessor's.
+        """
+        count, first = self._spec.brokers, self._spec.port
+        names = [*self._spec.listeners, "CONTROLLER"]
+        wanted = [0] * count * len(names)
+        if first is not None:
+            given = count * len([name for name in names if name not in ("PROXIED", "CONTROLLER")])
+            wanted[:given] = range(first, first + given)
+        ports = iter(keeper.reserve_ports(wanted))
+        self._ports = {name: {node_id: next(ports) for node_id in self._spec.broker_ids} for name in names}
+
     def _node(self, node_id: int) -> Path:
         return self.folder / f"node-{node_id}"
 
@@ -174,6 +184,7 @@ class JarsBackend:
             **self._listeners(node_id),
             "log.dirs": self._node(node_id) / "data",
             **broker_properties(self._spec.brokers),
+            **({} if self.secure is None else self.secure.properties(node_id)),
             **self._spec.config,
         }
 
@@ -181,7 +192,7 @@ class JarsBackend:
         return {
             "process.roles": "broker,controller",
             "node.id": node_id,
-            "controller.quorum.voters": ",".join(f"{voter}@127.0.0.1:{port}" for voter, port in self._controller_ports.items()),
+            "controller.quorum.voters": ",".join(f"{voter}@127.0.0.1:{port}" for voter, port in self._ports["CONTROLLER"].items()),
             "controller.listener.names": "CONTROLLER",
         }
 
@@ -191,18 +202,17 @@ class JarsBackend:
         Brokers answer a client with the addresses advertised on the listener that it came in by (KIP-103): on
         PROXIED, the proxies'.
         """
-        advertised = {"PLAINTEXT": f"127.0.0.1:{self._ports[node_id]}"}
-        bound = dict(advertised)
+        bound = {name: f"127.0.0.1:{ports[node_id]}" for name, ports in self._ports.items()}
+        advertised = {name: address for name, address in bound.items() if name != "CONTROLLER"}
         if self._spec.proxies:
-            bound["PROXIED"] = f"127.0.0.1:{self._proxied_ports[node_id]}"
             advertised["PROXIED"] = self._spec.proxies[node_id]
-        if self._zookeeper is None:
-            bound["CONTROLLER"] = f"127.0.0.1:{self._controller_ports[node_id]}"
+        if self._zookeeper is not None:
+            del bound["CONTROLLER"]
         return {
             "listeners": _addresses(bound),
             "advertised.listeners": _addresses(advertised),
             "inter.broker.listener.name": "PLAINTEXT",
-            "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in bound),
+            "listener.security.protocol.map": ",".join(f"{name}:{_protocol(name)}" for name in bound),
         }
 
     def _format(self) -> None:
@@ -247,6 +257,17 @@ class JarsBackend:
 
 def _addresses(listeners: Mapping[str, str]) -> str:
     return ",".join(f"{name}://{address}" for name, address in listeners.items())
+
+
+def _protocol(listener: str) -> str:
+    return "PLAINTEXT" if listener in ("PROXIED", "CONTROLLER") else listener
+
+
+def _ascii(value: str) -> str:
+    """As Java reads it from a file of properties, whose bytes are Latin-1."""
+    units = value.encode("utf-16-be")
+    codes = [int.from_bytes(units[index : index + 2], "big") for index in range(0, len(units), 2)]
+    return "".join(chr(code) if code < 128 else f"\\u{code:04x}" for code in codes)
 
 
 def _options_of_the_environment() -> list[str]:

@@ -14,6 +14,7 @@ from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after, silent
 from tests.support.told_logs import told_logs
+from tests.support.waiting import wait_until
 
 
 def asked(cluster: ScriptedCluster) -> list[tuple[set[str | None], bool]]:
@@ -35,9 +36,7 @@ def refreshed(client: Client, cluster: ScriptedCluster, name: str) -> None:
     seen, before = client._handle.engine.metadata, len(asked(cluster))
     published = seen.snapshots_seen
     seen.request_refresh()
-    with gevent.Timeout(PATIENCE):
-        while seen.snapshots_seen == published or not any(name in names for names, _ in asked(cluster)[before:]):
-            gevent.sleep(0.005)
+    wait_until(lambda: seen.snapshots_seen != published and any(name in names for names, _ in asked(cluster)[before:]), PATIENCE)
 
 
 # creating
@@ -132,9 +131,7 @@ def test_a_configured_topic_that_does_not_exist_is_told_once(start_client: Any) 
     with ScriptedCluster(topics={"orders": 1}) as cluster, told_logs() as logs:
         client = start_client(cluster, topics=[{"name": "nope"}], max_block_ms=200)
         client.produce(Record("orders", b"v")).get(PATIENCE)
-        with gevent.Timeout(PATIENCE):
-            while not (told := [entry for entry in logs if entry["event"] == "topic_not_found"]):
-                gevent.sleep(0.01)
+        told = wait_until(lambda: [entry for entry in logs if entry["event"] == "topic_not_found"])
         assert (told[0]["topic"], told[0]["log_level"]) == ("nope", "warning")
         assert "UNKNOWN_TOPIC_OR_PARTITION" in told[0]["error"]
         before = len(asked(cluster))

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import gevent
 import pytest
 from gevent import socket
 
@@ -113,9 +112,7 @@ def test_a_broker_that_left_for_good_is_forgotten_with_all_that_belonged_to_it(s
         cluster.brokers[2] = gone  # it comes back all the same
         gone.listen()
         cluster.move("orders", 0, 2)
-        with gevent.Timeout(PATIENCE):
-            while client.produce(ORDER).get(PATIENCE) and not gone.got(ProduceRequest)[1:]:
-                gevent.sleep(0.01)
+        wait_until(lambda: client.produce(ORDER).get(PATIENCE) and gone.got(ProduceRequest)[1:])
 
 
 def test_a_broker_that_is_away_for_a_while_is_kept(start_client: Any) -> None:

@@ -12,6 +12,7 @@ import pytest
 from gevent.event import Event
 
 from klife import DeliveryTimeout, ProduceError, Record, RecordTooLarge
+from klife.actors import engines
 from klife.protocol.apis.describe_configs import DescribeConfigsRequest
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.metadata import MetadataRequest
@@ -35,6 +36,7 @@ from tests.support.scripted_broker import (
     torn_after,
     wrong_correlation,
 )
+from tests.support.waiting import wait_until
 
 ORDER = Record(topic="orders", value=b"v")
 
@@ -150,9 +152,7 @@ def test_a_record_refused_with_an_offset_may_be_in_the_log_and_one_refused_witho
         delivery = client.produce(ORDER)
         cluster[1].wait_for(ProduceRequest, 2)
         producer = producer_of(client)
-        with gevent.Timeout(PATIENCE):
-            while any(batch.in_flight for batch in producer.deadlines.pending):
-                gevent.sleep(0.001)
+        wait_until(lambda: not any(batch.in_flight for batch in producer.deadlines.pending), PATIENCE)
         producer.expire(time.monotonic() + 10)
         with pytest.raises(DeliveryTimeout) as caught:
             delivery.get(PATIENCE)
@@ -266,12 +266,11 @@ def test_a_broker_with_old_metadata_does_not_send_records_back_to_the_old_leader
         client.produce(ORDER).get(PATIENCE)
         for broker in cluster.brokers.values():
             broker.always(MetadataRequest, lagging)
+        known = engines.find(client.name).metadata  # type: ignore[union-attr]
+        looked = known.snapshots_seen
         cluster[2].script(ProduceRequest, refuse(6))  # which makes the client ask who leads
         assert client.produce(ORDER).get(PATIENCE).offset == 1
-        with gevent.Timeout(PATIENCE):
-            while sum(len(broker.got(MetadataRequest)) for broker in cluster.brokers.values()) < 2:
-                gevent.sleep(0.005)
-        gevent.sleep(0.05)  # for the answer, which changes nothing
+        wait_until(lambda: known.snapshots_seen > looked, PATIENCE)  # the answer changes nothing
         assert client.produce(ORDER).get(PATIENCE).offset == 2
         assert cluster[1].got(ProduceRequest) == []
 

@@ -27,6 +27,7 @@ from klife.api import after_fork, lifecycle
 from klife.api.config import ClientConfig
 from klife.api.settings import client_settings
 from klife_supervision import ChildSpec, ExitReason, Supervisor
+from tests.support.waiting import wait_until
 
 PATIENCE = 30.0
 
@@ -171,9 +172,7 @@ def test_each_purpose_has_an_actor_for_its_connection_to_a_broker() -> None:
     supervisor = started(engine)
     try:
         brokers = [engine.metadata.broker(7, purpose) for purpose in (Purpose.REQUESTS, Apart.LONG_POLLS)]  # type: ignore[arg-type]
-        with gevent.Timeout(PATIENCE):
-            while not all(broker.has_actor and broker.inbox is not None for broker in brokers):
-                gevent.sleep(0.01)
+        wait_until(lambda: all(broker.has_actor and broker.inbox is not None for broker in brokers), PATIENCE)
         connections = supervisor.tree().children[0]
         assert [child.id for child in connections.children] == ["bootstrap 127.0.0.1:1", "broker 7", "broker 7 long polls"]
     finally:

@@ -18,6 +18,7 @@ from klife_supervision.let_hub_run import let_hub_run
 from tests.support.inside_client import node, tells_why_it_is_not_ready
 from tests.support.producer_parts import sent_by_now
 from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, after, good, refuse, silent
+from tests.support.waiting import wait_until
 
 
 def test_with_acks_0_a_stalled_broker_fills_the_buffer_and_no_more(start_client: Any) -> None:
@@ -48,9 +49,7 @@ def test_with_acks_0_stopping_hands_everything_to_the_broker(start_client: Any) 
         for number in range(2_000):
             client.produce_async(Record("orders", b"%d" % number + bytes(1_000)))
         assert client.stop(10).delivered == 2_000
-        with gevent.Timeout(PATIENCE):
-            while len(cluster.log("orders")) < 2_000:
-                gevent.sleep(0.01)
+        wait_until(lambda: len(cluster.log("orders")) >= 2_000, PATIENCE)
 
 
 def test_a_batcher_that_crashes_while_it_sends_loses_nothing(start_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,9 +111,7 @@ def test_other_threads_find_the_client_again_after_a_restart() -> None:
             client.wait_ready(PATIENCE)
             before = supervisor.child("restarted")
             before.kill()
-            with gevent.Timeout(PATIENCE):
-                while supervisor.child("restarted") in (None, before):
-                    gevent.sleep(0.01)
+            wait_until(lambda: supervisor.child("restarted") not in (None, before), PATIENCE)
             produced = gevent.get_hub().threadpool.spawn(lambda: client.produce(Record("orders", b"v")).get(PATIENCE))
             assert produced.get(timeout=PATIENCE).offset == 0
         finally:
@@ -167,9 +164,7 @@ def test_a_callback_may_flush(start_client: Any) -> None:
             took.append(time.monotonic() - began)
 
         client.produce_async(Record("orders", b"v"), flushes)
-        with gevent.Timeout(PATIENCE):
-            while not took:
-                gevent.sleep(0.01)
+        wait_until(lambda: took, PATIENCE)
 
 
 def test_a_topic_that_vanished_is_not_asked_for_again(start_client: Any) -> None:
@@ -182,9 +177,7 @@ def test_a_topic_that_vanished_is_not_asked_for_again(start_client: Any) -> None
         def asked() -> set[str | None]:
             return {topic.name for topic in cluster[1].got(MetadataRequest)[-1].request.topics or []}
 
-        with gevent.Timeout(PATIENCE):
-            while asked() != {"kept"}:
-                gevent.sleep(0.01)
+        wait_until(lambda: asked() == {"kept"}, PATIENCE)
         assert not cluster[1].got(MetadataRequest)[-1].request.allow_auto_topic_creation
 
 
@@ -192,6 +185,4 @@ def test_the_bootstrap_connection_is_closed_however_busy_it_was(start_client: An
     with ScriptedCluster() as cluster:
         client = start_client(cluster)
         client.produce(Record("orders", b"v")).get(PATIENCE)
-        with gevent.Timeout(PATIENCE):
-            while [broker.state for broker in client.status().brokers if broker.node_id is None] != ["disconnected"]:
-                gevent.sleep(0.01)
+        wait_until(lambda: [broker.state for broker in client.status().brokers if broker.node_id is None] == ["disconnected"], PATIENCE)

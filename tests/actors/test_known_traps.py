@@ -17,7 +17,9 @@ from gevent.event import Event
 from klife import BufferFull, ClientClosed, Delivery, DeliveryTimeout, Record
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
+from tests.support.inside_client import broker_status
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after, silent
+from tests.support.waiting import wait_until
 
 ORDER = Record(topic="orders", value=b"v")
 
@@ -195,7 +197,7 @@ def test_after_an_outage_what_was_held_drains_in_few_requests_over_one_connectio
             gevent.spawn(lambda who=who: client.produce(Record("orders", bytes(900), partition=who % 8)).get(PATIENCE))
             for who in range(800)
         ]
-        gevent.sleep(0.3)
+        wait_until(lambda: client.status().waiting_for_buffer > 500 and "refused" in str(broker_status(client, 1).last_error))
         requests, connections = len(cluster[1].got(ProduceRequest)), cluster[1].connections
         cluster[1].listen()
         gevent.joinall(greenlets, raise_error=True, timeout=PATIENCE)

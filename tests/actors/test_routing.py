@@ -136,23 +136,23 @@ BUILT_IN = [Murmur2Partitioner, Phash2Partitioner, Crc32Partitioner, RandomParti
 every_built_in = pytest.mark.parametrize("built_in", BUILT_IN)
 
 
-def route_by(partitioner: object, leaders: list[int] = SIX) -> tuple[Parts, Topic]:
+def topic_by(partitioner: object, leaders: list[int] = SIX) -> tuple[Parts, Topic]:
     parts = Parts([1])
     return parts, parts.producer.routing.add_topic(topic_info(leaders, "free"), partitioner)
 
 
-def places_of(route: Topic, key: bytes | None, partitioner: object = None, count: int = 200) -> set[int]:
+def places_of(topic: Topic, key: bytes | None, partitioner: object = None, count: int = 200) -> set[int]:
     places = set()
     for _ in range(count):
-        route.append(Record("free", b"v", key=key), partitioner)
-        (partition,) = filled(route)
+        topic.append(Record("free", b"v", key=key), partitioner)
+        (partition,) = filled(topic)
         places.add(partition.partition_id)
         empty(partition)
     return places
 
 
-def filled(route: Topic) -> list[Partition]:
-    return [partition for partition in route.partitions if partition is not None and not partition.empty]
+def filled(topic: Topic) -> list[Partition]:
+    return [partition for partition in topic.partitions if partition is not None and not partition.empty]
 
 
 def empty(partition: Partition) -> None:
@@ -162,49 +162,49 @@ def empty(partition: Partition) -> None:
 
 @every_built_in
 def test_a_record_without_key_goes_where_there_is_a_leader(built_in: type[Partitioner]) -> None:
-    _, route = route_by(built_in())
-    assert places_of(route, None) == LED
+    _, topic = topic_by(built_in())
+    assert places_of(topic, None) == LED
 
 
 @every_built_in
 def test_so_it_does_if_only_its_call_names_the_partitioner(built_in: type[Partitioner]) -> None:
-    _, route = route_by(Crc32Partitioner())
-    assert places_of(route, None, built_in()) == LED
+    _, topic = topic_by(Crc32Partitioner())
+    assert places_of(topic, None, built_in()) == LED
 
 
 def test_an_empty_key_is_none_where_librdkafka_says_so_and_a_random_choice_looks_at_no_key() -> None:
-    assert places_of(route_by(Crc32Partitioner())[1], b"") == LED
-    assert places_of(route_by(RandomPartitioner())[1], b"key") == LED
+    assert places_of(topic_by(Crc32Partitioner())[1], b"") == LED
+    assert places_of(topic_by(RandomPartitioner())[1], b"key") == LED
 
 
 @pytest.mark.parametrize("built_in", BUILT_IN[:3])
 def test_a_record_with_a_key_waits_for_the_leader_of_its_partition(built_in: type[Partitioner]) -> None:
-    _, route = route_by(built_in())
+    _, topic = topic_by(built_in())
     keys = [b"%d" % number for number in range(50)]
     said = {key: built_in().partition(Record("free", b"v", key=key), 6) for key in keys}
-    assert {key: places_of(route, key, count=1) for key in keys} == {key: {partition} for key, partition in said.items()}
+    assert {key: places_of(topic, key, count=1) for key in keys} == {key: {partition} for key, partition in said.items()}
     assert not set(said.values()) <= LED
 
 
 @every_built_in
 def test_with_no_leader_anywhere_any_partition_will_do_and_with_all_of_them_too(built_in: type[Partitioner]) -> None:
     for leaders in ([NO_LEADER] * 6, [1] * 6):
-        assert places_of(route_by(built_in(), leaders)[1], None) == set(range(6))
+        assert places_of(topic_by(built_in(), leaders)[1], None) == set(range(6))
 
 
 def test_leaders_that_go_and_come_back_are_followed() -> None:
-    _, route = route_by(RandomPartitioner(), [1] * 6)
+    _, topic = topic_by(RandomPartitioner(), [1] * 6)
     for leaders, places in ((SIX, LED), ([1] * 6, set(range(6)))):
-        route_info = topic_info(leaders, "free")
-        route.follow(route_info)
-        assert places_of(route, None) == places
+        topic_news = topic_info(leaders, "free")
+        topic.follow(topic_news)
+        assert places_of(topic, None) == places
 
 
 def test_nobody_sticks_to_a_partition_that_has_lost_its_leader() -> None:
     for _ in range(20):
-        _, route = route_by(Murmur2Partitioner(), [1, 1])
-        route.follow(topic_info([1, NO_LEADER], "free"))
-        assert places_of(route, None, count=1) == {0}
+        _, topic = topic_by(Murmur2Partitioner(), [1, 1])
+        topic.follow(topic_info([1, NO_LEADER], "free"))
+        assert places_of(topic, None, count=1) == {0}
 
 
 class SecondToLast(RandomPartitioner):
@@ -226,5 +226,5 @@ class Quacks:
 
 def test_a_partitioner_of_ones_own_is_obeyed_unless_it_says_that_any_will_do() -> None:
     for partitioner in (SecondToLast(), Quacks()):
-        assert places_of(route_by(partitioner)[1], None) == {4}
-    assert places_of(route_by(EvensOrAny())[1], None) == LED
+        assert places_of(topic_by(partitioner)[1], None) == {4}
+    assert places_of(topic_by(EvensOrAny())[1], None) == LED

@@ -18,6 +18,7 @@ from klife.protocol.apis.api_versions import ApiVersionsRequest
 from klife.protocol.apis.metadata import MetadataRequest
 from tests.support.inside_client import tells_why_it_is_not_ready
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster, silent
+from tests.support.waiting import wait_until
 
 ORDER = Record(topic="orders", value=b"v")
 NAME = "kafka.test"
@@ -170,9 +171,7 @@ def test_the_name_is_looked_up_again_when_all_of_its_addresses_failed(broken: An
     with ScriptedCluster() as cluster:
         broken(cluster, "refuses", "closes", good=False)
         with start(cluster) as client:
-            with gevent.Timeout(PATIENCE):
-                while names.asked < 3:
-                    gevent.sleep(0.005)
+            wait_until(lambda: names.asked >= 3, PATIENCE)
             names.hosts = ["127.0.0.1"]
             client.wait_ready(PATIENCE)
 

@@ -24,6 +24,7 @@ from klife_supervision.life import Life
 from tests.support.inside_client import named, node, producer_of
 from tests.support.producer_parts import sent_by_now
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after, cut, good, refuse, silent
+from tests.support.waiting import wait_until
 
 ORDER = Record(topic="orders", value=b"v")
 
@@ -380,9 +381,7 @@ def test_an_end_that_a_signal_handler_kept_from_being_told_is_found(
         named(client, victim).kill()
         deliveries = [client.produce(Record("orders", b"%d" % number)) for number in (1, 2)]
         assert [delivery.get(PATIENCE).offset for delivery in deliveries] == [1, 2]
-        with gevent.Timeout(PATIENCE):
-            while named(client, victim).restarts == restarts:
-                gevent.sleep(0.01)
+        wait_until(lambda: named(client, victim).restarts != restarts, PATIENCE)
         assert client.produce(Record("orders", b"3")).get(PATIENCE).offset == 3
         assert cluster.log("orders") == [b"0", b"1", b"2", b"3"]
         assert lost == [victim]

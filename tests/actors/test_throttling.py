@@ -17,6 +17,7 @@ from klife.protocol.apis.metadata import MetadataRequest, MetadataResponse, Meta
 from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.metadata_wire import MetadataQuery, Undecoded
 from tests.support.scripted_broker import PATIENCE, CutOff, Exchange, ScriptedCluster, Step, throttle
+from tests.support.waiting import wait_until
 
 
 def muted(milliseconds: int) -> Step:
@@ -38,9 +39,7 @@ def test_what_waits_in_the_socket_of_a_broker_that_throttles_is_not_late(start_c
         broker = engines.find(client.name).metadata.broker(1)  # type: ignore[union-attr]
 
         def all_in_flight(exchange: Exchange) -> None:
-            with gevent.Timeout(PATIENCE):
-                while len(broker.calls) < 3:
-                    gevent.sleep(0.001)
+            wait_until(lambda: len(broker.calls) >= 3, PATIENCE)
             muted(500)(exchange)
 
         cluster[1].script(ProduceRequest, all_in_flight, muted(500), muted(0))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from klife.actors.metadata.interest import NEVER, Question, TopicInterest
+from klife.actors.metadata.interest import NEVER, TopicInterest, TopicQuestion
 from tests.support.producer_parts import topic_info
 
 MAX_AGE = 300.0
@@ -36,11 +36,11 @@ class Asking:
     def due_in(self) -> float:
         return self.interest.due(self.topics) - self.now
 
-    def question(self) -> Question:
+    def question(self) -> TopicQuestion:
         assert self.due_in <= 0
         return self.interest.question(self.topics, self.queued.__contains__, self.now)
 
-    def answer(self, question: Question) -> list[str]:
+    def answer(self, question: TopicQuestion) -> list[str]:
         return self.interest.answered(question, self.topics, self.queued.__contains__, self.now)
 
     def meet(self, name: str) -> None:
@@ -70,11 +70,11 @@ def test_what_was_never_asked_is_due_at_once_and_alone() -> None:
     for name in ("a", "b"):
         asking.begin(name)
         assert asking.due_in == 0
-        assert asking.question() == Question((name,), creates=False, everything=False)
+        assert asking.question() == TopicQuestion((name,), creates=False, everything=False)
         asking.end(name)
         asking.meet(name)
         assert asking.due_in == NEVER
-    assert asking.interest.refresh() == Question(("configured", "a", "b"), creates=False, everything=True)
+    assert asking.interest.refresh() == TopicQuestion(("configured", "a", "b"), creates=False, everything=True)
 
 
 def test_only_what_records_wait_for_may_be_created_and_only_what_is_missing() -> None:
@@ -108,7 +108,7 @@ def test_a_refresh_creates_nothing_and_a_deleted_topic_nobody_needs_is_forgotten
     asking = Asking()
     asking.meet("t")
     del asking.topics["t"]
-    assert asking.interest.refresh() == Question(("t",), creates=False, everything=True)
+    assert asking.interest.refresh() == TopicQuestion(("t",), creates=False, everything=True)
     asking.refresh()
     assert (asking.due_in, asking.interest.refresh().names) == (NEVER, ())
 

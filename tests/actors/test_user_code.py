@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import gevent
 import pytest
 import structlog
 from gevent.event import Event
@@ -74,10 +72,7 @@ def test_a_root_handler_that_produces_and_waits_does_not_stop_what_it_waits_for(
         log_with(to_kafka)
         assert client.produce(ORDER).get(PATIENCE).error is None
         cluster[1].cut_all()
-        deadline = time.monotonic() + PATIENCE
-        while not lines:
-            assert time.monotonic() < deadline
-            gevent.sleep(0.01)
+        wait_until(lambda: lines)
         assert client.produce(ORDER).get(PATIENCE).error is None
         client.stop(PATIENCE)
 

@@ -57,7 +57,8 @@ def test_what_a_thread_leaves_behind_when_it_ends_is_settled_and_told_at_once() 
             def starts_and_ends():
                 client = Client.start(cluster.bootstrap_servers, name="shop")
                 sent = client.produce(order())
-                gevent.sleep(0.2)
+                while not cluster.has_seen(ProduceRequest):
+                    gevent.sleep(0.001)
                 queued = client.produce(order(1))
                 queued.add_done_callback(print)
                 return client, sent, queued

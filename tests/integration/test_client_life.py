@@ -90,7 +90,7 @@ def test_callers_that_wait_when_the_client_stops_are_answered(kafka_cluster: Kaf
 def test_waiting_for_a_cluster_that_is_away_ends_when_the_client_stops() -> None:
     client = Client.start("127.0.0.1:1")
     waiting = [gevent.spawn(client.wait_ready, 60), gevent.spawn(client.produce, Record("orders", b"v"))]
-    gevent.sleep(0.05)
+    gevent.idle()  # both wait
     client.stop(1)
     for waiter in waiting:
         with pytest.raises(ClientClosed):

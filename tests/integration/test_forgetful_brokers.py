@@ -10,6 +10,7 @@ from klife import Client, Record
 from klife.testing.cluster import KafkaCluster
 from tests.chaos.proxy import Proxy
 from tests.support.reader import as_read, read_topic
+from tests.support.waiting import wait_until
 
 PATIENCE = 60.0
 
@@ -27,13 +28,11 @@ def test_batches_that_were_written_and_not_answered_are_in_the_log_once_after_a_
                 deliveries = []
                 for number in range(1, 4):  # a batch each
                     deliveries.append(client.produce(Record("orders", b"%d" % number)))
-                    gevent.sleep(0.02)
+                    wait_until(lambda: client.status().producers[0].requests == len(deliveries) + 1)
                 now = time_ns() // 1_000_000
                 last = [Record("orders", b"%d" % number, timestamp_ms=now + number) for number in (4, 5)]  # two in the last
                 deliveries += [client.produce(record) for record in last]
-                with gevent.Timeout(PATIENCE):
-                    while len(read_topic(cluster.bootstrap_servers, "orders")) < 6:
-                        gevent.sleep(0.1)
+                wait_until(lambda: len(read_topic(cluster.bootstrap_servers, "orders")) >= 6, PATIENCE)
                 cluster.stop(1)
                 losing.kill()
                 cluster.start(1)

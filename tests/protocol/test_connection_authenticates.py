@@ -325,7 +325,7 @@ def test_a_renewal_that_changes_who_we_are_is_told_with_what_to_do(server: Serve
     server.take(connection.renew())
     answer(connection, server)
     words = "Cannot change principals during re-authentication from User.alice: User.bob"
-    with pytest.raises(AuthenticationFailed, match=f"renew the session as somebody else.*{words}.*AWS_ROLE_SESSION_NAME"):
+    with pytest.raises(AuthenticationFailed, match=f"^re-authentication .* same principal only: .*{words}.*AWS_ROLE_SESSION_NAME"):
         answer(connection, server, SaslAuthenticateResponse(error_code=58, error_message=words))
     assert connection.state is State.REAUTHENTICATING
 
@@ -334,7 +334,7 @@ def test_a_renewal_that_changes_who_we_are_is_told_with_what_to_do(server: Serve
 def test_a_listener_without_sasl_is_not_one_where_a_session_was_renewed_too_soon(server: Server, again: bool) -> None:
     connection = ready(server) if again else opened(server)
     server.take(connection.renew()) if again else answer(connection, server)
-    with pytest.raises(AuthenticationFailed, match="once a second.*was renewed" if again else "speaks no SASL"):
+    with pytest.raises(AuthenticationFailed, match="once a second" if again else "speaks no SASL"):
         answer(connection, server, SaslHandshakeResponse(error_code=34))
 
 

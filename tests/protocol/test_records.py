@@ -8,6 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import klife
+from klife.protocol import record_parts
+from klife.protocol.record_parts import joined_payload
 from klife.protocol.record_write import write_batch, write_payload
 from klife.protocol.records import (
     BATCH_OVERHEAD,
@@ -17,7 +20,6 @@ from klife.protocol.records import (
     encode_plain,
     fields_of,
     joined_batch,
-    joined_payload,
     seal,
     size_bound,
 )
@@ -120,6 +122,16 @@ def test_sizes_around_every_varint_boundary_are_encoded_alike(size: int, count: 
 def test_batches_of_any_length_are_encoded_alike(count: int) -> None:
     records: list[RecordTuple] = [(b"k" if n % 3 else None, b"v" * (n % 5), (), NOW + n // 7 - n % 2) for n in range(count)]
     assert payload_of(records)[0] == encode_records(reference(records))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_first_batch_makes_the_tables_where_they_are_used_and_is_like_all_others(count: int) -> None:
+    for table in (record_parts.VARINT, record_parts.RECORD_START, record_parts.NO_KEY, record_parts.SIZED):
+        table.clear()
+    records: list[RecordTuple] = [(b"k", b"v", (), NOW)] * count
+    first = b"".join(encode_plain(fields_of(records), 7, 1, 2))
+    assert bool(record_parts.VARINT) is not klife.compiled
+    assert plain_batch_of(records, 7, 1, 2) == first
 
 
 def test_offsets_past_a_million_keep_growing_their_varint() -> None:

@@ -49,9 +49,9 @@ def a_batch(settled: bool) -> Batch:
     broker = SimpleNamespace(is_ready=True, last_error=None)
     settings = producer_settings(ProducerConfig(name="p", client_id="c"))
     producer = Producer(settings, BufferPool(1 << 20, block=False), get_hub(), 1.0, lambda _node: broker)
-    route = producer.routing.add_topic(TopicInfo("orders", bytes(16), (1,), (0,)), klife.Murmur2Partitioner())
-    route.append(Record("orders", b"v"))
-    batch: Batch = route.append(Record("orders", b"v", b"k"))._batch
+    topic = producer.routing.add_topic(TopicInfo("orders", bytes(16), (1,), (0,)), klife.Murmur2Partitioner())
+    topic.append(Record("orders", b"v"))
+    batch: Batch = topic.append(Record("orders", b"v", b"k"))._batch
     if settled:
         batch.base_offset = 7
         batch.set()

@@ -49,7 +49,10 @@ from klife.protocol.apis.produce import (
     TopicProduceResponse,
 )
 from klife.protocol.record_decode import RecordBatch, decode_batches
+from klife.protocol.apis.sasl_authenticate import SaslAuthenticateRequest
+from klife.protocol.apis.sasl_handshake import SaslHandshakeRequest, SaslHandshakeResponse
 from tests.support.model_cluster import ModelPartition
+from tests.support.scripted_sasl import ScriptedSasl
 
 PATIENCE = 20.0  # seconds a test waits for what should come at once
 _HEADER = Struct(">hhih")
@@ -58,7 +61,16 @@ REQUESTS: dict[int, Any] = {
     request.API_KEY: request
     # Fetch is only advertised: librdkafka takes a broker without it for one from before the batch format of
     # Kafka 0.11.
-    for request in (ApiVersionsRequest, DescribeConfigsRequest, FetchRequest, InitProducerIdRequest, MetadataRequest, ProduceRequest)
+    for request in (
+        ApiVersionsRequest,
+        DescribeConfigsRequest,
+        FetchRequest,
+        InitProducerIdRequest,
+        MetadataRequest,
+        ProduceRequest,
+        SaslAuthenticateRequest,
+        SaslHandshakeRequest,
+    )
 }
 
 
@@ -254,7 +266,7 @@ class ScriptedBroker:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.cluster.host}:{self.port}"
 
     def listen(self) -> None:
         """Take connections (again), on the port it had."""
@@ -263,7 +275,8 @@ class ScriptedBroker:
         listener.bind(("127.0.0.1", self.port))
         listener.listen(64)
         self.port = listener.getsockname()[1]
-        self._server = StreamServer(listener, self._serve)
+        secured: dict[str, Any] = {} if self.cluster.tls is None else {"ssl_context": self.cluster.tls}
+        self._server = StreamServer(listener, self._serve, **secured)
         self._server.start()
 
     def stop(self) -> None:
@@ -322,6 +335,9 @@ class ScriptedBroker:
         exchange = Exchange(self, sock, number, body, version, correlation_id, client_id, monotonic())
         self.requests.append(exchange)
         self._news.set()
+        sasl = self.cluster.sasl
+        if sasl is not None and not sasl.lets_pass(exchange):
+            raise CutOff
         script = self._script[request]
         (script.popleft() if script else self._always.get(request, good))(exchange)
 
@@ -350,7 +366,13 @@ class ScriptedCluster:
         record_limit: int = 1_000_000,
         topic_ids: bool = True,
         auto_create: int | None = None,
+        tls: Any = None,
+        sasl: ScriptedSasl | None = None,
     ) -> None:
+        """`tls` is the brokers' SSLContext, `sasl` whom they take (`tests.support.scripted_sasl`)."""
+        self.tls = tls
+        self.sasl = sasl
+        self.host = "127.0.0.1"  # of all brokers
         self.record_limit = record_limit
         self.topic_ids = topic_ids
         self.auto_create = auto_create
@@ -365,7 +387,10 @@ class ScriptedCluster:
             MetadataRequest: self._metadata,
             InitProducerIdRequest: self._init_producer_id,
             ProduceRequest: self.produce,
+            SaslHandshakeRequest: lambda _exchange: SaslHandshakeResponse(error_code=34, mechanisms=[]),
         }
+        if sasl is not None:
+            self.answers.update(sasl.answers())
         self.brokers = {node_id: ScriptedBroker(self, node_id) for node_id in range(1, brokers + 1)}
         if not topic_ids:
             for broker in self.brokers.values():
@@ -422,7 +447,7 @@ class ScriptedCluster:
                     self.create_topic(name, self.auto_create)
         return MetadataResponse(
             brokers=[
-                MetadataResponseBroker(node_id=broker.node_id, host="127.0.0.1", port=broker.port) for broker in self.brokers.values()
+                MetadataResponseBroker(node_id=broker.node_id, host=self.host, port=broker.port) for broker in self.brokers.values()
             ],
             cluster_id="scripted",
             controller_id=1,

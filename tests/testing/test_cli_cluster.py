@@ -70,12 +70,26 @@ def test_ctrl_c_takes_the_cluster_down_and_leaves_nothing(environment: dict[str,
 def test_a_detached_cluster_outlives_its_command_and_down_removes_it_even_after_a_sigkill_of_another(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    up = klife(environment, "cluster", "up", "--brokers", "1", "--detach")
+    up = klife(environment, "cluster", "up", "--brokers", "1", "--listener", "PLAINTEXT", "--listener", "SASL_SSL", "--detach")
     assert up.returncode == 0, up.stderr
-    assert listens(up.stdout)
+    plaintext, secure = up.stdout.splitlines()
+    assert listens(plaintext)
+    assert listens(secure)
+    properties = tmp_path / "cache" / "klife" / "clusters" / "default-SASL_SSL.properties"
+    assert f"SASL_SSL needs what is in {properties}:\n    bootstrap.servers={secure}\n" in up.stderr
+    told = dict(line.split("=", 1) for line in properties.read_text().splitlines())
+    assert Path(told.pop("ssl.ca.location")).exists()
+    assert told == {
+        "bootstrap.servers": secure,
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": "klife",
+        "sasl.password": "klife-secret",
+    }
     down = klife(environment, "cluster", "down")
     assert down.returncode == 0, down.stderr
-    assert nothing_left(tmp_path, up.stdout)
+    assert nothing_left(tmp_path, plaintext)
+    assert not properties.exists()
 
     again = klife(environment, "cluster", "up", "--brokers", "1", "--detach")
     assert again.returncode == 0, again.stderr
@@ -107,6 +121,8 @@ def test_a_version_that_can_not_be_had_is_said_in_a_line(environment: dict[str, 
     ("changed", "arguments", "says"),
     [
         ({}, ["up", "--brokers", "3", "--port", "65534"], "klife: --port 65534 with 3 brokers: the last would have port 65536"),
+        ({}, ["up", "--listener", "SSL", "--port", "65531"], "klife: --port 65531 with 3 brokers: the last would have port 65536"),
+        ({}, ["up", "--listener", "TLS"], "klife: --listener 'TLS': there is none of this name; they are PLAINTEXT, SSL, SASL_"),
         ({}, ["up", "--name", "a/b"], "klife: --name 'a/b' cannot name a file"),
         ({}, ["down", "--name", "../a"], "klife: --name '../a' cannot name a file"),
         ({}, ["up", "--version", "../3.9"], "klife: --version '../3.9' is no release of Kafka"),

@@ -165,8 +165,6 @@ def test_a_broker_or_listener_that_is_not_there_is_named(cluster: KafkaCluster) 
         cluster.kill(4)
     with pytest.raises(ValueError, match="PLAINTEXT, and no 'SSL'"):
         cluster.bootstrap_servers_for("SSL")
-    with pytest.raises(ValueError, match=r"'SSL'.*not available yet"):
-        KafkaCluster(listeners=("PLAINTEXT", "SSL"))
 
 
 SECOND_CLUSTER = """

@@ -29,7 +29,7 @@ Topics = Mapping[str, TopicInfo]
 Needed = Callable[[str], bool]
 
 
-class Question(NamedTuple):
+class TopicQuestion(NamedTuple):
     """What one Metadata request asks about."""
 
     names: tuple[str, ...]
@@ -99,7 +99,7 @@ class TopicInterest:
         """When there is a question; infinity when nothing is open."""
         return min((topic.due for name, topic in self._open.items() if _is_missing(name, topic, topics)), default=NEVER)
 
-    def question(self, topics: Topics, needed: Needed, now: float) -> Question:
+    def question(self, topics: Topics, needed: Needed, now: float) -> TopicQuestion:
         """What to ask now that something is due: whether it is there, and then, of what is not, the topics
         that records wait for.
         """
@@ -108,13 +108,13 @@ class TopicInterest:
         for name, topic in self._open.items():
             if topic.due <= now and _is_missing(name, topic, topics):
                 (producing if topic.misses and self._may_be_created(name, topic, topics, needed) else looking).append(name)
-        return Question(tuple(looking or producing), creates=not looking, everything=False)
+        return TopicQuestion(tuple(looking or producing), creates=not looking, everything=False)
 
-    def refresh(self) -> Question:
+    def refresh(self) -> TopicQuestion:
         """All topics of interest."""
-        return Question(tuple(self._names), creates=False, everything=True)
+        return TopicQuestion(tuple(self._names), creates=False, everything=True)
 
-    def answered(self, question: Question, topics: Topics, needed: Needed, now: float) -> list[str]:
+    def answered(self, question: TopicQuestion, topics: Topics, needed: Needed, now: float) -> list[str]:
         """`topics` are known now that `question` is answered. Returns the configured topics of whose absence
         it is time to tell.
         """

@@ -21,7 +21,7 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from klife.actors.metadata.interest import Question
+from klife.actors.metadata.interest import TopicQuestion
 from klife.actors.metadata.messages import GetCluster
 from klife.actors.metadata.metadata import Metadata
 from klife.actors.metadata.snapshot import ClusterSnapshot, updated
@@ -64,8 +64,8 @@ class MetadataActor(GeventActor):
         self._call: Call | None = None  # the newest without an answer
         self._called: Broker | None = None
         self._called_at = -NEVER
-        self._answers: deque[tuple[Question, Call]] = deque()
-        self._asked = Question((), creates=False, everything=True)  # what the answer that is looked at was asked
+        self._answers: deque[tuple[TopicQuestion, Call]] = deque()
+        self._asked = TopicQuestion((), creates=False, everything=True)  # what the answer that is looked at was asked
         self._answered_at = -NEVER
         self._refreshed_at = -NEVER
         self._silent: list[Broker] = []  # who was asked, and had not answered when another was asked as well
@@ -161,7 +161,7 @@ class MetadataActor(GeventActor):
         )
         self.wake_after(_TRY_NEXT_AFTER)
 
-    def _done(self, asked: Question, call: Call) -> None:
+    def _done(self, asked: TopicQuestion, call: Call) -> None:
         self._answers.append((asked, call))
         self.actor_inbox.wake()
 

@@ -88,9 +88,9 @@ class Broker:
         state = f"{self.address} {self.connection.state.value}" + (", throttled by a quota" if self.throttled_until else "")
         return state if self.last_error is None or self.is_ready else f"{state}; last error: {self.last_error}"
 
-    def _authenticating(self, ranges: Mapping[int, tuple[int, int]]) -> Exchange:
+    def _authenticating(self, ranges: Mapping[int, tuple[int, int]], again: bool) -> Exchange:
         """The connection's step by that name, at wherever the broker is now."""
-        return authenticating(self.security.mechanism, self.host or "")(ranges)
+        return authenticating(self.security.mechanism, self.host or "")(ranges, again)
 
     def when_ready(self, wake: Callable[[], None]) -> None:
         """Connect, and call `wake` once when requests are taken."""

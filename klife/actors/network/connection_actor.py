@@ -161,6 +161,8 @@ class ConnectionActor(GeventActor):
         broker, connection = self.broker, self.broker.connection
         if connection.wish is not None:
             self._errand = Errand(connection.wish, broker.security, self._errand_done)
+            if self._errand.is_token and broker.last_error is None:
+                broker.last_error = "the token provider was asked, and has not answered yet"
         elif connection.state is State.READY:
             self._settled(now)
         return broker.transport is not None
@@ -216,6 +218,7 @@ class ConnectionActor(GeventActor):
     def _settled(self, now: float) -> None:
         """The handshake is through: the connection's first, or that of a session's renewal."""
         self._handshake_deadline = NEVER
+        self.broker.last_error = None
         lifetime = self.broker.connection.session_lifetime_ms / 1000
         if lifetime > 0:
             self._renew_at = now + max(lifetime * random.uniform(*_RENEWED_AT), _LEAST_SESSION)
@@ -355,7 +358,7 @@ class ConnectionActor(GeventActor):
         if now >= self._handshake_deadline:
             seconds = self.broker.settings.connect_timeout
             if self._errand is not None:
-                return f"{self._errand.what} was not done within {seconds:g} s"
+                return f"{self._errand.is_late} within {seconds:g} s"
             return f"the handshake was not through within {seconds:g} s"
         for call in self.broker.calls:
             if call.deadline <= now:

@@ -26,7 +26,8 @@ class Errand:
         self.result: Any = None
         self.failure: str | None = None
         self.is_token = isinstance(wish, TokenWanted)
-        self.what = wish.what if isinstance(wish, Compute) else "the token provider"
+        self.is_late = f"{wish.what} was not done" if isinstance(wish, Compute) else "the token provider has not answered"
+        """What to say of it when the time is up."""
         self._wish = wish
         self._security = security
         self._done = done
@@ -51,6 +52,6 @@ class Errand:
         except TokenFailed as error:
             self.failure = str(error)
         except Exception as error:  # noqa: BLE001 - a mechanism may be the user's; what it raises may hold a secret
-            self.failure = f"{self.what} failed with {type(error).__name__}"
+            self.failure = f"{self._wish.what if isinstance(self._wish, Compute) else 'a token'} failed with {type(error).__name__}"
         self.is_done = True
         self._done()

@@ -162,7 +162,7 @@ class TlsTransport:
                     self._wants_read, self.writable = False, True
                     self._wake_soon()
             else:
-                self.readable = True
+                self.readable = bool(data)
                 return data
         self.readable = True
         self._wake_soon()

@@ -20,7 +20,7 @@ def load_authorities(context: Any, path: str) -> None:
     """Have `context` trust the authorities in `path`, which is `ca_file`."""
     import ssl
 
-    option = f"ca_file {path!r}"
+    option = f"ca_file: {path!r}"
     _certificates(option, _read(option, path))
     try:
         context.load_verify_locations(path)
@@ -34,15 +34,16 @@ def load_own_certificate(context: Any, settings: TlsSettings) -> None:
 
     if settings.cert_file is None:
         if settings.key_file is not None:
-            raise ValueError(f"key_file {settings.key_file!r} is of no use without cert_file: set it, too")
+            raise ValueError(f"key_file: {settings.key_file!r} is of no use without cert_file: set it, too")
         return
-    cert = f"cert_file {settings.cert_file!r}"
+    cert = f"cert_file: {settings.cert_file!r}"
+    shown = f"cert_file {settings.cert_file!r}"
     certificate = _read(cert, settings.cert_file)
     _certificates(cert, certificate)
     if settings.key_file is None:
         key, private = cert, certificate
     else:
-        key = f"key_file {settings.key_file!r}"
+        key = f"key_file: {settings.key_file!r}"
         private = _read(key, settings.key_file)
     if b"PRIVATE KEY-----" not in private:
         so = "; name the file of the key in key_file" if settings.key_file is None else ""
@@ -57,10 +58,10 @@ def load_own_certificate(context: Any, settings: TlsSettings) -> None:
     except (ssl.SSLError, OSError, ValueError) as error:
         reason = str(getattr(error, "reason", ""))
         if "KEY_VALUES_MISMATCH" in reason or "KEY_TYPE_MISMATCH" in reason:
-            raise ValueError(f"{key} holds the private key of another certificate than {cert}") from None
+            raise ValueError(f"{key} holds the private key of another certificate than {shown}") from None
         if is_encrypted:
-            raise ValueError(f"key_password does not open the private key in {key}") from None
-        raise ValueError(f"{cert} and {key} can not be read as certificate and private key in PEM: {_words(error)}") from None
+            raise ValueError(f"key_password: it does not open the private key in {settings.key_file or settings.cert_file!r}") from None
+        raise ValueError(f"{key} can not be read as the private key of {shown}: {_words(error)}") from None
 
 
 def _read(option: str, path: str) -> bytes:

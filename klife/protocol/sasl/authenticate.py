@@ -90,7 +90,7 @@ class Authentication:
     def _not_taken(self, response: SaslHandshakeResponse) -> AuthenticationFailed:
         code, offered = response.error_code, ", ".join(names(response.mechanisms))
         if code == ErrorCode.ILLEGAL_SASL_STATE and self._again:
-            why = "the broker renews no session now; it does so once a second at most"
+            why = "the broker renews a session once a second at most, and refused it now"
         elif code == ErrorCode.ILLEGAL_SASL_STATE and not offered:
             why = "this listener speaks no SASL; leave out sasl, or connect to the listener that wants it"
         elif code == ErrorCode.UNSUPPORTED_SASL_MECHANISM:
@@ -105,8 +105,8 @@ class Authentication:
         told = quoted(words, getattr(self._exchange, "secrets", ())) if words else describe(code)
         if "change principals" in words:
             why = (
-                f"the broker refused to renew the session as somebody else: {told}; a connection keeps its principal, so the name in "
-                "each new token must be the same (for Amazon's, set AWS_ROLE_SESSION_NAME)"
+                f"the broker takes a connection's session for the same principal only: {told}; so the name in each new token must be "
+                "the same (for Amazon's, set AWS_ROLE_SESSION_NAME)"
             )
         elif code == ErrorCode.SASL_AUTHENTICATION_FAILED:
             who = getattr(self._mechanism, "who", "us")
@@ -117,7 +117,7 @@ class Authentication:
         return self._failed(why, code)
 
     def _failed(self, why: str, code: int | None = None) -> AuthenticationFailed:
-        return failed(self._mechanism.name, f"{why} (while a session was renewed)" if self._again else why, code)
+        return failed(self._mechanism.name, why, code, again=self._again)
 
 
 class AskMechanisms:

@@ -16,9 +16,10 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")  # RFC 4422 allows half of that
 _MOST_NAMES = 20
 
 
-def failed(mechanism: str, why: str, error_code: int | None = None) -> AuthenticationFailed:
+def failed(mechanism: str, why: str, error_code: int | None = None, *, again: bool = False) -> AuthenticationFailed:
     """The error, whole; `why` ends with what to do."""
-    return AuthenticationFailed(f"authentication by SASL {mechanism} failed: {why}", mechanism=mechanism, error_code=error_code)
+    what = "re-authentication" if again else "authentication"
+    return AuthenticationFailed(f"{what} by SASL {mechanism} failed: {why}", mechanism=mechanism, error_code=error_code)
 
 
 def not_right(mechanism: str, why: str) -> AuthenticationFailed:
