@@ -177,7 +177,7 @@ ALL = [1, 2, 3]
             "start the",
         ),
         (metadata([], error=3), False, "topic 'orders': ", "create the topics"),
-        (MetadataResponse(), True, "0 topics with 0 partitions", ""),
+        (MetadataResponse(), True, "there are no topics yet", ""),
     ],
 )
 def test_leaders_and_replicas_are_told_of_an_answer(told: MetadataResponse, ok: bool, detail: str, step: str) -> None:

@@ -40,6 +40,8 @@ def leaders_check(metadata: MetadataResponse) -> Check:
         steps.append("create the topics that are not there, and let the client's principal describe them")
     if told:
         return Check("leaders", CLUSTER, False, "; ".join(told), ", and ".join(steps))
+    if not partitions:
+        return Check("leaders", CLUSTER, True, "there are no topics yet")
     detail = f"{_count(len(topics), 'topic')} with {_count(len(partitions), 'partition')}, and each has one"
     if behind:
         detail += f"; {_count(behind, 'partition')} with replicas that are behind"

@@ -28,6 +28,7 @@ from klife.api.doctor.verdict import Finding
 from klife.protocol.api_keys import ApiKey
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from klife.protocol.connection import State
+from klife.protocol.error_codes import ErrorCode
 from klife.protocol.errors import AuthenticationFailed, DecodeError, UnsupportedVersion
 from klife.protocol.metadata_wire import MetadataQuery, Undecoded
 
@@ -37,6 +38,16 @@ _ASK_SASL_SECONDS = 3.0
 _NAME_STEP = "correct the name, or look at this machine's DNS: whoever runs klife must be able to resolve it"
 _REFUSED_STEP = "look whether a broker runs there, and listens on that port"
 _SILENT_STEP = "look at firewalls and security groups between here and there: what is sent there is dropped"
+_TLS_STEP = "mend the settings of tls, or the broker's certificate, as the check of tls says; docs/security.md tells more"
+_NO_TLS_STEP = "set tls (security.protocol is SSL or SASL_SSL), or name the port of a listener without TLS"
+_SASL_STEP = "set sasl (security.protocol is SASL_SSL or SASL_PLAINTEXT), or name the port of a listener without authentication"
+_LOGIN_STEP = "mend the settings of sasl, as the check of sasl says; docs/security.md tells more"
+_LOGIN_STEPS: dict[int, str] = {
+    ErrorCode.SASL_AUTHENTICATION_FAILED: "correct the credentials in the option sasl, or give the user some at the brokers",
+    ErrorCode.UNSUPPORTED_SASL_MECHANISM: "give one of the mechanisms that the broker offers in the option sasl",
+    ErrorCode.ILLEGAL_SASL_STATE: "leave out sasl, or name the port of the listener that wants it",
+}
+_TOKEN_STEP = "make the token_provider work; call it by itself, to see what it does"
 _NO_KAFKA_STEP = "look whether this is the port of a Kafka broker"
 
 
@@ -149,7 +160,7 @@ class Probe:
         try:
             transport = self._transport(sock, address)
         except NoTransport as error:
-            raise _Failed("tls", str(error)) from None
+            raise _Failed("tls", str(error), _TLS_STEP) from None
         self._conversation = conversation = Conversation(transport, self.finding.host, self._settings, self._security)
         self._within(conversation, conversation.shake_hands)
         self._tell_tls(conversation)
@@ -171,12 +182,12 @@ class Probe:
                 return step()
         except AuthenticationFailed as error:
             self._tell_tls(conversation)
-            raise _Failed("sasl", str(error)) from None
+            raise _Failed("sasl", str(error), _LOGIN_STEPS.get(error.error_code or 0, _LOGIN_STEP)) from None
         except TokenFailed as error:
             self._tell_tls(conversation)
-            raise _Failed("sasl", str(error)) from None
+            raise _Failed("sasl", str(error), _TOKEN_STEP) from None
         except NoTransport as error:  # of TLS, also where there is none and the listener wants it
-            raise _Failed("tls", str(error)) from None
+            raise _Failed("tls", str(error), _TLS_STEP if in_tls else _NO_TLS_STEP) from None
         except Closed as error:
             raise _Failed("tls" if in_tls else "versions", str(error), "" if "; " in str(error) else _NO_KAFKA_STEP) from None
         except (OSError, DecodeError, UnsupportedVersion) as error:
@@ -184,7 +195,7 @@ class Probe:
         if conversation.connection.state is State.AUTHENTICATING:
             self._tell_tls(conversation)
             who = "the token provider has not returned" if conversation.waits_for_token else "authentication was not through"
-            raise _Failed("sasl", f"{who} within {self._patience:g} s")
+            raise _Failed("sasl", f"{who} within {self._patience:g} s", _TOKEN_STEP if conversation.waits_for_token else _LOGIN_STEP)
         raise _Failed("versions", f"there was no answer within {self._patience:g} s", _NO_KAFKA_STEP)
 
     def _tell_tls(self, conversation: Conversation) -> None:
@@ -230,7 +241,7 @@ class Probe:
         told = None
         with gevent.Timeout(_ASK_SASL_SECONDS, False), suppress(OSError, DecodeError, _Failed):
             told = self._asked_for_sasl()
-        return _Failed("sasl", told or f"the broker closed the connection{CLOSED_AT_FIRST_REQUEST}")
+        return _Failed("sasl", told or f"the broker closed the connection{CLOSED_AT_FIRST_REQUEST}", _SASL_STEP)
 
     def _asked_for_sasl(self) -> str | None:
         host, port = self.finding.host, self.finding.port

@@ -126,7 +126,7 @@ def _reason(finding: Finding) -> str:
 
 
 def _step(check: Check) -> str:
-    return check.next_step or f"do what the check of {check.name} says; docs/security.md has more on it"
+    return check.next_step or f"do what the check of {check.name} says"
 
 
 def _is_unreachable(finding: Finding) -> bool:
