@@ -1,5 +1,5 @@
-"""AddPartitionsToTxn: tells the coordinator which partitions a transaction is about to write to, before it does
-(transaction version 1).
+"""AddPartitionsToTxn: tells the coordinator which partitions a transaction is about to write to, before it
+does (transaction version 1).
 
 Version 4 and later are what brokers send each other; a client's last is 3. Under transaction version 2
 (KIP-890) Produce does it by itself.
@@ -26,7 +26,9 @@ class AddPartitionsToTxnTopicResult(Struct):
 
 
 class AddPartitionsToTxnResponse(Response, key=24, versions="0-3", flexible="3+"):
-    """One code for each partition. If one is refused, none is added (OPERATION_NOT_ATTEMPTED is the others')."""
+    """One code for each partition. If one is refused, none is added; the others' is OPERATION_NOT_ATTEMPTED
+    (55).
+    """
 
     throttle_time_ms: int = int32("0+")
     results_by_topic_v3_and_below: list[AddPartitionsToTxnTopicResult] = array(AddPartitionsToTxnTopicResult, "0-3")

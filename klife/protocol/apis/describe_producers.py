@@ -1,5 +1,5 @@
-"""DescribeProducers: who has written to a partition lately, and whose transaction is open there (KIP-664). Asked of
-its leader.
+"""DescribeProducers: who has written to a partition lately, and whose transaction is open there (KIP-664).
+Asked of its leader.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """EndTxn: commits or aborts a transaction, at its coordinator.
 
 The coordinator answers when the decision is in its log; the markers follow. Sent again, it is answered
-CONCURRENT_TRANSACTIONS (51) until they are written, and then as the first time. From version 5 on (KIP-890) the
-answer has the id and epoch of the next transaction.
+CONCURRENT_TRANSACTIONS (51) until they are written, and then as the first time. From version 5 on (KIP-890)
+the answer has the id and epoch of the next transaction.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""ListTransactions: the transactional ids that a broker coordinates, with their state (KIP-664). Each broker tells
-of its own.
+"""ListTransactions: the transactional ids that a broker coordinates, with their state (KIP-664). Each broker
+tells of its own.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""WriteTxnMarkers: ends a transaction in the logs, without its coordinator. What coordinators send to leaders; a
-client sends it to end a transaction that no coordinator knows any more (a hanging one, KIP-664).
+"""WriteTxnMarkers: ends a transaction in the logs, without its coordinator. What coordinators send to leaders;
+a client sends it to end a transaction that no coordinator knows any more (a hanging one, KIP-664).
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class WritableTxnMarkerTopic(Struct):
 
 
 class WritableTxnMarker(Struct):
-    """How the transaction of a producer ends in some partitions. A leader refuses a coordinator epoch below the
-    last it saw.
+    """How the transaction of a producer ends in some partitions. A leader refuses a coordinator epoch below
+    the last it saw.
     """
 
     producer_id: int = int64("0+")
