@@ -43,7 +43,9 @@ class ScriptedSasl:
         tokens: set[str] | None = None,
         lifetime_ms: int = 0,
         iterations: int = 4096,
+        renewed_after: float = 1.0,  # seconds at least
     ) -> None:
+        self.renewed_after = renewed_after
         self.mechanisms = mechanisms
         self.users = users if users is not None else {"klife": "klife-secret"}
         self.tokens = tokens if tokens is not None else set()
@@ -80,8 +82,8 @@ class ScriptedSasl:
         session, mechanism = self._session(exchange), exchange.request.mechanism
         if mechanism not in self.mechanisms:
             return SaslHandshakeResponse(error_code=33, mechanisms=list(self.mechanisms))
-        if session.authenticated_at and monotonic() < session.authenticated_at + 1.0:
-            self.broken.append("authenticates again within a second")
+        if session.authenticated_at and monotonic() < session.authenticated_at + self.renewed_after:
+            self.broken.append("authenticates again at once")
         session.mechanism, session.is_authenticating, session.said = mechanism, True, []
         return SaslHandshakeResponse(error_code=0, mechanisms=list(self.mechanisms))
 

@@ -10,10 +10,8 @@ come in order, so whatever is behind the missing one is stuck too, and a half-op
 this way. But first everything that has arrived is read: where the hub did not run, the answer may have been
 there for long.
 
-What a handshake waits for besides the broker (a token, a password that takes long to salt) is done in a helper
-greenlet as well (`Errand`), within the handshake's deadline. A session that ends is renewed before it does
-(KIP-368), also where nothing is sent: until that is through, nothing else is; if it fails, the connection is
-made anew.
+The handshake is the `Session`'s. One that is renewed takes no requests meanwhile; if that fails, the
+connection is made anew.
 
 While a broker throttles us (KIP-219) it reads nothing of this connection, so what is in flight has that much
 more time. The pause is the broker's wish and not the socket's: a new connection keeps it.
@@ -26,6 +24,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -34,7 +33,7 @@ from klife.actors.network.backoff import backoff
 from klife.actors.network.broker import Broker
 from klife.actors.network.call import CallFailed
 from klife.actors.network.connector import Connector
-from klife.actors.network.errand import Errand
+from klife.actors.network.session import Session
 from klife.actors.network.transport import NoTransport
 from klife.actors.network.wrong_listener import CLOSED_AT_FIRST_REQUEST, TLS, closed_at_once, is_tls, why_of_no_use
 from klife.actors.runtime.actor import GeventActor
@@ -49,8 +48,6 @@ from klife_supervision.logs import get_logger
 log = get_logger("klife.connection")
 
 _READS_A_TURN = 32
-_RENEWED_AT = (0.85, 0.95)  # of a session's life: connections that began together do not end together
-_LEAST_SESSION = 1.1  # seconds; a broker refuses who comes again within one
 
 
 class ConnectionActor(GeventActor):
@@ -64,15 +61,12 @@ class ConnectionActor(GeventActor):
         self._on_trouble = on_trouble
         self._addresses = Addresses(broker.host or "")
         self._connector: Any = None
-        self._errand: Errand | None = None
+        self._session = Session(broker, self.actor_inbox.wake)
         self._retry_at = 0.0
         self._failures = 0
         self._ready_at = NEVER
         self._answered = False  # whether this connection ever brought an answer, beyond the handshake's
-        self._handshake_deadline = NEVER
-        self._renew_at = NEVER  # when the session is renewed
         self._wants_sasl = False  # whether the broker closed a connection as one does that wants SASL
-        self._token: Any = None  # that it was told last
 
     @property
     def state(self) -> str:
@@ -140,6 +134,7 @@ class ConnectionActor(GeventActor):
 
     def disown(self) -> None:
         super().disown()
+        self._session.disown()
         if self._connector is not None:
             self._connector.disown()
 
@@ -151,82 +146,27 @@ class ConnectionActor(GeventActor):
         self._wants_sasl = False
         connector.outcome.watch(self.actor_inbox.wake_from_hub)
         self.broker.attach(connector.outcome)
-        self.broker.due = self._handshake_deadline = now + self.broker.settings.connect_timeout
-        self.broker.write(self.broker.connection.opened())
+        self._session.begin(now)
 
-    # the handshake, and the session's next
-
-    def _handshake_went_on(self, now: float) -> bool:
-        """Do what the handshake wants now; return whether there still is a connection."""
-        broker, connection = self.broker, self.broker.connection
-        if connection.wish is not None:
-            self._errand = Errand(connection.wish, broker.security, self._errand_done)
-            if self._errand.is_token and broker.last_error is None:
-                broker.last_error = "the token provider was asked, and has not answered yet"
-        elif connection.state is State.READY:
-            self._settled(now)
+    def _handshake(self, moves: Callable[[], object], now: float) -> bool:
+        """Let the session move on; return whether there still is a connection."""
+        broker = self.broker
+        try:
+            moves()
+        except AuthenticationFailed as error:
+            self._refused(error, now)
+            return False
+        if broker.connection.state is State.READY:
+            self._session.settled(now)
+            if self._ready_at == NEVER:
+                self._became_ready(now)
+            else:
+                self._wake_waiting()
         return broker.transport is not None
 
-    def _errand_done(self) -> None:
-        self.broker.due = 0.0  # the looks of each wake-up are few, and this is not one of them
-        self.actor_inbox.wake()
-
-    def _give(self, now: float) -> None:
-        """What the handshake waited for is there."""
-        errand, self._errand = self._errand, None
-        assert errand is not None
-        if errand.failure is not None:
-            self._failed(errand.failure, now)
-            return
-        if errand.is_token:
-            self._token = errand.result
-        try:
-            buffers = self.broker.connection.done(errand.result)
-        except AuthenticationFailed as error:
-            self._refused(error, now)
-            return
-        if buffers:
-            self.broker.write(buffers)
-        self._handshake_went_on(now)
-
     def _refused(self, error: AuthenticationFailed, now: float) -> None:
-        """The broker does not take us for whom we say we are. A token that it did not take is used no more."""
-        tokens, token = self.broker.security.tokens, self._token
-        if tokens is not None and token is not None:
-            tokens.refused(token)
+        self._session.refused()
         self._failed(str(error), now)
-
-    def _renew(self, now: float) -> None:
-        """Renew the session; what is on its way is answered first."""
-        self._renew_at = NEVER
-        broker = self.broker
-        if broker.connection.state is not State.READY:
-            return
-        answered_by = max((call.deadline for call in broker.calls), default=now)
-        self._handshake_deadline = max(answered_by, broker.throttled_until) + broker.settings.connect_timeout
-        broker.due = min(broker.due, self._handshake_deadline)
-        log.debug("session_renewed", broker=broker.node_id, address=broker.address)
-        try:
-            buffers = broker.connection.renew()
-        except AuthenticationFailed as error:
-            self._refused(error, now)
-            return
-        if buffers:
-            broker.write(buffers)
-        self._handshake_went_on(now)
-
-    def _settled(self, now: float) -> None:
-        """The handshake is through: the connection's first, or that of a session's renewal."""
-        self._handshake_deadline = NEVER
-        self.broker.last_error = None
-        lifetime = self.broker.connection.session_lifetime_ms / 1000
-        if lifetime > 0:
-            self._renew_at = now + max(lifetime * random.uniform(*_RENEWED_AT), _LEAST_SESSION)
-            self.broker.due = min(self.broker.due, self._renew_at)
-        if self._ready_at == NEVER:
-            self._became_ready(now)
-        else:
-            self._wake_waiting()
 
     def _became_ready(self, now: float) -> None:
         broker = self.broker
@@ -294,12 +234,9 @@ class ConnectionActor(GeventActor):
                 call.finish()
                 answered.popleft()
             if not was_ready:
-                handshake = connection.take_handshake()
-                if handshake:
-                    broker.write(handshake)
-                was_ready = connection.state is State.READY
-                if (was_ready or connection.wish is not None) and not self._handshake_went_on(now):
+                if not self._handshake(self._session.go_on, now):
                     return True
+                was_ready = connection.state is State.READY
             if not transport.readable:
                 return True
         broker.due = now  # the rest in the loop's next turn: what a transport holds already makes no socket ready
@@ -312,6 +249,7 @@ class ConnectionActor(GeventActor):
         broker = self.broker
         broker.throttled_until = max(broker.throttled_until, now + seconds)
         broker.due = min(broker.due, broker.throttled_until)
+        self._session.deadline += seconds
         for call in broker.calls:
             call.deadline += seconds
 
@@ -324,16 +262,16 @@ class ConnectionActor(GeventActor):
         at a steady flow of requests this runs once in a request's timeout and not once a request.
         """
         broker = self.broker
-        if self._errand is not None and self._errand.is_done:
-            self._give(now)
+        if self._session.has_errand:
+            self._handshake(self._session.take_errand, now)
         late = self._overdue(now) if all_read else None
         if late is not None:
             pause = pause_told(now - broker.wake_at)
             self._failed(f"{late}; {pause}" if pause else late, now)
         elif self._is_idle(now):
             self._close_unneeded("nothing was sent for connections_max_idle_ms")
-        elif now >= self._renew_at:
-            self._renew(now)
+        elif now >= self._session.renew_at:
+            self._handshake(partial(self._session.renew, now), now)
         if not all_read:
             due = now
         elif broker.connection.state is State.DISCONNECTED:
@@ -341,8 +279,8 @@ class ConnectionActor(GeventActor):
         else:
             idle_at = broker.used_at + broker.settings.max_idle
             due = min(
-                self._handshake_deadline,
-                self._renew_at,
+                self._session.deadline,
+                self._session.renew_at,
                 min((call.deadline for call in broker.calls), default=NEVER),
                 idle_at if broker.connection.state is State.READY and idle_at > now else NEVER,
             )
@@ -355,11 +293,8 @@ class ConnectionActor(GeventActor):
 
     def _overdue(self, now: float) -> str | None:
         """What should have come by now, in words."""
-        if now >= self._handshake_deadline:
-            seconds = self.broker.settings.connect_timeout
-            if self._errand is not None:
-                return f"{self._errand.is_late} within {seconds:g} s"
-            return f"the handshake was not through within {seconds:g} s"
+        if now >= self._session.deadline:
+            return self._session.too_late()
         for call in self.broker.calls:
             if call.deadline <= now:
                 return f"a {api_name(call.request.API_KEY)} request was not answered in time"
@@ -429,8 +364,6 @@ class ConnectionActor(GeventActor):
         broker = self.broker
         broker.last_error = reason
         broker.failure = None
-        self._handshake_deadline = self._renew_at = NEVER
-        self._token = None
         if self._ready_at != NEVER:
             self._ready_at = NEVER
             self._addresses.look_up_again()
@@ -443,7 +376,7 @@ class ConnectionActor(GeventActor):
 
     def _drop_helpers(self) -> None:
         """What they are on their way to is not wanted any more."""
-        for helper in (self._connector, self._errand):
-            if helper is not None:
-                helper.drop()
-        self._connector = self._errand = None
+        self._session.close()
+        if self._connector is not None:
+            self._connector.drop()
+            self._connector = None

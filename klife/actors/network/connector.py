@@ -146,8 +146,8 @@ class Connector:
         try:
             if tls is None:
                 return PlainTransport(sock)
-            left = self._settings.connect_timeout - (monotonic() - began)
-            return tls.secured(sock, self._addresses.host, max(left, 0.0), self._may_go_on, lambda: self._connected(address))
+            deadline = began + self._settings.connect_timeout
+            return tls.secured(sock, self._addresses.host, deadline, self._may_go_on, lambda: self._connected(address))
         finally:
             sock.close()  # of what a transport took over, nothing is left
 

@@ -28,6 +28,7 @@ class Errand:
         self.is_token = isinstance(wish, TokenWanted)
         self.is_late = f"{wish.what} was not done" if isinstance(wish, Compute) else "the token provider has not answered"
         """What to say of it when the time is up."""
+        self._may_run = True
         self._wish = wish
         self._security = security
         self._done = done
@@ -39,8 +40,12 @@ class Errand:
         """What comes of it is not wanted any more."""
         self._greenlet.kill(block=False)
 
+    def disown(self) -> None:
+        """In a forked child: do not begin."""
+        self._may_run = False
+
     def _run(self) -> None:
-        if is_forked():
+        if not self._may_run or is_forked():
             return
         try:
             if isinstance(self._wish, Compute):

@@ -21,7 +21,7 @@ class Security:
 
     def __init__(self, settings: ConnectionSettings) -> None:
         sasl = settings.sasl
-        self.tls = Tls(settings.tls) if settings.tls is not None else None
+        self.tls = Tls(settings.tls, settings.connect_timeout) if settings.tls is not None else None
         self.mechanism: Any = _mechanism(sasl) if sasl is not None else None
         self.tokens: Tokens | None = None
         if sasl is not None and sasl.token_provider is not None:

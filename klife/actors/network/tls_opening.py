@@ -24,26 +24,28 @@ _LOOK_SECONDS = 3.0  # for the second look; who waits for the reason is told wit
 class Tls:
     """Of one client."""
 
-    def __init__(self, settings: TlsSettings) -> None:
+    def __init__(self, settings: TlsSettings, timeout: float) -> None:
+        """`timeout` is that of a whole connection, which the deadlines of its parts come from."""
         self.settings = settings
+        self._timeout = timeout
         self._contexts = TlsContexts(settings)
 
     def secured(
-        self, sock: Any, host: str, timeout: float, may_go_on: Callable[[], bool], connect_again: Callable[[], Any]
+        self, sock: Any, host: str, deadline: float, may_go_on: Callable[[], bool], connect_again: Callable[[], Any]
     ) -> Transport:
         """A transport over `sock`, connected to `host` and taken over; `connect_again` makes another such
         socket. In a greenlet that may be killed.
 
         Raises:
-            NoTransport: there is no TLS on it within `timeout` seconds; why, in words for users.
+            NoTransport: there is no TLS on it by `deadline` (monotonic seconds); why, in words for users.
         """
         from klife.actors.network.tls import TlsHandshake, TlsTransport
         from klife.actors.network.tls_trouble import in_handshake, second_look_explains
 
-        context = self._within(timeout, "the files of tls were not read", self._context)
+        context = self._by(deadline, "the files of tls were not read", self._context)
         handshake = TlsHandshake(context, host)
         try:
-            self._within(timeout, "the TLS handshake was not through", lambda: handshake.run(sock, may_go_on))
+            self._by(deadline, "the TLS handshake was not through", lambda: handshake.run(sock, may_go_on))
         except NoTransport:
             raise
         except OSError as error:
@@ -58,14 +60,14 @@ class Tls:
         except ValueError as error:
             raise NoTransport(str(error)) from None
 
-    def _within(self, timeout: float, what: str, act: Callable[[], Any]) -> Any:
+    def _by(self, deadline: float, what: str, act: Callable[[], Any]) -> Any:
         """What `act` returns, which goes on where it was when it is called again."""
         while True:
-            began = monotonic()
-            with gevent.Timeout(timeout, False):
+            with gevent.Timeout(max(deadline - monotonic(), 0.0), False):
                 return act()
-            if monotonic() - began < timeout + WORTH_TELLING:  # else the hub did not run, and what was missing may be there
-                raise NoTransport(f"{what} within {timeout:.3g} s")
+            if monotonic() < deadline + WORTH_TELLING:
+                raise NoTransport(f"{what} within {self._timeout:g} s")
+            deadline = monotonic() + self._timeout  # the hub did not run, and what was missing may be there
 
     def _second_look(
         self, context: Any, host: str, may_go_on: Callable[[], bool], connect_again: Callable[[], Any]
