@@ -61,8 +61,9 @@ def action_for(request: Request, error_code: int | None, *, state: State) -> Rul
     """
     if error_code is None:
         return Rule(_WITHOUT_CODE[request], f"{request.value} got no answer in time")
-    rules = _ABORTING if request is Request.END_TXN and state is State.ABORTING else RULES[request]
-    rule = rules.get(error_code, _UNKNOWN_CODE[request])
+    aborting = request is Request.END_TXN and state is State.ABORTING
+    rules, otherwise = (RULES_OF_ABORT, ANEW) if aborting else (RULES[request], _UNKNOWN_CODE[request])
+    rule = rules.get(error_code, otherwise)
     return replace(rule, text=f"{request.value} was answered with {describe(error_code)}")
 
 
@@ -171,7 +172,7 @@ _COMMITTING: dict[int, Rule] = {
 
 # An abort that is refused: the coordinator's own timeout aborts then, or the producer's next initialisation.
 # (Java: it ends the producer.)
-_ABORTING: dict[int, Rule] = {
+RULES_OF_ABORT: dict[int, Rule] = {
     **_passing(ANEW),
     **_TIMED_OUT_OR_FENCED,
     Code.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: _for_good(Action.ANEW, _WRITE_ID),
@@ -184,7 +185,7 @@ RULES: dict[Request, dict[int, Rule]] = {
     Request.INIT_PRODUCER_ID: _INIT_PRODUCER_ID,
     Request.ADD_PARTITIONS: _ADD_PARTITIONS,
     Request.PRODUCE: _PRODUCE,
-    Request.END_TXN: _COMMITTING,  # of a commit; `action_for` knows those of an abort
+    Request.END_TXN: _COMMITTING,  # of a commit; those of an abort are `RULES_OF_ABORT`
 }
 
 # Codes that are not Kafka's (yet).
