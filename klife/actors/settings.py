@@ -82,6 +82,21 @@ class ProducerSettings:
     codec: int
     compression_level: int | None
     compress_elsewhere_from: int  # bytes; smaller payloads are compressed at once
+    transactional_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TxnPoolSettings:
+    """How a pool of transactional producers behaves. `producer` is what its producers have in common; an
+    empty `base_txn_id` is a random one.
+    """
+
+    name: str
+    base_txn_id: str
+    pool_size: int
+    txn_timeout: float
+    checkout_timeout: float
+    producer: ProducerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +107,8 @@ class ClientSettings:
     bootstrap: tuple[tuple[str, int], ...]
     producers: tuple[ProducerSettings, ...]
     default_producer: str
+    txn_pools: tuple[TxnPoolSettings, ...]
+    default_txn_pool: str | None
     connection: ConnectionSettings
     metadata_max_age: float
     max_buffered_bytes: int

@@ -8,14 +8,22 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from klife.actors.network.tls_context import check_tls_files
-from klife.actors.settings import NEVER, ClientSettings, ConnectionSettings, ProducerSettings, SaslSettings, TlsSettings
+from klife.actors.settings import (
+    NEVER,
+    ClientSettings,
+    ConnectionSettings,
+    ProducerSettings,
+    SaslSettings,
+    TlsSettings,
+    TxnPoolSettings,
+)
 from klife.errors import ConfigError
 from klife.protocol.compression import CODECS, compress, quick_size
 
 if TYPE_CHECKING:
     import ssl
 
-    from klife.api.config import ClientConfig, ProducerConfig, TlsConfig
+    from klife.api.config import ClientConfig, ProducerConfig, TlsConfig, TxnPoolConfig
 
 _ACKS = {"all": -1, 1: 1, 0: 0}
 
@@ -37,6 +45,7 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
         bootstrap=config.bootstrap_addresses,
         producers=tuple(map(producer_settings, config.resolved_producers)),
         default_producer=config.default_producer_name,
+        txn_pools=() if "txn_producer" in config.disabled_features else tuple(_pool(config, pool) for pool in config.txn_pools),
         connection=connection_settings(config),
         block_on_full=config.on_buffer_full == "block",
         topic_producers={topic.name: topic.default_producer for topic in topics if topic.default_producer is not None},
@@ -88,6 +97,37 @@ def producer_settings(config: ProducerConfig) -> ProducerSettings:
         idempotent=config.enable_idempotence,
         codec=codec,
         compress_elsewhere_from=quick_size(codec, config.compression_level),
+    )
+
+
+def _pool(config: ClientConfig, pool: TxnPoolConfig) -> TxnPoolSettings:
+    """The settings of a pool. What it shares with producers and does not say is the client's."""
+    codec = CODECS[pool.compression_type]
+    compress(codec, b"")  # as in `producer_settings`
+    producer = ProducerSettings(
+        name=pool.name,
+        client_id=f"klife_txn.{config.name or 'klife'}.{pool.name}",
+        acks=-1,
+        linger=0.0,
+        batch_size_bytes=config.batch_size_bytes,
+        delivery_timeout=pool.delivery_timeout_ms / 1000,
+        request_timeout=pool.request_timeout_ms / 1000,
+        retry_backoff=pool.retry_backoff_ms / 1000,
+        retry_backoff_max=pool.retry_backoff_max_ms / 1000,
+        max_in_flight=1,
+        batchers_count=1,
+        idempotent=True,
+        codec=codec,
+        compression_level=pool.compression_level,
+        compress_elsewhere_from=quick_size(codec, pool.compression_level),
+    )
+    return TxnPoolSettings(
+        name=pool.name,
+        base_txn_id=pool.base_txn_id,
+        pool_size=pool.pool_size,
+        txn_timeout=pool.txn_timeout_ms / 1000,
+        checkout_timeout=pool.checkout_timeout_ms / 1000,
+        producer=producer,
     )
 
 
