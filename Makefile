@@ -43,7 +43,7 @@ $(VENV)/.test-installed: $(SETTINGS) | $(BIN)/pip
 
 # An editable installation does not notice that a source has changed since it was compiled; so that compiles nothing, and this does.
 $(VENV)/.core-built: $(CORE_SOURCES) $(VENV)/.test-installed
-	$(BIN)/python setup.py --quiet build_ext --inplace
+	$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
 	touch $@
 
 # pip is the last thing venv makes: where it is missing, an earlier attempt was cut short.

@@ -28,7 +28,6 @@ from tests.chaos.witness import elect_preferred_leaders, payload, read_logs
 TOPIC = "failover"
 PARTITIONS = 6
 LOOK_SECONDS = 0.02
-REST_SECONDS = 2.0
 
 
 @dataclass
@@ -96,9 +95,9 @@ class _Load:
             number += 1
 
 
-def run(cluster: KafkaCluster, seconds: float = 0.0, *, kills: int = 3, workers: int = 30) -> Report:
-    """Kill and restart the brokers in turn, for `seconds` and at least `kills` times; then read everything
-    back.
+def run(cluster: KafkaCluster, seconds: float = 0.0, *, kills: int = 3, workers: int = 30, rest: float = 2.0) -> Report:
+    """Kill and restart the brokers in turn, for `seconds` and at least `kills` times, with `rest` seconds of
+    load before and after each; then read everything back.
     """
     report = Report()
     cluster.create_topic(TOPIC, PARTITIONS, 3, {"min.insync.replicas": 2})
@@ -106,13 +105,13 @@ def run(cluster: KafkaCluster, seconds: float = 0.0, *, kills: int = 3, workers:
         load = _Load(client, workers)
         ends = monotonic() + seconds
         while monotonic() < ends or report.kills < kills:
-            gevent.sleep(REST_SECONDS)
+            gevent.sleep(rest)
             elect_preferred_leaders(cluster.bootstrap_servers)
-            gevent.sleep(REST_SECONDS)
+            gevent.sleep(rest)
             victim = cluster.broker_ids[report.kills % len(cluster.broker_ids)]
             _fail_over(cluster, victim, load, report)
             report.kills += 1
-        gevent.sleep(REST_SECONDS)
+        gevent.sleep(rest)
         load.going = False
         gevent.joinall(load.greenlets, raise_error=True)
     report.delivered, report.failed, report.longest_wait = len(load.acknowledged), load.failed, load.longest_wait

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from klife.admin import AdminClient
     from klife.api.client import Client
     from klife.api.config import ClientConfig, ProducerConfig, SaslConfig, TlsConfig, TopicConfig, TxnPoolConfig
+    from klife.api.doctor import DoctorReport
     from klife.api.status import BrokerStatus, ClientStatus, PartitionStatus, StopReport
     from klife.errors import (
         AdminError,
@@ -58,6 +59,7 @@ _WHERE = {
     "klife.admin": ("AdminClient",),
     "klife.api.client": ("Client",),
     "klife.api.config": ("ClientConfig", "ProducerConfig", "SaslConfig", "TlsConfig", "TopicConfig", "TxnPoolConfig"),
+    "klife.api.doctor": ("DoctorReport",),
     "klife.api.status": ("BrokerStatus", "ClientStatus", "PartitionStatus", "StopReport"),
     "klife.partitioner": ("Partitioner",),
     "klife.record": ("Delivered", "Record"),
@@ -114,6 +116,7 @@ __all__ = [
     "Delivered",
     "Delivery",
     "DeliveryTimeout",
+    "DoctorReport",
     "FlushTimeout",
     "ForkedDelivery",
     "InvalidRecordType",

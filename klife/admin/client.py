@@ -4,9 +4,9 @@
         admin.create_topics([NewTopic("orders", partitions=6, replication_factor=3)])
         admin.describe_topics(["orders"])["orders"][0].leader
 
-It shares the protocol with klife's client and none of its machinery, so that a test can look at a cluster
-with eyes other than those of the client under test. One request at a time over a gevent socket: waiting lets
-other greenlets run. Not to be shared between OS threads.
+It shares with klife's client the protocol and what opens connections, and none of what decides and keeps
+state, so that a test can look at a cluster with eyes other than those of the client under test. One request
+at a time: waiting lets other greenlets run. Not to be shared between OS threads.
 
 Brokers learn of a change one after another. What changes topics here therefore returns when every live broker
 tells the new state, and the next line of a program can rely on it.
@@ -17,13 +17,17 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import gevent
 
+from klife.actors.network.security import Security
+from klife.actors.settings import ConnectionSettings
 from klife.admin.connection import ATTEMPT_TIMEOUT_SECONDS, BrokerConnection
 from klife.admin.values import Broker, ConfigEntry, ConfigSource, NewTopic, Partition
-from klife.api.config import ClientConfig
+from klife.api.config import ClientConfig, SaslConfig, TlsConfig
+from klife.api.settings import check_files, connection_settings
 from klife.errors import AdminError
 from klife.protocol.apis.create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
 from klife.protocol.apis.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
@@ -46,6 +50,9 @@ from klife.protocol.error_codes import ErrorCode, describe, is_retriable
 from klife.protocol.errors import DecodeError
 from klife.protocol.message import Request, Response
 
+if TYPE_CHECKING:
+    import ssl
+
 R = TypeVar("R", bound=Response)
 
 ATTEMPT_TIMEOUT_MS = int(ATTEMPT_TIMEOUT_SECONDS * 1000)
@@ -58,13 +65,35 @@ _SOURCES: dict[int, ConfigSource] = {1: "topic", 2: "broker", 3: "brokers", 4: "
 
 class AdminClient:
     """Asks any broker that answers. Every method ends within `timeout` seconds (and one attempt), with
-    AdminError if it must.
+    AdminError if it must. `tls` and `sasl` are those of `Client.start`; credentials that a broker refuses are
+    an AdminError at once.
+
+    Raises:
+        ConfigError: an address, `tls` or `sasl` is wrong.
     """
 
-    def __init__(self, bootstrap_servers: str | Sequence[str], *, timeout: float = 30.0) -> None:
-        self._bootstrap = ClientConfig.build(bootstrap_servers=bootstrap_servers).bootstrap_servers
+    def __init__(
+        self,
+        bootstrap_servers: str | Sequence[str],
+        *,
+        timeout: float = 30.0,
+        tls: bool | TlsConfig | Mapping[str, Any] | ssl.SSLContext = False,
+        sasl: SaslConfig | Mapping[str, Any] | None = None,
+    ) -> None:
+        config = ClientConfig.build(bootstrap_servers=bootstrap_servers, tls=tls, sasl=sasl)
+        check_files(config)
+        self._bootstrap = config.bootstrap_servers
         self._timeout = timeout
+        self._settings = _hurried(connection_settings(config))
+        self._security: Security | None = None  # while there are connections
         self._connections: dict[str, BrokerConnection] = {}
+
+    @classmethod
+    def connecting_as(cls, settings: ConnectionSettings, bootstrap_servers: str, *, timeout: float) -> Self:
+        """One that connects as a client with these settings does."""
+        admin = cls(bootstrap_servers, timeout=timeout)
+        admin._settings = _hurried(settings)
+        return admin
 
     def __enter__(self) -> Self:
         return self
@@ -76,6 +105,9 @@ class AdminClient:
         """Close the connections; the next request opens them again."""
         for address in list(self._connections):
             self._drop(address)
+        if self._security is not None:
+            self._security.close()
+            self._security = None
 
     def send(self, request: Request[R], address: str, *, max_version: int | None = None) -> R:
         """One request to one broker, once. OSError or DecodeError when that broker cannot be asked."""
@@ -329,8 +361,12 @@ class AdminClient:
             raise AdminError(f"no broker answered within {self._timeout:g} s: {problem}")
 
     def _connect(self, address: str) -> None:
-        if address not in self._connections:
-            self._connections[address] = BrokerConnection(address)
+        connection = self._connections.get(address)
+        if connection is not None and connection.is_of_use:
+            return
+        self._drop(address)
+        self._security = self._security or Security(self._settings)
+        self._connections[address] = BrokerConnection(address, self._settings, self._security)
 
     def _drop(self, address: str) -> None:
         connection = self._connections.pop(address, None)
@@ -339,6 +375,10 @@ class AdminClient:
 
     def _deadline(self) -> float:
         return time.monotonic() + self._timeout
+
+
+def _hurried(settings: ConnectionSettings) -> ConnectionSettings:
+    return replace(settings, connect_timeout=ATTEMPT_TIMEOUT_SECONDS)
 
 
 def _names(names: Sequence[str]) -> Sequence[str]:

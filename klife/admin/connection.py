@@ -1,57 +1,169 @@
-"""`BrokerConnection`: one connection to one broker, one request at a time."""
+"""`BrokerConnection`: one connection to one broker, one request at a time, opened and secured as those of klife's
+client are.
+"""
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
-import gevent.socket
+import gevent
+from gevent.event import Event
 
+from klife.actors.network.addresses import Addresses
+from klife.actors.network.connector import Connector
+from klife.actors.network.errand import Errand
+from klife.actors.network.security import Security
+from klife.actors.network.transport import Transport
+from klife.actors.runtime.forked import take_note
+from klife.actors.settings import NEVER, ConnectionSettings
+from klife.errors import AdminError
 from klife.protocol.connection import KafkaConnection, State
+from klife.protocol.errors import AuthenticationFailed
+from klife.protocol.handshake import Compute, TokenWanted
 from klife.protocol.in_flight import InFlight
 from klife.protocol.message import Request, Response
+from klife.protocol.sasl.authenticate import authenticating
 
 R = TypeVar("R", bound=Response)
 
 ATTEMPT_TIMEOUT_SECONDS = 5.0
 CLIENT_ID = "klife-admin"
-MAX_RESPONSE_BYTES = 100 * 1024 * 1024
+_SESSION_USED = 0.8  # of its life: then there is a new connection instead
 
 
 class BrokerConnection:
-    """One connection, one request at a time. OSError and DecodeError mean that it is of no more use."""
+    """One connection, one request at a time. OSError and DecodeError mean that it is of no more use.
 
-    def __init__(self, address: str, timeout: float = ATTEMPT_TIMEOUT_SECONDS) -> None:
+    AdminError where the broker does not take us for whom we say we are: another attempt would not help.
+    """
+
+    def __init__(
+        self, address: str, settings: ConnectionSettings, security: Security, timeout: float = ATTEMPT_TIMEOUT_SECONDS
+    ) -> None:
+        take_note()  # else nothing would be opened in a forked child
         host, _, port = address.rpartition(":")
-        self._machine = KafkaConnection(CLIENT_ID, MAX_RESPONSE_BYTES)
+        host = host.strip("[]")
+        steps = [authenticating(security.mechanism, host)] if security.mechanism is not None else []
+        self._security = security
+        self._machine = KafkaConnection(CLIENT_ID, settings.max_response_bytes, steps)
+        self._news = Event()
+        self._is_asked = True
+        self._transport: Transport | None = None
+        self._over_at = NEVER
+        self._process = os.getpid()
         self._machine.connect()
-        self._socket = gevent.socket.create_connection((host.strip("[]"), int(port)), timeout)
         try:
-            self._write(self._machine.opened())
-            while self._machine.state is not State.READY:
-                self._machine.receive(self._read())
-                self._write(self._machine.take_handshake())
+            self._transport = self._opened(Connector(Addresses(host), int(port), settings, security, self._news.set))
+            self._transport.watch(self._woken)
+            with _at_most(timeout):
+                self._shake_hands()
+        except AuthenticationFailed as error:
+            self.close()
+            raise AdminError(f"{address}: {error}", error.error_code) from None
         except BaseException:
             self.close()
             raise
+        self._is_asked = False
+
+    @property
+    def is_of_use(self) -> bool:
+        """Whether a request may be sent: in this process, the broker has not closed it, and its session lasts."""
+        return self._transport is not None and time.monotonic() < self._over_at and self._process == os.getpid()
 
     def request(self, request: Request[R], timeout: float = ATTEMPT_TIMEOUT_SECONDS, *, max_version: int | None = None) -> R:
         """Send, and wait at most `timeout` seconds for each part of the answer."""
-        self._socket.settimeout(timeout)
-        self._write(self._machine.send(InFlight(request), client_id=CLIENT_ID, max_version=max_version))
-        while not (answered := self._machine.receive(self._read())):
-            pass
+        self._is_asked = True
+        with _at_most(timeout):
+            self._write(self._machine.send(InFlight(request), client_id=CLIENT_ID, max_version=max_version))
+        answered: Any = None
+        while not answered:
+            with _at_most(timeout):
+                data = self._read()
+            answered = self._machine.receive(data)
+        self._is_asked = False
         response: R = answered.popleft().response
         return response
 
     def close(self) -> None:
-        self._socket.close()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
+
+    def _opened(self, connector: Connector) -> Transport:
+        try:
+            while connector.outcome is None:
+                self._wait()
+        except BaseException:
+            connector.drop()
+            raise
+        if isinstance(connector.outcome, OSError):
+            raise connector.outcome
+        return connector.outcome
+
+    def _shake_hands(self) -> None:
+        machine = self._machine
+        self._write(machine.opened())
+        while machine.state is not State.READY:
+            if machine.wish is not None:
+                self._write(machine.done(self._fulfilled(machine.wish)))
+            else:
+                machine.receive(self._read())
+                self._write(machine.take_handshake())
+        if machine.session_lifetime_ms:
+            self._over_at = time.monotonic() + machine.session_lifetime_ms / 1000 * _SESSION_USED
+
+    def _fulfilled(self, wish: Compute | TokenWanted) -> Any:
+        errand = Errand(wish, self._security, self._news.set)
+        try:
+            while not errand.is_done:
+                self._wait()
+        finally:
+            errand.drop()
+        if errand.failure is not None:
+            raise OSError(errand.failure)
+        return errand.result
 
     def _write(self, buffers: Sequence[Any]) -> None:
-        self._socket.sendall(b"".join(buffers))
+        transport = self._there()
+        all_written = not buffers or transport.write(list(buffers))
+        while not all_written:
+            self._wait()
+            all_written = transport.writable and transport.write_more()
 
     def _read(self) -> bytes:
-        data: bytes = self._socket.recv(65536)
+        transport = self._there()
+        data = None
+        while data is None:
+            while not transport.readable:
+                self._wait()
+            data = transport.read()
         if not data:
             raise ConnectionError("the broker closed the connection")
         return data
+
+    def _there(self) -> Transport:
+        if self._transport is None:
+            raise ConnectionError("the connection is closed")
+        return self._transport
+
+    def _wait(self) -> None:
+        self._news.wait()
+        self._news.clear()
+
+    def _woken(self) -> None:
+        if self._is_asked:
+            self._news.set()
+            return
+        # Nobody asked, so it is TLS' own business, or the end, which would keep the loop busy.
+        with suppress(OSError):
+            if self._there().read() is None:
+                return
+        self.close()
+
+
+def _at_most(seconds: float) -> Any:
+    return gevent.Timeout(seconds, TimeoutError(f"no answer within {seconds:g} s"))

@@ -35,6 +35,7 @@ from klife_supervision.logs import flush as flush_logs
 if TYPE_CHECKING:
     from klife.api.config import ClientConfig
     from klife.api.config.keywords import ClientKeywords
+    from klife.api.doctor import DoctorReport
 
 _HOW_TO_START = "a Client is made by Client.start('localhost:9092', ...), or found by Client.get('its name')"
 Callback = Callable[[Record], object]
@@ -279,6 +280,22 @@ class Client:
     def status(self) -> ClientStatus:
         """The client at this moment, as a frozen value."""
         return client_status(self._handle.here())
+
+    def doctor(self, timeout: float = 10.0) -> DoctorReport:
+        """Knock at every address of the cluster, those given and those that the brokers advertise: name,
+        connection, TLS, SASL, versions, metadata, leaders of the topics this client knows. Over connections
+        of its own, and within `timeout` seconds (and a little).
+
+        What is wrong is in the report, which prints as a table with a verdict; `ok` says whether anything is.
+
+        Raises:
+            ClientClosed: the client was stopped.
+        """
+        engine = self._handle.current(so="")
+        if not self._handle.is_at_home:
+            report: DoctorReport = self._handle.from_thread(lambda: self.doctor(timeout), timeout, so="")
+            return report
+        return lifecycle.examined(engine, timeout)
 
     def tree(self) -> TreeNode:
         """The supervision tree at this moment; prints as a drawing, and each node can be killed

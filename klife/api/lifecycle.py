@@ -28,6 +28,7 @@ from klife_supervision import ChildSpec, ExitReason, Supervisor
 if TYPE_CHECKING:
     from klife.api.config import ClientConfig
     from klife.api.config.keywords import ClientKeywords
+    from klife.api.doctor import DoctorReport
 
 _numbers = count(1)  # of clients without a name
 STOP_TIMEOUT = 30.0  # seconds an orderly stop takes to deliver what was accepted, unless told otherwise
@@ -140,6 +141,15 @@ def _wait_until(engine: Engine, deadline: float) -> None:
         engine.metadata.actor.ask(GetCluster(), deadline)
     for part in engine.parts:
         part.wait_ready(deadline)
+
+
+def examined(engine: Engine, timeout: float) -> DoctorReport:
+    """What the doctor finds at the addresses of the client's cluster, within `timeout` seconds."""
+    from klife.api.doctor.examination import examine  # seldom needed
+
+    settings, metadata = engine.settings, engine.metadata
+    topics = sorted({*settings.prefetched_topics, *metadata.snapshot.topics})
+    return examine(settings.bootstrap, settings.connection, metadata.security, topics or None, timeout)
 
 
 def _why_not_ready(engine: Engine, timeout: float, late: float) -> str:

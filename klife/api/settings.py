@@ -66,7 +66,7 @@ def check_files(config: ClientConfig) -> None:
         ConfigError: one does not exist, or is not what its option wants, or they do not fit together.
     """
     settings = _tls(config.tls)
-    if settings is None or settings.ca_file is settings.cert_file is None:  # of the system's store nothing can be said
+    if settings is None or (settings.ca_file is None and settings.cert_file is None):  # of the system's store nothing can be said
         return
     try:
         check_tls_files(settings)

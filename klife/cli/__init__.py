@@ -13,7 +13,7 @@ def main() -> None:
             f'the klife command needs typer and rich, and {error.name} is not installed: pip install "klife[cli]"'
         ) from None
 
-    from klife.cli import cluster, demo, logs, produce, topics, tree
+    from klife.cli import cluster, demo, doctor, logs, produce, topics, tree
 
     # Without rich's markup an error is a line one can read, cut and search for, not a box; and a bug a plain traceback.
     app = typer.Typer(
@@ -26,6 +26,7 @@ def main() -> None:
     )
     app.add_typer(cluster.app, name="cluster")
     app.command()(demo.demo)
+    app.command()(doctor.doctor)
     app.command()(produce.produce)
     app.command()(topics.topics)
     app.command()(tree.tree)

@@ -5,10 +5,10 @@
         ...
         reader.read("orders", ends)      # what was written since, from every partition
 
-It shares the protocol with klife's client and none of its machinery, so what it finds does not depend on what
-the client believes. It reads up to the high watermark: records that all in-sync replicas have, those of open
-and aborted transactions included. One made with `acks` 1 or 0 can therefore be confirmed a moment before it
-is seen here.
+It is an `AdminClient` in this, and shares with klife's client what opens connections, and nothing of what
+decides and keeps state; so what it finds does not depend on what the client believes. It reads up to the high
+watermark: records that all in-sync replicas have, those of open and aborted transactions included. One made
+with `acks` 1 or 0 can therefore be confirmed a moment before it is seen here.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 import gevent
 
+from klife.actors.settings import ConnectionSettings
 from klife.admin import AdminClient, AdminError
 from klife.protocol.apis.fetch import FetchPartition, FetchRequest, FetchTopic
 from klife.protocol.apis.list_offsets import (
@@ -55,13 +56,17 @@ class Log(NamedTuple):
 
 class LogReader:
     """Asks the leaders. All its calls together end within `timeout` seconds (and one attempt), with
-    AdminError if they must.
+    AdminError if they must. It connects as a client with these `settings` does; without any, in plaintext.
     """
 
-    def __init__(self, bootstrap_servers: str, *, timeout: float = 30.0) -> None:
+    def __init__(self, bootstrap_servers: str, *, timeout: float = 30.0, settings: ConnectionSettings | None = None) -> None:
         self._timeout = timeout
         self._deadline = time.monotonic() + timeout
-        self._admin = AdminClient(bootstrap_servers, timeout=min(timeout, ATTEMPT_SECONDS))
+        patience = min(timeout, ATTEMPT_SECONDS)
+        if settings is None:
+            self._admin = AdminClient(bootstrap_servers, timeout=patience)
+        else:
+            self._admin = AdminClient.connecting_as(settings, bootstrap_servers, timeout=patience)
 
     def __enter__(self) -> Self:
         return self

@@ -5,8 +5,8 @@
     assert len(all_produced(client, "orders", key=b"42")) == 1
 
 `setup` remembers where the logs end, so tests can share a cluster and its topics; `all_produced` reads the
-logs from there. Both ask the brokers with connections of their own: what they say does not depend on the
-client, which may be stopped by then.
+logs from there. Both ask the brokers with connections of their own, secured as the client's are: what they say
+does not depend on the client, which may be stopped by then.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def setup(client: Client) -> None:
     Raises:
         AdminError: the brokers did not all answer within 30 s.
     """
-    with LogReader(_bootstrap(client), timeout=TIMEOUT_SECONDS) as reader:
+    with _reader(client) as reader:
         _ends[client.name] = reader.end_offsets()
 
 
@@ -93,9 +93,14 @@ def all_produced(
         "partition": partition,
     }
     given = {field: expected for field, expected in wanted.items() if expected is not _ANY}
-    with LogReader(_bootstrap(client), timeout=TIMEOUT_SECONDS) as reader:
+    with _reader(client) as reader:
         records = reader.read(topic, start)
     return [record for record in records if all(getattr(record, field) == expected for field, expected in given.items())]
+
+
+def _reader(client: Client) -> LogReader:
+    """One that connects as the client does."""
+    return LogReader(_bootstrap(client), timeout=TIMEOUT_SECONDS, settings=client._handle.engine.settings.connection)
 
 
 def _bootstrap(client: Client) -> str:

@@ -15,6 +15,7 @@ from klife.actors.producer.partitioners import BUILT_IN
 from klife.api.config import ClientConfig, ProducerConfig, SaslConfig, TlsConfig, TopicConfig, TxnPoolConfig
 from klife.api.config.keywords import ClientKeywords, ProducerKeywords
 from klife.api.config.option_types import PARTITIONER_NAMES
+from klife.api.config.security_keywords import SaslKeywords, TlsKeywords
 from klife.errors import ConfigError
 
 BROKER = "localhost:9092"
@@ -103,6 +104,8 @@ def test_every_option_has_the_documented_default_and_there_are_no_others(config:
 def test_editors_complete_every_option_and_no_other() -> None:
     assert set(ClientKeywords.__annotations__) == set(ClientConfig.model_fields)
     assert set(ProducerKeywords.__annotations__) == set(ProducerConfig.model_fields) - {"name"}
+    assert set(TlsKeywords.__annotations__) == set(TlsConfig.model_fields)
+    assert set(SaslKeywords.__annotations__) == set(SaslConfig.model_fields)
 
 
 def test_partitioners_have_the_names_that_the_option_takes() -> None:

@@ -210,4 +210,4 @@ def test_a_file_that_is_not_there_is_told_before_anything_starts(option: str, tm
     for start in (Client.start, Client.child_spec):
         with pytest.raises(ConfigError) as caught:
             start(BROKER, name="orders", tls={option: missing})
-        assert caught.value.problems == (f"tls.{option} {missing!r} can not be read: No such file or directory",)
+        assert caught.value.problems == (f"tls.{option}: {missing!r} can not be read: No such file or directory",)

@@ -51,6 +51,6 @@ def test_a_file_that_is_of_no_use_is_told_in_a_line(run_klife: RunKlife, command
     )
     done = run_klife(*command, "--config", str(file))
     assert done.returncode == 1
-    assert done.stderr.startswith("klife: tls.ca_file 'missing.pem' can not be read")
+    assert done.stderr.startswith("klife: tls.ca_file: 'missing.pem' can not be read")
     assert done.stderr.count("\n") == 1
     assert "hunter2" not in done.stderr

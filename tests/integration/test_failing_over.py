@@ -28,7 +28,8 @@ def mortal_cluster() -> Iterator[KafkaCluster]:
 
 
 def test_leaders_killed_under_load_cost_no_record_and_no_order(mortal_cluster: KafkaCluster) -> None:
-    report = failover.run(mortal_cluster, kills=2)  # `python -m bench.failover` does so for three minutes
+    # `python -m bench.failover` does so for three minutes, with more load.
+    report = failover.run(mortal_cluster, kills=2, workers=6, rest=0.5)
     assert report.flawless, report
     assert report.kills == 2
     assert report.delivered > 100

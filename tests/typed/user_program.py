@@ -4,10 +4,26 @@ known.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import assert_type
 
-from klife import AdminClient, BatchDelivery, Client, Delivered, Delivery, ProduceError, ProducerConfig, Record, StopReport, WaitTimeout
+from klife import (
+    AdminClient,
+    BatchDelivery,
+    Client,
+    Delivered,
+    Delivery,
+    DoctorReport,
+    ProduceError,
+    ProducerConfig,
+    Record,
+    SaslConfig,
+    StopReport,
+    TlsConfig,
+    WaitTimeout,
+)
 from klife.admin import ConfigEntry, NewTopic
+from klife.oidc import ClientCredentials
 
 
 class ByCountry:
@@ -32,7 +48,21 @@ def place_order(client: Client, order: bytes) -> int | None:
     return delivered.offset
 
 
+def look_at(cluster: str) -> DoctorReport:
+    provider = ClientCredentials("https://idp.example/token", "orders", "secret", scope="kafka")
+    with Client.start(
+        cluster,
+        tls=TlsConfig(ca_file=Path("ca.pem"), cert_file="own.pem", key_password="secret"),
+        sasl={"mechanism": "OAUTHBEARER", "token_provider": provider},
+    ) as client:
+        report = client.doctor(5.0)
+    if not report.ok:
+        print(report, [check.next_step for check in report.checks if not check.ok])
+    return report
+
+
 def main() -> None:
+    Client.start("kafka:9093", tls=True, sasl=SaslConfig(mechanism="PLAIN", username="u", password="p")).stop()
     with AdminClient("localhost:9092") as admin:
         admin.create_topics([NewTopic("orders", partitions=6, config={"retention.ms": 3_600_000})])
         assert_type(admin.describe_configs(["orders"]), dict[str, dict[str, ConfigEntry]])

@@ -107,6 +107,11 @@ class TlsTransport:
         self.readable = True  # what came behind the handshake is in memory already
         self.writable = False
 
+    @property
+    def session(self) -> ssl.SSLObject:
+        """What the handshake settled: the version, and the broker's certificate."""
+        return self._tls
+
     def watch(self, wake: Callable[[], object]) -> None:
         self._wake = wake
         self._loop = get_hub().loop

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from klife.api.config.option_types import CompressionType, Feature, PartitionerName
 from klife.api.config.options import ProducerConfig, SaslConfig, TlsConfig, TopicConfig, TxnPoolConfig
+from klife.api.config.security_keywords import SaslKeywords, TlsKeywords
 from klife.partitioner import Partitioner
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ class ClientKeywords(ProducerKeywords, total=False):
     on_buffer_full: Literal["block", "raise"]
     max_block_ms: int
     on_fork: Literal["restart", "raise"]
-    tls: bool | TlsConfig | Mapping[str, Any] | ssl.SSLContext
-    sasl: SaslConfig | Mapping[str, Any] | None
+    tls: bool | TlsConfig | TlsKeywords | Mapping[str, Any] | ssl.SSLContext
+    sasl: SaslConfig | SaslKeywords | Mapping[str, Any] | None
     connect_timeout_ms: int
     socket_options: Sequence[tuple[int, int, int | bytes]]
     connections_max_idle_ms: int

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainVal
 
 from klife.partitioner import Partitioner
 from klife.protocol.primitives import INT32_MAX
+from klife.protocol.sasl.mechanism import Mechanism
 from klife.topic_name import is_legal_topic
 
 INT64_MAX = 2**63 - 1
@@ -212,7 +213,7 @@ FilePath = Annotated[str, BeforeValidator(_path), Expected("a path, str or os.Pa
 Secret = Annotated[SecretStr, Expected("a str")]
 TokenProvider = Annotated[Callable[[], Any], Expected("a callable without arguments")]
 SaslMechanism = Annotated[
-    SaslMechanismName | Any,
+    SaslMechanismName | Mechanism,
     PlainValidator(_mechanism),
     Expected(f"one of {', '.join(map(repr, SASL_MECHANISM_NAMES))}, or an object with a name and exchange(host)"),
 ]

@@ -14,7 +14,7 @@ librdkafka's CONFIGURATION.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Unpack
 
 from pydantic import Field, PlainValidator
 
@@ -42,6 +42,7 @@ from klife.api.config.option_types import (
     as_tuple,
 )
 from klife.api.config.security_checks import sasl_problems, tls_problems
+from klife.api.config.security_keywords import SaslKeywords, TlsKeywords
 
 CLIENT_ID_PATTERN = "klife_producer.{client}.{producer}"
 
@@ -154,6 +155,10 @@ class TlsConfig(Options):
     check_hostname: Annotated[bool, Kafka("ssl.endpoint.identification.algorithm")] = True
     """Whether a broker's certificate must be for the host that is connected to. It must be of a trusted authority in any case."""
 
+    if TYPE_CHECKING:
+
+        def __init__(self, **settings: Unpack[TlsKeywords]) -> None: ...
+
     def _cross_check(self) -> list[Problem]:
         return list(tls_problems(self.cert_file, self.key_file, self.key_password))
 
@@ -173,6 +178,10 @@ class SaslConfig(Options):
     token_provider: TokenProvider | None = Field(default=None, repr=False)
     """For OAUTHBEARER: called without arguments, in a thread. Returns a token, or (token, expires at, in seconds since 1970), or
     these two and a dict of SASL extensions."""
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **settings: Unpack[SaslKeywords]) -> None: ...
 
     def _cross_check(self) -> list[Problem]:
         return list(sasl_problems(self.mechanism, self.username, self.password, self.token_provider))

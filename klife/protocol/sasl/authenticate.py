@@ -39,6 +39,7 @@ class Authentication:
         self._host = host
         self._again = again
         self._exchange: SaslExchange | None = None
+        self._was_taken = False  # anything that the mechanism said
         try:
             framed = negotiate(SaslHandshakeRequest, ranges) >= _FRAMED
             self._version = negotiate(SaslAuthenticateRequest, ranges) if framed else -1
@@ -54,13 +55,11 @@ class Authentication:
         if isinstance(response, SaslHandshakeResponse):
             if response.error_code:
                 raise self._not_taken(response)
-            begun = self._ask(self._begin)
-            if begun is None:  # else we would seem to be through
-                raise self._failed("the mechanism says nothing, which is a bug in it")
-            return begun
+            return self._ask(self._begin)
         if response.error_code:
             raise self._refused(response)
         self.session_lifetime_ms = max(0, response.session_lifetime_ms)
+        self._was_taken = True
         assert self._exchange is not None
         return self._ask(partial(self._exchange.answered, response.auth_bytes))
 
@@ -81,6 +80,8 @@ class Authentication:
             raise
         except Exception as error:
             raise self._failed(f"the mechanism failed with {type(error).__name__}, which is a bug in it") from error
+        if says is None and not self._was_taken:  # else we would seem to be authenticated
+            raise self._failed("the mechanism is through before it said anything, which is a bug in it")
         if says is None or isinstance(says, (Compute, TokenWanted)):
             return says
         if not isinstance(says, (bytes, bytearray)):
@@ -94,7 +95,7 @@ class Authentication:
         elif code == ErrorCode.ILLEGAL_SASL_STATE and not offered:
             why = "this listener speaks no SASL; leave out sasl, or connect to the listener that wants it"
         elif code == ErrorCode.UNSUPPORTED_SASL_MECHANISM:
-            why = f"the broker does not offer it on this listener; it offers {offered or 'none'}: name one of these as mechanism"
+            why = "the broker does not offer it on this listener" + (f"; name one of those it offers: {offered}" if offered else "")
         else:
             why = f"the broker refused the mechanism: {describe(code)}"
         return self._failed(why, code)

@@ -8,7 +8,8 @@
 
 A mechanism lives as long as its client, and serves all of its connections; an exchange is made anew for each
 authentication. Neither may wait, read a file or talk to anybody: an exchange runs in a greenlet that serves a
-connection. What takes longer than a millisecond it asks for, by a `Compute`, whose function runs in a thread.
+connection. What takes longer than a millisecond it asks for, by a `Compute`, whose function runs in a thread;
+what that raises ends the attempt, as what the exchange itself raises does.
 
 An exchange that can not go on raises `AuthenticationFailed`, with a text for users and no secret in it. Of
 any other exception only the type is told.

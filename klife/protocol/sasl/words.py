@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import partial
+from itertools import islice
 
 from klife.protocol.errors import AuthenticationFailed
 
@@ -31,16 +32,19 @@ def quoted(words: str, secrets: Iterable[str] = ()) -> str:
     """`words` of the broker's in quotes: shortened, without line ends and other control characters, and
     without `secrets` or a part of one, which a broker that was told them might repeat.
     """
-    for secret in secrets:
-        if len(secret) >= _SECRET_FROM:
-            words = _RUN.sub(partial(_without, secret), words.replace(secret, _HIDDEN))
+    hidden = [secret for secret in secrets if len(secret) >= _SECRET_FROM]
+    for secret in hidden:
+        words = words.replace(secret, _HIDDEN)
+    words = words[: 4 * _MOST]  # what is hidden makes room; what comes after it is not looked through
+    for secret in hidden:
+        words = _RUN.sub(partial(_without, secret), words)
     shown = "".join(char if char.isprintable() else " " for char in words[:_MOST]).strip()
     return f'"{shown}{"..." if len(words) > _MOST else ""}"'
 
 
 def names(mechanisms: Iterable[str]) -> tuple[str, ...]:
     """What a broker offers, sorted: as many, and such names, as can be."""
-    return tuple(sorted(name for name in mechanisms if _NAME.fullmatch(name))[:_MOST_NAMES])
+    return tuple(sorted(name for name in islice(mechanisms, _MOST_NAMES) if _NAME.fullmatch(name)))
 
 
 def _without(secret: str, run: re.Match[str]) -> str:

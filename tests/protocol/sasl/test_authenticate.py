@@ -129,7 +129,7 @@ def test_another_code_is_told_as_it_is() -> None:
 def test_a_mechanism_that_is_not_offered_is_told_with_those_that_are() -> None:
     offered = SaslHandshakeResponse(error_code=33, mechanisms=["SCRAM-SHA-512", "OAUTHBEARER"])
     error = refusal(Plain("alice", PASSWORD), offered)
-    assert "the broker does not offer it on this listener; it offers OAUTHBEARER, SCRAM-SHA-512: name one of these" in str(error)
+    assert "the broker does not offer it on this listener; name one of those it offers: OAUTHBEARER, SCRAM-SHA-512" in str(error)
     assert error.error_code == 33
 
 
@@ -271,8 +271,20 @@ def test_what_is_no_bytes_is_a_bug_of_it(says: Any, told: str) -> None:
     assert told in str(refusal_of(Own(says)))
 
 
-def test_who_says_nothing_at_all_to_begin_with_is_a_bug_too() -> None:
-    assert "the mechanism says nothing" in str(refusal_of(Own(None)))
+def test_who_is_through_before_anything_was_said_is_not_authenticated() -> None:
+    assert "through before it said anything" in str(refusal_of(Own(None)))
+    exchange = begun(Own(Compute(lambda: None, "nothing")))
+    exchange.answered(OFFERED)
+    with pytest.raises(AuthenticationFailed, match="through before it said anything"):
+        exchange.done(None)
+
+
+def test_it_may_look_at_the_last_answer_in_a_thread() -> None:
+    exchange = begun(Own(b"x", Compute(lambda: None, "the broker's signature")))
+    exchange.answered(OFFERED)
+    assert isinstance(exchange.answered(SaslAuthenticateResponse(session_lifetime_ms=7)), Compute)
+    assert exchange.done(None) is None
+    assert exchange.session_lifetime_ms == 7
 
 
 def refusal_of(mechanism: Own, *answers: Any) -> AuthenticationFailed:

@@ -19,6 +19,10 @@ PASSWORD = "a password, that = nobody says ﬁrst"
 SALT = base64.b64encode(b"salt of some").decode()
 
 
+SCRAM = Scram("SCRAM-SHA-256", "alice", PASSWORD)
+SERVER = ScramServer("sha256", "alice", PASSWORD.encode())
+
+
 def computed(says: Any) -> bytes:
     assert isinstance(says, Compute)
     return says.run()
@@ -239,6 +243,25 @@ def test_whatever_a_server_says_first_it_is_an_answer_or_refused(message: bytes)
     except AuthenticationFailed:
         return
     assert isinstance(says, Compute)
+
+
+@given(at=st.integers(0, 200), byte=st.integers(0, 255), which=st.sampled_from(["first", "final"]))
+@settings(max_examples=150, deadline=None)
+def test_what_was_changed_on_the_way_is_never_taken(at: int, byte: int, which: str) -> None:
+    def changed(message: bytes) -> bytes:
+        place = at % len(message)
+        return message[:place] + bytes([byte]) + message[place + 1 :]
+
+    exchange = ScramExchange(SCRAM, nonce=NONCE)
+    first, final = SERVER.first(exchange.start()), b""
+    try:
+        says = exchange.answered(changed(first) if which == "first" else first)
+        final = SERVER.final(exchange.done(says.run()) if isinstance(says, Compute) else says or b"")
+        exchange.answered(changed(final) if which == "final" else final)
+    except (AuthenticationFailed, AssertionError):  # the client's, or the server's, which sees another nonce
+        return
+    sent = changed(first) if which == "first" else changed(final)
+    assert sent in (first, final) or base64.b64decode(sent[2:]) == base64.b64decode(final[2:])  # its last bits may be anything
 
 
 # what can not be used is refused before any broker is asked
