@@ -41,7 +41,7 @@ from klife.protocol.versions import negotiate
 if cython.compiled:
     import cython
 
-_MAX_HANDSHAKE_BYTES = 1 << 20  # a frame's, until we know that a broker is at the other end
+_MAX_HANDSHAKE_BYTES = 1 << 16  # a frame's, until we know that a broker is at the other end: reading more takes the hub too long
 
 
 class State(Enum):
