@@ -5,7 +5,7 @@ metadata. Each step is a check; the first that fails is the last.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -162,7 +162,7 @@ class Probe:
         except NoTransport as error:
             raise _Failed("tls", str(error), _TLS_STEP) from None
         self._conversation = conversation = Conversation(transport, self.finding.host, self._settings, self._security)
-        self._within(conversation, conversation.shake_hands)
+        self._shake_hands(conversation)
         self._tell_tls(conversation)
         if self._settings.sasl is not None:
             self._done("sasl", self._login_told(conversation))
@@ -174,29 +174,29 @@ class Probe:
         self._done("versions", newest)
         return conversation
 
-    def _within(self, conversation: Conversation, step: Callable[[], Any]) -> Any:
-        """What `step` returns, or the check that it fails."""
-        in_tls = self._security.tls is not None
+    def _shake_hands(self, conversation: Conversation) -> None:
+        """Agree on versions, and log in; or the check that it fails."""
+        login_step = _LOGIN_STEP
         try:
             with gevent.Timeout(self._patience, False):
-                return step()
-        except AuthenticationFailed as error:
-            self._tell_tls(conversation)
-            raise _Failed("sasl", str(error), _LOGIN_STEPS.get(error.error_code or 0, _LOGIN_STEP)) from None
-        except TokenFailed as error:
-            self._tell_tls(conversation)
-            raise _Failed("sasl", str(error), _TOKEN_STEP) from None
+                conversation.shake_hands()
+                return
+            who = "the token provider has not returned" if conversation.waits_for_token else "there was no answer"
+            detail = f"{who} within {self._patience:g} s"
         except NoTransport as error:  # of TLS, also where there is none and the listener wants it
-            raise _Failed("tls", str(error), _TLS_STEP if in_tls else _NO_TLS_STEP) from None
-        except Closed as error:
-            raise _Failed("tls" if in_tls else "versions", str(error), "" if "; " in str(error) else _NO_KAFKA_STEP) from None
-        except (OSError, DecodeError, UnsupportedVersion) as error:
-            raise _Failed("versions", str(error), _NO_KAFKA_STEP) from None
+            raise _Failed("tls", str(error), _TLS_STEP if self._security.tls is not None else _NO_TLS_STEP) from None
+        except AuthenticationFailed as error:
+            detail, login_step = str(error), _LOGIN_STEPS.get(error.error_code or 0, _LOGIN_STEP)
+        except TokenFailed as error:
+            detail, login_step = str(error), _TOKEN_STEP
+        except (Closed, OSError, DecodeError, UnsupportedVersion) as error:
+            detail = str(error)
         if conversation.connection.state is State.AUTHENTICATING:
             self._tell_tls(conversation)
-            who = "the token provider has not returned" if conversation.waits_for_token else "authentication was not through"
-            raise _Failed("sasl", f"{who} within {self._patience:g} s", _TOKEN_STEP if conversation.waits_for_token else _LOGIN_STEP)
-        raise _Failed("versions", f"there was no answer within {self._patience:g} s", _NO_KAFKA_STEP)
+            raise _Failed("sasl", detail, login_step)
+        if self._security.tls is not None and not conversation.has_answered:
+            raise _Failed("tls", detail, _TLS_STEP)
+        raise _Failed("versions", detail, _NO_KAFKA_STEP)
 
     def _tell_tls(self, conversation: Conversation) -> None:
         """That TLS works: known with the broker's first answer, because it may refuse our certificate in it."""
