@@ -87,13 +87,13 @@ class ProducerSettings:
 
 @dataclass(frozen=True, slots=True)
 class TxnPoolSettings:
-    """How a pool of transactional producers behaves. `producer` is what its producers have in common; an
-    empty `base_txn_id` is a random one.
+    """A pool of transactional producers, which have ids of `base_txn_id` and a number, or random ones where
+    that is "". `producer` is how each of them sends.
     """
 
     name: str
     base_txn_id: str
-    pool_size: int
+    pool_size: int  # transactions that may be open at once
     txn_timeout: float
     checkout_timeout: float
     producer: ProducerSettings
@@ -107,8 +107,6 @@ class ClientSettings:
     bootstrap: tuple[tuple[str, int], ...]
     producers: tuple[ProducerSettings, ...]
     default_producer: str
-    txn_pools: tuple[TxnPoolSettings, ...]
-    default_txn_pool: str | None
     connection: ConnectionSettings
     metadata_max_age: float
     max_buffered_bytes: int
@@ -121,3 +119,5 @@ class ClientSettings:
     restart_after_fork: bool
     client_id: str  # of requests that are no producer's
     name_is_made_up: bool  # its user gave none
+    txn_pools: tuple[TxnPoolSettings, ...]
+    default_txn_pool: str | None  # None where there are no pools

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _ACKS = {"all": -1, 1: 1, 0: 0}
 
-S = TypeVar("S", ClientSettings, ConnectionSettings, ProducerSettings)
+S = TypeVar("S", ClientSettings, ConnectionSettings, ProducerSettings, TxnPoolSettings)
 T = TypeVar("T", SaslSettings, TlsSettings)
 
 
@@ -45,7 +45,6 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
         bootstrap=config.bootstrap_addresses,
         producers=tuple(map(producer_settings, config.resolved_producers)),
         default_producer=config.default_producer_name,
-        txn_pools=() if "txn_producer" in config.disabled_features else tuple(_pool(config, pool) for pool in config.txn_pools),
         connection=connection_settings(config),
         block_on_full=config.on_buffer_full == "block",
         topic_producers={topic.name: topic.default_producer for topic in topics if topic.default_producer is not None},
@@ -54,6 +53,8 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
         restart_after_fork=config.on_fork == "restart",
         name_is_made_up=config.name is None,
         client_id="klife" if config.name is None else f"klife.{config.name}",
+        txn_pools=tuple(txn_pool_settings(config, pool) for pool in config.resolved_txn_pools),
+        default_txn_pool=config.default_txn_pool_name,
     )
 
 
@@ -100,35 +101,9 @@ def producer_settings(config: ProducerConfig) -> ProducerSettings:
     )
 
 
-def _pool(config: ClientConfig, pool: TxnPoolConfig) -> TxnPoolSettings:
-    """The settings of a pool. What it shares with producers and does not say is the client's."""
-    codec = CODECS[pool.compression_type]
-    compress(codec, b"")  # as in `producer_settings`
-    producer = ProducerSettings(
-        name=pool.name,
-        client_id=f"klife_txn.{config.name or 'klife'}.{pool.name}",
-        acks=-1,
-        linger=0.0,
-        batch_size_bytes=config.batch_size_bytes,
-        delivery_timeout=pool.delivery_timeout_ms / 1000,
-        request_timeout=pool.request_timeout_ms / 1000,
-        retry_backoff=pool.retry_backoff_ms / 1000,
-        retry_backoff_max=pool.retry_backoff_max_ms / 1000,
-        max_in_flight=1,
-        batchers_count=1,
-        idempotent=True,
-        codec=codec,
-        compression_level=pool.compression_level,
-        compress_elsewhere_from=quick_size(codec, pool.compression_level),
-    )
-    return TxnPoolSettings(
-        name=pool.name,
-        base_txn_id=pool.base_txn_id,
-        pool_size=pool.pool_size,
-        txn_timeout=pool.txn_timeout_ms / 1000,
-        checkout_timeout=pool.checkout_timeout_ms / 1000,
-        producer=producer,
-    )
+def txn_pool_settings(config: ClientConfig, pool: TxnPoolConfig) -> TxnPoolSettings:
+    """The settings of a pool whose options are all filled in."""
+    return _settings(TxnPoolSettings, pool, producer=producer_settings(config.producer_of_pool(pool)))
 
 
 def _tls(tls: bool | TlsConfig | ssl.SSLContext) -> TlsSettings | None:
@@ -136,7 +111,9 @@ def _tls(tls: bool | TlsConfig | ssl.SSLContext) -> TlsSettings | None:
         return None
     if tls is True:
         return TlsSettings()
-    return _same(TlsSettings, tls, context=None) if hasattr(tls, "ca_file") else TlsSettings(context=tls)
+    from klife.api.config import TlsConfig  # there already: `tls` came through it
+
+    return _same(TlsSettings, tls, context=None) if isinstance(tls, TlsConfig) else TlsSettings(context=tls)
 
 
 def _same(kind: type[T], options: Any, **more: Any) -> T:
@@ -144,7 +121,7 @@ def _same(kind: type[T], options: Any, **more: Any) -> T:
     return kind(**{field.name: getattr(options, field.name) for field in fields(kind) if field.name not in more} | more)
 
 
-def _settings(kind: type[S], options: ClientConfig | ProducerConfig, **translated: Any) -> S:
+def _settings(kind: type[S], options: ClientConfig | ProducerConfig | TxnPoolConfig, **translated: Any) -> S:
     """What is not `translated` is the option of the same name, or, in seconds, the one that has `_ms` behind
     it.
     """
