@@ -145,8 +145,7 @@ def run(begin: Callable[[], Transaction], function: Callable[..., T], args: tupl
     while True:
         try:
             with begin():
-                value = call()
-            return value
+                return call()
         except TransactionAborted as error:
             if not retries or not error.retriable:
                 raise

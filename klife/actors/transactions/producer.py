@@ -44,7 +44,7 @@ class TransactionalProducer(Producer):
             pool.metadata.broker,
             pool.wait_for_partitions,
         )
-        self.pool = pool
+        self.txn_pool = pool
         self.index = index
         self.transactional_id = transactional_id
         self.post = Post()
@@ -169,4 +169,4 @@ class TransactionalProducer(Producer):
         self.transaction = None
         if transaction is not None:
             transaction.ended(committed=committed, error=error)
-        self.pool.wake()
+        self.txn_pool.wake()

@@ -76,7 +76,7 @@ class TransactionalProducerActor(ProducerActor):
             return NEVER
         self._look_for_failure()
         if producer.transaction is None:
-            producer.pool.wake()  # it may have become quiet
+            producer.txn_pool.wake()  # it may have become quiet
         if now < self._retry_at:
             return self._retry_at
         return self._say(now)
@@ -107,7 +107,7 @@ class TransactionalProducerActor(ProducerActor):
                 return NEVER
             return self._ask_coordinator(self._add_partitions())
         if state in (State.COMMITTING, State.ABORTING):
-            return self._end(now)
+            return self._end_transaction(now)
         return NEVER
 
     def _ask_coordinator(self, asked: tuple[Any, dict[str, int]]) -> float:
@@ -127,7 +127,7 @@ class TransactionalProducerActor(ProducerActor):
     def _initialise(self) -> tuple[Any, dict[str, int]]:
         producer = self.producer
         own = producer.owned
-        timeout_ms = int(producer.pool.settings.txn_timeout * 1000)
+        timeout_ms = int(producer.txn_pool.settings.txn_timeout * 1000)
         if own is None:
             return InitProducerIdRequest(transactional_id=producer.transactional_id, transaction_timeout_ms=timeout_ms), {}
         return (
@@ -162,7 +162,7 @@ class TransactionalProducerActor(ProducerActor):
     def _describe(self) -> tuple[Any, dict[str, int]]:
         return DescribeTransactionsRequest(transactional_ids=[self.producer.transactional_id]), {}
 
-    def _end(self, now: float) -> float:
+    def _end_transaction(self, now: float) -> float:
         producer = self.producer
         transaction = producer.transaction
         assert producer.owned is not None
@@ -177,7 +177,7 @@ class TransactionalProducerActor(ProducerActor):
             adding=False,
             in_flight=not producer.is_quiet,
             end_sent_at=producer.end_sent_at,
-            txn_timeout=producer.pool.settings.txn_timeout,
+            txn_timeout=producer.txn_pool.settings.txn_timeout,
         )
         step = ending.next_step(facts, now)
         if step is ending.Step.SEND and now - producer.end_asked_at >= facts.txn_timeout:
@@ -267,7 +267,7 @@ class TransactionalProducerActor(ProducerActor):
         producer = self.producer
         producer.wanted = False
         producer.move(Event.LOSE)
-        producer.pool.refused(Whose(producer.pool.name, producer.transactional_id).refused(rule, code))
+        producer.txn_pool.refused(Whose(producer.txn_pool.name, producer.transactional_id).refused(rule, code))
 
     def _initialised(self, call: Call, now: float) -> None:
         producer = self.producer
@@ -280,11 +280,11 @@ class TransactionalProducerActor(ProducerActor):
         if rule.action is Action.DONE and response is not None:
             self._went_well()
             producer.owned = response.producer_id, response.producer_epoch
-            producer.is_v2 = producer.pool.is_v2
+            producer.is_v2 = producer.txn_pool.is_v2
             producer.end_in_doubt = False
             producer.wanted = False
             producer.move(Event.INITIALIZED)
-            producer.pool.wake()
+            producer.txn_pool.wake()
         elif rule.action is Action.ASK and producer.owned is not None:
             producer.question = Question.DESCRIBE
         elif rule.action is Action.REFUSED:
@@ -367,7 +367,7 @@ class TransactionalProducerActor(ProducerActor):
         if producer.is_v2 and response.producer_id >= 0:
             producer.owned = response.producer_id, response.producer_epoch
         if timed_out and not getattr(error, "possibly_committed", False):
-            error = transaction.whose.timed_out(producer.pool.settings.txn_timeout, error_code=_code(error))
+            error = transaction.whose.timed_out(producer.txn_pool.settings.txn_timeout, error_code=_code(error))
         producer.ended(Event.END if clean else Event.LOSE, committed=committed, error=None if committed else error)
 
     def _commit_refused(self, rule: Rule, code: int | None) -> None:
@@ -415,7 +415,7 @@ class TransactionalProducerActor(ProducerActor):
                 producer.owned = (told.producer_id, told.producer_epoch) if not told.error_code and ours else None
         if verdict is Verdict.CLOCK:
             begun = producer.transaction.begun_at if producer.transaction is not None else now
-            verdict = fate.by_clock(now - begun, producer.pool.settings.txn_timeout)
+            verdict = fate.by_clock(now - begun, producer.txn_pool.settings.txn_timeout)
             producer.owned = None if verdict is Verdict.TIMED_OUT else producer.owned
         if verdict in (Verdict.AGAIN, Verdict.FIND):
             self._again(now, finds=verdict is Verdict.FIND)
@@ -431,14 +431,14 @@ class TransactionalProducerActor(ProducerActor):
         cause = transaction.cause if transaction is not None else None
         doubt = getattr(cause, "possibly_committed", False)
         if verdict is Verdict.FENCED:
-            whose = Whose(producer.pool.name, producer.transactional_id)
-            producer.pool.fence(whose.fenced(error_code=_code(cause)))
+            whose = Whose(producer.txn_pool.name, producer.transactional_id)
+            producer.txn_pool.fence(whose.fenced(error_code=_code(cause)))
             producer.wanted = False
             producer.ended(Event.FENCE, error=whose.fenced(error_code=_code(cause), possibly_committed=doubt))
         elif transaction is not None:
             error = cause
             if cause is not None and not doubt and _asked(cause):
-                error = transaction.whose.timed_out(producer.pool.settings.txn_timeout, error_code=_code(cause))
+                error = transaction.whose.timed_out(producer.txn_pool.settings.txn_timeout, error_code=_code(cause))
             producer.ended(Event.LOSE, error=error)
         # Else it is being initialised, and goes on with what `owned` is now.
 
