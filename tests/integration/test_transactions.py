@@ -1,0 +1,380 @@
+"""Transactions on real clusters: what readers of committed records see is what was reported, whatever happens to
+owners, actors and brokers. On 4.3 (transaction version 2), and on 3.9 (version 1).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from time import monotonic
+from typing import Any
+
+import gevent
+import pytest
+
+from klife import (
+    Client,
+    PoolExhausted,
+    Record,
+    TransactionAborted,
+    TransactionError,
+    TransactionFenced,
+    TransactionMisused,
+)
+from klife.api.config import checks
+from klife.testing.cluster import KafkaCluster
+from tests.support.committed import committed, written
+from tests.support.waiting import wait_until
+
+MakeClient = Callable[..., Client]
+
+
+@pytest.fixture(scope="module", params=["4.3", "3.9"])
+def cluster(request: pytest.FixtureRequest) -> Iterator[KafkaCluster]:
+    if request.param == "4.3":
+        yield request.getfixturevalue("kafka_cluster")
+        return
+    with KafkaCluster(brokers=1, version="3.9.1") as old:
+        yield old
+
+
+@pytest.fixture
+def make_client(cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeClient]:
+    """Start a client with a pool of these options."""
+    monkeypatch.setattr(checks, "NOT_YET", {})
+    started: list[Client] = []
+
+    def make(**pool: Any) -> Client:
+        client = Client.start(cluster.bootstrap_servers, txn_pools=[{"name": "pool", **pool}])
+        started.append(client)
+        client.wait_ready(30.0)
+        return client
+
+    yield make
+    for client in started:
+        client.stop(10.0)
+
+
+@pytest.fixture
+def topic(cluster: KafkaCluster) -> str:
+    name = f"txn-{uuid.uuid4().hex[:12]}"
+    cluster.create_topic(name, 3)
+    return name
+
+
+def values(prefix: str, count: int = 3) -> list[bytes]:
+    return [f"{prefix}-{n}".encode() for n in range(count)]
+
+
+def records(topic: str, prefix: str, count: int = 3) -> list[Record]:
+    return [Record(topic=topic, value=value, partition=n % 3) for n, value in enumerate(values(prefix, count))]
+
+
+def sees(cluster: KafkaCluster, topic: str, expected: list[bytes]) -> None:
+    """Readers of committed records see these, once markers are written, and nothing else."""
+    wait_until(lambda: len(committed(cluster.bootstrap_servers, topic)) >= len(expected), 30.0)
+    assert committed(cluster.bootstrap_servers, topic) == sorted(expected)
+
+
+def fail_after(client: Client, those: list[Record]) -> None:
+    for record in those:
+        assert client.produce(record).get().offset is not None
+    raise KeyError
+
+
+def take_over(older: Client, newer: Client, topic: str) -> None:
+    with older.transaction():
+        older.produce(Record(topic, b"fenced")).get()
+        with newer.transaction():
+            newer.produce(Record(topic, b"newer"))
+
+
+def is_idle(client: Client) -> bool:
+    return client.status().txn_pools[0].open == 0
+
+
+def test_what_is_committed_is_seen_and_what_is_aborted_is_not(cluster: KafkaCluster, make_client: MakeClient, topic: str) -> None:
+    client = make_client()
+    with client.transaction():
+        for record in records(topic, "first"):
+            client.produce(record)
+    with pytest.raises(KeyError):
+        client.transaction(fail_after, client, records(topic, "raised"))
+    with client.transaction() as txn:
+        for record in records(topic, "aborted"):
+            client.produce(record).get()
+        txn.abort()
+    with client.transaction():
+        pass
+    results = client.produce_batch_txn(records(topic, "batch"))
+    assert [result.error for result in results] == [None] * 3
+    assert client.transaction(lambda prefix: client.produce_batch(records(topic, prefix)), "called").get()[0].error is None
+    sees(cluster, topic, values("first") + values("batch") + values("called"))
+    assert set(written(cluster.bootstrap_servers, topic)) >= {*values("raised"), *values("aborted")}
+    pool = client.status().txn_pools[0]
+    assert (pool.committed, pool.aborted, pool.open) == (4, 2, 0)
+    assert pool.transaction_version == (2 if cluster.version.startswith("4.3") else 1)
+
+
+def test_whatever_way_records_come_in_they_are_of_the_transaction(cluster: KafkaCluster, make_client: MakeClient, topic: str) -> None:
+    client = make_client()
+    told: list[Record] = []
+
+    def everything(prefix: str) -> None:
+        with client.transaction() as txn:
+            client.produce(Record(topic, f"{prefix}-sync".encode()))
+            client.produce_async(Record(topic, f"{prefix}-async".encode()), told.append)
+            client.produce_batch([Record(topic, f"{prefix}-batch".encode())])
+            client.produce_batch_async([Record(topic, f"{prefix}-batch-async".encode())], told.extend)
+            gevent.spawn(txn.produce, Record(topic, f"{prefix}-greenlet".encode())).get()
+            gevent.get_hub().threadpool.apply(txn.produce, (Record(topic, f"{prefix}-thread".encode()),))
+            if prefix == "no":
+                txn.abort()
+
+    everything("no")
+    everything("yes")
+    ways = ["sync", "async", "batch", "batch-async", "greenlet", "thread"]
+    sees(cluster, topic, [f"yes-{way}".encode() for way in ways])
+    wait_until(lambda: len(told) == 4, 20.0)
+    outside = client.produce(Record(topic, b"outside"))
+    assert outside.get().error is None
+    sees(cluster, topic, [b"outside", *(f"yes-{way}".encode() for way in ways)])
+
+
+@pytest.mark.parametrize("patched", [False])
+def test_threads_have_transactions_of_their_own(cluster: KafkaCluster, make_client: MakeClient, topic: str, patched: bool) -> None:
+    client = make_client()
+    failed: list[BaseException] = []
+
+    def work(name: str) -> None:
+        try:
+            for n in range(5):
+                with client.transaction():
+                    client.produce(Record(topic, f"{name}-{n}".encode()))
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("a", "b")]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: not any(thread.is_alive() for thread in threads), 60.0)
+    assert failed == []
+    sees(cluster, topic, [f"{name}-{n}".encode() for name in ("a", "b") for n in range(5)])
+
+
+@pytest.mark.parametrize("how", ["killed", "timeout", "not left"])
+def test_an_owner_that_goes_takes_its_transaction_along(cluster: KafkaCluster, make_client: MakeClient, topic: str, how: str) -> None:
+    client = make_client(pool_size=1)
+    inside = gevent.event.Event()
+
+    def owner() -> None:
+        transaction = client.transaction()
+        if how == "not left":
+            transaction.__enter__()
+            client.produce(Record(topic, b"gone")).get()
+            return
+        with gevent.Timeout(1.0 if how == "timeout" else None, False), transaction:
+            client.produce(Record(topic, b"gone")).get()
+            inside.set()
+            gevent.sleep(60.0)
+
+    greenlet = gevent.spawn(owner)
+    if how == "killed":
+        assert inside.wait(30.0)
+        greenlet.kill()
+    greenlet.join(30.0)
+    assert greenlet.dead
+    with client.transaction():  # the pool's only place
+        client.produce(Record(topic, b"next"))
+    sees(cluster, topic, [b"next"])
+    assert b"gone" in written(cluster.bootstrap_servers, topic)
+
+
+def test_a_transaction_that_was_open_for_too_long_is_aborted_and_may_be_run_again(
+    cluster: KafkaCluster, make_client: MakeClient, topic: str
+) -> None:
+    client = make_client(txn_timeout_ms=2000, delivery_timeout_ms=2000, request_timeout_ms=1500)
+    attempts: list[int] = []
+
+    def slow() -> str:
+        attempts.append(1)
+        client.produce(Record(topic, f"{len(attempts)}".encode())).get()
+        if len(attempts) == 1:
+            # The brokers look for such transactions every ten seconds.
+            gevent.sleep(14.0)
+        return "done"
+
+    assert client.transaction(slow, retries=1) == "done"
+    assert len(attempts) == 2
+    sees(cluster, topic, [b"2"])
+
+
+def test_who_waits_for_too_long_is_told_who_has_the_producers(make_client: MakeClient, topic: str) -> None:
+    client = make_client(pool_size=1, checkout_timeout_ms=500)
+    with client.transaction():
+        client.produce(Record(topic, b"v")).get()
+        other = gevent.spawn(lambda: client.produce_batch_txn([Record(topic, b"w")]))
+        with pytest.raises(PoolExhausted, match="the 1 that the pool 'pool' may have open") as told:
+            other.get(timeout=30.0)
+        assert len(told.value.ages) == 1
+    assert client.produce_batch_txn([Record(topic, b"x")])[0].error is None
+
+
+def test_what_does_not_fit_is_refused_and_harms_nothing(cluster: KafkaCluster, make_client: MakeClient, topic: str) -> None:
+    client = make_client()
+    with client.transaction() as txn:
+        client.produce(Record(topic, b"one"))
+        with pytest.raises(TransactionMisused, match="has a transaction open already"), client.transaction():
+            pass
+        with pytest.raises(TransactionMisused, match="producer='klife_default_producer'"):
+            client.produce(Record(topic, b"two"), producer="klife_default_producer")
+        with pytest.raises(TypeError):
+            client.produce(Record(topic, 3))  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="no pool 'other'"):
+            gevent.spawn(lambda: client.transaction(pool="other").__enter__()).get()
+        txn.produce(Record(topic, b"three"))
+    with pytest.raises(TransactionMisused, match="committed"):
+        txn.produce(Record(topic, b"late"))
+    with client.transaction() as txn:
+        txn.abort()
+        with pytest.raises(TransactionMisused, match="aborted"):
+            client.produce(Record(topic, b"late"))
+    sees(cluster, topic, [b"one", b"three"])
+
+
+def test_a_record_that_is_too_large_ends_the_transaction(cluster: KafkaCluster, make_client: MakeClient, topic: str) -> None:
+    client = make_client()
+    with pytest.raises(TransactionAborted, match=r"max\.message\.bytes") as told:
+        client.produce_batch_txn([Record(topic, b"small"), Record(topic, bytes(2_000_000))])
+    assert not told.value.retriable
+    with client.transaction():
+        client.produce(Record(topic, b"next"))
+    sees(cluster, topic, [b"next"])
+
+
+def test_the_newer_of_two_with_the_same_ids_goes_on(cluster: KafkaCluster, make_client: MakeClient, topic: str) -> None:
+    base = f"mine-{uuid.uuid4().hex[:8]}"
+    older, newer = make_client(base_txn_id=base, pool_size=1), make_client(base_txn_id=base, pool_size=1)
+    with pytest.raises(TransactionFenced, match=base):
+        take_over(older, newer, topic)
+    with pytest.raises(TransactionFenced), older.transaction():
+        pass
+    for n in range(5):
+        with newer.transaction():
+            newer.produce(Record(topic, f"newer-{n}".encode()))
+    assert older.status().txn_pools[0].fenced
+    sees(cluster, topic, [b"newer", *(f"newer-{n}".encode() for n in range(5))])
+
+
+def test_a_stop_aborts_what_is_open(cluster: KafkaCluster, make_client: MakeClient, topic: str) -> None:
+    client = make_client()
+    inside, stopped = gevent.event.Event(), gevent.event.Event()
+
+    def owner() -> None:
+        with client.transaction():
+            client.produce(Record(topic, b"open")).get()
+            inside.set()
+            stopped.wait()
+
+    greenlet = gevent.spawn(owner)
+    assert inside.wait(30.0)
+    began = monotonic()
+    client.stop()
+    assert monotonic() - began < 10.0
+    stopped.set()
+    with pytest.raises(TransactionAborted):
+        greenlet.get(timeout=10.0)
+    again = make_client()
+    with again.transaction():
+        again.produce_batch(records(topic, "after"))
+    sees(cluster, topic, values("after"))  # nothing is held up, either
+
+
+def test_in_a_forked_child_the_transaction_is_the_parents(cluster: KafkaCluster, make_client: MakeClient, topic: str) -> None:
+    client = make_client()
+    with client.transaction():
+        client.produce(Record(topic, b"parents")).get()
+        read, write = os.pipe()
+        child = os.fork()
+        if not child:
+            try:
+                client.produce(Record(topic, b"childs"))
+                told = b"no error"
+            except BaseException as error:
+                told = f"{type(error).__name__}: {error}".encode()
+            os.write(write, told)
+            os._exit(0)
+        os.close(write)
+        told = gevent.get_hub().threadpool.apply(os.read, (read, 1000))
+        os.close(read)
+        gevent.get_hub().threadpool.apply(os.waitpid, (child, 0))
+        assert told.startswith(b"TransactionMisused: the transaction was begun in the process")
+        client.produce(Record(topic, b"parents too"))
+    sees(cluster, topic, [b"parents", b"parents too"])
+
+
+def test_killed_owners_and_actors_leave_exactly_what_was_reported(cluster: KafkaCluster, make_client: MakeClient, topic: str) -> None:
+    client = make_client(pool_size=6)
+    rng = random.Random(7)
+    reported: list[bytes] = []
+    unknown: list[bytes] = []
+    failures: list[BaseException] = []
+    running = True
+
+    def killer() -> None:
+        while running:
+            nodes = [node for node in _workers(client.tree()) if node.id != "gate"]
+            rng.choice(nodes).kill()
+            gevent.sleep(rng.uniform(0.02, 0.15))
+
+    def owner(name: int) -> None:
+        for n in range(25):
+            mine = values(f"{name:02d}-{n:02d}")
+            try:
+                with client.transaction() as txn:
+                    for record in records(topic, f"{name:02d}-{n:02d}"):
+                        client.produce(record)
+                    chance = rng.random()
+                    if chance < 0.2:
+                        raise KeyError
+                    if chance < 0.3:
+                        txn.abort()
+                reported.extend(mine if chance >= 0.3 else [])
+            except KeyError:
+                pass
+            except TransactionAborted:
+                pass
+            except TransactionError as error:
+                (unknown.extend(mine) if error.possibly_committed else failures.append(error))
+
+    chaos = gevent.spawn(killer)
+    owners = [gevent.spawn(owner, name) for name in range(8)]
+    doomed = gevent.spawn(owner, 99)
+    gevent.sleep(1.0)
+    doomed.kill()
+    gevent.joinall(owners, timeout=120.0, raise_error=True)
+    running = False
+    chaos.join()
+    assert all(each.ready() for each in owners)
+    assert failures == []
+    wait_until(lambda: is_idle(client), 60.0)
+    with client.transaction():
+        client.produce_batch(records(topic, "last"))
+    reported += values("last")
+    wait_until(lambda: set(committed(cluster.bootstrap_servers, topic)) >= set(reported), 60.0)
+    seen = committed(cluster.bootstrap_servers, topic)
+    mine = [value for value in seen if not value.startswith(b"99-")]
+    assert len(seen) == len(set(seen))
+    assert set(mine) - set(unknown) == {value for value in reported if not value.startswith(b"99-")}
+    assert len(reported) > 300
+    for whole in {value[:5] for value in seen}:
+        assert sum(value.startswith(whole) for value in seen) == 3
+
+
+def _workers(node: Any) -> list[Any]:
+    if node.kind == "worker":
+        return [node]
+    return [worker for child in node.children for worker in _workers(child)]
