@@ -466,8 +466,7 @@ def test_a_kill_during_the_commit_leaves_it_to_end_by_itself(cluster: KafkaClust
 
 HOLDING = """
 import sys
-patched = len(sys.argv) > 4
-if patched:
+if "patched" in sys.argv:
     from gevent import monkey
     monkey.patch_all()
 import gevent
@@ -481,22 +480,25 @@ for n in range(3):
 with client.transaction():
     client.produce(Record(sys.argv[2], b"torn", partition=0)).get()
     print("open", flush=True)
-    gevent.sleep(120)
+    sys.exit() if "exits" in sys.argv else gevent.sleep(120)
 """
 
 
-@pytest.mark.parametrize("patched", [[], ["patched"]], ids=["plain", "patched"])
+@pytest.mark.parametrize("how", [[], ["patched"], ["exits"]], ids=["plain", "patched", "exits"])
 def test_what_a_killed_process_left_open_holds_nobody_up_after_the_next_start(
-    cluster: KafkaCluster, make_client: MakeClient, topic: str, patched: list[str]
+    cluster: KafkaCluster, make_client: MakeClient, topic: str, how: list[str]
 ) -> None:
     base = f"worker-{uuid.uuid4().hex[:8]}"
-    command = [sys.executable, "-c", HOLDING, cluster.bootstrap_servers, topic, base, *patched]
+    command = [sys.executable, "-c", HOLDING, cluster.bootstrap_servers, topic, base, *how]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         told = gevent.get_hub().threadpool.apply(process.stdout.readline)
-        process.kill()
+        if "exits" not in how:
+            process.kill()
+        gevent.get_hub().threadpool.apply(process.wait, (30.0,))
     assert told == b"open\n"
-    client = make_client(base_txn_id=base, pool_size=1)
+    # One that exits has ended its transaction itself; another id takes none over.
+    client = make_client(base_txn_id=base + "-another" * ("exits" in how), pool_size=1)
     for _ in range(2):  # both ids of the pool
         with client.transaction():
             client.produce(Record(topic, b"next", partition=0)).get()
