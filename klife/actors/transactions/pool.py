@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from klife.actors.runtime.post import Post
 from klife.actors.settings import TxnPoolSettings
-from klife.actors.transactions.choice import Choice, Way, choose
+from klife.actors.transactions.choice import MADE_PER_OPEN, Choice, Way, choose
 from klife.actors.transactions.pool_terms import PoolTerms
 from klife.actors.transactions.producer import TransactionalProducer
 from klife.actors.transactions.state import Event, State
@@ -44,7 +44,7 @@ class Pool(PoolTerms):
         return choose(
             {producer.index: producer.rested_since for producer in everyone if producer.is_free},
             [producer.index for producer in everyone if producer.is_lost],
-            sum(producer.is_out for producer in everyone),
+            sum(producer.is_out and not producer.wanted for producer in everyone) + min(self.being_made, len(self.waiting)),
             pool_size=self.settings.pool_size,
             now=now,
         )
@@ -54,6 +54,14 @@ class Pool(PoolTerms):
         index = len(self.producers)
         producer = self.producers[index] = TransactionalProducer(self, f"{self._base}-{index}", index)
         return producer
+
+    def make_all(self) -> None:
+        """At the first use of a pool with ids of its own: initialise all that it may ever have. What an earlier
+        process left open under one of them, maybe killed, is ended thereby, and holds up no reader until its
+        timeout.
+        """
+        for _ in range(MADE_PER_OPEN * self.settings.pool_size):
+            self.make().wanted = True
 
     def carry_out(self, choice: Choice) -> TransactionalProducer | None:
         """The producer that goes out now, if that is the choice; else one is on its way, or somebody has to
