@@ -44,10 +44,21 @@ class Pool(PoolTerms):
         return choose(
             {producer.index: producer.rested_since for producer in everyone if producer.is_free},
             [producer.index for producer in everyone if producer.is_lost],
-            sum(producer.is_out and not producer.wanted for producer in everyone) + min(self.being_made, len(self.waiting)),
+            # Without those that are being made: while they are, one that rests may go out all the same.
+            sum(producer.is_out and not producer.wanted for producer in everyone),
             pool_size=self.settings.pool_size,
             now=now,
         )
+
+    @property
+    def makes_more(self) -> bool:
+        """Whether another is to be made, or initialised anew, for those who wait: one for each of them."""
+        return self.being_made < len(self.waiting)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there are as many producers as it may have."""
+        return len(self.producers) >= MADE_PER_OPEN * self.settings.pool_size
 
     def make(self) -> TransactionalProducer:
         """Another producer."""

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 from klife.actors.runtime.actor import POSTPONED, GeventActor
-from klife.actors.transactions.choice import Way
+from klife.actors.transactions.choice import RESTED, Way
 from klife.actors.transactions.messages import CheckOut
 from klife.actors.transactions.pool import Pool
 from klife.actors.transactions.producer import TransactionalProducer
@@ -56,7 +56,7 @@ class PoolActor(GeventActor):
                 transaction.producer.end(transaction, commits=False)
         self._hand_out()
         if self._start_producers() and pool.open:
-            self.wake_after(_LOOK_FOR_OWNERS_EVERY)
+            self._look_again()
 
     def on_receive(self, message: CheckOut) -> Any:
         pool, transaction = self.pool, message.transaction
@@ -68,7 +68,7 @@ class PoolActor(GeventActor):
             self._start_producers()
             if transaction.producer is not None:
                 return transaction.producer
-            self.wake_after(_LOOK_FOR_OWNERS_EVERY)
+            self._look_again()
         refusal = pool.refusal_of(transaction)
         if refusal is not None:
             raise copy(refusal)  # each who raises it leaves a traceback in it
@@ -81,8 +81,10 @@ class PoolActor(GeventActor):
             pool.make_all()
         while pool.waiting and pool.fenced is None:
             choice = pool.choose(monotonic())
-            if choice.way in (Way.RENEW, Way.MAKE) and pool.being_made >= len(pool.waiting):
+            if choice.way in (Way.RENEW, Way.MAKE) and not pool.makes_more:
                 return  # one is on its way for each who waits
+            if choice.way is Way.MAKE and pool.is_complete:
+                return
             producer = pool.carry_out(choice)
             if producer is None:
                 if choice.way is Way.WAIT:
@@ -91,6 +93,10 @@ class PoolActor(GeventActor):
             transaction = next(iter(pool.waiting))
             producer.begin(transaction)
             del pool.waiting[transaction]
+
+    def _look_again(self) -> None:
+        """Look after owners, and whether one has rested long enough for those who wait."""
+        self.wake_after(RESTED if self.pool.waiting else _LOOK_FOR_OWNERS_EVERY)
 
     def _start_producers(self) -> bool:
         for producer in list(self.pool.producers.values()):
