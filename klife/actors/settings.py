@@ -82,6 +82,7 @@ class ProducerSettings:
     codec: int
     compression_level: int | None
     compress_elsewhere_from: int  # bytes; smaller payloads are compressed at once
+    transactional_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,7 @@ def producer_settings(config: ProducerConfig) -> ProducerSettings:
         idempotent=config.enable_idempotence,
         codec=codec,
         compress_elsewhere_from=quick_size(codec, config.compression_level),
+        transactional_id=None,
     )
 
 
