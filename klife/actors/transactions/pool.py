@@ -15,7 +15,7 @@ from klife.actors.closed import NOT_QUEUED
 from klife.actors.producer.validation import checked_topic
 from klife.actors.runtime.post import Post
 from klife.actors.settings import TxnPoolSettings
-from klife.actors.transactions.choice import Choice, Way, choose
+from klife.actors.transactions.choice import MADE_PER_OPEN, Choice, Way, choose
 from klife.actors.transactions.producer import TransactionalProducer
 from klife.actors.transactions.state import Event, State
 from klife.errors import TransactionError, TransactionFenced
@@ -77,7 +77,8 @@ class Pool:
         return choose(
             {producer.index: producer.rested_since for producer in everyone if producer.is_free},
             [producer.index for producer in everyone if producer.is_lost],
-            sum(producer.is_out for producer in everyone),
+            sum(producer.is_out and not producer.wanted for producer in everyone),
+            len(everyone),
             pool_size=self.settings.pool_size,
             now=now,
         )
@@ -87,6 +88,16 @@ class Pool:
         index = len(self.producers)
         producer = self.producers[index] = TransactionalProducer(self, f"{self._base}-{index}", index)
         return producer
+
+    def take_over(self) -> None:
+        """Make all that a pool of stable ids may have, before the first goes out.
+
+        That ends what another process, which had them, left open. And none is asked for afresh later on,
+        which would take it from whoever has it by then.
+        """
+        if self.settings.base_txn_id and not self.producers:
+            for _ in range(MADE_PER_OPEN * self.settings.pool_size):
+                self.make().wanted = True
 
     def carry_out(self, choice: Choice) -> TransactionalProducer | None:
         """The producer that goes out now, if that is the choice; else one is on its way, or somebody has to

@@ -77,6 +77,8 @@ class PoolActor(GeventActor):
     def _hand_out(self) -> None:
         """Give producers to those who came first."""
         pool = self.pool
+        if pool.waiting:
+            pool.take_over()
         while pool.waiting and pool.fenced is None:
             choice = pool.choose(monotonic())
             if choice.way in (Way.RENEW, Way.MAKE) and pool.being_made >= len(pool.waiting):
