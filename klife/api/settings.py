@@ -96,7 +96,9 @@ def _tls(tls: bool | TlsConfig | ssl.SSLContext) -> TlsSettings | None:
         return None
     if tls is True:
         return TlsSettings()
-    return _same(TlsSettings, tls, context=None) if hasattr(tls, "ca_file") else TlsSettings(context=tls)
+    from klife.api.config import TlsConfig  # there already: `tls` came through it
+
+    return _same(TlsSettings, tls, context=None) if isinstance(tls, TlsConfig) else TlsSettings(context=tls)
 
 
 def _same(kind: type[T], options: Any, **more: Any) -> T:

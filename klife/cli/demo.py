@@ -14,11 +14,13 @@ from typing import Annotated
 import typer
 
 from klife.api.client import Client
+from klife.api.config import ClientConfig
+from klife.api.settings import connection_settings
 from klife.cli.demo_check import compare
 from klife.cli.demo_cluster import Brokers, DemoBootstrap, demo_cluster, demo_topics
 from klife.cli.demo_display import show_figures, step, watch
 from klife.cli.demo_load import VALUE_BYTES, Load, Place
-from klife.cli.terminal import ctrl_c_here, err, errors_as_lines, out, wait_ready
+from klife.cli.terminal import ConfigFile, ctrl_c_here, err, errors_as_lines, out, wait_ready
 from klife.errors import ProduceError
 from klife.testing.consumer import LogReader
 
@@ -31,6 +33,7 @@ def demo(
     greenlets: Annotated[int, typer.Option(min=1, help="How many greenlets produce at once, each waiting for its record.")] = 50,
     brokers: Brokers = 3,
     bootstrap: DemoBootstrap = None,
+    config: ConfigFile = None,
 ) -> None:
     """Show klife at work on a real Kafka cluster.
 
@@ -40,15 +43,15 @@ def demo(
     with contextlib.ExitStack() as stack:
         stack.enter_context(errors_as_lines())
         stack.enter_context(ctrl_c_here())
-        config = stack.enter_context(demo_cluster(bootstrap, brokers))
-        topics = stack.enter_context(demo_topics(config))
-        client = stack.enter_context(Client.start(config))
-        complete = _run(client, ",".join(config.bootstrap_servers), topics, seconds, greenlets)
+        settings = stack.enter_context(demo_cluster(bootstrap, brokers, config))
+        topics = stack.enter_context(demo_topics(settings))
+        client = stack.enter_context(Client.start(settings))
+        complete = _run(client, settings, topics, seconds, greenlets)
     if not complete:
         raise typer.Exit(1)
 
 
-def _run(client: Client, servers: str, topics: list[str], seconds: float, greenlets: int) -> bool:
+def _run(client: Client, settings: ClientConfig, topics: list[str], seconds: float, greenlets: int) -> bool:
     """The demonstration itself; whether everything was found as it was sent."""
     wait_ready(client)
     with Load(client, topics, greenlets) as load:
@@ -65,14 +68,20 @@ def _run(client: Client, servers: str, topics: list[str], seconds: float, greenl
     out.rule("supervision tree")
     out.print(str(client.tree()), markup=False)
     out.rule("read back")
-    return all_there(load.queued, load.places, load.failures, servers, topics)
+    return all_there(load.queued, load.places, load.failures, settings, topics)
 
 
 def all_there(
-    queued: Sequence[int], places: Mapping[int, Place], failures: Mapping[int, ProduceError], servers: str, topics: Sequence[str]
+    queued: Sequence[int],
+    places: Mapping[int, Place],
+    failures: Mapping[int, ProduceError],
+    settings: ClientConfig,
+    topics: Sequence[str],
 ) -> bool:
     """Read the topics back, and print whether they hold exactly what the client said, or what is wrong."""
-    with step("reading everything back from the brokers"), LogReader(servers, timeout=READ_TIMEOUT_SECONDS) as reader:
+    servers = ",".join(settings.bootstrap_servers)
+    reader = LogReader(servers, timeout=READ_TIMEOUT_SECONDS, settings=connection_settings(settings))
+    with step("reading everything back from the brokers"), reader:
         problems = compare(queued, places, failures, chain.from_iterable(reader.read(topic, {}) for topic in topics))
     if not problems:
         out.print(f"all {len(places):,} records are there (those of the warm-up too)", style="green")

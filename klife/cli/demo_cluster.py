@@ -27,7 +27,7 @@ DemoBootstrap = Annotated[
 
 
 @contextlib.contextmanager
-def demo_cluster(bootstrap: str | None, brokers: int, file: Path | None = None) -> Iterator[ClientConfig]:
+def demo_cluster(bootstrap: str | None, brokers: int, file: Path | None) -> Iterator[ClientConfig]:
     """How to reach the cluster the user named, or one that is started and removed again."""
     if bootstrap is not None or file is not None:
         yield configuration(bootstrap, file, name="demo")

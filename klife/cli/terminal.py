@@ -22,7 +22,6 @@ from klife.admin import AdminClient
 from klife.api.client import Client
 from klife.api.config import ClientConfig
 from klife.api.config.properties_file import read_properties
-from klife.api.settings import check_files
 from klife.cli.logs import errors_only
 from klife.errors import ConfigError, KlifeError, NotReady
 
@@ -110,9 +109,7 @@ def configuration(bootstrap: str | None, file: Path | None, **options: Any) -> C
 
 def admin(config: ClientConfig) -> AdminClient:
     """An admin client of the same cluster."""
-    check_files(config)
-    security: dict[str, Any] = {name: getattr(config, name) for name in ("tls", "sasl") if getattr(config, name)}
-    return AdminClient(",".join(config.bootstrap_servers), timeout=CONNECT_TIMEOUT_SECONDS, **security)
+    return AdminClient(config.bootstrap_servers, timeout=CONNECT_TIMEOUT_SECONDS, tls=config.tls, sasl=config.sasl)
 
 
 def wait_ready(client: Client) -> None:

@@ -148,6 +148,7 @@ def test_what_is_empty_is_not_given() -> None:
     }
     assert ClientConfig.from_properties(BROKER | SSL | {name: "" for name in empty if name.startswith("ssl")}).tls is True
     assert len(problems(PLAIN | empty)) == 2  # user and password
+    assert ClientConfig.from_properties(BROKER | SSL | {"ssl.ca.location": "probe"}).tls is True
 
 
 @pytest.mark.parametrize(("value", "checked"), [("https", True), (" HTTPS", True), ("", False), ("none", False), ("None", False)])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import pickle
+import time
 
 import pytest
 
 from klife import DoctorReport
 from klife.api.doctor import Check
+from klife.api.doctor.certificate import certificate_told
 from klife.api.doctor.leaders import leaders_check
 from klife.api.doctor.verdict import Finding, report
 from klife.protocol.apis.metadata import (
@@ -185,3 +187,32 @@ def test_leaders_and_replicas_are_told_of_an_answer(told: MetadataResponse, ok: 
     assert (check.name, check.target, check.ok) == ("leaders", "cluster", ok)
     assert check.detail.startswith(detail)
     assert step in check.next_step
+
+
+class Session:
+    """What `certificate_told` asks an `ssl.SSLObject`."""
+
+    def __init__(self, certificate: dict[str, object] | None) -> None:
+        self._certificate = certificate
+
+    def version(self) -> str:
+        return "TLSv1.3"
+
+    def getpeercert(self) -> dict[str, object] | None:
+        return self._certificate
+
+
+def valid_for(days: float) -> str:
+    return time.strftime("%b %d %H:%M:%S %Y GMT", time.gmtime(time.time() + days * 86_400 + 3_600))
+
+
+def test_a_certificate_is_told_with_names_issuer_and_end() -> None:
+    issuer = ((("countryName", "XX"),), (("commonName", "klife root"),))
+    names = [("DNS", f"kafka-{number}") for number in range(7)]
+    told = certificate_told(Session({"subjectAltName": names, "issuer": issuer, "notAfter": valid_for(9)}))
+    assert told.startswith("TLS 1.3, for kafka-0, kafka-1, kafka-2, kafka-3, kafka-4 and 2 more, by klife root, until ")
+    assert told.endswith("(in 9 days)")
+    told = certificate_told(Session({"subject": ((("commonName", "old"),),), "issuer": issuer, "notAfter": valid_for(100)}))
+    assert told.startswith("TLS 1.3, for old, by klife root, until ")
+    assert "days" not in told
+    assert "not verified" in certificate_told(Session({}))

@@ -44,7 +44,7 @@ def test_everything_wrong_in_the_file_comes_in_one_error(file: Path) -> None:
     assert len(caught.value.problems) == 2
 
 
-@pytest.mark.parametrize("command", [["produce", "orders"], ["topics"], ["tree"]])
+@pytest.mark.parametrize("command", [["produce", "orders"], ["topics"], ["tree"], ["demo"], ["doctor"]])
 def test_a_file_that_is_of_no_use_is_told_in_a_line(run_klife: RunKlife, command: list[str], file: Path) -> None:
     file.write_text(
         "security.protocol=SASL_SSL\nsasl.mechanism=PLAIN\nsasl.username=u\nsasl.password=hunter2\nssl.ca.location=missing.pem\n"

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from klife import ClientConfig
 from klife.cli.demo import all_there
 from klife.cli.demo_load import Place
 from klife.testing.cluster import KafkaCluster
@@ -45,7 +46,7 @@ def test_a_record_that_is_not_there_is_told_and_the_answer_is_no(
 ) -> None:
     topic = new_topic()
 
-    assert not all_there([0], {0: Place(topic, 0, 0)}, {}, kafka_cluster.bootstrap_servers, [topic])
+    assert not all_there([0], {0: Place(topic, 0, 0)}, {}, ClientConfig.build(kafka_cluster.bootstrap_servers), [topic])
 
     output = capsys.readouterr()
     assert "NOT all of it is there" in output.err

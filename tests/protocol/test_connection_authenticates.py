@@ -24,7 +24,7 @@ from klife.protocol.sasl.mechanism import Says
 from klife.protocol.sasl.plain import Plain
 from tests.protocol.broker_side import Server
 
-MEBIBYTE = 1 << 20
+MOST = 1 << 16
 PLAIN = Plain("alice", "alice-secret-0123")
 
 
@@ -51,7 +51,7 @@ def server() -> Server:
     return Server()
 
 
-def opened(server: Server, mechanism: Any = PLAIN, *, max_response_bytes: int = 50 * MEBIBYTE) -> KafkaConnection:
+def opened(server: Server, mechanism: Any = PLAIN, *, max_response_bytes: int = 50 * MOST) -> KafkaConnection:
     """A connection whose broker was just asked for its versions."""
     connection = KafkaConnection("me", max_response_bytes, [authenticating(mechanism, "broker.example")])
     connection.connect()
@@ -170,14 +170,14 @@ def test_what_was_done_for_a_connection_that_closed_meanwhile_is_refused(server:
     assert connection.state is State.NEGOTIATING
 
 
-@pytest.mark.parametrize("size", [MEBIBYTE + 1, 2**31 - 1, -1])
+@pytest.mark.parametrize("size", [MOST + 1, 2**31 - 1, -1])
 @pytest.mark.parametrize("answers", [1, 2])
 def test_until_it_is_through_a_frame_has_at_most_a_mebibyte(server: Server, answers: int, size: int) -> None:
     connection = opened(server)
     for _ in range(answers):
         answer(connection, server)
     assert connection.state is State.AUTHENTICATING
-    with pytest.raises(DecodeError, match=r"limit is 1048576 \(until the handshake is through\)"):
+    with pytest.raises(DecodeError, match=r"limit is 65536 \(until the handshake is through\)"):
         connection.receive((size & 0xFFFFFFFF).to_bytes(4, "big"))
 
 
@@ -202,7 +202,7 @@ def test_a_refusal_is_told_and_the_next_attempt_begins_anew(server: Server) -> N
 
 def test_a_mechanism_can_be_asked_for_without_having_one(server: Server) -> None:
     ask = AskMechanisms()
-    connection = KafkaConnection("me", MEBIBYTE, [ask])
+    connection = KafkaConnection("me", MOST, [ask])
     connection.connect()
     server.take(connection.opened())
     answer(connection, server)
@@ -278,7 +278,7 @@ def test_an_earlier_answer_may_be_as_large_as_the_user_allows(server: Server) ->
     server.take(connection.renew())
     data = server.answer(0, large()) + server.answer(1, large())
     del server.asked[:2]
-    assert len(data) > 2 * MEBIBYTE
+    assert len(data) > 2 * MOST
     assert list(connection.receive(data)) == [first, second]
     answer(connection, server)
     answer(connection, server)
@@ -295,8 +295,8 @@ def test_but_none_of_the_renewal_s_own(server: Server, in_flight: int, rounds: i
     server.take(connection.renew())
     for _ in range(in_flight + rounds):
         answer(connection, server).clear()
-    with pytest.raises(DecodeError, match=r"limit is 1048576 \(until the handshake is through\)"):
-        connection.receive((MEBIBYTE + 1).to_bytes(4, "big"))
+    with pytest.raises(DecodeError, match=r"limit is 65536 \(until the handshake is through\)"):
+        connection.receive((MOST + 1).to_bytes(4, "big"))
 
 
 def test_nor_where_it_comes_together_with_an_earlier_one(server: Server) -> None:
@@ -304,7 +304,7 @@ def test_nor_where_it_comes_together_with_an_earlier_one(server: Server) -> None
     (call,) = sent(connection, server, 1)
     server.take(connection.renew())
     offered = SaslHandshakeResponse(mechanisms=["M" * 1000] * 2000)
-    with pytest.raises(DecodeError, match="the limit is 1048576"):
+    with pytest.raises(DecodeError, match="the limit is 65536"):
         connection.receive(server.answer(0) + server.answer(1, offered))
     assert connection.closed() == [call]
     assert call.response is not None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dis
 import gc
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -59,7 +60,9 @@ def at_place(number: int, intruder: Intruder) -> Iterator[list[bool]]:
                 one_place_less()
 
         thresholds = gc.get_threshold()
+        gc.freeze()  # so that each of the collections looks only at what is made from here on
         gc.collect()
+        time.sleep(0.002)  # `produce` looks at the hub once a millisecond, and there are places in that, too
         gc.callbacks.append(collecting)
         gc.set_threshold(1)
         try:
@@ -67,6 +70,7 @@ def at_place(number: int, intruder: Intruder) -> Iterator[list[bool]]:
         finally:
             gc.set_threshold(*thresholds)
             gc.callbacks.remove(collecting)
+            gc.unfreeze()
         return
 
     def inside(frame: FrameType, event: str, _argument: Any) -> Any:

@@ -26,7 +26,7 @@ from threading import Timer
 import klife
 from klife.testing.cluster import ClusterError
 from klife.testing.jars import TRIED, kafka_jars
-from tests.both_builds import BROKERS
+from tests.both_builds import OPTIONS, OPTIONS_VARIABLE
 from tests.versions.table import Outcome, markdown, write
 from tests.versions.worker import USES
 
@@ -50,7 +50,7 @@ def run_version(version: str, uses: list[str], log: Path) -> Outcome:
         worker = subprocess.Popen(
             [sys.executable, "-m", "tests.versions.worker", version, *uses],
             cwd=ROOT,
-            env={**BROKERS, **os.environ},
+            env={OPTIONS_VARIABLE: OPTIONS, **os.environ},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,

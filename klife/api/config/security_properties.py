@@ -16,6 +16,7 @@ from klife.api.config.security_stores import STORE_NAMES, read_stores
 SECURITY_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 _FILES = {"ssl.ca.location": "ca_file", "ssl.certificate.location": "cert_file", "ssl.key.location": "key_file"}
+_PROBE = ("ssl.ca.location", "probe")  # librdkafka's word for the system's authorities
 _KEY_PASSWORD = "ssl.key.password"
 _HOST_CHECK = "ssl.endpoint.identification.algorithm"
 _VERIFICATION = "enable.ssl.certificate.verification"
@@ -65,7 +66,8 @@ class SecurityReader:
     def _tls(self, given: Mapping[str, Any]) -> None:
         settings: dict[str, Any] = {}
         for name, setting in _FILES.items():
-            if value := _stripped(given.get(name)):
+            value = _stripped(given.get(name))
+            if value and (name, value) != _PROBE:
                 settings[setting] = value
                 self.origins[f"tls.{setting}"] = name
         for setting, (path, name) in read_stores(given, self.problems).items():

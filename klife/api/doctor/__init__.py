@@ -3,7 +3,8 @@
 - `report`: what they return, and how it prints
 - `verdict`: pure: what the checks together mean, and the next step
 - `leaders`: pure: what an answer to Metadata says of partitions and replicas
-- `probe`, `conversation`: one address, step by step; the requests that are asked there
+- `probe`, with `reach`, `conversation` and `certificate`: one address, step by step
+- `advice`: what to do about a step that failed
 - `examination`: all addresses, at once and in time
 """
 

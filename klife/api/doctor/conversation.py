@@ -16,6 +16,7 @@ from klife.actors.network.wrong_listener import TLS, closed_at_once, is_tls
 from klife.actors.runtime.thread_pool import call_in_thread
 from klife.actors.settings import ConnectionSettings
 from klife.protocol.connection import KafkaConnection, State
+from klife.protocol.errors import AuthenticationFailed
 from klife.protocol.handshake import Compute, TokenWanted
 from klife.protocol.in_flight import InFlight
 from klife.protocol.sasl.authenticate import authenticating
@@ -36,7 +37,7 @@ class Conversation:
         self.transport = transport
         self._settings = settings
         self._security = security
-        self._has_answered = False
+        self.has_answered = False
         self._woken = Event()
         transport.watch(self._woken.set)
 
@@ -73,24 +74,27 @@ class Conversation:
         self.transport.close()
 
     def _fulfilled(self, wish: Compute | TokenWanted) -> Any:
-        if isinstance(wish, Compute):
+        if isinstance(wish, TokenWanted):
+            if self._security.tokens is None:
+                raise AuthenticationFailed("the mechanism wants a token, and there is no token_provider: set it")
+            return self._security.tokens.current()
+        try:
             return call_in_thread(wish.run)
-        if self._security.tokens is None:
-            raise NoTransport("the mechanism wants a token, and there is no token_provider: set it")
-        return self._security.tokens.current()
+        except Exception as error:  # noqa: BLE001 - a mechanism may be the user's; what it raises may hold a secret
+            raise AuthenticationFailed(f"{wish.what} failed with {type(error).__name__}") from None
 
     def _receive(self) -> Any:
         data = self._read()
-        if not self._has_answered and self._settings.tls is None and is_tls(data):
+        if not self.has_answered and self._settings.tls is None and is_tls(data):
             raise NoTransport(TLS)
-        self._has_answered = True
+        self.has_answered = True
         return self.connection.receive(data)
 
     def _read(self) -> bytes:
         while (data := self.transport.read()) is None:
             self._wait()
         if not data:
-            if self._has_answered:
+            if self.has_answered:
                 raise Closed("the broker closed the connection")
             raise Closed(f"the broker closed the connection{closed_at_once(self._settings)}")
         return data

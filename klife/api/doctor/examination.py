@@ -83,7 +83,11 @@ class _Examination:
         self._running[gevent.spawn(self._run, probe)] = probe
 
     def _run(self, probe: Probe) -> None:
-        metadata = probe.run()
+        try:
+            metadata = probe.run()
+        except Exception as error:  # noqa: BLE001 - a bug, or a user's mechanism: the other addresses are looked at all the same
+            probe.failed(probe.doing, f"the doctor failed with {type(error).__name__}")
+            return
         if metadata is None:
             return
         self._found(metadata)

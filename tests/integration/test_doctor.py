@@ -1,0 +1,135 @@
+"""The doctor on a real cluster with TLS and SASL: all well, and each of the usual mistakes."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from time import monotonic
+from typing import Any
+
+import gevent
+import pytest
+
+from klife import Client, DoctorReport
+from klife.testing.cluster import KafkaCluster
+
+LONGEST_GAP_SECONDS = 0.5  # room for a busy machine; who waits in the hub's place waits for seconds
+DOWN_SECONDS = 30.0
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[KafkaCluster]:
+    """Three brokers; those of the listener PROXIED send their clients to where nobody listens."""
+    with ExitStack() as stack:
+        taken = [stack.enter_context(socket.socket()) for _ in range(3)]  # bound, and nobody else's as long as the tests run
+        for each in taken:
+            each.bind(("127.0.0.1", 0))
+        nobody = {node: f"127.0.0.1:{each.getsockname()[1]}" for node, each in enumerate(taken, 1)}
+        config = {"ssl.client.auth": "required"}
+        cluster = KafkaCluster(3, listeners=["SSL", "SASL_SSL"], proxies=nobody, backend="jars", config=config)
+        stack.enter_context(cluster)
+        cluster.create_topic("orders", partitions=3, replication_factor=3)
+        yield cluster
+
+
+def doctor_of(servers: str, timeout: float = 10.0, **options: Any) -> DoctorReport:
+    with Client.start(servers, **options) as client:
+        return client.doctor(timeout)
+
+
+def secured(cluster: KafkaCluster, **changes: Any) -> dict[str, Any]:
+    return {"tls": cluster.tls_for("SASL_SSL"), "sasl": cluster.sasl_for("SCRAM-SHA-512")} | changes
+
+
+def first_failure(report: DoctorReport) -> tuple[str, str]:
+    check = next(check for check in report.checks if not check.ok)
+    return check.name, check.detail
+
+
+def test_all_is_well_and_the_hub_goes_on_meanwhile(cluster: KafkaCluster) -> None:
+    gaps = []
+
+    def tick() -> None:
+        while True:
+            before = monotonic()
+            gevent.sleep(0.001)
+            gaps.append(monotonic() - before)
+
+    servers = cluster.bootstrap_servers_for("SASL_SSL")
+    with Client.start(servers, topics=[{"name": "orders"}], **secured(cluster)) as client:
+        client.wait_ready()
+        ticker = gevent.spawn(tick)
+        report = client.doctor()
+        ticker.kill()
+    assert report.ok, str(report)
+    assert report.verdict == "All is well: the 3 brokers can be reached from here at the addresses they advertise."
+    names = [check.name for check in report.checks if check.target == f"bootstrap {servers.split(',')[0]}"]
+    assert names == ["connect", "tls", "sasl", "versions", "metadata"]
+    told = str(report)
+    assert "TLS 1.3, for localhost, 127.0.0.1, by klife intermediate, until 20" in told
+    assert "SCRAM-SHA-512 as 'klife'" in told
+    assert "1 topic with 3 partitions, and each has one" in told
+    assert max(gaps) < LONGEST_GAP_SECONDS
+
+
+def test_an_authority_that_did_not_sign_the_brokers_certificates(cluster: KafkaCluster) -> None:
+    other = cluster.certificates.another_authority()
+    tls = cluster.tls_for("SASL_SSL", ca_file=other.ca_file)
+    report = doctor_of(cluster.bootstrap_servers_for("SASL_SSL"), **secured(cluster, tls=tls))
+    name, detail = first_failure(report)
+    assert name == "tls"
+    assert "not signed by an authority in ca_file" in detail
+    assert other.ca_file in report.verdict
+    assert "settings of tls" in report.next_step
+
+
+def test_a_wrong_password_with_the_brokers_own_words(cluster: KafkaCluster) -> None:
+    sasl = cluster.sasl_for("SCRAM-SHA-512") | {"password": "hunter2"}
+    report = doctor_of(cluster.bootstrap_servers_for("SASL_SSL"), **secured(cluster, sasl=sasl))
+    name, detail = first_failure(report)
+    assert name == "sasl"
+    assert "SCRAM-SHA-512" in detail
+    assert "'klife'" in detail
+    assert "invalid credentials" in detail
+    assert "credentials in the option sasl" in report.next_step
+    assert "hunter2" not in f"{report} {report!r}"
+
+
+def test_no_sasl_no_tls_and_no_certificate_where_they_are_wanted(cluster: KafkaCluster) -> None:
+    servers = cluster.bootstrap_servers_for("SASL_SSL")
+    name, detail = first_failure(doctor_of(servers, tls=cluster.tls_for("SASL_SSL")))
+    assert (name, "SCRAM-SHA-512" in detail, "set sasl" in detail) == ("sasl", True, True)
+    name, detail = first_failure(doctor_of(servers))
+    assert (name, "speaks TLS" in detail) == ("tls", True)
+    mutual = cluster.bootstrap_servers_for("SSL")
+    assert doctor_of(mutual, tls=cluster.tls_for("SSL")).ok
+    name, detail = first_failure(doctor_of(mutual, tls=cluster.tls_for("SSL", cert_file=None, key_file=None)))
+    assert (name, "cert_file" in detail) == ("tls", True)
+
+
+def test_advertised_addresses_that_nobody_can_reach(cluster: KafkaCluster) -> None:
+    report = doctor_of(cluster.bootstrap_servers_for("PROXIED"))
+    failed = [check for check in report.checks if not check.ok]
+    assert [(check.name, check.target.partition(" at ")[0]) for check in failed] == [
+        ("connect", f"broker {node}") for node in (1, 2, 3)
+    ]
+    assert report.verdict.startswith("The bootstrap answers, but none of the addresses that the brokers advertise can be reached")
+    assert "advertised.listeners" in report.next_step
+
+
+def test_one_broker_of_three_is_down(cluster: KafkaCluster) -> None:
+    first = cluster.bootstrap_servers_for("SASL_SSL").split(",")[0]
+    cluster.kill(3)
+    try:
+        with Client.start(first, topics=[{"name": "orders"}], **secured(cluster)) as client:
+            report = client.doctor()
+            assert not report.ok
+            assert "broker 3" in report.verdict  # it does not take a connection, or is away already
+            with gevent.Timeout(DOWN_SECONDS):
+                while "is away" not in report.verdict:
+                    report = client.doctor()
+            assert "All brokers can be reached, but broker 3 is away, and has replicas of 3 partitions" in report.verdict
+            assert report.next_step == "start broker 3"
+    finally:
+        cluster.start(3)
