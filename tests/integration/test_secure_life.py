@@ -15,6 +15,7 @@ import pytest
 from gevent import get_hub
 
 from klife import Client, Record
+from klife.admin import AdminClient, NewTopic
 from klife.testing.cluster import KafkaCluster
 from tests.support import ROOT, SUPPORT
 from tests.support.reader import read_topic
@@ -40,7 +41,10 @@ def test_sessions_end_and_nobody_notices(secure_cluster: KafkaCluster) -> None:
         mechanism: client_options(secure_cluster, "SASL_SSL", mechanism) for mechanism in MECHANISMS if mechanism != "SCRAM-SHA-256"
     }
     command = [sys.executable, "-m", "tests.support.secure_sessions", "sessions", str(SECONDS)]
-    told = json.loads(run(command, with_options(secure_cluster, ways)).splitlines()[-1])
+    with AdminClient(**client_options(secure_cluster, "SASL_SSL", "PLAIN")) as admin:
+        admin.create_topics([NewTopic("before", partitions=2)])
+        told = json.loads(run(command, with_options(secure_cluster, ways)).splitlines()[-1])
+        admin.create_topics([NewTopic("after", partitions=2)])
     clients: dict[str, dict[str, Any]] = told["clients"]
     assert {name: each["since"] for name, each in clients.items()} == dict.fromkeys([*ways, "idle"], 0)
     assert (told["lost"], told["new"]) == (0, 0)
