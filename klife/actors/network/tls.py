@@ -101,6 +101,7 @@ class TlsTransport:
         self._settings = settings
         self._unencrypted: deque[memoryview] = deque()
         self._wants_read = False  # OpenSSL has to read before it writes on
+        self._has_ended = False  # with or without a close_notify
         self._has_read = False  # the broker's first answer is there: it takes us as we are
         self._wake: Callable[[], object] | None = None
         self._loop: Any = None
@@ -136,15 +137,20 @@ class TlsTransport:
     # reading
 
     def read(self) -> bytes | None:
+        if self._has_ended:
+            return b""
         try:
             data = self._decrypted()
             if self._outgoing.pending:  # OpenSSL's own answer, to a new key
                 self._plain.write([self._outgoing.read()])
         except ssl.SSLZeroReturnError:
-            return b""
+            data = b""
         except OSError as error:
             raise self._told(error) from None
-        self._has_read = self._has_read or bool(data)
+        if data:
+            self._has_read = True
+        elif data is not None:
+            self._has_ended = True
         return data
 
     def _decrypted(self) -> bytes | None:
