@@ -6,6 +6,7 @@ what to do. Two facts are carried as attributes because programs decide by them:
 - `retriable`: the same call may succeed later without a change on the user's side.
 - `possibly_persisted`: the client cannot know whether the record is in the log. False means it certainly is
   not.
+- `possibly_committed`: the same of a transaction, whose records are visible all together or not at all.
 
 `WaitTimeout`, which is also a `pykka.Timeout`, lives with the futures in `klife.actors.runtime.future`: this
 module is a leaf that even the sans-IO protocol may import.
@@ -211,6 +212,101 @@ class BatchError(KlifeError):
     def possibly_persisted(self) -> bool:
         """Whether the fate of any failed record is unknown."""
         return any(record.error is not None and record.error.possibly_persisted for record in self.failed)
+
+
+class TransactionError(KlifeError):
+    """A transaction did not commit, or (`possibly_committed`) it is not known whether it did.
+
+    `pool` and `transactional_id` say whose it was, and `error_code` is Kafka's code for what the brokers
+    refused, or None where they refused nothing. See the module docstring for `retriable` and
+    `possibly_committed`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        pool: str | None = None,
+        transactional_id: str | None = None,
+        error_code: int | None = None,
+        retriable: bool = False,
+        possibly_committed: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.pool = pool
+        self.transactional_id = transactional_id
+        self.error_code = error_code
+        self.retriable = retriable
+        self.possibly_committed = possibly_committed
+
+
+class TransactionAborted(TransactionError):
+    """The transaction was aborted: none of its records will be seen by a reader of committed ones. The text
+    says why.
+
+    Run it again, all of it, in a new transaction. `retriable` is False where that ends the same way until
+    somebody helps (a record too large, a missing permission).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        pool: str | None = None,
+        transactional_id: str | None = None,
+        error_code: int | None = None,
+        retriable: bool = True,
+    ) -> None:
+        super().__init__(message, pool=pool, transactional_id=transactional_id, error_code=error_code, retriable=retriable)
+
+
+class TransactionFenced(TransactionError):
+    """Another producer took over the transactional id, and with it ended the transaction. So it goes on: the
+    pool is of no use any more in this process, and each `transaction()` of it raises this.
+    """
+
+    def __init__(
+        self, transactional_id: str, *, pool: str | None = None, error_code: int | None = None, possibly_committed: bool = False
+    ) -> None:
+        unsure = (
+            " The commit was sent, and its answer was lost: check whether the transaction is there before running it again."
+            if possibly_committed
+            else " The transaction was aborted."
+        )
+        super().__init__(
+            f"the transactional id {transactional_id!r} was taken over by another producer.{unsure} Either another process has "
+            "the same base_txn_id: give each its own (in web workers, one made of the worker's number). Or this process was "
+            "replaced by a newer copy of itself while it was away or being stopped: let it end.",
+            pool=pool,
+            transactional_id=transactional_id,
+            error_code=error_code,
+            possibly_committed=possibly_committed,
+        )
+
+
+class PoolExhausted(TransactionError, TimeoutError):
+    """All producers of a pool stayed out for `checkout_timeout_ms`. Nothing was begun.
+
+    `size` is `pool_size`, and `ages` has for how many seconds each open transaction has been so, the oldest
+    first.
+    """
+
+    def __init__(self, pool: str, size: int, timeout: float, ages: Sequence[float]) -> None:
+        self.size = size
+        self.ages = tuple(sorted(ages, reverse=True))
+        shown = ", ".join(f"{age:.1f} s" for age in self.ages[:20]) + (", ..." if len(self.ages) > 20 else "")
+        super().__init__(
+            f"no transaction could be begun within {timeout:g} s: the {size} that the pool {pool!r} may have open at once are "
+            f"(open for {shown}). Run it again later; keep transactions short; or raise pool_size, or checkout_timeout_ms",
+            pool=pool,
+            retriable=True,
+        )
+
+
+class TransactionMisused(TransactionError, RuntimeError):
+    """The call does not fit where it was made: a transaction within a transaction, one that has ended, or one
+    of the process this one was forked from. Nothing was queued, and an open transaction is as it was.
+    """
 
 
 class AdminError(KlifeError, RuntimeError):

@@ -58,6 +58,8 @@ VALUES: dict[str, Any] = {
     "error_code": 7,
     "retriable": True,
     "possibly_persisted": True,
+    "possibly_committed": True,
+    "ages": [0.5, 2.0],
     "cause": klife.ConfigError(["acks: is 5"]),
     "reason": ExitReason.crashed(KeyError("x")),
     "intensity": 3,
@@ -105,7 +107,7 @@ def test_every_error_is_the_same_afterwards(cls: type[Exception], way: str) -> N
     for twice in (WAYS[way](error), WAYS[way](WAYS[way](error))):
         assert twice is not error
         assert described(twice) == described(error)
-        facts = ("retriable", "possibly_persisted")
+        facts = ("retriable", "possibly_persisted", "possibly_committed")
         assert [getattr(twice, fact, None) for fact in facts] == [getattr(error, fact, None) for fact in facts]
 
 

@@ -4,6 +4,7 @@ from klife.protocol.in_flight cimport InFlight
 cdef class KafkaConnection:
     cdef public object state
     cdef public object ranges
+    cdef public object features
     cdef public object throttle_ms
     cdef public object wish
     cdef public object session_lifetime_ms

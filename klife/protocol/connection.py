@@ -36,7 +36,7 @@ from klife.protocol.framing import FrameReader, decode_response_header, encode_r
 from klife.protocol.handshake import Compute, Exchange, Question, Step, TokenWanted, VersionsExchange, Wish
 from klife.protocol.in_flight import InFlight
 from klife.protocol.primitives import INT32_MAX
-from klife.protocol.versions import negotiate
+from klife.protocol.versions import Features, negotiate
 
 if cython.compiled:
     import cython
@@ -98,6 +98,7 @@ class KafkaConnection:
     __slots__ = (
         "state",
         "ranges",
+        "features",
         "throttle_ms",
         "wish",
         "session_lifetime_ms",
@@ -118,6 +119,7 @@ class KafkaConnection:
     def __init__(self, client_id: str, max_response_bytes: int, steps: Sequence[Step] = ()) -> None:
         self.state = State.DISCONNECTED
         self.ranges: Mapping[int, tuple[int, int]] = {}
+        self.features = Features()  # as the broker told last
         self.throttle_ms = 0  # how long the broker, in answering the handshake, asked us to wait (KIP-219)
         self.wish: Compute | TokenWanted | None = None  # what the handshake waits for besides the broker; `done` brings it
         self.session_lifetime_ms = 0  # how long the last authentication holds (KIP-368); 0: no limit
@@ -131,7 +133,7 @@ class KafkaConnection:
         self._exchange: Exchange | None = None  # the step that is taken now
         self._own: InFlight | None = None  # what that asked, as long as it has no answer
         self._next_correlation_id = 0
-        self._agreed: dict[tuple[Any, int | None], int] = {}
+        self._agreed: dict[tuple[Any, int, int | None], int] = {}
         self._handshake: list[Any] = []
 
     @property
@@ -163,9 +165,11 @@ class KafkaConnection:
         self._left = iter(self._steps)
         return self._take_step()
 
-    def send(self, call: InFlight, *, client_id: str, max_version: int | None = None, expect_reply: bool = True) -> list[Any]:
-        """Returns the buffers of `call.request`, in the highest version both sides know (not above
-        `max_version`).
+    def send(
+        self, call: InFlight, *, client_id: str, min_version: int = 0, max_version: int | None = None, expect_reply: bool = True
+    ) -> list[Any]:
+        """Returns the buffers of `call.request`, in the highest version both sides know (not below
+        `min_version`, nor above `max_version`).
 
         With `expect_reply` False (Produce with acks 0) the broker will not answer, and the call is not kept.
 
@@ -177,10 +181,10 @@ class KafkaConnection:
         if self.state is not _READY:
             raise ConnectionMisused(f"a request was sent on a connection that is {self.state.value}; only READY ones take requests")
         kind = type(call.request)
-        agreed = (kind, max_version)
+        agreed = (kind, min_version, max_version)
         version = self._agreed.get(agreed, -1)
         if version < 0:
-            version = self._agreed[agreed] = negotiate(kind, self.ranges, max_version=max_version)
+            version = self._agreed[agreed] = negotiate(kind, self.ranges, min_version=min_version, max_version=max_version)
         return self._encode(call, version, client_id, expect_reply)
 
     @cython.locals(sent="InFlight")
@@ -261,6 +265,7 @@ class KafkaConnection:
             return self._follow(wish)
         if isinstance(exchange, VersionsExchange):
             self.ranges = exchange.ranges
+            self.features = exchange.features
             self.throttle_ms = exchange.throttle_ms
             self._agreed = {}
         else:

@@ -18,7 +18,7 @@ from klife.protocol.apis.api_versions import ApiVersionsRequest, ApiVersionsResp
 from klife.protocol.error_codes import ErrorCode
 from klife.protocol.errors import DecodeError
 from klife.protocol.primitives import Buffer
-from klife.protocol.versions import ranges_from
+from klife.protocol.versions import Features, features_from, ranges_from
 from klife.version import __version__
 
 _VERSIONS_FIRST_TRY = 3  # KIP-511: tells the broker our name; every broker since 2.4 knows it
@@ -76,14 +76,15 @@ the step is taken again, on a connection that worked.
 
 
 class VersionsExchange:
-    """Learns which versions of each API the broker serves. One that does not know our version of the question
-    is asked again in v0.
+    """Learns which versions of each API the broker serves, and the cluster's features. One that does not know
+    our version of the question is asked again in v0.
     """
 
     session_lifetime_ms = 0
 
     def __init__(self) -> None:
         self.ranges: Mapping[int, tuple[int, int]] = {}
+        self.features = Features()
         self.throttle_ms = 0
         self._version = _VERSIONS_FIRST_TRY
 
@@ -97,6 +98,7 @@ class VersionsExchange:
         if response.error_code:
             raise DecodeError(f"the broker refused ApiVersions v{self._version} with error code {response.error_code}")
         self.ranges = ranges_from(response)
+        self.features = features_from(response)
         self.throttle_ms = response.throttle_time_ms
         return None
 

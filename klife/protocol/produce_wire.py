@@ -34,7 +34,7 @@ _FLEXIBLE = 9
 _BY_ID = 13
 _MAX_NAME = 32767
 _HEAD = Layout(">hi")
-_LONG_HEAD = Layout(">hhii")
+_LONG_HEAD = Layout(">hii")
 _COUNT = Layout(">i")
 _PARTITION = Layout(">ii")
 _INDEX = Layout(">i")
@@ -75,7 +75,9 @@ class BatchesResponse:
 
 
 class BatchesRequest:
-    """A produce request without a transaction. Speaks the interface of `klife.protocol.message.Request`."""
+    """A produce request; with a transactional id, one of a transaction. Speaks the interface of
+    `klife.protocol.message.Request`.
+    """
 
     API_KEY: ClassVar[int] = ProduceRequest.API_KEY
     MIN_VERSION: ClassVar[int] = ProduceRequest.MIN_VERSION
@@ -83,18 +85,19 @@ class BatchesRequest:
     FLEXIBLE_FROM: ClassVar[int] = ProduceRequest.FLEXIBLE_FROM
     RESPONSE: ClassVar[type[Any]] = BatchesResponse
 
-    __slots__ = ("acks", "timeout_ms", "topics")
+    __slots__ = ("acks", "timeout_ms", "topics", "transactional_id")
 
-    def __init__(self, acks: int, timeout_ms: int, topics: Sequence[TopicBatches]) -> None:
+    def __init__(self, acks: int, timeout_ms: int, topics: Sequence[TopicBatches], transactional_id: str | None = None) -> None:
         self.acks = acks
         self.timeout_ms = timeout_ms
         self.topics = topics
+        self.transactional_id = transactional_id
 
     def encode_parts(self, version: int) -> list[Buffer]:
         """The body as parts to be sent one after another; large batches are not copied.
 
         Raises:
-            EncodeError: a topic's name is too long, a number out of range.
+            EncodeError: a name is too long, a number out of range.
             UnsupportedVersion: Produce has no such version.
         """
         if not self.MIN_VERSION <= version <= self.MAX_VERSION:
@@ -107,7 +110,12 @@ class BatchesRequest:
     @cython.locals(parts=list, out=list, partitions=list, start=bytes, rest=bytes, size=cython.Py_ssize_t, count=cython.Py_ssize_t)
     def _flexible(self, version: int) -> list[Buffer]:
         parts: list[Buffer] = []
-        out: list[bytes] = [b"\0", _HEAD.pack(self.acks, self.timeout_ms), uvarint(len(self.topics) + 1)]
+        txn_id = self.transactional_id
+        out: list[bytes] = [
+            b"\0" if txn_id is None else _compact(txn_id),
+            _HEAD.pack(self.acks, self.timeout_ms),
+            uvarint(len(self.topics) + 1),
+        ]
         add = out.append
         for name, topic_id, partitions in self.topics:
             out.append(topic_id if version >= _BY_ID else _compact(name))
@@ -131,7 +139,13 @@ class BatchesRequest:
 
     def _fixed(self) -> list[Buffer]:
         parts: list[Buffer] = []
-        out: list[bytes] = [_LONG_HEAD.pack(-1, self.acks, self.timeout_ms, len(self.topics))]
+        txn_id = self.transactional_id
+        if txn_id is None:
+            out: list[bytes] = [_SHORT.pack(-1)]
+        else:
+            encoded = _name(txn_id)
+            out = [_SHORT.pack(len(encoded)), encoded]
+        out.append(_LONG_HEAD.pack(self.acks, self.timeout_ms, len(self.topics)))
         for name, _topic_id, partitions in self.topics:
             encoded = _name(name)
             out += (_SHORT.pack(len(encoded)), encoded, _COUNT.pack(len(partitions)))
@@ -198,7 +212,7 @@ def _plain(data: bytes | bytearray, pos: int, by_id: bool) -> PlainAnswer | None
 def _name(name: str) -> bytes:
     encoded = name.encode()
     if len(encoded) > _MAX_NAME:
-        raise ValueError(f"a topic's name has {len(encoded)} bytes; Kafka's limit for strings is {_MAX_NAME}")
+        raise ValueError(f"a name has {len(encoded)} bytes; Kafka's limit for strings is {_MAX_NAME}")
     return encoded
 
 

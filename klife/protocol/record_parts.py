@@ -152,12 +152,12 @@ def joined_payload(fields: Sequence[Any], count: int) -> tuple[bytes, int, int]:
     return b"".join(parts), first_timestamp, max_timestamp
 
 
-def joined_single(fields: Sequence[Any], producer_id: int, producer_epoch: int, base_sequence: int) -> bytes:
+def joined_single(fields: Sequence[Any], producer_id: int, producer_epoch: int, base_sequence: int, attributes: int) -> bytes:
     """What the CRC covers of a batch of one record: no loop to set up, and the record is copied once, not
     thrice.
     """
     key, value, headers, timestamp = fields
-    header = CHECKED.pack(0, 0, timestamp, timestamp, producer_id, producer_epoch, base_sequence, 1)
+    header = CHECKED.pack(attributes, 0, timestamp, timestamp, producer_id, producer_epoch, base_sequence, 1)
     try:
         # Attributes, timestamp delta, offset delta and header count are a zero byte each.
         if headers or value is None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from klife import cython_shim as cython
 from klife.protocol.checksum import crc32c
 from klife.protocol.primitives import INT32_MAX
-from klife.protocol.record_layout import CHECKED, CHECKED_FROM, LENGTH_FROM, MAGIC
+from klife.protocol.record_layout import CHECKED, CHECKED_FROM, LENGTH_FROM, MAGIC, TRANSACTIONAL
 from klife.protocol.record_parts import encode_varint, record_parts
 
 if cython.compiled:
@@ -26,6 +26,7 @@ if cython.compiled:
     from cython.cimports.libc.string import memcpy
 
 _HEADER_SIZE: Final = cython.declare(cython.Py_ssize_t, CHECKED.size)
+_TRANSACTIONAL: Final = cython.declare("long long", TRANSACTIONAL)
 _LARGEST: Final = cython.declare(cython.Py_ssize_t, INT32_MAX - (CHECKED_FROM - LENGTH_FROM))
 _CHANGED = "the records of a batch were changed while they were encoded"
 
@@ -44,7 +45,9 @@ def write_payload(fields: Sequence[Any]) -> tuple[bytes, int, int]:
 @cython.locals(
     count=cython.Py_ssize_t, size=cython.Py_ssize_t, at=cython.Py_ssize_t, first_timestamp="long long", p="unsigned char*", general=list
 )
-def write_batch(fields: Sequence[Any], producer_id: int, producer_epoch: int, base_sequence: int) -> tuple[bytes, bytes]:
+def write_batch(
+    fields: Sequence[Any], producer_id: int, producer_epoch: int, base_sequence: int, is_transactional: bool = False
+) -> tuple[bytes, bytes]:
     """`records.encode_plain`, for at least one record: what the CRC does not cover, and what it does, which
     is written only once.
     """
@@ -55,7 +58,7 @@ def write_batch(fields: Sequence[Any], producer_id: int, producer_epoch: int, ba
         raise OverflowError(f"a batch of {size} bytes is more than the protocol's {_LARGEST}")
     checked = _exactly(size)
     p = checked
-    at = _put_number(p, 0, 0, 2)  # attributes
+    at = _put_number(p, 0, _TRANSACTIONAL if is_transactional else 0, 2)  # attributes
     at = _put_number(p, at, count - 1, 4)
     at = _put_number(p, at, first_timestamp, 8)
     at = _put_number(p, at, _latest(fields), 8)

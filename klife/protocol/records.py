@@ -79,22 +79,26 @@ def encode_payload(fields: Fields) -> tuple[bytes, int, int]:
     return write_payload(fields) if cython.compiled else joined_payload(fields, count)
 
 
-def encode_plain(fields: Fields, producer_id: int, producer_epoch: int, base_sequence: int) -> EncodedBatch:
+def encode_plain(
+    fields: Fields, producer_id: int, producer_epoch: int, base_sequence: int, is_transactional: bool = False
+) -> EncodedBatch:
     """The complete batch, uncompressed: `encode_payload` and `seal` in one go. `ValueError` for no records."""
     if not fields:
         raise ValueError(_NO_RECORDS)
     if cython.compiled:
-        batch = write_batch(fields, producer_id, producer_epoch, base_sequence)
+        batch = write_batch(fields, producer_id, producer_epoch, base_sequence, is_transactional)
     else:
-        batch = joined_batch(fields, producer_id, producer_epoch, base_sequence)
+        batch = joined_batch(fields, producer_id, producer_epoch, base_sequence, is_transactional)
     return batch
 
 
-def joined_batch(fields: Fields, producer_id: int, producer_epoch: int, base_sequence: int) -> EncodedBatch:
+def joined_batch(
+    fields: Fields, producer_id: int, producer_epoch: int, base_sequence: int, is_transactional: bool = False
+) -> EncodedBatch:
     """`encode_plain`, as it is best in pure Python."""
     if len(fields) == 4:
         # What callers that wait for each record mostly send.
-        checked = joined_single(fields, producer_id, producer_epoch, base_sequence)
+        checked = joined_single(fields, producer_id, producer_epoch, base_sequence, TRANSACTIONAL if is_transactional else 0)
         return UNCHECKED.pack(0, len(checked) + CHECKED_FROM - LENGTH_FROM, -1, MAGIC, crc32c(checked)), checked
     count = len(fields) // 4
     payload, first_timestamp, max_timestamp = joined_payload(fields, count)
@@ -106,6 +110,7 @@ def joined_batch(fields: Fields, producer_id: int, producer_epoch: int, base_seq
         producer_id=producer_id,
         producer_epoch=producer_epoch,
         base_sequence=base_sequence,
+        is_transactional=is_transactional,
     )
 
 

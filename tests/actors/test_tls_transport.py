@@ -174,6 +174,9 @@ def test_a_write_that_has_to_read_first_goes_on_when_it_has(peers: Peers) -> Non
             self.wants = False
             return data
 
+        def pending(self) -> int:
+            return self.real.pending()  # type: ignore[no-any-return]
+
     peers.transport.read()
     peers.transport._tls = Wanting(peers.transport._tls)  # type: ignore[assignment]
     assert not peers.transport.write([b"first"])

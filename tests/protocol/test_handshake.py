@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from klife.protocol.apis.api_versions import ApiVersion, ApiVersionsRequest, ApiVersionsResponse
+from klife.protocol.apis.api_versions import ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey
 from klife.protocol.errors import DecodeError
 from klife.protocol.handshake import VersionsExchange, VersionsQuery
 
@@ -24,6 +24,14 @@ def test_the_answer_tells_ranges_and_how_long_to_wait() -> None:
     exchange.start()
     assert exchange.answered(SERVED) is None
     assert (exchange.ranges, exchange.throttle_ms) == ({3: (1, 12)}, 70)
+
+
+def test_the_answer_tells_the_clusters_features() -> None:
+    exchange = VersionsExchange()
+    exchange.start()
+    features = [FinalizedFeatureKey(name="transaction.version", max_version_level=2)]
+    exchange.answered(ApiVersionsResponse(finalized_features_epoch=41, finalized_features=features))
+    assert exchange.features == (41, {"transaction.version": 2})
 
 
 def test_a_broker_that_does_not_know_the_version_is_asked_again_in_v0() -> None:

@@ -15,6 +15,8 @@ from klife.protocol.schema import NEVER, ArrayOf, Field, FieldType, Scalar, Stru
 from tests.support.kafka_definitions import Definitions, kafka_definitions, kafkas_default, snake_case, structs_of
 from tests.support.message_strategies import declared_messages
 
+CLIENTS_STOP_AT = {"AddPartitionsToTxnRequest": 3}  # later versions are for brokers among themselves
+
 every_message = pytest.mark.parametrize("cls", declared_messages(), ids=lambda cls: cls.__name__)
 
 
@@ -24,9 +26,12 @@ def definitions(kafka_jars: Path) -> Definitions:
 
 
 def stable_versions(name: str, definitions: Definitions) -> Versions:
-    """What brokers serve unless they are told to try unstable versions. Kafka marks those in the request."""
+    """What brokers serve to clients unless they are told to try unstable versions. Kafka marks those in the
+    request.
+    """
     versions = Versions.parse(definitions[name]["validVersions"])
     request = definitions[re.sub("Response$", "Request", name)]
+    versions = versions._replace(last=min(versions.last, CLIENTS_STOP_AT.get(request["name"], NEVER)))
     return versions._replace(last=versions.last - 1) if request.get("latestVersionUnstable") else versions
 
 

@@ -30,8 +30,9 @@ batches = st.tuples(st.integers(0, 2**31 - 1), st.tuples(parts, parts))
 topic_lists = st.lists(st.tuples(names, ids, st.lists(batches, max_size=6)), max_size=4)
 
 
-def declared(acks: int, timeout_ms: int, topics: list[TopicBatches]) -> ProduceRequest:
+def declared(acks: int, timeout_ms: int, topics: list[TopicBatches], transactional_id: str | None = None) -> ProduceRequest:
     return ProduceRequest(
+        transactional_id=transactional_id,
         acks=acks,
         timeout_ms=timeout_ms,
         topic_data=[
@@ -45,10 +46,12 @@ def declared(acks: int, timeout_ms: int, topics: list[TopicBatches]) -> ProduceR
     )
 
 
-@given(st.sampled_from(VERSIONS), st.sampled_from([-1, 0, 1]), st.integers(0, 2**31 - 1), topic_lists)
-def test_a_request_is_byte_for_byte_the_declared_one(version: int, acks: int, timeout_ms: int, topics: list[TopicBatches]) -> None:
-    request = BatchesRequest(acks, timeout_ms, topics)
-    assert b"".join(request.encode_parts(version)) == declared(acks, timeout_ms, topics).encode(version)
+@given(st.sampled_from(VERSIONS), st.sampled_from([-1, 0, 1]), st.integers(0, 2**31 - 1), topic_lists, st.none() | names)
+def test_a_request_is_byte_for_byte_the_declared_one(
+    version: int, acks: int, timeout_ms: int, topics: list[TopicBatches], transactional_id: str | None
+) -> None:
+    request = BatchesRequest(acks, timeout_ms, topics, transactional_id)
+    assert b"".join(request.encode_parts(version)) == declared(acks, timeout_ms, topics, transactional_id).encode(version)
 
 
 def test_many_topics_and_partitions_are_counted_in_longer_varints() -> None:
@@ -70,6 +73,8 @@ def test_what_does_not_fit_is_an_encode_error(version: int, topics: list[TopicBa
         return  # names are not written there
     with pytest.raises(EncodeError):
         BatchesRequest(-1, 1, topics).encode_parts(version)
+    with pytest.raises(EncodeError):
+        BatchesRequest(-1, 1, [], "x" * 40_000).encode_parts(version)
 
 
 def test_versions_that_produce_does_not_have_are_refused() -> None:

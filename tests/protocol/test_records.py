@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import klife
 from klife.protocol import record_parts
+from klife.protocol.record_layout import TRANSACTIONAL
 from klife.protocol.record_parts import joined_payload
 from klife.protocol.record_write import write_batch, write_payload
 from klife.protocol.records import (
@@ -35,9 +36,11 @@ def payload_of(records: list[RecordTuple]) -> tuple[bytes, int, int]:
     return taken
 
 
-def plain_batch_of(records: list[RecordTuple], producer_id: int, epoch: int, sequence: int) -> bytes:
+def plain_batch_of(records: list[RecordTuple], producer_id: int, epoch: int, sequence: int, transactional: bool = False) -> bytes:
     fields = fields_of(records)
-    taken, written, joined = (b"".join(way(fields, producer_id, epoch, sequence)) for way in (encode_plain, write_batch, joined_batch))
+    taken, written, joined = (
+        b"".join(way(fields, producer_id, epoch, sequence, transactional)) for way in (encode_plain, write_batch, joined_batch)
+    )
     assert written == joined == taken
     return taken
 
@@ -86,13 +89,16 @@ def test_a_sealed_batch_is_byte_for_byte_the_reference_codecs(
     )
 
 
-@given(record_lists, st.integers(-1, (1 << 63) - 1), st.integers(-1, (1 << 15) - 1), st.integers(-1, (1 << 31) - 1))
+@given(record_lists, st.integers(-1, (1 << 63) - 1), st.integers(-1, (1 << 15) - 1), st.integers(-1, (1 << 31) - 1), st.booleans())
 def test_a_plain_batch_is_byte_for_byte_the_reference_codecs(
-    records: list[RecordTuple], producer_id: int, epoch: int, sequence: int
+    records: list[RecordTuple], producer_id: int, epoch: int, sequence: int, transactional: bool
 ) -> None:
+    attributes = TRANSACTIONAL if transactional else 0
     for some in (records, records[:1]):
-        expected = ReferenceBatch(reference(some), producer_id=producer_id, producer_epoch=epoch, base_sequence=sequence)
-        assert plain_batch_of(some, producer_id, epoch, sequence) == encode_batch(expected)
+        expected = ReferenceBatch(
+            reference(some), attributes=attributes, producer_id=producer_id, producer_epoch=epoch, base_sequence=sequence
+        )
+        assert plain_batch_of(some, producer_id, epoch, sequence, transactional) == encode_batch(expected)
 
 
 @pytest.mark.parametrize("size", BOUNDARIES)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from klife.protocol.api_keys import ApiKey, api_name
-from klife.protocol.apis.api_versions import ApiVersion, ApiVersionsResponse
+from klife.protocol.apis.api_versions import ApiVersion, ApiVersionsResponse, FinalizedFeatureKey
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.errors import DecodeError, UnsupportedVersion
 from klife.protocol.headers import decode_response_header
 from klife.protocol.metadata_wire import MetadataQuery
 from klife.protocol.produce_wire import BatchesRequest
-from klife.protocol.versions import negotiate, ranges_from
+from klife.protocol.versions import Features, features_from, negotiate, ranges_from
 
 
 def test_the_ranges_of_a_broker_are_keyed_by_api() -> None:
@@ -30,6 +30,27 @@ def test_a_caller_can_ask_for_an_older_version() -> None:
     assert negotiate(ProduceRequest, {0: (0, 13)}, max_version=11) == 11
     assert negotiate(ProduceRequest, {0: (0, 9)}, max_version=11) == 9
     assert negotiate(ProduceRequest, {0: (0, 13)}, max_version=99) == 13
+
+
+def test_a_caller_can_ask_for_a_newer_version() -> None:
+    assert negotiate(ProduceRequest, {0: (0, 13)}, min_version=12) == 13
+    assert negotiate(ProduceRequest, {0: (0, 12)}, min_version=12) == 12
+    assert negotiate(ProduceRequest, {0: (0, 13)}, min_version=12, max_version=12) == 12
+    assert negotiate(ProduceRequest, {0: (0, 4)}, min_version=1) == 4
+    with pytest.raises(
+        UnsupportedVersion, match=r"klife has 12 to 13, the broker serves 0 to 11; the brokers .* of different releases"
+    ):
+        negotiate(ProduceRequest, {0: (0, 11)}, min_version=12)
+
+
+def test_features_have_the_level_in_force_and_the_epoch_it_was_known_in() -> None:
+    features = [FinalizedFeatureKey(name="transaction.version", max_version_level=2, min_version_level=1)]
+
+    assert features_from(ApiVersionsResponse(finalized_features_epoch=7, finalized_features=features)) == (
+        7,
+        {"transaction.version": 2},
+    )
+    assert features_from(ApiVersionsResponse()) == Features() == (-1, {})
 
 
 @pytest.mark.parametrize(

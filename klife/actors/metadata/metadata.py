@@ -26,6 +26,7 @@ from klife.actors.settings import ClientSettings
 from klife.errors import BrokersUnreachable, KlifeError, ProduceError, UnknownTopic
 from klife.protocol.apis.describe_configs import TOPIC_RESOURCE, DescribeConfigsRequest, DescribeConfigsResource, configured_int
 from klife.protocol.error_codes import ErrorCode, describe
+from klife.protocol.versions import Features
 
 CHECK_ADDRESSES = "check bootstrap_servers, and that the brokers' advertised.listeners can be reached from here."
 # An impossible name, no permission: waiting changes nothing.
@@ -54,6 +55,7 @@ class Metadata:
         self.actor = Post()  # where that is asked
         self._answered = Latch()
         self._closed: Callable[[str], KlifeError] | None = None
+        self._features = Features()
 
     # who lives by it
 
@@ -222,6 +224,17 @@ class Metadata:
         ]
         able = [broker for broker in ready if api_key is None or api_key in broker.connection.ranges]
         return min(able or ready, key=lambda broker: (broker.node_id < 0, len(broker.calls)), default=None)
+
+    @property
+    def features(self) -> Features:
+        """What the cluster has settled, as the broker told that knew it latest. They tell when they are
+        connected to, and not again.
+        """
+        for broker in self.brokers.values():
+            told = broker.connection.features
+            if told.epoch > self._features.epoch:
+                self._features = told
+        return self._features
 
     def troubles(self) -> list[str]:
         """Each address and what happened there last."""

@@ -127,13 +127,31 @@ class Broker:
         if self.inbox is not None:
             self.inbox.wake()
 
-    def call(self, request: Any, on_done: Callable[[Call], None], *, timeout: float, client_id: str) -> Call:
+    def call(
+        self,
+        request: Any,
+        on_done: Callable[[Call], None],
+        *,
+        timeout: float,
+        client_id: str,
+        min_version: int = 0,
+        max_version: int | None = None,
+    ) -> Call:
         """`send` a request; `on_done(call)` is called exactly once. Returns the call."""
         call = Call(request, on_done)
-        self.send(call, timeout=timeout, client_id=client_id)
+        self.send(call, timeout=timeout, client_id=client_id, min_version=min_version, max_version=max_version)
         return call
 
-    def send(self, call: Call, *, timeout: float, client_id: str, max_version: int | None = None, expect_reply: bool = True) -> None:
+    def send(
+        self,
+        call: Call,
+        *,
+        timeout: float,
+        client_id: str,
+        min_version: int = 0,
+        max_version: int | None = None,
+        expect_reply: bool = True,
+    ) -> None:
         """Send `call`, which is finished exactly once, within `timeout` seconds (and as long as the broker
         throttles us): at once when it can not be sent.
 
@@ -148,7 +166,9 @@ class Broker:
             call.finish(CallFailed(f"broker {self.node_id} is not connected ({self.describe()})", sent=False))
             return
         try:
-            buffers = self.connection.send(call, client_id=client_id, max_version=max_version, expect_reply=expect_reply)
+            buffers = self.connection.send(
+                call, client_id=client_id, min_version=min_version, max_version=max_version, expect_reply=expect_reply
+            )
             self.requests_sent += 1
             self.used_at = now
             if not expect_reply:

@@ -148,22 +148,26 @@ class TlsTransport:
         return data
 
     def _decrypted(self) -> bytes | None:
-        """As `read`. What OpenSSL holds makes no socket ready, so there may be more until it wants some."""
+        """As `read`. What is in memory makes no socket ready, so there may be more as long as there is any."""
+        plain, incoming, tls = self._plain, self._incoming, self._tls
+        has_some = incoming.pending or tls.pending()
         for _ in range(_READS_WITHOUT_DATA):
-            try:
-                data: bytes = self._tls.read(_RECORD_BYTES)
-            except ssl.SSLWantReadError:
-                arrived = self._plain.read()
+            if not has_some:
+                arrived = plain.read()
                 if not arrived:
                     self.readable = False
                     return arrived
-                self._incoming.write(arrived)
+                incoming.write(arrived)
                 if self._wants_read:
                     self._wants_read, self.writable = False, True
                     self._wake_soon()
-            else:
-                self.readable = bool(data)
-                return data
+            try:
+                data: bytes = tls.read(_RECORD_BYTES)
+            except ssl.SSLWantReadError:
+                has_some = 0
+                continue
+            self.readable = bool(data) and bool(plain.readable or incoming.pending or tls.pending())
+            return data
         self.readable = True
         self._wake_soon()
         return None

@@ -32,7 +32,7 @@ def check_tls_files(settings: TlsSettings) -> None:
         ValueError: one can not be used, or they do not fit together. Its text names the option and the file.
     """
     if settings.context is None:
-        new_context(settings)
+        new_context(settings, checks=True)
 
 
 class TlsContexts:
@@ -91,8 +91,8 @@ def _stamp_of_file(path: str | None) -> tuple[float, int, int] | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def new_context(settings: TlsSettings) -> Any:
-    """A context of klife's own.
+def new_context(settings: TlsSettings, *, checks: bool = False) -> Any:
+    """A context of klife's own; one that only `checks` the files knows no system's store, which takes long.
 
     Raises:
         ValueError: the files are of no use; the text says which, and why.
@@ -106,7 +106,7 @@ def new_context(settings: TlsSettings) -> Any:
     context.check_hostname = settings.check_hostname
     if settings.ca_file is not None:
         load_authorities(context, settings.ca_file)
-    else:
+    elif not checks:
         context.load_default_certs()
     load_own_certificate(context, settings)
     return context

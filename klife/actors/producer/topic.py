@@ -25,6 +25,7 @@ from klife.actors.producer.deadlines import OPEN_AT_MOST
 from klife.actors.producer.delivery import Delivery, Places
 from klife.actors.producer.murmur2 import murmur2_positive
 from klife.actors.producer.partition import Partition
+from klife.actors.producer.partitioners import remembered_murmur2
 from klife.actors.producer.topic_partitions import NOWHERE, TopicPartitions, WaitForPartitions
 from klife.actors.producer.validation import NO_HEADERS, checked_headers, checked_timestamp, payload, too_large_for_buffer
 from klife.actors.runtime.forked import take_note
@@ -128,7 +129,10 @@ class Topic(TopicPartitions):
             elif key is None and self.sticks:
                 place = self.sticky
             elif self._hashes and key is not None:
-                place = murmur2_positive(key) % self.count
+                if cython.compiled:
+                    place = murmur2_positive(key) % self.count
+                else:
+                    place = remembered_murmur2(key) % self.count
             else:
                 chosen = self._partition(record, self.count)
         if place >= 0:

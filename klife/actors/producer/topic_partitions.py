@@ -81,8 +81,8 @@ class TopicPartitions:
         # While all partitions have leaders, which is nearly always, the partitioner is asked without a
         # detour.
         all_led = 0 < len(info.available) == info.partition_count
-        # The default partitioner, without the calls.
-        self._hashes = cython.compiled and info.partition_count > 0 and type(self.partitioner) is Murmur2Partitioner
+        # The default partitioner, without its call.
+        self._hashes = info.partition_count > 0 and type(self.partitioner) is Murmur2Partitioner
         self._partition = self.partitioner.partition if all_led else self._choice_among_the_led
         # A topic made anew with fewer partitions: what was queued beyond them waits. Should there be as many
         # again, they go on where they were: with sequences that were used, a broker would take new records

@@ -1,0 +1,49 @@
+"""How a transaction is ended: what is done next, from a few facts. Pure, as `next_step` of a batcher is.
+
+Each rule here has cost some client dearly. An EndTxn for a transaction that the coordinator has not heard of
+is an error, or, in v2, fences the producer that sent it (KAFKA-18464). One that overtakes the
+AddPartitionsToTxn before it is the same (librdkafka 4849). A commit that was sent may be done at any time, so
+that after it nothing but the same may be said (librdkafka 4016). And brokers that do not check epochs well
+may write a record that comes after the abort, which then stays open for ever (KAFKA-14053).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Step(Enum):
+    """What is done next."""
+
+    WAIT = "wait"  # for answers that are under way
+    SEND = "send"  # EndTxn, for the first time or once more
+    NOTHING = "nothing"  # there is nothing to end
+    GIVE_UP = "give up"  # no coordinator answered for too long
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a transaction that is to end.
+
+    Its owner asks for a commit only when all deliveries are there, and none failed.
+    """
+
+    is_v2: bool
+    commits: bool
+    touched: bool  # something was sent that may have made the coordinator add a partition (v1: AddPartitionsToTxn, v2: Produce)
+    adding: bool  # an AddPartitionsToTxn is under way
+    in_flight: bool  # a Produce is under way
+    end_sent_at: float | None  # monotonic seconds of the first EndTxn
+    txn_timeout: float  # seconds; what the coordinator has not ended by then, it aborts by itself
+
+
+def next_step(facts: Facts, now: float) -> Step:
+    """What to do at `now` (monotonic seconds)."""
+    if facts.end_sent_at is not None:
+        return Step.GIVE_UP if now - facts.end_sent_at >= facts.txn_timeout else Step.SEND
+    if facts.adding:
+        return Step.WAIT
+    if facts.in_flight and (facts.commits or not facts.is_v2):
+        return Step.WAIT  # in v2 a record that comes after the abort is refused, for its epoch is of the past
+    return Step.SEND if facts.touched else Step.NOTHING

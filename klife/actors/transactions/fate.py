@@ -1,0 +1,113 @@
+"""Timed out, or fenced? Brokers answer both with the same codes (47, 48, 49, 90), and they ask opposite things
+of a program: run it again, or stop.
+
+The coordinator is asked, first by an abort at the producer's own epoch. Answered with 0, the transaction was
+the producer's own until now, or the coordinator had aborted it at its timeout (which v2 answers so); either
+way it is aborted, and nobody else has the id. What the abort does not settle DescribeTransactions does:
+CompleteAbort at our epoch + 1 is the coordinator's timeout, for whoever takes an id over from an open
+transaction raises the epoch twice. Brokers before 3.0 do not know that request; there the clock tells.
+
+A commit that was sent without an answer, and was then refused so, stays unknown whatever the coordinator says
+now: it may have been done, and what is seen may be of a later owner. `settles_commit` tells the answers after
+which it is not.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from klife.actors.transactions.policy import Action, Request, action_for
+from klife.actors.transactions.state import State
+from klife.protocol.error_codes import ErrorCode as Code
+
+
+class Question(Enum):
+    """What the coordinator is asked next."""
+
+    ABORT = "abort"  # EndTxn at the producer's own id and epoch
+    DESCRIBE = "describe"  # DescribeTransactions
+
+
+class Verdict(Enum):
+    """What an answer to a question means."""
+
+    TIMED_OUT = "timed out"  # aborted, and the id is still ours: initialise it anew, run the transaction again
+    FENCED = "fenced"  # somebody else has the id
+    DESCRIBE = "describe"  # not settled: ask by DescribeTransactions
+    CLOCK = "clock"  # the broker does not know DescribeTransactions, or may not tell: see `by_clock`
+    AGAIN = "again"  # the same question, after a backoff
+    FIND = "find"  # the same question, to the coordinator that has to be looked up first
+
+
+def first_question(request: Request) -> Question:
+    """What to ask after `request` was answered with a code whose action is ASK.
+
+    A producer that is being initialised has nothing to abort, and would learn nothing by it.
+    """
+    return Question.DESCRIBE if request is Request.INIT_PRODUCER_ID else Question.ABORT
+
+
+def after_abort(error_code: int) -> Verdict:
+    """What the answer to the abort means."""
+    match action_for(Request.END_TXN, error_code, state=State.ABORTING).action:
+        case Action.DONE:
+            return Verdict.TIMED_OUT
+        case Action.AGAIN:
+            return Verdict.AGAIN
+        case Action.FIND:
+            return Verdict.FIND
+        case _:
+            return Verdict.DESCRIBE
+
+
+_BEING_ENDED = ("PrepareAbort", "PrepareEpochFence", "PrepareCommit")
+_GONE = ("Dead",)
+
+
+def after_description(
+    error_code: int, state: str, producer_id: int, producer_epoch: int, *, own_id: int, own_epoch: int, was_open: bool
+) -> Verdict:
+    """What DescribeTransactions means, answered with `error_code`, or with `state`, id and epoch, for a
+    producer that has `own_id` and `own_epoch`.
+
+    `was_open` where the coordinator knew of the transaction: it had answered an AddPartitionsToTxn, or a
+    leader a Produce. One that it never knew can not have timed out.
+    """
+    if error_code != Code.NONE:
+        return _described_with_error(error_code)
+    if state in _GONE:
+        return Verdict.TIMED_OUT
+    ours = producer_id == own_id
+    if state in _BEING_ENDED and ours and producer_epoch <= own_epoch + 1:
+        return Verdict.AGAIN
+    if ours and producer_epoch == own_epoch:
+        return Verdict.TIMED_OUT  # nobody has taken it: whatever was refused, the id is ours
+    if ours and was_open and state == "CompleteAbort" and producer_epoch == own_epoch + 1:
+        return Verdict.TIMED_OUT
+    return Verdict.FENCED
+
+
+def _described_with_error(error_code: int) -> Verdict:
+    match error_code:
+        case Code.TRANSACTIONAL_ID_NOT_FOUND:  # it rested too long, and was forgotten: nobody else has it
+            return Verdict.TIMED_OUT
+        case Code.COORDINATOR_NOT_AVAILABLE | Code.NOT_COORDINATOR | Code.NETWORK_EXCEPTION:
+            return Verdict.FIND
+    known = next((code for code in Code if code == error_code), None)
+    return Verdict.AGAIN if known is not None and known.retriable else Verdict.CLOCK
+
+
+def by_clock(open_for: float, txn_timeout: float) -> Verdict:
+    """What is likelier when nobody tells, for a transaction whose first record was sent `open_for` seconds
+    ago.
+    """
+    return Verdict.TIMED_OUT if open_for >= txn_timeout else Verdict.FENCED
+
+
+def settles_commit(error_code: int) -> bool:
+    """Whether an answer to a *repeated* commit tells the fate of the earlier attempt, too, which got none.
+
+    0: committed, now or then. 48 and 120: not committed, for a commit that was done is answered with 0 as
+    long as nobody has taken the id over. Any other refusal is of this attempt alone.
+    """
+    return error_code in (Code.NONE, Code.INVALID_TXN_STATE, Code.TRANSACTION_ABORTABLE)
