@@ -32,12 +32,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from klife.admin import AdminClient, AdminError, NewTopic, Partition
 from klife.protocol.errors import DecodeError
-from klife.testing.cluster_backend import LISTENERS, Backend, ClusterSpec
+from klife.testing.cluster_backend import Backend
 from klife.testing.cluster_docker import DockerBackend
 from klife.testing.cluster_errors import BackendUnavailable, ClusterError, NoSuchRelease
 from klife.testing.cluster_external import ExternalBackend
 from klife.testing.cluster_jars import JarsBackend
 from klife.testing.cluster_processes import wait_until
+from klife.testing.cluster_spec import LISTENERS, ClusterSpec
 from klife.testing.jars import full_version
 
 if TYPE_CHECKING:

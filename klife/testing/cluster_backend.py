@@ -1,4 +1,4 @@
-"""What a way of running Kafka must offer, and the description of the cluster it is asked for.
+"""What a way of running Kafka must offer.
 
 Three ways exist: `cluster_jars` (processes from Kafka's jars), `cluster_docker` (containers),
 `cluster_external` (one that runs already). They know how to begin and end brokers; readiness, topics and
@@ -9,40 +9,10 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from klife.testing.cluster_security import SecureListeners
-
-LISTENERS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterSpec:
-    """What was asked for.
-
-    `version` is a full release, `listeners` has PLAINTEXT, `config` extra broker properties, `port` the first broker's port or None for
-    free ones, `proxies` what brokers advertise on a listener PROXIED, by id; without any there is no such
-    listener.
-    """
-
-    brokers: int
-    version: str
-    listeners: tuple[str, ...] = ("PLAINTEXT",)
-    config: Mapping[str, object] = field(default_factory=dict)
-    port: int | None = None
-    proxies: Mapping[int, str] = field(default_factory=dict)
-
-    @property
-    def is_secure(self) -> bool:
-        """Whether a listener needs certificates or users."""
-        return any(name not in ("PLAINTEXT", "PROXIED") for name in self.listeners)
-
-    @property
-    def broker_ids(self) -> range:
-        return range(1, self.brokers + 1)
 
 
 class Backend(Protocol):

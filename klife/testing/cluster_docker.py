@@ -23,8 +23,8 @@ from klife.testing.cluster_errors import BackendUnavailable
 from klife.testing.jars import release
 
 if TYPE_CHECKING:
-    from klife.testing.cluster_backend import ClusterSpec
     from klife.testing.cluster_security import SecureListeners
+    from klife.testing.cluster_spec import ClusterSpec
 
 IMAGE = "apache/kafka"
 CLIENT_PORT, INTERNAL_PORT, CONTROLLER_PORT = 9092, 19092, 19093

@@ -14,8 +14,8 @@ from klife.admin import AdminClient
 from klife.testing.cluster_errors import BackendUnavailable, ClusterError
 
 if TYPE_CHECKING:
-    from klife.testing.cluster_backend import ClusterSpec
     from klife.testing.cluster_security import SecureListeners
+    from klife.testing.cluster_spec import ClusterSpec
 
 VARIABLE = "KLIFE_TEST_BOOTSTRAP"
 CONNECT_TIMEOUT_SECONDS = 30.0

@@ -36,8 +36,8 @@ from klife.testing.jars import kafka_jars
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from klife.testing.cluster_backend import ClusterSpec
     from klife.testing.cluster_security import SecureListeners
+    from klife.testing.cluster_spec import ClusterSpec
 
 FORMAT_TIMEOUT_SECONDS = 60
 CONTROLLED_SHUTDOWN_SECONDS = 60

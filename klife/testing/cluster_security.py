@@ -19,7 +19,7 @@ from klife.testing.jars import release
 
 if TYPE_CHECKING:
     from klife.testing.certificates import Certificates
-    from klife.testing.cluster_backend import ClusterSpec
+    from klife.testing.cluster_spec import ClusterSpec
 
 WITH_TLS = ("SSL", "SASL_SSL")
 WITH_SASL = ("SASL_PLAINTEXT", "SASL_SSL")

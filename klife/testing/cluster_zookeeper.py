@@ -23,8 +23,8 @@ from klife.testing.jars import release
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from klife.testing.cluster_backend import ClusterSpec
     from klife.testing.cluster_processes import ProcessKeeper
+    from klife.testing.cluster_spec import ClusterSpec
 
 FIRST_WITHOUT = (3, 3, 0)
 """The release in which KRaft was declared ready for production (KIP-833)."""
