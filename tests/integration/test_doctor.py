@@ -1,10 +1,14 @@
-"""The doctor on a real cluster with TLS and SASL: all well, and each of the usual mistakes."""
+"""The doctor on a real cluster with TLS and SASL: all well, and each of the usual mistakes; and the commands
+there.
+"""
 
 from __future__ import annotations
 
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -12,7 +16,9 @@ import gevent
 import pytest
 
 from klife import Client, DoctorReport
+from klife.cli.cluster_listeners import client_properties
 from klife.testing.cluster import KafkaCluster
+from tests.support.cli_command import COMMAND, environment
 
 LONGEST_GAP_SECONDS = 0.5  # room for a busy machine; who waits in the hub's place waits for seconds
 DOWN_SECONDS = 30.0
@@ -116,6 +122,22 @@ def test_advertised_addresses_that_nobody_can_reach(cluster: KafkaCluster) -> No
     ]
     assert report.verdict.startswith("The bootstrap answers, but none of the addresses that the brokers advertise can be reached")
     assert "advertised.listeners" in report.next_step
+
+
+def test_the_commands_speak_tls_and_log_in_as_a_file_says(cluster: KafkaCluster, tmp_path: Path) -> None:
+    file = tmp_path / "client.properties"
+    file.write_text("".join(f"{name}={value}\n" for name, value in client_properties(cluster, "SASL_SSL").items()))
+
+    def klife(*arguments: str, text: str = "") -> str:
+        command = [*COMMAND, *arguments, "--config", str(file)]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=90, check=False, env=environment())
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    assert klife("produce", "orders", text="a\nb\n").startswith("2 delivered, 0 failed")
+    assert len([line for line in klife("topics").splitlines() if line.startswith("orders ")]) == 3
+    assert "SCRAM-SHA-512 as 'klife'" in klife("doctor")
+    assert "records are there" in klife("demo", "--seconds", "0.5", "--greenlets", "5")
 
 
 def test_one_broker_of_three_is_down(cluster: KafkaCluster) -> None:
