@@ -17,6 +17,7 @@ from klife.actors.producer.identity import Identities, Identity
 from klife.actors.producer.policy import Action, rule_for
 from klife.actors.producer.refusal import Refusal
 from klife.actors.transactions.producer import TransactionalProducer
+from klife.actors.transactions.state import Event, State
 from klife.protocol.error_codes import ErrorCode
 from tests.support.model_cluster import ModelBroker
 from tests.support.producer_parts import Parts, a_producer, topic_info
@@ -129,6 +130,22 @@ def test_a_topic_that_goes_or_is_made_anew_makes_it_take_no_other_identity(news:
         for batch in parts.drain():
             parts.refuse(batch, ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER)
     assert parts.same_identity()
+
+
+def test_only_what_the_coordinator_said_it_knew_can_have_timed_out() -> None:
+    """An id that was taken while its producer rested, and then ended a transaction of its new owner, looks in v1
+    as one that timed out: CompleteAbort at the next epoch.
+    """
+    parts = Transactional()
+    producer = parts.producer
+    assert isinstance(producer, TransactionalProducer)
+    producer.touched = True  # an AddPartitionsToTxn was sent, or a Produce
+    assert not producer.was_open
+    parts.delivered(parts.sent())
+    assert producer.was_open
+    producer.state = State.COMMITTING
+    producer.ended(Event.END, committed=True)
+    assert not producer.was_open
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -59,6 +59,8 @@ class TransactionalProducer(Producer):
         self.transaction: Transaction | None = None
         self.wishes: dict[Partition, None] = {}  # with batches that may not leave before they are admitted
         self.touched = False  # the coordinator may know of it
+        self.added = False  # it has said that it does, to an AddPartitionsToTxn
+        self._delivered_before = 0
         self.end_asked_at: float | None = None
         self.end_sent_at: float | None = None
         self.end_in_doubt = False  # an EndTxn had no answer
@@ -89,6 +91,13 @@ class TransactionalProducer(Producer):
         """Whether somebody has it, or waits for it."""
         return self.state is not State.FATAL_ERROR and not self.is_lost and not self.is_free
 
+    @property
+    def was_open(self) -> bool:
+        """Whether the coordinator certainly knew of the last transaction, unless that has ended well. One
+        whose id was taken before its first record can not have timed out.
+        """
+        return self.touched and (self.added or self.settlement.delivered_records > self._delivered_before)
+
     # a transaction
 
     def begin(self, transaction: Transaction) -> None:
@@ -96,7 +105,8 @@ class TransactionalProducer(Producer):
         assert self.owned is not None
         self.move(Event.BEGIN)
         self.wishes.clear()
-        self.touched = self.end_in_doubt = False
+        self.touched = self.added = self.end_in_doubt = False
+        self._delivered_before = self.settlement.delivered_records
         self.end_asked_at = self.end_sent_at = self.question = None
         self.settlement.first_error = None
         self.identities.found(Identity(*self.owned, admitted=set()))
@@ -162,6 +172,8 @@ class TransactionalProducer(Producer):
         """The transaction is over, and the state moves by `event`."""
         transaction = self.transaction
         self.move(event)
+        if event is Event.END:
+            self.touched = False
         self.question = None
         self.identities.current = None
         self.stop_taking()
