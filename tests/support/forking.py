@@ -29,6 +29,7 @@ import gevent.socket
 
 from klife import Client, ForkedDelivery, Record
 from klife_supervision import Supervisor
+from tests.support.sockets import socket_inodes
 
 RECORDS = 1000
 OF_THE_CHILD = 50
@@ -36,19 +37,6 @@ PATIENCE = 60.0
 
 called: list[int] = []  # the processes in which callbacks of the parent's records ran
 waited: list[int] = []  # the processes in which a greenlet of the parent's got all its outcomes
-
-
-def socket_inodes() -> set[str]:
-    """The sockets this process has open."""
-    found = set()
-    for fd in os.listdir("/proc/self/fd"):
-        try:
-            target = os.readlink(f"/proc/self/fd/{fd}")
-        except FileNotFoundError:  # what listed the folder
-            continue
-        if target.startswith("socket:"):
-            found.add(target)
-    return found
 
 
 def outcomes(deliveries: list[Any]) -> dict[str, int]:

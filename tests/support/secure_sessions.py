@@ -21,7 +21,7 @@ import gevent
 
 from klife import Client, Record
 from klife.testing.cluster_users import unsecured_tokens
-from tests.support.forking import socket_inodes
+from tests.support.sockets import socket_inodes
 
 GREENLETS = 50
 TOKEN_SECONDS = 6.0

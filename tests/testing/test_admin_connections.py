@@ -8,7 +8,9 @@ import pytest
 from klife.admin import AdminClient, AdminError
 from klife.errors import ConfigError
 from klife.protocol.apis.metadata import MetadataRequest
+from klife.testing.cluster_processes import wait_until
 from tests.support.scripted_broker import ScriptedCluster, cut, silent
+from tests.support.sockets import socket_inodes
 
 
 def turns_of_the_loop(seconds: float) -> int:
@@ -35,6 +37,17 @@ def test_a_connection_that_the_broker_closes_while_nothing_is_asked_is_replaced_
         assert turns_of_the_loop(0.2) < 50
         admin.send(MetadataRequest(topics=[]), cluster.bootstrap_servers.split(",")[0])  # at once: no attempt is lost on it
         assert admin.brokers() == before
+
+
+def test_a_client_that_is_let_go_of_leaves_no_connection() -> None:
+    with ScriptedCluster() as cluster:
+        before = socket_inodes()
+        admin = AdminClient(cluster.bootstrap_servers)
+        admin.brokers()
+        made = socket_inodes() - before
+        assert made
+        del admin
+        assert wait_until(lambda: not socket_inodes() & made, 10)
 
 
 def test_an_answer_that_does_not_come_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
