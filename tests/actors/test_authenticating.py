@@ -83,7 +83,7 @@ def test_a_password_that_is_changed_holds_records_until_their_deadline_and_says_
 
 def test_a_mechanism_that_is_not_offered_is_told_with_those_that_are(start_client: Any) -> None:
     with ScriptedCluster(sasl=ScriptedSasl(("SCRAM-SHA-512", "OAUTHBEARER"))) as cluster:
-        tells_why_it_is_not_ready(start_client(cluster, sasl=PLAIN), "it offers OAUTHBEARER, SCRAM-SHA-512")
+        tells_why_it_is_not_ready(start_client(cluster, sasl=PLAIN), "does not offer it .* OAUTHBEARER, SCRAM-SHA-512")
 
 
 def test_sasl_that_is_not_wanted_is_told(start_client: Any) -> None:
