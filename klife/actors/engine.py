@@ -51,6 +51,7 @@ class Engine:
         self.undelivered = 0
         self.exiting: Callable[[], None] | None = None  # set by `process_exits`
         self.inherited = False  # in a forked child: it is the parent's
+        self.in_child = False  # it took the place of one of the parent's, in a forked child
         self.after_fork = False  # it took the place of one of the parent's, in a forked child, or of an orphan
         self.orphaned = False  # the hub that ran it is gone
         self.calls: set[Any] = set()  # from other threads, which wait

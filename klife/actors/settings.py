@@ -82,6 +82,21 @@ class ProducerSettings:
     codec: int
     compression_level: int | None
     compress_elsewhere_from: int  # bytes; smaller payloads are compressed at once
+    transactional_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TxnPoolSettings:
+    """A pool of transactional producers, which have ids of `base_txn_id` and a number, or random ones where
+    that is "". `producer` is how each of them sends.
+    """
+
+    name: str
+    base_txn_id: str
+    pool_size: int  # transactions that may be open at once
+    txn_timeout: float
+    checkout_timeout: float
+    producer: ProducerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +119,5 @@ class ClientSettings:
     restart_after_fork: bool
     client_id: str  # of requests that are no producer's
     name_is_made_up: bool  # its user gave none
+    txn_pools: tuple[TxnPoolSettings, ...]
+    default_txn_pool: str | None  # None where there are no pools

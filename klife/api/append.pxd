@@ -9,7 +9,8 @@ cdef class Append:
     cdef public object _producers
     cdef public dict _topics
     cdef public unsigned long _home
+    cdef public dict _owners
 
     cdef accepted(self, record, producer, partitioner, bint wanted, callback)
-    cpdef _append(self, record, producer, partitioner, deadline, Places places=*, Py_ssize_t at=*, bint wanted=*, callback=*)
+    cpdef _append(self, record, producer, partitioner, deadline, Places places=*, Py_ssize_t at=*, bint wanted=*, callback=*, transaction=*)
     cdef Py_ssize_t _append_straight(self, list records, Py_ssize_t index, Places places, deadline) except -1

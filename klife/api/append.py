@@ -13,7 +13,11 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any
 
+from gevent import getcurrent
+from gevent._hub_local import get_hub_if_exists
+
 from klife import cython_shim as cython
+from klife.actors.closed import NOT_QUEUED
 from klife.actors.engine import Engine
 from klife.actors.producer import validation
 from klife.actors.producer.delivery import Places
@@ -22,8 +26,10 @@ from klife.actors.producer.validation import NO_HEADERS, exact_str
 from klife.actors.runtime.forked import first_byte, page, take_note
 from klife.actors.runtime.latch import get_thread_ident
 from klife.actors.runtime.loop_budget import AT_ONCE, let_home_run
+from klife.actors.transactions.transactions import Transactions
+from klife.api.from_thread import call_at_home
 from klife.api.handle import Handle
-from klife.errors import InvalidRecordType, KlifeError, ProduceError, UnknownPartition
+from klife.errors import ClientClosed, InvalidRecordType, KlifeError, ProduceError, UnknownPartition
 from klife.record import Record, Undelivered
 
 if cython.compiled:
@@ -39,17 +45,22 @@ class Append:
     `from_thread`.
     """
 
-    __slots__ = ("_handle", "_producers", "_topics", "_home")
+    __slots__ = ("_handle", "_producers", "_topics", "_home", "_owners")
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
         self._follow(handle.engine)
+
+    def follow(self, engine: Engine) -> None:
+        """Take records for `engine` from now on: a transaction of it begins."""
+        self._follow(engine)
 
     def _follow(self, engine: Engine) -> Producers:
         """Take the fast path to `engine` from now on; return its producers."""
         producers = self._producers = engine.part(Producers)
         self._topics = producers.topics
         self._home = engine.home
+        self._owners = engine.part(Transactions).owners
         return producers
 
     def from_thread(self, function: Callable[[], Any]) -> Any:
@@ -60,6 +71,10 @@ class Append:
     @cython.locals(topic="Topic", taken="Record")
     def accepted(self, record: Record, producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:
         """As `Topic.append`; or return None if this is not the home thread, and nothing was done."""
+        if self._owners:
+            transaction = self._owners.get(getcurrent())
+            if transaction is not None:
+                return self.join(transaction, record, producer, partitioner, wanted, callback)
         if cython.compiled:
             if PyThread_get_thread_ident() != self._home:
                 return None
@@ -98,8 +113,9 @@ class Append:
         at: int = 0,
         wanted: bool = True,
         callback: Any = None,
+        transaction: Any = None,
     ) -> Any:
-        """The slow path of one record."""
+        """The slow path of one record; that of a `transaction`, where there is one."""
         if not isinstance(record, Record):
             raise validation.not_a_record(record)
         # A str has a method of that name, and a class is not yet an object.
@@ -111,18 +127,53 @@ class Append:
         if deadline is None:
             deadline = monotonic() + self._handle.engine.settings.max_block
         validation.check(record)
-        engine = self._handle.current(deadline)
-        producers = self._producers if engine is self._producers.engine else self._follow(engine)
-        topic = producers.topic(record.topic, producer, deadline)
+        if transaction is not None:
+            topic = transaction.topic(record.topic, deadline)
+            transaction.check()  # again: it may have waited
+        else:
+            engine = self._handle.current(deadline)
+            producers = self._producers if engine is self._producers.engine else self._follow(engine)
+            topic = producers.topic(record.topic, producer, deadline)
         try:
             taken = topic.append(record, partitioner, deadline, True, places, at, wanted, callback)
         except UnknownPartition as beyond:
             if beyond.partition is None or not topic.await_partition(beyond.partition, deadline, record.partition is None):
                 raise
             taken = topic.append(record, partitioner, deadline, True, places, at, wanted, callback)
-        if engine.exiting is not None:
+        if transaction is None and engine.exiting is not None:
             engine.exiting()
         return taken
+
+    def join(self, transaction: Any, record: Record, producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:
+        """As `Topic.append`, in `transaction`. From any thread."""
+        take_note()
+        transaction.check(producer)
+        engine = transaction.pool.engine
+        if get_hub_if_exists() is not engine.hub:
+            return call_at_home(engine, lambda: self.join(transaction, record, None, partitioner, wanted, callback), None, NOT_QUEUED)
+        try:
+            return self._append(record, None, partitioner, None, None, 0, wanted, callback, transaction)
+        except ClientClosed:
+            transaction.check()  # it has ended while the record waited
+            raise
+
+    def open_transaction(self) -> Any:
+        """The transaction that what the calling greenlet produces joins, if it has one open."""
+        return self._owners.get(getcurrent()) if self._owners else None
+
+    def join_all(self, transaction: Any, records: list[Record], producer: str | None, partitioner: Any) -> Places:
+        """As `take`, in `transaction`. From any thread. A record that could not be queued ends it."""
+        take_note()
+        transaction.check(producer)
+        engine = transaction.pool.engine
+        if get_hub_if_exists() is not engine.hub:
+            taken: Places = call_at_home(engine, lambda: self.join_all(transaction, records, None, partitioner), None, NOT_QUEUED)
+            return taken
+        deadline = self._handle.by_max_block()
+        places = Places(len(records), engine.hub, engine.call_soon)
+        for index in range(len(records)):
+            self._append_one(records, index, places, None, partitioner, deadline, transaction)
+        return places
 
     def checked(self, records: Iterable[Record]) -> list[Record]:
         """`records` as a list, if all are right. From any thread: what a generator does, it does in its
@@ -237,15 +288,25 @@ class Append:
         return index
 
     def _append_one(
-        self, records: list[Record], index: int, places: Places, producer: str | None, partitioner: Any, deadline: float
+        self,
+        records: list[Record],
+        index: int,
+        places: Places,
+        producer: str | None,
+        partitioner: Any,
+        deadline: float,
+        transaction: Any = None,
     ) -> None:
-        """Queue a record, and note where it went; what befalls it is its alone."""
+        """Queue a record, and note where it went; what befalls it is its alone, or its `transaction`'s."""
         try:
-            self._append(records[index], producer, partitioner, deadline, places, index, False)
+            self._append(records[index], producer, partitioner, deadline, places, index, False, None, transaction)
         except Exception as error:
             if places.batches[index] is not None:
                 raise
-            places.failed(index, _failed(records, index, error))
+            result = _failed(records, index, error)
+            places.failed(index, result)
+            if transaction is not None:
+                transaction.fail(result.error)
 
 
 @cython.cfunc

@@ -19,6 +19,7 @@ from klife.actors.runtime.forked import take_note
 from klife.actors.runtime.future import WaitTimeout
 from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
 from klife.actors.settings import ClientSettings
+from klife.actors.transactions.transactions import Transactions
 from klife.actors.tree import INTENSITY, PERIOD, children
 from klife.api import after_fork, at_exit
 from klife.api.settings import check_files, client_settings
@@ -85,6 +86,7 @@ def find(name: str, so: str = "") -> Engine | None:
         raise inherited.closed_error(so)
     engine = _engine(inherited.settings)
     engine.after_fork = True
+    engine.in_child = inherited.inherited
     try:
         engines.register(engine)
     except ValueError:  # another thread was first
@@ -167,7 +169,7 @@ def _why_not_ready(engine: Engine, timeout: float, late: float) -> str:
 def _engine(settings: ClientSettings) -> Engine:
     """An engine with all that a client can do."""
     engine = Engine(settings)
-    engine.add(Producers(engine))
+    engine.add(Transactions(engine, engine.add(Producers(engine))))
     return engine
 
 

@@ -8,18 +8,26 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from klife.actors.network.tls_context import check_tls_files
-from klife.actors.settings import NEVER, ClientSettings, ConnectionSettings, ProducerSettings, SaslSettings, TlsSettings
+from klife.actors.settings import (
+    NEVER,
+    ClientSettings,
+    ConnectionSettings,
+    ProducerSettings,
+    SaslSettings,
+    TlsSettings,
+    TxnPoolSettings,
+)
 from klife.errors import ConfigError
 from klife.protocol.compression import CODECS, compress, quick_size
 
 if TYPE_CHECKING:
     import ssl
 
-    from klife.api.config import ClientConfig, ProducerConfig, TlsConfig
+    from klife.api.config import ClientConfig, ProducerConfig, TlsConfig, TxnPoolConfig
 
 _ACKS = {"all": -1, 1: 1, 0: 0}
 
-S = TypeVar("S", ClientSettings, ConnectionSettings, ProducerSettings)
+S = TypeVar("S", ClientSettings, ConnectionSettings, ProducerSettings, TxnPoolSettings)
 T = TypeVar("T", SaslSettings, TlsSettings)
 
 
@@ -45,6 +53,8 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
         restart_after_fork=config.on_fork == "restart",
         name_is_made_up=config.name is None,
         client_id="klife" if config.name is None else f"klife.{config.name}",
+        txn_pools=tuple(txn_pool_settings(config, pool) for pool in config.resolved_txn_pools),
+        default_txn_pool=config.default_txn_pool_name,
     )
 
 
@@ -88,7 +98,13 @@ def producer_settings(config: ProducerConfig) -> ProducerSettings:
         idempotent=config.enable_idempotence,
         codec=codec,
         compress_elsewhere_from=quick_size(codec, config.compression_level),
+        transactional_id=None,
     )
+
+
+def txn_pool_settings(config: ClientConfig, pool: TxnPoolConfig) -> TxnPoolSettings:
+    """The settings of a pool whose options are all filled in."""
+    return _settings(TxnPoolSettings, pool, producer=producer_settings(config.producer_of_pool(pool)))
 
 
 def _tls(tls: bool | TlsConfig | ssl.SSLContext) -> TlsSettings | None:
@@ -106,7 +122,7 @@ def _same(kind: type[T], options: Any, **more: Any) -> T:
     return kind(**{field.name: getattr(options, field.name) for field in fields(kind) if field.name not in more} | more)
 
 
-def _settings(kind: type[S], options: ClientConfig | ProducerConfig, **translated: Any) -> S:
+def _settings(kind: type[S], options: ClientConfig | ProducerConfig | TxnPoolConfig, **translated: Any) -> S:
     """What is not `translated` is the option of the same name, or, in seconds, the one that has `_ms` behind
     it.
     """

@@ -9,6 +9,7 @@ from klife.actors.engine import Engine
 from klife.actors.metadata.snapshot import TopicInfo
 from klife.actors.network.broker import Broker
 from klife.actors.producer.status import ProducerStatus
+from klife.actors.transactions.status import TxnPoolStatus
 
 ConnectionState = Literal["disconnected", "connecting", "negotiating", "authenticating", "ready", "reauthenticating"]
 
@@ -65,6 +66,7 @@ class ClientStatus:
     brokers: tuple[BrokerStatus, ...]
     topics: tuple[str, ...]
     producers: tuple[ProducerStatus, ...]
+    txn_pools: tuple[TxnPoolStatus, ...]
     buffered_bytes: int
     max_buffered_bytes: int
     waiting_for_buffer: int

@@ -30,8 +30,8 @@ from rich.console import Console
 from klife.cli.cluster_listeners import property_files
 from klife.cli.terminal import errors_as_lines, fail
 from klife.testing.cluster import KafkaCluster
-from klife.testing.cluster_spec import LISTENERS
 from klife.testing.cluster_external import VARIABLE
+from klife.testing.cluster_spec import LISTENERS
 from klife.testing.jars import cache_folder
 
 if TYPE_CHECKING:

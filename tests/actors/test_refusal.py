@@ -38,6 +38,46 @@ def test_every_code_of_the_table_has_its_class(action: Action, code: int) -> Non
     assert rule_for(code).fate_unknown is (code in FATE_UNKNOWN)
 
 
+OF_A_TRANSACTION = {Action.OVER_IF_LOST: {45}, Action.OVER: {47, 48, 49, 52, 59, 90, 120}}
+
+
+def test_every_code_of_a_transactional_producer() -> None:
+    for code in [*map(int, ErrorCode), 9999, -2]:
+        rule, usual = rule_for(code, transactional=True), rule_for(code)
+        over = next((action for action, codes in OF_A_TRANSACTION.items() if code in codes), None)
+        if over is None:
+            assert rule == usual
+        else:
+            assert (rule.action, rule.fate_unknown) == (over, False)
+            assert rule.advice
+        assert rule.action not in (Action.RENUMBER, Action.NEW_ID)
+        assert usual.action not in OF_A_TRANSACTION
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+@pytest.mark.parametrize("count", [1, 3])
+def test_no_answer_gives_a_transactional_producer_another_number(count: int, unknown: bool) -> None:
+    parts = Parts()
+    parts.delivered(parts.sent())
+    batches = [parts.sent(count), parts.sent(count)]
+    for code in [*map(int, ErrorCode), 9999]:
+        rule = rule_for(code, transactional=True)
+        for batch in batches if rule.action is not Action.DELIVERED else []:
+            batch.fate_unknown = unknown
+            decision = judge(parts.of(batch), batch, Refusal(code, rule, None, {}))
+            assert decision.course not in (Course.RENUMBER, Course.RENUMBER_ALL, Course.ASK_NEWER)
+            assert not decision.new_id
+
+
+def test_a_batch_of_a_transaction_that_overtook_another_goes_again_and_one_that_is_next_ends_it() -> None:
+    parts = Parts()
+    parts.delivered(parts.sent())
+    first, second = parts.sent(), parts.sent()
+    refusal = Refusal(45, rule_for(45, transactional=True), None, {})
+    assert judge(parts.of(second), second, refusal).course is Course.RETRY
+    assert judge(parts.of(first), first, refusal).course is Course.FAIL
+
+
 def all_that_is_known(parts: Parts, batch: Batch) -> list[object]:
     """What `judge` could change: fields of the batch, its partition, what is known of the log, the identity,
     the books.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from klife.api.config import ClientConfig
-from klife.api.config.options import ProducerConfig, TopicConfig
+from klife.api.config.options import ProducerConfig, TopicConfig, TxnPoolConfig
 from tests.support.options_tables import PAGE, tables, with_tables
 
 
@@ -14,8 +14,8 @@ def test_the_tables_are_those_of_the_code() -> None:
     assert page == with_tables(page), "run: python -m tests.support.options_tables"
 
 
-@pytest.mark.parametrize("model", [ClientConfig, ProducerConfig, TopicConfig])
-def test_every_option_has_a_row_and_a_meaning(model: type[ClientConfig | ProducerConfig | TopicConfig]) -> None:
+@pytest.mark.parametrize("model", [ClientConfig, ProducerConfig, TopicConfig, TxnPoolConfig])
+def test_every_option_has_a_row_and_a_meaning(model: type[ClientConfig | ProducerConfig | TopicConfig | TxnPoolConfig]) -> None:
     rows = [row for table in tables().values() for row in table.splitlines()]
     for option, field in model.model_fields.items():
         assert field.description, f"{model.__name__}.{option} has no docstring"

@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 from klife.api.config import ClientConfig, SaslConfig, TlsConfig
 from klife.api.config.base import Options
 from klife.api.config.checks import NOT_YET
-from klife.api.config.options import ProducerConfig, ProducerOptions, TopicConfig
+from klife.api.config.options import DeliveryOptions, ProducerConfig, ProducerOptions, TopicConfig, TxnPoolConfig
 from tests.support import ROOT
 
 PAGE = ROOT / "docs" / "configuration.md"
@@ -44,6 +44,7 @@ def tables() -> dict[str, str]:
         "client": _table(ClientConfig, [option for option in ClientConfig.model_fields if option not in producer]),
         "producer": _table(ProducerConfig, ["name", *producer]),
         "topic": _table(TopicConfig, list(TopicConfig.model_fields)),
+        "pool": _table(TxnPoolConfig, [option for option in TxnPoolConfig.model_fields if option not in DeliveryOptions.model_fields]),
         "tls": _table(TlsConfig, list(TlsConfig.model_fields)),
         "sasl": _table(SaslConfig, list(SaslConfig.model_fields)),
     }

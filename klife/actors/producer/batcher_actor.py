@@ -35,7 +35,6 @@ from klife_supervision.logs import get_logger, traceback_of
 
 log = get_logger("klife.producer")
 
-_LAST_VERSION_BY_NAME = 12  # from 13 on, Produce names topics by id
 _LEFT_OUT = Refused(None, "the broker answered without a word of this partition")
 
 
@@ -94,6 +93,8 @@ class BatcherActor(GeventActor):
                 left.update(batch.root or batch for _, batch in in_flight_request.batches)
         self._take_strays(left)
         self.actor_inbox.wake()
+        if self.settings.transactional_id is not None:
+            self.producer.wake()
 
     def _take_over(self, in_flight_request: InFlightRequest) -> None:
         """Our predecessor ended before it had sent this, or in the middle of the answer: what it left in
@@ -138,6 +139,8 @@ class BatcherActor(GeventActor):
     def on_wake(self) -> None:
         batcher, inbox = self.batcher, self.actor_inbox
         idle, inbox.idle = inbox.idle, False
+        if batcher.completed and self.settings.transactional_id is not None:
+            self.producer.wake()  # its ProducerActor may wait for all answers
         while batcher.completed:
             in_flight_request = batcher.completed.popleft()
             self._answered(in_flight_request)
@@ -190,11 +193,13 @@ class BatcherActor(GeventActor):
             # takes it over until then.
             in_flight_request.submitted = True
             self.producer.requests += 1
+            lowest, highest = self.producer.produce_versions(in_flight_request.by_id)
             batcher.broker.send(
                 in_flight_request,
                 timeout=settings.request_timeout,
                 client_id=settings.client_id,
-                max_version=None if in_flight_request.by_id else _LAST_VERSION_BY_NAME,
+                min_version=lowest,
+                max_version=highest,
                 expect_reply=settings.acks != 0,
             )
         except BaseException as error:  # a signal handler's exception too
@@ -257,7 +262,7 @@ class BatcherActor(GeventActor):
     def _judge_one(
         self, partition: Partition, batch: Batch, topic_id: bytes, answer: PartitionProduceResponse, response: ProduceResponse
     ) -> None:
-        rule = rule_for(answer.error_code)
+        rule = rule_for(answer.error_code, self.settings.transactional_id is not None)
         if rule.action is Action.DELIVERED:
             self.producer.settlement.delivered(partition, batch, answer.base_offset, answer.log_append_time_ms)
             return

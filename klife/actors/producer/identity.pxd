@@ -1,6 +1,7 @@
 cdef class Identity:
     cdef public object producer_id
     cdef public object epoch
+    cdef public set admitted
 
 cdef class Identities:
     cdef public Identity current

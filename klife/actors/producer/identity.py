@@ -2,9 +2,14 @@
 
 Batches have their sequences under an identity. A partition is given the current one and may wish for another;
 only the `Producer`, which has these, bumps the epoch or discards the id, for all partitions. It wakes nobody.
+
+In a transaction the identity is one of its own, though id and epoch may be those of the one before, and
+admits partitions one by one: those that the transaction has, or is about to have by their first batch.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 _MAX_EPOCH = 32767
 
@@ -12,11 +17,22 @@ _MAX_EPOCH = 32767
 class Identity:
     """A producer id and epoch. Compared by identity: two epochs of one id are two objects."""
 
-    __slots__ = ("producer_id", "epoch")
+    __slots__ = ("producer_id", "epoch", "admitted")
 
-    def __init__(self, producer_id: int, epoch: int) -> None:
+    def __init__(self, producer_id: int, epoch: int, admitted: set[Any] | None = None) -> None:
         self.producer_id = producer_id
         self.epoch = epoch
+        self.admitted = admitted  # partitions, where not all are
+
+    def admits(self, partition: object) -> bool:
+        """Whether the partition may be written to under it."""
+        return self.admitted is None or partition in self.admitted
+
+    def continues(self, before: Identity | None) -> bool:
+        """Whether a partition's sequences go on where they were under `before`: for the broker it is the
+        same one.
+        """
+        return self.admitted is not None and before is not None and (before.producer_id, before.epoch) == (self.producer_id, self.epoch)
 
     def __repr__(self) -> str:
         return f"Identity({self.producer_id}, {self.epoch})"

@@ -199,7 +199,7 @@ class Partition:
         producer's. Where that is new to this partition, sequences begin anew under it.
 
         False is a wish, and nothing was done: the batch needs another identity, because sequences were lost
-        under this one, or because there is none.
+        under this one, or because there is none; or it needs to be admitted by this one.
         """
         if self._idempotent:
             in_order = identity is not None and identity is self.identity and not self.sequence_lost
@@ -228,10 +228,11 @@ class Partition:
             return True  # the sequences go on until all is back
         if batch.fate_unknown and batch.identity is self.identity and self.identity is not None:
             return True  # an earlier attempt may be in the log: only its old sequence can tell
-        if identity is None or (self.sequence_lost and identity is self.identity):
+        if identity is None or (self.sequence_lost and identity is self.identity) or not identity.admits(self):
             return False
+        if not identity.continues(self.identity):
+            self.next_sequence = 0
         self.identity = identity
-        self.next_sequence = 0
         self.sequence_lost = False
         return True
 

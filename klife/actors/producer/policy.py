@@ -3,7 +3,8 @@ else.
 
 Facts about the codes (name, whether Kafka calls it retriable) are in `klife.protocol.error_codes`; this is
 what *this producer* does. The actions are settling, trying the partition alone again, following the leader,
-splitting, renumbering, dropping the guilty records, failing. What a record ends as follows from them:
+splitting, renumbering, dropping the guilty records, failing. A transactional producer renumbers nothing; its
+column is `TRANSACTIONAL_RULES`. What a record ends as follows from them:
 *delivered* by a row that says so; by any other row, or at its deadline, *failed*, unless an attempt of it
 ended with its `fate_unknown`: then it is *possibly persisted*.
 
@@ -37,6 +38,9 @@ class Action(Enum):
     NEW_ID = "new id"  # the producer id is refused: get another, renumber, retry
     REJECT_RECORDS = "reject records"  # fail those the broker names, retry the others
     FAIL = "fail"
+    # Of transactional producers:
+    OVER = "over"  # so is the transaction: fail, and renumber nothing
+    OVER_IF_LOST = "over if lost"  # the same, once nothing before it is under way that it may only have overtaken
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class Rule:
     advice: str = ""
 
 
-DELIVERED, RETRY, REROUTE, SPLIT, RENUMBER, NEW_ID, REJECT, FAIL = Action
+DELIVERED, RETRY, REROUTE, SPLIT, RENUMBER, NEW_ID, REJECT, FAIL, OVER, OVER_IF_LOST = Action
 _PERMISSION = "grant the client's principal {} (kafka-acls), or use another principal"
 _OR_WITHOUT = ", or set enable_idempotence=False"
 _REPLICAS = "bring brokers back, or lower the topic's min.insync.replicas"
@@ -111,9 +115,28 @@ RULES: dict[int, Rule] = {
     Code.UNKNOWN_SERVER_ERROR: Rule(FAIL, fate_unknown=True, advice="the broker failed in a way it cannot name; its log has the cause"),
 }
 
+_RUN_AGAIN = "abort the transaction, and run it again"
+_ASK = "another producer may have taken over the transactional id, or the transaction timed out"
 
-def rule_for(error_code: int) -> Rule:
+TRANSACTIONAL_RULES: dict[int, Rule] = {
+    **RULES,
+    # The column of transactional producers, where it differs. Their ids and epochs come from the coordinator
+    # alone: nothing is renumbered, and what would need it ends the transaction. What else the coordinator
+    # found, it says here through the partition's leader. No fate is unknown by these: what an aborted
+    # transaction left in the log nobody reads who reads committed records.
+    Code.OUT_OF_ORDER_SEQUENCE_NUMBER: Rule(OVER_IF_LOST, advice=_RUN_AGAIN),
+    Code.UNKNOWN_PRODUCER_ID: Rule(OVER, advice=_RUN_AGAIN),
+    Code.INVALID_PRODUCER_EPOCH: Rule(OVER, advice=_ASK),
+    Code.PRODUCER_FENCED: Rule(OVER, advice=_ASK),
+    Code.INVALID_TXN_STATE: Rule(OVER, advice=_ASK),
+    Code.INVALID_PRODUCER_ID_MAPPING: Rule(OVER, advice=_ASK),
+    Code.TRANSACTION_COORDINATOR_FENCED: Rule(OVER, advice=_RUN_AGAIN),
+    Code.TRANSACTION_ABORTABLE: Rule(OVER, advice=_RUN_AGAIN),
+}
+
+
+def rule_for(error_code: int, transactional: bool = False) -> Rule:
     """The row for `error_code`. A code that is not Kafka's (yet) fails with fate unknown: nobody knows what a
     retry would do.
     """
-    return RULES.get(error_code, _MISPLACED)
+    return (TRANSACTIONAL_RULES if transactional else RULES).get(error_code, _MISPLACED)

@@ -16,12 +16,14 @@ from klife.actors.runtime.ref import GeventActorRef
 from klife_supervision import ChildSpec, Supervisor
 
 
-def producer_spec(producer: Producer, metadata: Metadata, post: Post) -> ChildSpec:
-    """The supervisor of one producer's actors, whose `ProducerActor` is asked at `post`."""
+def producer_spec(
+    producer: Producer, metadata: Metadata, post: Post, kind: type[ProducerActor] = ProducerActor, *, significant: bool = True
+) -> ChildSpec:
+    """The supervisor of one producer's actors, whose `ProducerActor`, of that `kind`, is asked at `post`."""
     batcher_actors = DynamicChildren(producer.batchers.all, lambda batcher: _batcher(producer, batcher, metadata))
 
     def start_producer() -> GeventActorRef[ProducerActor]:
-        return ProducerActor.start(producer, metadata, batcher_actors.start_child, batcher_actors.stop_child)
+        return kind.start(producer, metadata, batcher_actors.start_child, batcher_actors.stop_child)
 
     return Supervisor.child_spec(
         id=f"producer {producer.settings.name}",
@@ -30,7 +32,7 @@ def producer_spec(producer: Producer, metadata: Metadata, post: Post) -> ChildSp
         period=PERIOD,
         auto_shutdown="any_significant",
         restart="transient",
-        significant=True,
+        significant=significant,
         children=[
             ChildSpec(id="producer", start=lambda: post.start(start_producer)),
             batcher_actors.spec("batchers"),

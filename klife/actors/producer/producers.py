@@ -72,10 +72,14 @@ class Producers:
             info = engine.metadata.topic(name, deadline, creates=True, so=NOT_QUEUED)
             if producer.closed is not None:  # stopped while we waited
                 raise producer.closed_error()
-            topic = routing.topics.get(name) or routing.add_topic(info, self._topic_partitioners.get(name, self._partitioner))
+            topic = routing.topics.get(name) or routing.add_topic(info, self.partitioner_of(name))
         if chosen is None and engine.exiting is None:
             self.topics[name] = topic
         return topic
+
+    def partitioner_of(self, topic: str) -> Any:
+        """The partitioner of records of `topic` that have none of their own."""
+        return self._topic_partitioners.get(topic, self._partitioner)
 
     def named(self, name: Any) -> Producer:
         """The producer that a caller asks for.

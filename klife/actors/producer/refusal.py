@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from klife.actors.producer.partition import Partition
 
 
+_SEQUENCE_LOST = (Action.RENUMBER, Action.OVER_IF_LOST)
+
+
 class Refusal(NamedTuple):
     """A broker's answer for one partition: the code, its rule, and what the broker said in words.
 
@@ -69,14 +72,15 @@ def judge(partition: Partition, batch: Batch, refusal: Refusal) -> Decision:
     if action is Action.REJECT_RECORDS:
         return _rejected(batch, refusal, unknown)
     new_id = action is Action.NEW_ID
-    lost = action is Action.RENUMBER and (batch.attempts > 0 or partition.is_next(batch))
+    lost = action in _SEQUENCE_LOST and (batch.attempts > 0 or partition.is_next(batch))
     if lost and unknown and partition.log.has(batch):
         return Decision(Course.IN_LOG, unknown)
     # Possibly persisted, and we can no longer find out: its sequence was refused for good; or the earlier
     # attempt was of the whole batch that this is a piece of, so a piece's sequence proves nothing; or the
     # broker may have forgotten it for a newer batch we gave up.
     untold = new_id or (lost and (batch.root is not None or not partition.log.can_tell(batch)))
-    if action is Action.FAIL or (unknown and untold):
+    over = action is Action.OVER or (lost and action is Action.OVER_IF_LOST)
+    if action is Action.FAIL or over or (unknown and untold):
         return Decision(Course.FAIL, unknown, new_id=new_id, message=refusal.message)
     if lost and unknown:
         # The broker's last sequence is not the one before ours, and nothing of ours is on the way. So this

@@ -85,7 +85,7 @@ class InFlightRequest(Call):
             by_topic[name][batch.partition_id] = both
             batches.append(both)
         self.batches = batches  # without those that could not be encoded: they are settled, and no answer is theirs
-        self.request = BatchesRequest(settings.acks, timeout_ms, list(topics.values()))
+        self.request = BatchesRequest(settings.acks, timeout_ms, list(topics.values()), settings.transactional_id)
         return bool(topics)
 
     def finish(self, error: KlifeError | None = None) -> None:
@@ -105,7 +105,7 @@ class InFlightRequest(Call):
 def _encoded(batch: Batch, settings: ProducerSettings, budget: LoopBudget) -> EncodedBatch:
     identity, fields, codec = batch.identity or _NO_IDENTITY, batch.fields, settings.codec
     if not codec:
-        return encode_plain(fields, identity.producer_id, identity.epoch, batch.sequence)
+        return encode_plain(fields, identity.producer_id, identity.epoch, batch.sequence, settings.transactional_id is not None)
     payload, first_timestamp, max_timestamp = encode_payload(fields)
     return seal(
         _compressed(payload, settings, budget),
@@ -116,6 +116,7 @@ def _encoded(batch: Batch, settings: ProducerSettings, budget: LoopBudget) -> En
         producer_id=identity.producer_id,
         producer_epoch=identity.epoch,
         base_sequence=batch.sequence,
+        is_transactional=settings.transactional_id is not None,
     )
 
 

@@ -12,6 +12,7 @@ cdef class Settlement:
     cdef public Deadlines _deadlines
     cdef public long long delivered_records
     cdef public long long failed_records
+    cdef public object first_error
 
     cpdef written(self, InFlightRequest request, PlainAnswer answer)
     cpdef delivered(self, Partition partition, Batch batch, long long base_offset, long long append_time_ms)

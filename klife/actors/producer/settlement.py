@@ -35,6 +35,7 @@ class Settlement:
         self._deadlines = deadlines
         self.delivered_records = 0
         self.failed_records = 0
+        self.first_error: ProduceError | None = None  # since a transaction set it back
 
     @cython.locals(batches=dict, both=tuple, partition="Partition", batch="Batch")
     def written(self, request: InFlightRequest, answer: PlainAnswer) -> None:
@@ -116,6 +117,8 @@ class Settlement:
             self.delivered_records += batch.count
         else:
             self.failed_records += batch.count
+            if self.first_error is None:
+                self.first_error = error
         batch.wire = None
         if root is None:
             batch.base_offset = base_offset

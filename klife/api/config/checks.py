@@ -17,7 +17,7 @@ from klife.api.config.messages import Loc, describe, format_path, suggest
 from klife.protocol.compression import LEVELS
 
 if TYPE_CHECKING:
-    from klife.api.config.options import ClientOptions, ProducerConfig, TopicConfig, TxnPoolConfig
+    from klife.api.config.options import ClientOptions, DeliveryOptions, ProducerConfig, TopicConfig, TxnPoolConfig
 
 # Options whose feature is not built, and what to say: asking for one is refused, never ignored. Delete a row
 # when its feature arrives.
@@ -40,14 +40,24 @@ def not_yet(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[Probl
     return found
 
 
-def cross_check(config: ClientOptions, resolved: Sequence[ProducerConfig]) -> list[Problem]:
-    """Everything wrong between options, once each; `resolved` are the producers to start, with their
-    defaults.
+def cross_check(config: ClientOptions, resolved: Sequence[ProducerConfig], pools: Sequence[TxnPoolConfig]) -> list[Problem]:
+    """Everything wrong between options, once each; `resolved` and `pools` are the producers and pools to
+    start, with their defaults.
     """
-    found = [*_reconnect_backoff(config), *_features(config), *_duplicate_names(config), *_default_producers(config, resolved)]
+    found = [
+        *_reconnect_backoff(config),
+        *_features(config),
+        *_duplicate_names(config),
+        *_default_producers(config, resolved),
+        *_default_txn_pool(config),
+        *_shared_txn_ids(config),
+    ]
     for producer, origin in _producers(config, resolved):
         for check in _PRODUCER_CHECKS:
             found += check(config, producer, origin)
+    for index, pool in enumerate(pools):
+        for pool_check in _POOL_CHECKS:
+            found += pool_check(pool, _Origin("txn_pools", config.txn_pools, index))
     return list(dict.fromkeys(found))
 
 
@@ -61,14 +71,16 @@ def _reconnect_backoff(config: ClientOptions) -> Iterator[Problem]:
         )
 
 
+_OPTIONS_OF = {"producer": ("producers", "default_producer"), "txn_producer": ("txn_pools", "default_txn_pool")}
+
+
 def _features(config: ClientOptions) -> Iterator[Problem]:
-    if "producer" not in config.disabled_features:
-        return
-    for option in ("producers", "default_producer"):
-        if getattr(config, option):
-            yield Problem(
-                (option,), 'given, but "producer" is in disabled_features; leave one of the two out', (("disabled_features",),)
-            )
+    for feature in config.disabled_features:
+        for option in _OPTIONS_OF[feature]:
+            if getattr(config, option):
+                yield Problem(
+                    (option,), f'given, but "{feature}" is in disabled_features; leave one of the two out', (("disabled_features",),)
+                )
 
 
 def _duplicate_names(config: ClientOptions) -> Iterator[Problem]:
@@ -107,17 +119,46 @@ def _default_producers(config: ClientOptions, resolved: Sequence[ProducerConfig]
             yield Problem(loc, f"there is no producer {describe(name)}; {advice}", depends)
 
 
+def _default_txn_pool(config: ClientOptions) -> Iterator[Problem]:
+    name = config.default_txn_pool
+    names = [pool.name for pool in config.txn_pools]
+    if name is None or name in names or "txn_producer" in config.disabled_features:
+        return
+    depends: tuple[Loc, ...] = (
+        ("txn_pools",),
+        ("disabled_features",),
+        *(("txn_pools", index, "name") for index in range(len(names))),
+    )
+    meant = suggest(name, names)
+    there = f"there are {', '.join(map(repr, names))}" if names else "there are none"
+    advice = f"did you mean {meant!r}?" if meant else f"name one of them in `txn_pools`; {there}"
+    yield Problem(("default_txn_pool",), f"there is no pool {describe(name)}; {advice}", depends)
+
+
+def _shared_txn_ids(config: ClientOptions) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for index, pool in enumerate(config.txn_pools):
+        if pool.base_txn_id and first.setdefault(pool.base_txn_id, index) != index:
+            where = format_path(("txn_pools", first[pool.base_txn_id], "base_txn_id"), {})
+            yield Problem(
+                ("txn_pools", index, "base_txn_id"),
+                f"{pool.base_txn_id!r} is that of {where} already, so that the two pools would fence each other; choose another",
+                (("txn_pools", first[pool.base_txn_id], "base_txn_id"),),
+            )
+
+
 class _Origin:
-    """Where the options of one producer were given: in its element of `producers`, or (as its defaults) at
-    the client.
+    """Where the options of a producer or pool were given: in its element of the list that is the option
+    `listed`, or (as its defaults) at the client.
     """
 
-    def __init__(self, config: ClientOptions, index: int | None) -> None:
-        self._given = config.producers[index].model_fields_set if index is not None else frozenset[str]()
+    def __init__(self, listed: str, elements: Sequence[ProducerConfig | TxnPoolConfig], index: int | None) -> None:
+        self._given = elements[index].model_fields_set if index is not None else frozenset[str]()
+        self._listed = listed
         self._index = index
 
     def __call__(self, option: str) -> Loc:
-        return ("producers", self._index, option) if self._index is not None and option in self._given else (option,)
+        return (self._listed, self._index, option) if self._index is not None and option in self._given else (option,)
 
     def problem(self, options: Sequence[str], text: str) -> Problem:
         """A problem of `options` together, told at the first of them that the producer itself gives, else at
@@ -130,7 +171,7 @@ class _Origin:
 
 def _producers(config: ClientOptions, resolved: Sequence[ProducerConfig]) -> Iterator[tuple[ProducerConfig, _Origin]]:
     for index, producer in enumerate(resolved):
-        yield producer, _Origin(config, index if index < len(config.producers) else None)
+        yield producer, _Origin("producers", config.producers, index if index < len(config.producers) else None)
 
 
 def _delivery_timeout(config: ClientOptions, producer: ProducerConfig, origin: _Origin) -> Iterator[Problem]:
@@ -145,6 +186,10 @@ def _delivery_timeout(config: ClientOptions, producer: ProducerConfig, origin: _
 
 
 def _retry_backoff(config: ClientOptions, producer: ProducerConfig, origin: _Origin) -> Iterator[Problem]:
+    yield from _backoff(producer, origin)
+
+
+def _backoff(producer: DeliveryOptions, origin: _Origin) -> Iterator[Problem]:
     if producer.retry_backoff_max_ms < producer.retry_backoff_ms:
         yield origin.problem(
             ("retry_backoff_max_ms", "retry_backoff_ms"),
@@ -170,6 +215,10 @@ def _idempotence(config: ClientOptions, producer: ProducerConfig, origin: _Origi
 
 
 def _compression_level(config: ClientOptions, producer: ProducerConfig, origin: _Origin) -> Iterator[Problem]:
+    yield from _level(producer, origin)
+
+
+def _level(producer: DeliveryOptions, origin: _Origin) -> Iterator[Problem]:
     level, codec = producer.compression_level, producer.compression_type
     if level is None:
         return
@@ -206,3 +255,23 @@ _PRODUCER_CHECKS: tuple[Callable[[ClientOptions, ProducerConfig, _Origin], Itera
     _compression_level,
     _buffer,
 )
+
+
+def _pool_timeouts(pool: TxnPoolConfig, origin: _Origin) -> Iterator[Problem]:
+    delivery, request, transaction = pool.delivery_timeout_ms, pool.request_timeout_ms, pool.txn_timeout_ms
+    if delivery < request:
+        yield origin.problem(
+            ("delivery_timeout_ms", "request_timeout_ms"),
+            f"delivery_timeout_ms ({delivery}) is less than request_timeout_ms ({request}), so that a record could time out before "
+            f"its first request does; raise delivery_timeout_ms to at least {request}, or lower request_timeout_ms",
+        )
+    if delivery > transaction:
+        yield origin.problem(
+            ("delivery_timeout_ms", "txn_timeout_ms"),
+            f"delivery_timeout_ms ({delivery}) is more than the txn_timeout_ms ({transaction}) of the pool {pool.name!r}, so that "
+            "the brokers would end a transaction whose records still are on their way; give the pool a delivery_timeout_ms of at "
+            f"most {transaction}, or raise its txn_timeout_ms",
+        )
+
+
+_POOL_CHECKS: tuple[Callable[[TxnPoolConfig, _Origin], Iterator[Problem]], ...] = (_pool_timeouts, _backoff, _level)

@@ -72,7 +72,7 @@ PASSED_OVER: Final[dict[str, tuple[str, ...]]] = {
 
 _BYTES = "records are bytes here; serialise before making a Record"
 _UNTIL = "a record is retried until its delivery_timeout_ms; set delivery.timeout.ms"
-_TXN = "transactional producers come in pools (txn_pools), not by a setting of the client; transactions are not available yet"
+_TXN = "transactional producers come in pools (txn_pools), not by a setting of the client"
 _CONTEXT = "make an ssl.SSLContext that is so, and give it as the option tls"
 _KERBEROS = "klife has no Kerberos; use another of the mechanisms your brokers offer"
 _RENEWED = "sessions and tokens are renewed ahead of their end by themselves; leave it out"

@@ -10,13 +10,14 @@ import os
 from collections.abc import Mapping
 from typing import Any, Self, Unpack
 
+from klife.actors.producer.partition import MAX_IN_FLIGHT
 from klife.api.config.base import Problem, attempt
 from klife.api.config.checks import cross_check, not_yet
 from klife.api.config.environment import EnvironmentReader
 from klife.api.config.keywords import ClientKeywords
 from klife.api.config.messages import Origins, describe
 from klife.api.config.option_types import split_address
-from klife.api.config.options import ClientOptions, ProducerConfig, ProducerOptions
+from klife.api.config.options import ClientOptions, DeliveryOptions, ProducerConfig, ProducerOptions, TxnPoolConfig
 from klife.api.config.properties import PropertiesReader
 from klife.api.config.properties_file import read_properties
 from klife.errors import ConfigError
@@ -160,6 +161,37 @@ class ClientConfig(ClientOptions):
         inherited["client_id"] = inherited["client_id"].format(client=self.name or "klife", producer=producer.name)
         return producer.model_copy(update=inherited)
 
+    @property
+    def default_txn_pool_name(self) -> str | None:
+        """The name of the pool of transactions that name none; None where there are no pools."""
+        return self.default_txn_pool or next((pool.name for pool in self.resolved_txn_pools), None)
+
+    @property
+    def resolved_txn_pools(self) -> tuple[TxnPoolConfig, ...]:
+        """`txn_pools`, with the client's own options where a pool leaves one out. None when the feature
+        "txn_producer" is disabled.
+        """
+        if "txn_producer" in self.disabled_features:
+            return ()
+        return tuple(
+            pool.model_copy(
+                update={option: getattr(self, option) for option in DeliveryOptions.model_fields if option not in pool.model_fields_set}
+            )
+            for pool in self.txn_pools
+        )
+
+    def producer_of_pool(self, pool: TxnPoolConfig) -> ProducerConfig:
+        """How the producers of a pool send, whose options are all filled in: as transactions want it, which
+        is to all replicas, idempotent, and without lingering, for an owner waits for all of a transaction.
+        """
+        return ProducerConfig(
+            name=pool.name,
+            client_id=self.client_id.format(client=self.name or "klife", producer=pool.name),
+            batch_size_bytes=self.batch_size_bytes,
+            max_in_flight_requests=min(self.max_in_flight_requests, MAX_IN_FLIGHT),
+            **{option: getattr(pool, option) for option in DeliveryOptions.model_fields},
+        )
+
     @classmethod
     def _refused(cls, options: Mapping[str, Any]) -> list[Problem]:
         return not_yet(options, cls._defaults())
@@ -167,7 +199,7 @@ class ClientConfig(ClientOptions):
     def _cross_check(self) -> list[Problem]:
         return [
             *not_yet({name: getattr(self, name) for name in self.model_fields_set}, self._defaults()),
-            *cross_check(self, self.resolved_producers),
+            *cross_check(self, self.resolved_producers, self.resolved_txn_pools),
         ]
 
     @classmethod

@@ -119,22 +119,24 @@ class TopicConfig(Options):
 
 
 class TxnPoolConfig(DeliveryOptions):
-    """A pool of transactional producers."""
+    """A pool of transactional producers. What it leaves out of the options that a producer has too, it takes from the client."""
 
     name: Name
     """What `transaction(pool=...)` calls it; unique in its client."""
 
     base_txn_id: str = ""
-    """What the transactional ids of its producers begin with; "" is random."""
+    """What the transactional ids of its producers begin with, "-0" and so on behind it. No two processes may have the same; "" is
+    random."""
 
     pool_size: Annotated[int, Field(ge=1, le=10_000)] = 20
-    """Transactions that may be open at once; producers are made on demand up to this number."""
+    """Transactions that may be open at once; producers are made on demand, up to twice this number."""
 
     txn_timeout_ms: PositiveMilliseconds = 90_000
-    """Milliseconds after which the broker aborts a transaction that was left open."""
+    """Milliseconds after which the brokers abort a transaction that is still open; >= delivery_timeout_ms, and at most the brokers'
+    transaction.max.timeout.ms."""
 
     checkout_timeout_ms: Milliseconds = 5_000
-    """Milliseconds to wait for a free producer of the pool."""
+    """Milliseconds to wait, while pool_size transactions are open, for one of them to end; then it raises PoolExhausted."""
 
 
 class TlsConfig(Options):
@@ -245,7 +247,7 @@ class ClientOptions(ProducerOptions):
     """Pools of transactional producers."""
 
     default_txn_pool: Name | None = None
-    """The pool of transactions that name none."""
+    """The pool of transactions that name none. One of `txn_pools`, or None: the first of them."""
 
     disabled_features: Features = ()
     """Parts not to start: "producer", "txn_producer"."""

@@ -1,0 +1,184 @@
+"""`TransactionalProducer`: a producer whose identity the transaction coordinator gives, and renews.
+
+It moves records as any producer does. What differs: nothing here makes an epoch of its own, so what would
+need one ends the transaction; a partition must be admitted to the transaction before its first batch leaves
+(`wishes`); and between transactions nothing is taken at all.
+
+A plain value. `state` moves by the table in `state.py`; what is said to the coordinator, and what its answers
+mean, is the `TransactionalProducerActor`'s, which finds here all that its predecessor knew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from klife.actors.producer.identity import Identity
+from klife.actors.producer.producer import LAST_VERSION_BY_NAME, Producer
+from klife.actors.runtime.post import Post
+from klife.actors.transactions.choice import NEVER_USED
+from klife.actors.transactions.coordinator import Coordinator
+from klife.actors.transactions.state import Event, State, after
+
+if TYPE_CHECKING:
+    from klife.actors.producer.partition import Partition
+    from klife.actors.transactions.fate import Question
+    from klife.actors.transactions.pool import Pool
+    from klife.actors.transactions.transaction import Transaction
+    from klife.errors import KlifeError
+
+_FIRST_V2_PRODUCE = 12  # from here on, Produce adds its partitions to the transaction (KIP-890)
+_AT_REST = "no transaction is open"
+
+
+class TransactionalProducer(Producer):
+    """One producer of `pool`, under the id `transactional_id`."""
+
+    def __init__(self, pool: Pool, transactional_id: str, index: int) -> None:
+        super().__init__(
+            replace(pool.settings.producer, name=f"{pool.name} {index}", transactional_id=transactional_id),
+            pool.buffer,
+            pool.hub,
+            pool.max_block,
+            pool.metadata.broker,
+            pool.wait_for_partitions,
+        )
+        self.txn_pool = pool
+        self.index = index
+        self.transactional_id = transactional_id
+        self.post = Post()
+        self.has_actor = False  # whether its supervisor was told to run its actors
+        self.state = State.UNINITIALIZED
+        self.wanted = False  # somebody waits for it to be initialised
+        self.coordinator = Coordinator(transactional_id, pool.metadata, self.settings)
+        self.owned: tuple[int, int] | None = None  # the id and epoch that the coordinator gave last
+        self.is_v2 = False  # what the cluster had settled when it was initialised: so it stays
+        self.rested_since = NEVER_USED
+        # Of the transaction that is open:
+        self.transaction: Transaction | None = None
+        self.wishes: dict[Partition, None] = {}  # with batches that may not leave before they are admitted
+        self.touched = False  # the coordinator may know of it
+        self.added = False  # it has said that it does, to an AddPartitionsToTxn
+        self._delivered_before = 0
+        self.end_asked_at: float | None = None
+        self.end_sent_at: float | None = None
+        self.end_in_doubt = False  # an EndTxn had no answer
+        self.question: Question | None = None  # timed out, or fenced? What the coordinator is asked next
+        self.terms.closed = _AT_REST
+
+    def move(self, event: Event) -> None:
+        """The only way from state to state."""
+        self.state = after(self.state, event)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no records are on their way."""
+        return not any(batcher.calls for batcher in self.batchers.all.values())
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it may go out."""
+        return self.state is State.READY and self.transaction is None and self.is_quiet
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it rests and has to be initialised before it goes out."""
+        return self.state is State.UNINITIALIZED and self.transaction is None and not self.wanted and self.is_quiet
+
+    @property
+    def is_out(self) -> bool:
+        """Whether somebody has it, or waits for it."""
+        return self.state is not State.FATAL_ERROR and not self.is_lost and not self.is_free
+
+    @property
+    def was_open(self) -> bool:
+        """Whether the coordinator certainly knew of the last transaction, unless that has ended well. One
+        whose id was taken before its first record can not have timed out.
+        """
+        return self.touched and (self.added or self.settlement.delivered_records > self._delivered_before)
+
+    # a transaction
+
+    def begin(self, transaction: Transaction) -> None:
+        """`transaction` is this producer's from now on."""
+        assert self.owned is not None
+        self.move(Event.BEGIN)
+        self.wishes.clear()
+        self.touched = self.added = self.end_in_doubt = False
+        self._delivered_before = self.settlement.delivered_records
+        self.end_asked_at = self.end_sent_at = self.question = None
+        self.settlement.first_error = None
+        self.identities.found(Identity(*self.owned, admitted=set()))
+        self.terms.closed = None
+        self.transaction = transaction
+        transaction.begun_at = monotonic()
+        transaction.producer = self
+
+    def begin_anew(self, partitions: list[Partition], identity: Identity | None) -> None:
+        """`partitions` have something to send, and are not admitted yet; or they lost a sequence, because a
+        record failed, and then so did the transaction.
+        """
+        if identity is not None:
+            self.wishes.update(dict.fromkeys(partition for partition in partitions if not identity.admits(partition)))
+        self.wake()
+
+    def admit(self, partitions: list[Partition]) -> None:
+        """Records may be written to them under the current identity."""
+        identity = self.identities.current
+        assert identity is not None
+        assert identity.admitted is not None
+        identity.admitted.update(partitions)
+        for partition in partitions:
+            self.wishes.pop(partition, None)
+            self.batchers.offer(partition)
+
+    def produce_versions(self, by_id: bool) -> tuple[int, int | None]:
+        if not self.is_v2:
+            return 0, _FIRST_V2_PRODUCE - 1
+        return _FIRST_V2_PRODUCE, None if by_id else LAST_VERSION_BY_NAME
+
+    def stop_taking(self) -> None:
+        """Nothing joins the transaction any more."""
+        self.terms.closed = _AT_REST
+
+    def end(self, transaction: Transaction, *, commits: bool, cause: KlifeError | None = None) -> None:
+        """Have `transaction` ended. To ask again changes nothing, and after a commit was asked for nobody
+        aborts it.
+
+        A commit is to be asked for when all deliveries are there. If one failed, it is an abort.
+        """
+        if self.transaction is not transaction or self.state not in (State.IN_TRANSACTION, State.ABORTABLE_ERROR):
+            return
+        self.stop_taking()
+        self.end_asked_at = monotonic()
+        if commits and self.state is State.IN_TRANSACTION and self.settlement.first_error is None:
+            transaction.commits = True
+            self.move(Event.COMMIT)
+        else:
+            if transaction.cause is None:
+                first = self.settlement.first_error
+                transaction.cause = cause if first is None or not commits else transaction.whose.not_delivered(first)
+            self.move(Event.ABORT)
+            self.drop_records()
+        self.wake()
+
+    def drop_records(self) -> None:
+        """Nothing of the transaction is sent any more."""
+        self.wishes.clear()
+        self.abandon("the transaction was aborted")
+
+    def ended(self, event: Event, *, committed: bool = False, error: KlifeError | None = None) -> None:
+        """The transaction is over, and the state moves by `event`."""
+        transaction = self.transaction
+        self.move(event)
+        if event is Event.END:
+            self.touched = False
+        self.question = None
+        self.identities.current = None
+        self.stop_taking()
+        self.rested_since = monotonic()
+        self.transaction = None
+        if transaction is not None:
+            transaction.ended(committed=committed, error=error)
+        self.txn_pool.wake()

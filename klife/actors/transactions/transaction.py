@@ -1,0 +1,115 @@
+"""`Transaction`: one transaction of a pool, from the call that asks for a producer until it has ended.
+
+A plain value, as a batch is: it outlives the actors that work for it, and its end is a latch. It belongs to
+the greenlet or thread that began it, its `Owner`. Whatever becomes of that one, nobody else commits it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent import getcurrent
+
+from klife.actors.runtime.latch import Latch
+from klife.actors.transactions import outcome
+from klife.actors.transactions.outcome import Whose
+
+if TYPE_CHECKING:
+    from klife.actors.producer.topic import Topic
+    from klife.actors.transactions.pool import Pool
+    from klife.actors.transactions.producer import TransactionalProducer
+    from klife.errors import KlifeError
+
+
+class Owner:
+    """The greenlet that began a transaction, in whatever thread. Made in it."""
+
+    __slots__ = ("greenlet", "_thread", "_told")
+
+    def __init__(self) -> None:
+        self.greenlet: Any = getcurrent()
+        self._thread = None if isinstance(self.greenlet, gevent.Greenlet) else threading.current_thread()
+        self._told: Callable[[Any], None] | None = None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it has ended, so that it will never leave the block of its transaction."""
+        return bool(self.greenlet.dead) or (self._thread is not None and not self._thread.is_alive())
+
+    def when_gone(self, tell: Callable[[], None]) -> None:
+        """Call `tell` at once when it ends, if it is a greenlet that tells of that. Once."""
+        if isinstance(self.greenlet, gevent.Greenlet):
+            self._told = lambda _greenlet: tell()
+            self.greenlet.rawlink(self._told)
+
+    def forget(self) -> None:
+        """Nobody need be told any more."""
+        told, self._told = self._told, None
+        if told is not None:
+            self.greenlet.unlink(told)
+
+
+class Transaction:
+    """A transaction of `pool`. All is called in a greenlet of the client's home, but for `check`."""
+
+    def __init__(self, pool: Pool, owner: Owner) -> None:
+        self.pool = pool
+        self.owner = owner
+        self.asked_at = monotonic()
+        self.producer: TransactionalProducer | None = None  # once it has one
+        self.begun_at = 0.0
+        self.closed: str | None = None  # why nothing joins it any more: "committed", "aborted"
+        self.forked = False  # this is the copy that a forked child has of a transaction of its parent's
+        self.commits = False  # how it is to end
+        self.cause: KlifeError | None = None  # what ended it, where that was not its owner
+        self.committed = False
+        self.error: KlifeError | None = None  # of the end, once it is `over`
+        self.over = Latch(pool.hub)
+
+    @property
+    def whose(self) -> Whose:
+        return Whose(self.pool.name, self.producer.transactional_id if self.producer is not None else "")
+
+    def check(self, producer: str | None = None) -> None:
+        """Look whether a record may join; `producer` is the one that its caller asks for.
+
+        Raises:
+            TransactionMisused: it may not. The transaction is as it was.
+            TransactionAborted, TransactionFenced: it was ended meanwhile, and not by its owner.
+        """
+        if self.forked:
+            raise outcome.of_the_parent(self.pool.name)
+        if self.cause is not None:
+            raise self.cause
+        if self.closed is not None:
+            raise outcome.ended(self.pool.name, self.closed)
+        if producer is not None:
+            raise outcome.other_producer(self.pool.name, producer)
+
+    def topic(self, name: Any, deadline: float) -> Topic:
+        """The topic as its producer knows it. As `Producers.topic`."""
+        assert self.producer is not None
+        return self.pool.topic(self.producer, name, deadline)
+
+    def fail(self, error: Any) -> None:
+        """A record of it could not be queued, and nobody was told by an exception: it is not to be committed."""
+        producer = self.producer
+        if producer is not None and producer.transaction is self and producer.settlement.first_error is None:
+            producer.settlement.first_error = error
+            producer.wake()
+
+    def ended(self, *, committed: bool = False, error: KlifeError | None = None) -> None:
+        """It is over: tell whoever waits."""
+        if self.over.is_set:
+            return
+        self.committed = committed
+        self.error = error
+        self.closed = self.closed or ("committed" if committed else "aborted")
+        if error is not None and self.cause is None:
+            self.cause = error
+        self.pool.count(self)
+        self.over.set()

@@ -1,0 +1,152 @@
+"""`Transaction`: what a `with client.transaction()` block has, and the calls behind it.
+
+A transaction belongs to the greenlet, or thread, that began it: what that one produces joins by itself. Others
+join by the methods here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gevent._hub_local import get_hub_if_exists
+
+from klife.actors.engine import Engine
+from klife.actors.producer.delivery import BatchDelivery, Delivery
+from klife.actors.producer.validation import not_a_callback
+from klife.actors.runtime.forked import take_note
+from klife.actors.transactions import outcome
+from klife.actors.transactions.transaction import Owner
+from klife.actors.transactions.transactions import Transactions
+from klife.api.from_thread import call_at_home
+from klife.errors import TransactionAborted, TransactionMisused
+from klife.record import Record
+
+if TYPE_CHECKING:
+    from klife.actors.transactions.transaction import Transaction as OpenTransaction
+    from klife.api.append import Append
+    from klife.api.handle import Handle
+
+T = TypeVar("T")
+Callback = Callable[[Record], object]
+
+
+class Transaction:
+    """A transaction, as its block sees it."""
+
+    __slots__ = ("_handle", "_append", "_pool", "_engine", "_open")
+
+    def __init__(self, handle: Handle, append: Append, pool: str | None) -> None:
+        self._handle = handle
+        self._append = append
+        self._pool = pool
+        self._engine: Engine | None = None
+        self._open: OpenTransaction | None = None
+
+    def __enter__(self) -> Transaction:
+        if self._open is not None:
+            raise TransactionMisused("this transaction was begun already; ask client.transaction() for another", pool=self._pool)
+        engine = self._handle.current(so="No transaction was begun")
+        self._append.follow(engine)
+        self._engine = engine
+        owner, transactions = Owner(), engine.part(Transactions)
+        timeout = max((pool.settings.checkout_timeout for pool in transactions.pools.values()), default=0.0)
+        self._open = self._at_home(lambda: transactions.begin(owner, self._pool), timeout)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        opened, engine = self._opened(), self._engine
+        assert engine is not None
+        take_note()
+        transactions = engine.part(Transactions)
+        try:
+            if opened.forked:
+                if error is None:
+                    raise outcome.of_the_parent(opened.pool.name)
+            elif error is not None:
+                waits = isinstance(error, Exception)  # else its greenlet is killed, or out of time
+                self._at_home(lambda: transactions.abort(opened, waits=waits), 5.0)
+            elif opened.closed != "aborted" or opened.cause is not None:
+                settings = opened.pool.settings
+                limit = settings.producer.delivery_timeout + settings.txn_timeout + 10.0
+                self._at_home(lambda: transactions.commit(opened), limit)
+        except BaseException:
+            if not opened.forked and not opened.commits and opened.producer is not None:
+                opened.producer.end(opened, commits=False)
+            raise
+        finally:
+            transactions.forget(opened)
+
+    # joining
+
+    def produce(self, record: Record, *, partitioner: Any = None) -> Delivery:
+        """As `Client.produce`, in this transaction: from any greenlet or thread, until the block is left.
+
+        Raises:
+            TransactionMisused: it has ended. TransactionAborted: it was aborted meanwhile, and why.
+        """
+        delivery: Delivery = self._append.join(self._opened(), record, None, partitioner, True, None)
+        return delivery
+
+    def produce_async(self, record: Record, callback: Callback | None = None, *, partitioner: Any = None) -> None:
+        """As `Client.produce_async`, in this transaction."""
+        if callback is not None and not callable(callback):
+            raise not_a_callback(callback)
+        self._append.join(self._opened(), record, None, partitioner, False, callback)
+
+    def produce_batch(self, records: Iterable[Record], *, partitioner: Any = None) -> BatchDelivery:
+        """As `Client.produce_batch`, in this transaction. A record that could not be queued ends it."""
+        checked = self._append.checked(records)
+        return BatchDelivery(self._append.join_all(self._opened(), checked, None, partitioner))
+
+    def produce_batch_async(
+        self, records: Iterable[Record], callback: Callable[[list[Record]], object] | None = None, *, partitioner: Any = None
+    ) -> None:
+        """As `Client.produce_batch_async`, in this transaction."""
+        if callback is not None and not callable(callback):
+            raise not_a_callback(callback)
+        delivery = self.produce_batch(records, partitioner=partitioner)
+        if callback is not None:
+            delivery.add_done_callback(lambda done: callback(done.get()))
+
+    def abort(self) -> None:
+        """Abort it now: nothing of it will be seen, and nothing joins it any more. The block goes on, and is left
+        without an error.
+        """
+        opened, engine = self._opened(), self._engine
+        assert engine is not None
+        opened.check()
+        self._at_home(lambda: engine.part(Transactions).abort(opened, waits=True), 5.0)
+
+    def _opened(self) -> OpenTransaction:
+        if self._open is None:
+            raise TransactionMisused("the transaction has not begun: use it as `with client.transaction() as txn`", pool=self._pool)
+        return self._open
+
+    def _at_home(self, function: Callable[[], T], timeout: float) -> T:
+        engine = self._engine
+        assert engine is not None
+        if get_hub_if_exists() is engine.hub:
+            return function()
+        answer: T = call_at_home(engine, function, timeout, "No transaction was begun")
+        return answer
+
+    def __repr__(self) -> str:
+        return f"<Transaction of pool {self._pool!r}>" if self._open is None else f"<Transaction {self._open.whose.transactional_id!r}>"
+
+
+def run(begin: Callable[[], Transaction], function: Callable[..., T], args: tuple[Any, ...], retries: int) -> T:
+    """Call `function` in a transaction; again, up to `retries` times, where that was aborted and may be run
+    again.
+    """
+    call = partial(function, *args)
+    while True:
+        try:
+            with begin():
+                return call()
+        except TransactionAborted as error:
+            if not retries or not error.retriable:
+                raise
+            retries -= 1
