@@ -49,6 +49,7 @@ ONCE = [
     "tests/integration/test_brokers_without_topic_ids.py",  # test_asking_metadata.py, test_metadata_snapshot.py
     "tests/integration/test_forgetful_brokers.py",  # test_delivery_model.py, test_partition.py
     "tests/integration/test_quotas.py",  # test_throttling.py
+    "tests/testing/test_admin_connections.py",
     "tests/testing/test_cli_cluster.py",
     "tests/testing/test_cluster.py",
     "tests/testing/test_cluster_processes.py",

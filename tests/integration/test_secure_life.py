@@ -11,14 +11,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 from gevent import get_hub
 
 from klife import Client, Record
+from klife.admin import AdminClient, NewTopic
 from klife.testing.cluster import KafkaCluster
 from tests.support import ROOT, SUPPORT
 from tests.support.reader import read_topic
-from tests.support.secure import MECHANISMS, client_options, with_options
+from tests.support.secure import MECHANISMS, client_options, secure_kafka, with_options
 
 SECONDS = 8  # more than two sessions, and than the life of a token
 TOKEN_SECONDS = 6
@@ -40,7 +40,10 @@ def test_sessions_end_and_nobody_notices(secure_cluster: KafkaCluster) -> None:
         mechanism: client_options(secure_cluster, "SASL_SSL", mechanism) for mechanism in MECHANISMS if mechanism != "SCRAM-SHA-256"
     }
     command = [sys.executable, "-m", "tests.support.secure_sessions", "sessions", str(SECONDS)]
-    told = json.loads(run(command, with_options(secure_cluster, ways)).splitlines()[-1])
+    with AdminClient(**client_options(secure_cluster, "SASL_SSL", "PLAIN")) as admin:
+        admin.create_topics([NewTopic("before", partitions=2)])
+        told = json.loads(run(command, with_options(secure_cluster, ways)).splitlines()[-1])
+        admin.create_topics([NewTopic("after", partitions=2)])
     clients: dict[str, dict[str, Any]] = told["clients"]
     assert {name: each["since"] for name, each in clients.items()} == dict.fromkeys([*ways, "idle"], 0)
     assert (told["lost"], told["new"]) == (0, 0)
@@ -50,12 +53,11 @@ def test_sessions_end_and_nobody_notices(secure_cluster: KafkaCluster) -> None:
     assert set(values) == {f"{name} {number}".encode() for name, each in clients.items() for number in range(each["sent"])}
 
 
-@pytest.mark.parametrize("manner", ["main", "c"])
-def test_a_fork_leaves_the_parents_connections_alone(secure_cluster: KafkaCluster, manner: str) -> None:
-    topic = f"fork-{manner}"
+def test_a_fork_leaves_the_parents_connections_alone(secure_cluster: KafkaCluster) -> None:
+    topic = "forked"
     secure_cluster.create_topic(topic, partitions=6)
     options = client_options(secure_cluster, "SASL_SSL")
-    command = [sys.executable, str(SUPPORT / "forking.py"), options["bootstrap_servers"], topic, manner]
+    command = [sys.executable, str(SUPPORT / "forking.py"), options["bootstrap_servers"], topic, "c"]
     parent, child = sorted(
         map(json.loads, run(command, with_options(secure_cluster, options)).splitlines()), key=lambda line: -len(line["who"])
     )
@@ -66,29 +68,27 @@ def test_a_fork_leaves_the_parents_connections_alone(secure_cluster: KafkaCluste
     assert sorted(each.value or b"" for each in read_topic(secure_cluster.bootstrap_servers, topic)) == sorted(expected)
 
 
-def test_certificates_replaced_on_disk_are_used_when_brokers_have_new_ones(secure_cluster: KafkaCluster, tmp_path: Path) -> None:
-    """A broker gets a certificate of another authority, trusts only that one's clients, and then has the first
-    one's again. The client's files become what is needed then, while it is connected.
+def test_certificates_replaced_on_disk_are_used_when_brokers_have_new_ones(tmp_path: Path) -> None:
+    """The broker gets a certificate of another authority, and trusts only that one's clients from then on. The
+    client's files become what is needed then, while it is connected.
     """
-    secure_cluster.create_topic("replaced", partitions=6, replication_factor=1)
-    old, new = secure_cluster.certificates, secure_cluster.certificates.another_authority()
-    tls = {name: shutil.copy(file, tmp_path / name) for name, file in secure_cluster.tls_for("SSL").items()}
+    with secure_kafka("4.3", brokers=1) as cluster:
+        cluster.create_topic("orders", partitions=6)
+        old, new = cluster.certificates, cluster.certificates.another_authority()
+        tls = {name: shutil.copy(file, tmp_path / name) for name, file in cluster.tls_for("SSL").items()}
 
-    def records(value: bytes) -> list[Record]:
-        return [Record("replaced", value, partition=each) for each in range(6)]
+        def records(value: bytes) -> list[Record]:
+            return [Record("orders", value, partition=each) for each in range(6)]
 
-    with Client.start(secure_cluster.bootstrap_servers_for("SSL"), tls=tls, reconnect_backoff_max_ms=500) as client:
-        Record.verify_batch(client.produce_batch(records(b"first")).get(PATIENCE))
-        for value, authority in ((b"new", new), (b"old", old)):
-            old.trust(authority)
-            old.renew_server(1, authority=authority)
-            for name, file in authority.client().items():
+        with Client.start(cluster.bootstrap_servers_for("SSL"), tls=tls, reconnect_backoff_max_ms=500) as client:
+            Record.verify_batch(client.produce_batch(records(b"before")).get(PATIENCE))
+            old.trust(new)
+            old.renew_server(1, authority=new)
+            for name, file in {**new.client(), "ca_file": new.ca_file}.items():
                 shutil.copy(file, tls[name])
-            Path(tls["ca_file"]).write_text(Path(old.ca_file).read_text() + Path(new.ca_file).read_text())
-            secure_cluster.stop(1)
-            waiting = client.produce_batch(records(value))
-            secure_cluster.start(1)
+            cluster.stop(1)
+            waiting = client.produce_batch(records(b"meanwhile"))
+            cluster.start(1)
             Record.verify_batch(waiting.get(PATIENCE))
-    secure_cluster.wait_until_in_sync()
-    values = sorted(each.value or b"" for each in read_topic(secure_cluster.bootstrap_servers, "replaced"))
-    assert values == sorted([b"first", b"new", b"old"] * 6)
+        values = sorted(each.value or b"" for each in read_topic(cluster.bootstrap_servers, "orders"))
+        assert values == sorted([b"before", b"meanwhile"] * 6)

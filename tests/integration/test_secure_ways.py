@@ -40,6 +40,7 @@ def test_records_arrive_by_every_way(cluster: KafkaCluster, how: str) -> None:
     assert ended.returncode == 0, ended.stderr
     told = json.loads(ended.stdout.splitlines()[-1])
     assert {name: (len(said) if isinstance(said, list) else said) for name, said in told.items()} == dict.fromkeys(ways, RECORDS)
+    assert ended.stdout.count("password_sent_in_the_clear") == len([way for way in ways if way.startswith("SASL_PLAINTEXT PLAIN")])
     found = [[each.partition, each.offset, (each.value or b"").decode()] for each in read_topic(cluster.bootstrap_servers, topic)]
     assert found == sorted(record for said in told.values() for record in said)
 

@@ -17,16 +17,16 @@ log = get_logger("klife.security")
 
 
 class Security:
-    """Made in the client's home thread, from its settings."""
+    """Made in the client's home thread, from its settings; `quiet` for another one's tools, who was warned."""
 
-    def __init__(self, settings: ConnectionSettings) -> None:
+    def __init__(self, settings: ConnectionSettings, *, quiet: bool = False) -> None:
         sasl = settings.sasl
         self.tls = Tls(settings.tls, settings.connect_timeout) if settings.tls is not None else None
         self.mechanism: Any = _mechanism(sasl) if sasl is not None else None
         self.tokens: Tokens | None = None
         if sasl is not None and sasl.token_provider is not None:
             self.tokens = Tokens(sasl.token_provider, settings.connect_timeout)
-        if self.tls is None and self.mechanism is not None and self.mechanism.name == "PLAIN":
+        if self.tls is None and self.mechanism is not None and self.mechanism.name == "PLAIN" and not quiet:
             log.warning(
                 "password_sent_in_the_clear",
                 hint="SASL PLAIN without TLS shows the password to whoever is on the way; set tls, or use SCRAM",
