@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from klife.actors.runtime.post import Post
 from klife.actors.settings import TxnPoolSettings
-from klife.actors.transactions.choice import Choice, Way, choose
+from klife.actors.transactions.choice import MADE_PER_OPEN, Choice, Way, choose
 from klife.actors.transactions.pool_terms import PoolTerms
 from klife.actors.transactions.producer import TransactionalProducer
 from klife.actors.transactions.state import Event, State
@@ -45,7 +45,8 @@ class Pool(PoolTerms):
         return choose(
             {producer.index: producer.rested_since for producer in everyone if producer.is_free},
             [producer.index for producer in everyone if producer.is_lost],
-            sum(producer.is_out for producer in everyone),
+            sum(producer.is_out and not producer.wanted for producer in everyone),
+            len(everyone),
             pool_size=self.settings.pool_size,
             now=now,
         )
@@ -55,6 +56,16 @@ class Pool(PoolTerms):
         index = len(self.producers)
         producer = self.producers[index] = TransactionalProducer(self, f"{self._base}-{index}", index)
         return producer
+
+    def take_over(self) -> None:
+        """Make all that a pool of stable ids may have, before the first goes out.
+
+        That ends what another process, which had them, left open. And none is asked for afresh later on,
+        which would take it from whoever has it by then.
+        """
+        if self.settings.base_txn_id and not self.producers:
+            for _ in range(MADE_PER_OPEN * self.settings.pool_size):
+                self.make().wanted = True
 
     def carry_out(self, choice: Choice) -> TransactionalProducer | None:
         """The producer that goes out now, if that is the choice; else one is on its way, or somebody has to
