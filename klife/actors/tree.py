@@ -6,6 +6,7 @@
     ├─ producer NAME × n (rest_for_one)
     │    ├─ producer            ProducerActor
     │    └─ batchers (dynamic) ── BatcherActor × broker × batchers_count
+    ├─ txn pool NAME × n        transactions/pool_tree.py
     └─ gate                     flushes when an orderly stop begins
 
 Connections come before metadata, which needs them; the gate comes last, because the last child is the first
@@ -13,7 +14,7 @@ to be stopped. In a producer, the batchers come after the actor that gives them 
 they are started anew with it.
 
 What is between the metadata and the gate are the children of the engine's parts; of those, this client has
-producers.
+producers and pools of transactions.
 
 How many restarts, and who gives up: see docs/supervision.md. An actor here crashes for a bug, never because a
 broker is away (that is a state with a backoff). Scattered faults must cost a restart each and nothing else,

@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import gevent
@@ -380,7 +379,7 @@ class AdminClient:
 
 
 def _hurried(settings: ConnectionSettings) -> ConnectionSettings:
-    return replace(settings, connect_timeout=ATTEMPT_TIMEOUT_SECONDS)
+    return settings._replace(connect_timeout=ATTEMPT_TIMEOUT_SECONDS)
 
 
 def _names(names: Sequence[str]) -> Sequence[str]:

@@ -35,6 +35,7 @@ from klife_supervision.logs import get_logger, traceback_of
 
 log = get_logger("klife.producer")
 
+_LAST_VERSION_BY_NAME = 12  # from 13 on, Produce names topics by id
 _LEFT_OUT = Refused(None, "the broker answered without a word of this partition")
 
 
@@ -193,13 +194,13 @@ class BatcherActor(GeventActor):
             # takes it over until then.
             in_flight_request.submitted = True
             self.producer.requests += 1
-            lowest, highest = self.producer.produce_versions(in_flight_request.by_id)
+            versions = self.producer.terms.produce_versions
             batcher.broker.send(
                 in_flight_request,
                 timeout=settings.request_timeout,
                 client_id=settings.client_id,
-                min_version=lowest,
-                max_version=highest,
+                min_version=versions[0],
+                max_version=versions[1] if in_flight_request.by_id else min(versions[1], _LAST_VERSION_BY_NAME),
                 expect_reply=settings.acks != 0,
             )
         except BaseException as error:  # a signal handler's exception too

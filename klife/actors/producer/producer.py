@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from klife.actors.metadata.snapshot import TopicInfo
     from klife.actors.network.broker import Broker
 
-LAST_VERSION_BY_NAME = 12  # from 13 on, Produce names topics by id
 _SETTLED = (Course.IN_LOG, Course.FAIL, Course.REJECT_SOME)  # so that nothing is in the way of later batches
 _AT_REST = (Course.FORGET, Course.IN_LOG, Course.FAIL, Course.ASK_LIMIT)  # nothing of the batch goes again
 
@@ -91,12 +90,6 @@ class Producer:
     @property
     def idempotent(self) -> bool:
         return self.terms.idempotent
-
-    def produce_versions(self, by_id: bool) -> tuple[int, int | None]:
-        """The lowest and the highest version of Produce that may be used now; `by_id` where all topics of the
-        request have ids.
-        """
-        return 0, None if by_id else LAST_VERSION_BY_NAME
 
     @property
     def identity(self) -> Identity | None:

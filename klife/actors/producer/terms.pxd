@@ -11,3 +11,4 @@ cdef class Terms:
     cdef public object closed
     cdef public double hub_ran_at
     cdef public object call_when_settled
+    cdef public tuple produce_versions

@@ -15,6 +15,7 @@ from typing import Any
 from klife.actors.closed import NOT_QUEUED, client_closed
 from klife.actors.settings import ProducerSettings
 from klife.errors import ClientClosed
+from klife.protocol.apis.produce import ProduceRequest
 
 
 class Terms:
@@ -33,6 +34,7 @@ class Terms:
         "closed",
         "hub_ran_at",
         "call_when_settled",
+        "produce_versions",
     )
 
     def __init__(
@@ -50,6 +52,7 @@ class Terms:
         self.skipping_linger = 0  # how many wait for records to leave
         self.closed: str | None = None  # why no records are taken any more
         self.hub_ran_at = monotonic()  # when the hub is known to have run last, while anything is not settled
+        self.produce_versions = (ProduceRequest.MIN_VERSION, ProduceRequest.MAX_VERSION)  # those that may be used
         self.call_when_settled = call_when_settled  # (batch, index, callback); from any thread
 
     def skip_linger(self, by: int) -> None:

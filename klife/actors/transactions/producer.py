@@ -10,21 +10,21 @@ mean, is the `TransactionalProducerActor`'s, which finds here all that its prede
 
 from __future__ import annotations
 
-from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from klife.actors.producer.identity import Identity
-from klife.actors.producer.producer import LAST_VERSION_BY_NAME, Producer
+from klife.actors.producer.producer import Producer
 from klife.actors.runtime.post import Post
 from klife.actors.transactions.choice import NEVER_USED
 from klife.actors.transactions.coordinator import Coordinator
 from klife.actors.transactions.state import Event, State, after
+from klife.protocol.apis.produce import ProduceRequest
 
 if TYPE_CHECKING:
     from klife.actors.producer.partition import Partition
     from klife.actors.transactions.fate import Question
-    from klife.actors.transactions.pool import Pool
+    from klife.actors.transactions.pool_terms import PoolTerms
     from klife.actors.transactions.transaction import Transaction
     from klife.errors import KlifeError
 
@@ -35,9 +35,9 @@ _AT_REST = "no transaction is open"
 class TransactionalProducer(Producer):
     """One producer of `pool`, under the id `transactional_id`."""
 
-    def __init__(self, pool: Pool, transactional_id: str, index: int) -> None:
+    def __init__(self, pool: PoolTerms, transactional_id: str, index: int) -> None:
         super().__init__(
-            replace(pool.settings.producer, name=f"{pool.name} {index}", transactional_id=transactional_id),
+            pool.settings.producer._replace(name=f"{pool.name} {index}", transactional_id=transactional_id),
             pool.buffer,
             pool.hub,
             pool.max_block,
@@ -133,10 +133,15 @@ class TransactionalProducer(Producer):
             self.wishes.pop(partition, None)
             self.batchers.offer(partition)
 
-    def produce_versions(self, by_id: bool) -> tuple[int, int | None]:
-        if not self.is_v2:
-            return 0, _FIRST_V2_PRODUCE - 1
-        return _FIRST_V2_PRODUCE, None if by_id else LAST_VERSION_BY_NAME
+    def initialised(self, producer_id: int, epoch: int) -> None:
+        """The coordinator has given it this id and epoch, and ended what was open before."""
+        self.owned = producer_id, epoch
+        self.end_in_doubt = self.wanted = False
+        self.is_v2 = self.txn_pool.is_v2
+        last = ProduceRequest.MAX_VERSION
+        self.terms.produce_versions = (_FIRST_V2_PRODUCE, last) if self.is_v2 else (ProduceRequest.MIN_VERSION, _FIRST_V2_PRODUCE - 1)
+        self.move(Event.INITIALIZED)
+        self.txn_pool.wake()
 
     def stop_taking(self) -> None:
         """Nothing joins the transaction any more."""

@@ -279,12 +279,7 @@ class TransactionalProducerActor(ProducerActor):
         rule = self._rule(Request.INIT_PRODUCER_ID, call, code)
         if rule.action is Action.DONE and response is not None:
             self._went_well()
-            producer.owned = response.producer_id, response.producer_epoch
-            producer.is_v2 = producer.txn_pool.is_v2
-            producer.end_in_doubt = False
-            producer.wanted = False
-            producer.move(Event.INITIALIZED)
-            producer.txn_pool.wake()
+            producer.initialised(response.producer_id, response.producer_epoch)
         elif rule.action is Action.ASK and producer.owned is not None:
             producer.question = Question.DESCRIBE
         elif rule.action is Action.REFUSED:

@@ -20,8 +20,7 @@ from klife.actors.transactions.outcome import Whose
 
 if TYPE_CHECKING:
     from klife.actors.producer.topic import Topic
-    from klife.actors.transactions.pool import Pool
-    from klife.actors.transactions.producer import TransactionalProducer
+    from klife.actors.transactions.pool_terms import PoolTerms
     from klife.errors import KlifeError
 
 
@@ -56,11 +55,11 @@ class Owner:
 class Transaction:
     """A transaction of `pool`. All is called in a greenlet of the client's home, but for `check`."""
 
-    def __init__(self, pool: Pool, owner: Owner) -> None:
+    def __init__(self, pool: PoolTerms, owner: Owner) -> None:
         self.pool = pool
         self.owner = owner
         self.asked_at = monotonic()
-        self.producer: TransactionalProducer | None = None  # once it has one
+        self.producer: Any = None  # a `TransactionalProducer`, which knows it, once it has one
         self.begun_at = 0.0
         self.closed: str | None = None  # why nothing joins it any more: "committed", "aborted"
         self.forked = False  # this is the copy that a forked child has of a transaction of its parent's
@@ -92,7 +91,6 @@ class Transaction:
 
     def topic(self, name: Any, deadline: float) -> Topic:
         """The topic as its producer knows it. As `Producers.topic`."""
-        assert self.producer is not None
         return self.pool.topic(self.producer, name, deadline)
 
     def fail(self, error: Any) -> None:

@@ -1,0 +1,89 @@
+"""`PoolTerms`: what holds for all of a pool, its producers and its transactions: settings, what they stand on, and
+the few things that change.
+
+It imports nothing of a pool, and everything of a pool knows it, as `Terms` is known by everything of a producer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from klife.actors.closed import NOT_QUEUED
+from klife.actors.producer.validation import checked_topic
+from klife.actors.settings import TxnPoolSettings
+from klife.errors import TransactionError, TransactionFenced
+
+if TYPE_CHECKING:
+    from klife.actors.metadata.snapshot import TopicInfo
+    from klife.actors.producer.producer import Producer
+    from klife.actors.producer.producers import Producers
+    from klife.actors.producer.topic import Topic
+    from klife.actors.runtime.inbox import Inbox
+
+FEATURE = "transaction.version"
+
+
+class PoolTerms:
+    """The settings of one pool, and how it is at this moment."""
+
+    def __init__(self, settings: TxnPoolSettings, producers: Producers) -> None:
+        engine = producers.engine
+        self.settings = settings
+        self.engine = engine
+        self.name = settings.name
+        self.hub = engine.hub
+        self.metadata = engine.metadata
+        self.buffer = producers.pool
+        self.max_block = engine.settings.max_block
+        self._partitioner_of: Callable[[str], Any] = producers.partitioner_of
+        self.inbox: Inbox | None = None  # the PoolActor's, while it lives
+        self.open: dict[Any, None] = {}  # transactions, from asking until they are over
+        self.fenced: TransactionFenced | None = None
+        self.refusal: tuple[float, TransactionError] | None = None  # the last one, and when
+        self.committed = 0
+        self.aborted = 0
+
+    @property
+    def is_v2(self) -> bool:
+        """Whether the cluster has settled KIP-890's second part."""
+        return self.metadata.features.levels.get(FEATURE, 0) >= 2
+
+    def wake(self) -> None:
+        """Have the PoolActor look."""
+        if self.inbox is not None:
+            self.inbox.wake()
+
+    def refused(self, error: TransactionError) -> None:
+        """The cluster does not let a producer begin: whoever waits now is told."""
+        self.refusal = monotonic(), error
+        self.wake()
+
+    def fence(self, error: TransactionFenced) -> None:
+        """Somebody else has the ids: no transaction is begun any more."""
+        if self.fenced is None:
+            self.fenced = error
+        self.wake()
+
+    def count(self, transaction: Any) -> None:
+        """`transaction` is over."""
+        self.open.pop(transaction, None)
+        if transaction.committed:
+            self.committed += 1
+        else:
+            self.aborted += 1
+
+    def topic(self, producer: Producer, called: Any, deadline: float) -> Topic:
+        """As `Producers.topic`, of one of the producers."""
+        name = checked_topic(called)
+        routing = producer.routing
+        topic = routing.topics.get(name)
+        if topic is None:
+            info = self.metadata.topic(name, deadline, creates=True, so=NOT_QUEUED)
+            topic = routing.topics.get(name) or routing.add_topic(info, self._partitioner_of(name))
+        return topic
+
+    def wait_for_partitions(self, topic: str, count: int, deadline: float, answers: int) -> TopicInfo | None:
+        """What its producers ask of the metadata."""
+        return self.metadata.wait_for_partitions(topic, count, deadline, creates=True, answers=answers, so=NOT_QUEUED)
