@@ -6,7 +6,9 @@
     ├─ producer NAME × n (rest_for_one)
     │    ├─ producer            ProducerActor
     │    └─ batchers (dynamic) ── BatcherActor × broker × batchers_count
-    ├─ txn pool NAME × n        transactions/pool_tree.py
+    ├─ txn pool NAME × n (rest_for_one)
+    │    ├─ pool                PoolActor
+    │    └─ producers (dynamic) ── as a producer, with a TransactionalProducerActor
     └─ gate                     flushes when an orderly stop begins
 
 Connections come before metadata, which needs them; the gate comes last, because the last child is the first

@@ -51,6 +51,11 @@ class Append:
         self._handle = handle
         self._follow(handle.engine)
 
+    @property
+    def handle(self) -> Handle:
+        """Its way to the engine."""
+        return self._handle
+
     def follow(self, engine: Engine) -> None:
         """Take records for `engine` from now on: a transaction of it begins."""
         self._follow(engine)

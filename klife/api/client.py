@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 from klife.actors import engines
 from klife.actors.engine import Engine
@@ -27,7 +27,7 @@ from klife.api.append import Append
 from klife.api.from_thread import call_at_home
 from klife.api.handle import Handle
 from klife.api.status import ClientStatus, PartitionStatus, StopReport, client_status, partition_statuses, stop_report
-from klife.api.transaction import Transaction, run
+from klife.api.transaction import Transacting
 from klife.errors import ConfigError, FlushTimeout, NoSuchClient
 from klife.record import Record
 from klife_supervision import ChildSpec, TreeNode
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 _HOW_TO_START = "a Client is made by Client.start('localhost:9092', ...), or found by Client.get('its name')"
 Callback = Callable[[Record], object]
-T = TypeVar("T")
 _LOGS_WRITTEN = 1.0  # seconds that `stop` leaves for the log to be written
 
 
@@ -214,33 +213,10 @@ class Client:
 
     # transactions
 
-    @overload
-    def transaction(self, function: None = None, /, *, pool: str | None = None) -> Transaction: ...
-    @overload
-    def transaction(self, function: Callable[..., T], /, *args: Any, pool: str | None = None, retries: int = 0) -> T: ...
-    def transaction(self, function: Callable[..., T] | None = None, /, *args: Any, pool: str | None = None, retries: int = 0) -> Any:
-        """A transaction, for a `with` block: whatever its greenlet produces inside is visible to readers of
-        committed records all together, or not at all. It commits when the block is left, and aborts on an
-        exception, which passes through.
-
-        With a `function` it calls that, with `args`, in one, and returns its value; where the transaction was
-        aborted and may be run again, up to `retries` times anew.
-
-        Args:
-            pool: the name of one of the client's `txn_pools`; by default `default_txn_pool`.
-
-        Raises (when the block is left, besides what is raised in it):
-            TransactionAborted: nothing of it will be seen; the text says why.
-            TransactionFenced: another producer has the transactional id.
-            TransactionError: with `possibly_committed`, no coordinator said what became of it.
-        When it is begun:
-            PoolExhausted: all that may be open are, for `checkout_timeout_ms`.
-            TransactionMisused: this greenlet has one open.
-            TransactionError: the cluster does not let us begin.
-        """
-        if function is None:
-            return Transaction(self._handle, self._append, pool)
-        return run(lambda: Transaction(self._handle, self._append, pool), function, args, retries)
+    @property
+    def transaction(self) -> Transacting:
+        """Called, it is a transaction for a `with` block, or one around a call: see `Transacting`."""
+        return Transacting(self._append.handle, self._append)
 
     def produce_batch_txn(self, records: Iterable[Record], *, pool: str | None = None) -> list[Record]:
         """Produce `records` in a transaction of their own; returns their results, once it is committed.

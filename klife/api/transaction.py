@@ -7,9 +7,8 @@ join by the methods here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from gevent._hub_local import get_hub_if_exists
 
@@ -137,16 +136,46 @@ class Transaction:
         return f"<Transaction of pool {self._pool!r}>" if self._open is None else f"<Transaction {self._open.whose.transactional_id!r}>"
 
 
-def run(begin: Callable[[], Transaction], function: Callable[..., T], args: tuple[Any, ...], retries: int) -> T:
-    """Call `function` in a transaction; again, up to `retries` times, where that was aborted and may be run
-    again.
-    """
-    call = partial(function, *args)
-    while True:
-        try:
-            with begin():
-                return call()
-        except TransactionAborted as error:
-            if not retries or not error.retriable:
-                raise
-            retries -= 1
+class Transacting:
+    """What `Client.transaction` is: it makes transactions when it is called."""
+
+    __slots__ = ("_handle", "_append")
+
+    def __init__(self, handle: Handle, append: Append) -> None:
+        self._handle = handle
+        self._append = append
+
+    @overload
+    def __call__(self, function: None = None, /, *, pool: str | None = None) -> Transaction: ...
+    @overload
+    def __call__(self, function: Callable[..., T], /, *args: Any, pool: str | None = None, retries: int = 0) -> T: ...
+    def __call__(self, function: Callable[..., T] | None = None, /, *args: Any, pool: str | None = None, retries: int = 0) -> Any:
+        """A transaction, for a `with` block: whatever its greenlet produces inside is visible to readers of
+        committed records all together, or not at all. It commits when the block is left, and aborts on an
+        exception, which passes through.
+
+        With a `function` it calls that, with `args`, in one, and returns its value; where the transaction was
+        aborted and may be run again, up to `retries` times anew.
+
+        Args:
+            pool: the name of one of the client's `txn_pools`; by default `default_txn_pool`.
+
+        Raises (when the block is left, besides what is raised in it):
+            TransactionAborted: nothing of it will be seen; the text says why.
+            TransactionFenced: another producer has the transactional id.
+            TransactionError: with `possibly_committed`, no coordinator said what became of it.
+        When it is begun:
+            PoolExhausted: all that may be open are, for `checkout_timeout_ms`.
+            TransactionMisused: this greenlet has one open.
+            TransactionError: the cluster does not let us begin.
+        """
+        if function is None:
+            return Transaction(self._handle, self._append, pool)
+        while True:
+            try:
+                with Transaction(self._handle, self._append, pool):
+                    return function(*args)
+            except TransactionAborted as error:
+                if not retries or not error.retriable:
+                    raise
+                retries -= 1

@@ -23,6 +23,16 @@ from tests.support.model_cluster import ModelBroker
 from tests.support.producer_parts import Parts, a_producer, topic_info
 
 
+class OfTheCoordinator(Identities):
+    """Refuses to make another."""
+
+    def bump(self, lost: Identity) -> None:
+        raise AssertionError("a transactional producer made an epoch of its own")
+
+    def discard(self, refused: Identity | None) -> None:
+        raise AssertionError("a transactional producer gave its id up")
+
+
 class Transactional(Parts):
     """A transactional producer with an open transaction, to which the partitions of topic `t` are admitted."""
 
@@ -40,6 +50,7 @@ class Transactional(Parts):
             wake=lambda: None,
         )
         self.producer = TransactionalProducer(pool, "money-0", 0)
+        self.producer.identities = OfTheCoordinator()
         self.producer.terms.closed = None
         self.producer.batchers.inbox = self.bell  # type: ignore[assignment]
         self.topic = self.producer.routing.add_topic(topic_info(leaders or [1]), partitioner)
@@ -60,15 +71,6 @@ class Transactional(Parts):
 
     def same_identity(self) -> bool:
         return self.producer.identity is self.identity and (self.identity.producer_id, self.identity.epoch) == (9, 3)
-
-
-@pytest.fixture(autouse=True)
-def _no_other_identity(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*_: object) -> None:
-        raise AssertionError("a transactional producer made an identity of its own")
-
-    monkeypatch.setattr(Identities, "bump", never)
-    monkeypatch.setattr(Identities, "discard", never)
 
 
 CODES = [code for code in [*map(int, ErrorCode), 4711] if rule_for(code, transactional=True).action is not Action.DELIVERED]

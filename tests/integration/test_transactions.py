@@ -1,345 +1,380 @@
-"""Transactions on real clusters, read back by another client: 4.3, which has KIP-890 (v2), and 3.9, which has
-not (v1).
+"""Transactions on real clusters: what readers of committed records see is what was reported, whatever happens to
+owners, actors and brokers. On 4.3 (transaction version 2), and on 3.9 (version 1).
 """
 
 from __future__ import annotations
 
+import os
+import random
+import threading
 import uuid
 from collections.abc import Callable, Iterator
+from time import monotonic
 from typing import Any
 
 import gevent
 import pytest
-from gevent.event import Event
 
-from klife import Client, PoolExhausted, Record, TransactionAborted, TransactionError, TransactionFenced, TransactionMisused
-from klife.admin import AdminClient, NewTopic
-from klife.admin.transactions import list_transactions
+from klife import (
+    Client,
+    PoolExhausted,
+    Record,
+    TransactionAborted,
+    TransactionError,
+    TransactionFenced,
+    TransactionMisused,
+)
 from klife.api.config import checks
 from klife.testing.cluster import KafkaCluster
-from tests.support.reader import read_isolated
+from tests.support.committed import committed, written
 from tests.support.waiting import wait_until
 
-PATIENCE = 60.0
-SOON = 10.0  # seconds in which an abandoned transaction is aborted, at a load that slows everything down
+MakeClient = Callable[..., Client]
 
 
-@pytest.fixture(autouse=True)
-def _pools_are_available(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "NOT_YET", {})
-
-
-@pytest.fixture(scope="module")
-def cluster_of_v1() -> Iterator[KafkaCluster]:
-    with KafkaCluster(brokers=1, version="3.9") as cluster:
-        yield cluster
-
-
-@pytest.fixture(params=["v2", "v1"])
-def cluster(request: pytest.FixtureRequest) -> KafkaCluster:
-    found: KafkaCluster = request.getfixturevalue("kafka_cluster" if request.param == "v2" else "cluster_of_v1")
-    return found
-
-
-class World:
-    """A cluster, with a topic of two partitions and clients that end with their test."""
-
-    def __init__(self, cluster: KafkaCluster) -> None:
-        self.cluster = cluster
-        self.servers = cluster.bootstrap_servers
-        self.topic = self.make_topic()
-        self.clients: list[Client] = []
-
-    def make_topic(self) -> str:
-        name = f"txn-{uuid.uuid4().hex[:12]}"
-        with AdminClient(self.servers) as admin:
-            admin.create_topics([NewTopic(name, partitions=2)])
-        return name
-
-    def start(self, *, client: dict[str, Any] | None = None, **pool: Any) -> Client:
-        started = Client.start(self.servers, txn_pools=[{"name": "money", **pool}], **client or {})
-        self.clients.append(started)
-        return started
-
-    def record(self, value: bytes, partition: int = 0) -> Record:
-        return Record(self.topic, value, partition=partition)
-
-    def committed(self) -> list[bytes]:
-        return read_isolated(self.servers, self.topic, committed=True)
-
-    def all(self) -> list[bytes]:
-        return read_isolated(self.servers, self.topic, committed=False)
-
-    def until_nothing_is_open(self) -> None:
-        """So that a reader of committed records reaches the end."""
-        with AdminClient(self.servers) as admin:
-            wait_until(lambda: not [each for each in list_transactions(admin) if each.is_open], PATIENCE)
-
-
-class Regret(Exception):
-    """What a block raises in these tests."""
-
-
-def regret(client: Client, *records: Record) -> None:
-    """A transaction that an exception ends, after its records are in the logs."""
-
-    def work() -> None:
-        client.produce_batch(records).get(PATIENCE)
-        raise Regret
-
-    with pytest.raises(Regret):
-        client.transaction(work)
+@pytest.fixture(scope="module", params=["4.3", "3.9"])
+def cluster(request: pytest.FixtureRequest) -> Iterator[KafkaCluster]:
+    if request.param == "4.3":
+        yield request.getfixturevalue("kafka_cluster")
+        return
+    with KafkaCluster(brokers=1, version="3.9.1") as old:
+        yield old
 
 
 @pytest.fixture
-def world(cluster: KafkaCluster) -> Iterator[World]:
-    made = World(cluster)
-    yield made
-    for client in made.clients:
+def make_client(cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeClient]:
+    """Start a client with a pool of these options."""
+    monkeypatch.setattr(checks, "NOT_YET", {})
+    started: list[Client] = []
+
+    def make(**pool: Any) -> Client:
+        client = Client.start(cluster.bootstrap_servers, txn_pools=[{"name": "pool", **pool}])
+        started.append(client)
+        client.wait_ready(30.0)
+        return client
+
+    yield make
+    for client in started:
         client.stop(10.0)
 
 
-def test_a_block_is_seen_whole_or_not_at_all_in_all_its_topics(world: World) -> None:
-    client, other = world.start(), world.make_topic()
+@pytest.fixture
+def topic(cluster: KafkaCluster) -> str:
+    name = f"txn-{uuid.uuid4().hex[:12]}"
+    cluster.create_topic(name, 3)
+    return name
+
+
+def values(prefix: str, count: int = 3) -> list[bytes]:
+    return [f"{prefix}-{n}".encode() for n in range(count)]
+
+
+def records(topic: str, prefix: str, count: int = 3) -> list[Record]:
+    return [Record(topic=topic, value=value, partition=n % 3) for n, value in enumerate(values(prefix, count))]
+
+
+def sees(cluster: KafkaCluster, topic: str, expected: list[bytes]) -> None:
+    """Readers of committed records see these, once markers are written, and nothing else."""
+    wait_until(lambda: len(committed(cluster.bootstrap_servers, topic)) >= len(expected), 30.0)
+    assert committed(cluster.bootstrap_servers, topic) == sorted(expected)
+
+
+def fail_after(client: Client, those: list[Record]) -> None:
+    for record in those:
+        assert client.produce(record).get().offset is not None
+    raise KeyError
+
+
+def take_over(older: Client, newer: Client, topic: str) -> None:
+    with older.transaction():
+        older.produce(Record(topic, b"fenced")).get()
+        with newer.transaction():
+            newer.produce(Record(topic, b"newer"))
+
+
+def is_idle(client: Client) -> bool:
+    return client.status().txn_pools[0].open == 0
+
+
+def test_what_is_committed_is_seen_and_what_is_aborted_is_not(cluster: KafkaCluster, make_client: MakeClient, topic: str) -> None:
+    client = make_client()
     with client.transaction():
-        client.produce(world.record(b"a0"))
-        client.produce(world.record(b"a1", 1))
-        client.produce(Record(other, b"a2", partition=0))
-    regret(client, world.record(b"b0"), world.record(b"b1", 1), Record(other, b"b2", partition=1))
-    with client.transaction():
-        client.produce(world.record(b"c0"))
-    world.until_nothing_is_open()
-    assert world.committed() == [b"a0", b"a1", b"c0"]
-    assert world.all() == [b"a0", b"a1", b"b0", b"b1", b"c0"]
-    assert read_isolated(world.servers, other, committed=True) == [b"a2"]
-
-
-def test_every_way_to_produce_joins_and_other_greenlets_join_by_the_transaction(world: World) -> None:
-    client = world.start()
-    told: list[Any] = []
-    with client.transaction() as txn:
-        assert client.produce(world.record(b"1")).get(PATIENCE).error is None
-        client.produce_async(world.record(b"2"), told.append)
-        client.produce_batch([world.record(b"3"), world.record(b"4", 1)])
-        client.produce_batch_async([world.record(b"5")], told.append)
-        gevent.spawn(txn.produce, world.record(b"6")).get(PATIENCE)
-        outside = gevent.spawn(client.produce, world.record(b"7")).get(PATIENCE)
-        outside.get(PATIENCE)
-        txn.abort()
-    world.until_nothing_is_open()
-    assert world.committed() == [b"7"]
-    with client.transaction() as txn:
-        client.produce_async(world.record(b"8"), told.append)
-        client.produce_batch([world.record(b"9"), world.record(b"90", 1)])
-        client.produce_batch_async([world.record(b"91")], told.append)
-        gevent.spawn(txn.produce, world.record(b"92")).get(PATIENCE)
-    world.until_nothing_is_open()
-    assert world.committed() == sorted([b"7", b"8", b"9", b"90", b"91", b"92"])
-    wait_until(lambda: len(told) == 4)
-
-
-def test_a_function_s_value_comes_back_and_it_is_run_again_only_after_an_abort(world: World) -> None:
-    client = world.start()
-    calls: list[int] = []
-
-    def work(value: bytes) -> bytes:
-        calls.append(1)
-        client.produce(world.record(value + b"%d" % len(calls)))
-        if len(calls) < 3:
-            raise TransactionAborted("once more")
-        return value
-
-    assert client.transaction(work, b"x", retries=2) == b"x"
-    assert len(calls) == 3
+        for record in records(topic, "first"):
+            client.produce(record)
     with pytest.raises(KeyError):
-        client.transaction({}.__getitem__, "missing", retries=5)
-    results = client.produce_batch_txn([world.record(b"y"), world.record(b"z", 1)])
-    assert [result.error for result in results] == [None, None]
-    world.until_nothing_is_open()
-    assert world.committed() == [b"x3", b"y", b"z"]
-
-
-def test_empty_transactions_cost_nothing_and_harm_none(world: World) -> None:
-    client = world.start(pool_size=1)
-    for number in range(5):
-        with client.transaction():
-            pass
-        with client.transaction() as txn:
-            txn.abort()
-        with client.transaction():
-            client.produce(world.record(b"%d" % number))
-    world.until_nothing_is_open()
-    assert world.committed() == [b"%d" % number for number in range(5)]
-
-
-def test_misuse_is_refused_at_the_call_and_the_transaction_goes_on(world: World) -> None:
-    client = world.start(client={"producers": [{"name": "fast"}]})
+        client.transaction(fail_after, client, records(topic, "raised"))
     with client.transaction() as txn:
-        client.produce(world.record(b"1"))
-        with pytest.raises(TransactionMisused, match="within another"), client.transaction():
+        for record in records(topic, "aborted"):
+            client.produce(record).get()
+        txn.abort()
+    with client.transaction():
+        pass
+    results = client.produce_batch_txn(records(topic, "batch"))
+    assert [result.error for result in results] == [None] * 3
+    assert client.transaction(lambda prefix: client.produce_batch(records(topic, prefix)), "called").get()[0].error is None
+    sees(cluster, topic, values("first") + values("batch") + values("called"))
+    assert set(written(cluster.bootstrap_servers, topic)) >= {*values("raised"), *values("aborted")}
+    pool = client.status().txn_pools[0]
+    assert (pool.committed, pool.aborted, pool.open) == (4, 2, 0)
+    assert pool.transaction_version == (2 if cluster.version.startswith("4.3") else 1)
+
+
+def test_whatever_way_records_come_in_they_are_of_the_transaction(cluster: KafkaCluster, make_client: MakeClient, topic: str) -> None:
+    client = make_client()
+    told: list[Record] = []
+
+    def everything(prefix: str) -> None:
+        with client.transaction() as txn:
+            client.produce(Record(topic, f"{prefix}-sync".encode()))
+            client.produce_async(Record(topic, f"{prefix}-async".encode()), told.append)
+            client.produce_batch([Record(topic, f"{prefix}-batch".encode())])
+            client.produce_batch_async([Record(topic, f"{prefix}-batch-async".encode())], told.extend)
+            gevent.spawn(txn.produce, Record(topic, f"{prefix}-greenlet".encode())).get()
+            gevent.get_hub().threadpool.apply(txn.produce, (Record(topic, f"{prefix}-thread".encode()),))
+            if prefix == "no":
+                txn.abort()
+
+    everything("no")
+    everything("yes")
+    ways = ["sync", "async", "batch", "batch-async", "greenlet", "thread"]
+    sees(cluster, topic, [f"yes-{way}".encode() for way in ways])
+    wait_until(lambda: len(told) == 4, 20.0)
+    outside = client.produce(Record(topic, b"outside"))
+    assert outside.get().error is None
+    sees(cluster, topic, [b"outside", *(f"yes-{way}".encode() for way in ways)])
+
+
+@pytest.mark.parametrize("patched", [False])
+def test_threads_have_transactions_of_their_own(cluster: KafkaCluster, make_client: MakeClient, topic: str, patched: bool) -> None:
+    client = make_client()
+    failed: list[BaseException] = []
+
+    def work(name: str) -> None:
+        try:
+            for n in range(5):
+                with client.transaction():
+                    client.produce(Record(topic, f"{name}-{n}".encode()))
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("a", "b")]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: not any(thread.is_alive() for thread in threads), 60.0)
+    assert failed == []
+    sees(cluster, topic, [f"{name}-{n}".encode() for name in ("a", "b") for n in range(5)])
+
+
+@pytest.mark.parametrize("how", ["killed", "timeout", "not left"])
+def test_an_owner_that_goes_takes_its_transaction_along(cluster: KafkaCluster, make_client: MakeClient, topic: str, how: str) -> None:
+    client = make_client(pool_size=1)
+    inside = gevent.event.Event()
+
+    def owner() -> None:
+        transaction = client.transaction()
+        if how == "not left":
+            transaction.__enter__()
+            client.produce(Record(topic, b"gone")).get()
+            return
+        with gevent.Timeout(1.0 if how == "timeout" else None, False), transaction:
+            client.produce(Record(topic, b"gone")).get()
+            inside.set()
+            gevent.sleep(60.0)
+
+    greenlet = gevent.spawn(owner)
+    if how == "killed":
+        assert inside.wait(30.0)
+        greenlet.kill()
+    greenlet.join(30.0)
+    assert greenlet.dead
+    with client.transaction():  # the pool's only place
+        client.produce(Record(topic, b"next"))
+    sees(cluster, topic, [b"next"])
+    assert b"gone" in written(cluster.bootstrap_servers, topic)
+
+
+def test_a_transaction_that_was_open_for_too_long_is_aborted_and_may_be_run_again(
+    cluster: KafkaCluster, make_client: MakeClient, topic: str
+) -> None:
+    client = make_client(txn_timeout_ms=2000, delivery_timeout_ms=2000, request_timeout_ms=1500)
+    attempts: list[int] = []
+
+    def slow() -> str:
+        attempts.append(1)
+        client.produce(Record(topic, f"{len(attempts)}".encode())).get()
+        if len(attempts) == 1:
+            # The brokers look for such transactions every ten seconds.
+            gevent.sleep(14.0)
+        return "done"
+
+    assert client.transaction(slow, retries=1) == "done"
+    assert len(attempts) == 2
+    sees(cluster, topic, [b"2"])
+
+
+def test_who_waits_for_too_long_is_told_who_has_the_producers(make_client: MakeClient, topic: str) -> None:
+    client = make_client(pool_size=1, checkout_timeout_ms=500)
+    with client.transaction():
+        client.produce(Record(topic, b"v")).get()
+        other = gevent.spawn(lambda: client.produce_batch_txn([Record(topic, b"w")]))
+        with pytest.raises(PoolExhausted, match="the 1 that the pool 'pool' may have open") as told:
+            other.get(timeout=30.0)
+        assert len(told.value.ages) == 1
+    assert client.produce_batch_txn([Record(topic, b"x")])[0].error is None
+
+
+def test_what_does_not_fit_is_refused_and_harms_nothing(cluster: KafkaCluster, make_client: MakeClient, topic: str) -> None:
+    client = make_client()
+    with client.transaction() as txn:
+        client.produce(Record(topic, b"one"))
+        with pytest.raises(TransactionMisused, match="has a transaction open already"), client.transaction():
             pass
-        with pytest.raises(TransactionMisused, match="producer='fast'"):
-            client.produce(world.record(b"no"), producer="fast")
-        client.produce(world.record(b"2"))
+        with pytest.raises(TransactionMisused, match="producer='klife_default_producer'"):
+            client.produce(Record(topic, b"two"), producer="klife_default_producer")
+        with pytest.raises(TypeError):
+            client.produce(Record(topic, 3))  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="no pool 'other'"):
+            gevent.spawn(lambda: client.transaction(pool="other").__enter__()).get()
+        txn.produce(Record(topic, b"three"))
     with pytest.raises(TransactionMisused, match="committed"):
-        txn.produce(world.record(b"no"))
+        txn.produce(Record(topic, b"late"))
     with client.transaction() as txn:
         txn.abort()
         with pytest.raises(TransactionMisused, match="aborted"):
-            client.produce(world.record(b"no"))
-    world.until_nothing_is_open()
-    assert world.committed() == [b"1", b"2"]
+            client.produce(Record(topic, b"late"))
+    sees(cluster, topic, [b"one", b"three"])
 
 
-def test_a_record_too_large_aborts_and_is_named(world: World) -> None:
-    client = world.start()
-    with pytest.raises(TransactionAborted, match=r"max\.message\.bytes") as caught:
-        client.produce_batch_txn([world.record(b"small"), world.record(bytes(2_000_000), 1)])
-    assert not caught.value.retriable
+def test_a_record_that_is_too_large_ends_the_transaction(cluster: KafkaCluster, make_client: MakeClient, topic: str) -> None:
+    client = make_client()
+    with pytest.raises(TransactionAborted, match=r"max\.message\.bytes") as told:
+        client.produce_batch_txn([Record(topic, b"small"), Record(topic, bytes(2_000_000))])
+    assert not told.value.retriable
     with client.transaction():
-        client.produce(world.record(b"next"))
-    world.until_nothing_is_open()
-    assert world.committed() == [b"next"]
+        client.produce(Record(topic, b"next"))
+    sees(cluster, topic, [b"next"])
 
 
-def test_a_timeout_that_the_brokers_do_not_allow_is_said_by_the_first_transaction(world: World) -> None:
-    client = world.start(txn_timeout_ms=10_000_000)
-    with pytest.raises(TransactionError, match=r"transaction\.max\.timeout\.ms") as caught, client.transaction():
-        pass
-    assert caught.value.error_code == 50
-    assert client.produce(world.record(b"x")).get(PATIENCE).error is None
-
-
-def test_who_finds_all_open_waits_and_is_told_how_long_they_have_been(world: World) -> None:
-    client = world.start(pool_size=1, checkout_timeout_ms=300)
-    entered, leave = Event(), Event()
-
-    def hold() -> None:
-        with client.transaction():
-            client.produce(world.record(b"held"))
-            entered.set()
-            assert leave.wait(PATIENCE)
-
-    holder = gevent.spawn(hold)
-    assert entered.wait(PATIENCE)
-    with pytest.raises(PoolExhausted, match="'money'") as caught, client.transaction():
-        pass
-    assert (caught.value.size, len(caught.value.ages)) == (1, 1)
-    leave.set()
-    holder.get(PATIENCE)
-    with client.transaction():
-        client.produce(world.record(b"next"))
-    world.until_nothing_is_open()
-    assert world.committed() == [b"held", b"next"]
-
-
-def killed(inside: gevent.Greenlet) -> None:
-    inside.kill()
-
-
-def timed_out_by_gevent(inside: gevent.Greenlet) -> None:
-    inside.kill(gevent.Timeout(1))
-
-
-@pytest.mark.parametrize("end", [killed, timed_out_by_gevent])
-def test_a_transaction_whose_owner_is_ended_is_aborted_and_the_next_user_unaffected(
-    world: World, end: Callable[[gevent.Greenlet], None]
-) -> None:
-    client = world.start(pool_size=1)
-    entered = Event()
-
-    def work() -> None:
-        with client.transaction():
-            client.produce(world.record(b"lost")).get()
-            entered.set()
-            gevent.sleep(PATIENCE)
-
-    owner = gevent.spawn(work)
-    assert entered.wait(PATIENCE)
-    end(owner)
-    with client.transaction():
-        client.produce(world.record(b"next"))
-    world.until_nothing_is_open()
-    assert world.committed() == [b"next"]
-
-
-def test_a_block_that_is_never_left_is_aborted_when_its_greenlet_has_ended(world: World) -> None:
-    client = world.start(pool_size=1, checkout_timeout_ms=int(SOON * 1000))
-    kept: list[Any] = []
-
-    def work() -> None:
-        txn = client.transaction()
-        kept.append(txn)
-        txn.__enter__()
-        client.produce(world.record(b"lost")).get()
-
-    gevent.spawn(work).get(PATIENCE)
-    with client.transaction():
-        client.produce(world.record(b"next"))
-    world.until_nothing_is_open()
-    assert world.committed() == [b"next"]
-
-
-def test_stop_aborts_what_is_open(world: World) -> None:
-    client = world.start()
-    entered = Event()
-
-    def work() -> None:
-        with client.transaction():
-            client.produce(world.record(b"lost")).get()
-            entered.set()
-            gevent.sleep(PATIENCE)
-
-    owner = gevent.spawn(work)
-    assert entered.wait(PATIENCE)
-    client.stop(10.0)
-    world.until_nothing_is_open()
-    assert world.committed() == []
-    owner.kill()
-
-
-def test_of_two_processes_with_one_id_the_older_is_fenced_stays_so_and_the_newer_goes_on(world: World) -> None:
-    base = f"shop-{uuid.uuid4().hex[:8]}"
-    older, newer = (world.start(base_txn_id=base, pool_size=1) for _ in range(2))
-    with older.transaction():
-        older.produce(world.record(b"old"))
-    for number in range(30):
-        with newer.transaction():
-            newer.produce(world.record(b"new%02d" % number))
-        if number in (0, 1, 7):
-            with pytest.raises(TransactionFenced, match=base) as caught, older.transaction():
-                older.produce(world.record(b"fenced"))
-            assert not caught.value.possibly_committed
-        if number == 3:
-            regret(newer, world.record(b"aborted"))
-    world.until_nothing_is_open()
-    assert world.committed() == sorted([b"old", *(b"new%02d" % number for number in range(30))])
-
-
-def test_an_idle_producer_whose_new_owner_has_aborted_is_fenced_and_has_not_timed_out(world: World) -> None:
-    base = f"shop-{uuid.uuid4().hex[:8]}"
-    older, newer = (world.start(base_txn_id=base, pool_size=1) for _ in range(2))
-    with older.transaction():
-        older.produce(world.record(b"old"))
-    regret(newer, world.record(b"aborted"))
-    world.until_nothing_is_open()
+def test_the_newer_of_two_with_the_same_ids_goes_on(cluster: KafkaCluster, make_client: MakeClient, topic: str) -> None:
+    base = f"mine-{uuid.uuid4().hex[:8]}"
+    older, newer = make_client(base_txn_id=base, pool_size=1), make_client(base_txn_id=base, pool_size=1)
+    with pytest.raises(TransactionFenced, match=base):
+        take_over(older, newer, topic)
     with pytest.raises(TransactionFenced), older.transaction():
-        older.produce(world.record(b"fenced"))
-    with newer.transaction():
-        newer.produce(world.record(b"new"))
+        pass
+    for n in range(5):
+        with newer.transaction():
+            newer.produce(Record(topic, f"newer-{n}".encode()))
+    assert older.status().txn_pools[0].fenced
+    sees(cluster, topic, [b"newer", *(f"newer-{n}".encode() for n in range(5))])
 
 
-def test_a_transaction_that_is_open_too_long_is_aborted_may_be_run_again_and_is_not_called_fenced(world: World) -> None:
-    client = world.start(pool_size=1, txn_timeout_ms=2_000, delivery_timeout_ms=2_000, request_timeout_ms=1_500)
+def test_a_stop_aborts_what_is_open(cluster: KafkaCluster, make_client: MakeClient, topic: str) -> None:
+    client = make_client()
+    inside, stopped = gevent.event.Event(), gevent.event.Event()
 
-    def work() -> None:
-        client.produce(world.record(b"late")).get()
-        world.until_nothing_is_open()  # the brokers look for such every ten seconds
-
-    with pytest.raises(TransactionAborted, match="txn_timeout_ms") as caught:
-        client.transaction(work)
-    assert caught.value.retriable
-    for number in range(3):
+    def owner() -> None:
         with client.transaction():
-            client.produce(world.record(b"again%d" % number))
-    assert world.committed() == [b"again0", b"again1", b"again2"]
+            client.produce(Record(topic, b"open")).get()
+            inside.set()
+            stopped.wait()
+
+    greenlet = gevent.spawn(owner)
+    assert inside.wait(30.0)
+    began = monotonic()
+    client.stop()
+    assert monotonic() - began < 10.0
+    stopped.set()
+    with pytest.raises(TransactionAborted):
+        greenlet.get(timeout=10.0)
+    again = make_client()
+    with again.transaction():
+        again.produce_batch(records(topic, "after"))
+    sees(cluster, topic, values("after"))  # nothing is held up, either
+
+
+def test_in_a_forked_child_the_transaction_is_the_parents(cluster: KafkaCluster, make_client: MakeClient, topic: str) -> None:
+    client = make_client()
+    with client.transaction():
+        client.produce(Record(topic, b"parents")).get()
+        read, write = os.pipe()
+        child = os.fork()
+        if not child:
+            try:
+                client.produce(Record(topic, b"childs"))
+                told = b"no error"
+            except BaseException as error:
+                told = f"{type(error).__name__}: {error}".encode()
+            os.write(write, told)
+            os._exit(0)
+        os.close(write)
+        told = gevent.get_hub().threadpool.apply(os.read, (read, 1000))
+        os.close(read)
+        gevent.get_hub().threadpool.apply(os.waitpid, (child, 0))
+        assert told.startswith(b"TransactionMisused: the transaction was begun in the process")
+        client.produce(Record(topic, b"parents too"))
+    sees(cluster, topic, [b"parents", b"parents too"])
+
+
+def test_killed_owners_and_actors_leave_exactly_what_was_reported(cluster: KafkaCluster, make_client: MakeClient, topic: str) -> None:
+    client = make_client(pool_size=6)
+    rng = random.Random(7)
+    reported: list[bytes] = []
+    unknown: list[bytes] = []
+    failures: list[BaseException] = []
+    running = True
+
+    def killer() -> None:
+        while running:
+            nodes = [node for node in _workers(client.tree()) if node.id != "gate"]
+            rng.choice(nodes).kill()
+            gevent.sleep(rng.uniform(0.02, 0.15))
+
+    def owner(name: int) -> None:
+        for n in range(25):
+            mine = values(f"{name:02d}-{n:02d}")
+            try:
+                with client.transaction() as txn:
+                    for record in records(topic, f"{name:02d}-{n:02d}"):
+                        client.produce(record)
+                    chance = rng.random()
+                    if chance < 0.2:
+                        raise KeyError
+                    if chance < 0.3:
+                        txn.abort()
+                reported.extend(mine if chance >= 0.3 else [])
+            except KeyError:
+                pass
+            except TransactionAborted:
+                pass
+            except TransactionError as error:
+                (unknown.extend(mine) if error.possibly_committed else failures.append(error))
+
+    chaos = gevent.spawn(killer)
+    owners = [gevent.spawn(owner, name) for name in range(8)]
+    doomed = gevent.spawn(owner, 99)
+    gevent.sleep(1.0)
+    doomed.kill()
+    gevent.joinall(owners, timeout=120.0, raise_error=True)
+    running = False
+    chaos.join()
+    assert all(each.ready() for each in owners)
+    assert failures == []
+    wait_until(lambda: is_idle(client), 60.0)
+    with client.transaction():
+        client.produce_batch(records(topic, "last"))
+    reported += values("last")
+    wait_until(lambda: set(committed(cluster.bootstrap_servers, topic)) >= set(reported), 60.0)
+    seen = committed(cluster.bootstrap_servers, topic)
+    mine = [value for value in seen if not value.startswith(b"99-")]
+    assert len(seen) == len(set(seen))
+    assert set(mine) - set(unknown) == {value for value in reported if not value.startswith(b"99-")}
+    assert len(reported) > 300
+    for whole in {value[:5] for value in seen}:
+        assert sum(value.startswith(whole) for value in seen) == 3
+
+
+def _workers(node: Any) -> list[Any]:
+    if node.kind == "worker":
+        return [node]
+    return [worker for child in node.children for worker in _workers(child)]
