@@ -10,7 +10,6 @@ mean, is the `TransactionalProducerActor`'s, which finds here all that its prede
 
 from __future__ import annotations
 
-from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -38,7 +37,7 @@ class TransactionalProducer(Producer):
 
     def __init__(self, pool: PoolTerms, transactional_id: str, index: int) -> None:
         super().__init__(
-            replace(pool.settings.producer, name=f"{pool.name} {index}", transactional_id=transactional_id),
+            pool.settings.producer._replace(name=f"{pool.name} {index}", transactional_id=transactional_id),
             pool.buffer,
             pool.hub,
             pool.max_block,
