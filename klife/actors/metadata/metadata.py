@@ -28,7 +28,10 @@ from klife.protocol.apis.describe_configs import TOPIC_RESOURCE, DescribeConfigs
 from klife.protocol.error_codes import ErrorCode, describe
 from klife.protocol.versions import Features
 
-CHECK_ADDRESSES = "check bootstrap_servers, and that the brokers' advertised.listeners can be reached from here."
+CHECK_ADDRESSES = (
+    "check bootstrap_servers, and that the brokers' advertised.listeners can be reached from here, "
+    "unless an address says better; client.doctor() looks at each."
+)
 # An impossible name, no permission: waiting changes nothing.
 _HOPELESS = frozenset((ErrorCode.INVALID_TOPIC_EXCEPTION, ErrorCode.TOPIC_AUTHORIZATION_FAILED))
 
