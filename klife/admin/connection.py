@@ -128,6 +128,8 @@ class BrokerConnection:
         try:
             while not errand.is_done:
                 self._wait()
+        except TimeoutError as error:
+            raise TimeoutError(f"{errand.is_late}: {error}") from None
         finally:
             errand.drop()
         if errand.failure is not None:

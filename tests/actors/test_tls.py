@@ -80,6 +80,20 @@ def test_a_users_context_is_used_as_it_is_and_nothing_is_set_on_it(start_client:
         start_client(cluster, tls=context).produce(ORDER).get(PATIENCE)
 
 
+def test_a_users_context_that_verifies_nobody_is_warned_of_once_a_client(start_client: Any, certificates: Any) -> None:
+    careless = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    careless.check_hostname, careless.verify_mode = False, ssl.CERT_NONE
+    careful = ssl.create_default_context(cafile=certificates.ca_file)
+    careful.check_hostname = False
+    with ScriptedCluster(2, tls=broker_context(certificates)) as cluster:
+        for context, warnings in ((careless, 1), (careful, 0)):
+            with told_logs() as logs:
+                client = start_client(cluster, tls=context)
+                client.produce(ORDER).get(PATIENCE)
+                assert client.doctor().ok
+                assert len([log for log in logs if log["event"] == "brokers_not_verified"]) == warnings
+
+
 @pytest.mark.parametrize(("host", "sent"), [("localhost", "localhost"), ("localhost.", "localhost"), ("127.0.0.1", None)])
 def test_a_name_is_sent_whether_or_not_it_is_checked_and_an_address_is_not(
     start_client: Any, certificates: Any, monkeypatch: pytest.MonkeyPatch, host: str, sent: str | None

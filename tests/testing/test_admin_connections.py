@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import gevent
 import pytest
 
@@ -10,6 +12,7 @@ from klife.errors import ConfigError
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.testing.cluster_processes import wait_until
 from tests.support.scripted_broker import ScriptedCluster, cut, silent
+from tests.support.scripted_sasl import ScriptedSasl
 from tests.support.sockets import socket_inodes
 
 
@@ -48,6 +51,17 @@ def test_a_client_that_is_let_go_of_leaves_no_connection() -> None:
         assert made
         del admin
         assert wait_until(lambda: not socket_inodes() & made, 10)
+
+
+def test_a_token_provider_that_hangs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("klife.admin.connection.BrokerConnection.__init__.__defaults__", (0.3,))
+    go_on = threading.Event()
+    with ScriptedCluster(sasl=ScriptedSasl(("OAUTHBEARER",))) as cluster:
+        sasl = {"mechanism": "OAUTHBEARER", "token_provider": lambda: go_on.wait(30)}
+        with AdminClient(cluster.bootstrap_servers, timeout=0.0, sasl=sasl) as admin:
+            with pytest.raises(AdminError, match=r"the token provider has not answered: no answer within 0\.3 s"):
+                admin.brokers()
+            go_on.set()
 
 
 def test_an_answer_that_does_not_come_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

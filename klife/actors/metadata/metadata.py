@@ -34,6 +34,8 @@ CHECK_ADDRESSES = (
 )
 # An impossible name, no permission: waiting changes nothing.
 _HOPELESS = frozenset((ErrorCode.INVALID_TOPIC_EXCEPTION, ErrorCode.TOPIC_AUTHORIZATION_FAILED))
+_TO_GRANT = "; grant the client's principal Describe and Write on the topic (kafka-acls), or use another principal"
+_ADVICE: dict[int, str] = {ErrorCode.TOPIC_AUTHORIZATION_FAILED: _TO_GRANT}
 
 
 class Metadata:
@@ -163,7 +165,7 @@ class Metadata:
                 code = self.snapshot.topic_errors.get(name, 0)
                 if missed and code in _HOPELESS:
                     raise ProduceError(
-                        f"the cluster refuses topic {name!r}: {describe(code)}.{f' {so}.' if so else ''}",
+                        f"the cluster refuses topic {name!r}: {describe(code)}{_ADVICE.get(code, '')}.{f' {so}.' if so else ''}",
                         topic=name,
                         error_code=code,
                     )

@@ -34,6 +34,13 @@ class Security:
             from klife.actors.network.tokens import Tokens
 
             self.tokens = Tokens(sasl.token_provider, settings.connect_timeout)
+        context = settings.tls.context if settings.tls is not None else None
+        if context is not None and not context.verify_mode and not quiet:  # CERT_NONE, which is what SSLContext() has
+            log.warning(
+                "brokers_not_verified",
+                hint="the SSLContext in tls verifies no certificate (CERT_NONE): whoever is on the way can pose as a broker; "
+                "make it by ssl.create_default_context(cafile=...)",
+            )
         if self.tls is None and self.mechanism is not None and self.mechanism.name == "PLAIN" and not quiet:
             log.warning(
                 "password_sent_in_the_clear",

@@ -36,8 +36,13 @@ def quoted(words: str, secrets: Iterable[str] = ()) -> str:
     words = words[: 4 * _MOST]  # what is hidden makes room; what comes after it is not looked through
     for secret in hidden:
         words = _without_parts(secret, words)
+    return f'"{one_line(words)}"'
+
+
+def one_line(words: str) -> str:
+    """`words` shortened, without line ends and other control characters."""
     shown = "".join(char if char.isprintable() else " " for char in words[:_MOST]).strip()
-    return f'"{shown}{"..." if len(words) > _MOST else ""}"'
+    return f"{shown}{'...' if len(words) > _MOST else ''}"
 
 
 def names(mechanisms: Iterable[str]) -> tuple[str, ...]:
