@@ -1,6 +1,6 @@
 """For all tests: pytest's own test tool, with which the tests of klife's pytest plugin run suites of their
-own; and a watch on the actors, so that two that wait for each other fail a test with their names instead of
-hanging it.
+own; a watch on the actors, so that two that wait for each other fail a test with their names instead of
+hanging it; and one on the log, debug events included, so that a secret in it fails the test that told it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support import told_secrets
 from tests.support.ask_cycle import AskCycle, watching
+from tests.support.told_secrets import ToldSecrets
 
 pytest_plugins = ["pytester"]
 
@@ -34,4 +36,20 @@ def ask_cycles(_asks_are_watched: list[AskCycle]) -> Iterator[list[AskCycle]]:
     yield _asks_are_watched
     found = list(_asks_are_watched)
     _asks_are_watched.clear()
+    assert found == []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _log_is_watched() -> Iterator[ToldSecrets]:
+    with told_secrets.watching() as watch:
+        yield watch
+
+
+@pytest.fixture(autouse=True)
+def log_without_secrets(_log_is_watched: ToldSecrets) -> Iterator[ToldSecrets]:
+    """What this test told the log; there must be no secret in it, unless the test makes it forget."""
+    _log_is_watched.forget()
+    yield _log_is_watched
+    found = _log_is_watched.found()
+    _log_is_watched.forget()
     assert found == []

@@ -38,8 +38,10 @@ def packages_in_the_tree() -> list[str]:
 
 def project_texts() -> Iterator[tuple[str, str]]:
     """Every text that is in version control."""
+    # The checkout may be another user's.
+    git = ["git", "-c", f"safe.directory={ROOT}"]
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        [*git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     for name in listed.stdout.split("\0"):
         try:

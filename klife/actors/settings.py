@@ -2,14 +2,14 @@
 numbers.
 
 The api layer validates what users write (milliseconds, names) and translates it once, into these; no actor
-ever sees a user's option. The defaults are those of the options, so there are none here.
+ever sees a user's option. The defaults are those of the options, so there are none here. (Named tuples,
+because a frozen dataclass of so many fields takes 1 to 2 ms to make, at each import.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import ssl
@@ -20,8 +20,7 @@ NEVER = float("inf")  # a time that does not come
 HUB_RUNS_EVERY_MS = 1  # so that a caller in a tight loop is noticed after one, and stopped after two or three
 
 
-@dataclass(frozen=True, slots=True)
-class TlsSettings:
+class TlsSettings(NamedTuple):
     """How to speak TLS: by a context of the user's, which nobody changes, or by files (PEM) of which it is
     made. Without `ca_file` the system's authorities are trusted.
     """
@@ -29,23 +28,27 @@ class TlsSettings:
     ca_file: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
-    key_password: SecretStr | None = field(default=None, repr=False)
+    key_password: SecretStr | None = None
     check_hostname: bool = True
     context: ssl.SSLContext | None = None
 
+    def __repr__(self) -> str:
+        return f"TlsSettings(ca_file={self.ca_file!r}, cert_file={self.cert_file!r}, check_hostname={self.check_hostname})"
 
-@dataclass(frozen=True, slots=True)
-class SaslSettings:
+
+class SaslSettings(NamedTuple):
     """How to authenticate. `mechanism` is Kafka's name of one, or one of the user's own."""
 
-    mechanism: Any = field(repr=False)  # what an object of the user's shows may be anything
+    mechanism: Any
     username: str | None = None
-    password: SecretStr | None = field(default=None, repr=False)
-    token_provider: Any = field(default=None, repr=False)
+    password: SecretStr | None = None
+    token_provider: Any = None
+
+    def __repr__(self) -> str:
+        return f"SaslSettings(username={self.username!r})"  # what an object of the user's shows may be anything
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionSettings:
+class ConnectionSettings(NamedTuple):
     """How connections to brokers behave. `tls` and `sasl` are None where there is none."""
 
     connect_timeout: float
@@ -59,8 +62,7 @@ class ConnectionSettings:
     sasl: SaslSettings | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ProducerSettings:
+class ProducerSettings(NamedTuple):
     """How one producer behaves. `acks` is -1 (all), 1 or 0; `codec` is Kafka's number.
 
     Batches of `compress_elsewhere_from` bytes and more are compressed in the hub's thread pool, smaller ones
@@ -85,8 +87,7 @@ class ProducerSettings:
     transactional_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TxnPoolSettings:
+class TxnPoolSettings(NamedTuple):
     """A pool of transactional producers, which have ids of `base_txn_id` and a number, or random ones where
     that is "". `producer` is how each of them sends.
     """
@@ -99,8 +100,7 @@ class TxnPoolSettings:
     producer: ProducerSettings
 
 
-@dataclass(frozen=True, slots=True)
-class ClientSettings:
+class ClientSettings(NamedTuple):
     """A whole client."""
 
     name: str

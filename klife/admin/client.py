@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import gevent
@@ -85,6 +84,7 @@ class AdminClient:
         self._bootstrap = config.bootstrap_servers
         self._timeout = timeout
         self._settings = _hurried(connection_settings(config))
+        self._quiet = False
         self._security: Security | None = None  # while there are connections
         self._connections: dict[str, BrokerConnection] = {}
 
@@ -93,6 +93,7 @@ class AdminClient:
         """One that connects as a client with these settings does."""
         admin = cls(bootstrap_servers, timeout=timeout)
         admin._settings = _hurried(settings)
+        admin._quiet = True
         return admin
 
     def __enter__(self) -> Self:
@@ -365,7 +366,7 @@ class AdminClient:
         if connection is not None and connection.is_of_use:
             return
         self._drop(address)
-        self._security = self._security or Security(self._settings)
+        self._security = self._security or Security(self._settings, quiet=self._quiet)
         self._connections[address] = BrokerConnection(address, self._settings, self._security)
 
     def _drop(self, address: str) -> None:
@@ -378,7 +379,7 @@ class AdminClient:
 
 
 def _hurried(settings: ConnectionSettings) -> ConnectionSettings:
-    return replace(settings, connect_timeout=ATTEMPT_TIMEOUT_SECONDS)
+    return settings._replace(connect_timeout=ATTEMPT_TIMEOUT_SECONDS)
 
 
 def _names(names: Sequence[str]) -> Sequence[str]:

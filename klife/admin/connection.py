@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
+from weakref import WeakMethod
 
 import gevent
+from gevent._hub_local import get_hub_if_exists
 from gevent.event import Event
 
 from klife.actors.network.addresses import Addresses
@@ -45,6 +47,8 @@ class BrokerConnection:
         self, address: str, settings: ConnectionSettings, security: Security, timeout: float = ATTEMPT_TIMEOUT_SECONDS
     ) -> None:
         take_note()  # else nothing would be opened in a forked child
+        self._hub = gevent.get_hub()
+        self._transport: Transport | None = None
         host, _, port = address.rpartition(":")
         host = host.strip("[]")
         steps = [authenticating(security.mechanism, host)] if security.mechanism is not None else []
@@ -52,13 +56,12 @@ class BrokerConnection:
         self._machine = KafkaConnection(CLIENT_ID, settings.max_response_bytes, steps)
         self._news = Event()
         self._is_asked = True
-        self._transport: Transport | None = None
         self._over_at = NEVER
         self._process = os.getpid()
         self._machine.connect()
         try:
             self._transport = self._opened(Connector(Addresses(host), int(port), settings, security, self._news.set))
-            self._transport.watch(self._woken)
+            self._transport.watch(_weakly(self._woken))  # the loop must not keep what nobody else does
             with _at_most(timeout):
                 self._shake_hands()
         except AuthenticationFailed as error:
@@ -68,6 +71,10 @@ class BrokerConnection:
             self.close()
             raise
         self._is_asked = False
+
+    def __del__(self) -> None:
+        if get_hub_if_exists() is self._hub:  # its watchers are nobody else's to stop
+            self.close()
 
     @property
     def is_of_use(self) -> bool:
@@ -121,6 +128,8 @@ class BrokerConnection:
         try:
             while not errand.is_done:
                 self._wait()
+        except TimeoutError as error:
+            raise TimeoutError(f"{errand.is_late}: {error}") from None
         finally:
             errand.drop()
         if errand.failure is not None:
@@ -163,6 +172,16 @@ class BrokerConnection:
             if self._there().read() is None:
                 return
         self.close()
+
+
+def _weakly(method: Callable[[], None]) -> Callable[[], None]:
+    found = WeakMethod(method)
+
+    def call() -> None:
+        if (alive := found()) is not None:
+            alive()
+
+    return call
 
 
 def _at_most(seconds: float) -> Any:

@@ -4,10 +4,8 @@ numbers. Once, at start.
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from klife.actors.network.tls_context import check_tls_files
 from klife.actors.settings import (
     NEVER,
     ClientSettings,
@@ -78,6 +76,8 @@ def check_files(config: ClientConfig) -> None:
     settings = _tls(config.tls)
     if settings is None or (settings.ca_file is None and settings.cert_file is None):  # of the system's store nothing can be said
         return
+    from klife.actors.network.tls_context import check_tls_files
+
     try:
         check_tls_files(settings)
         return
@@ -119,15 +119,15 @@ def _tls(tls: bool | TlsConfig | ssl.SSLContext) -> TlsSettings | None:
 
 def _same(kind: type[T], options: Any, **more: Any) -> T:
     """The settings that have the names of the options."""
-    return kind(**{field.name: getattr(options, field.name) for field in fields(kind) if field.name not in more} | more)
+    return kind(**{name: getattr(options, name) for name in kind._fields if name not in more} | more)
 
 
 def _settings(kind: type[S], options: ClientConfig | ProducerConfig | TxnPoolConfig, **translated: Any) -> S:
     """What is not `translated` is the option of the same name, or, in seconds, the one that has `_ms` behind
     it.
     """
-    for field in fields(kind):
-        if field.name not in translated:
-            duration_ms = getattr(options, f"{field.name}_ms", None)
-            translated[field.name] = getattr(options, field.name) if duration_ms is None else duration_ms / 1000
+    for name in kind._fields:
+        if name not in translated:
+            duration_ms = getattr(options, f"{name}_ms", None)
+            translated[name] = getattr(options, name) if duration_ms is None else duration_ms / 1000
     return kind(**translated)

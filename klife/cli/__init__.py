@@ -13,7 +13,7 @@ def main() -> None:
             f'the klife command needs typer and rich, and {error.name} is not installed: pip install "klife[cli]"'
         ) from None
 
-    from klife.cli import cluster, demo, doctor, logs, produce, topics, tree
+    from klife.cli import cluster, demo, doctor, logs, produce, topics, tree, txn
 
     # Without rich's markup an error is a line one can read, cut and search for, not a box; and a bug a plain traceback.
     app = typer.Typer(
@@ -25,6 +25,7 @@ def main() -> None:
         pretty_exceptions_enable=False,
     )
     app.add_typer(cluster.app, name="cluster")
+    app.add_typer(txn.app, name="txn")
     app.command()(demo.demo)
     app.command()(doctor.doctor)
     app.command()(produce.produce)

@@ -18,7 +18,6 @@ in the general way, which headers and tombstones take), one of 1000 bytes with a
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 from klife.protocol.record_layout import CHECKED
@@ -39,17 +38,15 @@ def encode_varint(value: int) -> bytes:
     return bytes(encoded)
 
 
-# Nearly every length, offset delta and timestamp delta is below this.
+# Nearly every length, offset delta and timestamp delta is below this, so its varint is a list look-up instead
+# of a loop.
 TABLE_SIZE: Final = 16384
 NULL: Final = encode_varint(-1)
 ZERO: Final = encode_varint(0)
 ZEROS: Final = ZERO * 3
 
-varint = lru_cache(TABLE_SIZE)(encode_varint)
-"""`encode_varint`, as it was last time."""
-
-# The tables of the quick way, for a list look-up instead of a loop. They are made for its first batch: that
-# takes some milliseconds, and the compiled core needs none of them.
+# The tables are made when they are needed first, because that takes some milliseconds: the compiled core needs
+# the first, for headers, and none of the others.
 VARINT: Final[list[bytes]] = []
 # Whole prefixes, so that one part does the work of two: a record's length with its attributes, a null key
 # with the value's length.
@@ -70,20 +67,33 @@ OFFSET_RUNS: Final = (
 )
 
 
+def make_varints() -> None:
+    """Fill `VARINT`, unless it is. (Two threads may be here at once.)"""
+    if not VARINT:
+        low, rest = range(128, 256, 2), range(128, 256)  # bytes that another follows; the lowest bit is the sign
+        one = [bytes((only,)) for only in range(0, 128, 2)]
+        two = [bytes((first, last)) for last in range(1, 128) for first in low]
+        VARINT[:] = one + two + [bytes((first, second, 1)) for second in rest for first in low]
+
+
 def make_tables() -> None:
-    """Fill the tables. `VARINT` is the last: where it is full, all are. (Two threads may be here at once.)"""
-    varints = [encode_varint(value) for value in range(TABLE_SIZE)]
-    RECORD_START[:] = [varint + b"\0" for varint in varints]
-    NO_KEY[:] = [b"\1" + varint for varint in varints]
-    SIZED[:] = [value + len(varint) for value, varint in enumerate(varints)]
-    VARINT[:] = varints
+    """Fill all tables. `SIZED` is the last: where it is full, all are."""
+    make_varints()
+    RECORD_START[:] = [varint + b"\0" for varint in VARINT]
+    NO_KEY[:] = [b"\1" + varint for varint in VARINT]
+    SIZED[:] = [value + len(varint) for value, varint in enumerate(VARINT)]
+
+
+def varint(value: int) -> bytes:
+    """`encode_varint`, from the table where it can be."""
+    return VARINT[value] if 0 <= value < TABLE_SIZE else encode_varint(value)
 
 
 def record_parts(
     key: bytes | None, value: bytes | None, headers: Headers, delta: bytes, offset: bytes, names: dict[str, bytes]
 ) -> list[bytes]:
     """Any record, in the general way: with headers, a tombstone, or large. `names` keeps a batch's encoded
-    header names.
+    header names. Whoever calls has seen to `make_varints`.
     """
     parts = [b"", ZERO, delta, offset]
     append = parts.append
@@ -112,7 +122,7 @@ def record_parts(
 def joined_payload(fields: Sequence[Any], count: int) -> tuple[bytes, int, int]:
     """`records.encode_payload`, as it is best in pure Python."""
     first_timestamp = max_timestamp = timestamp_now = fields[3]
-    if not VARINT:
+    if not SIZED:
         make_tables()
     delta = ZERO
     parts: list[bytes] = []
@@ -169,6 +179,6 @@ def joined_single(fields: Sequence[Any], producer_id: int, producer_epoch: int, 
         body = VARINT[4 + SIZED[key_size] + SIZED[size]]
         return b"".join((header, body, ZEROS, VARINT[key_size], key, VARINT[size], value, ZERO))
     except IndexError:  # too large for the tables, or they are not made yet
-        if not VARINT:
+        if not SIZED:
             make_tables()
         return b"".join([header, *record_parts(key, value, headers, ZERO, ZERO, {})])

@@ -18,7 +18,7 @@ from klife import cython_shim as cython
 from klife.protocol.checksum import crc32c
 from klife.protocol.primitives import INT32_MAX
 from klife.protocol.record_layout import CHECKED, CHECKED_FROM, LENGTH_FROM, MAGIC, TRANSACTIONAL
-from klife.protocol.record_parts import encode_varint, record_parts
+from klife.protocol.record_parts import encode_varint, make_varints, record_parts
 
 if cython.compiled:
     import cython
@@ -143,6 +143,7 @@ def _records(p: Any, at: int, full: int, fields: Sequence[Any], general: list[by
             if not writes:
                 if names is None:
                     names = {}
+                    make_varints()
                 general.append(b"".join(record_parts(key, value, headers, encode_varint(delta), encode_varint(offset), names)))
             elif taken == len(general):
                 raise RuntimeError(_CHANGED)

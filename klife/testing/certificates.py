@@ -64,6 +64,10 @@ class Certificates:
         certificate, key = issuer.issue(f"broker {node_id}", names, ExtendedKeyUsageOID.SERVER_AUTH, expired)
         self._write(self.key_store(node_id).name, _pem(key, None) + certificate + issuer.pem)
 
+    def trust(self, *authorities: Certificates) -> None:
+        """Have brokers trust the clients of these authorities and no others, each from its next start."""
+        self._write(self.trust_store.name, b"".join(authority._root.pem for authority in authorities))
+
     def another_authority(self) -> Certificates:
         """One that neither brokers nor clients trust."""
         number = next(self._numbers)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import ssl
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from gevent import socket
+from gevent.event import Event
 from gevent.server import StreamServer
 
 from klife import Record
 from klife.actors import engines
+from klife.actors.network import tls_context
 from klife.protocol.apis.produce import ProduceRequest
-from tests.support.inside_client import broker_status, tells_why_it_is_not_ready
+from tests.support.inside_client import broker_status, node, tells_why_it_is_not_ready
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster
 from tests.support.secured import broker_context, made_in
 from tests.support.told_logs import told_logs
@@ -75,6 +78,20 @@ def test_a_users_context_is_used_as_it_is_and_nothing_is_set_on_it(start_client:
     Frozen.frozen = True
     with ScriptedCluster(tls=broker_context(certificates)) as cluster:
         start_client(cluster, tls=context).produce(ORDER).get(PATIENCE)
+
+
+def test_a_users_context_that_verifies_nobody_is_warned_of_once_a_client(start_client: Any, certificates: Any) -> None:
+    careless = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    careless.check_hostname, careless.verify_mode = False, ssl.CERT_NONE
+    careful = ssl.create_default_context(cafile=certificates.ca_file)
+    careful.check_hostname = False
+    with ScriptedCluster(2, tls=broker_context(certificates)) as cluster:
+        for context, warnings in ((careless, 1), (careful, 0)):
+            with told_logs() as logs:
+                client = start_client(cluster, tls=context)
+                client.produce(ORDER).get(PATIENCE)
+                assert client.doctor().ok
+                assert len([log for log in logs if log["event"] == "brokers_not_verified"]) == warnings
 
 
 @pytest.mark.parametrize(("host", "sent"), [("localhost", "localhost"), ("localhost.", "localhost"), ("127.0.0.1", None)])
@@ -206,6 +223,38 @@ def test_a_listener_that_says_nothing_is_given_up_in_time(start_client: Any) -> 
         client = start_client(cluster, tls=True, connect_timeout_ms=100)
         tells_why_it_is_not_ready(client, r"the TLS handshake was not through within 0\.1 s")
     listener.close()
+
+
+def test_an_actor_killed_in_the_tls_handshake_costs_a_restart_and_nothing_else(start_client: Any, certificates: Any) -> None:
+    go_on, hellos = Event(), []
+
+    def slow(_sock: Any, name: Any, _context: Any) -> None:
+        hellos.append(name)
+        go_on.wait()
+
+    context = broker_context(certificates)
+    context.sni_callback = slow
+    with ScriptedCluster(tls=context) as cluster:
+        client = start_client(cluster, tls={"ca_file": certificates.ca_file})
+        for attempt in (1, 2, 3):
+            wait_until(lambda number=attempt: len(hellos) >= number)  # type: ignore[misc]
+            node(client, "bootstrap").kill()
+        go_on.set()
+        assert client.produce(ORDER).get(PATIENCE).offset == 0
+
+
+def test_files_on_a_disk_that_hangs_cost_one_thread_and_are_told(
+    start_client: Any, certificates: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, go_on = [], threading.Event()
+    with ScriptedCluster(tls=broker_context(certificates)) as cluster:
+        real = tls_context._stamp_of
+        monkeypatch.setattr(tls_context, "_stamp_of", lambda settings: (looks.append(1), go_on.wait(), real(settings))[2])
+        client = start_client(cluster, tls={"ca_file": certificates.ca_file}, connect_timeout_ms=50)
+        tells_why_it_is_not_ready(client, r"the files of tls were not read within 0\.05 s")
+        assert len(looks) == 1
+        go_on.set()
+        client.wait_ready(PATIENCE)
 
 
 class closing_at_once:  # noqa: N801

@@ -143,16 +143,16 @@ def test_requests_wait_as_they_are_while_the_socket_takes_none(peers: Peers) -> 
     assert not peers.transport.write([LARGE])
     for _ in range(3):
         assert not peers.transport.write([LARGE])
-    assert len(peers.transport._unencrypted) == 3
+    assert len(peers.transport._requests) == 4
     hearing = gevent.spawn(peers.hear, 4 * len(LARGE))
     encrypted = []
     done = False
     while not done:
         peers.wait()
         if peers.transport.writable:
-            before = len(peers.transport._unencrypted)
+            before = len(peers.transport._requests)
             done = peers.transport.write_more()
-            encrypted.append(before - len(peers.transport._unencrypted))
+            encrypted.append(before - len(peers.transport._requests))
     assert max(encrypted) == 1  # a turn
     assert hearing.get(timeout=PATIENCE) == 4 * LARGE
 

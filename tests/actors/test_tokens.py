@@ -115,6 +115,36 @@ def test_a_provider_that_raises_is_told_and_asked_again_after_a_pause(made: Any,
         assert [log["attempt"] for log in logs if log["event"] == "token_provider_failed"] == [1, 2]
 
 
+class _Wordless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (gevent.Timeout(5), "Timeout: 5 seconds"),
+        (gevent.GreenletExit(), "GreenletExit: "),
+        (SystemExit(3), "SystemExit: 3"),
+        (_Wordless(), "_Wordless: it has no text"),
+        (OSError("no\nroute" + 1000 * "x"), f"OSError: no route{492 * 'x'}..."),
+    ],
+)
+def test_whatever_a_provider_raises_is_told_in_a_line_and_tried_again_after_a_pause(made: Any, error: BaseException, told: str) -> None:
+    provider = Provider()
+
+    def fail(_number: int) -> None:
+        raise error
+
+    provider.then = fail
+    tokens = made(provider)
+    for _ in range(3):
+        with pytest.raises(TokenFailed) as failed:
+            tokens.current()
+        assert str(failed.value) == f"token provider failed: {told}"
+    assert len(provider.calls) == 1
+
+
 @pytest.mark.parametrize(
     "answer", [None, b"bytes", "Bearer x", ("token", 5.0), ("token", 1e13), ("token", time.time() + 60, {"auth": "x"})]
 )

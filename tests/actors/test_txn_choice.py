@@ -11,7 +11,7 @@ from klife.actors.transactions.choice import MADE_PER_OPEN, NEVER_USED, RESTED, 
 NOW = 1000.0
 LONG, SHORT = NOW - RESTED, NOW - RESTED / 2
 
-# resting, lost, out, ahead -> what a caller of a pool of 2 gets
+# resting, lost, out, ahead -> what a caller of a pool of 2 gets, if no others are being made
 TABLE: list[tuple[dict[str, float], list[str], int, int, Choice]] = [
     ({}, [], 0, 0, Choice(Way.MAKE)),
     ({}, [], 1, 0, Choice(Way.MAKE)),
@@ -33,7 +33,12 @@ TABLE: list[tuple[dict[str, float], list[str], int, int, Choice]] = [
 
 @pytest.mark.parametrize(("resting", "lost", "out", "ahead", "choice"), TABLE)
 def test_what_a_caller_gets(resting: dict[str, float], lost: list[str], out: int, ahead: int, choice: Choice) -> None:
-    assert choose(resting, lost, out, pool_size=2, now=NOW, ahead=ahead) == choice
+    assert choose(resting, lost, out, out + len(resting) + len(lost), pool_size=2, now=NOW, ahead=ahead) == choice
+
+
+def test_while_all_are_being_made_a_caller_waits_for_the_first_of_them() -> None:
+    assert choose({}, [], 0, 4, pool_size=2, now=NOW) == Choice(Way.WAIT)
+    assert choose({"a": NEVER_USED}, [], 0, 4, pool_size=2, now=NOW) == Choice(Way.TAKE, "a")
 
 
 def test_the_longest_rested_goes_out_first_so_that_a_lone_caller_never_waits_for_markers() -> None:
@@ -41,7 +46,7 @@ def test_the_longest_rested_goes_out_first_so_that_a_lone_caller_never_waits_for
     resting: dict[int, float] = {}
     now, made = 0.0, 0
     for _ in range(100):
-        way, slot = choose(resting, [], 0, pool_size=20, now=now)  # type: ignore[arg-type]
+        way, slot = choose(resting, [], 0, made, pool_size=20, now=now)  # type: ignore[arg-type]
         if way is Way.MAKE:
             made += 1
             slot = made
@@ -64,7 +69,7 @@ def test_whatever_happens_no_more_are_open_than_the_pool_s_size_nor_made_than_tw
     for _ in range(2000):
         now += rng.random() * 0.05
         if rng.random() < 0.5:
-            way, slot = choose(resting, lost, len(out), pool_size=size, now=now)
+            way, slot = choose(resting, lost, len(out), made, pool_size=size, now=now)
             assert (way is Way.WAIT) == (len(out) == size)
             if way is Way.MAKE:
                 made += 1

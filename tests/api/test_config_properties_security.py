@@ -318,6 +318,7 @@ def test_a_login_module_is_read_as_java_reads_it(text: str, options: dict[str, s
         ("a", {"a": ""}),
         ("a=1\na=2", {"a": "2"}),
         ("a=1\\", {"a": "1"}),
+        ("\\\n#a=1\nb=2", {"b": "2"}),
         ("", {}),
     ],
     ids=repr,

@@ -171,6 +171,11 @@ def test_tls_true_is_the_systems_authorities_and_a_context_goes_through_as_it_is
     assert tls.context is context
 
 
+def test_a_servers_context_is_refused_before_anything_is_started_with_it() -> None:
+    assert "tls: got SSLContext" in problems(tls=ssl.create_default_context(ssl.Purpose.CLIENT_AUTH))[0]
+    assert "it is a server's context" in problems(tls=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))[0]
+
+
 def test_a_mechanism_of_the_users_own_is_not_asked_for_its_repr() -> None:
     config = ClientConfig.build(BROKER, sasl={"mechanism": Own()})
     settings = client_settings(config, "test")

@@ -17,6 +17,7 @@ from klife import Client, ClientClosed, DoctorReport
 from klife.protocol.apis.api_versions import ApiVersionsRequest
 from klife.protocol.apis.metadata import MetadataRequest
 from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, cut, silent
+from tests.support.scripted_sasl import ScriptedSasl
 
 HANDS = ["connect", "versions", "metadata"]
 
@@ -149,6 +150,25 @@ def test_who_never_answers_costs_no_more_than_the_time_it_was_given(cluster: Scr
     assert monotonic() - began < PATIENCE
     assert failures(report) == [(f"bootstrap {cluster[1].address}", "versions")]
     assert "there was no answer within 0.45 s" in report.verdict
+
+
+def test_who_takes_connections_and_says_nothing_in_tls_is_told_in_time() -> None:
+    server = StreamServer(("127.0.0.1", 0), lambda sock, _address: sock.recv(1 << 16) and gevent.sleep(PATIENCE))
+    server.start()
+    report = doctor_of(f"127.0.0.1:{server.server_port}", timeout=1.0, tls=True)
+    server.stop(timeout=0)
+    assert [name for _, name in failures(report)] == ["tls"]
+    assert "the TLS handshake was not through within 0.45 s" in report.verdict
+
+
+def test_a_token_provider_that_hangs_is_what_is_to_be_mended() -> None:
+    go_on = threading.Event()
+    with ScriptedCluster(sasl=ScriptedSasl(("OAUTHBEARER",))) as cluster:
+        sasl = {"mechanism": "OAUTHBEARER", "token_provider": lambda: go_on.wait(PATIENCE)}
+        report = doctor_of(cluster.bootstrap_servers, timeout=1.0, sasl=sasl)
+        go_on.set()
+    assert "the token provider has not returned within 0.45 s" in report.verdict
+    assert "call it by itself" in report.next_step
 
 
 def test_what_is_not_through_in_time_is_told_as_that() -> None:

@@ -1,9 +1,9 @@
 """For tests on the real cluster: clients that end with their test, topics of their own, and the independent
 reader.
 
-One cluster serves them all (`kafka_cluster`, of klife's own pytest plugin). The tests run in greenlets of an
-unpatched process, as a user's plain script does: they wait by klife's and gevent's means, never in a call
-that holds the hub.
+One cluster serves them all (`kafka_cluster`, of klife's own pytest plugin), and another one those about
+security. The tests run in greenlets of an unpatched process, as a user's plain script does: they wait by
+klife's and gevent's means, never in a call that holds the hub.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from klife import Client
 from klife.testing.cluster import KafkaCluster
 from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
 from tests.support.reader import read_topic
+from tests.support.secure import secure_kafka
 
 
 @pytest.fixture
@@ -52,3 +53,10 @@ def make_topic(kafka_cluster: KafkaCluster) -> MakeTopic:
 def read_back(kafka_cluster: KafkaCluster) -> ReadBack:
     """Read a topic with confluent-kafka: `(topic, at_least=0)`."""
     return lambda topic, at_least=0: read_topic(kafka_cluster.bootstrap_servers, topic, at_least)
+
+
+@pytest.fixture(scope="session")
+def secure_cluster() -> Iterator[KafkaCluster]:
+    """Two brokers with all listeners."""
+    with secure_kafka("4.3", brokers=2) as cluster:
+        yield cluster

@@ -1,21 +1,29 @@
-"""The doctor on a real cluster with TLS and SASL: all well, and each of the usual mistakes."""
+"""The doctor on a real cluster with TLS and SASL: all well, and each of the usual mistakes; and the commands
+there.
+"""
 
 from __future__ import annotations
 
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import gevent
 import pytest
 
-from klife import Client, DoctorReport
+from klife import Client, ClientConfig, DoctorReport, Record
+from klife.cli.cluster_listeners import client_properties
 from klife.testing.cluster import KafkaCluster
+from tests.support.cli_command import COMMAND, environment
+from tests.support.token_endpoint import TokenEndpoint
 
 LONGEST_GAP_SECONDS = 0.5  # room for a busy machine; who waits in the hub's place waits for seconds
 DOWN_SECONDS = 30.0
+PATIENCE = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +41,7 @@ def cluster() -> Iterator[KafkaCluster]:
         yield cluster
 
 
-def doctor_of(servers: str, timeout: float = 10.0, **options: Any) -> DoctorReport:
+def doctor_of(servers: str | ClientConfig, timeout: float = 10.0, **options: Any) -> DoctorReport:
     with Client.start(servers, **options) as client:
         return client.doctor(timeout)
 
@@ -71,6 +79,40 @@ def test_all_is_well_and_the_hub_goes_on_meanwhile(cluster: KafkaCluster) -> Non
     assert "SCRAM-SHA-512 as 'klife'" in told
     assert "1 topic with 3 partitions, and each has one" in told
     assert max(gaps) < LONGEST_GAP_SECONDS
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "OAUTHBEARER"])
+def test_every_mechanism_is_taken(cluster: KafkaCluster, mechanism: str) -> None:
+    report = doctor_of(cluster.bootstrap_servers_for("SASL_SSL"), **secured(cluster, sasl=cluster.sasl_for(mechanism)))
+    assert report.ok, str(report)
+    assert mechanism in str(report)
+
+
+def test_tokens_of_a_server_are_taken_and_asked_for_once(cluster: KafkaCluster) -> None:
+    token = cluster.sasl_for("OAUTHBEARER", token_seconds=600)["token_provider"]()
+    endpoint = TokenEndpoint()
+    endpoint.answers(200, {"access_token": token, "token_type": "Bearer", "expires_in": 600})
+    try:
+        properties = {
+            "bootstrap.servers": cluster.bootstrap_servers_for("SASL_SSL"),
+            "security.protocol": "SASL_SSL",
+            "ssl.ca.location": cluster.tls_for("SASL_SSL")["ca_file"],
+            "sasl.mechanism": "OAUTHBEARER",
+            "sasl.oauthbearer.token.endpoint.url": endpoint.url,
+            "sasl.oauthbearer.client.id": "orders",
+            "sasl.oauthbearer.client.secret": "hunter2",
+        }
+        with Client.start(ClientConfig.from_properties(properties)) as client:
+            assert client.produce(Record("orders", b"by token")).get(PATIENCE).error is None
+            report = client.doctor()
+        assert report.ok, str(report)
+        assert len(endpoint.asked) == 1
+        endpoint.answers(401, {"error": "invalid_client", "error_description": "hunter2 is no secret here"})
+        name, detail = first_failure(doctor_of(ClientConfig.from_properties(properties)))
+    finally:
+        endpoint.close()
+    assert name == "sasl"
+    assert "401: invalid_client: *** is no secret here" in detail
 
 
 def test_an_authority_that_did_not_sign_the_brokers_certificates(cluster: KafkaCluster) -> None:
@@ -116,6 +158,22 @@ def test_advertised_addresses_that_nobody_can_reach(cluster: KafkaCluster) -> No
     ]
     assert report.verdict.startswith("The bootstrap answers, but none of the addresses that the brokers advertise can be reached")
     assert "advertised.listeners" in report.next_step
+
+
+def test_the_commands_speak_tls_and_log_in_as_a_file_says(cluster: KafkaCluster, tmp_path: Path) -> None:
+    file = tmp_path / "client.properties"
+    file.write_text("".join(f"{name}={value}\n" for name, value in client_properties(cluster, "SASL_SSL").items()))
+
+    def klife(*arguments: str, text: str = "") -> str:
+        command = [*COMMAND, *arguments, "--config", str(file)]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=90, check=False, env=environment())
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    assert klife("produce", "orders", text="a\nb\n").startswith("2 delivered, 0 failed")
+    assert len([line for line in klife("topics").splitlines() if line.startswith("orders ")]) == 3
+    assert "SCRAM-SHA-512 as 'klife'" in klife("doctor")
+    assert "records are there" in klife("demo", "--seconds", "0.5", "--greenlets", "5")
 
 
 def test_one_broker_of_three_is_down(cluster: KafkaCluster) -> None:

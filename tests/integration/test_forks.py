@@ -14,7 +14,7 @@ import pytest
 from gevent import get_hub
 
 from klife.testing.cluster import KafkaCluster
-from tests.support import SUPPORT
+from tests.support import SUPPORT, importing_tests
 from tests.support.on_cluster import MakeTopic, ReadBack
 
 PROGRAM = SUPPORT / "forking.py"
@@ -29,7 +29,9 @@ def test_a_fork_loses_and_doubles_nothing_and_the_child_produces(
 ) -> None:
     topic = make_topic(6)
     command = [sys.executable, str(PROGRAM), kafka_cluster.bootstrap_servers, topic, *manner.split()]
-    ended = get_hub().threadpool.apply(lambda: subprocess.run(command, capture_output=True, text=True, timeout=100, check=False))
+    ended = get_hub().threadpool.apply(
+        lambda: subprocess.run(command, env=importing_tests(), capture_output=True, text=True, timeout=100, check=False)
+    )
     assert (ended.returncode, ended.stderr) == (0, "")
     said: dict[str, dict[str, Any]] = {line["who"]: line for line in map(json.loads, ended.stdout.splitlines())}
     parent, child = said["parent"], said["child"]

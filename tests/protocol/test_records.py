@@ -16,6 +16,7 @@ from klife.protocol.record_write import write_batch, write_payload
 from klife.protocol.records import (
     BATCH_OVERHEAD,
     RECORD_OVERHEAD,
+    Headers,
     RecordTuple,
     encode_payload,
     encode_plain,
@@ -130,14 +131,21 @@ def test_batches_of_any_length_are_encoded_alike(count: int) -> None:
     assert payload_of(records)[0] == encode_records(reference(records))
 
 
+@pytest.mark.parametrize("headers", [(), (("h", b"1"),)])
 @pytest.mark.parametrize("count", [1, 2])
-def test_the_first_batch_makes_the_tables_where_they_are_used_and_is_like_all_others(count: int) -> None:
+def test_the_first_batch_makes_the_tables_that_it_needs_and_is_like_all_others(count: int, headers: Headers) -> None:
     for table in (record_parts.VARINT, record_parts.RECORD_START, record_parts.NO_KEY, record_parts.SIZED):
         table.clear()
-    records: list[RecordTuple] = [(b"k", b"v", (), NOW)] * count
+    records: list[RecordTuple] = [(b"k", b"v", headers, NOW)] * count
     first = b"".join(encode_plain(fields_of(records), 7, 1, 2))
-    assert bool(record_parts.VARINT) is not klife.compiled
+    assert bool(record_parts.VARINT) is (bool(headers) or not klife.compiled)
+    assert bool(record_parts.SIZED) is not klife.compiled
     assert plain_batch_of(records, 7, 1, 2) == first
+
+
+def test_the_table_has_what_the_loop_finds() -> None:
+    record_parts.make_varints()
+    assert [record_parts.encode_varint(value) for value in range(record_parts.TABLE_SIZE)] == record_parts.VARINT
 
 
 def test_offsets_past_a_million_keep_growing_their_varint() -> None:

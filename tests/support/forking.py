@@ -2,7 +2,7 @@
 
 The parent produces 1 000 records and forks while they are on their way, in one of several manners. Then both
 wait for the parent's deliveries, and the child produces records of its own. What each of them saw is printed
-as JSON, a line each.
+as JSON, a line each. The client is given the options in CLIENT_OPTIONS, JSON, besides.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import gevent.socket
 
 from klife import Client, ForkedDelivery, Record
 from klife_supervision import Supervisor
+from tests.support.sockets import socket_inodes
 
 RECORDS = 1000
 OF_THE_CHILD = 50
@@ -36,19 +37,6 @@ PATIENCE = 60.0
 
 called: list[int] = []  # the processes in which callbacks of the parent's records ran
 waited: list[int] = []  # the processes in which a greenlet of the parent's got all its outcomes
-
-
-def socket_inodes() -> set[str]:
-    """The sockets this process has open."""
-    found = set()
-    for fd in os.listdir("/proc/self/fd"):
-        try:
-            target = os.readlink(f"/proc/self/fd/{fd}")
-        except FileNotFoundError:  # what listed the folder
-            continue
-        if target.startswith("socket:"):
-            found.add(target)
-    return found
 
 
 def outcomes(deliveries: list[Any]) -> dict[str, int]:
@@ -131,12 +119,13 @@ def fork_here(fork: Callable[[], int], run: Callable[[], None], forked: Callable
 
 
 def main(servers: str, topic: str, how: str, *_patched: str) -> None:
+    options = {"bootstrap_servers": servers, "name": "orders", **json.loads(os.environ.get("CLIENT_OPTIONS", "{}"))}
     before = socket_inodes()
     if how == "supervised":
-        Supervisor.start([Client.child_spec(servers, name="orders")], strategy="one_for_one", name="shop")
+        Supervisor.start([Client.child_spec(options)], strategy="one_for_one", name="shop")
         client = Client.get("orders")
     else:
-        client = Client.start(servers, name="orders")
+        client = Client.start(options)
     client.wait_ready(PATIENCE)
     client.partitions(topic)
     deliveries = []

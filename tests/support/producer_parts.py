@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import gevent
@@ -46,7 +45,7 @@ def topic_info(leaders: list[int], name: str = "t") -> TopicInfo:
 
 def a_producer(**settings: Any) -> ProducerSettings:
     """The default settings, but for these."""
-    return replace(producer_settings(ProducerConfig(name="p", client_id="c")), **settings)
+    return producer_settings(ProducerConfig(name="p", client_id="c"))._replace(**settings)
 
 
 class Parts:

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from gevent import get_hub
 
 from klife import Record
@@ -172,3 +172,48 @@ def _produce(bootstrap_servers: str, topic: str, keys: list[bytes]) -> list[int]
         producer.produce(topic, value=b"", key=key, on_delivery=put_down(index))
     assert producer.flush(CALL_SECONDS) == 0
     return partitions
+
+
+def read_isolated(bootstrap_servers: str, topic: str, *, committed: bool) -> list[bytes]:
+    """The values in the topic, sorted, as far as a consumer of that isolation level gets now: with
+    `committed`, to the last stable offsets.
+    """
+    found: list[bytes] = get_hub().threadpool.apply(_read_isolated, (bootstrap_servers, topic, committed))
+    return found
+
+
+def _read_isolated(bootstrap_servers: str, topic: str, committed: bool) -> list[bytes]:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": "klife-tests-reader",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed" if committed else "read_uncommitted",
+            "fetch.wait.max.ms": 50,
+            "log_level": 0,
+        }
+    )
+    found: list[bytes] = []
+    try:
+        partitions = [
+            TopicPartition(topic, each, 0) for each in consumer.list_topics(topic, timeout=CALL_SECONDS).topics[topic].partitions
+        ]
+        consumer.assign(partitions)
+        left = {each.partition for each in partitions}
+        deadline = time.monotonic() + SILENCE_SECONDS
+        while left:
+            assert time.monotonic() < deadline, f"confluent-kafka did not reach the ends of {topic}: {left} are left"
+            message = consumer.poll(0.2)
+            if message is None:
+                continue
+            error = message.error()
+            if error is None:
+                found.append(message.value() or b"")
+            elif error.code() == KafkaError._PARTITION_EOF:
+                left.discard(message.partition())
+            else:
+                raise KafkaException(error)
+    finally:
+        consumer.close()
+    return sorted(found)

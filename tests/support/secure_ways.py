@@ -1,29 +1,34 @@
 """Produces by every way into a cluster, a program of its own:
 
-    python secure_ways.py plain|patched < WAYS
+    python secure_ways.py plain|patched TOPIC
 
-WAYS is JSON: the `topic`, and for each of the `ways`, by a name, where and how a client connects. All at
-once, each sends some records, which bear the way's name, and finds them by `all_produced`. Prints, by way,
-the partitions, offsets and values of what it was told; or what went wrong.
+CLIENT_OPTIONS, JSON, has options of a client for each way, by a name. All at once, each sends some records,
+which bear the way's name, and finds them by `all_produced`. The last line printed is JSON: by way, the
+partitions, offsets and values of what it was told; or what went wrong.
 
 It is a script because monkey patching must come before anything else is imported, and is for ever; and before
 that, the TLS context that is a user's own is made.
 """
 
+# ruff: noqa: E402
+
 import json
+import os
 import ssl
 import sys
 
-ASKED = json.load(sys.stdin)
+WAYS = json.loads(os.environ["CLIENT_OPTIONS"])
 
 
-def own_context(files: dict[str, str]) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=files["ca_file"])
-    context.load_cert_chain(files["cert_file"], files["key_file"], files.get("key_password"))
+def own_context(ca_file: str, cert_file: str, key_file: str, key_password: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca_file)
+    context.load_cert_chain(cert_file, key_file, key_password)
     return context
 
 
-CONTEXTS = {name: own_context(way["context"]) for name, way in ASKED["ways"].items() if "context" in way}
+for way in WAYS.values():
+    if "context" in way:
+        way["tls"] = own_context(**way.pop("context"))
 
 if "patched" in sys.argv[1:]:
     import gevent.monkey
@@ -40,30 +45,31 @@ from klife.testing import all_produced, setup
 from klife.testing.cluster_users import unsecured_tokens
 
 RECORDS = 20
+PATIENCE = 30.0
+TOKEN_SECONDS = 60.0
 
 
-def produced(name: str, way: dict[str, Any]) -> list[tuple[int | None, int | None, str]]:
+def produced(topic: str, name: str, way: dict[str, Any]) -> list[tuple[int | None, int | None, str]]:
     """What was written, as `produce` tells it."""
-    options = {"tls": CONTEXTS.get(name, way.get("tls", False)), "sasl": way.get("sasl")}
-    if "token_of" in way:
-        options["sasl"] = {"mechanism": "OAUTHBEARER", "token_provider": unsecured_tokens(way["token_of"], 60.0)}
-    with Client.start(way["servers"], **options) as client:
-        client.wait_ready(30)
+    if "token_of" in (sasl := way.get("sasl", {})):
+        way["sasl"] = {"mechanism": "OAUTHBEARER", "token_provider": unsecured_tokens(sasl["token_of"], TOKEN_SECONDS)}
+    with Client.start(way) as client:
+        client.wait_ready(PATIENCE)
         setup(client)
-        records = [Record(ASKED["topic"], f"{name} {number}".encode(), key=b"%d" % number) for number in range(RECORDS)]
-        results = [client.produce(record).get(30) for record in records[:5]] + client.produce_batch(records[5:]).get(30)
-        mine = {record.value for record in all_produced(client, ASKED["topic"])} & {record.value for record in records}
-        assert len(mine) == RECORDS, f"all_produced finds {len(mine)}"
+        records = [Record(topic, f"{name} {number}".encode(), key=b"%d" % number) for number in range(RECORDS)]
+        results = [client.produce(record).get(PATIENCE) for record in records[:5]] + client.produce_batch(records[5:]).get(PATIENCE)
+        found = {record.value for record in all_produced(client, topic)} & {record.value for record in records}
+        assert len(found) == RECORDS, f"all_produced finds {len(found)}"
     return [(result.partition, result.offset, (result.value or b"").decode()) for result in results]
 
 
-def told(name: str, way: dict[str, Any]) -> Any:
+def told(topic: str, name: str, way: dict[str, Any]) -> Any:
     try:
-        return produced(name, way)
+        return produced(topic, name, way)
     except Exception:
         return traceback.format_exc()
 
 
 if __name__ == "__main__":
-    running = {name: gevent.spawn(told, name, way) for name, way in ASKED["ways"].items()}
-    json.dump({name: greenlet.get() for name, greenlet in running.items()}, sys.stdout)
+    running = {name: gevent.spawn(told, sys.argv[2], name, way) for name, way in WAYS.items()}
+    print(json.dumps({name: greenlet.get() for name, greenlet in running.items()}))

@@ -3,7 +3,8 @@ threads at once.
 
     python smoke.py HOST:PORT,... plain|patched [threads]
 
-Exits with 0 when every check holds. It is a script because monkey patching must come before anything else is
+Clients are given the options in CLIENT_OPTIONS, JSON, besides: other addresses, and `tls` and `sasl`. Exits
+with 0 when every check holds. It is a script because monkey patching must come before anything else is
 imported, and is for ever.
 """
 
@@ -14,6 +15,7 @@ if "patched" in sys.argv[2:]:
 
     gevent.monkey.patch_all()
 
+import json
 import os
 import threading
 import traceback
@@ -30,6 +32,7 @@ from klife import BufferFull, Client, InvalidRecordType, ProduceError, Record, U
 from klife.testing import all_produced, setup
 from klife.testing.cluster import KafkaCluster
 
+OPTIONS = {"bootstrap_servers": sys.argv[1], **json.loads(os.environ.get("CLIENT_OPTIONS", "{}"))}
 PARTITIONS = 6
 THREADS = 4
 LONGEST_SECONDS = 25.0  # less than any wait below may take
@@ -88,7 +91,7 @@ def check_failure(client: Client, topic: str) -> None:
 
 def check_backpressure(client: Client, topic: str) -> None:
     options = {"linger_ms": 20_000, "max_buffered_bytes": 50_000, "on_buffer_full": "raise"}
-    with Client.start(os.environ["KLIFE_TEST_BOOTSTRAP"], **options) as small:
+    with Client.start(OPTIONS, **options) as small:
         raises(BufferFull, lambda: [small.produce_async(Record(topic, bytes(9_000))) for _ in range(10)])
         small.flush(30)
         assert small.status().producers[0].delivered == 5
@@ -152,9 +155,9 @@ def main() -> int:
     failures: list[str] = []
     topic = f"smoke-{uuid.uuid4().hex[:8]}"
     options = {"max_block_ms": 1_000, "producers": [{"name": "slow", "linger_ms": 1_000}], "metadata_max_age_ms": 500}
-    with KafkaCluster() as cluster:
+    with KafkaCluster(brokers=1) as cluster:  # or however many there are
         cluster.create_topic(topic, PARTITIONS, config={"max.message.bytes": 20_000})
-        client = Client.start(cluster.bootstrap_servers, **options)
+        client = Client.start(OPTIONS, **options)
         client.wait_ready(30)
         setup(client)
         if "threads" in sys.argv:

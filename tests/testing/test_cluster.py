@@ -168,6 +168,7 @@ def test_a_broker_or_listener_that_is_not_there_is_named(cluster: KafkaCluster) 
 
 
 SECOND_CLUSTER = """
+import sys
 from gevent import monkey
 monkey.patch_all()
 from klife.testing.cluster import KafkaCluster
@@ -180,6 +181,11 @@ with KafkaCluster(brokers=1, version="3.9", config={"num.partitions": 4}) as clu
         print(sorted(delivery.get(30).offset for delivery in sent))
     cluster.kill(1)
     cluster.start(1)
+    try:
+        cluster.sasl_for("PLAIN")
+    except ValueError as error:
+        print(error)
+    print([name for name in sys.modules if name.startswith(("cryptography", "klife.testing.cluster_security"))])
     print(cluster.version, len(cluster.describe_topic("beside")), flush=True)
     raise ValueError("a test that fails")
 """
@@ -192,7 +198,8 @@ def test_a_second_cluster_of_an_older_kafka_runs_beside_in_a_patched_process_and
     ended = subprocess.run(
         [sys.executable, "-c", SECOND_CLUSTER], env=environment, capture_output=True, text=True, timeout=100, check=False
     )
-    assert ended.stdout == "[0, 1, 2, 3, 4]\n3.9.1 4\n", ended.stderr
+    nothing_secure = "this cluster has the listeners PLAINTEXT, and none with TLS or SASL\n[]\n"
+    assert ended.stdout == f"[0, 1, 2, 3, 4]\n{nothing_secure}3.9.1 4\n", ended.stderr
     (logs,) = tmp_path.iterdir()  # and nothing else is left
     assert f"ValueError: a test that fails\nThe Kafka brokers' logs are kept in {logs}" in ended.stderr
     assert "started" in (logs / "broker-1.log").read_text()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -86,17 +85,6 @@ def test_users_are_known_to_access_control_by_their_names(cluster: KafkaCluster)
     assert "TOPIC_AUTHORIZATION_FAILED" in str(said["o,d=d"])
 
 
-def test_a_broker_has_its_new_certificate_from_its_next_start_on(cluster: KafkaCluster) -> None:
-    servers = cluster.bootstrap_servers_for("SASL_SSL")
-    options = librdkafka_options(servers, cluster.tls_for("SASL_SSL"), cluster.sasl_for("PLAIN"))
-    cluster.certificates.renew_server(1, names=["elsewhere.example"])
-    assert produced_by_librdkafka(options, "orders", b"old") is None
-    cluster.kill(1)
-    cluster.start(1)
-    assert "certificate verify failed" in str(produced_by_librdkafka(options, "orders", b"new"))
-    cluster.certificates.renew_server(1)
-
-
 def test_old_releases_have_what_they_can_and_say_what_they_can_not() -> None:
     with KafkaCluster(brokers=1, version="2.8", listeners=["SASL_PLAINTEXT"]) as cluster:  # with a ZooKeeper
         cluster.create_topic("orders")
@@ -126,20 +114,3 @@ def test_what_is_not_there_is_named(cluster: KafkaCluster, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "klife.testing.certificates", None)
     with pytest.raises(ClusterError, match=r'pip install "klife\[testing\]"'):
         KafkaCluster(brokers=1, listeners=["SSL"], backend="jars").up()
-
-
-PLAINTEXT_ONLY = """
-import sys
-from klife.testing.cluster import KafkaCluster
-with KafkaCluster(brokers=1, backend="jars") as cluster:
-    try:
-        cluster.sasl_for("PLAIN")
-    except ValueError as error:
-        print(error)
-print([name for name in sys.modules if name.startswith(("cryptography", "klife.testing.cluster_security"))])
-"""
-
-
-def test_a_plaintext_cluster_imports_nothing_for_security() -> None:
-    ended = subprocess.run([sys.executable, "-c", PLAINTEXT_ONLY], capture_output=True, text=True, timeout=100, check=False)
-    assert ended.stdout == "this cluster has the listeners PLAINTEXT, and none with TLS or SASL\n[]\n", ended.stderr

@@ -20,7 +20,7 @@ Client.start("localhost:9092", acks="some")
 """
 
 
-def mypy(program: Path) -> str:
+def mypy(program: Path, folder: Path) -> str:
     command = [
         sys.executable,
         "-m",
@@ -29,9 +29,12 @@ def mypy(program: Path) -> str:
         "--config-file=",
         "--follow-imports=silent",
         "--no-error-summary",
+        f"--cache-dir={folder / 'cache'}",
         str(program),
     ]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=110, check=False).stdout
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=110, check=False)
+    assert (ended.returncode == 0) is (ended.stdout == ""), ended.stderr
+    return ended.stdout
 
 
 def pyright(program: Path, folder: Path) -> list[str]:
@@ -49,8 +52,8 @@ def wrong_program(tmp_path: Path) -> Path:
     return program
 
 
-def test_mypy_finds_nothing_to_complain_of() -> None:
-    assert mypy(PROGRAM) == ""
+def test_mypy_finds_nothing_to_complain_of(tmp_path: Path) -> None:
+    assert mypy(PROGRAM, tmp_path) == ""
 
 
 def test_pyright_finds_nothing_to_complain_of(tmp_path: Path) -> None:
@@ -58,7 +61,7 @@ def test_pyright_finds_nothing_to_complain_of(tmp_path: Path) -> None:
 
 
 def test_options_are_checked_by_name_and_value(wrong_program: Path, tmp_path: Path) -> None:
-    said = mypy(wrong_program)
+    said = mypy(wrong_program, tmp_path)
     assert "lingr_ms" in said
     assert "Literal['some']" in said
     assert len(pyright(wrong_program, tmp_path)) == 2

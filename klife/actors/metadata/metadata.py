@@ -28,9 +28,14 @@ from klife.protocol.apis.describe_configs import TOPIC_RESOURCE, DescribeConfigs
 from klife.protocol.error_codes import ErrorCode, describe
 from klife.protocol.versions import Features
 
-CHECK_ADDRESSES = "check bootstrap_servers, and that the brokers' advertised.listeners can be reached from here."
+CHECK_ADDRESSES = (
+    "check bootstrap_servers, and that the brokers' advertised.listeners can be reached from here, "
+    "unless an address says better; client.doctor() looks at each."
+)
 # An impossible name, no permission: waiting changes nothing.
 _HOPELESS = frozenset((ErrorCode.INVALID_TOPIC_EXCEPTION, ErrorCode.TOPIC_AUTHORIZATION_FAILED))
+_TO_GRANT = "; grant the client's principal Describe and Write on the topic (kafka-acls), or use another principal"
+_ADVICE: dict[int, str] = {ErrorCode.TOPIC_AUTHORIZATION_FAILED: _TO_GRANT}
 
 
 class Metadata:
@@ -160,7 +165,7 @@ class Metadata:
                 code = self.snapshot.topic_errors.get(name, 0)
                 if missed and code in _HOPELESS:
                     raise ProduceError(
-                        f"the cluster refuses topic {name!r}: {describe(code)}.{f' {so}.' if so else ''}",
+                        f"the cluster refuses topic {name!r}: {describe(code)}{_ADVICE.get(code, '')}.{f' {so}.' if so else ''}",
                         topic=name,
                         error_code=code,
                     )

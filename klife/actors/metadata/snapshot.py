@@ -16,9 +16,10 @@ A snapshot is swapped whole; readers never see half of one. Three rules need the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from klife.protocol.apis.metadata import MetadataResponse, MetadataResponseTopic
 from klife.protocol.error_codes import ErrorCode
@@ -36,8 +37,7 @@ believed at once; not doing it costs every record of the partition.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class BrokerInfo:
+class BrokerInfo(NamedTuple):
     """Where a broker is reached."""
 
     node_id: int
@@ -69,8 +69,7 @@ class TopicInfo:
         return tuple(partition for partition, leader in enumerate(self.leaders) if leader != NO_LEADER)
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedLeaders:
+class RefusedLeaders(NamedTuple):
     """What speaks against the leaders that are known of a topic without an id."""
 
     partitions: frozenset[int]  # whose leader refused to be it
@@ -78,18 +77,20 @@ class RefusedLeaders:
     is_new: bool = True  # no answer has come since the last refusal
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterSnapshot:
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
+
+
+class ClusterSnapshot(NamedTuple):
     """The cluster as last heard of. `topics` are the topics asked for; `topic_errors` the error codes of
     those that have none.
     """
 
     cluster_id: str | None = None
     controller_id: int = -1
-    brokers: Mapping[int, BrokerInfo] = field(default_factory=lambda: MappingProxyType({}))
-    topics: Mapping[str, TopicInfo] = field(default_factory=lambda: MappingProxyType({}))
-    topic_errors: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    refusals: Mapping[str, RefusedLeaders] = field(default_factory=lambda: MappingProxyType({}))
+    brokers: Mapping[int, BrokerInfo] = _NOTHING
+    topics: Mapping[str, TopicInfo] = _NOTHING
+    topic_errors: Mapping[str, int] = _NOTHING
+    refusals: Mapping[str, RefusedLeaders] = _NOTHING
 
 
 def updated(old: ClusterSnapshot, response: MetadataResponse, asked: Iterable[str] | None = None) -> ClusterSnapshot:
@@ -137,8 +138,8 @@ def with_refusal(snapshot: ClusterSnapshot, topic: str, partition: int, node_id:
     if info is None or info.topic_id != ZERO_UUID or partition >= len(info.leaders) or info.leaders[partition] != node_id:
         return snapshot
     before = snapshot.refusals.get(topic, RefusedLeaders(frozenset()))
-    refusal = replace(before, partitions=before.partitions | {partition}, is_new=True)
-    return replace(snapshot, refusals=MappingProxyType({**snapshot.refusals, topic: refusal}))
+    refusal = before._replace(partitions=before.partitions | {partition}, is_new=True)
+    return snapshot._replace(refusals=MappingProxyType({**snapshot.refusals, topic: refusal}))
 
 
 def with_leader(
@@ -161,7 +162,7 @@ def with_leader(
     epochs = (*info.leader_epochs[:partition], epoch, *info.leader_epochs[partition + 1 :])
     brokers = snapshot.brokers if broker is None else MappingProxyType({**snapshot.brokers, broker.node_id: broker})
     changed = replace(info, leaders=leaders, leader_epochs=epochs)
-    return replace(snapshot, brokers=brokers, topics=MappingProxyType({**snapshot.topics, topic: changed}))
+    return snapshot._replace(brokers=brokers, topics=MappingProxyType({**snapshot.topics, topic: changed}))
 
 
 def _weighed(
@@ -180,12 +181,11 @@ def _weighed(
     }
     absent = frozenset(index for index in gone_back if known.leaders[index] not in brokers)
     if absent:
-        refusal = replace(
-            refusal or RefusedLeaders(frozenset()), partitions=absent | (refusal.partitions if refusal else absent), is_new=True
-        )
+        known_refusal = refusal or RefusedLeaders(frozenset())
+        refusal = known_refusal._replace(partitions=absent | known_refusal.partitions, is_new=True)
     if refusal is None or not gone_back & refusal.partitions:
         return None
-    return replace(refusal, answers=refusal.answers + refusal.is_new, is_new=False)
+    return refusal._replace(answers=refusal.answers + refusal.is_new, is_new=False)
 
 
 def _topic(old: TopicInfo | None, topic: MetadataResponseTopic, *, made_anew: bool) -> TopicInfo:

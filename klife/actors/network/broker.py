@@ -25,7 +25,6 @@ from klife.actors.settings import NEVER, ConnectionSettings
 from klife.protocol.connection import KafkaConnection, State
 from klife.protocol.errors import EncodeError, UnsupportedVersion
 from klife.protocol.handshake import Exchange
-from klife.protocol.sasl.authenticate import authenticating
 
 _READY = State.READY  # asked for with every request, and looking a member up in its class takes a while
 
@@ -90,6 +89,8 @@ class Broker:
 
     def _authenticating(self, ranges: Mapping[int, tuple[int, int]], again: bool) -> Exchange:
         """The connection's step by that name, at wherever the broker is now."""
+        from klife.protocol.sasl.authenticate import authenticating  # by whoever uses it
+
         return authenticating(self.security.mechanism, self.host or "")(ranges, again)
 
     def when_ready(self, wake: Callable[[], None]) -> None:

@@ -146,8 +146,7 @@ class Connector:
         try:
             if tls is None:
                 return PlainTransport(sock)
-            deadline = began + self._settings.connect_timeout
-            return tls.secured(sock, self._addresses.host, deadline, self._may_go_on, lambda: self._connected(address))
+            return tls.secured(sock, self._addresses.host, began, self._may_go_on, lambda: self._connected(address))
         finally:
             sock.close()  # of what a transport took over, nothing is left
 

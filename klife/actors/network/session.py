@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from klife.actors.network.broker import Broker
-from klife.actors.network.errand import Errand
 from klife.actors.settings import NEVER
 from klife.protocol.connection import State
 from klife.protocol.errors import AuthenticationFailed
 from klife_supervision.logs import get_logger
+
+if TYPE_CHECKING:
+    from klife.actors.network.errand import Errand
 
 log = get_logger("klife.connection")
 
@@ -68,6 +70,8 @@ class Session:
             broker.write(buffers)
         wish = broker.connection.wish
         if wish is not None and self._errand is None:
+            from klife.actors.network.errand import Errand  # not before somebody has a wish
+
             self._errand = Errand(wish, broker.security, self._errand_done)
             if self._errand.is_token and broker.last_error is None:
                 broker.last_error = "the token provider was asked, and has not answered yet"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -23,6 +23,7 @@ from klife.actors.settings import TlsSettings
 
 _RECORD_BYTES = 16_384  # the most that OpenSSL gives at once: a record of TLS
 _READ_BYTES = 65_536
+_PIECE_BYTES = 65_536  # as much as the allocator keeps at hand; a few records of TLS
 _READS_WITHOUT_DATA = 4  # after so many the loop has its turn: tickets and key updates are no data
 
 
@@ -88,9 +89,9 @@ class TlsHandshake:
 class TlsTransport:
     """A transport over another one. Promises as `Transport` says.
 
-    What was encrypted has its place in the stream. So ciphertext is never given up once it is made, and the
-    next request is encrypted when the socket has taken the one before: memory holds it once, and a turn of
-    the loop encrypts one of those that wait.
+    What was encrypted has its place in the stream, so ciphertext is never given up once it is made. A piece of
+    a request is encrypted when the socket has taken the one before: so memory holds a request once, and the
+    allocator has all that is needed at hand. A turn of the loop encrypts one of the requests that wait.
     """
 
     def __init__(self, plain: PlainTransport, handshake: TlsHandshake, settings: TlsSettings) -> None:
@@ -99,8 +100,10 @@ class TlsTransport:
         self._incoming = handshake.incoming
         self._outgoing = handshake.outgoing
         self._settings = settings
-        self._unencrypted: deque[memoryview] = deque()
+        self._requests: deque[Iterator[Any]] = deque()  # what is not encrypted yet, in pieces
+        self._piece: Any = None  # the first of them, if it was tried
         self._wants_read = False  # OpenSSL has to read before it writes on
+        self._has_ended = False  # with or without a close_notify
         self._has_read = False  # the broker's first answer is there: it takes us as we are
         self._wake: Callable[[], object] | None = None
         self._loop: Any = None
@@ -131,20 +134,25 @@ class TlsTransport:
     def watch_again(self) -> None:
         self._plain.watch_again()
         self.readable = True  # a wake-up of our own may be lost as well
-        self.writable = self._plain.writable or bool(self._unencrypted and not self._plain.has_unwritten)
+        self.writable = self._plain.writable or bool(self._requests and not self._plain.has_unwritten)
 
     # reading
 
     def read(self) -> bytes | None:
+        if self._has_ended:
+            return b""
         try:
             data = self._decrypted()
             if self._outgoing.pending:  # OpenSSL's own answer, to a new key
                 self._plain.write([self._outgoing.read()])
         except ssl.SSLZeroReturnError:
-            return b""
+            data = b""
         except OSError as error:
             raise self._told(error) from None
-        self._has_read = self._has_read or bool(data)
+        if data:
+            self._has_read = True
+        elif data is not None:
+            self._has_ended = True
         return data
 
     def _decrypted(self) -> bytes | None:
@@ -175,8 +183,8 @@ class TlsTransport:
     # writing
 
     def write(self, buffers: list[Any]) -> bool:
-        self._unencrypted.append(memoryview(buffers[0] if len(buffers) == 1 else b"".join(buffers)))
-        if len(self._unencrypted) > 1 or self._plain.has_unwritten:
+        self._requests.append(_pieces(buffers))
+        if len(self._requests) > 1 or self._plain.has_unwritten:
             return False
         return self._write_one()
 
@@ -190,27 +198,37 @@ class TlsTransport:
         return self._write_one()
 
     def _write_one(self) -> bool:
-        """Encrypt one of those that wait, and write it; return whether nothing is left."""
-        try:
-            self._encrypt_one()
-            taken = not self._outgoing.pending or self._plain.write([self._outgoing.read()])
-        except OSError as error:
-            raise self._told(error) from None
-        if self._unencrypted and taken and not self._wants_read:
-            self.writable = True
-            self._wake_soon()
-        return taken and not self._unencrypted
-
-    def _encrypt_one(self) -> None:
-        if self._unencrypted:
-            rest = self._unencrypted[0]
+        """Go on with the first request that waits, as far as the socket takes it; return whether nothing is
+        left.
+        """
+        if self._requests:
             try:
-                while rest:
-                    rest = self._unencrypted[0] = rest[self._tls.write(rest) :]
+                if not self._encrypt(self._requests[0]):
+                    return False
+            except OSError as error:
+                raise self._told(error) from None
+            self._requests.popleft()
+            if self._requests:
+                self.writable = True
+                self._wake_soon()
+        return not self._requests
+
+    def _encrypt(self, pieces: Iterator[Any]) -> bool:
+        """Return whether all of it is on its way."""
+        while True:
+            if self._piece is None:
+                self._piece = next(pieces, None)
+                if self._piece is None:
+                    return True
+            try:
+                self._tls.write(self._piece)  # all of it: what OpenSSL writes to is memory
+                self._piece = None
             except ssl.SSLWantReadError:  # it is asked with the same bytes again, as it demands
                 self._wants_read = True
-                return
-            self._unencrypted.popleft()
+            if self._outgoing.pending and not self._plain.write([self._outgoing.read()]):
+                return False
+            if self._wants_read:
+                return False
 
     def _told(self, error: OSError) -> OSError:
         """What to tell of `error`. In TLS 1.3 a broker refuses a client's certificate, or that there is none,
@@ -234,6 +252,29 @@ class TlsTransport:
     def close(self) -> None:
         """No close_notify: brokers do without, and in a forked child the connection is its parent's."""
         self._wake = None
-        self._unencrypted.clear()
+        self._requests.clear()
         self.readable = self.writable = False
         self._plain.close()
+
+
+def _pieces(buffers: list[Any]) -> Iterator[Any]:
+    """The same bytes in few pieces: each costs a record of TLS at least."""
+    if sum(map(len, buffers)) <= _PIECE_BYTES:
+        return iter((buffers[0] if len(buffers) == 1 else b"".join(buffers),))
+    return _cut(buffers)
+
+
+def _cut(buffers: list[Any]) -> Iterator[Any]:
+    gathered: list[Any] = []
+    left = _PIECE_BYTES
+    for buffer in buffers:
+        rest = memoryview(buffer)
+        while rest:
+            part, rest = rest[:left], rest[left:]
+            gathered.append(part)
+            left -= len(part)
+            if not left:
+                yield part if len(gathered) == 1 else b"".join(gathered)
+                gathered, left = [], _PIECE_BYTES
+    if gathered:
+        yield b"".join(gathered)

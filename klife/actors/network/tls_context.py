@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from gevent.lock import BoundedSemaphore
+import gevent
 
 from klife.actors.network.tls_files import load_authorities, load_own_certificate
+from klife.actors.runtime.latch import never_waits
 from klife.actors.runtime.thread_pool import call_in_thread
 from klife.actors.settings import TlsSettings
 from klife_supervision.logs import get_logger
@@ -41,27 +42,38 @@ class TlsContexts:
     def __init__(self, settings: TlsSettings) -> None:
         self.settings = settings
         self._context: ssl.SSLContext | None = settings.context
+        self._trouble: str | None = None  # with the files as they are
         self._stamp: _Stamp = ()
-        self._looking = BoundedSemaphore(1)
+        self._look: Any = None  # the greenlet of one, which outlives those who wait for it: a disk may hang
 
     def current(self) -> ssl.SSLContext:
-        """The context for a new connection. In a greenlet that may wait for the thread pool.
+        """The context for a new connection. In a greenlet that may be killed.
 
         Raises:
             ValueError: there never was one, and the files are of no use; its text is for users.
         """
-        if self.settings.context is not None:
-            return self.settings.context
-        with self._looking:
+        if self.settings.context is None:
+            if self._look is None or self._look.dead:
+                self._look = gevent.Greenlet(self._look_at_files)
+                never_waits(self._look)
+                self._look.start()
+            self._look.join()
+        if self._context is None:
+            raise ValueError(self._trouble or "the files of tls were not read")
+        return self._context
+
+    def _look_at_files(self) -> None:
+        try:
             stamp, context, trouble = call_in_thread(self._looked, self._stamp)
+        except Exception as error:  # noqa: BLE001 - no memory, no thread: told, and tried again by the next
+            stamp, context, trouble = (), None, f"the files of tls could not be read: {type(error).__name__}"
         if context is not None:
             self._context = context
-        if self._context is None:
-            raise ValueError(trouble)
-        if trouble is not None:
-            log.warning("tls_files_not_used", reason=trouble, hint="new connections go on with the files as they were before")
-        self._stamp = stamp
-        return self._context
+        if self._context is not None:
+            if trouble is not None:
+                log.warning("tls_files_not_used", reason=trouble, hint="new connections go on with the files as they were before")
+            self._stamp = stamp
+        self._trouble = trouble
 
     def _looked(self, known: _Stamp) -> tuple[_Stamp, ssl.SSLContext | None, str | None]:
         """In a thread: the files' stamp, and where that is not the `known` one a new context, or what is

@@ -31,21 +31,30 @@ class Tls:
         self._contexts = TlsContexts(settings)
 
     def secured(
-        self, sock: Any, host: str, deadline: float, may_go_on: Callable[[], bool], connect_again: Callable[[], Any]
+        self,
+        sock: Any,
+        host: str,
+        began: float,
+        may_go_on: Callable[[], bool],
+        connect_again: Callable[[], Any],
+        *,
+        timeout: float | None = None,
     ) -> Transport:
         """A transport over `sock`, connected to `host` and taken over; `connect_again` makes another such
-        socket. In a greenlet that may be killed.
+        socket. In a greenlet that may be killed. `timeout` is another one than that of a whole connection.
 
         Raises:
-            NoTransport: there is no TLS on it by `deadline` (monotonic seconds); why, in words for users.
+            NoTransport: there is no TLS on it so many seconds after it `began` (monotonic); why, in words for
+                users.
         """
         from klife.actors.network.tls import TlsHandshake, TlsTransport
         from klife.actors.network.tls_trouble import in_handshake, second_look_explains
 
-        context = self._by(deadline, "the files of tls were not read", self._context)
+        seconds = self._timeout if timeout is None else timeout
+        context = self._within(seconds, began, "the files of tls were not read", self._context)
         handshake = TlsHandshake(context, host)
         try:
-            self._by(deadline, "the TLS handshake was not through", lambda: handshake.run(sock, may_go_on))
+            self._within(seconds, began, "the TLS handshake was not through", lambda: handshake.run(sock, may_go_on))
         except NoTransport:
             raise
         except OSError as error:
@@ -60,14 +69,16 @@ class Tls:
         except ValueError as error:
             raise NoTransport(str(error)) from None
 
-    def _by(self, deadline: float, what: str, act: Callable[[], Any]) -> Any:
+    @staticmethod
+    def _within(seconds: float, began: float, what: str, act: Callable[[], Any]) -> Any:
         """What `act` returns, which goes on where it was when it is called again."""
         while True:
+            deadline = began + seconds
             with gevent.Timeout(max(deadline - monotonic(), 0.0), False):
                 return act()
             if monotonic() < deadline + WORTH_TELLING:
-                raise NoTransport(f"{what} within {self._timeout:g} s")
-            deadline = monotonic() + self._timeout  # the hub did not run, and what was missing may be there
+                raise NoTransport(f"{what} within {seconds:g} s")
+            began = monotonic()  # the hub did not run, and what was missing may be there
 
     def _second_look(
         self, context: Any, host: str, may_go_on: Callable[[], bool], connect_again: Callable[[], Any]

@@ -26,6 +26,7 @@ from klife.actors.runtime.latch import never_waits
 from klife.actors.runtime.thread_pool import call_in_thread
 from klife.actors.settings import NEVER
 from klife.protocol.sasl.token import Token, token_from
+from klife.protocol.sasl.words import one_line
 from klife_supervision.logs import get_logger
 
 log = get_logger("klife.security")
@@ -119,11 +120,22 @@ class Tokens:
 
     def _call(self) -> None:
         try:
-            token = call_in_thread(lambda: token_from(self._provider(), time.time()))
-        except Exception as error:  # noqa: BLE001 - the user's code: whatever it raises is told, and no reason to end
-            self._failed(f"token provider failed: {type(error).__name__}: {error}")
+            answer = call_in_thread(self._answer)
+        except Exception as error:  # noqa: BLE001 - no thread: told, and tried again
+            answer = _told(error)
+        if isinstance(answer, Token):
+            self._got(answer)
         else:
-            self._got(token)
+            self._failed(f"token provider failed: {answer}")
+
+    def _answer(self) -> Token | str:
+        """In a thread: a token, or why there is none. The provider is the user's code: whatever it raises is
+        told, and no reason to end, a timeout of gevent's or an exit too.
+        """
+        try:
+            return token_from(self._provider(), time.time())
+        except BaseException as error:  # noqa: BLE001
+            return _told(error)
 
     def _ended(self, greenlet: Any) -> None:
         """A call has returned, or was killed."""
@@ -155,3 +167,12 @@ class Tokens:
         if self._timer is not None:
             self._timer.kill(block=False)
         self._timer = gevent.spawn_later(max(due - time.time(), 0.0) + 0.001, self._do_what_is_due)
+
+
+def _told(error: BaseException) -> str:
+    """An error as one short line."""
+    try:
+        words = f"{error}"
+    except Exception:  # noqa: BLE001 - its class is the user's, too
+        words = "it has no text"
+    return f"{type(error).__name__}: {one_line(words)}"

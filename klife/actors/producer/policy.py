@@ -21,8 +21,8 @@ why.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from klife.protocol.error_codes import ErrorCode as Code
 
@@ -43,8 +43,7 @@ class Action(Enum):
     OVER_IF_LOST = "over if lost"  # the same, once nothing before it is under way that it may only have overtaken
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One row. `advice` ends the error a user reads."""
 
     action: Action

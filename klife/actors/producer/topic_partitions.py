@@ -55,8 +55,8 @@ class TopicPartitions:
     def __init__(
         self, info: TopicInfo, partitioner: Any, terms: Terms, batchers: Batchers, wait_for_partitions: WaitForPartitions
     ) -> None:
-        """`wait_for_partitions(topic, count, deadline, answers)` asks the cluster until the topic has so many,
-        and returns what is known of it then; None where it has fewer at the `deadline`, or after so many
+        """`wait_for_partitions(topic, count, deadline, answers)` asks the cluster until the topic has so
+        many, and returns what is known of it then; None where it has fewer at the `deadline`, or after so many
         `answers`.
         """
         self.name = info.name

@@ -38,14 +38,22 @@ class Choice(NamedTuple):
 
 
 def choose(
-    resting: Mapping[Hashable, float], lost: Sequence[Hashable], out: int, *, pool_size: int, now: float, ahead: int = 0
+    resting: Mapping[Hashable, float],
+    lost: Sequence[Hashable],
+    out: int,
+    made: int,
+    *,
+    pool_size: int,
+    now: float,
+    ahead: int = 0,
 ) -> Choice:
     """What a caller gets.
 
     Args:
         resting: when the last transaction of each producer ended that may go out (monotonic seconds).
         lost: those that rest, and have to be initialised anew before they go out.
-        out: how many are out, or are being made or renewed for somebody.
+        out: how many are out.
+        made: how many there are, those included that are being made or renewed.
         pool_size: transactions that may be open at once.
         now: monotonic seconds.
         ahead: callers that came earlier and wait still; they come first.
@@ -57,6 +65,6 @@ def choose(
         return Choice(Way.TAKE, longest)
     if lost:
         return Choice(Way.RENEW, lost[0])
-    if len(resting) + out < MADE_PER_OPEN * pool_size:
+    if made < MADE_PER_OPEN * pool_size:
         return Choice(Way.MAKE)
-    return Choice(Way.TAKE, longest)
+    return Choice(Way.WAIT) if longest is None else Choice(Way.TAKE, longest)

@@ -46,19 +46,10 @@ class Pool(PoolTerms):
             [producer.index for producer in everyone if producer.is_lost],
             # Without those that are being made: while they are, one that rests may go out all the same.
             sum(producer.is_out and not producer.wanted for producer in everyone),
+            len(everyone),
             pool_size=self.settings.pool_size,
             now=now,
         )
-
-    @property
-    def makes_more(self) -> bool:
-        """Whether another is to be made, or initialised anew, for those who wait: one for each of them."""
-        return self.being_made < len(self.waiting)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether there are as many producers as it may have."""
-        return len(self.producers) >= MADE_PER_OPEN * self.settings.pool_size
 
     def make(self) -> TransactionalProducer:
         """Another producer."""
@@ -66,13 +57,15 @@ class Pool(PoolTerms):
         producer = self.producers[index] = TransactionalProducer(self, f"{self._base}-{index}", index)
         return producer
 
-    def make_all(self) -> None:
-        """At the first use of a pool with ids of its own: initialise all that it may ever have. What an earlier
-        process left open under one of them, maybe killed, is ended thereby, and holds up no reader until its
-        timeout.
+    def take_over(self) -> None:
+        """Make all that a pool of stable ids may have, before the first goes out.
+
+        That ends what another process, which had them, left open. And none is asked for afresh later on,
+        which would take it from whoever has it by then.
         """
-        for _ in range(MADE_PER_OPEN * self.settings.pool_size):
-            self.make().wanted = True
+        if self.settings.base_txn_id and not self.producers:
+            for _ in range(MADE_PER_OPEN * self.settings.pool_size):
+                self.make().wanted = True
 
     def carry_out(self, choice: Choice) -> TransactionalProducer | None:
         """The producer that goes out now, if that is the choice; else one is on its way, or somebody has to

@@ -51,9 +51,10 @@ class PoolActor(GeventActor):
     def on_wake(self) -> None:
         pool = self.pool
         for transaction in list(pool.open):
-            if transaction.owner.is_gone and transaction.producer is not None and not transaction.commits:
+            producer = transaction.producer
+            if transaction.owner.is_gone and producer is not None and producer.end_asked_at is None:
                 log.warning("transaction_owner_gone", pool=pool.name, id=transaction.whose.transactional_id)
-                transaction.producer.end(transaction, commits=False)
+                producer.end(transaction, commits=False)
         self._hand_out()
         if self._start_producers() and pool.open:
             self._look_again()
@@ -77,14 +78,12 @@ class PoolActor(GeventActor):
     def _hand_out(self) -> None:
         """Give producers to those who came first."""
         pool = self.pool
-        if pool.waiting and pool.settings.base_txn_id and not pool.producers:
-            pool.make_all()
+        if pool.waiting:
+            pool.take_over()
         while pool.waiting and pool.fenced is None:
             choice = pool.choose(monotonic())
-            if choice.way in (Way.RENEW, Way.MAKE) and not pool.makes_more:
+            if choice.way in (Way.RENEW, Way.MAKE) and pool.being_made >= len(pool.waiting):
                 return  # one is on its way for each who waits
-            if choice.way is Way.MAKE and pool.is_complete:
-                return
             producer = pool.carry_out(choice)
             if producer is None:
                 if choice.way is Way.WAIT:

@@ -10,7 +10,6 @@ mean, is the `TransactionalProducerActor`'s, which finds here all that its prede
 
 from __future__ import annotations
 
-from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -38,7 +37,7 @@ class TransactionalProducer(Producer):
 
     def __init__(self, pool: PoolTerms, transactional_id: str, index: int) -> None:
         super().__init__(
-            replace(pool.settings.producer, name=f"{pool.name} {index}", transactional_id=transactional_id),
+            pool.settings.producer._replace(name=f"{pool.name} {index}", transactional_id=transactional_id),
             pool.buffer,
             pool.hub,
             pool.max_block,
@@ -61,6 +60,8 @@ class TransactionalProducer(Producer):
         self.wishes: dict[Partition, None] = {}  # with batches that may not leave before they are admitted
         self.adding: list[Partition] = []  # whose first batch is to add them to the transaction (v2)
         self.touched = False  # the coordinator may know of it
+        self.added = False  # it has said that it does, to an AddPartitionsToTxn
+        self._delivered_before = 0
         self.end_asked_at: float | None = None
         self.end_sent_at: float | None = None
         self.end_in_doubt = False  # an EndTxn had no answer
@@ -91,6 +92,13 @@ class TransactionalProducer(Producer):
         """Whether somebody has it, or waits for it."""
         return self.state is not State.FATAL_ERROR and not self.is_lost and not self.is_free
 
+    @property
+    def was_open(self) -> bool:
+        """Whether the coordinator certainly knew of the last transaction, unless that has ended well. One
+        whose id was taken before its first record can not have timed out.
+        """
+        return self.touched and (self.added or self.settlement.delivered_records > self._delivered_before)
+
     # a transaction
 
     def begin(self, transaction: Transaction) -> None:
@@ -99,7 +107,8 @@ class TransactionalProducer(Producer):
         self.move(Event.BEGIN)
         self.wishes.clear()
         self.adding = []
-        self.touched = self.end_in_doubt = False
+        self.touched = self.added = self.end_in_doubt = False
+        self._delivered_before = self.settlement.delivered_records
         self.end_asked_at = self.end_sent_at = self.question = None
         self.settlement.first_error = None
         self.identities.found(Identity(*self.owned, admitted=set()))
@@ -185,6 +194,8 @@ class TransactionalProducer(Producer):
         """The transaction is over, and the state moves by `event`."""
         transaction = self.transaction
         self.move(event)
+        if event is Event.END:
+            self.touched = False
         self.question = None
         self.identities.current = None
         self.stop_taking()

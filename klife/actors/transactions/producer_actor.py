@@ -289,6 +289,10 @@ class TransactionalProducerActor(ProducerActor):
     def _added(self, call: Call, now: float) -> None:
         producer = self.producer
         response: AddPartitionsToTxnResponse | None = call.response
+        if response is not None and not any(
+            result.partition_error_code for topic in response.results_by_topic_v3_and_below for result in topic.results_by_partition
+        ):
+            producer.added = True
         if producer.state is not State.IN_TRANSACTION:
             return  # it is being ended meanwhile
         if response is None:
@@ -403,7 +407,7 @@ class TransactionalProducerActor(ProducerActor):
                     told.producer_epoch,
                     own_id=own_id,
                     own_epoch=own_epoch,
-                    was_open=producer.touched,
+                    was_open=producer.was_open,
                 )
             if verdict is Verdict.TIMED_OUT:
                 producer.owned = (told.producer_id, told.producer_epoch) if not told.error_code and ours else None

@@ -195,9 +195,12 @@ class SaslConfig(Options):
 
 
 def _tls(value: object) -> object:
-    # Imported here: a program that monkey-patches after importing klife must not find `ssl` loaded by us.
-    from _ssl import _SSLContext  # what all are: one made before patching is none of the class that ssl.SSLContext is after it
+    # Imported here: a program that monkey-patches after importing klife must not find `ssl` loaded by us. All
+    # contexts are `_SSLContext`s; one made before patching is none of the class that `ssl.SSLContext` is after it.
+    from _ssl import PROTOCOL_TLS_SERVER, _SSLContext
 
+    if isinstance(value, _SSLContext) and value.protocol == PROTOCOL_TLS_SERVER:
+        raise ValueError("it is a server's context; make one of a client's by ssl.create_default_context(cafile=...)")
     if isinstance(value, bool | _SSLContext | TlsConfig):
         return value
     if isinstance(value, Mapping):

@@ -61,14 +61,15 @@ def _text(data: bytes) -> str:
 
 def _logical_lines(text: str) -> Iterator[str]:
     """Lines without comments and leading blanks, each with those it goes on in."""
-    begun: str | None = None
+    begun = ""
     for natural in re.split(r"\r\n|\r|\n", text):
         line = natural.lstrip(_BLANK)
-        if begun is None and (not line or line[0] in "#!"):
+        if not begun and (not line or line[0] in "#!"):
             continue
-        line = (begun or "") + line
-        begun = line[:-1] if _ENDS_IN_ESCAPE.search(line) else None
-        if begun is None:
+        line = begun + line
+        goes_on = _ENDS_IN_ESCAPE.search(line) is not None
+        begun = line[:-1] if goes_on else ""
+        if not goes_on:
             yield line
     if begun:
         yield begun

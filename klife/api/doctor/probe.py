@@ -102,7 +102,7 @@ class Probe:
         if tls is None:
             return PlainTransport(sock)
         try:
-            return tls.secured(sock, self.finding.host, self._patience, lambda: True, self._connect_again)
+            return tls.secured(sock, self.finding.host, monotonic(), lambda: True, self._connect_again, timeout=self._patience)
         finally:
             sock.close()  # of what a transport took over, nothing is left
 
@@ -134,7 +134,9 @@ class Probe:
             with gevent.Timeout(self._patience, False):
                 conversation.shake_hands()
                 return
-            who = "the token provider has not returned" if conversation.waits_for_token else "there was no answer"
+            who = "there was no answer"
+            if conversation.waits_for_token:
+                who, login_step = "the token provider has not returned", advice.TOKEN
             detail = f"{who} within {self._patience:g} s"
         except NoTransport as error:  # of TLS, also where there is none and the listener wants it
             raise StepFailed("tls", str(error), advice.TLS if self._security.tls is not None else advice.NO_TLS) from None

@@ -79,7 +79,7 @@ def jwt_expiry(token: str) -> float | None:
         claims = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
         expiry = claims.get("exp") if isinstance(claims, dict) else None
         return None if expiry is None else _time(expiry)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, OverflowError):
         return None
 
 

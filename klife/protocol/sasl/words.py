@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import partial
 from itertools import islice
 
 from klife.protocol.errors import AuthenticationFailed
 
 _MOST = 500  # characters
 _SECRET_FROM = 12  # characters; to take out shorter ones would hide words that mean something else, and tell by that
-_RUN = re.compile(rf"[A-Za-z0-9._~+/=-]{{{_SECRET_FROM},}}")  # a token, or the part of one that a broker shows
 _HIDDEN = "***"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")  # RFC 4422 allows half of that
 _MOST_NAMES = 20
@@ -37,9 +35,14 @@ def quoted(words: str, secrets: Iterable[str] = ()) -> str:
         words = words.replace(secret, _HIDDEN)
     words = words[: 4 * _MOST]  # what is hidden makes room; what comes after it is not looked through
     for secret in hidden:
-        words = _RUN.sub(partial(_without, secret), words)
+        words = _without_parts(secret, words)
+    return f'"{one_line(words)}"'
+
+
+def one_line(words: str) -> str:
+    """`words` shortened, without line ends and other control characters."""
     shown = "".join(char if char.isprintable() else " " for char in words[:_MOST]).strip()
-    return f'"{shown}{"..." if len(words) > _MOST else ""}"'
+    return f"{shown}{'...' if len(words) > _MOST else ''}"
 
 
 def names(mechanisms: Iterable[str]) -> tuple[str, ...]:
@@ -47,5 +50,15 @@ def names(mechanisms: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(name for name in islice(mechanisms, _MOST_NAMES) if _NAME.fullmatch(name)))
 
 
-def _without(secret: str, run: re.Match[str]) -> str:
-    return _HIDDEN if run[0].rstrip(".") in secret else run[0]
+def _without_parts(secret: str, words: str) -> str:
+    """`words` with each part of `secret` hidden that is long enough to be one, whatever stands beside it."""
+    size = _SECRET_FROM
+    places: dict[str, list[int]] = {}
+    for at in range(len(words) - size + 1):
+        places.setdefault(words[at : at + size], []).append(at)
+    # One pass over the secret, instead of a search in it for each place in the words.
+    parts = {secret[at : at + size] for at in range(len(secret) - size + 1) if secret[at : at + size] in places}
+    if not parts:
+        return words
+    hidden = {at + offset for part in parts for at in places[part] for offset in range(size)}
+    return "".join(_HIDDEN * (at - 1 not in hidden) if at in hidden else char for at, char in enumerate(words))

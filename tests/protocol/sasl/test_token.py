@@ -94,6 +94,7 @@ NOT_READ = {
     "milliseconds": jwt({"exp": NOW * 1000}),
     "a depth": "a." + base64.urlsafe_b64encode(b"[" * 100_000).decode() + ".c",
     "digits": "a." + base64.urlsafe_b64encode(b'{"exp": ' + b"9" * 50_000 + b"}").decode() + ".c",
+    "a time before all times": "a." + base64.urlsafe_b64encode(b'{"exp": -1' + b"0" * 400 + b"}").decode() + ".c",
     "too long": "a." + "x" * 300_000 + ".c",
 }
 

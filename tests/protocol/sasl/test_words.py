@@ -34,6 +34,19 @@ def test_no_part_of_a_secret_is_shown_wherever_it_stands(start: int, length: int
     assert part[-12:] not in shown
 
 
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (f"token={SECRET[100:130]}", '"token=***"'),
+        (f"{SECRET[:20]}...{SECRET[-20:]} is not valid", '"***...*** is not valid"'),
+        (f"jwt/{SECRET[:12]}/x", '"jwt/***/x"'),
+        (f"of {SECRET[:11]}", f'"of {SECRET[:11]}"'),
+    ],
+)
+def test_a_part_is_hidden_whatever_of_a_token_s_characters_stands_beside_it(words: str, shown: str) -> None:
+    assert quoted(words, [SECRET]) == shown
+
+
 def test_a_short_secret_does_not_tear_words_apart() -> None:
     assert quoted("Invalid username or password", ["password", "user", "a"]) == '"Invalid username or password"'
 
