@@ -505,3 +505,24 @@ def test_what_a_killed_process_left_open_holds_nobody_up_after_the_next_start(
     wait_until(lambda: b"next" in committed(cluster.bootstrap_servers, topic), 30.0)
     assert monotonic() - began < 15.0  # and not the minute after which the brokers would end it
     assert committed(cluster.bootstrap_servers, topic) == [b"next"] + [b"whole"] * 3
+
+
+def test_in_v2_a_transaction_is_a_produce_for_each_broker_and_one_end(
+    kafka_cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "NOT_YET", {})
+    name = f"txn-{uuid.uuid4().hex[:12]}"
+    kafka_cluster.create_topic(name, 6, 3)
+    with Client.start(kafka_cluster.bootstrap_servers, txn_pools=[{"name": "pool", "pool_size": 1}]) as client:
+        leaders = {partition.leader for partition in client.partitions(name)}
+        assert len(leaders) == 3
+
+        def requests() -> int:
+            before = sum(broker.requests_sent for broker in client.status().brokers)
+            with client.transaction():
+                client.produce_batch([Record(name, b"v", partition=partition) for partition in range(6) for _ in range(3)])
+            return sum(broker.requests_sent for broker in client.status().brokers) - before
+
+        # The least of some: the metadata may be asked for meanwhile, and the first ones initialise producers.
+        wait_until(lambda: requests() == len(leaders) + 1, 60.0)
+        assert min(requests() for _ in range(10)) == len(leaders) + 1
