@@ -227,6 +227,11 @@ class Engine:
         """Records without an outcome."""
         return sum(part.unsettled for part in self.parts)
 
+    @property
+    def has_something_to_end(self) -> bool:
+        """Whether a flush at the end has to end something besides records."""
+        return any(part.has_something_to_end for part in self.parts)
+
 
 def _told(reason: ExitReason) -> str:
     """Why a client ended, for those who had records in it: of supervisors that ended for one below them, what

@@ -106,3 +106,9 @@ class Part(MetadataUser, Protocol):
     @property
     def unsettled(self) -> int:
         """Records without an outcome."""
+
+    @property
+    def has_something_to_end(self) -> bool:
+        """Whether there is something besides records that a flush ends, now that the client or the process
+        does.
+        """

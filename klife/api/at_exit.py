@@ -57,6 +57,8 @@ def _flush_all() -> None:
         engine.process_exits(partial(_deliver_late, engine))
         unsettled = engine.unsettled
         if not unsettled:
+            if engine.has_something_to_end and engine.hub is get_hub_if_exists():
+                _flush(engine, monotonic() + _time_left)
             continue
         if engine.closing is None:
             how, advice = "not stopped", " Call client.stop() before the program ends."

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from klife.api.config import ClientConfig, ProducerConfig
-from klife.api.config.checks import NOT_YET
+from klife.api.config import ClientConfig, ProducerConfig, checks
 from klife.errors import ConfigError
 from klife.protocol.compression import LEVELS
 
@@ -147,30 +146,35 @@ def test_a_producer_listed_as_a_model_is_checked_as_one_listed_as_a_dict() -> No
 def test_pydantics_own_way_in_makes_the_same_checks() -> None:
     with pytest.raises(ValidationError, match="idempotence needs acks"):
         ClientConfig.model_validate({"bootstrap_servers": BROKER, "acks": 1, "enable_idempotence": True})
-    with pytest.raises(ValidationError, match="not available yet"):
-        ClientConfig.model_validate({"bootstrap_servers": BROKER, "default_txn_pool": "a"})
 
 
 NOT_THERE: list[tuple[str, Any]] = [
-    ("txn_pools", [{"name": "a"}]),
-    ("txn_pools", [{"nam": "a"}]),
-    ("default_txn_pool", "a"),
+    ("topics", [{"name": "a"}]),
+    ("topics", [{"nam": "a"}]),
+    ("default_producer", "a"),
 ]
 
 
+@pytest.fixture
+def _not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if these options were of features to come."""
+    text = "this is not available yet; leave the option out"
+    monkeypatch.setattr(checks, "NOT_YET", {option: text for option, _ in NOT_THERE})
+
+
+@pytest.mark.usefixtures("_not_there")
 @pytest.mark.parametrize(("option", "value"), NOT_THERE, ids=repr)
 def test_an_option_whose_feature_is_not_there_is_refused_not_ignored(option: str, value: Any) -> None:
     (problem,) = problems(**{option: value})
     assert problem.startswith(f"{option}: ")
     assert "not available yet" in problem
     assert "leave the option out" in problem
+    with pytest.raises(ValidationError, match="not available yet"):
+        ClientConfig.model_validate({"bootstrap_servers": BROKER, "default_producer": "a"})
 
 
-def test_each_missing_feature_is_among_those_tried() -> None:
-    assert set(NOT_YET) == {option for option, _ in NOT_THERE}
-
-
-@pytest.mark.parametrize(("option", "value"), [("txn_pools", []), ("txn_pools", ()), ("default_txn_pool", None)])
+@pytest.mark.usefixtures("_not_there")
+@pytest.mark.parametrize(("option", "value"), [("topics", []), ("topics", ()), ("default_producer", None)])
 def test_asking_for_nothing_of_a_missing_feature_is_fine(option: str, value: Any) -> None:
     ClientConfig.build(BROKER, **{option: value})
 

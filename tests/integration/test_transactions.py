@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -378,3 +380,129 @@ def _workers(node: Any) -> list[Any]:
     if node.kind == "worker":
         return [node]
     return [worker for child in node.children for worker in _workers(child)]
+
+
+def test_brokers_that_die_lose_no_commit_and_show_no_abort(kafka_cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaders and coordinators move; each transaction is seen whole, or not at all."""
+    monkeypatch.setattr(checks, "NOT_YET", {})
+    topics = [f"txn-{uuid.uuid4().hex[:12]}" for _ in range(3)]
+    for topic in topics:
+        kafka_cluster.create_topic(topic, 30, 3, config={"min.insync.replicas": "2"})
+    reported: list[bytes] = []
+    unknown: list[bytes] = []
+    failures: list[BaseException] = []
+    stop = False
+
+    def owner(client: Client, name: int) -> None:
+        n = 0
+        while not stop:
+            n += 1
+            value = f"{name:02d}-{n:04d}".encode()
+            try:
+                with client.transaction() as txn:
+                    for topic in topics:
+                        client.produce(Record(topic, value, key=value))
+                    if n % 3 == 0:
+                        txn.abort()
+                if n % 3:
+                    reported.append(value)
+            except (TransactionAborted, PoolExhausted):
+                pass
+            except TransactionError as error:
+                (unknown if error.possibly_committed else failures).append(value if error.possibly_committed else error)  # type: ignore[arg-type]
+
+    with Client.start(kafka_cluster.bootstrap_servers, txn_pools=[{"name": "pool", "pool_size": 8}]) as client:
+        client.wait_ready(30.0)
+        owners = [gevent.spawn(owner, client, name) for name in range(8)]
+        for node_id in kafka_cluster.broker_ids:
+            gevent.sleep(3.0)
+            kafka_cluster.kill(node_id)
+            gevent.sleep(3.0)
+            kafka_cluster.start(node_id)
+            kafka_cluster.wait_until_in_sync(60.0)
+        stop = True
+        gevent.joinall(owners, timeout=120.0, raise_error=True)
+        assert all(each.ready() for each in owners)
+        wait_until(lambda: is_idle(client), 60.0)
+        with client.transaction():
+            for topic in topics:
+                client.produce_batch([Record(topic, b"last", partition=partition) for partition in range(30)])
+    assert failures == []
+    assert len(unknown) <= 16
+    assert len(reported) > 50
+    for topic in topics:
+        wait_until(lambda topic=topic: committed(kafka_cluster.bootstrap_servers, topic).count(b"last") == 30, 60.0)
+    seen = [[value for value in committed(kafka_cluster.bootstrap_servers, topic) if value != b"last"] for topic in topics]
+    assert seen[0] == seen[1] == seen[2], "each is seen whole"
+    assert len(seen[0]) == len(set(seen[0]))
+    assert set(seen[0]) - set(unknown) == set(reported)
+
+
+def test_a_kill_during_the_commit_leaves_it_to_end_by_itself(cluster: KafkaCluster, make_client: MakeClient, topic: str) -> None:
+    client = make_client(pool_size=4)
+    rng = random.Random(11)
+    with client.transaction():
+        client.produce_batch(records(topic, "warm"))
+    through: list[str] = []
+
+    def owner(name: str) -> None:
+        with client.transaction():
+            client.produce_batch(records(topic, name))
+        through.append(name)
+
+    for n in range(40):
+        greenlet = gevent.spawn(owner, f"{n:02d}")
+        gevent.sleep(rng.uniform(0.0, 0.03))
+        greenlet.kill()
+    wait_until(lambda: is_idle(client), 30.0)
+    with client.transaction():
+        client.produce_batch(records(topic, "last"))
+    wait_until(lambda: set(values("last")) <= set(committed(cluster.bootstrap_servers, topic)), 30.0)
+    seen = committed(cluster.bootstrap_servers, topic)
+    whole = {value.rpartition(b"-")[0].decode() for value in seen}
+    assert sorted(seen) == sorted(value for name in whole for value in values(name))
+    assert whole >= {"warm", "last", *through}
+
+
+HOLDING = """
+import sys
+if "patched" in sys.argv:
+    from gevent import monkey
+    monkey.patch_all()
+import gevent
+from klife import Client, Record
+from klife.api.config import checks
+checks.NOT_YET.clear()
+client = Client.start(sys.argv[1], txn_pools=[{"name": "pool", "base_txn_id": sys.argv[3], "pool_size": 1, "txn_timeout_ms": 60000}])
+for n in range(3):
+    with client.transaction():
+        client.produce(Record(sys.argv[2], b"whole"))
+with client.transaction():
+    client.produce(Record(sys.argv[2], b"torn", partition=0)).get()
+    print("open", flush=True)
+    sys.exit() if "exits" in sys.argv else gevent.sleep(120)
+"""
+
+
+@pytest.mark.parametrize("how", [[], ["patched"], ["exits"]], ids=["plain", "patched", "exits"])
+def test_what_a_killed_process_left_open_holds_nobody_up_after_the_next_start(
+    cluster: KafkaCluster, make_client: MakeClient, topic: str, how: list[str]
+) -> None:
+    base = f"worker-{uuid.uuid4().hex[:8]}"
+    command = [sys.executable, "-c", HOLDING, cluster.bootstrap_servers, topic, base, *how]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        told = gevent.get_hub().threadpool.apply(process.stdout.readline)
+        if "exits" not in how:
+            process.kill()
+        gevent.get_hub().threadpool.apply(process.wait, (30.0,))
+    assert told == b"open\n"
+    # One that exits has ended its transaction itself; another id takes none over.
+    client = make_client(base_txn_id=base + "-another" * ("exits" in how), pool_size=1)
+    for _ in range(2):  # both ids of the pool
+        with client.transaction():
+            client.produce(Record(topic, b"next", partition=0)).get()
+    began = monotonic()
+    wait_until(lambda: committed(cluster.bootstrap_servers, topic).count(b"next") == 2, 30.0)
+    assert monotonic() - began < 15.0  # and not the minute after which the brokers would end it
+    assert committed(cluster.bootstrap_servers, topic) == [b"next"] * 2 + [b"whole"] * 3

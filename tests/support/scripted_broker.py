@@ -30,9 +30,13 @@ from gevent import socket
 from gevent.event import Event
 from gevent.server import StreamServer
 
+from klife.protocol.apis.add_partitions_to_txn import AddPartitionsToTxnRequest
 from klife.protocol.apis.api_versions import ApiVersion, ApiVersionsRequest, ApiVersionsResponse
 from klife.protocol.apis.describe_configs import DescribeConfigsRequest
+from klife.protocol.apis.describe_transactions import DescribeTransactionsRequest
+from klife.protocol.apis.end_txn import EndTxnRequest
 from klife.protocol.apis.fetch import FetchRequest
+from klife.protocol.apis.find_coordinator import FindCoordinatorRequest
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.metadata import (
     MetadataRequest,
@@ -62,9 +66,13 @@ REQUESTS: dict[int, Any] = {
     # Fetch is only advertised: librdkafka takes a broker without it for one from before the batch format of
     # Kafka 0.11.
     for request in (
+        AddPartitionsToTxnRequest,
         ApiVersionsRequest,
         DescribeConfigsRequest,
+        DescribeTransactionsRequest,
+        EndTxnRequest,
         FetchRequest,
+        FindCoordinatorRequest,
         InitProducerIdRequest,
         MetadataRequest,
         ProduceRequest,

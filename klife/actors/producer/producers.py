@@ -195,6 +195,10 @@ class Producers:
     def unsettled(self) -> int:
         return sum(producer.unsettled for producer in self.by_name.values())
 
+    @property
+    def has_something_to_end(self) -> bool:
+        return False
+
 
 def _wants_identity(producer: Producer) -> bool:
     return producer.idempotent and producer.identity is None

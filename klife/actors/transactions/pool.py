@@ -31,7 +31,6 @@ class Pool(PoolTerms):
         self.post = Post()  # where its PoolActor is asked
         self.producers: dict[int, TransactionalProducer] = {}
         self.waiting: dict[Transaction, float] = {}  # who asked first comes first; since when
-        self.closed: str | None = None  # why no transaction is begun any more
 
     # its producers
 

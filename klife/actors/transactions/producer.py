@@ -58,6 +58,7 @@ class TransactionalProducer(Producer):
         # Of the transaction that is open:
         self.transaction: Transaction | None = None
         self.wishes: dict[Partition, None] = {}  # with batches that may not leave before they are admitted
+        self.adding: list[Partition] = []  # whose first batch is to add them to the transaction (v2)
         self.touched = False  # the coordinator may know of it
         self.added = False  # it has said that it does, to an AddPartitionsToTxn
         self._delivered_before = 0
@@ -105,6 +106,7 @@ class TransactionalProducer(Producer):
         assert self.owned is not None
         self.move(Event.BEGIN)
         self.wishes.clear()
+        self.adding = []
         self.touched = self.added = self.end_in_doubt = False
         self._delivered_before = self.settlement.delivered_records
         self.end_asked_at = self.end_sent_at = self.question = None
@@ -131,7 +133,22 @@ class TransactionalProducer(Producer):
         identity.admitted.update(partitions)
         for partition in partitions:
             self.wishes.pop(partition, None)
+        for partition in partitions:
             self.batchers.offer(partition)
+
+    def admit_next(self) -> None:
+        """In v2: admit the partitions of one leader, once those of the one before are added.
+
+        A leader adds them by asking the coordinator. Two that do so at once meet each other's change, and
+        then wait for 20 ms before they ask again, which is longer than one after the other takes.
+        """
+        identity = self.identities.current
+        if any(partition.log.accepted is not identity and (partition.in_flight or not partition.empty) for partition in self.adding):
+            return  # its answer wakes us
+        leader = next(iter(self.wishes)).served_by
+        self.adding = [partition for partition in self.wishes if partition.served_by is leader]
+        self.touched = True
+        self.admit(self.adding)
 
     def initialised(self, producer_id: int, epoch: int) -> None:
         """The coordinator has given it this id and epoch, and ended what was open before."""

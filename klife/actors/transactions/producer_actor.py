@@ -102,8 +102,7 @@ class TransactionalProducerActor(ProducerActor):
             return self._ask_coordinator(self._describe() if producer.question is Question.DESCRIBE else self._initialise())
         if state is State.IN_TRANSACTION and producer.wishes:
             if producer.is_v2:
-                producer.touched = True
-                producer.admit(list(producer.wishes))
+                producer.admit_next()
                 return NEVER
             return self._ask_coordinator(self._add_partitions())
         if state in (State.COMMITTING, State.ABORTING):

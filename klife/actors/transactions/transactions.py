@@ -36,6 +36,7 @@ class Transactions:
         self.engine = engine
         self.owners: dict[Any, Transaction] = {}  # by greenlet, from the beginning of a block to its end; mostly empty
         self.pools = {each.name: Pool(each, producers) for each in settings.txn_pools}
+        self._ends = False  # the client or the process does: what is open is to be ended
         self._default = settings.default_txn_pool or next(iter(self.pools), None)
 
     # beginning and ending, in a greenlet of the home
@@ -154,11 +155,12 @@ class Transactions:
     # the end
 
     def process_exits(self) -> None:
+        self._ends = True
         self._abort_all("the process is ending")
 
     def close(self, reason: str) -> None:
+        self._ends = True
         for pool in self.pools.values():
-            pool.closed = reason
             pool.post.close(self.engine.closed_error)
         self._abort_all(f"the client takes no more records: {reason}")
 
@@ -177,7 +179,7 @@ class Transactions:
         left = sum(producer.flush(deadline) for producer in self._producers())
         for pool in self.pools.values():
             for transaction in list(pool.open):
-                if pool.closed is not None and transaction.producer is not None:
+                if self._ends and transaction.producer is not None:
                     transaction.over.wait(deadline - monotonic())
         return left
 
@@ -236,6 +238,10 @@ class Transactions:
     @property
     def unsettled(self) -> int:
         return sum(producer.unsettled for producer in self._producers())
+
+    @property
+    def has_something_to_end(self) -> bool:
+        return self._ends and any(pool.open for pool in self.pools.values())
 
 
 def _not_begun(pool: Pool) -> KlifeError:
