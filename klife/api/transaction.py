@@ -176,6 +176,6 @@ class Transacting:
                 with Transaction(self._handle, self._append, pool):
                     return function(*args)
             except TransactionAborted as error:
-                if not retries or not error.retriable:
+                if retries <= 0 or not error.retriable:
                     raise
                 retries -= 1

@@ -44,6 +44,7 @@ class Pool(PoolTerms):
         return choose(
             {producer.index: producer.rested_since for producer in everyone if producer.is_free},
             [producer.index for producer in everyone if producer.is_lost],
+            # Without those that are being made: while they are, one that rests may go out all the same.
             sum(producer.is_out and not producer.wanted for producer in everyone),
             len(everyone),
             pool_size=self.settings.pool_size,

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 from klife.actors.runtime.actor import POSTPONED, GeventActor
-from klife.actors.transactions.choice import Way
+from klife.actors.transactions.choice import RESTED, Way
 from klife.actors.transactions.messages import CheckOut
 from klife.actors.transactions.pool import Pool
 from klife.actors.transactions.producer import TransactionalProducer
@@ -57,7 +57,7 @@ class PoolActor(GeventActor):
                 producer.end(transaction, commits=False)
         self._hand_out()
         if self._start_producers() and pool.open:
-            self.wake_after(_LOOK_FOR_OWNERS_EVERY)
+            self._look_again()
 
     def on_receive(self, message: CheckOut) -> Any:
         pool, transaction = self.pool, message.transaction
@@ -69,7 +69,7 @@ class PoolActor(GeventActor):
             self._start_producers()
             if transaction.producer is not None:
                 return transaction.producer
-            self.wake_after(_LOOK_FOR_OWNERS_EVERY)
+            self._look_again()
         refusal = pool.refusal_of(transaction)
         if refusal is not None:
             raise copy(refusal)  # each who raises it leaves a traceback in it
@@ -92,6 +92,10 @@ class PoolActor(GeventActor):
             transaction = next(iter(pool.waiting))
             producer.begin(transaction)
             del pool.waiting[transaction]
+
+    def _look_again(self) -> None:
+        """Look after owners, and whether one has rested long enough for those who wait."""
+        self.wake_after(RESTED if self.pool.waiting else _LOOK_FOR_OWNERS_EVERY)
 
     def _start_producers(self) -> bool:
         for producer in list(self.pool.producers.values()):
