@@ -20,7 +20,7 @@ import gevent
 import structlog
 
 from klife import Client, Record
-from klife.admin.connection import BrokerConnection
+from klife.admin import AdminClient
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic
 from klife.testing.cluster import KafkaCluster
 from tests.chaos.witness import elect_preferred_leaders, payload, read_logs
@@ -145,18 +145,15 @@ def _addresses(cluster: KafkaCluster) -> dict[int, str]:
 def _elections(address: str, victim: int, partitions: list[int]) -> dict[int, float]:
     """When the broker at `address` first tells of a leader other than `victim`, by partition."""
     elected: dict[int, float] = {}
-    connection = BrokerConnection(address)
-    try:
+    with AdminClient(address) as admin:
         while len(elected) < len(partitions):
             asked = MetadataRequest(topics=[MetadataRequestTopic(name=TOPIC)], allow_auto_topic_creation=False)
-            answer = connection.request(asked)
+            answer = admin.send(asked, address)
             now = monotonic()
             for each in answer.topics[0].partitions:
                 if each.partition_index in partitions and each.leader_id not in (victim, -1):
                     elected.setdefault(each.partition_index, now)
             gevent.sleep(LOOK_SECONDS)
-    finally:
-        connection.close()
     return elected
 
 

@@ -143,10 +143,15 @@ def test_a_mechanism_that_fails_or_hangs_is_told_without_what_it_raised(start_cl
     def fails() -> None:
         raise ValueError("klife-secret")
 
+    def gives_up() -> None:
+        raise gevent.Timeout(5)
+
     with ScriptedCluster(sasl=ScriptedSasl()) as cluster, told_logs() as logs:
         tells_why_it_is_not_ready(
             start_client(cluster, sasl={"mechanism": Own(fails)}), "what Own works out failed with ValueError", 0.5
         )
+        given_up = start_client(cluster, sasl={"mechanism": Own(gives_up)})
+        tells_why_it_is_not_ready(given_up, "what Own works out failed with RuntimeError", 0.5)
         hung = start_client(cluster, sasl={"mechanism": Own(hanging.wait)}, connect_timeout_ms=100)
         tells_why_it_is_not_ready(hung, r"what Own works out was not done within 0\.1 s")
         hanging.set()

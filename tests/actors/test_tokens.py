@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import gevent
@@ -113,6 +114,23 @@ def test_a_provider_that_raises_is_told_and_asked_again_after_a_pause(made: Any,
         wait_until(lambda: len(provider.calls) == 3, PATIENCE)  # by itself
         assert several(tokens) == {"token-3"}
         assert [log["attempt"] for log in logs if log["event"] == "token_provider_failed"] == [1, 2]
+
+
+def test_a_clock_that_is_set_back_keeps_nobody_from_asking_again(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = Provider()
+
+    def fail_once(number: int) -> None:
+        if number == 1:
+            raise OSError("no route to the authority")
+
+    provider.then = fail_once
+    tokens = made(provider)
+    with pytest.raises(TokenFailed):
+        tokens.current()
+    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: time.time() - 3600.0))
+    assert tokens.current().value == "token-2"
+    assert tokens.current().value == "token-2"
+    assert len(provider.calls) == 2
 
 
 class _Wordless(Exception):

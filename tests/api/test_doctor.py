@@ -161,6 +161,28 @@ def test_who_takes_connections_and_says_nothing_in_tls_is_told_in_time() -> None
     assert "the TLS handshake was not through within 0.45 s" in report.verdict
 
 
+def test_a_cluster_without_brokers_and_a_mechanism_that_gives_up_are_not_all_well(cluster: ScriptedCluster) -> None:
+    class Own:
+        name = "PLAIN"
+
+        def exchange(self, _host: str) -> Any:
+            raise gevent.Timeout(5)
+
+    def alone(exchange: Exchange) -> None:
+        response = exchange.good_answer()
+        response.brokers.clear()
+        exchange.send(response)
+
+    with ScriptedCluster(sasl=ScriptedSasl()) as other:
+        report = doctor_of(other.bootstrap_servers, timeout=2.0, sasl={"mechanism": Own()})
+    assert "the doctor failed with Timeout" in report.verdict
+    with client_of(cluster.bootstrap_servers) as client:
+        cluster[1].always(MetadataRequest, alone)
+        report = client.doctor()
+    assert [name for _, name in failures(report)] == ["metadata"]
+    assert "brokers none" in report.verdict
+
+
 def test_a_token_provider_that_hangs_is_what_is_to_be_mended() -> None:
     go_on = threading.Event()
     with ScriptedCluster(sasl=ScriptedSasl(("OAUTHBEARER",))) as cluster:

@@ -17,7 +17,7 @@ import pytest
 from gevent import get_hub
 
 from klife import Client, DeliveryTimeout, FlushTimeout, NotReady, Record
-from klife.admin.connection import BrokerConnection
+from klife.admin import AdminClient
 from klife.testing.cluster import KafkaCluster
 from tests.support.reader import Read, by_partition, read_topic
 from tests.support.waiting import wait_until
@@ -63,11 +63,15 @@ def freeze(cluster: KafkaCluster, paused: list[int]) -> None:
     cluster.pause(BROKER)
     paused.append(BROKER)
     with gevent.Timeout(20):
-        while True:
-            try:
-                BrokerConnection(address, timeout=0.3).close()
-            except OSError:
-                return
+        while answers(address):
+            pass
+
+
+def answers(address: str) -> bool:
+    """Whether the broker answers somebody new within 0.3 s."""
+    with AdminClient(address) as admin, gevent.Timeout(0.3, False):
+        return bool(admin.live_brokers(address))
+    return False
 
 
 def read(cluster: KafkaCluster, topic: str) -> list[Read]:

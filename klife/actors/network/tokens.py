@@ -106,7 +106,7 @@ class Tokens:
 
     def _do_what_is_due(self) -> None:
         now = time.time()
-        if self._closed or is_forked() or now < self._due:
+        if self._closed or is_forked() or self._asked_at <= now < self._due:  # a clock that was set back would have us wait so long
             return
         lost = [began for began in self._calls.values() if now >= began + self._patience]
         if len(lost) < len(self._calls) or len(lost) >= _MOST_CALLS:

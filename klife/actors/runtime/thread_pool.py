@@ -31,3 +31,5 @@ def _outcome(call: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any,
         return call(*arguments), None
     except Exception as error:  # noqa: BLE001 - the caller's to judge
         return None, error
+    except BaseException as error:  # noqa: BLE001 - an exit or a timeout of gevent's: the thread's, and not the caller's
+        return None, RuntimeError(f"{type(error).__name__} was raised in a thread")

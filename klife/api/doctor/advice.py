@@ -17,6 +17,7 @@ LOGIN_BY_CODE: dict[int, str] = {
     ErrorCode.ILLEGAL_SASL_STATE: "leave out sasl, or name the port of the listener that wants it",
 }
 TOKEN = "make the token_provider work; call it by itself, to see what it does"
+NO_BROKERS = "wait until the brokers have registered with the cluster; if they do not, look at their logs"
 NO_KAFKA = "look whether this is the port of a Kafka broker"
 
 

@@ -85,7 +85,9 @@ class _Examination:
     def _run(self, probe: Probe) -> None:
         try:
             metadata = probe.run()
-        except Exception as error:  # noqa: BLE001 - a bug, or a user's mechanism: the other addresses are looked at all the same
+        except gevent.GreenletExit:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a bug, or a user's mechanism: the other addresses are looked at all the same
             probe.failed(probe.doing, f"the doctor failed with {type(error).__name__}")
             return
         if metadata is None:

@@ -179,7 +179,10 @@ class Probe:
         self.finding.cluster = metadata.cluster_id or ""
         brokers = sorted(metadata.brokers, key=lambda broker: broker.node_id)
         listed = ", ".join(f"{broker.node_id} at {broker.host}:{broker.port}" for broker in brokers[:_MOST_BROKERS])
-        self._done("metadata", f"cluster {metadata.cluster_id or 'without an id'}, brokers {listed or 'none'}")
+        what = f"cluster {metadata.cluster_id or 'without an id'}, brokers {listed or 'none'}"
+        if not brokers:
+            raise StepFailed("metadata", what, advice.NO_BROKERS)
+        self._done("metadata", what)
         return metadata
 
     def _metadata(self, conversation: Conversation, topics: list[MetadataRequestTopic] | None) -> MetadataResponse:
