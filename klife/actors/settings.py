@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
+THE_PRINCIPAL = "the client's principal"  # in what is said of permissions, where its name is not known
 NEVER = float("inf")  # a time that does not come
 HUB_RUNS_EVERY_MS = 1  # so that a caller in a tight loop is noticed after one, and stopped after two or three
 
@@ -61,6 +62,13 @@ class ConnectionSettings(NamedTuple):
     tls: TlsSettings | None = None
     sasl: SaslSettings | None = None
 
+    @property
+    def principal(self) -> str:
+        """Who the brokers take us for, as far as can be said here: a user has its name (Kafka's default; a
+        certificate and a token are a rule of the brokers').
+        """
+        return THE_PRINCIPAL if self.sasl is None or self.sasl.username is None else f"User:{self.sasl.username}"
+
 
 class ProducerSettings(NamedTuple):
     """How one producer behaves. `acks` is -1 (all), 1 or 0; `codec` is Kafka's number.
@@ -85,6 +93,7 @@ class ProducerSettings(NamedTuple):
     compression_level: int | None
     compress_elsewhere_from: int  # bytes; smaller payloads are compressed at once
     transactional_id: str | None = None
+    principal: str = THE_PRINCIPAL
 
 
 class TxnPoolSettings(NamedTuple):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from klife.actors.settings import (
     NEVER,
+    THE_PRINCIPAL,
     ClientSettings,
     ConnectionSettings,
     ProducerSettings,
@@ -36,14 +37,15 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
     client.
     """
     topics = config.topics
+    connection = connection_settings(config)
     return _settings(
         ClientSettings,
         config,
         name=name,
         bootstrap=config.bootstrap_addresses,
-        producers=tuple(map(producer_settings, config.resolved_producers)),
+        producers=tuple(producer_settings(each, connection.principal) for each in config.resolved_producers),
         default_producer=config.default_producer_name,
-        connection=connection_settings(config),
+        connection=connection,
         block_on_full=config.on_buffer_full == "block",
         topic_producers={topic.name: topic.default_producer for topic in topics if topic.default_producer is not None},
         topic_partitioners={topic.name: topic.default_partitioner for topic in topics if topic.default_partitioner is not None},
@@ -86,7 +88,7 @@ def check_files(config: ClientConfig) -> None:
     raise ConfigError([problem])
 
 
-def producer_settings(config: ProducerConfig) -> ProducerSettings:
+def producer_settings(config: ProducerConfig, principal: str = THE_PRINCIPAL) -> ProducerSettings:
     """The settings of one producer, whose options are all filled in."""
     codec = CODECS[config.compression_type]
     compress(codec, b"")  # loads the codec's library now, and not in the hub, with the first record
@@ -99,6 +101,7 @@ def producer_settings(config: ProducerConfig) -> ProducerSettings:
         codec=codec,
         compress_elsewhere_from=quick_size(codec, config.compression_level),
         transactional_id=None,
+        principal=principal,
     )
 
 

@@ -34,8 +34,6 @@ CHECK_ADDRESSES = (
 )
 # An impossible name, no permission: waiting changes nothing.
 _HOPELESS = frozenset((ErrorCode.INVALID_TOPIC_EXCEPTION, ErrorCode.TOPIC_AUTHORIZATION_FAILED))
-_TO_GRANT = "; grant the client's principal Describe and Write on the topic (kafka-acls), or use another principal"
-_ADVICE: dict[int, str] = {ErrorCode.TOPIC_AUTHORIZATION_FAILED: _TO_GRANT}
 
 
 class Metadata:
@@ -164,8 +162,11 @@ class Metadata:
                 missed = self.interest.misses(name) - misses
                 code = self.snapshot.topic_errors.get(name, 0)
                 if missed and code in _HOPELESS:
+                    principal = self.settings.connection.principal
+                    to_grant = f"; grant {principal} Describe and Write on the topic (kafka-acls), or use another principal"
+                    advice = to_grant if code == ErrorCode.TOPIC_AUTHORIZATION_FAILED else ""
                     raise ProduceError(
-                        f"the cluster refuses topic {name!r}: {describe(code)}{_ADVICE.get(code, '')}.{f' {so}.' if so else ''}",
+                        f"the cluster refuses topic {name!r}: {describe(code)}{advice}.{f' {so}.' if so else ''}",
                         topic=name,
                         error_code=code,
                     )

@@ -24,6 +24,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
+from klife.actors.settings import THE_PRINCIPAL
 from klife.protocol.error_codes import ErrorCode as Code
 
 
@@ -52,7 +53,7 @@ class Rule(NamedTuple):
 
 
 DELIVERED, RETRY, REROUTE, SPLIT, RENUMBER, NEW_ID, REJECT, FAIL, OVER, OVER_IF_LOST = Action
-_PERMISSION = "grant the client's principal {} (kafka-acls), or use another principal"
+_PERMISSION = f"grant {THE_PRINCIPAL} {{}} (kafka-acls), or use another principal"
 _OR_WITHOUT = ", or set enable_idempotence=False"
 _REPLICAS = "bring brokers back, or lower the topic's min.insync.replicas"
 

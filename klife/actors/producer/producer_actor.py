@@ -186,7 +186,7 @@ class ProducerActor(GeventActor):
         self._tell_trouble(type(call.error) if code is None else code, why, passes)
         self._id_refusal = None
         if not passes:
-            self._id_refusal = _refusal(code, why)
+            self._id_refusal = _refusal(code, why, settings.principal)
             self._id_refused_with = code
             self._fail_for_want_of_identity()
 
@@ -210,11 +210,11 @@ class ProducerActor(GeventActor):
         )
 
 
-def _refusal(code: int | None, why: str) -> str:
+def _refusal(code: int | None, why: str, principal: str) -> str:
     """Why there is no id, and what to do."""
     without = "set enable_idempotence=False, and a retry may write a record twice"
     if code == ErrorCode.CLUSTER_AUTHORIZATION_FAILED:
-        return f"{why}; grant its principal IdempotentWrite on the cluster (or Write on a topic), or {without}"
+        return f"{why}; grant {principal} IdempotentWrite on the cluster (or Write on a topic), or {without}"
     if code is None:
         return f"{why} Use brokers that do serve it (those of Kafka 2.8 in KRaft mode do not), or {without}"
     return f"{why}; the broker's log may say more, or {without}"
