@@ -17,6 +17,7 @@ from klife.admin.transactions import list_transactions
 from klife.api.config import checks
 from klife.testing.cluster import KafkaCluster
 from tests.support.reader import read_isolated
+from tests.support.txn_versions import parametrize_clusters
 from tests.support.waiting import wait_until
 
 PATIENCE = 60.0
@@ -34,7 +35,11 @@ def cluster_of_v1() -> Iterator[KafkaCluster]:
         yield cluster
 
 
-@pytest.fixture(params=["v2", "v1"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    parametrize_clusters(metafunc)
+
+
+@pytest.fixture
 def cluster(request: pytest.FixtureRequest) -> KafkaCluster:
     found: KafkaCluster = request.getfixturevalue("kafka_cluster" if request.param == "v2" else "cluster_of_v1")
     return found

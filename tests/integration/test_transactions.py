@@ -29,14 +29,19 @@ from klife import (
 from klife.api.config import checks
 from klife.testing.cluster import KafkaCluster
 from tests.support.committed import committed, written
+from tests.support.txn_versions import parametrize_clusters
 from tests.support.waiting import wait_until
 
 MakeClient = Callable[..., Client]
 
 
-@pytest.fixture(scope="module", params=["4.3", "3.9"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    parametrize_clusters(metafunc, "module")
+
+
+@pytest.fixture(scope="module")
 def cluster(request: pytest.FixtureRequest) -> Iterator[KafkaCluster]:
-    if request.param == "4.3":
+    if request.param == "v2":
         yield request.getfixturevalue("kafka_cluster")
         return
     with KafkaCluster(brokers=1, version="3.9.1") as old:
