@@ -26,7 +26,6 @@ from klife.actors.producer.validation import NO_HEADERS, exact_str
 from klife.actors.runtime.forked import first_byte, page, take_note
 from klife.actors.runtime.latch import get_thread_ident
 from klife.actors.runtime.loop_budget import AT_ONCE, let_home_run
-from klife.actors.transactions.transactions import Transactions
 from klife.api.from_thread import call_at_home
 from klife.api.handle import Handle
 from klife.errors import ClientClosed, InvalidRecordType, KlifeError, ProduceError, UnknownPartition
@@ -65,7 +64,11 @@ class Append:
         producers = self._producers = engine.part(Producers)
         self._topics = producers.topics
         self._home = engine.home
-        self._owners = engine.part(Transactions).owners
+        self._owners = {}
+        if engine.settings.txn_pools:
+            from klife.actors.transactions.transactions import Transactions  # by clients that have them
+
+            self._owners = engine.part(Transactions).owners
         return producers
 
     def from_thread(self, function: Callable[[], Any]) -> Any:

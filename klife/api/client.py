@@ -27,7 +27,6 @@ from klife.api.append import Append
 from klife.api.from_thread import call_at_home
 from klife.api.handle import Handle
 from klife.api.status import ClientStatus, PartitionStatus, StopReport, client_status, partition_statuses, stop_report
-from klife.api.transaction import Transacting
 from klife.errors import ConfigError, FlushTimeout, NoSuchClient
 from klife.record import Record
 from klife_supervision import ChildSpec, TreeNode
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from klife.api.config import ClientConfig
     from klife.api.config.keywords import ClientKeywords
     from klife.api.doctor import DoctorReport
+    from klife.api.transaction import Transacting
 
 _HOW_TO_START = "a Client is made by Client.start('localhost:9092', ...), or found by Client.get('its name')"
 Callback = Callable[[Record], object]
@@ -216,6 +216,8 @@ class Client:
     @property
     def transaction(self) -> Transacting:
         """Called, it is a transaction for a `with` block, or one around a call: see `Transacting`."""
+        from klife.api.transaction import Transacting  # with all of transactions; by who has them
+
         return Transacting(self._append.handle, self._append)
 
     def produce_batch_txn(self, records: Iterable[Record], *, pool: str | None = None) -> list[Record]:

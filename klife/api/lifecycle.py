@@ -19,7 +19,6 @@ from klife.actors.runtime.forked import take_note
 from klife.actors.runtime.future import WaitTimeout
 from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
 from klife.actors.settings import ClientSettings
-from klife.actors.transactions.transactions import Transactions
 from klife.actors.tree import INTENSITY, PERIOD, children
 from klife.api import after_fork, at_exit
 from klife.api.settings import check_files, client_settings
@@ -169,7 +168,11 @@ def _why_not_ready(engine: Engine, timeout: float, late: float) -> str:
 def _engine(settings: ClientSettings) -> Engine:
     """An engine with all that a client can do."""
     engine = Engine(settings)
-    engine.add(Transactions(engine, engine.add(Producers(engine))))
+    producers = engine.add(Producers(engine))
+    if settings.txn_pools:
+        from klife.actors.transactions.transactions import Transactions  # 20 ms, which other clients need not take
+
+        engine.add(Transactions(engine, producers))
     return engine
 
 

@@ -20,7 +20,7 @@ from klife.actors.transactions import outcome
 from klife.actors.transactions.transaction import Owner
 from klife.actors.transactions.transactions import Transactions
 from klife.api.from_thread import call_at_home
-from klife.errors import TransactionAborted, TransactionMisused
+from klife.errors import InvalidRecordValue, TransactionAborted, TransactionMisused
 from klife.record import Record
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class Transaction:
         if self._open is not None:
             raise TransactionMisused("this transaction was begun already; ask client.transaction() for another", pool=self._pool)
         engine = self._handle.current(so="No transaction was begun")
+        if not engine.settings.txn_pools:
+            raise InvalidRecordValue("there is no pool for transactions in this client: give it txn_pools=[{'name': ...}]")
         self._append.follow(engine)
         self._engine = engine
         owner, transactions = Owner(), engine.part(Transactions)

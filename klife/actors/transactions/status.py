@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from klife.actors.transactions.pool import Pool
+if TYPE_CHECKING:
+    from klife.actors.transactions.pool import Pool
 
 
 @dataclass(frozen=True, slots=True)
