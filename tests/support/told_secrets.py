@@ -26,11 +26,14 @@ class ToldSecrets:
     """What was told since `forget`, and the secrets that there were."""
 
     def __init__(self) -> None:
+        self.keeps = True  # events, to look through them
         self._told: list[str] = []
         self._secrets: set[str] = set()
 
     def tell(self, level: str, event: str, name: str, fields: dict[str, Any]) -> None:
         """Note an event, as text: who keeps objects changes how long they live."""
+        if not self.keeps:
+            return
         try:
             self._told.append(f"{level} {name} {event} {fields!r}")
         except Exception as error:
