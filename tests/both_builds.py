@@ -81,6 +81,8 @@ ONCE = [
     "tests/api/test_config_environment.py",
     "tests/api/test_config_properties.py",
 ]
+# Minutes of brokers that die under transactions, which no user can have yet: `make transactions` runs them.
+APART = ["tests/integration/test_transactions.py", "tests/integration/test_transactions_under_fire.py"]
 SHARED = ["tests/testing/test_chaos_runs.py"]  # whose tests differ from suite to suite
 OPTIONS_VARIABLE = "KAFKA_JVM_PERFORMANCE_OPTS"
 # For brokers that live for a minute, or are killed in it: the JVM's optimising compiler would take half of the
@@ -169,6 +171,8 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
 
 def _is_mine(path: Path, config: Any) -> bool:
     once = any(path.is_relative_to(ROOT / each) for each in ONCE)
+    if any(path == ROOT / each for each in APART):
+        return False
     return once is (config.getoption("suite") == "once") or any(path == ROOT / each for each in SHARED)
 
 
