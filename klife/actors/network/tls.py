@@ -20,6 +20,7 @@ from gevent import get_hub
 from klife.actors.network.tls_trouble import why
 from klife.actors.network.transport import NoTransport, PlainTransport
 from klife.actors.settings import TlsSettings
+from klife_supervision.let_hub_run import let_hub_run
 
 _RECORD_BYTES = 16_384  # the most that OpenSSL gives at once: a record of TLS
 _READ_BYTES = 65_536
@@ -54,6 +55,7 @@ class TlsHandshake:
             ssl.SSLError, OSError: there is no TLS on this connection.
         """
         while True:
+            let_hub_run()  # a step takes up to a millisecond, and others may be taking theirs in this turn
             try:
                 self.tls.do_handshake()
                 wants_more = False
