@@ -140,11 +140,11 @@ def test_whatever_is_done_bytes_are_conserved_and_order_is_kept(steps: list[tupl
         assert 0 <= pool.used <= pool.limit
         assert pool.room >= 0
         assert not (pool.waiting and pool.room)
-    for _ in range(len(steps)):
-        gevent.sleep(0)
-        while held:
-            pool.give(held.pop())
-    gevent.joinall(waiting, timeout=5)
+    with gevent.Timeout(60):
+        while not all(greenlet.dead for greenlet in waiting):
+            gevent.sleep(0)
+            while held:
+                pool.give(held.pop())
     while held:
         pool.give(held.pop())
     assert (pool.used, pool.waiting, pool.room) == (0, 0, 100)

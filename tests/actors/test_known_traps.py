@@ -173,7 +173,8 @@ def test_a_full_buffer_is_left_in_the_order_it_was_waited_for(start_client: Any)
 
 def test_a_full_buffer_whose_waiters_gave_up_is_as_good_as_new(start_client: Any) -> None:
     with ScriptedCluster() as cluster:
-        client = start_client(cluster, max_buffered_bytes=10_000, max_block_ms=50)
+        client = start_client(cluster, max_buffered_bytes=10_000, max_block_ms=50, topics=[{"name": "orders"}])
+        client.wait_ready(PATIENCE)
         client.produce(ORDER).get(PATIENCE)
         stalled = Event()
         cluster[1].script(ProduceRequest, after(stalled))
