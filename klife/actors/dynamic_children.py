@@ -11,10 +11,26 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from klife_supervision import AlreadyStarted, ChildSpec, DynamicSupervisor, SupervisionError
+from klife_supervision import AlreadyStarted, ChildSpec, DynamicSupervisor, SupervisionError, Supervisor
 
 INTENSITY = 100
 PERIOD = 10.0
+
+
+def owner_spec(supervisor_id: str, owner: ChildSpec, children: ChildSpec, *, significant: bool = True) -> ChildSpec:
+    """The supervisor of an actor, `owner`, and of those it gives work to: if it crashes, they are started anew
+    with it.
+    """
+    return Supervisor.child_spec(
+        id=supervisor_id,
+        strategy="rest_for_one",
+        intensity=INTENSITY,
+        period=PERIOD,
+        auto_shutdown="any_significant",
+        restart="transient",
+        significant=significant,
+        children=[owner, children],
+    )
 
 
 class DynamicChildren:

@@ -19,6 +19,7 @@ from gevent import get_hub
 from klife import Client, DeliveryTimeout, FlushTimeout, NotReady, Record
 from klife.admin import AdminClient
 from klife.testing.cluster import KafkaCluster
+from tests.support.own_cluster import own_cluster
 from tests.support.reader import Read, by_partition, read_topic
 from tests.support.waiting import wait_until
 
@@ -28,14 +29,8 @@ BROKER = 1
 @pytest.fixture(scope="module")
 def lone_cluster() -> Iterator[KafkaCluster]:
     """A broker that may be paused and killed, unlike those that other tests share."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.delenv("KLIFE_TEST_BOOTSTRAP", raising=False)
-        cluster = KafkaCluster(brokers=1)
-        cluster.up()
-    try:
+    with own_cluster(1) as cluster:
         yield cluster
-    finally:
-        cluster.down()
 
 
 @pytest.fixture

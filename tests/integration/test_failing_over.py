@@ -12,19 +12,14 @@ import pytest
 from bench import failover
 from klife import Client, Crc32Partitioner, DeliveryTimeout, Partitioner, Phash2Partitioner, RandomPartitioner, Record
 from klife.testing.cluster import KafkaCluster
+from tests.support.own_cluster import own_cluster
 from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
 def mortal_cluster() -> Iterator[KafkaCluster]:
-    with pytest.MonkeyPatch.context() as environment:
-        environment.delenv("KLIFE_TEST_BOOTSTRAP", raising=False)
-        cluster = KafkaCluster(brokers=3)
-        cluster.up()
-    try:
+    with own_cluster(3) as cluster:
         yield cluster
-    finally:
-        cluster.down()
 
 
 def test_leaders_killed_under_load_cost_no_record_and_no_order(mortal_cluster: KafkaCluster) -> None:

@@ -16,6 +16,7 @@ from gevent.event import Event
 from klife import Client, Record, TransactionAborted, TransactionError
 from klife.api.config import checks
 from klife.testing.cluster import KafkaCluster
+from tests.support.own_cluster import own_cluster
 from tests.support.reader import read_isolated
 
 OWNERS, EACH = 8, 25
@@ -30,14 +31,8 @@ def _pools_are_available(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def mortal_cluster() -> Iterator[KafkaCluster]:
-    with pytest.MonkeyPatch.context() as environment:
-        environment.delenv("KLIFE_TEST_BOOTSTRAP", raising=False)
-        cluster = KafkaCluster(brokers=3)
-        cluster.up()
-    try:
+    with own_cluster(3) as cluster:
         yield cluster
-    finally:
-        cluster.down()
 
 
 class Regret(Exception):

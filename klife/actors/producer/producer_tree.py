@@ -5,7 +5,7 @@ The batchers come after the actor that gives them work: if that one crashes, the
 
 from __future__ import annotations
 
-from klife.actors.dynamic_children import INTENSITY, PERIOD, DynamicChildren
+from klife.actors.dynamic_children import DynamicChildren, owner_spec
 from klife.actors.metadata.metadata import Metadata
 from klife.actors.producer.batcher import Batcher
 from klife.actors.producer.batcher_actor import BatcherActor
@@ -13,7 +13,7 @@ from klife.actors.producer.producer import Producer
 from klife.actors.producer.producer_actor import ProducerActor
 from klife.actors.runtime.post import Post
 from klife.actors.runtime.ref import GeventActorRef
-from klife_supervision import ChildSpec, Supervisor
+from klife_supervision import ChildSpec
 
 
 def producer_spec(
@@ -25,19 +25,8 @@ def producer_spec(
     def start_producer() -> GeventActorRef[ProducerActor]:
         return kind.start(producer, metadata, batcher_actors.start_child, batcher_actors.stop_child)
 
-    return Supervisor.child_spec(
-        id=f"producer {producer.settings.name}",
-        strategy="rest_for_one",
-        intensity=INTENSITY,
-        period=PERIOD,
-        auto_shutdown="any_significant",
-        restart="transient",
-        significant=significant,
-        children=[
-            ChildSpec(id="producer", start=lambda: post.start(start_producer)),
-            batcher_actors.spec("batchers"),
-        ],
-    )
+    owner = ChildSpec(id="producer", start=lambda: post.start(start_producer))
+    return owner_spec(f"producer {producer.settings.name}", owner, batcher_actors.spec("batchers"), significant=significant)
 
 
 def _batcher(producer: Producer, batcher: Batcher, metadata: Metadata) -> ChildSpec:

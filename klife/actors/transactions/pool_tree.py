@@ -7,14 +7,14 @@ txn pool NAME (rest_for_one)
 
 from __future__ import annotations
 
-from klife.actors.dynamic_children import INTENSITY, PERIOD, DynamicChildren
+from klife.actors.dynamic_children import DynamicChildren, owner_spec
 from klife.actors.producer.producer_tree import producer_spec
 from klife.actors.runtime.ref import GeventActorRef
 from klife.actors.transactions.pool import Pool
 from klife.actors.transactions.pool_actor import PoolActor
 from klife.actors.transactions.producer import TransactionalProducer
 from klife.actors.transactions.producer_actor import TransactionalProducerActor
-from klife_supervision import ChildSpec, Supervisor
+from klife_supervision import ChildSpec
 
 
 def pool_spec(pool: Pool) -> ChildSpec:
@@ -28,16 +28,5 @@ def pool_spec(pool: Pool) -> ChildSpec:
     def start_pool() -> GeventActorRef[PoolActor]:
         return PoolActor.start(pool, producers.start_child)
 
-    return Supervisor.child_spec(
-        id=f"txn pool {pool.name}",
-        strategy="rest_for_one",
-        intensity=INTENSITY,
-        period=PERIOD,
-        auto_shutdown="any_significant",
-        restart="transient",
-        significant=True,
-        children=[
-            ChildSpec(id="pool", start=lambda: pool.post.start(start_pool)),
-            producers.spec("producers"),
-        ],
-    )
+    owner = ChildSpec(id="pool", start=lambda: pool.post.start(start_pool))
+    return owner_spec(f"txn pool {pool.name}", owner, producers.spec("producers"))
