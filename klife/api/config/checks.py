@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 
 # Options whose feature is not built, and what to say: asking for one is refused, never ignored. Delete a row
 # when its feature arrives.
-NOT_YET = {
-    "txn_pools": "transactions are not available yet; leave the option out",
-    "default_txn_pool": "transactions are not available yet; leave the option out",
-}
+NOT_YET: dict[str, str] = {}
 
 
 def not_yet(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[Problem]:
