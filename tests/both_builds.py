@@ -53,6 +53,7 @@ ONCE = [
     "tests/testing/test_cli_cluster.py",
     "tests/testing/test_cluster.py",
     "tests/testing/test_cluster_processes.py",
+    "tests/testing/test_committed.py",
     "tests/testing/test_helpers.py",
     "tests/testing/test_jars.py",
     "tests/testing/test_old_clusters.py",
