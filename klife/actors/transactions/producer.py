@@ -22,6 +22,7 @@ from klife.actors.transactions.state import Event, State, after
 from klife.protocol.apis.produce import ProduceRequest
 
 if TYPE_CHECKING:
+    from klife.actors.network.broker import Broker
     from klife.actors.producer.partition import Partition
     from klife.actors.transactions.fate import Question
     from klife.actors.transactions.pool_terms import PoolTerms
@@ -41,7 +42,7 @@ class TransactionalProducer(Producer):
             pool.buffer,
             pool.hub,
             pool.max_block,
-            pool.metadata.broker,
+            self.broker_of,
             pool.wait_for_partitions,
         )
         self.txn_pool = pool
@@ -51,7 +52,7 @@ class TransactionalProducer(Producer):
         self.has_actor = False  # whether its supervisor was told to run its actors
         self.state = State.UNINITIALIZED
         self.wanted = False  # somebody waits for it to be initialised
-        self.coordinator = Coordinator(transactional_id, pool.metadata, self.settings)
+        self.coordinator = Coordinator(transactional_id, pool.metadata, self.settings, self.broker_of)
         self.owned: tuple[int, int] | None = None  # the id and epoch that the coordinator gave last
         self.is_v2 = False  # what the cluster had settled when it was initialised: so it stays
         self.rested_since = NEVER_USED
@@ -99,6 +100,10 @@ class TransactionalProducer(Producer):
         """
         return self.touched and (self.added or self.settlement.delivered_records > self._delivered_before)
 
+    def broker_of(self, node_id: int) -> Broker:
+        """The broker, by the connection that this producer's transaction goes over."""
+        return self.txn_pool.connections.broker(self, node_id)
+
     # a transaction
 
     def begin(self, transaction: Transaction) -> None:
@@ -112,6 +117,9 @@ class TransactionalProducer(Producer):
         self.end_asked_at = self.end_sent_at = self.question = None
         self.settlement.first_error = None
         self.identities.found(Identity(*self.owned, admitted=set()))
+        self.txn_pool.connections.take(self)
+        for batcher in self.batchers.all.values():
+            batcher.broker = self.broker_of(batcher.node_id)
         self.terms.closed = None
         self.transaction = transaction
         transaction.begun_at = monotonic()
@@ -200,6 +208,7 @@ class TransactionalProducer(Producer):
         self.identities.current = None
         self.stop_taking()
         self.rested_since = monotonic()
+        self.txn_pool.connections.give_back(self)
         self.transaction = None
         if transaction is not None:
             transaction.ended(committed=committed, error=error)
