@@ -59,6 +59,7 @@ ONCE = [
     "tests/testing/test_old_clusters.py",
     "tests/testing/test_pytest_plugin.py",
     "tests/testing/test_secure_cluster.py",
+    "tests/actors/test_txn_every_code.py",  # of the actors' tables, which are not compiled; a code of each kind: test_txn_answers.py
     # Programs of the tests' own.
     "tests/versions",
     "tests/testing/test_chaos_check.py",

@@ -10,6 +10,7 @@ that follows its refusal (`fate`).
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
@@ -86,10 +87,7 @@ class TransactionalProducerActor(ProducerActor):
         producer = self.producer
         error, transaction = producer.settlement.first_error, producer.transaction
         if producer.state is State.IN_TRANSACTION and error is not None and transaction is not None:
-            transaction.cause = transaction.whose.not_delivered(error)
-            producer.move(Event.FAIL)
-            producer.stop_taking()
-            producer.drop_records()
+            self._fail(transaction.whose.not_delivered(error))
 
     def _say(self, now: float) -> float:
         """Send the next request, if there is one; return when to look again."""
@@ -300,14 +298,15 @@ class TransactionalProducerActor(ProducerActor):
             if rule.action in (Action.FIND, Action.AGAIN):
                 self._again(now, finds=True)
             else:
-                self._fail(rule, None)
+                self._refuse_partitions(rule, None)
             return
         codes = {
             (topic.name, result.partition_index): result.partition_error_code
             for topic in response.results_by_topic_v3_and_below
             for result in topic.results_by_partition
         }
-        code = next((each for each in codes.values() if each and each != _NOT_ATTEMPTED), 0)
+        refused = [each for each in codes.values() if each]
+        code = next((each for each in refused if each != _NOT_ATTEMPTED), max(refused, default=0))
         rule = self._rule(Request.ADD_PARTITIONS, call, code)
         if rule.action is Action.DONE:
             self._went_well()
@@ -317,14 +316,22 @@ class TransactionalProducerActor(ProducerActor):
             self._again(now, finds=rule.action is Action.FIND, soon=first and code == ErrorCode.CONCURRENT_TRANSACTIONS)
         else:
             denied = sorted({topic for (topic, _), each in codes.items() if each == code})
-            self._fail(rule, code, f" (topic {', '.join(map(repr, denied))})")
+            self._refuse_partitions(replace(rule, text=f"{rule.text} (topic {', '.join(map(repr, denied))})"), code)
 
-    def _fail(self, rule: Rule, code: int | None, where: str = "") -> None:
-        """The transaction can only be aborted."""
+    def _refuse_partitions(self, rule: Rule, code: int | None) -> None:
         producer = self.producer
-        text = f"{rule.text}{where}" + (f"; {rule.advice}" if rule.advice else "")
-        producer.settlement.first_error = ProduceError(text, error_code=code, retriable=rule.retriable)
-        self._look_for_failure()
+        assert producer.transaction is not None
+        producer.settlement.first_error = ProduceError(rule.text, error_code=code, retriable=rule.retriable)
+        self._fail(producer.transaction.whose.aborted_by(rule, code))
+
+    def _fail(self, cause: KlifeError) -> None:
+        """The transaction can only be aborted, for `cause`."""
+        producer = self.producer
+        assert producer.transaction is not None
+        producer.transaction.cause = cause
+        producer.move(Event.FAIL)
+        producer.stop_taking()
+        producer.drop_records()
 
     def _end_answered(self, call: Call, now: float) -> None:
         producer = self.producer
