@@ -11,7 +11,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from klife import Client, Record, TransactionAborted, TransactionError
+from klife import Client, Record, TransactionAborted, TransactionError, TransactionFenced
 from klife.actors.transactions import choice
 from klife.actors.transactions.fate import settles_commit
 from klife.actors.transactions.policy import Action, Request, action_for
@@ -22,7 +22,7 @@ from klife.protocol.apis.end_txn import EndTxnRequest
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.error_codes import ErrorCode
-from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after, answer, cut, done_then_cut, refuse
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after, answer, cut, done_then_cut, good, refuse
 from tests.support.scripted_coordinator import ScriptedCoordinator, refuse_adding, refuse_end
 
 StartClient = Callable[..., Client]
@@ -107,6 +107,25 @@ def test_a_commit_whose_answer_was_lost_and_which_is_refused_when_it_is_repeated
         return  # no broker that has committed answers so
     assert world.coordinator.ended == [True]
     world.goes_on()
+
+
+@pytest.mark.parametrize("commits", [True, False], ids=["commits", "aborts"])
+@pytest.mark.parametrize("lost", [done_then_cut, cut], ids=["done", "not done"])
+def test_who_took_the_id_while_a_commit_was_in_doubt_keeps_it(world: World, lost: Any, commits: bool) -> None:
+    def taken_over(exchange: Any) -> None:
+        world.coordinator.take_over(commits)
+        taken.update({name: own.epoch for name, own in world.coordinator.ids.items()})
+        good(exchange)
+
+    taken: dict[str, int] = {}
+    world.broker.script(EndTxnRequest, lost, taken_over)
+    for _ in range(2):  # the second time it is told without asking anybody
+        with pytest.raises(TransactionFenced) as caught:
+            world.produce("x")
+        assert caught.value.possibly_committed is (len(world.broker.got(ProduceRequest)) > 0)
+        world.broker.requests.clear()
+    assert {name: own.epoch for name, own in world.coordinator.ids.items()} == taken
+    assert world.client.status().txn_pools[0].fenced
 
 
 @pytest.mark.parametrize("lost", [done_then_cut, cut], ids=["done", "not done"])
