@@ -162,6 +162,17 @@ def test_a_record_that_is_refused_aborts_and_the_next_transaction_goes_on(world:
     assert world.cluster.log("orders").count(b"x") == 0
 
 
+def test_what_an_abort_dropped_has_not_failed(world: World) -> None:
+    with world.client.transaction() as txn:
+        world.client.produce_batch([Record("orders", b"never sent")] * 3)
+        txn.abort()
+    world.broker.script(ProduceRequest, refuse(29))
+    with pytest.raises(TransactionAborted):
+        world.produce("refused")
+    report = world.client.stop()
+    assert (report.delivered, report.failed, report.undelivered) == (1, 1, 0)
+
+
 def test_one_transaction_on_the_wire_in_v2_is_a_produce_and_an_end(start_client: StartClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "RESTED", 0.0)  # else the second transaction may get another producer, which is made first
     with ScriptedCluster() as cluster:

@@ -56,6 +56,7 @@ class TransactionalProducer(Producer):
         self.owned: tuple[int, int] | None = None  # the id and epoch that the coordinator gave last
         self.is_v2 = False  # what the cluster had settled when it was initialised: so it stays
         self.rested_since = NEVER_USED
+        self.dropped_records = 0  # by aborts: they have not failed by themselves
         # Of the transaction that is open:
         self.transaction: Transaction | None = None
         self.begun_at = 0.0  # this, or the last one
@@ -201,7 +202,7 @@ class TransactionalProducer(Producer):
     def drop_records(self) -> None:
         """Nothing of the transaction is sent any more."""
         self.wishes.clear()
-        self.abandon("the transaction was aborted")
+        self.dropped_records += self.abandon("the transaction was aborted")
 
     def ended(self, event: Event, *, committed: bool = False, error: KlifeError | None = None) -> None:
         """The transaction is over, and the state moves by `event`."""
