@@ -19,7 +19,7 @@ class StopReport:
     """What became of the records of a client that was stopped, over its whole life.
 
     `undelivered` are those `stop` had to leave without the brokers' confirmation; `failed` those that had
-    failed by themselves.
+    failed by themselves. Records that an abort dropped before they were sent are in none of them.
     """
 
     delivered: int

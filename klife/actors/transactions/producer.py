@@ -56,8 +56,10 @@ class TransactionalProducer(Producer):
         self.owned: tuple[int, int] | None = None  # the id and epoch that the coordinator gave last
         self.is_v2 = False  # what the cluster had settled when it was initialised: so it stays
         self.rested_since = NEVER_USED
+        self.dropped_records = 0  # by aborts: they have not failed by themselves
         # Of the transaction that is open:
         self.transaction: Transaction | None = None
+        self.begun_at = 0.0  # this, or the last one
         self.wishes: dict[Partition, None] = {}  # with batches that may not leave before they are admitted
         self.adding: list[Partition] = []  # whose first batch is to add them to the transaction (v2)
         self.touched = False  # the coordinator may know of it
@@ -104,6 +106,10 @@ class TransactionalProducer(Producer):
         """The broker, by the connection that this producer's transaction goes over."""
         return self.txn_pool.connections.broker(self, node_id)
 
+    def is_overdue(self, now: float) -> bool:
+        """Whether the coordinator may have ended the last transaction at its timeout, by `now`."""
+        return now - self.begun_at >= self.txn_pool.settings.txn_timeout
+
     # a transaction
 
     def begin(self, transaction: Transaction) -> None:
@@ -122,7 +128,7 @@ class TransactionalProducer(Producer):
             batcher.broker = self.broker_of(batcher.node_id)
         self.terms.closed = None
         self.transaction = transaction
-        transaction.begun_at = monotonic()
+        self.begun_at = transaction.begun_at = monotonic()
         transaction.producer = self
 
     def begin_anew(self, partitions: list[Partition], identity: Identity | None) -> None:
@@ -196,7 +202,7 @@ class TransactionalProducer(Producer):
     def drop_records(self) -> None:
         """Nothing of the transaction is sent any more."""
         self.wishes.clear()
-        self.abandon("the transaction was aborted")
+        self.dropped_records += self.abandon("the transaction was aborted")
 
     def ended(self, event: Event, *, committed: bool = False, error: KlifeError | None = None) -> None:
         """The transaction is over, and the state moves by `event`."""

@@ -235,7 +235,7 @@ class Transactions:
 
     @property
     def failed(self) -> int:
-        return sum(producer.settlement.failed_records for producer in self._producers())
+        return sum(producer.settlement.failed_records - producer.dropped_records for producer in self._producers())
 
     @property
     def unsettled(self) -> int:
