@@ -12,7 +12,6 @@ from gevent.event import Event
 
 from klife import Client, Record
 from klife.actors.network.purpose import OF_TRANSACTIONS
-from klife.api.config import checks
 from klife.protocol.apis.end_txn import EndTxnRequest
 from klife.protocol.apis.produce import ProduceRequest
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after
@@ -21,11 +20,6 @@ from tests.support.waiting import wait_until
 
 StartClient = Callable[..., Client]
 BROKERS, PARTITIONS = 3, 6
-
-
-@pytest.fixture(autouse=True)
-def _pools_are_available(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "NOT_YET", {})
 
 
 @pytest.fixture
