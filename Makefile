@@ -7,10 +7,6 @@
 #
 #   make versions
 #
-# A fourth, the tests of transactions on clusters whose brokers die:
-#
-#   make transactions
-#
 # They make .venv and install klife into it; a second run finds both done. PYTHON=python3.12 chooses the interpreter.
 
 PYTHON ?= python3
@@ -21,7 +17,7 @@ SETTINGS := setup.cfg pyproject.toml setup.py klife/core.py
 DECLARATIONS := $(shell find klife -name '*.pxd')
 CORE_SOURCES := $(DECLARATIONS) $(wildcard $(DECLARATIONS:.pxd=.py))
 
-.PHONY: demo test transactions versions
+.PHONY: demo test versions
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-installed
@@ -33,9 +29,6 @@ test: $(VENV)/.core-built
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tests/both_builds.py
-
-transactions: $(VENV)/.core-built
-	$(BIN)/python -m pytest tests/integration/test_transactions.py tests/integration/test_transactions_under_fire.py
 
 versions: $(VENV)/.core-built
 	$(BIN)/python -m tests.versions

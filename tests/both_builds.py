@@ -49,6 +49,8 @@ ONCE = [
     "tests/integration/test_brokers_without_topic_ids.py",  # test_asking_metadata.py, test_metadata_snapshot.py
     "tests/integration/test_forgetful_brokers.py",  # test_delivery_model.py, test_partition.py
     "tests/integration/test_quotas.py",  # test_throttling.py
+    "tests/integration/test_transaction_versions.py",  # test_txn_answers.py, and each build meets a version: txn_versions.py
+    "tests/integration/test_transactions_under_fire.py",  # the same
     "tests/testing/test_admin_connections.py",
     "tests/testing/test_cli_cluster.py",
     "tests/testing/test_cluster.py",
@@ -83,8 +85,6 @@ ONCE = [
     "tests/api/test_config_environment.py",
     "tests/api/test_config_properties.py",
 ]
-# Minutes of brokers that die under transactions: `make transactions` runs them.
-APART = ["tests/integration/test_transactions.py", "tests/integration/test_transactions_under_fire.py"]
 SHARED = ["tests/testing/test_chaos_runs.py"]  # whose tests differ from suite to suite
 OPTIONS_VARIABLE = "KAFKA_JVM_PERFORMANCE_OPTS"
 # For brokers that live for a minute, or are killed in it: the JVM's optimising compiler would take half of the
@@ -173,8 +173,6 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
 
 def _is_mine(path: Path, config: Any) -> bool:
     once = any(path.is_relative_to(ROOT / each) for each in ONCE)
-    if any(path == ROOT / each for each in APART):
-        return False
     return once is (config.getoption("suite") == "once") or any(path == ROOT / each for each in SHARED)
 
 
