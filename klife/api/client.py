@@ -17,6 +17,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
+from klife import cython_shim as cython
 from klife.actors import engines
 from klife.actors.engine import Engine
 from klife.actors.producer.delivery import BatchDelivery, Delivery
@@ -29,6 +30,7 @@ from klife.api.handle import Handle
 from klife.api.status import ClientStatus, PartitionStatus, StopReport, client_status, partition_statuses, stop_report
 from klife.errors import ConfigError, FlushTimeout, NoSuchClient
 from klife.record import Record
+from klife.wrong_self import refuse_wrong_self, wrong_self
 from klife_supervision import ChildSpec, TreeNode
 from klife_supervision.logs import flush as flush_logs
 
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
     from klife.api.config.keywords import ClientKeywords
     from klife.api.doctor import DoctorReport
     from klife.api.transaction import Transacting
+
+if cython.compiled:
+    import cython
 
 _HOW_TO_START = "a Client is made by Client.start('localhost:9092', ...), or found by Client.get('its name')"
 Callback = Callable[[Record], object]
@@ -129,6 +134,7 @@ class Client:
 
     # producing
 
+    @cython.locals(append="Append")
     def produce(self, record: Record, *, producer: str | None = None, partitioner: Any = None) -> Delivery:
         """Queue a record and return its delivery; `.get()` waits for the offset.
 
@@ -147,12 +153,17 @@ class Client:
             BufferFull: no room. RecordTooLarge: for the whole buffer. ClientClosed: the client was stopped.
             In all these cases nothing was queued.
         """
-        accepted: Delivery | None = self._append.accepted(record, producer, partitioner, True, None)
+        try:
+            append = self._append
+        except AttributeError as error:
+            raise wrong_self(Client, "produce", self, error) from None
+        accepted: Delivery | None = append.accepted(record, producer, partitioner, True, None)
         if accepted is not None:
             return accepted
-        delivery: Delivery = self._append.from_thread(partial(self.produce, record, producer=producer, partitioner=partitioner))
+        delivery: Delivery = append.from_thread(partial(self.produce, record, producer=producer, partitioner=partitioner))
         return delivery
 
+    @cython.locals(append="Append")
     def produce_async(
         self, record: Record, callback: Callback | None = None, *, producer: str | None = None, partitioner: Any = None
     ) -> None:
@@ -161,10 +172,14 @@ class Client:
         No future is made. Callbacks of a partition run in order, in a greenlet apart from the I/O; one that
         raises is logged. Waits and raises as `produce`.
         """
+        try:
+            append = self._append
+        except AttributeError as error:
+            raise wrong_self(Client, "produce_async", self, error) from None
         if callback is not None and not callable(callback):
             raise not_a_callback(callback)
-        if self._append.accepted(record, producer, partitioner, False, callback) is None:
-            self._append.from_thread(partial(self.produce_async, record, callback, producer=producer, partitioner=partitioner))
+        if append.accepted(record, producer, partitioner, False, callback) is None:
+            append.from_thread(partial(self.produce_async, record, callback, producer=producer, partitioner=partitioner))
 
     def produce_batch(self, records: Iterable[Record], *, producer: str | None = None, partitioner: Any = None) -> BatchDelivery:
         """Queue records of any topics and partitions; `.get()` returns one result for each, in input order,
@@ -334,3 +349,7 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<Client {self.name!r}>"
+
+
+if not cython.compiled:
+    refuse_wrong_self(Client, "produce", "produce_async")
