@@ -104,7 +104,7 @@ class Suite:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pytest", *own, "--durations=15", *arguments],
             cwd=ROOT,
-            env={**os.environ, OPTIONS_VARIABLE: broker_options, "KLIFE_PURE": SUITES[name], "PYTHONUNBUFFERED": "1"},
+            env=_environment(broker_options) | {"KLIFE_PURE": SUITES[name], "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -128,6 +128,13 @@ class Suite:
         return self._process.wait()
 
 
+def _environment(broker_options: str) -> dict[str, str]:
+    """What all that is started here inherits. Where Python was told to write no bytecode, each of the hundreds
+    of programs that tests start would compile klife's sources anew.
+    """
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | {OPTIONS_VARIABLE: broker_options}
+
+
 def main(arguments: list[str]) -> int:
     options = os.environ.get(OPTIONS_VARIABLE, OPTIONS)
     with tempfile.TemporaryDirectory(prefix="klife-tests-") as folder:
@@ -136,7 +143,7 @@ def main(arguments: list[str]) -> int:
         archiving = subprocess.Popen(
             [sys.executable, "-m", "tests.support.shared_classes", str(archive)],
             cwd=ROOT,
-            env={**os.environ, OPTIONS_VARIABLE: options},
+            env=_environment(options),
             stdin=subprocess.DEVNULL,
         )
         suites = [Suite(name, arguments, f"{options} -XX:SharedArchiveFile={shlex.quote(str(archive))}") for name in SUITES]
