@@ -85,15 +85,18 @@ ONCE = [
     "tests/api/test_config_environment.py",
     "tests/api/test_config_properties.py",
 ]
-# What clusters of their own do to a client, by the build whose suite runs it. What the client answers is tested in both on
-# scripted brokers.
+# What real brokers do to a client, by the build whose suite runs it. What the client answers is tested in both on scripted
+# ones.
 IN_ONE_BUILD = {
     "tests/integration/test_brokers_gone.py": "pure",  # tests/actors/test_no_broker.py, test_exits.py, test_deadlines.py
     "tests/integration/test_doctor.py": "pure",  # tests/api/test_doctor.py; the doctor is not compiled
     "tests/integration/test_failing_over.py": "compiled",  # tests/actors/test_every_code.py, test_delivery_model.py
     "tests/integration/test_forks.py": "compiled",  # tests/actors/test_forked_children.py, test_unannounced_forks.py
+    "tests/integration/test_keys_and_partitions.py": "compiled",  # tests/actors/test_partitioners.py, test_topic.py
     "tests/integration/test_killed_actors.py": "compiled",  # tests/actors/test_surviving.py
     "tests/integration/test_secure_acls.py": "compiled",  # tests/actors/test_every_code.py
+    "tests/integration/test_threads_and_logs.py": "compiled",  # tests/api/test_client.py, test_homes.py
+    "tests/integration/test_topics.py": "pure",  # tests/actors/test_asking_metadata.py, test_added_partitions.py
     "tests/integration/test_transactional_ids.py": "pure",  # tests/actors/test_transactional_producer.py, test_txn_*.py
 }
 # Minutes of brokers that die under transactions, which no user can have yet: `make transactions` runs them.
