@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Step(Enum):
+class EndingStep(Enum):
     """What is done next."""
 
     WAIT = "wait"  # for answers that are under way
@@ -38,12 +38,12 @@ class Facts:
     txn_timeout: float  # seconds; what the coordinator has not ended by then, it aborts by itself
 
 
-def next_step(facts: Facts, now: float) -> Step:
+def next_step(facts: Facts, now: float) -> EndingStep:
     """What to do at `now` (monotonic seconds)."""
     if facts.end_sent_at is not None:
-        return Step.GIVE_UP if now - facts.end_sent_at >= facts.txn_timeout else Step.SEND
+        return EndingStep.GIVE_UP if now - facts.end_sent_at >= facts.txn_timeout else EndingStep.SEND
     if facts.adding:
-        return Step.WAIT
+        return EndingStep.WAIT
     if facts.in_flight and (facts.commits or not facts.is_v2):
-        return Step.WAIT  # in v2 a record that comes after the abort is refused, for its epoch is of the past
-    return Step.SEND if facts.touched else Step.NOTHING
+        return EndingStep.WAIT  # in v2 a record that comes after the abort is refused, for its epoch is of the past
+    return EndingStep.SEND if facts.touched else EndingStep.NOTHING

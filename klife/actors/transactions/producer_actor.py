@@ -179,14 +179,14 @@ class TransactionalProducerActor(ProducerActor):
             txn_timeout=producer.txn_pool.settings.txn_timeout,
         )
         step = ending.next_step(facts, now)
-        if step is ending.Step.SEND and now - producer.end_asked_at >= facts.txn_timeout:
-            step = ending.Step.GIVE_UP  # it could not even be sent
-        if step is ending.Step.WAIT:
+        if step is ending.EndingStep.SEND and now - producer.end_asked_at >= facts.txn_timeout:
+            step = ending.EndingStep.GIVE_UP  # it could not even be sent
+        if step is ending.EndingStep.WAIT:
             return NEVER  # the batchers wake us
-        if step is ending.Step.NOTHING:
+        if step is ending.EndingStep.NOTHING:
             producer.ended(Event.END, committed=commits, error=None if commits or transaction is None else transaction.cause)
             return NEVER
-        if step is ending.Step.GIVE_UP:
+        if step is ending.EndingStep.GIVE_UP:
             self._give_up(commits)
             return NEVER
         request = EndTxnRequest(
