@@ -14,7 +14,6 @@ import pytest
 from gevent.event import Event
 
 from klife import Client, Record, TransactionAborted, TransactionError
-from klife.api.config import checks
 from klife.testing.cluster import KafkaCluster
 from tests.support.own_cluster import own_cluster
 from tests.support.reader import read_isolated
@@ -22,11 +21,6 @@ from tests.support.reader import read_isolated
 OWNERS, EACH = 8, 25
 RECORDS = 3  # of a transaction, in two topics
 PATIENCE = 100.0
-
-
-@pytest.fixture(autouse=True)
-def _pools_are_available(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "NOT_YET", {})
 
 
 @pytest.fixture(scope="module")
