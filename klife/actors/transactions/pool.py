@@ -20,14 +20,15 @@ from klife.errors import TransactionError
 
 if TYPE_CHECKING:
     from klife.actors.producer.producers import Producers
+    from klife.actors.transactions.connections import Connections
     from klife.actors.transactions.transaction import Transaction
 
 
 class Pool(PoolTerms):
     """One pool of a client."""
 
-    def __init__(self, settings: TxnPoolSettings, producers: Producers) -> None:
-        super().__init__(settings, producers)
+    def __init__(self, settings: TxnPoolSettings, producers: Producers, connections: Connections) -> None:
+        super().__init__(settings, producers, connections)
         self._base = settings.base_txn_id or f"klife-{uuid.uuid4().hex[:16]}"
         self.post = Post()  # where its PoolActor is asked
         self.producers: dict[int, TransactionalProducer] = {}

@@ -23,6 +23,7 @@ from klife.actors.transactions.state import Event, State, after
 from klife.protocol.apis.produce import ProduceRequest
 
 if TYPE_CHECKING:
+    from klife.actors.network.broker import Broker
     from klife.actors.producer.partition import Partition
     from klife.actors.transactions.fate import Question
     from klife.actors.transactions.pool_terms import PoolTerms
@@ -52,7 +53,7 @@ class TransactionalProducer(Producer):
             pool.buffer,
             pool.hub,
             pool.max_block,
-            pool.metadata.broker,
+            self.broker_of,
             pool.wait_for_partitions,
         )
         self.txn_pool = pool
@@ -62,12 +63,14 @@ class TransactionalProducer(Producer):
         self.has_actor = False  # whether its supervisor was told to run its actors
         self.state = State.UNINITIALIZED
         self.wanted = False  # somebody waits for it to be initialised
-        self.coordinator = Coordinator(transactional_id, pool.metadata, self.settings)
+        self.coordinator = Coordinator(transactional_id, pool.metadata, self.settings, self.broker_of)
         self.owned: tuple[int, int] | None = None  # the id and epoch that the coordinator gave last
         self.is_v2 = False  # what the cluster had settled when it was initialised: so it stays
         self.rested_since = NEVER_USED
+        self.dropped_records = 0  # by aborts: they have not failed by themselves
         # Of the transaction that is open:
         self.transaction: Transaction | None = None
+        self.begun_at = 0.0  # this, or the last one
         self.wishes: dict[Partition, None] = {}  # with batches that may not leave before they are admitted
         self.adding: list[Partition] = []  # whose first batch is to add them to the transaction (v2)
         self.touched = False  # the coordinator may know of it
@@ -108,6 +111,14 @@ class TransactionalProducer(Producer):
         """
         return self.touched and (self.added or self.settlement.delivered_records > self._delivered_before)
 
+    def broker_of(self, node_id: int) -> Broker:
+        """The broker, by the connection that this producer's transaction goes over."""
+        return self.txn_pool.connections.broker(self, node_id)
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether the coordinator may have ended the last transaction at its timeout, by `now`."""
+        return now - self.begun_at >= self.txn_pool.settings.txn_timeout
+
     # a transaction
 
     def begin(self, transaction: Transaction) -> None:
@@ -121,9 +132,12 @@ class TransactionalProducer(Producer):
         self.end_asked_at = self.end_sent_at = self.question = None
         self.settlement.first_error = None
         self.identities.found(Identity(*self.owned, admitted=set()))
+        self.txn_pool.connections.take(self)
+        for batcher in self.batchers.all.values():
+            batcher.broker = self.broker_of(batcher.node_id)
         self.terms.closed = None
         self.transaction = transaction
-        transaction.begun_at = monotonic()
+        self.begun_at = transaction.begun_at = monotonic()
         transaction.producer = self
 
     def begin_anew(self, partitions: list[Partition], identity: Identity | None) -> None:
@@ -197,7 +211,7 @@ class TransactionalProducer(Producer):
     def drop_records(self) -> None:
         """Nothing of the transaction is sent any more."""
         self.wishes.clear()
-        self.abandon("the transaction was aborted")
+        self.dropped_records += self.abandon("the transaction was aborted")
 
     def ended(self, event: Event, *, committed: bool = False, error: KlifeError | None = None) -> None:
         """The transaction is over, and the state moves by `event`."""
@@ -209,6 +223,7 @@ class TransactionalProducer(Producer):
         self.identities.current = None
         self.stop_taking()
         self.rested_since = monotonic()
+        self.txn_pool.connections.give_back(self)
         self.transaction = None
         if transaction is not None:
             transaction.ended(committed=committed, error=error)

@@ -397,23 +397,24 @@ class TransactionalProducerActor(ProducerActor):
         elif response is not None and response.transaction_states:
             told = response.transaction_states[0]
             ours = told.producer_id == own_id and told.producer_epoch in (own_epoch, own_epoch + 1)
-            if producer.end_in_doubt and not told.error_code and ours and told.transaction_state in ("CompleteCommit", "CompleteAbort"):
-                verdict = Verdict.TIMED_OUT  # what we asked for was done, or the coordinator did it
-            else:
-                verdict = fate.after_description(
-                    told.error_code,
-                    told.transaction_state,
-                    told.producer_id,
-                    told.producer_epoch,
-                    own_id=own_id,
-                    own_epoch=own_epoch,
+            verdict = fate.after_description(
+                told.error_code,
+                told.transaction_state,
+                told.producer_id,
+                told.producer_epoch,
+                own_id=own_id,
+                own_epoch=own_epoch,
+                own_ends=fate.own_ends(
+                    is_v2=producer.is_v2,
                     was_open=producer.was_open,
-                )
+                    end_in_doubt=producer.end_in_doubt,
+                    is_overdue=producer.is_overdue(now),
+                ),
+            )
             if verdict is Verdict.TIMED_OUT:
                 producer.owned = (told.producer_id, told.producer_epoch) if not told.error_code and ours else None
         if verdict is Verdict.CLOCK:
-            begun = producer.transaction.begun_at if producer.transaction is not None else now
-            verdict = fate.by_clock(now - begun, producer.txn_pool.settings.txn_timeout)
+            verdict = fate.by_clock(was_open=producer.was_open, is_overdue=producer.is_overdue(now))
             producer.owned = None if verdict is Verdict.TIMED_OUT else producer.owned
         if verdict in (Verdict.AGAIN, Verdict.FIND):
             self._again(now, finds=verdict is Verdict.FIND)
