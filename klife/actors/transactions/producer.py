@@ -163,13 +163,15 @@ class TransactionalProducer(Producer):
         """In v2: admit the partitions of one leader, once those of the one before are added.
 
         A leader adds them by asking the coordinator. Two that do so at once meet each other's change, and
-        then wait for 20 ms before they ask again, which is longer than one after the other takes.
+        then wait for 20 ms before they ask again. That is longer than one after the other takes, unless the
+        brokers are far away, or have much to do: then all are admitted at once.
         """
-        identity = self.identities.current
-        if any(partition.log.accepted is not identity and (partition.in_flight or not partition.empty) for partition in self.adding):
+        identity, in_turn = self.identities.current, self.txn_pool.connections.are_quick
+        not_added = (partition for partition in self.adding if partition.log.accepted is not identity)
+        if in_turn and any(partition.in_flight or not partition.empty for partition in not_added):
             return  # its answer wakes us
         leader = next(iter(self.wishes)).served_by
-        self.adding = [partition for partition in self.wishes if partition.served_by is leader]
+        self.adding = [partition for partition in self.wishes if partition.served_by is leader or not in_turn]
         self.touched = True
         self.admit(self.adding)
 

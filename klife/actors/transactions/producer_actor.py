@@ -343,6 +343,8 @@ class TransactionalProducerActor(ProducerActor):
         if rule.action in (Action.AGAIN, Action.FIND):
             self._again(now, finds=rule.action is Action.FIND, soon=code == ErrorCode.CONCURRENT_TRANSACTIONS)
         elif rule.action is Action.DONE and response is not None:
+            if producer.end_sent_at is not None and not self._failures:
+                producer.txn_pool.connections.answered(now - producer.end_sent_at)
             self._went_well()
             self._ended_well(response)
         elif producer.state is State.COMMITTING:
