@@ -81,7 +81,7 @@ ONCE = [
     "tests/api/test_config_environment.py",
     "tests/api/test_config_properties.py",
 ]
-# Minutes of brokers that die under transactions, which no user can have yet: `make transactions` runs them.
+# Minutes of brokers that die under transactions: `make transactions` runs them.
 APART = ["tests/integration/test_transactions.py", "tests/integration/test_transactions_under_fire.py"]
 SHARED = ["tests/testing/test_chaos_runs.py"]  # whose tests differ from suite to suite
 OPTIONS_VARIABLE = "KAFKA_JVM_PERFORMANCE_OPTS"

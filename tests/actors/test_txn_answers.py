@@ -16,7 +16,6 @@ from klife.actors.transactions import choice
 from klife.actors.transactions.fate import settles_commit
 from klife.actors.transactions.policy import Action, Request, action_for
 from klife.actors.transactions.state import State
-from klife.api.config import checks
 from klife.protocol.apis.add_partitions_to_txn import AddPartitionsToTxnRequest
 from klife.protocol.apis.end_txn import EndTxnRequest
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
@@ -26,11 +25,6 @@ from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after, answ
 from tests.support.scripted_coordinator import ScriptedCoordinator, refuse_adding, refuse_end
 
 StartClient = Callable[..., Client]
-
-
-@pytest.fixture(autouse=True)
-def _pools_are_available(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "NOT_YET", {})
 
 
 class World:

@@ -12,7 +12,6 @@ from gevent.event import Event
 
 from klife import Client, Record
 from klife.actors.network.purpose import OF_TRANSACTIONS
-from klife.api.config import checks
 from klife.protocol.apis.end_txn import EndTxnRequest
 from klife.protocol.apis.produce import ProduceRequest
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after
@@ -21,11 +20,6 @@ from tests.support.waiting import wait_until
 
 StartClient = Callable[..., Client]
 BROKERS, PARTITIONS = 3, 6
-
-
-@pytest.fixture(autouse=True)
-def _pools_are_available(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "NOT_YET", {})
 
 
 @pytest.fixture
@@ -86,6 +80,23 @@ def test_in_v2_one_leader_adds_its_partitions_at_a_time_and_later_requests_go_at
             broker.script(ProduceRequest, after(held))
         client.produce_batch(everywhere())
         wait_until(lambda: produces(cluster) == [2] * BROKERS, PATIENCE)
+        held.set()
+
+
+def test_in_v2_all_leaders_are_sent_to_at_once_while_the_brokers_are_slow(cluster: ScriptedCluster, start_client: StartClient) -> None:
+    client = ready(cluster, start_client)
+    for _ in range(3):
+        slow = Event()
+        cluster[1].script(EndTxnRequest, after(slow))
+        gevent.spawn_later(0.1, slow.set)
+        client.produce_batch_txn(everywhere())
+    held = Event()
+    for broker in cluster.brokers.values():
+        broker.requests.clear()
+        broker.script(ProduceRequest, after(held))
+    with client.transaction():
+        client.produce_batch(everywhere())
+        wait_until(lambda: produces(cluster) == [1] * BROKERS, PATIENCE)
         held.set()
 
 

@@ -26,7 +26,6 @@ from klife import (
     TransactionFenced,
     TransactionMisused,
 )
-from klife.api.config import checks
 from klife.testing.cluster import KafkaCluster
 from tests.support.committed import committed, written
 from tests.support.txn_versions import parametrize_clusters
@@ -49,9 +48,8 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[KafkaCluster]:
 
 
 @pytest.fixture
-def make_client(cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeClient]:
+def make_client(cluster: KafkaCluster) -> Iterator[MakeClient]:
     """Start a client with a pool of these options."""
-    monkeypatch.setattr(checks, "NOT_YET", {})
     started: list[Client] = []
 
     def make(**pool: Any) -> Client:
@@ -420,8 +418,6 @@ if "patched" in sys.argv:
     monkey.patch_all()
 import gevent
 from klife import Client, Record
-from klife.api.config import checks
-checks.NOT_YET.clear()
 client = Client.start(sys.argv[1], txn_pools=[{"name": "pool", "base_txn_id": sys.argv[3], "pool_size": 1, "txn_timeout_ms": 60000}])
 for n in range(3):
     with client.transaction():
@@ -456,10 +452,7 @@ def test_what_a_killed_process_left_open_holds_nobody_up_after_the_next_start(
     assert committed(cluster.bootstrap_servers, topic) == [b"next"] + [b"whole"] * 3
 
 
-def test_in_v2_a_transaction_is_a_produce_for_each_broker_and_one_end(
-    kafka_cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checks, "NOT_YET", {})
+def test_in_v2_a_transaction_is_a_produce_for_each_broker_and_one_end(kafka_cluster: KafkaCluster) -> None:
     name = f"txn-{uuid.uuid4().hex[:12]}"
     kafka_cluster.create_topic(name, 6, 3)
     with Client.start(kafka_cluster.bootstrap_servers, txn_pools=[{"name": "pool", "pool_size": 1}]) as client:

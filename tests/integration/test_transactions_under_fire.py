@@ -14,7 +14,6 @@ import gevent
 import pytest
 
 from klife import Client, Record, TransactionAborted, TransactionError
-from klife.api.config import checks
 from klife.testing.cluster import KafkaCluster
 from tests.support.own_cluster import own_cluster
 from tests.support.reader import read_isolated
@@ -25,11 +24,6 @@ TOPICS, PARTITIONS = 3, 30
 MORE = 40  # transactions that are to commit before, between and after the brokers' deaths
 PATIENCE = 60.0  # for each step; a broker takes half a minute to start where the machine is busy
 pytestmark = pytest.mark.timeout(400)  # each step has its own, and the cluster's start is one of them
-
-
-@pytest.fixture(autouse=True)
-def _pools_are_available(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "NOT_YET", {})
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,11 @@ class Asking:
         self.retry_at = 0.0  # monotonic seconds
         self._failures = 0
 
+    @property
+    def is_first(self) -> bool:
+        """Whether what is asked now was not asked before."""
+        return not self._failures
+
     def rule(self, request: Request, call: Call, code: int | None) -> Rule:
         """The row for an answer, with `code` if one came; a request that this broker can not be asked is refused."""
         if code is None and not isinstance(call.error, CallFailed):

@@ -75,6 +75,8 @@ def end_answered(asking: Asking, call: Call, now: float) -> None:
     if rule.action in (Action.AGAIN, Action.FIND):
         asking.again(now, rule, soon=code == ErrorCode.CONCURRENT_TRANSACTIONS)
     elif rule.action is Action.DONE and response is not None:
+        if producer.end_sent_at is not None and asking.is_first:
+            producer.txn_pool.connections.answered(now - producer.end_sent_at)
         asking.went_well()
         _ended_well(producer, response)
     elif producer.state is State.COMMITTING:
