@@ -99,7 +99,7 @@ IN_ONE_BUILD = {
     "tests/integration/test_topics.py": "pure",  # tests/actors/test_asking_metadata.py, test_added_partitions.py
     "tests/integration/test_transactional_ids.py": "pure",  # tests/actors/test_transactional_producer.py, test_txn_*.py
 }
-# Minutes of brokers that die under transactions, which no user can have yet: `make transactions` runs them.
+# Minutes of brokers that die under transactions: `make transactions` runs them.
 APART = ["tests/integration/test_transactions.py", "tests/integration/test_transactions_under_fire.py"]
 SHARED = ["tests/testing/test_chaos_runs.py"]  # whose tests differ from suite to suite
 CLUSTERS = {"kafka_cluster": 1, "secure_cluster": 2}  # fixtures of the session

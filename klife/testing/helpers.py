@@ -107,7 +107,7 @@ def _bootstrap(client: Client) -> str:
     """All addresses the client knows: those of its bootstrap list, and the brokers it found there (of some
     perhaps only the id).
     """
-    return ",".join(broker.address for broker in client.status().brokers if ":" in broker.address)
+    return ",".join(dict.fromkeys(broker.address for broker in client.status().brokers if ":" in broker.address))
 
 
 def _check_filter(name: str, value: object, types: tuple[type, ...], expected: str) -> None:
