@@ -57,11 +57,13 @@ ONCE = [
     "tests/testing/test_cli_cluster.py",
     "tests/testing/test_cluster.py",
     "tests/testing/test_cluster_processes.py",
+    "tests/testing/test_committed.py",
     "tests/testing/test_helpers.py",
     "tests/testing/test_jars.py",
     "tests/testing/test_old_clusters.py",
     "tests/testing/test_pytest_plugin.py",
     "tests/testing/test_secure_cluster.py",
+    "tests/actors/test_txn_every_code.py",  # of the actors' tables, which are not compiled; a code of each kind: test_txn_answers.py
     # Programs of the tests' own.
     "tests/versions",
     "tests/testing/test_chaos_check.py",

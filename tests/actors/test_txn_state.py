@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from klife.actors.transactions.ending import Facts, EndingStep, next_step
+from klife.actors.transactions.ending import EndingStep, Facts, next_step
 from klife.actors.transactions.state import OPEN, TRANSITIONS, Event, ImpossibleTransition, State, after
 
 # state -> event -> state; any other event is impossible. Written out again here on purpose.

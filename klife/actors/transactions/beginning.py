@@ -4,6 +4,9 @@ partitions of a transaction. Each request beside what its answer does to the pro
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from klife.actors.network.call import Call, CallFailed
 from klife.actors.producer.partition import Partition
 from klife.actors.transactions.asking import Asked, Asking
@@ -113,7 +116,7 @@ def added(asking: Asking, call: Call, now: float) -> None:
         producer.added = True
     if producer.state is not State.IN_TRANSACTION:
         return  # it is being ended meanwhile
-    code = next((each for each in codes.values() if each and each != _NOT_ATTEMPTED), 0) if codes is not None else None
+    code = _worst(codes.values()) if codes is not None else None
     rule = asking.rule(Request.ADD_PARTITIONS, call, code)
     if rule.action is Action.DONE and codes is not None:
         asking.went_well()
@@ -123,7 +126,9 @@ def added(asking: Asking, call: Call, now: float) -> None:
         asking.again(now, rule, soon=first and code == ErrorCode.CONCURRENT_TRANSACTIONS)
     else:
         denied = sorted({topic for (topic, _), each in (codes or {}).items() if each == code})
-        _fail(producer, rule, code, f" (topic {', '.join(map(repr, denied))})" if denied else "")
+        if denied:
+            rule = replace(rule, text=f"{rule.text} (topic {', '.join(map(repr, denied))})")
+        _refuse_partitions(producer, rule, code)
 
 
 def _key(partition: Partition) -> tuple[str, int]:
@@ -139,8 +144,14 @@ def _codes(response: AddPartitionsToTxnResponse) -> dict[tuple[str, int], int]:
     }
 
 
-def _fail(producer: TransactionalProducer, rule: Rule, code: int | None, where: str) -> None:
+def _worst(codes: Iterable[int]) -> int:
+    """Of an answer's codes, the one that says why partitions were not added; 0 if all were."""
+    refused = [each for each in codes if each]
+    return next((each for each in refused if each != _NOT_ATTEMPTED), max(refused, default=0))
+
+
+def _refuse_partitions(producer: TransactionalProducer, rule: Rule, code: int | None) -> None:
     """The transaction can only be aborted."""
-    text = f"{rule.text}{where}" + (f"; {rule.advice}" if rule.advice else "")
-    producer.settlement.first_error = ProduceError(text, error_code=code, retriable=rule.retriable)
-    producer.look_for_failure()
+    assert producer.transaction is not None
+    producer.settlement.first_error = ProduceError(rule.text, error_code=code, retriable=rule.retriable)
+    producer.fail(producer.transaction.whose.aborted_by(rule, code))

@@ -214,10 +214,15 @@ class TransactionalProducer(Producer):
         """A record that failed has ended the transaction; its owner need not wait for the others."""
         error, transaction = self.settlement.first_error, self.transaction
         if error is not None and self.state is State.IN_TRANSACTION and transaction is not None:
-            transaction.cause = transaction.whose.not_delivered(error)
-            self.move(Event.FAIL)
-            self.stop_taking()
-            self.drop_records()
+            self.fail(transaction.whose.not_delivered(error))
+
+    def fail(self, cause: KlifeError) -> None:
+        """The open transaction can only be aborted, for `cause`."""
+        assert self.transaction is not None
+        self.transaction.cause = cause
+        self.move(Event.FAIL)
+        self.stop_taking()
+        self.drop_records()
 
     def drop_records(self) -> None:
         """Nothing of the transaction is sent any more."""
