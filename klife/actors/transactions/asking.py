@@ -39,7 +39,7 @@ class Asking:
         """The row for an answer, with `code` if one came; a request that this broker can not be asked is refused."""
         if code is None and not isinstance(call.error, CallFailed):
             code = ErrorCode.UNSUPPORTED_VERSION
-        rule = action_for(request, code, state=self.producer.state)
+        rule = action_for(request, code, state=self.producer.state, principal=self.producer.settings.principal)
         if rule.action is not Action.DONE:
             why = describe(code) if code is not None else str(call.error)
             self.producer.identities.error = why
