@@ -6,6 +6,13 @@ from __future__ import annotations
 def main() -> None:
     """Run the command line; the entry point of `klife`, of `python -m klife` and of `python -m klife.cli`."""
     try:
+        _run()
+    except KeyboardInterrupt:  # before the command itself, which says what it leaves, could take it
+        raise SystemExit(130) from None
+
+
+def _run() -> None:
+    try:
         import rich  # noqa: F401  the commands need both
         import typer  # noqa: F401
     except ImportError as error:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from klife.cli import cluster, demo, doctor, logs, produce, topics, tree, txn
+from klife.cli import cluster, demo, doctor, logs, produce, read, topics, tree, txn
 from klife.cli.version import version_line
 
 # Without rich's markup an error is a line one can read, cut and search for, not a box; and a bug a plain traceback.
@@ -18,11 +18,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cluster.app, name="cluster")
+app.add_typer(topics.app, name="topics")
 app.add_typer(txn.app, name="txn")
 app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.command()(produce.produce)
-app.command()(topics.topics)
+app.command()(read.read)
 app.command()(tree.tree)
 
 
