@@ -37,6 +37,7 @@ ONCE = [
     "tests/bench",
     # Sources, packages and pages are read; the pages' programs use what the other tests test.
     "tests/test_packaging.py",
+    "tests/test_installed.py",
     "tests/test_readme.py",
     "tests/typed",
     "tests/docs",
