@@ -25,7 +25,7 @@ from klife.actors.runtime.latch import Latch, get_thread_ident, may_switch
 from klife.actors.settings import ClientSettings
 from klife.errors import ClientClosed
 from klife_supervision import AutoShutdown, ExitReason, RestartIntensityReached
-from klife_supervision.logs import get_logger
+from klife_supervision.logs import get_logger, telling
 
 log = get_logger("klife")
 
@@ -90,7 +90,8 @@ class Engine:
 
     def _call(self, function: Callable[[], object]) -> None:
         if not self.inherited:  # else this greenlet is a copy, in a forked child; the function is called in the parent
-            function()
+            with telling(client=self.name):
+                function()
 
     # the end
 
@@ -150,6 +151,14 @@ class Engine:
         self.undelivered += left
         if left:
             log.error("records_not_delivered", client=self.name, count=left, reason=str(reason))
+        log.info(
+            "client_stopped",
+            client=self.name,
+            reason=how,
+            delivered=sum(part.delivered for part in self.parts),
+            failed=sum(part.failed for part in self.parts) - self.undelivered,
+            undelivered=self.undelivered,
+        )
         if not self.orphaned:
             self.metadata.security.close()
         for tell in self.on_end:

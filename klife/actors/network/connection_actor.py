@@ -336,7 +336,7 @@ class ConnectionActor(GeventActor):
     def _close_unneeded(self, reason: str) -> None:
         """Close the connection, which is no failure; it is opened again when somebody wants it."""
         broker = self.broker
-        log.info("connection_closed", broker=broker.node_id, address=broker.address, reason=reason)
+        log.debug("connection_closed", broker=broker.node_id, address=broker.address, reason=reason)
         self._close(reason)
         broker.last_error = None
 

@@ -249,7 +249,7 @@ class TransactionalProducerActor(ProducerActor):
         if rule.action is not Action.DONE:
             why = describe(code) if code is not None else str(call.error)
             self.producer.identities.error = why
-            log.info("transaction_request_refused", request=request.value, id=self.producer.transactional_id, error=why)
+            log.debug("transaction_request_refused", request=request.value, id=self.producer.transactional_id, error=why)
         return rule
 
     def _found(self, call: Call, now: float) -> None:
