@@ -17,6 +17,7 @@ from gevent import get_hub
 from gevent._hub_local import get_hub_if_exists
 
 from klife.actors.closed import client_closed
+from klife.actors.health import Health
 from klife.actors.metadata.metadata import Metadata
 from klife.actors.orphan import forget_tree, let_go_of_sockets
 from klife.actors.part import Part
@@ -42,6 +43,7 @@ class Engine:
         self.home = get_thread_ident()  # the hub's thread, as long as that has not ended
         self.loop = self.hub.loop
         self.metadata = Metadata(settings)
+        self.health = Health(self.metadata)
         self.parts: list[Part] = []
         self.supervisor: Any = None
         self._calling: set[Any] = set()  # greenlets of `call_soon`
@@ -235,6 +237,11 @@ class Engine:
     def unsettled(self) -> int:
         """Records without an outcome."""
         return sum(part.unsettled for part in self.parts)
+
+    @property
+    def oldest_unsettled(self) -> float | None:
+        """When the oldest record without an outcome was produced, in monotonic seconds."""
+        return min((oldest for part in self.parts if (oldest := part.oldest_unsettled) is not None), default=None)
 
     @property
     def has_something_to_end(self) -> bool:
