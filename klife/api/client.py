@@ -28,7 +28,7 @@ from klife.api.append import Append
 from klife.api.from_thread import call_at_home
 from klife.api.handle import Handle
 from klife.api.status import ClientStatus, PartitionStatus, StopReport, client_status, partition_statuses, stop_report
-from klife.errors import ConfigError, FlushTimeout, NoSuchClient
+from klife.errors import ClientClosed, ConfigError, FlushTimeout, InvalidRecordValue, NoSuchClient
 from klife.record import Record
 from klife.wrong_self import refuse_wrong_self, wrong_self
 from klife_supervision import ChildSpec, TreeNode
@@ -317,6 +317,28 @@ class Client:
     def status(self) -> ClientStatus:
         """The client at this moment, as a frozen value."""
         return client_status(self._handle.here())
+
+    def healthy(self, max_silence_ms: float = 30_000) -> bool:
+        """Whether the brokers answer: the cluster was known once, the client was not stopped, and it has not
+        asked in vain for `max_silence_ms`. For readiness checks: answers at once, from any thread, and asks
+        nobody itself.
+
+        A client without traffic stays healthy as long as its brokers do: where none has answered for a third
+        of that time, a request of the client's own is on its way in the background, and if nothing comes of
+        it this turns False.
+
+        Raises:
+            InvalidRecordValue: `max_silence_ms` is no positive number.
+        """
+        if not isinstance(max_silence_ms, int | float) or not max_silence_ms > 0:
+            raise InvalidRecordValue(f"max_silence_ms is {max_silence_ms!r}; expected milliseconds, more than 0")
+        try:
+            engine = self._handle.here()
+        except ClientClosed:
+            return False
+        if engine.closing is not None:
+            engine = engines.find(self.name) or engine
+        return engine.closing is None and engine.health.is_good(max_silence_ms / 1000)
 
     def doctor(self, timeout: float = 10.0) -> DoctorReport:
         """Knock at every address of the cluster, those given and those that the brokers advertise: name,

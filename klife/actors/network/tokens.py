@@ -28,7 +28,7 @@ from klife.actors.runtime.thread_pool import call_in_thread
 from klife.actors.settings import NEVER
 from klife.protocol.sasl.token import Token, token_from
 from klife.protocol.sasl.words import one_line
-from klife_supervision.logs import get_logger
+from klife_supervision.logs import fields_here, get_logger
 
 log = get_logger("klife.security")
 
@@ -62,6 +62,7 @@ class Tokens:
         self._news = Event()
         self._timer: Any = None
         self._closed = False
+        self._log_fields = fields_here.get()
 
     def current(self) -> Token:
         """The token of now, waiting for it. In a greenlet that may be killed.
@@ -123,6 +124,7 @@ class Tokens:
         greenlet.start()
 
     def _call(self) -> None:
+        fields_here.set(self._log_fields)
         try:
             answer = call_in_thread(self._answer)
         except Exception as error:  # noqa: BLE001 - no thread: told, and tried again

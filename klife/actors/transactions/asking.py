@@ -43,7 +43,7 @@ class Asking:
         if rule.action is not Action.DONE:
             why = describe(code) if code is not None else str(call.error)
             self.producer.identities.error = why
-            log.info("transaction_request_refused", request=request.value, id=self.producer.transactional_id, error=why)
+            log.debug("transaction_request_refused", request=request.value, id=self.producer.transactional_id, error=why)
         return rule
 
     def again(self, now: float, rule: Rule | None = None, *, soon: bool = False) -> None:
