@@ -14,7 +14,7 @@ here; and of transactions those that were committed, up to the first that is ope
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self, TypeVar
 
 import gevent
@@ -43,6 +43,7 @@ T = TypeVar("T")
 ATTEMPT_SECONDS = 5.0
 RETRY_SECONDS = 0.05
 MAX_WAIT_MS = 500
+FOLLOWING_WAIT_MS = 100  # of each leader, one after the other
 REQUEST_BYTES = 16 * 1024 * 1024
 PARTITION_BYTES = 1024 * 1024
 NOBODY = -1
@@ -52,6 +53,7 @@ ENDING = ("PrepareCommit", "PrepareAbort")
 
 MARKER_SECONDS = 5.0
 """That much brokers before Kafka 3.0 get to write markers, because they do not tell of them."""
+NO_END = 2**63
 
 
 class Log(NamedTuple):
@@ -88,6 +90,25 @@ class LogReader:
         """
         return self._until_answered(lambda: self._offsets(topics, LATEST_TIMESTAMP))
 
+    def begin_offsets(self, topics: Sequence[str] | None = None) -> dict[Log, int]:
+        """The offset of the first record that each partition has or will have: retention may have deleted
+        what was before it.
+        """
+        return self._until_answered(lambda: self._offsets(topics, EARLIEST_TIMESTAMP))
+
+    def follow(self, positions: dict[Log, int]) -> Iterator[list[Record]]:
+        """Records of these partitions of a topic as they come, from `positions` on, which move with them.
+
+        Never ends. Each list is what a round of requests got, and may be empty; within one, records come by
+        partition. Each round has `timeout` seconds.
+        """
+        ends = dict.fromkeys(positions, NO_END)
+        while True:
+            self._deadline = time.monotonic() + self._timeout
+            found: list[Record] = []
+            self._until_answered(lambda found=found: self._fetch(positions, positions, ends, found, FOLLOWING_WAIT_MS))  # type: ignore[misc]
+            yield found
+
     def read(self, topic: str, start: Mapping[Log, int]) -> list[Record]:
         """The topic's committed records from `start` up to the ends there are now, by partition and offset. A
         transaction whose commit was answered by now is seen whole.
@@ -97,7 +118,7 @@ class LogReader:
         one.
         """
         written = self.end_offsets([topic])
-        begins = self._until_answered(lambda: self._offsets([topic], EARLIEST_TIMESTAMP))
+        begins = self.begin_offsets([topic])
         positions = {log: max(_known(start, log, end), begins.get(log, 0)) for log, end in written.items()}
         stable = self._stable(topic, written)
         ends = {log: min(end, stable.get(log, 0)) for log, end in written.items()}
@@ -147,11 +168,18 @@ class LogReader:
                     offsets[known[topic.name, answer.partition_index]] = answer.offset
         return offsets
 
-    def _fetch(self, behind: Sequence[Log], positions: dict[Log, int], ends: Mapping[Log, int], found: list[Record]) -> None:
+    def _fetch(
+        self,
+        behind: Collection[Log],
+        positions: dict[Log, int],
+        ends: Mapping[Log, int],
+        found: list[Record],
+        max_wait_ms: int = MAX_WAIT_MS,
+    ) -> None:
         """One round of requests. Whatever it gets is noted in `positions` and `found`, so an error loses
         nothing.
         """
-        for address, logs in self._by_leader([behind[0].topic]).items():
+        for address, logs in self._by_leader([next(iter(behind)).topic]).items():
             wanted = [log for log in logs if log in behind]
             if not wanted:
                 continue
@@ -161,7 +189,7 @@ class LogReader:
                 for log in wanted
             ]
             request = FetchRequest(
-                max_wait_ms=MAX_WAIT_MS, min_bytes=1, max_bytes=REQUEST_BYTES, isolation_level=READ_COMMITTED, topics=[topic]
+                max_wait_ms=max_wait_ms, min_bytes=1, max_bytes=REQUEST_BYTES, isolation_level=READ_COMMITTED, topics=[topic]
             )
             response = self._admin.send(request, address)
             _check("the fetch", response.error_code)

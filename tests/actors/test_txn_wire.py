@@ -83,11 +83,28 @@ def test_in_v2_one_leader_adds_its_partitions_at_a_time_and_later_requests_go_at
         held.set()
 
 
-def test_in_v1_all_leaders_are_sent_to_at_once(cluster: ScriptedCluster, start_client: StartClient) -> None:
-    client = ready(cluster, start_client, is_v2=False)
+def test_in_v2_all_leaders_are_sent_to_at_once_while_the_brokers_are_slow(cluster: ScriptedCluster, start_client: StartClient) -> None:
+    client = ready(cluster, start_client)
+    for _ in range(3):
+        slow = Event()
+        cluster[1].script(EndTxnRequest, after(slow))
+        gevent.spawn_later(0.1, slow.set)
+        client.produce_batch_txn(everywhere())
     held = Event()
     for broker in cluster.brokers.values():
+        broker.requests.clear()
         broker.script(ProduceRequest, after(held))
+    with client.transaction():
+        client.produce_batch(everywhere())
+        wait_until(lambda: produces(cluster) == [1] * BROKERS, PATIENCE)
+        held.set()
+
+
+def test_in_v1_no_leader_waits_for_another(cluster: ScriptedCluster, start_client: StartClient) -> None:
+    client = ready(cluster, start_client, is_v2=False)
+    held = Event()
+    for node_id in (2, 3):  # 1 is the coordinator, which would not hear of more partitions
+        cluster[node_id].script(ProduceRequest, after(held))
     with client.transaction():
         client.produce_batch(everywhere())
         wait_until(lambda: produces(cluster) == [1] * BROKERS, PATIENCE)

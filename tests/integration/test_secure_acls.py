@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
 from time import monotonic
 from typing import Any
 
+import gevent
 import pytest
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented there, and not in its __all__
     AclBinding,
@@ -26,25 +28,26 @@ from tests.support.waiting import wait_until
 CONFIG = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "super.users": "User:ANONYMOUS",  # whoever comes by the plaintext listener
+    "listener.name.ssl.ssl.client.auth": "required",
 }
 PATIENCE = 30.0
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[KafkaCluster]:
-    with KafkaCluster(brokers=1, listeners=["SASL_PLAINTEXT"], config=CONFIG) as running:
+    with KafkaCluster(brokers=1, listeners=["SASL_PLAINTEXT", "SSL"], config=CONFIG) as running:
         for name, operation in (("orders", AclOperation.WRITE), ("seen", AclOperation.DESCRIBE), ("hidden", None)):
             running.create_topic(name, partitions=2)
             if operation is not None:
-                grant(running, ResourceType.TOPIC, name, operation)
-        grant(running, ResourceType.TRANSACTIONAL_ID, "granted-", AclOperation.WRITE)
+                grant(running, "User:klife", name, operation)
+        grant(running, "User:klife", "granted-", AclOperation.WRITE, ResourceType.TRANSACTIONAL_ID)
         yield running
 
 
-def grant(cluster: KafkaCluster, kind: ResourceType, name: str, operation: AclOperation) -> None:
-    """To the clients of these tests; of transactional ids all that begin so."""
-    how = ResourcePatternType.PREFIXED if kind is ResourceType.TRANSACTIONAL_ID else ResourcePatternType.LITERAL
-    binding = AclBinding(kind, name, how, "User:klife", "*", operation, AclPermissionType.ALLOW)
+def grant(cluster: KafkaCluster, principal: str, name: str, operation: AclOperation, kind: ResourceType = ResourceType.TOPIC) -> None:
+    """On a topic; or on all transactional ids that begin so."""
+    how = ResourcePatternType.LITERAL if kind is ResourceType.TOPIC else ResourcePatternType.PREFIXED
+    binding = AclBinding(kind, name, how, principal, "*", operation, AclPermissionType.ALLOW)
     admin = ConfluentAdmin({"bootstrap.servers": cluster.bootstrap_servers})
     get_hub().threadpool.apply(lambda: admin.create_acls([binding])[binding].result(PATIENCE))
 
@@ -70,18 +73,44 @@ def test_a_topic_that_is_denied_fails_at_once_with_what_to_grant_and_its_neighbo
         assert {broker.connects for broker in client.status().brokers} == {1}
 
 
+@pytest.mark.parametrize("who", ["a certificate", "a token"])
+def test_who_is_told_to_lack_a_permission_is_whom_it_has_to_be_granted_to(cluster: KafkaCluster, who: str) -> None:
+    """Kafka's default names, of a subject and of a token's `sub`, tried by doing what the text says."""
+    options: dict[str, Any] = {"sasl": cluster.sasl_for("OAUTHBEARER", user="o,d=d")}
+    listener = "SASL_PLAINTEXT"
+    if who == "a certificate":
+        listener = "SSL"
+        options = {"tls": cluster.tls_for(listener, **cluster.certificates.client("orders, of the shop"))}
+    topic = f"granted-{listener}"
+    cluster.create_topic(topic)
+    with Client.start(cluster.bootstrap_servers_for(listener), **options) as client:
+        with pytest.raises(ProduceError) as denied:
+            client.produce(Record(topic, b"v"))
+        told = re.search(r"grant (User:.*) \(the \w+ of .*\) Describe and Write on the topic", str(denied.value))
+        assert told is not None, denied.value
+        grant(cluster, told[1], topic, AclOperation.WRITE)
+        with gevent.Timeout(PATIENCE):  # until the broker knows
+            while True:
+                try:
+                    assert client.produce(Record(topic, b"v")).get(PATIENCE).error is None
+                    break
+                except ProduceError as error:  # while it does not, the producer has no id either: the cluster's ACL, told as well
+                    assert f"grant {told[1]} (" in str(error)  # noqa: PT017
+                    gevent.sleep(0.1)
+
+
 def test_a_transactional_id_that_is_denied_is_said_by_the_first_transaction_and_one_after_the_grant_goes(
     cluster: KafkaCluster,
 ) -> None:
     base = f"late-{uuid.uuid4().hex[:8]}"
     with start(cluster, txn_pools=[{"name": "money", "base_txn_id": base, "pool_size": 1}]) as client:
         began = monotonic()
-        with pytest.raises(TransactionError, match=r"Grant.*Write on the transactional id.*base_txn_id") as told, client.transaction():
+        with pytest.raises(TransactionError, match=r"Grant User:klife.*Write on the transactional id.*base_txn_id") as told, client.transaction():
             raise AssertionError("the block was entered")
         assert monotonic() - began < 5.0  # and not after checkout_timeout_ms
         assert (told.value.error_code, told.value.retriable, told.value.possibly_committed) == (53, False, False)
         assert client.produce(Record("orders", b"v")).get(PATIENCE).error is None
-        grant(cluster, ResourceType.TRANSACTIONAL_ID, base, AclOperation.WRITE)
+        grant(cluster, "User:klife", base, AclOperation.WRITE, ResourceType.TRANSACTIONAL_ID)
         wait_until(lambda: goes(client), PATIENCE)  # brokers hear of it one after the other
     assert b"granted" in read_isolated(cluster.bootstrap_servers, "orders", committed=True)
 

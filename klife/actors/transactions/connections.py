@@ -18,12 +18,34 @@ if TYPE_CHECKING:
     from klife.actors.network.broker import Broker
 
 
+_QUICK = 0.01
+"""Seconds: brokers that answer an EndTxn sooner are quick, see `are_quick`."""
+
+_MOST_COUNTED = 0.05
+"""Seconds that one answer counts at most: a broker's pause is no slowness."""
+
+_SHARE = 1 / 8
+"""What one answer counts for among those before it."""
+
+
 class Connections:
     """The connections that the transactions of a client share, and who has which."""
 
     def __init__(self, metadata: Metadata) -> None:
         self._metadata = metadata
         self._taken: dict[Hashable, Purpose] = {}
+        self._answered_after = 0.0  # seconds, smoothed
+
+    def answered(self, seconds: float) -> None:
+        """An EndTxn was answered after so long: what a coordinator takes to write one change, and to say so."""
+        self._answered_after += _SHARE * (min(seconds, _MOST_COUNTED) - self._answered_after)
+
+    @property
+    def are_quick(self) -> bool:
+        """Whether three answers, one after the other, come sooner than three leaders that ask a coordinator at
+        the same moment, and make each other wait for 20 ms.
+        """
+        return self._answered_after < _QUICK
 
     def take(self, user: Hashable) -> None:
         """`user` has a transaction from now on: it gets the connections that the fewest have."""

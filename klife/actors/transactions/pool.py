@@ -7,13 +7,14 @@ out.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from klife.actors.runtime.post import Post
 from klife.actors.settings import TxnPoolSettings
 from klife.actors.transactions.choice import MADE_PER_OPEN, Choice, Way, choose
 from klife.actors.transactions.pool_terms import PoolTerms
-from klife.actors.transactions.producer import TransactionalProducer
+from klife.actors.transactions.producer import Standing, TransactionalProducer
 from klife.actors.transactions.state import Event, State
 from klife.errors import TransactionError
 
@@ -38,19 +39,22 @@ class Pool(PoolTerms):
     def choose(self, now: float) -> Choice:
         """What the first of those who wait gets."""
         is_v2 = self.is_v2
+        resting: dict[Hashable, float] = {}
+        lost: list[Hashable] = []
+        out = 0  # without those that are being made: while they are, one that rests may go out all the same
         for producer in self.producers.values():
-            if producer.is_free and producer.is_v2 is not is_v2:  # the cluster was upgraded
-                producer.move(Event.LOSE)
-        everyone = self.producers.values()
-        return choose(
-            {producer.index: producer.rested_since for producer in everyone if producer.is_free},
-            [producer.index for producer in everyone if producer.is_lost],
-            # Without those that are being made: while they are, one that rests may go out all the same.
-            sum(producer.is_out and not producer.wanted for producer in everyone),
-            len(everyone),
-            pool_size=self.settings.pool_size,
-            now=now,
-        )
+            standing = producer.standing
+            if standing is Standing.FREE:
+                if producer.is_v2 is is_v2:
+                    resting[producer.index] = producer.rested_since
+                    continue
+                producer.move(Event.LOSE)  # the cluster was upgraded
+                standing = Standing.LOST
+            if standing is Standing.LOST:
+                lost.append(producer.index)
+            elif standing is Standing.OUT:
+                out += 1
+        return choose(resting, lost, out, len(self.producers), pool_size=self.settings.pool_size, now=now)
 
     def make(self) -> TransactionalProducer:
         """Another producer."""

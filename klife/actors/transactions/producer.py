@@ -10,6 +10,7 @@ mean, is the `TransactionalProducerActor`'s, which finds here all that its prede
 
 from __future__ import annotations
 
+from enum import Enum
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,16 @@ if TYPE_CHECKING:
 
 _FIRST_V2_PRODUCE = 12  # from here on, Produce adds its partitions to the transaction (KIP-890)
 _AT_REST = "no transaction is open"
+
+
+class Standing(Enum):
+    """What a producer is to its pool."""
+
+    FREE = "free"  # it may go out
+    LOST = "lost"  # it rests, and has to be initialised before it goes out
+    MADE = "made"  # it is being initialised, for somebody who waits
+    OUT = "out"  # somebody has it, or it is not done yet with who had it
+    FENCED = "fenced"
 
 
 class TransactionalProducer(Producer):
@@ -61,7 +72,7 @@ class TransactionalProducer(Producer):
         self.transaction: Transaction | None = None
         self.begun_at = 0.0  # this, or the last one
         self.wishes: dict[Partition, None] = {}  # with batches that may not leave before they are admitted
-        self.adding: list[Partition] = []  # whose first batch is to add them to the transaction (v2)
+        self.adding: list[Partition] = []  # who are being added to it: by their first batch (v2), or by a request (v1)
         self.touched = False  # the coordinator may know of it
         self.added = False  # it has said that it does, to an AddPartitionsToTxn
         self._delivered_before = 0
@@ -81,19 +92,17 @@ class TransactionalProducer(Producer):
         return not any(batcher.calls for batcher in self.batchers.all.values())
 
     @property
-    def is_free(self) -> bool:
-        """Whether it may go out."""
-        return self.state is State.READY and self.transaction is None and self.is_quiet
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether it rests and has to be initialised before it goes out."""
-        return self.state is State.UNINITIALIZED and self.transaction is None and not self.wanted and self.is_quiet
-
-    @property
-    def is_out(self) -> bool:
-        """Whether somebody has it, or waits for it."""
-        return self.state is not State.FATAL_ERROR and not self.is_lost and not self.is_free
+    def standing(self) -> Standing:
+        """What it is to its pool."""
+        state = self.state
+        if self.transaction is None and self.is_quiet:
+            if state is State.READY:
+                return Standing.FREE
+            if state is State.UNINITIALIZED and not self.wanted:
+                return Standing.LOST
+        if state is State.FATAL_ERROR:
+            return Standing.FENCED
+        return Standing.MADE if self.wanted else Standing.OUT
 
     @property
     def was_open(self) -> bool:
@@ -154,13 +163,15 @@ class TransactionalProducer(Producer):
         """In v2: admit the partitions of one leader, once those of the one before are added.
 
         A leader adds them by asking the coordinator. Two that do so at once meet each other's change, and
-        then wait for 20 ms before they ask again, which is longer than one after the other takes.
+        then wait for 20 ms before they ask again. That is longer than one after the other takes, unless the
+        brokers are far away, or have much to do: then all are admitted at once.
         """
-        identity = self.identities.current
-        if any(partition.log.accepted is not identity and (partition.in_flight or not partition.empty) for partition in self.adding):
+        identity, in_turn = self.identities.current, self.txn_pool.connections.are_quick
+        not_added = (partition for partition in self.adding if partition.log.accepted is not identity)
+        if in_turn and any(partition.in_flight or not partition.empty for partition in not_added):
             return  # its answer wakes us
         leader = next(iter(self.wishes)).served_by
-        self.adding = [partition for partition in self.wishes if partition.served_by is leader]
+        self.adding = [partition for partition in self.wishes if partition.served_by is leader or not in_turn]
         self.touched = True
         self.admit(self.adding)
 
@@ -198,6 +209,20 @@ class TransactionalProducer(Producer):
             self.move(Event.ABORT)
             self.drop_records()
         self.wake()
+
+    def look_for_failure(self) -> None:
+        """A record that failed has ended the transaction; its owner need not wait for the others."""
+        error, transaction = self.settlement.first_error, self.transaction
+        if error is not None and self.state is State.IN_TRANSACTION and transaction is not None:
+            self.fail(transaction.whose.not_delivered(error))
+
+    def fail(self, cause: KlifeError) -> None:
+        """The open transaction can only be aborted, for `cause`."""
+        assert self.transaction is not None
+        self.transaction.cause = cause
+        self.move(Event.FAIL)
+        self.stop_taking()
+        self.drop_records()
 
     def drop_records(self) -> None:
         """Nothing of the transaction is sent any more."""
