@@ -105,7 +105,10 @@ def test_a_transactional_id_that_is_denied_is_said_by_the_first_transaction_and_
     base = f"late-{uuid.uuid4().hex[:8]}"
     with start(cluster, txn_pools=[{"name": "money", "base_txn_id": base, "pool_size": 1}]) as client:
         began = monotonic()
-        with pytest.raises(TransactionError, match=r"Grant User:klife.*Write on the transactional id.*base_txn_id") as told, client.transaction():
+        with (
+            pytest.raises(TransactionError, match=r"Grant User:klife.*Write on the transactional id.*base_txn_id") as told,
+            client.transaction(),
+        ):
             raise AssertionError("the block was entered")
         assert monotonic() - began < 5.0  # and not after checkout_timeout_ms
         assert (told.value.error_code, told.value.retriable, told.value.possibly_committed) == (53, False, False)
