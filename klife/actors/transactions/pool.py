@@ -32,7 +32,6 @@ class Pool(PoolTerms):
         self._base = settings.base_txn_id or f"klife-{uuid.uuid4().hex[:16]}"
         self.post = Post()  # where its PoolActor is asked
         self.producers: dict[int, TransactionalProducer] = {}
-        self.waiting: dict[Transaction, float] = {}  # who asked first comes first; since when
 
     # its producers
 

@@ -61,14 +61,14 @@ class Transactions:
             raise outcome.forked(pool.name)
         if self.engine.closing is not None:
             raise self.engine.closed_error("No transaction was begun")
-        transaction = Transaction(pool, owner)
-        pool.open[transaction] = None
-        self.owners[owner.greenlet] = transaction
+        transaction = Transaction(pool, owner, self.owners)
         try:
+            self.owners[owner.greenlet] = transaction
+            pool.open[transaction] = None
             pool.post.ask(CheckOut(transaction), transaction.asked_at + pool.settings.checkout_timeout)
             owner.when_gone(pool.wake)
         except BaseException as error:
-            self.forget(transaction)
+            transaction.forget()
             pool.leave(transaction)
             if isinstance(error, WaitTimeout):
                 raise _not_begun(pool) from None
@@ -106,13 +106,6 @@ class Transactions:
         producer.end(transaction, commits=False)
         if waits:
             transaction.over.wait(_ABORT_WAIT)
-
-    def forget(self, transaction: Transaction) -> None:
-        """Its owner has left the block."""
-        owner = transaction.owner
-        owner.forget()
-        if self.owners.get(owner.greenlet) is transaction:
-            del self.owners[owner.greenlet]
 
     def _named(self, name: str | None) -> Pool:
         wanted = self._default if name is None else name
