@@ -42,7 +42,8 @@ class Pool(PoolTerms):
         lost: list[Hashable] = []
         out = 0  # without those that are being made: while they are, one that rests may go out all the same
         for producer in self.producers.values():
-            standing = producer.standing
+            # Of all of them, for each transaction: so the usual case is without a call.
+            standing = Standing.FREE if producer.rests and producer.state is State.READY else producer.standing
             if standing is Standing.FREE:
                 if producer.is_v2 is is_v2:
                     resting[producer.index] = producer.rested_since

@@ -84,10 +84,10 @@ class PoolTerms:
 
     def topic(self, producer: Producer, called: Any, deadline: float) -> Topic:
         """As `Producers.topic`, of one of the producers."""
-        name = checked_topic(called)
         routing = producer.routing
-        topic = routing.topics.get(name)
+        topic = routing.topics.get(called) if type(called) is str else None
         if topic is None:
+            name = checked_topic(called)
             info = self.metadata.topic(name, deadline, creates=True, so=NOT_QUEUED)
             topic = routing.topics.get(name) or routing.add_topic(info, self._partitioner_of(name))
         return topic
