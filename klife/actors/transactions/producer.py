@@ -196,7 +196,8 @@ class TransactionalProducer(Producer):
         brokers are far away, or have much to do: then all are admitted at once.
         """
         identity, in_turn = self.identities.current, self.txn_pool.connections.are_quick
-        not_added = (partition for partition in self.adding if partition.log.accepted is not identity)
+        # One that still wishes was to be admitted by somebody who was interrupted.
+        not_added = (each for each in self.adding if each.log.accepted is not identity and each not in self.wishes)
         if in_turn and any(partition.in_flight or not partition.empty for partition in not_added):
             return  # its answer wakes us
         leader = next(iter(self.wishes)).served_by
