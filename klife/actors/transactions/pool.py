@@ -88,6 +88,11 @@ class Pool(PoolTerms):
         return None
 
     @property
+    def resting(self) -> int:
+        """Producers that nobody has."""
+        return sum(producer.standing in (Standing.FREE, Standing.LOST) for producer in self.producers.values())
+
+    @property
     def being_made(self) -> int:
         """Producers that are initialised for somebody who waits."""
         return sum(producer.wanted for producer in self.producers.values())
