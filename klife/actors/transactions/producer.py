@@ -67,6 +67,7 @@ class TransactionalProducer(Producer):
         self.owned: tuple[int, int] | None = None  # the id and epoch that the coordinator gave last
         self.is_v2 = False  # what the cluster had settled when it was initialised: so it stays
         self.rested_since = NEVER_USED
+        self._is_at_rest = True  # what was under way when its last transaction ended is back
         self.dropped_records = 0  # by aborts: they have not failed by themselves
         # Of the transaction that is open:
         self.transaction: Transaction | None = None
@@ -95,7 +96,8 @@ class TransactionalProducer(Producer):
     def standing(self) -> Standing:
         """What it is to its pool."""
         state = self.state
-        if self.transaction is None and self.is_quiet:
+        if self.transaction is None and (self._is_at_rest or self.is_quiet):
+            self._is_at_rest = True  # nothing leaves before the next transaction
             if state is State.READY:
                 return Standing.FREE
             if state is State.UNINITIALIZED and not self.wanted:
@@ -157,6 +159,9 @@ class TransactionalProducer(Producer):
         for partition in partitions:
             self.wishes.pop(partition, None)
         for partition in partitions:
+            batcher = partition.served_by
+            if batcher is not None and batcher.inbox is not None:
+                batcher.inbox.idle = True  # what is ready has gathered already, before it was found that it must be admitted
             self.batchers.offer(partition)
 
     def admit_next(self) -> None:
@@ -225,6 +230,7 @@ class TransactionalProducer(Producer):
         self.identities.current = None
         self.stop_taking()
         self.rested_since = monotonic()
+        self._is_at_rest = False
         self.txn_pool.connections.give_back(self)
         self.transaction = None
         if transaction is not None:

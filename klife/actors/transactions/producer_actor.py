@@ -21,7 +21,7 @@ from klife.actors.settings import NEVER
 from klife.actors.transactions import ending, fate
 from klife.actors.transactions.fate import Question, Verdict
 from klife.actors.transactions.outcome import Whose
-from klife.actors.transactions.policy import Action, Request, Rule, action_for
+from klife.actors.transactions.policy import DONE, Action, Request, Rule, action_for
 from klife.actors.transactions.producer import TransactionalProducer
 from klife.actors.transactions.state import Event, State
 from klife.errors import KlifeError, ProduceError
@@ -243,6 +243,8 @@ class TransactionalProducerActor(ProducerActor):
 
     def _rule(self, request: Request, call: Call, code: int | None) -> Rule:
         """The row for an answer; a request that this broker can not be asked is refused."""
+        if code == ErrorCode.NONE:
+            return DONE
         if code is None and not isinstance(call.error, CallFailed):
             code = ErrorCode.UNSUPPORTED_VERSION
         rule = action_for(request, code, state=self.producer.state)
