@@ -110,6 +110,10 @@ class Part(MetadataUser, Protocol):
         """Records without an outcome."""
 
     @property
+    def oldest_unsettled(self) -> float | None:
+        """When the oldest of them was produced, in monotonic seconds. From any thread."""
+
+    @property
     def has_something_to_end(self) -> bool:
         """Whether there is something besides records that a flush ends, now that the client or the process
         does.

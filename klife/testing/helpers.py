@@ -66,12 +66,13 @@ def all_produced(
     headers: Sequence[Header] | _Anything = _ANY,
     partition: int | _Anything = _ANY,
 ) -> list[Record]:
-    """The records of `topic` written since `setup(client)`, by whomever, that equal everything given; by
-    partition and offset.
+    """The committed records of `topic` written since `setup(client)`, by whomever, that equal everything
+    given; by partition and offset.
 
     A value or key of None looks for records with none; leave the argument out to take any. They are results
     as `produce` returns them, with `offset`, `partition` and `timestamp_ms`. Flush first: what is still
-    queued in the client is not in the log.
+    queued in the client is not in the log. Of transactions those that were committed are seen; and nothing
+    behind one that is open, as by any reader of committed records.
 
     Raises:
         NotSetUp: `setup` was not called for this client.

@@ -73,7 +73,7 @@ class TransactionalProducer(Producer):
         self.transaction: Transaction | None = None
         self.begun_at = 0.0  # this, or the last one
         self.wishes: dict[Partition, None] = {}  # with batches that may not leave before they are admitted
-        self.adding: list[Partition] = []  # whose first batch is to add them to the transaction (v2)
+        self.adding: list[Partition] = []  # who are being added to it: by their first batch (v2), or by a request (v1)
         self.touched = False  # the coordinator may know of it
         self.added = False  # it has said that it does, to an AddPartitionsToTxn
         self._delivered_before = 0
@@ -214,6 +214,20 @@ class TransactionalProducer(Producer):
             self.move(Event.ABORT)
             self.drop_records()
         self.wake()
+
+    def look_for_failure(self) -> None:
+        """A record that failed has ended the transaction; its owner need not wait for the others."""
+        error, transaction = self.settlement.first_error, self.transaction
+        if error is not None and self.state is State.IN_TRANSACTION and transaction is not None:
+            self.fail(transaction.whose.not_delivered(error))
+
+    def fail(self, cause: KlifeError) -> None:
+        """The open transaction can only be aborted, for `cause`."""
+        assert self.transaction is not None
+        self.transaction.cause = cause
+        self.move(Event.FAIL)
+        self.stop_taking()
+        self.drop_records()
 
     def drop_records(self) -> None:
         """Nothing of the transaction is sent any more."""

@@ -242,6 +242,10 @@ class Transactions:
         return sum(producer.unsettled for producer in self._producers())
 
     @property
+    def oldest_unsettled(self) -> float | None:
+        return min((oldest for producer in self._producers() if (oldest := producer.deadlines.oldest) is not None), default=None)
+
+    @property
     def has_something_to_end(self) -> bool:
         return self._ends and any(pool.open for pool in self.pools.values())
 
