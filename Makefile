@@ -7,11 +7,7 @@
 #
 #   make versions
 #
-# A fourth, the tests of transactions on clusters whose brokers die:
-#
-#   make transactions
-#
-# A fifth builds what is released, but for the wheels that cibuildwheel makes (CONTRIBUTING.md):
+# A fourth builds what is released, but for the wheels that cibuildwheel makes (CONTRIBUTING.md):
 #
 #   make dist
 #
@@ -25,7 +21,7 @@ SETTINGS := setup.cfg pyproject.toml setup.py klife/core.py
 DECLARATIONS := $(shell find klife -name '*.pxd')
 CORE_SOURCES := $(DECLARATIONS) $(wildcard $(DECLARATIONS:.pxd=.py))
 
-.PHONY: demo dist test transactions versions
+.PHONY: demo dist test versions
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-installed
@@ -37,9 +33,6 @@ test: $(VENV)/.core-built
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tests/both_builds.py
-
-transactions: $(VENV)/.core-built
-	$(BIN)/python -m pytest tests/integration/test_transactions.py tests/integration/test_transactions_under_fire.py
 
 versions: $(VENV)/.core-built
 	$(BIN)/python -m tests.versions

@@ -78,7 +78,7 @@ class Transaction:
                 opened.producer.end(opened, commits=False)
             raise
         finally:
-            transactions.forget(opened)
+            opened.forget()
 
     # joining
 

@@ -108,6 +108,9 @@ class Producer:
         for partition in partitions:
             self.batchers.offer(partition)
 
+    def answered(self) -> None:
+        """Requests came back, and what was in them is settled or goes again. For those who wait for that."""
+
     # what goes again
 
     def refused(self, partition: Partition, batch: Batch, refusal: Refusal) -> Decision:
