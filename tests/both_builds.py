@@ -83,6 +83,7 @@ ONCE = [
     "tests/api/test_config.py",
     "tests/api/test_config_checks.py",
     "tests/api/test_config_environment.py",
+    "tests/api/test_config_plain.py",
     "tests/api/test_config_properties.py",
 ]
 # What real brokers do to a client, by the build whose suite runs it. What the client answers is tested in both on scripted

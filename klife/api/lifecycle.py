@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import count
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from klife.actors import engines
 from klife.actors.engine import Engine
@@ -40,8 +40,13 @@ def configured(source: str | list[str] | Mapping[str, Any] | ClientConfig | None
     Raises:
         ConfigError: with one line for everything wrong.
     """
-    # Imported here, because it imports pydantic: a tenth of a second of processor time and ten MiB, which who
-    # only imports klife, or has a parent that forks, need not pay. It holds the hub once, while a service
+    # Imported here, because who only imports klife, or has a parent that forks, need not pay for it.
+    from klife.api.config.plain import plain_config
+
+    plain = plain_config(source, options)
+    if plain is not None:
+        return cast("ClientConfig", plain)
+    # With pydantic: a tenth of a second of processor time and ten MiB. It holds the hub once, while a service
     # starts and before the client does anything.
     from klife.api.config import ClientConfig
 
