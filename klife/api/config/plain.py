@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from klife.api.config.addresses import split_address
 from klife.protocol.primitives import INT32_MAX
@@ -81,9 +81,8 @@ class PlainConfig:
         for option, (default, _) in OPTIONS.items():
             setattr(self, option, given.get(option, default))
 
-    if TYPE_CHECKING:
-
-        def __getattr__(self, option: str) -> Any: ...
+    def __getattr__(self, option: str) -> Any:
+        raise AttributeError(f"{option} is not among the OPTIONS of {__name__}")
 
     @property
     def bootstrap_addresses(self) -> tuple[tuple[str, int], ...]:
@@ -123,7 +122,9 @@ def _is_plain(option: object, value: object) -> bool:
     known = OPTIONS.get(option) if type(option) is str else None
     if known is None:
         return False
-    plain = known[1]
+    default, plain = known
+    if plain is _NOT_PLAIN:
+        return value is default and not isinstance(value, str)
     if isinstance(plain, range):
         return type(value) is int and value in plain
     return any(type(value) is type(each) and value == each for each in plain)
