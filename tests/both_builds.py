@@ -37,6 +37,7 @@ ONCE = [
     "tests/bench",
     # Sources, packages and pages are read; the pages' programs use what the other tests test.
     "tests/test_packaging.py",
+    "tests/test_installed.py",
     "tests/test_readme.py",
     "tests/typed",
     "tests/docs",
@@ -57,11 +58,13 @@ ONCE = [
     "tests/testing/test_cli_cluster.py",
     "tests/testing/test_cluster.py",
     "tests/testing/test_cluster_processes.py",
+    "tests/testing/test_committed.py",
     "tests/testing/test_helpers.py",
     "tests/testing/test_jars.py",
     "tests/testing/test_old_clusters.py",
     "tests/testing/test_pytest_plugin.py",
     "tests/testing/test_secure_cluster.py",
+    "tests/actors/test_txn_every_code.py",  # of the actors' tables, which are not compiled; a code of each kind: test_txn_answers.py
     # Programs of the tests' own.
     "tests/versions",
     "tests/testing/test_chaos_check.py",
@@ -100,7 +103,7 @@ IN_ONE_BUILD = {
     "tests/integration/test_topics.py": "pure",  # tests/actors/test_asking_metadata.py, test_added_partitions.py
     "tests/integration/test_transactional_ids.py": "pure",  # tests/actors/test_transactional_producer.py, test_txn_*.py
 }
-# Minutes of brokers that die under transactions, which no user can have yet: `make transactions` runs them.
+# Minutes of brokers that die under transactions: `make transactions` runs them.
 APART = ["tests/integration/test_transactions.py", "tests/integration/test_transactions_under_fire.py"]
 SHARED = ["tests/testing/test_chaos_runs.py"]  # whose tests differ from suite to suite
 CLUSTERS = {"kafka_cluster": 1, "secure_cluster": 2}  # fixtures of the session

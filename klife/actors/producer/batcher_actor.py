@@ -267,7 +267,7 @@ class BatcherActor(GeventActor):
         if rule.action is Action.DELIVERED:
             self.producer.settlement.delivered(partition, batch, answer.base_offset, answer.log_append_time_ms)
             return
-        log.info(
+        log.debug(
             "partition_refused",
             topic=batch.topic,
             partition=batch.partition_id,
