@@ -39,6 +39,16 @@ OTHERS = [1.0, "5", (), [], {}, None, True, False]
 VALUES = st.sampled_from([*(default for default, _ in OPTIONS.values()), *WORDS, *NUMBERS, *OTHERS]) | st.integers(0, 100_000)
 
 
+def as_told(config: Any) -> str:
+    """The settings of a client of that configuration, in which a `Principal` is an object that may change."""
+    settings = client_settings(config, "shop")
+    principals = {settings.connection.principal, *(producer.principal for producer in settings.producers)}
+    told = repr(settings)
+    for principal in principals:
+        told = told.replace(repr(principal), str(principal))
+    return told
+
+
 def accepted(source: Any, options: dict[str, Any]) -> bool:
     """Whether the models have nothing against it."""
     try:
@@ -65,7 +75,7 @@ def test_what_is_plain_is_what_the_models_make_of_it(servers: Any, options: dict
     if plain is None:
         return
     config = ClientConfig.build(servers, **options)
-    assert client_settings(plain, "a name") == client_settings(config, "a name")
+    assert as_told(plain) == as_told(config)
     assert {name: getattr(plain, name) for name in ClientConfig.model_fields} == dict(config)
 
 
@@ -92,7 +102,7 @@ def test_numbers_and_words_are_plain_up_to_where_the_table_ends(option: str) -> 
 )
 def test_sources_that_are_plain(source: Any, options: dict[str, Any]) -> None:
     plain: Any = plain_config(source, options)
-    assert client_settings(plain, "shop") == client_settings(ClientConfig.build(source, **options), "shop")
+    assert as_told(plain) == as_told(ClientConfig.build(source, **options))
 
 
 @pytest.mark.parametrize(
