@@ -17,6 +17,7 @@ failed.
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 import subprocess
@@ -88,6 +89,7 @@ ONCE = [
     "tests/api/test_config.py",
     "tests/api/test_config_checks.py",
     "tests/api/test_config_environment.py",
+    "tests/api/test_config_plain.py",
     "tests/api/test_config_properties.py",
 ]
 # What real brokers do to a client, by the build whose suite runs it. What the client answers is tested in both on scripted
@@ -198,6 +200,14 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
     for item in items:
         clusters[item.path] |= sum(number for name, number in CLUSTERS.items() if name in item.fixturenames)
     items[:] = sorted((item for item in items if _is_mine(item.path, config)), key=lambda item: clusters[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """What was collected, thousands of tests and their modules, stays; a tenth of the processor time would go
+    into looking at it again and again.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _is_mine(path: Path, config: Any) -> bool:

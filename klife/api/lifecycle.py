@@ -21,7 +21,7 @@ from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
 from klife.actors.settings import ClientSettings
 from klife.actors.tree import INTENSITY, PERIOD, children
 from klife.api import after_fork, at_exit, pure_notice
-from klife.api.settings import check_files, client_settings
+from klife.api.settings import checked_config, client_settings
 from klife.errors import ConfigError, NotReady
 from klife_supervision import ChildSpec, ExitReason, Supervisor
 from klife_supervision.logs import telling
@@ -41,14 +41,7 @@ def configured(source: str | list[str] | Mapping[str, Any] | ClientConfig | None
     Raises:
         ConfigError: with one line for everything wrong.
     """
-    # Imported here, because it imports pydantic: a tenth of a second of processor time and ten MiB, which who
-    # only imports klife, or has a parent that forks, need not pay. It holds the hub once, while a service
-    # starts and before the client does anything.
-    from klife.api.config import ClientConfig
-
-    config = ClientConfig.build(source, **options)
-    check_files(config)
-    return config
+    return checked_config(source, options)
 
 
 def start(config: ClientConfig) -> Engine:

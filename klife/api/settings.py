@@ -4,7 +4,8 @@ numbers. Once, at start.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from klife.actors.principal import (
     Principal,
@@ -77,6 +78,27 @@ def connection_settings(config: ClientConfig) -> ConnectionSettings:
         tls=tls,
         sasl=sasl,
     )
+
+
+def checked_config(source: object, options: Mapping[str, Any]) -> ClientConfig:
+    """The configuration of `source` with `options` over it; what pydantic and the models say of it, unless it
+    is plain.
+
+    Raises:
+        ConfigError: with one line for everything wrong, files of the option tls included.
+    """
+    from klife.api.config.plain import plain_config  # here, for who only imports klife needs none of it
+
+    plain = plain_config(source, options)
+    if plain is not None:
+        return cast("ClientConfig", plain)
+    # A tenth of a second of processor time and ten MiB. It holds the hub once, while a service starts and
+    # before the client does anything.
+    from klife.api.config import ClientConfig
+
+    config = ClientConfig.build(cast("Any", source), **options)
+    check_files(config)
+    return config
 
 
 def check_files(config: ClientConfig) -> None:

@@ -255,7 +255,5 @@ def test_a_connection_that_lasted_starts_the_backoff_anew_though_nothing_came_ba
             gevent.sleep(0.05)  # longer than the longest backoff
             broker = engines.find(client.name).metadata.broker(2)  # type: ignore[union-attr]
             broker.fail("reading failed: reset by peer")
-            with gevent.Timeout(PATIENCE):
-                while broker.transport is not None:
-                    gevent.sleep(0.001)
+            wait_until(lambda broker=broker: broker.transport is None)
         assert [log["attempt"] for log in logs if log["event"] == "connection_failed" and log["broker"] == 2] == [1, 1, 1, 1]

@@ -18,6 +18,7 @@ from klife.protocol.apis.api_versions import ApiVersionsRequest
 from klife.protocol.apis.metadata import MetadataRequest
 from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, cut, silent
 from tests.support.scripted_sasl import ScriptedSasl
+from tests.support.waiting import wait_until
 
 HANDS = ["connect", "versions", "metadata"]
 
@@ -73,8 +74,7 @@ def test_it_works_from_a_running_client_and_from_another_thread(cluster: Scripte
     reports: list[DoctorReport] = []
     thread = threading.Thread(target=lambda: reports.append(client.doctor()))
     thread.start()
-    while thread.is_alive():
-        gevent.sleep(0.01)
+    wait_until(lambda: not thread.is_alive())
     assert reports[0].ok
     assert client.status().state == "running"
     client.stop()
@@ -212,9 +212,6 @@ def test_a_doctor_that_is_killed_leaves_no_connection(cluster: ScriptedCluster, 
     before = len(cluster[1]._socks)
     cluster[1].always(ApiVersionsRequest, silent)
     looking = gevent.spawn(client.doctor)
-    with gevent.Timeout(PATIENCE):
-        while len(cluster[1]._socks) == before:
-            gevent.sleep(0.01)
-        looking.kill()
-        while len(cluster[1]._socks) > before:
-            gevent.sleep(0.01)
+    wait_until(lambda: len(cluster[1]._socks) != before)
+    looking.kill()
+    wait_until(lambda: len(cluster[1]._socks) <= before)

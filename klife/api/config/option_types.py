@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainValidator, SecretStr
 
+from klife.api.config.addresses import split_address
 from klife.partitioner import Partitioner
 from klife.protocol.primitives import INT32_MAX
 from klife.protocol.sasl.mechanism import Mechanism
@@ -65,30 +66,6 @@ def _not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
 
 
 _LISTENER = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9_]*)://(?P<rest>.*)", re.DOTALL)
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Host and port of `host:port` or `[ipv6]:port`. The host comes without brackets. `ValueError` says what
-    is wrong with it.
-    """
-    if address.startswith("["):
-        host, bracket, rest = address[1:].partition("]")
-        if not bracket or not host:
-            raise ValueError("close the brackets around the IPv6 address, e.g. [::1]:9092")
-        if not rest:
-            raise ValueError("there is no port; add one, e.g. :9092")
-        port = rest.removeprefix(":") if rest.startswith(":") else ""
-    else:
-        host, colon, port = address.rpartition(":")
-        if not colon:
-            raise ValueError("there is no port; add one, e.g. :9092")
-        if ":" in host:
-            raise ValueError("write an IPv6 address in brackets, e.g. [::1]:9092")
-    if not host or any(character.isspace() or character in "/@?#" for character in host):
-        raise ValueError("the part before the port must be a host name or an IP address")
-    if not (port.isascii() and port.isdecimal()) or not 1 <= int(port[:6]) <= 65535:
-        raise ValueError("the port must be a number from 1 to 65535")
-    return host, int(port)
 
 
 def _address(value: str) -> str:
