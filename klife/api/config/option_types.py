@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainValidator, SecretStr
 
+from klife.host_name import why_no_host
 from klife.partitioner import Partitioner
 from klife.protocol.primitives import INT32_MAX
 from klife.protocol.sasl.mechanism import Mechanism
@@ -86,6 +87,8 @@ def split_address(address: str) -> tuple[str, int]:
             raise ValueError("write an IPv6 address in brackets, e.g. [::1]:9092")
     if not host or any(character.isspace() or character in "/@?#" for character in host):
         raise ValueError("the part before the port must be a host name or an IP address")
+    if (why := why_no_host(host)) is not None:
+        raise ValueError(f"the part before the port must be a host name or an IP address: {why}")
     if not (port.isascii() and port.isdecimal()) or not 1 <= int(port[:6]) <= 65535:
         raise ValueError("the port must be a number from 1 to 65535")
     return host, int(port)
