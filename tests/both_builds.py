@@ -41,8 +41,11 @@ ONCE = [
     # The command, the clusters for tests and the helpers for users' tests; nothing of them is compiled.
     "tests/cli",
     "tests/integration/test_admin.py",
+    "tests/integration/test_secure_errors.py",  # tests/actors/test_authenticating.py, test_tls.py, test_tokens.py
     "tests/integration/test_secure_life.py",
     "tests/integration/test_secure_ways.py",
+    "tests/integration/test_secure_acls.py",  # test_principal.py
+    "tests/integration/test_doctor.py",  # tests/api/test_doctor.py
     # What brokers do where klife's answer is tested in both builds on a scripted one.
     "tests/integration/test_auto_created_topics.py",  # tests/actors/test_asking_metadata.py
     "tests/integration/test_brokers_without_producer_ids.py",  # test_producer_id.py
