@@ -204,7 +204,7 @@ class Metadata:
 
     def ordinary_brokers(self) -> Iterator[Broker]:
         """Those that may be asked anything, bootstrap addresses included: no request is held on to there."""
-        return (broker for broker in self.brokers.values() if broker.purpose is Purpose.REQUESTS)
+        return (broker for broker in self.brokers.values() if broker.answers_anything)
 
     def known_brokers(self) -> Iterator[Broker]:
         """The brokers by id, without those of the bootstrap list."""

@@ -17,7 +17,7 @@ from klife.actors.principal import Principal
 from klife.actors.runtime.latch import never_waits
 from klife.actors.runtime.thread_pool import call_in_thread
 from klife.actors.settings import TlsSettings
-from klife_supervision.logs import get_logger
+from klife_supervision.logs import fields_here, get_logger
 
 if TYPE_CHECKING:
     import ssl
@@ -47,6 +47,7 @@ class TlsContexts:
         self._context: ssl.SSLContext | None = settings.context
         self._trouble: str | None = None  # with the files as they are
         self._stamp: _Stamp = ()
+        self._log_fields = fields_here.get()
         self._look: Any = None  # the greenlet of one, which outlives those who wait for it: a disk may hang
 
     def current(self) -> ssl.SSLContext:
@@ -66,6 +67,7 @@ class TlsContexts:
         return self._context
 
     def _look_at_files(self) -> None:
+        fields_here.set(self._log_fields)
         try:
             stamp, context, trouble, subject = call_in_thread(self._looked, self._stamp)
         except Exception as error:  # noqa: BLE001 - no memory, no thread: told, and tried again by the next

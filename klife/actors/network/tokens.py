@@ -30,7 +30,7 @@ from klife.actors.runtime.own_threads import OwnThreads
 from klife.actors.settings import NEVER
 from klife.protocol.sasl.token import Token, token_from
 from klife.protocol.sasl.words import one_line
-from klife_supervision.logs import get_logger
+from klife_supervision.logs import fields_here, get_logger
 
 log = get_logger("klife.security")
 
@@ -67,6 +67,7 @@ class Tokens:
         self._news = Event()
         self._timer: Any = None
         self._closed = False
+        self._log_fields = fields_here.get()
 
     def current(self) -> Token:
         """The token of now, waiting for it. In a greenlet that may be killed.
@@ -135,6 +136,7 @@ class Tokens:
         self._look_at(now + self._patience)
 
     def _call(self) -> None:
+        fields_here.set(self._log_fields)
         try:
             answer = self._threads.call(self._answer)
         except Exception as error:  # noqa: BLE001 - no thread: told, and tried again
