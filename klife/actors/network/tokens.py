@@ -173,7 +173,9 @@ class Tokens:
                 f", {lost} times, and each keeps a thread: it is not asked again before one of these calls returns; "
                 "give what it asks a timeout"
             )
+        before = fields_here.set(self._log_fields)
         log.warning("token_provider_failed", reason=self._trouble, attempt=self._failures + lost)
+        fields_here.reset(before)
         self._ask_at(time.time() + self._patience * _LOST_PAUSE ** (lost - 1))
         self._tell_news()
 
