@@ -46,6 +46,7 @@ ONCE = [
     # The command, the clusters for tests and the helpers for users' tests; nothing of them is compiled.
     "tests/cli",
     "tests/integration/test_admin.py",
+    "tests/integration/test_secure_errors.py",  # tests/actors/test_authenticating.py, test_tls.py, test_tokens.py
     "tests/integration/test_secure_life.py",
     "tests/integration/test_secure_smoke.py",
     "tests/integration/test_secure_ways.py",

@@ -131,6 +131,7 @@ class ConnectionActor(GeventActor):
         self._connector = Connector(
             self._addresses, broker.port, broker.settings, broker.security, self.actor_inbox.wake, asks_for_sasl=self._wants_sasl
         )
+        broker.awaited = self._connector.awaited
 
     def disown(self) -> None:
         super().disown()
@@ -144,6 +145,7 @@ class ConnectionActor(GeventActor):
             self._lost(self._addresses.all_told() or f"connecting failed: {connector.outcome}", now)
             return
         self._wants_sasl = False
+        self.broker.awaited = self._session.awaited
         connector.outcome.watch(self.actor_inbox.wake_from_hub)
         self.broker.attach(connector.outcome)
         self._session.begin(now)
@@ -178,7 +180,7 @@ class ConnectionActor(GeventActor):
         broker.failing_since = None
         self._answered = False
         self._addresses.worked()
-        broker.last_error = None
+        broker.last_error = broker.awaited = None
         broker.due = min(broker.due, now + broker.settings.max_idle)
         if broker.connection.throttle_ms > 0:
             self._throttled(broker.connection.throttle_ms / 1000, now)
@@ -380,6 +382,7 @@ class ConnectionActor(GeventActor):
     def _drop_helpers(self) -> None:
         """What they are on their way to is not wanted any more."""
         self._session.close()
+        self.broker.awaited = None
         if self._connector is not None:
             self._connector.drop()
             self._connector = None
