@@ -24,6 +24,7 @@ from klife.api import after_fork, at_exit, pure_notice
 from klife.api.settings import check_files, client_settings
 from klife.errors import ConfigError, NotReady
 from klife_supervision import ChildSpec, ExitReason, Supervisor
+from klife_supervision.logs import telling
 
 if TYPE_CHECKING:
     from klife.api.config import ClientConfig
@@ -168,12 +169,13 @@ def _why_not_ready(engine: Engine, timeout: float, late: float) -> str:
 def _engine(settings: ClientSettings) -> Engine:
     """An engine with all that a client can do."""
     pure_notice.tell()
-    engine = Engine(settings)
-    producers = engine.add(Producers(engine))
-    if settings.txn_pools:
-        from klife.actors.transactions.transactions import Transactions  # 20 ms, which other clients need not take
+    with telling(client=settings.name):
+        engine = Engine(settings)
+        producers = engine.add(Producers(engine))
+        if settings.txn_pools:
+            from klife.actors.transactions.transactions import Transactions  # 20 ms, which other clients need not take
 
-        engine.add(Transactions(engine, producers))
+            engine.add(Transactions(engine, producers))
     return engine
 
 
@@ -208,7 +210,8 @@ def _register(config: ClientConfig, name: str) -> Engine:
 
 def _run(engine: Engine, start_tree: Callable[[], Supervisor]) -> Engine:
     try:
-        supervisor = start_tree()
+        with telling(client=engine.name):
+            supervisor = start_tree()
     except BaseException as error:
         engine.ended(ExitReason.crashed(error))  # a facade that found it by its name may have callers who wait
         raise

@@ -246,7 +246,7 @@ def test_stopping_while_connecting_is_served_at_once(start_client: Any) -> None:
 
 
 def test_a_connection_that_lasted_starts_the_backoff_anew_though_nothing_came_back_with_acks_0(start_client: Any) -> None:
-    with ScriptedCluster(brokers=2) as cluster, told_logs() as logs:
+    with ScriptedCluster(brokers=2) as cluster, told_logs(folds=False) as logs:
         cluster.move("orders", 0, 2)
         client = start_client(cluster, acks=0, reconnect_backoff_max_ms=20)
 

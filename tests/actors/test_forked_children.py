@@ -208,7 +208,7 @@ def test_a_child_may_start_a_client_of_that_name_and_grandchildren_have_their_ow
 
 def test_the_copy_of_a_users_supervisor_stops_the_childs_client_and_can_have_it_back() -> None:
     with ScriptedCluster() as cluster:
-        quiet(
+        said = run(
             """
             supervisor = Supervisor.start([Client.child_spec(SERVERS, name="web", linger_ms=60_000, delivery_timeout_ms=90_000)])
             client = Client.get("web")
@@ -236,6 +236,7 @@ def test_the_copy_of_a_users_supervisor_stops_the_childs_client_and_can_have_it_
             """,
             cluster,
         )
+        assert [line for line in said.stderr.splitlines() if not line.startswith("child exited ")] == []  # by the kill
         assert cluster.log("orders") == [b"lingers", b"before the kill", b"after the kill"]
 
 

@@ -152,7 +152,7 @@ def test_new_connections_use_new_files_and_bad_ones_leave_the_old_in_use(start_c
         assert produced_as() == "renewed"
         os.unlink(own["key_file"])
         assert (produced_as(), produced_as()) == ("renewed", "renewed")
-        assert len(warnings()) == 3
+        assert len(warnings()) == 2  # the third is a repeat
         assert "middle of a certificate" in warnings()[1]
 
 

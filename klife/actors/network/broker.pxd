@@ -22,6 +22,8 @@ cdef class Broker:
     cdef public double wake_at
     cdef public double due
     cdef public double used_at
+    cdef public object answered_at
+    cdef public object failing_since
     cdef public long long requests_sent
     cdef public long long connects
     cdef public object _unwritten

@@ -26,6 +26,7 @@ from klife.protocol.connection import KafkaConnection, State
 from klife.protocol.errors import EncodeError, UnsupportedVersion
 from klife.protocol.handshake import Exchange
 
+_CONNECTED = (State.READY, State.REAUTHENTICATING)
 _READY = State.READY  # asked for with every request, and looking a member up in its class takes a while
 
 
@@ -61,6 +62,8 @@ class Broker:
         self.wake_at = NEVER  # when the actor wakes by itself
         self.due = NEVER  # an earlier time it has to be told of
         self.used_at = 0.0  # when a request was last sent or answered
+        self.answered_at: float | None = None  # when it answered last, a handshake included
+        self.failing_since: float | None = None  # its first failure since then; None if there was none
         self.requests_sent = 0
         self.connects = 0
         self._unwritten: deque[Call] = deque()  # calls without a reply whose bytes the transport has not all taken
@@ -72,6 +75,16 @@ class Broker:
     @property
     def is_ready(self) -> bool:
         return self.connection.state is _READY and self.failure is None and not self.throttled_until
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it has taken us, and nothing has gone wrong since."""
+        return self.connection.state in _CONNECTED and self.failure is None
+
+    @property
+    def answers_anything(self) -> bool:
+        """Whether it may be asked any ordinary question: then it is tried, too, when no other answers."""
+        return self.purpose is Purpose.REQUESTS
 
     @property
     def calls(self) -> list[Call]:

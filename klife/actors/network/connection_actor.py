@@ -174,7 +174,8 @@ class ConnectionActor(GeventActor):
         if unusable is not None:
             self._failed(unusable, now)
             return
-        self._ready_at = broker.used_at = now
+        self._ready_at = broker.used_at = broker.answered_at = now
+        broker.failing_since = None
         self._answered = False
         self._addresses.worked()
         broker.last_error = None
@@ -225,7 +226,7 @@ class ConnectionActor(GeventActor):
             if answered:
                 self._failures = 0  # not by the handshake: a broker whose answers break us must not be tried without a pause
                 self._answered = True
-                broker.used_at = now
+                broker.used_at = broker.answered_at = now
             while answered:
                 call = answered[0]
                 throttle_ms = getattr(call.response, "throttle_time_ms", 0)
@@ -336,7 +337,7 @@ class ConnectionActor(GeventActor):
     def _close_unneeded(self, reason: str) -> None:
         """Close the connection, which is no failure; it is opened again when somebody wants it."""
         broker = self.broker
-        log.info("connection_closed", broker=broker.node_id, address=broker.address, reason=reason)
+        log.debug("connection_closed", broker=broker.node_id, address=broker.address, reason=reason)
         self._close(reason)
         broker.last_error = None
 
@@ -353,6 +354,8 @@ class ConnectionActor(GeventActor):
         if now - self._ready_at > settings.reconnect_backoff_max:  # it worked, though with acks 0 nothing may ever have come back
             self._failures = 0
         self._failures += 1
+        if broker.failing_since is None:
+            broker.failing_since = now
         self._retry_at = now + backoff(self._failures, settings.reconnect_backoff, settings.reconnect_backoff_max, random.random())
         broker.due = self._retry_at
         log.warning("connection_failed", broker=broker.node_id, address=broker.address, reason=reason, attempt=self._failures)

@@ -21,13 +21,14 @@ import gevent
 from gevent.event import Event
 
 from klife.actors.network.backoff import backoff
+from klife.actors.principal import Principal
 from klife.actors.runtime.forked import is_forked
 from klife.actors.runtime.latch import never_waits
 from klife.actors.runtime.thread_pool import call_in_thread
 from klife.actors.settings import NEVER
 from klife.protocol.sasl.token import Token, token_from
 from klife.protocol.sasl.words import one_line
-from klife_supervision.logs import get_logger
+from klife_supervision.logs import fields_here, get_logger
 
 log = get_logger("klife.security")
 
@@ -44,10 +45,13 @@ class TokenFailed(Exception):
 
 
 class Tokens:
-    """Of one client, for its home thread. A call of `provider` counts as lost after `patience` seconds."""
+    """Of one client, for its home thread. A call of `provider` counts as lost after `patience` seconds.
+    `principal` is found in its tokens.
+    """
 
-    def __init__(self, provider: Callable[[], Any], patience: float) -> None:
+    def __init__(self, provider: Callable[[], Any], patience: float, principal: Principal) -> None:
         self._provider = provider
+        self._principal = principal
         self._patience = patience
         self._token: Token | None = None
         self._trouble: str | None = None  # of the last call
@@ -58,6 +62,7 @@ class Tokens:
         self._news = Event()
         self._timer: Any = None
         self._closed = False
+        self._log_fields = fields_here.get()
 
     def current(self) -> Token:
         """The token of now, waiting for it. In a greenlet that may be killed.
@@ -119,6 +124,7 @@ class Tokens:
         greenlet.start()
 
     def _call(self) -> None:
+        fields_here.set(self._log_fields)
         try:
             answer = call_in_thread(self._answer)
         except Exception as error:  # noqa: BLE001 - no thread: told, and tried again
@@ -148,6 +154,8 @@ class Tokens:
             return
         now = time.time()
         self._token, self._trouble, self._failures = token, None, 0
+        if token.subject is not None:
+            self._principal.found(token.subject, "the sub of its token")
         life = token.expires_at - now if token.expires_at is not None else _SHARED_FOR
         self._due = now + life * (_RENEWED_AT + 0.05 * random.random())
         if token.expires_at is not None:

@@ -27,7 +27,7 @@ from klife.actors.runtime.latch import Latch
 from klife.actors.runtime.loop_budget import LoopBudget
 from klife.errors import ForkedDelivery
 from klife_supervision.let_hub_run import let_hub_run
-from klife_supervision.logs import get_logger, traceback_of
+from klife_supervision.logs import fields_here, get_logger, traceback_of
 
 if cython.compiled:
     import cython
@@ -51,6 +51,7 @@ class Callbacks:
         self._backlogs: dict[tuple[str, int], list[Batch]] = {}  # by partition, as long as a greenlet runs its callbacks
         self._runners: dict[tuple[str, int], Any] = {}  # those greenlets
         self._budget = budget
+        self._log_fields = fields_here.get()
 
     def add(self, batch: Batch, index: int, callback: Callback) -> None:
         """Run `callback` with the result at `index` once `batch` is settled. From any thread.
@@ -122,6 +123,7 @@ class Callbacks:
     def _run(self, partition: tuple[str, int], backlog: list[Batch]) -> None:
         if partition in self._runners or self._backlogs.get(partition) is not backlog:
             return  # it was started twice
+        fields_here.set(self._log_fields)
         try:
             self._runners[partition] = getcurrent()
             while backlog:

@@ -233,7 +233,7 @@ class Producer:
             unknown = batch.in_flight or batch.fate_unknown
             count += batch.count
             fate = "may be in the log: check before sending them again" if unknown else "were not written"
-            why, code = last_attempt(partition)
+            why, code = last_attempt(partition, self.settings.principal)
             self.settlement.dropped(
                 partition,
                 batch,

@@ -103,7 +103,7 @@ class PoolActor(GeventActor):
                 try:
                     self._start_producer(producer)
                 except SupervisionError as error:  # their supervisor is being restarted; it starts them all when it is up
-                    log.info("producer_not_started", pool=self.pool.name, error=str(error))
+                    log.debug("producer_not_started", pool=self.pool.name, error=str(error))
                     self.wake_after(0.1)
                     return False
         return True
