@@ -24,7 +24,12 @@ from tests.support.checkout import files_of_the_checkout
 
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
 PLATFORM = f"lib.{get_platform()}-{sys.implementation.cache_tag}"  # as setuptools calls it
-STALE = ["build/lib/klife/stale.py", f"build/{PLATFORM}/klife/stale.py", "build/cython/klife/stale.c"]
+STALE = [
+    "build/lib/klife/stale.py",
+    f"build/{PLATFORM}/klife/stale.py",
+    "build/cython/klife/stale.c",
+    "supervision/build/lib/klife_supervision/stale.py",
+]
 TIMEOUT_SECONDS = 110
 
 IMPORT_ALL = """
@@ -207,6 +212,7 @@ def test_the_supervisors_are_a_distribution_of_their_own(checkout: Path, dist: P
         str(Path(line.split(maxsplit=1)[1]).relative_to(folder))
         for line in python(folder, without_klife + IMPORT_ALL, "klife_supervision").stdout.splitlines()
     }
+    assert not list(folder.rglob("stale.py"))
     [found] = distributions(path=[str(folder)])
     assert found.metadata.get_all("License-File") == ["LICENSE"]
     assert (ROOT / "supervision" / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
