@@ -196,7 +196,8 @@ def test_the_metadata_are_complete_and_read_well_outside_the_repository(compiled
     text = str(told.get_payload())
     assert text.startswith("# klife\n")
     assert "](https://www.gevent.org)" in text
-    assert re.findall(r"\]\((?!https://)|<!--", text) == []
+    assert re.findall(r"\]\((?!https://)|<!--|!\[", text) == []
+    assert "on a two-core machine:" in text
     [other] = distributions(path=[str(pure)])
     assert other.metadata["Name"] == "klife-pure"
     assert [each for each in other.metadata.items() if each[0] != "Name"] == [each for each in told.items() if each[0] != "Name"]
