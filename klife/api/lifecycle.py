@@ -161,8 +161,8 @@ def _why_not_ready(engine: Engine, timeout: float, late: float) -> str:
 
 def _engine(settings: ClientSettings) -> Engine:
     """An engine with all that a client can do."""
-    pure_notice.tell()
     with telling(client=settings.name):
+        pure_notice.tell()
         engine = Engine(settings)
         producers = engine.add(Producers(engine))
         if settings.txn_pools:

@@ -44,7 +44,6 @@ def broker(
         answers_anything=purpose is Purpose.REQUESTS,
         address=f"host{node_id}:9092",
         is_ready=ready,
-        answers_anything=purpose is Purpose.REQUESTS,
         calls=[None] * calls,
         connection=SimpleNamespace(ranges=dict.fromkeys(serves, (0, 1))),
         describe=lambda: f"host{node_id}:9092 is away",
