@@ -61,6 +61,7 @@ class ConnectionSettings(NamedTuple):
     max_idle: float
     tls: TlsSettings | None = None
     sasl: SaslSettings | None = None
+    observer: Any = None  # the `Observer` of the client's hooks, if it has any
 
     @property
     def principal(self) -> str:
@@ -94,6 +95,7 @@ class ProducerSettings(NamedTuple):
     compress_elsewhere_from: int  # bytes; smaller payloads are compressed at once
     transactional_id: str | None = None
     principal: str = THE_PRINCIPAL
+    observer: Any = None  # as a connection's
 
 
 class TxnPoolSettings(NamedTuple):
@@ -130,3 +132,4 @@ class ClientSettings(NamedTuple):
     name_is_made_up: bool  # its user gave none
     txn_pools: tuple[TxnPoolSettings, ...]
     default_txn_pool: str | None  # None where there are no pools
+    observer: Any = None

@@ -13,12 +13,12 @@ client does; the next use starts it afresh, in the thread that uses it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 from klife.actors import engines
 from klife.actors.engine import Engine
+from klife.actors.producer.callers_context import in_callers_context
 from klife.actors.producer.delivery import BatchDelivery, Delivery
 from klife.actors.producer.validation import checked_topic, not_a_callback
 from klife.actors.runtime.forked import take_note
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from klife.api.doctor import DoctorReport
     from klife.api.transaction import Transacting
 
+
 _HOW_TO_START = "a Client is made by Client.start('localhost:9092', ...), or found by Client.get('its name')"
 Callback = Callable[[Record], object]
 _LOGS_WRITTEN = 1.0  # seconds that `stop` leaves for the log to be written
@@ -52,7 +53,7 @@ class Client:
         if not isinstance(engine, Engine) or _more or _options:
             raise TypeError(_HOW_TO_START)
         self._handle = Handle(engine, supervised=supervised)
-        self._append = Append(self._handle)
+        self._append = _append(self._handle)
 
     # starting and finding
 
@@ -150,7 +151,7 @@ class Client:
         accepted: Delivery | None = self._append.accepted(record, producer, partitioner, True, None)
         if accepted is not None:
             return accepted
-        delivery: Delivery = self._append.from_thread(partial(self.produce, record, producer=producer, partitioner=partitioner))
+        delivery: Delivery = self._append.elsewhere(record, producer, partitioner, True, None)
         return delivery
 
     def produce_async(
@@ -163,8 +164,10 @@ class Client:
         """
         if callback is not None and not callable(callback):
             raise not_a_callback(callback)
+        if callback is not None:
+            callback = in_callers_context(callback)
         if self._append.accepted(record, producer, partitioner, False, callback) is None:
-            self._append.from_thread(partial(self.produce_async, record, callback, producer=producer, partitioner=partitioner))
+            self._append.elsewhere(record, producer, partitioner, False, callback)
 
     def produce_batch(self, records: Iterable[Record], *, producer: str | None = None, partitioner: Any = None) -> BatchDelivery:
         """Queue records of any topics and partitions; `.get()` returns one result for each, in input order,
@@ -186,7 +189,7 @@ class Client:
             return BatchDelivery(self._append.join_all(transaction, checked, producer, partitioner))
         if not self._handle.is_at_home:
             batch_delivery: BatchDelivery = self._append.from_thread(
-                lambda: self.produce_batch(checked, producer=producer, partitioner=partitioner)
+                lambda: BatchDelivery(self._append.take(checked, producer, partitioner))
             )
             return batch_delivery
         return BatchDelivery(self._append.take(checked, producer, partitioner))
@@ -356,3 +359,12 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<Client {self.name!r}>"
+
+
+def _append(handle: Handle) -> Append:
+    observer = handle.engine.settings.observer
+    if observer is None or not observer.sees_records:
+        return Append(handle)
+    from klife.api.observed_append import ObservedAppend  # by clients whose hooks want to see records
+
+    return ObservedAppend(handle, observer)

@@ -37,13 +37,14 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
     client.
     """
     topics = config.topics
-    connection = connection_settings(config)
+    observer = _observer(config, name)
+    connection = connection_settings(config)._replace(observer=observer)
     return _settings(
         ClientSettings,
         config,
         name=name,
         bootstrap=config.bootstrap_addresses,
-        producers=tuple(producer_settings(each, connection.principal) for each in config.resolved_producers),
+        producers=tuple(producer_settings(each, connection.principal, observer) for each in config.resolved_producers),
         default_producer=config.default_producer_name,
         connection=connection,
         block_on_full=config.on_buffer_full == "block",
@@ -53,9 +54,18 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
         restart_after_fork=config.on_fork == "restart",
         name_is_made_up=config.name is None,
         client_id="klife" if config.name is None else f"klife.{config.name}",
-        txn_pools=tuple(txn_pool_settings(config, pool) for pool in config.resolved_txn_pools),
+        txn_pools=tuple(txn_pool_settings(config, pool, observer) for pool in config.resolved_txn_pools),
         default_txn_pool=config.default_txn_pool_name,
+        observer=observer,
     )
+
+
+def _observer(config: ClientConfig, name: str) -> Any:
+    if not config.hooks:
+        return None
+    from klife.actors.observer import Observer  # with the events that hooks hear of; by who has some
+
+    return Observer(name, config.hooks)
 
 
 def connection_settings(config: ClientConfig) -> ConnectionSettings:
@@ -66,6 +76,7 @@ def connection_settings(config: ClientConfig) -> ConnectionSettings:
         max_idle=config.connections_max_idle_ms / 1000 or NEVER,
         tls=_tls(config.tls),
         sasl=None if config.sasl is None else _same(SaslSettings, config.sasl),
+        observer=None,
     )
 
 
@@ -88,7 +99,7 @@ def check_files(config: ClientConfig) -> None:
     raise ConfigError([problem])
 
 
-def producer_settings(config: ProducerConfig, principal: str = THE_PRINCIPAL) -> ProducerSettings:
+def producer_settings(config: ProducerConfig, principal: str = THE_PRINCIPAL, observer: Any = None) -> ProducerSettings:
     """The settings of one producer, whose options are all filled in."""
     codec = CODECS[config.compression_type]
     compress(codec, b"")  # loads the codec's library now, and not in the hub, with the first record
@@ -102,12 +113,13 @@ def producer_settings(config: ProducerConfig, principal: str = THE_PRINCIPAL) ->
         compress_elsewhere_from=quick_size(codec, config.compression_level),
         transactional_id=None,
         principal=principal,
+        observer=observer,
     )
 
 
-def txn_pool_settings(config: ClientConfig, pool: TxnPoolConfig) -> TxnPoolSettings:
+def txn_pool_settings(config: ClientConfig, pool: TxnPoolConfig, observer: Any = None) -> TxnPoolSettings:
     """The settings of a pool whose options are all filled in."""
-    return _settings(TxnPoolSettings, pool, producer=producer_settings(config.producer_of_pool(pool)))
+    return _settings(TxnPoolSettings, pool, producer=producer_settings(config.producer_of_pool(pool), observer=observer))
 
 
 def _tls(tls: bool | TlsConfig | ssl.SSLContext) -> TlsSettings | None:
