@@ -24,7 +24,7 @@ class Sampler:
         self._engine = engine
         self._observer = observer
         self._gap = 0.0
-        self._ticks = 0
+        self._ticks = _TICKS - 1  # the first sample with the first tick
         self._due = monotonic() + _TICK
         self._timer = engine.loop.timer(_TICK, _TICK, ref=False)
         self._timer.start(self._tick)

@@ -19,9 +19,9 @@ from tests.support import importing_tests
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster
 from tests.support.waiting import wait_until
 
-ORDERS = 120
+WORKERS, AT_START, ORDERS = 4, 5, 60
 APP = """
-import json, os
+import os
 from klife import Client, Record
 from klife.metrics.prometheus import PrometheusHooks
 from prometheus_client import CollectorRegistry, generate_latest, multiprocess
@@ -35,13 +35,19 @@ def app(environ, start_response):
         body = generate_latest(registry)
     else:
         client.produce(Record("orders", environ["PATH_INFO"].encode(), partition=0)).get(30)
-        body = json.dumps(os.getpid()).encode()
+        body = b"taken"
     start_response("200 OK", [("Content-Length", str(len(body))), ("Connection", "close")])
     return [body]
 """
 CONF = """
 import os
 from prometheus_client import multiprocess
+
+def post_worker_init(worker):
+    from app import Record, client
+    for _ in range(5):
+        client.produce(Record("orders", b"at start", partition=0)).get(30)
+    open(f"ready-{os.getpid()}", "w").close()
 
 def child_exit(server, worker):
     multiprocess.mark_process_dead(worker.pid)
@@ -73,11 +79,9 @@ def unused_port() -> int:
         return port
 
 
-def answers(port: int) -> bool:
-    try:
-        return bool(get(port, "/metrics") or True)
-    except OSError:
-        return False
+def ready(folder: Path) -> list[int]:
+    """The workers that have produced what they do at their start."""
+    return [int(path.name.removeprefix("ready-")) for path in folder.glob("ready-*")]
 
 
 def stopped(gunicorn: subprocess.Popen[str]) -> int:
@@ -93,29 +97,27 @@ def test_a_scrape_of_any_worker_has_what_all_have_delivered(tmp_path: Path) -> N
     port = unused_port()
     with ScriptedCluster() as cluster, (tmp_path / "log").open("w") as log:
         environ = {**importing_tests(), "SERVERS": cluster.bootstrap_servers, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics")}
-        command = [sys.executable, "-m", "gunicorn", "-k", "gevent", "-w", "4", "-b", f"127.0.0.1:{port}", "app:app"]
+        command = [sys.executable, "-m", "gunicorn", "-k", "gevent", "-w", str(WORKERS), "-b", f"127.0.0.1:{port}", "app:app"]
         gunicorn = subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=log, stderr=log, text=True)
         try:
-            wait_until(lambda: answers(port), 60)
+            wait_until(lambda: len(ready(tmp_path)) == WORKERS, 60)
             asked = [gevent.spawn(get, port, f"/order/{number}") for number in range(ORDERS)]
             gevent.joinall(asked, raise_error=True)
-            workers = {json.loads(each.value) for each in asked}
-            wait_until(lambda: delivered(get(port, "/metrics")) == ORDERS)
-            assert [delivered(get(port, "/metrics")) for _ in range(8)] == [ORDERS] * 8  # whoever answers
-            metrics = get(port, "/metrics")
-            assert metrics.count("klife_buffer_limit_bytes{") == 1  # of all together
-            assert re.search(r"^klife_delivery_seconds_bucket\{.*le=\"\+Inf\".*\} ", metrics, re.MULTILINE)
-            assert len(workers) > 1, "one worker took all"
-            os.kill(min(workers), signal.SIGKILL)  # what it had delivered stays delivered
-            wait_until(lambda: answers(port), 60)
-            get(port, "/order/last")
-            wait_until(lambda: delivered(get(port, "/metrics")) == ORDERS + 1)
+            produced = WORKERS * AT_START + ORDERS
+            wait_until(lambda: delivered(get(port, "/metrics")) == produced)
+            assert [delivered(get(port, "/metrics")) for _ in range(8)] == [produced] * 8  # whoever answers
+            wait_until(lambda: get(port, "/metrics").count("klife_buffer_limit_bytes{") == 1)  # of all together
+            assert re.search(r"^klife_delivery_seconds_bucket\{.*le=\"\+Inf\".*\} ", get(port, "/metrics"), re.MULTILINE)
+            os.kill(ready(tmp_path)[0], signal.SIGKILL)  # what it had delivered stays delivered
+            wait_until(lambda: len(ready(tmp_path)) == WORKERS + 1, 60)
+            produced += AT_START
+            wait_until(lambda: delivered(get(port, "/metrics")) == produced)
             assert stopped(gunicorn) == 0, (tmp_path / "log").read_text()
         finally:
             if gunicorn.poll() is None:
                 gunicorn.kill()
                 get_hub().threadpool.apply(gunicorn.wait)
-        assert len(cluster.log("orders")) == ORDERS + 1
+        assert len(cluster.log("orders")) == produced
 
 
 def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
