@@ -11,6 +11,10 @@
 #
 #   make transactions
 #
+# A fifth builds what is released, but for the wheels that cibuildwheel makes (CONTRIBUTING.md):
+#
+#   make dist
+#
 # They make .venv and install klife into it; a second run finds both done. PYTHON=python3.12 chooses the interpreter.
 
 PYTHON ?= python3
@@ -21,7 +25,7 @@ SETTINGS := setup.cfg pyproject.toml setup.py klife/core.py
 DECLARATIONS := $(shell find klife -name '*.pxd')
 CORE_SOURCES := $(DECLARATIONS) $(wildcard $(DECLARATIONS:.pxd=.py))
 
-.PHONY: demo test transactions versions
+.PHONY: demo dist test transactions versions
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-installed
@@ -40,16 +44,26 @@ transactions: $(VENV)/.core-built
 versions: $(VENV)/.core-built
 	$(BIN)/python -m tests.versions
 
+dist: $(VENV)/.test-installed
+	rm -rf dist
+	$(BIN)/python setup.py --quiet sdist
+	KLIFE_DISTRIBUTION=klife-pure $(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist ./supervision
+	@ls dist
+
 $(VENV)/.demo-installed: $(SETTINGS) | $(BIN)/pip
+	@echo "Installing klife, its command line and what they need. Its core is compiled meanwhile: a minute or two, once."
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cli]'
 	touch $@
 
 $(VENV)/.test-installed: $(SETTINGS) | $(BIN)/pip
+	@echo "Installing klife and what its tests need: about a minute, once."
 	KLIFE_PURE=1 $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,cli,bench]'
 	touch $@
 
 # An editable installation does not notice that a source has changed since it was compiled; so that compiles nothing, and this does.
 $(VENV)/.core-built: $(CORE_SOURCES) $(VENV)/.test-installed
+	@echo "Compiling the core, those of its modules that have changed: all of them take a minute or two."
 	$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
 	touch $@
 

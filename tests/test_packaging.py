@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import ROOT
+from tests.support.checkout import files_of_the_checkout
 
 SOURCES = {"klife": ROOT / "klife", "klife_supervision": ROOT / "supervision" / "klife_supervision"}
 
@@ -38,16 +39,11 @@ def packages_in_the_tree() -> list[str]:
 
 def project_texts() -> Iterator[tuple[str, str]]:
     """Every text that is in version control."""
-    # The checkout may be another user's.
-    git = ["git", "-c", f"safe.directory={ROOT}"]
-    listed = subprocess.run(
-        [*git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    for name in listed.stdout.split("\0"):
+    for name in files_of_the_checkout():
         try:
             yield name, (ROOT / name).read_text()
-        except (UnicodeDecodeError, FileNotFoundError, IsADirectoryError):
-            continue  # a picture, or a file just removed
+        except UnicodeDecodeError:
+            continue  # a picture
 
 
 def test_the_packages_of_setup_cfg_are_those_of_the_tree() -> None:

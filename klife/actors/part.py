@@ -101,7 +101,9 @@ class Part(MetadataUser, Protocol):
 
     @property
     def failed(self) -> int:
-        """Records that failed, or whose fate is unknown; those it was made to `abandon` are among them."""
+        """Records that failed, or whose fate is unknown; those it was made to `abandon` are among them, and
+        those that its users dropped are not.
+        """
 
     @property
     def unsettled(self) -> int:

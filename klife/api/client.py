@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
+from klife import cython_shim as cython
 from klife.actors import engines
 from klife.actors.engine import Engine
 from klife.actors.producer.callers_context import in_callers_context
@@ -29,6 +30,7 @@ from klife.api.handle import Handle
 from klife.api.status import ClientStatus, PartitionStatus, StopReport, client_status, partition_statuses, stop_report
 from klife.errors import ClientClosed, ConfigError, FlushTimeout, InvalidRecordValue, NoSuchClient
 from klife.record import Record
+from klife.wrong_self import refuse_wrong_self, wrong_self
 from klife_supervision import ChildSpec, TreeNode
 from klife_supervision.logs import flush as flush_logs
 
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from klife.api.doctor import DoctorReport
     from klife.api.transaction import Transacting
 
+if cython.compiled:
+    import cython
 
 _HOW_TO_START = "a Client is made by Client.start('localhost:9092', ...), or found by Client.get('its name')"
 Callback = Callable[[Record], object]
@@ -130,6 +134,7 @@ class Client:
 
     # producing
 
+    @cython.locals(append="Append")
     def produce(self, record: Record, *, producer: str | None = None, partitioner: Any = None) -> Delivery:
         """Queue a record and return its delivery; `.get()` waits for the offset.
 
@@ -148,12 +153,17 @@ class Client:
             BufferFull: no room. RecordTooLarge: for the whole buffer. ClientClosed: the client was stopped.
             In all these cases nothing was queued.
         """
-        accepted: Delivery | None = self._append.accepted(record, producer, partitioner, True, None)
+        try:
+            append = self._append
+        except AttributeError as error:
+            raise wrong_self(Client, "produce", self, error) from None
+        accepted: Delivery | None = append.accepted(record, producer, partitioner, True, None)
         if accepted is not None:
             return accepted
-        delivery: Delivery = self._append.elsewhere(record, producer, partitioner, True, None)
+        delivery: Delivery = append.elsewhere(record, producer, partitioner, True, None)
         return delivery
 
+    @cython.locals(append="Append")
     def produce_async(
         self, record: Record, callback: Callback | None = None, *, producer: str | None = None, partitioner: Any = None
     ) -> None:
@@ -162,12 +172,16 @@ class Client:
         No future is made. Callbacks of a partition run in order, in a greenlet apart from the I/O; one that
         raises is logged. Waits and raises as `produce`.
         """
+        try:
+            append = self._append
+        except AttributeError as error:
+            raise wrong_self(Client, "produce_async", self, error) from None
         if callback is not None and not callable(callback):
             raise not_a_callback(callback)
         if callback is not None:
             callback = in_callers_context(callback)
-        if self._append.accepted(record, producer, partitioner, False, callback) is None:
-            self._append.elsewhere(record, producer, partitioner, False, callback)
+        if append.accepted(record, producer, partitioner, False, callback) is None:
+            append.elsewhere(record, producer, partitioner, False, callback)
 
     def produce_batch(self, records: Iterable[Record], *, producer: str | None = None, partitioner: Any = None) -> BatchDelivery:
         """Queue records of any topics and partitions; `.get()` returns one result for each, in input order,
@@ -368,3 +382,7 @@ def _append(handle: Handle) -> Append:
     from klife.api.observed_append import ObservedAppend  # by clients whose hooks want to see records
 
     return ObservedAppend(handle, observer)
+
+
+if not cython.compiled:
+    refuse_wrong_self(Client, "produce", "produce_async")

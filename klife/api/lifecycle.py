@@ -20,7 +20,7 @@ from klife.actors.runtime.future import WaitTimeout
 from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
 from klife.actors.settings import ClientSettings
 from klife.actors.tree import INTENSITY, PERIOD, children
-from klife.api import after_fork, at_exit
+from klife.api import after_fork, at_exit, pure_notice
 from klife.api.settings import check_files, client_settings
 from klife.errors import ConfigError, NotReady
 from klife_supervision import ChildSpec, ExitReason, Supervisor
@@ -168,6 +168,7 @@ def _why_not_ready(engine: Engine, timeout: float, late: float) -> str:
 
 def _engine(settings: ClientSettings) -> Engine:
     """An engine with all that a client can do."""
+    pure_notice.tell()
     with telling(client=settings.name):
         engine = Engine(settings)
         producers = engine.add(Producers(engine))

@@ -6,9 +6,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from klife.actors.principal import (
+    Principal,
+    nobody,
+    principal_of_certificate,
+    principal_of_mechanism,
+    principal_of_token,
+    principal_of_user,
+)
 from klife.actors.settings import (
     NEVER,
-    THE_PRINCIPAL,
     ClientSettings,
     ConnectionSettings,
     ProducerSettings,
@@ -54,7 +61,7 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
         restart_after_fork=config.on_fork == "restart",
         name_is_made_up=config.name is None,
         client_id="klife" if config.name is None else f"klife.{config.name}",
-        txn_pools=tuple(txn_pool_settings(config, pool, observer) for pool in config.resolved_txn_pools),
+        txn_pools=tuple(txn_pool_settings(config, pool, connection.principal, observer) for pool in config.resolved_txn_pools),
         default_txn_pool=config.default_txn_pool_name,
         observer=observer,
     )
@@ -70,12 +77,15 @@ def _observer(config: ClientConfig, name: str) -> Any:
 
 def connection_settings(config: ClientConfig) -> ConnectionSettings:
     """How connections behave, security included."""
+    tls = _tls(config.tls)
+    sasl = None if config.sasl is None else _same(SaslSettings, config.sasl)
     return _settings(
         ConnectionSettings,
         config,
         max_idle=config.connections_max_idle_ms / 1000 or NEVER,
-        tls=_tls(config.tls),
-        sasl=None if config.sasl is None else _same(SaslSettings, config.sasl),
+        principal=_principal(tls, sasl),
+        tls=tls,
+        sasl=sasl,
         observer=None,
     )
 
@@ -99,7 +109,7 @@ def check_files(config: ClientConfig) -> None:
     raise ConfigError([problem])
 
 
-def producer_settings(config: ProducerConfig, principal: str = THE_PRINCIPAL, observer: Any = None) -> ProducerSettings:
+def producer_settings(config: ProducerConfig, principal: Principal | None = None, observer: Any = None) -> ProducerSettings:
     """The settings of one producer, whose options are all filled in."""
     codec = CODECS[config.compression_type]
     compress(codec, b"")  # loads the codec's library now, and not in the hub, with the first record
@@ -112,14 +122,24 @@ def producer_settings(config: ProducerConfig, principal: str = THE_PRINCIPAL, ob
         codec=codec,
         compress_elsewhere_from=quick_size(codec, config.compression_level),
         transactional_id=None,
-        principal=principal,
+        principal=principal or Principal(),
         observer=observer,
     )
 
 
-def txn_pool_settings(config: ClientConfig, pool: TxnPoolConfig, observer: Any = None) -> TxnPoolSettings:
+def txn_pool_settings(config: ClientConfig, pool: TxnPoolConfig, principal: Principal, observer: Any = None) -> TxnPoolSettings:
     """The settings of a pool whose options are all filled in."""
-    return _settings(TxnPoolSettings, pool, producer=producer_settings(config.producer_of_pool(pool), observer=observer))
+    return _settings(TxnPoolSettings, pool, producer=producer_settings(config.producer_of_pool(pool), principal, observer))
+
+
+def _principal(tls: TlsSettings | None, sasl: SaslSettings | None) -> Principal:
+    if sasl is not None and sasl.username is not None:
+        return principal_of_user(sasl.username)
+    if sasl is not None:
+        return principal_of_token() if sasl.mechanism == "OAUTHBEARER" else principal_of_mechanism(getattr(sasl.mechanism, "name", ""))
+    if tls is not None and tls.context is not None:
+        return principal_of_certificate("the SSLContext")
+    return principal_of_certificate("cert_file") if tls is not None and tls.cert_file is not None else nobody()
 
 
 def _tls(tls: bool | TlsConfig | ssl.SSLContext) -> TlsSettings | None:

@@ -20,7 +20,7 @@ class StopReport:
     """What became of the records of a client that was stopped, over its whole life.
 
     `undelivered` are those `stop` had to leave without the brokers' confirmation; `failed` those that had
-    failed by themselves.
+    failed by themselves. Records that an abort dropped before they were sent are in none of them.
     """
 
     delivered: int
@@ -46,6 +46,9 @@ class PartitionStatus:
 class BrokerStatus:
     """A broker, or an address of `bootstrap_servers` (`node_id` None): its connection's state, and how much
     went over it.
+
+    `purpose` tells apart several connections to one broker: "requests" for the one that all use, "transactions
+    2" to "transactions 4" for those that are opened while transactions overlap.
     """
 
     node_id: int | None
@@ -55,6 +58,7 @@ class BrokerStatus:
     requests_sent: int
     connects: int
     last_error: str | None
+    purpose: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,4 +145,5 @@ def _broker(broker: Broker) -> BrokerStatus:
         requests_sent=broker.requests_sent,
         connects=broker.connects,
         last_error=broker.last_error,
+        purpose=broker.purpose.value,
     )

@@ -21,7 +21,7 @@ from klife.actors.transactions import outcome
 from klife.actors.transactions.transaction import Owner
 from klife.actors.transactions.transactions import Transactions
 from klife.api.from_thread import call_at_home
-from klife.errors import InvalidRecordValue, TransactionAborted, TransactionMisused
+from klife.errors import InvalidRecordType, InvalidRecordValue, TransactionAborted, TransactionMisused
 from klife.record import Record
 
 if TYPE_CHECKING:
@@ -173,9 +173,12 @@ class Transacting:
             PoolExhausted: all that may be open are, for `checkout_timeout_ms`.
             TransactionMisused: this greenlet has one open.
             TransactionError: the cluster does not let us begin.
+            InvalidRecordType, InvalidRecordValue: an argument makes no sense, or there is no such pool (TypeError
+                and ValueError).
         """
         if function is None:
             return Transaction(self._handle, self._append, pool)
+        _check_call(function, retries)
         while True:
             try:
                 with Transaction(self._handle, self._append, pool):
@@ -184,3 +187,16 @@ class Transacting:
                 if retries <= 0 or not error.retriable:
                     raise
                 retries -= 1
+
+
+def _check_call(function: Any, retries: Any) -> None:
+    """Before anything is begun: an error in the block would be taken for the function's."""
+    if not callable(function):
+        raise InvalidRecordType(
+            f"the first argument of transaction() is a {type(function).__name__}; expected a function to call in the transaction. "
+            "A pool is named by pool='...'"
+        )
+    if type(retries) is not int:
+        raise InvalidRecordType(f"retries is a {type(retries).__name__}; expected an int, 0 or more")
+    if retries < 0:
+        raise InvalidRecordValue(f"retries is {retries}; expected 0 or more")

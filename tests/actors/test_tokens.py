@@ -15,6 +15,7 @@ from klife import Record
 from klife.actors import engines
 from klife.actors.network import tokens as module
 from klife.actors.network.tokens import TokenFailed, Tokens
+from klife.actors.principal import Principal
 from tests.support.inside_client import tells_why_it_is_not_ready
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster
 from tests.support.scripted_sasl import ScriptedSasl
@@ -51,7 +52,7 @@ def made() -> Iterator[Callable[..., Tokens]]:
     all_made: list[Tokens] = []
 
     def make(provider: Any, patience: float = PATIENCE) -> Tokens:
-        all_made.append(Tokens(provider, patience))
+        all_made.append(Tokens(provider, patience, Principal()))
         return all_made[-1]
 
     yield make

@@ -45,7 +45,10 @@ class Transactional(Parts):
             buffer=BufferPool(1_000_000, block=False),
             hub=get_hub(),
             max_block=1.0,
-            metadata=SimpleNamespace(broker=lambda node: self.brokers.setdefault(node, ModelBroker(node))),
+            metadata=None,
+            connections=SimpleNamespace(
+                broker=lambda user, node: self.brokers.setdefault(node, ModelBroker(node)), give_back=lambda user: None
+            ),
             wait_for_partitions=lambda topic, *_: self.added.get(topic),
             wake=lambda: None,
         )

@@ -21,9 +21,9 @@ RECORDS = 20
 
 
 @pytest.fixture(scope="module", params=["4.3", "3.9"])
-def cluster(request: pytest.FixtureRequest) -> Iterator[KafkaCluster]:
+def cluster(request: pytest.FixtureRequest, secure_cluster: KafkaCluster) -> Iterator[KafkaCluster]:
     if request.param == "4.3":
-        yield request.getfixturevalue("secure_cluster")
+        yield secure_cluster
         return
     with secure_kafka(request.param, brokers=1) as older:
         yield older

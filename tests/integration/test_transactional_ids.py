@@ -14,7 +14,6 @@ from confluent_kafka import Producer
 from klife import Client, Record, TransactionAborted, TransactionError, TransactionFenced
 from klife.admin import AdminClient, NewTopic
 from klife.admin.transactions import list_transactions
-from klife.api.config import checks
 from klife.testing.cluster import KafkaCluster
 from tests.support.reader import read_isolated
 from tests.support.txn_versions import parametrize_clusters
@@ -22,11 +21,6 @@ from tests.support.waiting import wait_until
 
 PATIENCE = 60.0
 SOON = 10.0  # seconds in which an abandoned transaction is aborted, at a load that slows everything down
-
-
-@pytest.fixture(autouse=True)
-def _pools_are_available(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "NOT_YET", {})
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,6 @@ from klife import (
     TransactionFenced,
     TransactionMisused,
 )
-from klife.api.config import checks
 from klife.testing.cluster import KafkaCluster
 from tests.support.committed import committed, written
 from tests.support.txn_versions import parametrize_clusters
@@ -49,9 +48,8 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[KafkaCluster]:
 
 
 @pytest.fixture
-def make_client(cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeClient]:
+def make_client(cluster: KafkaCluster) -> Iterator[MakeClient]:
     """Start a client with a pool of these options."""
-    monkeypatch.setattr(checks, "NOT_YET", {})
     started: list[Client] = []
 
     def make(**pool: Any) -> Client:
@@ -387,62 +385,6 @@ def _workers(node: Any) -> list[Any]:
     return [worker for child in node.children for worker in _workers(child)]
 
 
-def test_brokers_that_die_lose_no_commit_and_show_no_abort(kafka_cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaders and coordinators move; each transaction is seen whole, or not at all."""
-    monkeypatch.setattr(checks, "NOT_YET", {})
-    topics = [f"txn-{uuid.uuid4().hex[:12]}" for _ in range(3)]
-    for topic in topics:
-        kafka_cluster.create_topic(topic, 30, 3, config={"min.insync.replicas": "2"})
-    reported: list[bytes] = []
-    unknown: list[bytes] = []
-    failures: list[BaseException] = []
-    stop = False
-
-    def owner(client: Client, name: int) -> None:
-        n = 0
-        while not stop:
-            n += 1
-            value = f"{name:02d}-{n:04d}".encode()
-            try:
-                with client.transaction() as txn:
-                    for topic in topics:
-                        client.produce(Record(topic, value, key=value))
-                    if n % 3 == 0:
-                        txn.abort()
-                if n % 3:
-                    reported.append(value)
-            except (TransactionAborted, PoolExhausted):
-                pass
-            except TransactionError as error:
-                (unknown if error.possibly_committed else failures).append(value if error.possibly_committed else error)  # type: ignore[arg-type]
-
-    with Client.start(kafka_cluster.bootstrap_servers, txn_pools=[{"name": "pool", "pool_size": 8}]) as client:
-        client.wait_ready(30.0)
-        owners = [gevent.spawn(owner, client, name) for name in range(8)]
-        for node_id in kafka_cluster.broker_ids:
-            gevent.sleep(3.0)
-            kafka_cluster.kill(node_id)
-            gevent.sleep(3.0)
-            kafka_cluster.start(node_id)
-            kafka_cluster.wait_until_in_sync(60.0)
-        stop = True
-        gevent.joinall(owners, timeout=120.0, raise_error=True)
-        assert all(each.ready() for each in owners)
-        wait_until(lambda: is_idle(client), 60.0)
-        with client.transaction():
-            for topic in topics:
-                client.produce_batch([Record(topic, b"last", partition=partition) for partition in range(30)])
-    assert failures == []
-    assert len(unknown) <= 16
-    assert len(reported) > 50
-    for topic in topics:
-        wait_until(lambda topic=topic: committed(kafka_cluster.bootstrap_servers, topic).count(b"last") == 30, 60.0)
-    seen = [[value for value in committed(kafka_cluster.bootstrap_servers, topic) if value != b"last"] for topic in topics]
-    assert seen[0] == seen[1] == seen[2], "each is seen whole"
-    assert len(seen[0]) == len(set(seen[0]))
-    assert set(seen[0]) - set(unknown) == set(reported)
-
-
 def test_a_kill_during_the_commit_leaves_it_to_end_by_itself(cluster: KafkaCluster, make_client: MakeClient, topic: str) -> None:
     client = make_client(pool_size=4)
     rng = random.Random(11)
@@ -476,8 +418,6 @@ if "patched" in sys.argv:
     monkey.patch_all()
 import gevent
 from klife import Client, Record
-from klife.api.config import checks
-checks.NOT_YET.clear()
 client = Client.start(sys.argv[1], txn_pools=[{"name": "pool", "base_txn_id": sys.argv[3], "pool_size": 1, "txn_timeout_ms": 60000}])
 for n in range(3):
     with client.transaction():
@@ -512,10 +452,7 @@ def test_what_a_killed_process_left_open_holds_nobody_up_after_the_next_start(
     assert committed(cluster.bootstrap_servers, topic) == [b"next"] + [b"whole"] * 3
 
 
-def test_in_v2_a_transaction_is_a_produce_for_each_broker_and_one_end(
-    kafka_cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checks, "NOT_YET", {})
+def test_in_v2_a_transaction_is_a_produce_for_each_broker_and_one_end(kafka_cluster: KafkaCluster) -> None:
     name = f"txn-{uuid.uuid4().hex[:12]}"
     kafka_cluster.create_topic(name, 6, 3)
     with Client.start(kafka_cluster.bootstrap_servers, txn_pools=[{"name": "pool", "pool_size": 1}]) as client:

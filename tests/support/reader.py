@@ -183,6 +183,13 @@ def read_isolated(bootstrap_servers: str, topic: str, *, committed: bool) -> lis
 
 
 def _read_isolated(bootstrap_servers: str, topic: str, committed: bool) -> list[bytes]:
+    return sorted(message.value() or b"" for message in isolated_messages(bootstrap_servers, topic, committed=committed))
+
+
+def isolated_messages(bootstrap_servers: str, topic: str, *, committed: bool) -> Iterator[Any]:
+    """librdkafka's messages in the topic, as far as a consumer of that isolation level gets now; for a native
+    thread.
+    """
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap_servers,
@@ -194,7 +201,6 @@ def _read_isolated(bootstrap_servers: str, topic: str, committed: bool) -> list[
             "log_level": 0,
         }
     )
-    found: list[bytes] = []
     try:
         partitions = [
             TopicPartition(topic, each, 0) for each in consumer.list_topics(topic, timeout=CALL_SECONDS).topics[topic].partitions
@@ -209,11 +215,10 @@ def _read_isolated(bootstrap_servers: str, topic: str, committed: bool) -> list[
                 continue
             error = message.error()
             if error is None:
-                found.append(message.value() or b"")
+                yield message
             elif error.code() == KafkaError._PARTITION_EOF:
                 left.discard(message.partition())
             else:
                 raise KafkaException(error)
     finally:
         consumer.close()
-    return sorted(found)

@@ -162,8 +162,8 @@ class Metadata:
                 missed = self.interest.misses(name) - misses
                 code = self.snapshot.topic_errors.get(name, 0)
                 if missed and code in _HOPELESS:
-                    principal = self.settings.connection.principal
-                    to_grant = f"; grant {principal} Describe and Write on the topic (kafka-acls), or use another principal"
+                    who = self.settings.connection.principal
+                    to_grant = f"; grant {who} Describe and Write on the topic (kafka-acls), or use another principal"
                     advice = to_grant if code == ErrorCode.TOPIC_AUTHORIZATION_FAILED else ""
                     raise ProduceError(
                         f"the cluster refuses topic {name!r}: {describe(code)}{advice}.{f' {so}.' if so else ''}",

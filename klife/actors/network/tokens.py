@@ -21,6 +21,7 @@ import gevent
 from gevent.event import Event
 
 from klife.actors.network.backoff import backoff
+from klife.actors.principal import Principal
 from klife.actors.runtime.forked import is_forked
 from klife.actors.runtime.latch import never_waits
 from klife.actors.runtime.thread_pool import call_in_thread
@@ -44,10 +45,13 @@ class TokenFailed(Exception):
 
 
 class Tokens:
-    """Of one client, for its home thread. A call of `provider` counts as lost after `patience` seconds."""
+    """Of one client, for its home thread. A call of `provider` counts as lost after `patience` seconds.
+    `principal` is found in its tokens.
+    """
 
-    def __init__(self, provider: Callable[[], Any], patience: float) -> None:
+    def __init__(self, provider: Callable[[], Any], patience: float, principal: Principal) -> None:
         self._provider = provider
+        self._principal = principal
         self._patience = patience
         self._token: Token | None = None
         self._trouble: str | None = None  # of the last call
@@ -150,6 +154,8 @@ class Tokens:
             return
         now = time.time()
         self._token, self._trouble, self._failures = token, None, 0
+        if token.subject is not None:
+            self._principal.found(token.subject, "the sub of its token")
         life = token.expires_at - now if token.expires_at is not None else _SHARED_FOR
         self._due = now + life * (_RENEWED_AT + 0.05 * random.random())
         if token.expires_at is not None:

@@ -26,6 +26,7 @@ from klife.actors.runtime.future import WaitTimeout
 from klife.actors.runtime.loop_budget import AT_ONCE, let_home_run
 from klife.errors import ProduceError
 from klife.record import Delivered, Record, Undelivered
+from klife.wrong_self import refuse_wrong_self, wrong_self
 from klife_supervision.logs import get_logger, traceback_of
 
 if cython.compiled:
@@ -58,7 +59,10 @@ class Delivery:
             ProduceError: the record was not, or not certainly, written (`possibly_persisted` tells which).
             WaitTimeout: this wait ended first; the delivery goes on.
         """
-        batch = self._batch
+        try:
+            batch = self._batch
+        except AttributeError as error:
+            raise wrong_self(Delivery, "get", self, error) from None
         if not batch.is_set and not batch.wait(timeout):
             raise WaitTimeout(_still_on_its_way(timeout))
         record = batch.result(self._index)
@@ -216,3 +220,8 @@ def _call(callback: Callable[[BatchDelivery], object], delivery: BatchDelivery) 
 
 def _still_on_its_way(timeout: float | None) -> str:
     return f"not settled within {timeout:g} s; the delivery goes on, and waiting again is fine" if timeout is not None else ""
+
+
+if not cython.compiled:
+    refuse_wrong_self(Delivery, "__init__", "get")
+    refuse_wrong_self(BatchDelivery)

@@ -175,7 +175,7 @@ class Producer:
         batch.attempts += 1
         self.retries += 1
         if self.settings.observer is not None:
-            self.settings.observer.retried(self.settings.name, batch, last_attempt(partition)[0])
+            self.settings.observer.retried(self.settings.name, batch, last_attempt(partition, self.settings.principal)[0])
         if backs_off:
             settings = self.settings
             partition.failures += 1
@@ -235,7 +235,7 @@ class Producer:
             unknown = batch.in_flight or batch.fate_unknown
             count += batch.count
             fate = "may be in the log: check before sending them again" if unknown else "were not written"
-            why, code = last_attempt(partition)
+            why, code = last_attempt(partition, self.settings.principal)
             self.settlement.dropped(
                 partition,
                 batch,

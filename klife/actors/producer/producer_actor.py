@@ -14,6 +14,7 @@ from typing import Any
 from klife.actors.metadata.metadata import Metadata
 from klife.actors.network.backoff import backoff
 from klife.actors.network.call import Call
+from klife.actors.principal import Principal
 from klife.actors.producer.batcher import Batcher
 from klife.actors.producer.identity import Identity
 from klife.actors.producer.messages import GetIdentity
@@ -209,7 +210,7 @@ class ProducerActor(GeventActor):
         )
 
 
-def _refusal(code: int | None, why: str, principal: str) -> str:
+def _refusal(code: int | None, why: str, principal: Principal) -> str:
     """Why there is no id, and what to do."""
     without = "set enable_idempotence=False, and a retry may write a record twice"
     if code == ErrorCode.CLUSTER_AUTHORIZATION_FAILED:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from klife.actors.closed import NOT_QUEUED
 from klife.actors.producer.validation import checked_topic
 from klife.actors.settings import TxnPoolSettings
+from klife.actors.transactions.connections import Connections
 from klife.errors import TransactionError, TransactionFenced
 
 if TYPE_CHECKING:
@@ -28,13 +29,14 @@ FEATURE = "transaction.version"
 class PoolTerms:
     """The settings of one pool, and how it is at this moment."""
 
-    def __init__(self, settings: TxnPoolSettings, producers: Producers) -> None:
+    def __init__(self, settings: TxnPoolSettings, producers: Producers, connections: Connections) -> None:
         engine = producers.engine
         self.settings = settings
         self.engine = engine
         self.name = settings.name
         self.hub = engine.hub
         self.metadata = engine.metadata
+        self.connections = connections
         self.buffer = producers.pool
         self.max_block = engine.settings.max_block
         self._partitioner_of: Callable[[str], Any] = producers.partitioner_of

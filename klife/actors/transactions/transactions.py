@@ -15,6 +15,7 @@ from klife.actors.producer import letting_go
 from klife.actors.producer.producers import Producers
 from klife.actors.runtime.future import WaitTimeout
 from klife.actors.transactions import outcome
+from klife.actors.transactions.connections import Connections
 from klife.actors.transactions.messages import CheckOut
 from klife.actors.transactions.pool import Pool
 from klife.actors.transactions.pool_tree import pool_spec
@@ -35,7 +36,8 @@ class Transactions:
         settings = engine.settings
         self.engine = engine
         self.owners: dict[Any, Transaction] = {}  # by greenlet, from the beginning of a block to its end; mostly empty
-        self.pools = {each.name: Pool(each, producers) for each in settings.txn_pools}
+        connections = Connections(engine.metadata)
+        self.pools = {each.name: Pool(each, producers, connections) for each in settings.txn_pools}
         self._ends = False  # the client or the process does: what is open is to be ended
         self._default = settings.default_txn_pool or next(iter(self.pools), None)
 
@@ -233,7 +235,7 @@ class Transactions:
 
     @property
     def failed(self) -> int:
-        return sum(producer.settlement.failed_records for producer in self._producers())
+        return sum(producer.settlement.failed_records - producer.dropped_records for producer in self._producers())
 
     @property
     def unsettled(self) -> int:

@@ -82,11 +82,6 @@ class Options(_Model):
     stand_ins: ClassVar[Mapping[str, Any]] = {}
     """For each option that must be given, a value to look for further mistakes with while it is wrong."""
 
-    @classmethod
-    def _refused(cls, options: Mapping[str, Any]) -> list[Problem]:
-        """Options that cannot be given at all, whatever their value."""
-        return []
-
     def _cross_check(self) -> list[Problem]:
         """What is wrong between options that are each right."""
         return []
@@ -103,11 +98,8 @@ def attempt(cls: type[M], options: Mapping[str, Any], origins: Origins | None = 
     as KLIFE_LINGER_MS.
     """
     origins = origins or {}
-    refused = cls._refused(options)
-    lines = [problem.line(origins) for problem in refused]
-    rest, broken = _without(cls, options, [problem.loc for problem in refused])
-    model, found, wrong = _validate(cls, rest, origins, broken)
-    lines += found
+    rest, broken = dict(options), list[Loc]()
+    model, lines, wrong = _validate(cls, rest, origins, broken)
     while wrong:  # more than once where a model within another fails its own cross-checks, before those of the other
         rest, taken_out = _without(cls, rest, wrong)
         if all(loc in broken for loc in taken_out):

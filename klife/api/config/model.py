@@ -12,7 +12,7 @@ from typing import Any, Self, Unpack
 
 from klife.actors.producer.partition import MAX_IN_FLIGHT
 from klife.api.config.base import Problem, attempt
-from klife.api.config.checks import cross_check, not_yet
+from klife.api.config.checks import cross_check
 from klife.api.config.environment import EnvironmentReader
 from klife.api.config.keywords import ClientKeywords
 from klife.api.config.messages import Origins, describe
@@ -192,16 +192,5 @@ class ClientConfig(ClientOptions):
             **{option: getattr(pool, option) for option in DeliveryOptions.model_fields},
         )
 
-    @classmethod
-    def _refused(cls, options: Mapping[str, Any]) -> list[Problem]:
-        return not_yet(options, cls._defaults())
-
     def _cross_check(self) -> list[Problem]:
-        return [
-            *not_yet({name: getattr(self, name) for name in self.model_fields_set}, self._defaults()),
-            *cross_check(self, self.resolved_producers, self.resolved_txn_pools),
-        ]
-
-    @classmethod
-    def _defaults(cls) -> dict[str, Any]:
-        return {name: field.default for name, field in cls.model_fields.items()}
+        return cross_check(self, self.resolved_producers, self.resolved_txn_pools)
