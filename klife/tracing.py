@@ -67,7 +67,9 @@ class TracingHooks(Hooks):
         carrier: dict[str, str] = {}
         propagate.inject(carrier, context=trace.set_span_in_context(span))
         ours = tuple((name, text.encode()) for name, text in carrier.items())
-        if span.is_recording() and ours:
+        if not ours:  # the configured propagator writes nothing, by which its outcome could be told
+            span.end()
+        elif span.is_recording():
             self._remember(ours[0], span)
         others = tuple(header for header in record.headers if header[0] not in carrier)
         return Record(

@@ -9,6 +9,8 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from klife.actors.runtime.forked import is_forked, take_note
+
 if TYPE_CHECKING:
     from klife.actors.engine import Engine
     from klife.actors.observer import Observer
@@ -31,6 +33,11 @@ class Sampler:
         engine.on_end.append(self._ended)
 
     def _tick(self) -> None:
+        if is_forked():
+            take_note()
+        if self._engine.inherited:  # timers go on in a forked child, and the client is the parent's
+            self._timer.stop()
+            return
         now = monotonic()
         self._gap = max(self._gap, now - self._due)
         self._due = now + _TICK

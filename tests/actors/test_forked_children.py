@@ -333,3 +333,32 @@ def test_the_child_frees_the_records_of_its_parent_and_subprocesses_are_not_dist
             """,
             cluster,
         )
+
+
+def test_a_child_that_does_not_use_the_client_shows_its_hooks_nothing_of_the_parents() -> None:
+    with ScriptedCluster() as cluster:
+        quiet(
+            """
+            from klife.actors import sampler
+            from klife.hooks import Hooks
+
+            sampler._TICKS = 1  # a sample with each
+
+            class Samples(Hooks):
+                def on_sample(self, sample):
+                    sampled_by.append(os.getpid())
+
+            sampled_by = []
+            client = Client.start(SERVERS, name="web", hooks=[Samples()])
+            client.wait_ready(20)
+
+            def idle():
+                gevent.sleep(0.5)
+                assert os.getpid() not in sampled_by
+
+            in_child(idle)
+            client.stop()
+            assert os.getpid() in sampled_by
+            """,
+            cluster,
+        )
