@@ -11,7 +11,7 @@
 #
 #   make dist
 #
-# A sixth builds the site of the pages and the docstrings:
+# A fifth builds the site of the pages and the docstrings:
 #
 #   make docs
 #

@@ -50,6 +50,10 @@ ONCE = [
     "tests/integration/test_secure_life.py",
     "tests/integration/test_secure_smoke.py",
     "tests/integration/test_secure_ways.py",
+    # Metrics and traces are made of what hooks hear, which tests/actors/test_hooks.py looks at in both builds.
+    "tests/api/test_prometheus.py",
+    "tests/api/test_prometheus_workers.py",
+    "tests/api/test_tracing.py",
     # What brokers do where klife's answer is tested in both builds on a scripted one.
     "tests/integration/test_auto_created_topics.py",  # tests/actors/test_asking_metadata.py
     "tests/integration/test_brokers_without_producer_ids.py",  # test_producer_id.py

@@ -209,6 +209,11 @@ def _run(engine: Engine, start_tree: Callable[[], Supervisor]) -> Engine:
         engine.ended(ExitReason.crashed(error))  # a facade that found it by its name may have callers who wait
         raise
     engine.supervisor = supervisor
+    observer = engine.settings.observer
+    if observer is not None and observer.on_sample:
+        from klife.actors.sampler import Sampler  # by clients whose hooks want samples
+
+        Sampler(engine, observer)
     supervisor.monitor(engine.ended)
     at_exit.watch(engine)
     after_fork.watch()

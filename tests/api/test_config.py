@@ -52,6 +52,7 @@ CLIENT_DEFAULTS: dict[str, Any] = {
     "sasl": None,
     "connect_timeout_ms": 10_000,
     "socket_options": (),
+    "hooks": (),
     "connections_max_idle_ms": 540_000,
     "reconnect_backoff_ms": 50,
     "reconnect_backoff_max_ms": 10_000,

@@ -184,6 +184,7 @@ class Broker:
         if is_forked():
             take_note()
         now = monotonic()
+        call.sent_at = now
         call.deadline = now + timeout
         if not self.is_ready:
             call.finish(CallFailed(f"broker {self.node_id} is not connected ({self.describe()})", sent=False))
@@ -235,9 +236,12 @@ class Broker:
 
     def _all_written(self) -> None:
         """Everything is on its way: so much is all that calls without a reply wait for."""
+        observer = self.settings.observer
         while self._unwritten:
             self._unwritten[0].finish()
-            self._unwritten.popleft()
+            call = self._unwritten.popleft()
+            if observer is not None:
+                observer.answered(self, call, monotonic())
 
     def close(self) -> list[Call]:
         """Close the connection, if there is one; return the calls whose outcome nobody will learn."""
