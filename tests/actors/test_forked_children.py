@@ -366,3 +366,32 @@ def test_a_childs_transactions_have_ids_of_their_own_and_stable_ones_stay_the_pa
         assert sorted(cluster.log("orders")) == [b"child's"] + [b"parent's"] * 4
         assert all(coordinator.ended)
         assert len({name.rpartition("-")[0] for name in coordinator.ids}) == 3
+
+
+def test_a_child_that_does_not_use_the_client_shows_its_hooks_nothing_of_the_parents() -> None:
+    with ScriptedCluster() as cluster:
+        quiet(
+            """
+            from klife.actors import sampler
+            from klife.hooks import Hooks
+
+            sampler._TICKS = 1  # a sample with each
+
+            class Samples(Hooks):
+                def on_sample(self, sample):
+                    sampled_by.append(os.getpid())
+
+            sampled_by = []
+            client = Client.start(SERVERS, name="web", hooks=[Samples()])
+            client.wait_ready(20)
+
+            def idle():
+                gevent.sleep(0.5)
+                assert os.getpid() not in sampled_by
+
+            in_child(idle)
+            client.stop()
+            assert os.getpid() in sampled_by
+            """,
+            cluster,
+        )
