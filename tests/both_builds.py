@@ -17,6 +17,7 @@ failed.
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 import subprocess
@@ -45,9 +46,14 @@ ONCE = [
     # The command, the clusters for tests and the helpers for users' tests; nothing of them is compiled.
     "tests/cli",
     "tests/integration/test_admin.py",
+    "tests/integration/test_secure_errors.py",  # tests/actors/test_authenticating.py, test_tls.py, test_tokens.py
     "tests/integration/test_secure_life.py",
     "tests/integration/test_secure_smoke.py",
     "tests/integration/test_secure_ways.py",
+    # Metrics and traces are made of what hooks hear, which tests/actors/test_hooks.py looks at in both builds.
+    "tests/api/test_prometheus.py",
+    "tests/api/test_prometheus_workers.py",
+    "tests/api/test_tracing.py",
     # What brokers do where klife's answer is tested in both builds on a scripted one.
     "tests/integration/test_auto_created_topics.py",  # tests/actors/test_asking_metadata.py
     "tests/integration/test_brokers_without_producer_ids.py",  # test_producer_id.py
@@ -88,6 +94,7 @@ ONCE = [
     "tests/api/test_config.py",
     "tests/api/test_config_checks.py",
     "tests/api/test_config_environment.py",
+    "tests/api/test_config_plain.py",
     "tests/api/test_config_properties.py",
 ]
 # What real brokers do to a client, by the build whose suite runs it. What the client answers is tested in both on scripted
@@ -198,6 +205,14 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
     for item in items:
         clusters[item.path] |= sum(number for name, number in CLUSTERS.items() if name in item.fixturenames)
     items[:] = sorted((item for item in items if _is_mine(item.path, config)), key=lambda item: clusters[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """What was collected, thousands of tests and their modules, stays; a tenth of the processor time would go
+    into looking at it again and again.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _is_mine(path: Path, config: Any) -> bool:

@@ -99,8 +99,9 @@ def test_who_only_names_the_client_imports_nothing_heavy(pure: str, monkeypatch:
     assert not modules_after("import klife; klife.Client") & HEAVY
 
 
-def test_a_client_that_has_nothing_to_tell_has_imported_no_structlog() -> None:
-    assert not modules_after("import klife; klife.Client.start('localhost:1').status()") & {"structlog", "rich", "asyncio"}
+def test_a_client_of_plain_options_that_has_nothing_to_tell_has_imported_no_structlog_and_no_pydantic() -> None:
+    modules = modules_after("import klife; klife.Client.start('localhost:1', name='shop', linger_ms=5).status()")
+    assert not modules & {"structlog", "rich", "asyncio", "pydantic", "pydantic_core"}
 
 
 def test_the_command_line_imports_its_packages_only_when_it_runs() -> None:

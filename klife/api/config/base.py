@@ -9,37 +9,16 @@ whatever its cross-checks then find, and does not hang on a part that was taken 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from klife.api.config.messages import Loc, Origins, explain, format_path
+from klife.api.config.messages import explain
+from klife.api.config.problem import Problem as Problem
+from klife.api.config.words import Loc, Origins
 from klife.errors import ConfigError
 
 M = TypeVar("M", bound="Options")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What a cross-check found: the option to change, the sentence about it, and all the options it was
-    concluded from.
-    """
-
-    loc: Loc
-    text: str
-    depends_on: tuple[Loc, ...] = ()
-
-    def line(self, origins: Origins) -> str:
-        return f"{format_path(self.loc, origins)}: {self.text}"
-
-    def below(self, loc: Loc) -> Problem:
-        """The same, of a model that is at `loc` in another."""
-        return Problem((*loc, *self.loc), self.text, tuple((*loc, *depends) for depends in self.depends_on))
-
-    def rests_on(self, broken: Sequence[Loc]) -> bool:
-        """Whether anything it was concluded from is (in) one of the broken options."""
-        return any(loc[: len(wrong)] == wrong for loc in (self.loc, *self.depends_on) for wrong in broken)
 
 
 class CrossCheckFailed(ValueError):

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from klife.actors.producer.partition import MAX_IN_FLIGHT
-from klife.api.config.base import Problem
-from klife.api.config.messages import Loc, describe, format_path, suggest
+from klife.api.config.problem import Problem
+from klife.api.config.words import Loc, describe, format_path, suggest
 from klife.protocol.compression import LEVELS
 
 if TYPE_CHECKING:

@@ -11,18 +11,17 @@ from collections.abc import Mapping
 from typing import Any, Self, Unpack
 
 from klife.actors.producer.partition import MAX_IN_FLIGHT
+from klife.api.config.addresses import split_address
 from klife.api.config.base import Problem, attempt
 from klife.api.config.checks import cross_check
 from klife.api.config.environment import EnvironmentReader
 from klife.api.config.keywords import ClientKeywords
-from klife.api.config.messages import Origins, describe
-from klife.api.config.option_types import split_address
 from klife.api.config.options import ClientOptions, DeliveryOptions, ProducerConfig, ProducerOptions, TxnPoolConfig
+from klife.api.config.plain import DEFAULT_PRODUCER_NAME
 from klife.api.config.properties import PropertiesReader
 from klife.api.config.properties_file import read_properties
+from klife.api.config.words import Origins, describe
 from klife.errors import ConfigError
-
-DEFAULT_PRODUCER_NAME = "klife_default_producer"
 
 
 class ClientConfig(ClientOptions):
