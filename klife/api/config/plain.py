@@ -52,6 +52,7 @@ OPTIONS: Final[dict[str, tuple[Any, range | tuple[Any, ...]]]] = {
     "txn_pools": ((), _NOT_PLAIN),
     "default_txn_pool": (None, _NOT_PLAIN),
     "disabled_features": ((), _NOT_PLAIN),
+    "hooks": ((), _NOT_PLAIN),
     "metadata_max_age_ms": (300_000, _POSITIVE),
     "max_buffered_bytes": (33_554_432, range(1, 2**63)),
     "on_buffer_full": ("block", ("block", "raise")),
