@@ -35,6 +35,7 @@ _DIRECTIVES = {
     "auto_pickle": False,
 }
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https://)[^)]*\)")
+_ASIDE = re.compile(r"\s\(\[[^\]]*\]\((?!https://)[^)]*\)\)")  # in parentheses, and nothing but a link
 _PICTURE = re.compile(r"^!\[[^\]]*\]\((?!https://)[^)]*\)\n+", re.MULTILINE)
 _COMMENT = re.compile(r"^<!--.*?-->\n+", re.MULTILINE | re.DOTALL)
 
@@ -49,7 +50,10 @@ def distribution() -> str:
 
 def readme() -> str:
     """README.md for readers who have no repository around it: links into it become their text, and pictures go."""
-    return _LINK.sub(r"\1", _PICTURE.sub("", _COMMENT.sub("", Path("README.md").read_text(encoding="utf-8"))))
+    text = Path("README.md").read_text(encoding="utf-8")
+    for pattern in (_COMMENT, _PICTURE, _ASIDE):
+        text = pattern.sub("", text)
+    return _LINK.sub(r"\1", text)
 
 
 def core() -> list[Extension]:

@@ -32,7 +32,7 @@ import os
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
 from importlib.util import spec_from_file_location
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _ROOT = os.path.dirname(_HERE)
@@ -81,18 +81,18 @@ def choose() -> bool:
 
 
 class Pure(NamedTuple):
-    """That klife runs without its compiled core: why, and whether somebody has decided so."""
+    """That klife runs without its compiled core: why, and whose wish that is, if it is somebody's."""
 
     why: str
-    is_wanted: bool
+    wanted_by: Literal["whoever runs it", "whoever installed it", ""]
 
 
 def pure() -> Pure | None:
     """None where the compiled core is in use."""
     if not _wanted:
-        return Pure("KLIFE_PURE is set", True)
+        return Pure("KLIFE_PURE is set", "whoever runs it")
     if all(_built):
         return None
     if any(name.startswith("klife_pure-") for name in os.listdir(_ROOT)):
-        return Pure("klife-pure was installed", True)
-    return Pure("a part of it is missing" if any(_built) else "it was not compiled when klife was installed", False)
+        return Pure("klife-pure was installed", "whoever installed it")
+    return Pure("a part of it is missing" if any(_built) else "it was not compiled when klife was installed", "")

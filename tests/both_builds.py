@@ -46,15 +46,22 @@ ONCE = [
     # The command, the clusters for tests and the helpers for users' tests; nothing of them is compiled.
     "tests/cli",
     "tests/integration/test_admin.py",
+    "tests/integration/test_secure_errors.py",  # tests/actors/test_authenticating.py, test_tls.py, test_tokens.py
     "tests/integration/test_secure_life.py",
     "tests/integration/test_secure_smoke.py",
     "tests/integration/test_secure_ways.py",
+    # Metrics and traces are made of what hooks hear, which tests/actors/test_hooks.py looks at in both builds.
+    "tests/api/test_prometheus.py",
+    "tests/api/test_prometheus_workers.py",
+    "tests/api/test_tracing.py",
     # What brokers do where klife's answer is tested in both builds on a scripted one.
     "tests/integration/test_auto_created_topics.py",  # tests/actors/test_asking_metadata.py
     "tests/integration/test_brokers_without_producer_ids.py",  # test_producer_id.py
     "tests/integration/test_brokers_without_topic_ids.py",  # test_asking_metadata.py, test_metadata_snapshot.py
     "tests/integration/test_forgetful_brokers.py",  # test_delivery_model.py, test_partition.py
     "tests/integration/test_quotas.py",  # test_throttling.py
+    "tests/integration/test_transaction_versions.py",  # test_txn_answers.py, and each build meets a version: txn_versions.py
+    "tests/integration/test_transactions_under_fire.py",  # the same
     "tests/testing/test_admin_connections.py",
     "tests/testing/test_cli_cluster.py",
     "tests/testing/test_cluster.py",
@@ -102,10 +109,7 @@ IN_ONE_BUILD = {
     "tests/integration/test_secure_acls.py": "compiled",  # tests/actors/test_every_code.py
     "tests/integration/test_threads_and_logs.py": "compiled",  # tests/api/test_client.py, test_homes.py
     "tests/integration/test_topics.py": "pure",  # tests/actors/test_asking_metadata.py, test_added_partitions.py
-    "tests/integration/test_transactional_ids.py": "pure",  # tests/actors/test_transactional_producer.py, test_txn_*.py
 }
-# Minutes of brokers that die under transactions: `make transactions` runs them.
-APART = ["tests/integration/test_transactions.py", "tests/integration/test_transactions_under_fire.py"]
 SHARED = ["tests/testing/test_chaos_runs.py"]  # whose tests differ from suite to suite
 CLUSTERS = {"kafka_cluster": 1, "secure_cluster": 2}  # fixtures of the session
 OPTIONS_VARIABLE = "KAFKA_JVM_PERFORMANCE_OPTS"
@@ -213,8 +217,6 @@ def pytest_collection_finish() -> None:
 
 def _is_mine(path: Path, config: Any) -> bool:
     name = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else ""
-    if name in APART:
-        return False
     if name in SHARED:
         return True
     suite = config.getoption("suite")

@@ -63,6 +63,7 @@ class ConnectionSettings(NamedTuple):
     principal: Principal
     tls: TlsSettings | None = None
     sasl: SaslSettings | None = None
+    observer: Any = None  # the `Observer` of the client's hooks, if it has any
 
 
 class ProducerSettings(NamedTuple):
@@ -89,6 +90,7 @@ class ProducerSettings(NamedTuple):
     compress_elsewhere_from: int  # bytes; smaller payloads are compressed at once
     principal: Principal
     transactional_id: str | None = None
+    observer: Any = None  # as a connection's
 
 
 class TxnPoolSettings(NamedTuple):
@@ -125,3 +127,4 @@ class ClientSettings(NamedTuple):
     name_is_made_up: bool  # its user gave none
     txn_pools: tuple[TxnPoolSettings, ...]
     default_txn_pool: str | None  # None where there are no pools
+    observer: Any = None

@@ -13,13 +13,13 @@ client does; the next use starts it afresh, in the thread that uses it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 from klife import cython_shim as cython
 from klife.actors import engines
 from klife.actors.engine import Engine
+from klife.actors.producer.callers_context import in_callers_context
 from klife.actors.producer.delivery import BatchDelivery, Delivery
 from klife.actors.producer.validation import checked_topic, not_a_callback
 from klife.actors.runtime.forked import take_note
@@ -57,7 +57,7 @@ class Client:
         if not isinstance(engine, Engine) or _more or _options:
             raise TypeError(_HOW_TO_START)
         self._handle = Handle(engine, supervised=supervised)
-        self._append = Append(self._handle)
+        self._append = _append(self._handle)
 
     # starting and finding
 
@@ -160,7 +160,7 @@ class Client:
         accepted: Delivery | None = append.accepted(record, producer, partitioner, True, None)
         if accepted is not None:
             return accepted
-        delivery: Delivery = append.from_thread(partial(self.produce, record, producer=producer, partitioner=partitioner))
+        delivery: Delivery = append.elsewhere(record, producer, partitioner, True, None)
         return delivery
 
     @cython.locals(append="Append")
@@ -178,8 +178,10 @@ class Client:
             raise wrong_self(Client, "produce_async", self, error) from None
         if callback is not None and not callable(callback):
             raise not_a_callback(callback)
+        if callback is not None:
+            callback = in_callers_context(callback)
         if append.accepted(record, producer, partitioner, False, callback) is None:
-            append.from_thread(partial(self.produce_async, record, callback, producer=producer, partitioner=partitioner))
+            append.elsewhere(record, producer, partitioner, False, callback)
 
     def produce_batch(self, records: Iterable[Record], *, producer: str | None = None, partitioner: Any = None) -> BatchDelivery:
         """Queue records of any topics and partitions; `.get()` returns one result for each, in input order,
@@ -201,7 +203,7 @@ class Client:
             return BatchDelivery(self._append.join_all(transaction, checked, producer, partitioner))
         if not self._handle.is_at_home:
             batch_delivery: BatchDelivery = self._append.from_thread(
-                lambda: self.produce_batch(checked, producer=producer, partitioner=partitioner)
+                lambda: BatchDelivery(self._append.take(checked, producer, partitioner))
             )
             return batch_delivery
         return BatchDelivery(self._append.take(checked, producer, partitioner))
@@ -371,6 +373,15 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<Client {self.name!r}>"
+
+
+def _append(handle: Handle) -> Append:
+    observer = handle.engine.settings.observer
+    if observer is None or not observer.sees_records:
+        return Append(handle)
+    from klife.api.observed_append import ObservedAppend  # by clients whose hooks want to see records
+
+    return ObservedAppend(handle, observer)
 
 
 if not cython.compiled:

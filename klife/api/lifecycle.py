@@ -161,8 +161,8 @@ def _why_not_ready(engine: Engine, timeout: float, late: float) -> str:
 
 def _engine(settings: ClientSettings) -> Engine:
     """An engine with all that a client can do."""
-    pure_notice.tell()
     with telling(client=settings.name):
+        pure_notice.tell()
         engine = Engine(settings)
         producers = engine.add(Producers(engine))
         if settings.txn_pools:
@@ -209,6 +209,11 @@ def _run(engine: Engine, start_tree: Callable[[], Supervisor]) -> Engine:
         engine.ended(ExitReason.crashed(error))  # a facade that found it by its name may have callers who wait
         raise
     engine.supervisor = supervisor
+    observer = engine.settings.observer
+    if observer is not None and observer.on_sample:
+        from klife.actors.sampler import Sampler  # by clients whose hooks want samples
+
+        Sampler(engine, observer)
     supervisor.monitor(engine.ended)
     at_exit.watch(engine)
     after_fork.watch()

@@ -1,7 +1,8 @@
 """What the log is told, once in a process, where klife runs without its compiled core: it does the same, and
 takes about four times as long for each record, which nobody should find out by measuring.
 
-A warning where nobody has decided so; otherwise an INFO event, for whoever looks.
+A warning where nobody has decided so; an INFO event where it was installed like that; and nothing where
+KLIFE_PURE says that it is wanted.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ def tell() -> None:
     """Called by each client that starts."""
     global _told
     found = None if _told else pure()
-    if found is None:
+    if found is None or found.wanted_by == "whoever runs it":
         return
     _told = True
-    if found.is_wanted:
+    if found.wanted_by:
         log.info("without_compiled_core", reason=found.why)
     else:
         log.warning(

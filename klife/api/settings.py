@@ -45,13 +45,14 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
     client.
     """
     topics = config.topics
-    connection = connection_settings(config)
+    observer = _observer(config, name)
+    connection = connection_settings(config)._replace(observer=observer)
     return _settings(
         ClientSettings,
         config,
         name=name,
         bootstrap=config.bootstrap_addresses,
-        producers=tuple(producer_settings(each, connection.principal) for each in config.resolved_producers),
+        producers=tuple(producer_settings(each, connection.principal, observer) for each in config.resolved_producers),
         default_producer=config.default_producer_name,
         connection=connection,
         block_on_full=config.on_buffer_full == "block",
@@ -61,9 +62,18 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
         restart_after_fork=config.on_fork == "restart",
         name_is_made_up=config.name is None,
         client_id="klife" if config.name is None else f"klife.{config.name}",
-        txn_pools=tuple(txn_pool_settings(config, pool, connection.principal) for pool in config.resolved_txn_pools),
+        txn_pools=tuple(txn_pool_settings(config, pool, connection.principal, observer) for pool in config.resolved_txn_pools),
         default_txn_pool=config.default_txn_pool_name,
+        observer=observer,
     )
+
+
+def _observer(config: ClientConfig, name: str) -> Any:
+    if not config.hooks:
+        return None
+    from klife.actors.observer import Observer  # with the events that hooks hear of; by who has some
+
+    return Observer(name, config.hooks)
 
 
 def connection_settings(config: ClientConfig) -> ConnectionSettings:
@@ -77,6 +87,7 @@ def connection_settings(config: ClientConfig) -> ConnectionSettings:
         principal=_principal(tls, sasl),
         tls=tls,
         sasl=sasl,
+        observer=None,
     )
 
 
@@ -120,7 +131,7 @@ def check_files(config: ClientConfig) -> None:
     raise ConfigError([problem])
 
 
-def producer_settings(config: ProducerConfig, principal: Principal | None = None) -> ProducerSettings:
+def producer_settings(config: ProducerConfig, principal: Principal | None = None, observer: Any = None) -> ProducerSettings:
     """The settings of one producer, whose options are all filled in."""
     codec = CODECS[config.compression_type]
     compress(codec, b"")  # loads the codec's library now, and not in the hub, with the first record
@@ -134,12 +145,13 @@ def producer_settings(config: ProducerConfig, principal: Principal | None = None
         compress_elsewhere_from=quick_size(codec, config.compression_level),
         transactional_id=None,
         principal=principal or Principal(),
+        observer=observer,
     )
 
 
-def txn_pool_settings(config: ClientConfig, pool: TxnPoolConfig, principal: Principal) -> TxnPoolSettings:
+def txn_pool_settings(config: ClientConfig, pool: TxnPoolConfig, principal: Principal, observer: Any = None) -> TxnPoolSettings:
     """The settings of a pool whose options are all filled in."""
-    return _settings(TxnPoolSettings, pool, producer=producer_settings(config.producer_of_pool(pool), principal))
+    return _settings(TxnPoolSettings, pool, producer=producer_settings(config.producer_of_pool(pool), principal, observer))
 
 
 def _principal(tls: TlsSettings | None, sasl: SaslSettings | None) -> Principal:

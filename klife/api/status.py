@@ -144,6 +144,6 @@ def _broker(broker: Broker) -> BrokerStatus:
         in_flight=len(broker.calls),
         requests_sent=broker.requests_sent,
         connects=broker.connects,
-        last_error=broker.last_error,
+        last_error=broker.trouble,
         purpose=broker.purpose.value,
     )

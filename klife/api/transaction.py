@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from gevent._hub_local import get_hub_if_exists
 
 from klife.actors.engine import Engine
+from klife.actors.producer.callers_context import in_callers_context
 from klife.actors.producer.delivery import BatchDelivery, Delivery
 from klife.actors.producer.validation import not_a_callback
 from klife.actors.runtime.forked import take_note
@@ -78,7 +79,7 @@ class Transaction:
                 opened.producer.end(opened, commits=False)
             raise
         finally:
-            transactions.forget(opened)
+            opened.forget()
 
     # joining
 
@@ -88,14 +89,16 @@ class Transaction:
         Raises:
             TransactionMisused: it has ended. TransactionAborted: it was aborted meanwhile, and why.
         """
-        delivery: Delivery = self._append.join(self._opened(), record, None, partitioner, True, None)
+        delivery: Delivery = self._append.joined(self._opened(), record, partitioner, True, None)
         return delivery
 
     def produce_async(self, record: Record, callback: Callback | None = None, *, partitioner: Any = None) -> None:
         """As `Client.produce_async`, in this transaction."""
         if callback is not None and not callable(callback):
             raise not_a_callback(callback)
-        self._append.join(self._opened(), record, None, partitioner, False, callback)
+        if callback is not None:
+            callback = in_callers_context(callback)
+        self._append.joined(self._opened(), record, partitioner, False, callback)
 
     def produce_batch(self, records: Iterable[Record], *, partitioner: Any = None) -> BatchDelivery:
         """As `Client.produce_batch`, in this transaction. A record that could not be queued ends it."""

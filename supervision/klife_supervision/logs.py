@@ -175,6 +175,7 @@ def _watch_repeats(hub: Any, now: float) -> None:
 def _minute_is_over(hub: Any) -> None:
     """In the hub."""
     _stop_timer(hub)
+    _forget_after_fork()
     now = monotonic()
     _tell_repeats(hub, now)
     _watch_repeats(hub, now)

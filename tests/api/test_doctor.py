@@ -89,10 +89,22 @@ def test_a_wrong_port_is_told() -> None:
     assert "listens on that port" in report.next_step
 
 
-def test_a_name_that_leads_nowhere_is_told() -> None:
-    report = doctor_of("no..name:9092")
-    assert failures(report) == [("bootstrap no..name:9092", "resolve")]
-    assert "'no..name' leads nowhere" in report.verdict
+def test_a_name_that_leads_nowhere_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_arguments: Any) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+    report = doctor_of("nowhere:9092")
+    assert failures(report) == [("bootstrap nowhere:9092", "resolve")]
+    assert "'nowhere' leads nowhere: Name or service not known" in report.verdict
+
+
+def test_a_name_that_is_none_is_told_in_words_alone(cluster: ScriptedCluster, capfd: pytest.CaptureFixture[str]) -> None:
+    address, cluster.host = cluster[1].address, "no..name"
+    report = doctor_of(address)
+    assert [name for _, name in failures(report)] == ["resolve"]
+    assert "'no..name' leads nowhere: there is nothing between two of its dots" in report.verdict
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_the_classic_a_bootstrap_that_answers_and_advertised_addresses_that_do_not() -> None:
@@ -175,7 +187,7 @@ def test_a_cluster_without_brokers_and_a_mechanism_that_gives_up_are_not_all_wel
 
     with ScriptedCluster(sasl=ScriptedSasl()) as other:
         report = doctor_of(other.bootstrap_servers, timeout=2.0, sasl={"mechanism": Own()})
-    assert "the doctor failed with Timeout" in report.verdict
+    assert "the mechanism failed with Timeout" in report.verdict
     with client_of(cluster.bootstrap_servers) as client:
         cluster[1].always(MetadataRequest, alone)
         report = client.doctor()

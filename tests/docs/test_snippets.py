@@ -33,8 +33,8 @@ def test_the_programs_of_the_page_run_one_after_the_other(page: Path, documented
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
 
 
-@pytest.mark.parametrize("name", ["README.md", "getting-started.md"])
-def test_the_first_pages_run_under_monkey_patching_too(name: str, documented_cluster: KafkaCluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["README.md", "getting-started.md", "transactions.md"])
+def test_these_pages_run_under_monkey_patching_too(name: str, documented_cluster: KafkaCluster, tmp_path: Path) -> None:
     page = next(page for page in PAGES if page.name == name)
     ended = run_page(page, documented_cluster.bootstrap_servers, tmp_path, "--patched")
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout

@@ -19,6 +19,7 @@ cdef class Broker:
     cdef public bint released
     cdef public double throttled_until
     cdef public object last_error
+    cdef public object awaited
     cdef public double wake_at
     cdef public double due
     cdef public double used_at

@@ -59,6 +59,7 @@ class Broker:
         self.released = False  # nobody needs the connection any more
         self.throttled_until = 0.0  # when it takes requests again, on whatever connection; the actor sets it back to 0 then
         self.last_error: str | None = None
+        self.awaited: Callable[[], str | None] | None = None  # says what who makes a connection has waited for, if that is long
         self.wake_at = NEVER  # when the actor wakes by itself
         self.due = NEVER  # an earlier time it has to be told of
         self.used_at = 0.0  # when a request was last sent or answered
@@ -98,7 +99,15 @@ class Broker:
     def describe(self) -> str:
         """State and last error, for errors and status."""
         state = f"{self.address} {self.connection.state.value}" + (", throttled by a quota" if self.throttled_until else "")
-        return state if self.last_error is None or self.is_ready else f"{state}; last error: {self.last_error}"
+        if self.is_ready:
+            return state
+        awaited = self.awaited() if self.awaited is not None else None
+        return "; ".join([state, *([awaited] if awaited else []), *([f"last error: {self.last_error}"] if self.last_error else [])])
+
+    @property
+    def trouble(self) -> str | None:
+        """What it waits for just now, if that takes long, else what befell it last."""
+        return (self.awaited() if self.awaited is not None else None) or self.last_error
 
     def _authenticating(self, ranges: Mapping[int, tuple[int, int]], again: bool) -> Exchange:
         """The connection's step by that name, at wherever the broker is now."""
@@ -175,6 +184,7 @@ class Broker:
         if is_forked():
             take_note()
         now = monotonic()
+        call.sent_at = now
         call.deadline = now + timeout
         if not self.is_ready:
             call.finish(CallFailed(f"broker {self.node_id} is not connected ({self.describe()})", sent=False))
@@ -226,9 +236,12 @@ class Broker:
 
     def _all_written(self) -> None:
         """Everything is on its way: so much is all that calls without a reply wait for."""
+        observer = self.settings.observer
         while self._unwritten:
             self._unwritten[0].finish()
-            self._unwritten.popleft()
+            call = self._unwritten.popleft()
+            if observer is not None:
+                observer.answered(self, call, monotonic())
 
     def close(self) -> list[Call]:
         """Close the connection, if there is one; return the calls whose outcome nobody will learn."""

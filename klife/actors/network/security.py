@@ -62,7 +62,9 @@ def _mechanism(sasl: SaslSettings) -> Any:
     """The mechanism as an object. Here, and nowhere else, the password is unwrapped."""
     name = sasl.mechanism
     if not isinstance(name, str):
-        return name
+        from klife.actors.network.own_mechanism import OwnMechanism
+
+        return OwnMechanism(name)
     username = sasl.username or ""
     password = sasl.password.get_secret_value() if sasl.password is not None else ""
     if name == "PLAIN":

@@ -122,6 +122,7 @@ def new_context(settings: TlsSettings, *, checks: bool = False) -> Any:
     # when something is set on it.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION  # of TLS 1.2: no broker asks for it, and each is a handshake's work
     context.check_hostname = settings.check_hostname
     if settings.ca_file is not None:
         load_authorities(context, settings.ca_file)

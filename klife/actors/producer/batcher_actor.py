@@ -140,12 +140,12 @@ class BatcherActor(GeventActor):
     def on_wake(self) -> None:
         batcher, inbox = self.batcher, self.actor_inbox
         idle, inbox.idle = inbox.idle, False
-        if batcher.completed and self.settings.transactional_id is not None:
-            self.producer.wake()  # its ProducerActor may wait for all answers
-        while batcher.completed:
-            in_flight_request = batcher.completed.popleft()
-            self._answered(in_flight_request)
-            batcher.calls.discard(in_flight_request)  # not before: a successor takes over what it still finds here
+        if batcher.completed:
+            while batcher.completed:
+                in_flight_request = batcher.completed.popleft()
+                self._answered(in_flight_request)
+                batcher.calls.discard(in_flight_request)  # not before: a successor takes over what it still finds here
+            self.producer.answered()
         now = monotonic()
         batcher.promote(now)
         room = batcher.max_in_flight - len(batcher.calls)
@@ -158,11 +158,7 @@ class BatcherActor(GeventActor):
             self.producer.budget.is_over,
         )
         if step is BatcherStep.SEND:
-            identity = self.producer.identities.current
-            batches, stuck = batcher.drain(now, identity)
-            if stuck:
-                self.producer.begin_anew(stuck, identity)
-            room -= self._send(batches)
+            room -= self._send(self._drain(now))
             if batcher.ready and room > 0:
                 get_hub().loop.run_callback(inbox.wake_when_idle)  # behind those who were refused this turn
         elif step is BatcherStep.GATHER:
@@ -178,6 +174,22 @@ class BatcherActor(GeventActor):
                 self.wake_after(due - monotonic())
 
     # sending
+
+    def _drain(self, now: float) -> list[tuple[Partition, Batch]]:
+        """The batches of the next request: those that may leave, or, if none may as things are, those that may
+        now that the producer has been told so.
+        """
+        batcher, producer = self.batcher, self.producer
+        identity = producer.identities.current
+        batches, stuck = batcher.drain(now, identity)
+        if stuck:
+            producer.begin_anew(stuck, identity)
+            if batcher.ready and not batches:
+                identity = producer.identities.current
+                batches, stuck = batcher.drain(now, identity)
+                if stuck:
+                    producer.begin_anew(stuck, identity)
+        return batches
 
     def _send(self, batches: list[tuple[Partition, Batch]]) -> bool:
         """Send a request with `batches`; return whether there is one."""

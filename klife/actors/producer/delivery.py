@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from klife import cython_shim as cython
 from klife.actors.producer.batch import Batch
+from klife.actors.producer.callers_context import in_callers_context
 from klife.actors.producer.validation import not_a_callback
 from klife.actors.runtime.future import WaitTimeout
 from klife.actors.runtime.loop_budget import AT_ONCE, let_home_run
@@ -90,6 +91,7 @@ class Delivery:
         """
         if not callable(callback):
             raise not_a_callback(callback)
+        callback = in_callers_context(callback)
         self._batch.terms.call_when_settled(self._batch, self._index, lambda _record: callback(self))
 
     def __reduce__(self) -> NoReturn:
@@ -182,6 +184,7 @@ class BatchDelivery:
         """
         if not callable(callback):
             raise not_a_callback(callback)
+        callback = in_callers_context(callback)
         batches = self._places.distinct()
         if not batches:
             # Not at once: one that produces records which are refused, too, would call itself without end.

@@ -9,7 +9,7 @@ from typing import Any
 
 from klife.actors.network.backoff import backoff
 from klife.actors.network.call import Call, CallFailed
-from klife.actors.transactions.policy import Action, Request, Rule, action_for
+from klife.actors.transactions.policy import DONE, Action, Request, Rule, action_for
 from klife.actors.transactions.producer import TransactionalProducer
 from klife.protocol.error_codes import ErrorCode, describe
 from klife_supervision.logs import get_logger
@@ -37,6 +37,8 @@ class Asking:
 
     def rule(self, request: Request, call: Call, code: int | None) -> Rule:
         """The row for an answer, with `code` if one came; a request that this broker can not be asked is refused."""
+        if code == ErrorCode.NONE:
+            return DONE
         if code is None and not isinstance(call.error, CallFailed):
             code = ErrorCode.UNSUPPORTED_VERSION
         rule = action_for(request, code, state=self.producer.state, principal=self.producer.settings.principal)

@@ -7,7 +7,6 @@ one each, at a quarter of the sockets. All pools of a client share them.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,8 @@ class Connections:
 
     def __init__(self, metadata: Metadata) -> None:
         self._metadata = metadata
-        self._taken: dict[Hashable, Purpose] = {}
+        self._taken: dict[Hashable, int] = {}  # places in OF_TRANSACTIONS
+        self._users = [0] * len(OF_TRANSACTIONS)  # how many have each
         self._answered_after = 0.0  # seconds, smoothed
 
     def answered(self, seconds: float) -> None:
@@ -50,21 +50,26 @@ class Connections:
     def take(self, user: Hashable) -> None:
         """`user` has a transaction from now on: it gets the connections that the fewest have."""
         self.give_back(user)
-        users = Counter(self._taken.values())
-        self._taken[user] = min(OF_TRANSACTIONS, key=users.__getitem__)
+        place = self._users.index(min(self._users))
+        self._users[place] += 1
+        self._taken[user] = place
 
     def give_back(self, user: Hashable) -> None:
         """Its transaction is over."""
-        self._taken.pop(user, None)
+        place = self._taken.pop(user, None)
+        if place is not None:
+            self._users[place] -= 1
 
     def broker(self, user: Hashable, node_id: int) -> Broker:
         """The broker as `user` is to ask it. While its connection is being opened, it is the one for
         requests: nobody waits for a second connection who could have the first.
         """
-        broker = self._metadata.broker(node_id, self._taken.get(user, Purpose.REQUESTS))
-        if broker.purpose is Purpose.REQUESTS or broker.is_ready:
-            return broker
-        broker.when_ready(_opened)
+        purpose = OF_TRANSACTIONS[self._taken.get(user, 0)]
+        if purpose is not Purpose.REQUESTS:
+            broker = self._metadata.broker(node_id, purpose)
+            if broker.is_ready:
+                return broker
+            broker.when_ready(_opened)
         return self._metadata.broker(node_id)
 
 

@@ -32,7 +32,6 @@ class Pool(PoolTerms):
         self._base = settings.base_txn_id or f"klife-{uuid.uuid4().hex[:16]}"
         self.post = Post()  # where its PoolActor is asked
         self.producers: dict[int, TransactionalProducer] = {}
-        self.waiting: dict[Transaction, float] = {}  # who asked first comes first; since when
 
     # its producers
 
@@ -43,7 +42,8 @@ class Pool(PoolTerms):
         lost: list[Hashable] = []
         out = 0  # without those that are being made: while they are, one that rests may go out all the same
         for producer in self.producers.values():
-            standing = producer.standing
+            # Of all of them, for each transaction: so the usual case is without a call.
+            standing = Standing.FREE if producer.rests and producer.state is State.READY else producer.standing
             if standing is Standing.FREE:
                 if producer.is_v2 is is_v2:
                     resting[producer.index] = producer.rested_since
@@ -86,6 +86,11 @@ class Pool(PoolTerms):
         elif choice.way is Way.MAKE:
             self.make().wanted = True
         return None
+
+    @property
+    def resting(self) -> int:
+        """Producers that nobody has."""
+        return sum(producer.standing in (Standing.FREE, Standing.LOST) for producer in self.producers.values())
 
     @property
     def being_made(self) -> int:

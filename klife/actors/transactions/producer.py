@@ -68,6 +68,7 @@ class TransactionalProducer(Producer):
         self.is_v2 = False  # what the cluster had settled when it was initialised: so it stays
         self.rested_since = NEVER_USED
         self.dropped_records = 0  # by aborts: they have not failed by themselves
+        self.rests = True  # no transaction is open, and nothing of the last one was on its way when that was looked at
         # Of the transaction that is open:
         self.transaction: Transaction | None = None
         self.begun_at = 0.0  # this, or the last one
@@ -89,13 +90,23 @@ class TransactionalProducer(Producer):
     @property
     def is_quiet(self) -> bool:
         """Whether no records are on their way."""
-        return not any(batcher.calls for batcher in self.batchers.all.values())
+        for batcher in self.batchers.all.values():  # noqa: SIM110 - asked of all producers for each transaction
+            if batcher.calls:
+                return False
+        return True
+
+    def came_to_rest(self) -> bool:
+        """Whether no transaction is open, and nothing of the last one on its way any more, and that is news."""
+        if self.rests or self.transaction is not None:
+            return False
+        self.rests = self.is_quiet
+        return self.rests
 
     @property
     def standing(self) -> Standing:
         """What it is to its pool."""
         state = self.state
-        if self.transaction is None and self.is_quiet:
+        if self.transaction is None and (self.rests or self.is_quiet):
             if state is State.READY:
                 return Standing.FREE
             if state is State.UNINITIALIZED and not self.wanted:
@@ -125,6 +136,7 @@ class TransactionalProducer(Producer):
         """`transaction` is this producer's from now on."""
         assert self.owned is not None
         self.move(Event.BEGIN)
+        self.rests = False
         self.wishes.clear()
         self.adding = []
         self.touched = self.added = self.end_in_doubt = False
@@ -146,7 +158,22 @@ class TransactionalProducer(Producer):
         """
         if identity is not None:
             self.wishes.update(dict.fromkeys(partition for partition in partitions if not identity.admits(partition)))
-        self.wake()
+        if self._may_admit:
+            self.admit_next()
+        else:
+            self.wake()
+
+    def answered(self) -> None:
+        """In v2 it may be the next leader's turn. The actor looks, where it waits for all that is in flight."""
+        if self.state is not State.IN_TRANSACTION or self.settlement.first_error is not None:
+            self.wake()
+        elif self._may_admit:
+            self.admit_next()
+
+    @property
+    def _may_admit(self) -> bool:
+        """Whether partitions are admitted here and now: in v1 they are once the coordinator has answered."""
+        return self.is_v2 and self.state is State.IN_TRANSACTION and self.settlement.first_error is None and bool(self.wishes)
 
     def admit(self, partitions: list[Partition]) -> None:
         """Records may be written to them under the current identity."""
@@ -156,8 +183,10 @@ class TransactionalProducer(Producer):
         identity.admitted.update(partitions)
         for partition in partitions:
             self.wishes.pop(partition, None)
-        for partition in partitions:
             self.batchers.offer(partition)
+            batcher = partition.served_by
+            if batcher is not None and batcher.inbox is not None:
+                batcher.inbox.idle = True  # the loop was, before they were found not to be admitted: nobody has more
 
     def admit_next(self) -> None:
         """In v2: admit the partitions of one leader, once those of the one before are added.
@@ -167,7 +196,8 @@ class TransactionalProducer(Producer):
         brokers are far away, or have much to do: then all are admitted at once.
         """
         identity, in_turn = self.identities.current, self.txn_pool.connections.are_quick
-        not_added = (partition for partition in self.adding if partition.log.accepted is not identity)
+        # One that still wishes was to be admitted by somebody who was interrupted.
+        not_added = (each for each in self.adding if each.log.accepted is not identity and each not in self.wishes)
         if in_turn and any(partition.in_flight or not partition.empty for partition in not_added):
             return  # its answer wakes us
         leader = next(iter(self.wishes)).served_by
@@ -243,4 +273,5 @@ class TransactionalProducer(Producer):
         self.transaction = None
         if transaction is not None:
             transaction.ended(committed=committed, error=error)
-        self.txn_pool.wake()
+        self.came_to_rest()
+        self.txn_pool.came_to_rest()

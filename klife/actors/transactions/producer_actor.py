@@ -65,8 +65,8 @@ class TransactionalProducerActor(ProducerActor):
         if self._call is not None:
             return NEVER
         producer.look_for_failure()
-        if producer.transaction is None:
-            producer.txn_pool.wake()  # it may have become quiet
+        if producer.came_to_rest():
+            producer.txn_pool.came_to_rest()
         if now < self._asking.retry_at:
             return self._asking.retry_at
         return self._say(now)

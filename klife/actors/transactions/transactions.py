@@ -24,6 +24,7 @@ from klife.actors.transactions.status import pool_status
 from klife.actors.transactions.transaction import Owner, Transaction
 from klife.errors import InvalidRecordType, InvalidRecordValue, KlifeError, PoolExhausted, TransactionError
 from klife_supervision import ChildSpec
+from klife_supervision.let_hub_run import let_hub_run
 
 _GRACE = 5.0  # seconds that a caller waits beyond what its transaction may take
 _ABORT_WAIT = 5.0  # seconds that a caller waits for an abort, which goes on without it
@@ -61,14 +62,14 @@ class Transactions:
             raise outcome.forked(pool.name)
         if self.engine.closing is not None:
             raise self.engine.closed_error("No transaction was begun")
-        transaction = Transaction(pool, owner)
-        pool.open[transaction] = None
-        self.owners[owner.greenlet] = transaction
+        transaction = Transaction(pool, owner, self.owners)
         try:
+            self.owners[owner.greenlet] = transaction
+            pool.open[transaction] = None
             pool.post.ask(CheckOut(transaction), transaction.asked_at + pool.settings.checkout_timeout)
             owner.when_gone(pool.wake)
         except BaseException as error:
-            self.forget(transaction)
+            transaction.forget()
             pool.leave(transaction)
             if isinstance(error, WaitTimeout):
                 raise _not_begun(pool) from None
@@ -90,6 +91,8 @@ class Transactions:
         deadline = monotonic() + producer.settings.delivery_timeout + _GRACE
         while producer.transaction is transaction and producer.deadlines.pending and monotonic() < deadline:
             producer.flush(deadline)
+            if producer.deadlines.pending:  # there are new ones, or who settled one was interrupted, and is started anew
+                let_hub_run()
         producer.end(transaction, commits=not producer.deadlines.pending)
         if not transaction.over.wait(transaction.pool.settings.txn_timeout + _GRACE):
             raise transaction.whose.unknown("no coordinator answered within txn_timeout_ms")
@@ -106,13 +109,6 @@ class Transactions:
         producer.end(transaction, commits=False)
         if waits:
             transaction.over.wait(_ABORT_WAIT)
-
-    def forget(self, transaction: Transaction) -> None:
-        """Its owner has left the block."""
-        owner = transaction.owner
-        owner.forget()
-        if self.owners.get(owner.greenlet) is transaction:
-            del self.owners[owner.greenlet]
 
     def _named(self, name: str | None) -> Pool:
         wanted = self._default if name is None else name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from klife.host_name import why_no_host
+
 
 def split_address(address: str) -> tuple[str, int]:
     """Host and port of `host:port` or `[ipv6]:port`. The host comes without brackets. `ValueError` says what
@@ -22,6 +24,8 @@ def split_address(address: str) -> tuple[str, int]:
             raise ValueError("write an IPv6 address in brackets, e.g. [::1]:9092")
     if not host or any(character.isspace() or character in "/@?#" for character in host):
         raise ValueError("the part before the port must be a host name or an IP address")
+    if (why := why_no_host(host)) is not None:
+        raise ValueError(f"the part before the port must be a host name or an IP address: {why}")
     if not (port.isascii() and port.isdecimal()) or not 1 <= int(port[:6]) <= 65535:
         raise ValueError("the port must be a number from 1 to 65535")
     return host, int(port)

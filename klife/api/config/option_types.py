@@ -103,6 +103,19 @@ def _partitioner(value: Any) -> Any:
         raise ValueError("the class cannot be made without arguments; give an instance") from None
 
 
+def _hook(value: Any) -> Any:
+    from klife.hooks import Hooks  # by who has some
+
+    if isinstance(value, type) and issubclass(value, Hooks):
+        try:
+            return value()
+        except TypeError:
+            raise ValueError("the class cannot be made without arguments; give an instance") from None
+    if not isinstance(value, Hooks):
+        raise ValueError("it is no klife.hooks.Hooks")
+    return value
+
+
 def _client_id(value: str) -> str:
     try:
         names = {name for _, name, _, _ in Formatter().parse(value) if name is not None}
@@ -187,6 +200,8 @@ SocketOptions = Annotated[
     tuple[SocketOption, ...], BeforeValidator(_sequence), Expected("a list of (level, option, value), as for socket.setsockopt")
 ]
 FilePath = Annotated[str, BeforeValidator(_path), Expected("a path, str or os.PathLike")]
+Hook = Annotated[Any, PlainValidator(_hook)]
+Hooking = Annotated[tuple[Hook, ...], BeforeValidator(_sequence), Expected("a list of klife.hooks.Hooks, or of classes of them")]
 Secret = Annotated[SecretStr, Expected("a str")]
 TokenProvider = Annotated[Callable[[], Any], Expected("a callable without arguments")]
 SaslMechanism = Annotated[
