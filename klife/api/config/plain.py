@@ -56,6 +56,7 @@ OPTIONS: Final[dict[str, tuple[Any, range | tuple[Any, ...]]]] = {
     "max_buffered_bytes": (33_554_432, range(1, 2**63)),
     "on_buffer_full": ("block", ("block", "raise")),
     "max_block_ms": (60_000, _MS),
+    "hooks": ((), _NOT_PLAIN),
     "on_fork": ("restart", ("restart", "raise")),
     "tls": (False, _NOT_PLAIN),
     "sasl": (None, _NOT_PLAIN),
