@@ -14,7 +14,7 @@ from bench.scenarios import SCENARIOS, Scenario
 from bench.workload import Workload
 
 TARGET_TITLES = {"mock": "mock", "cluster": "real brokers"}
-OURS = ("klife", "klife-pure")
+OURS = ("klife", "klife-pure", "klife-threads")
 
 
 def markdown(result: Result) -> str:

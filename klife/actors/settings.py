@@ -126,6 +126,7 @@ class ClientSettings(NamedTuple):
     topic_partitioners: Mapping[str, Any]
     prefetched_topics: tuple[str, ...]
     restart_after_fork: bool
+    in_own_thread: bool  # else in the thread that starts it
     client_id: str  # of requests that are no producer's
     name_is_made_up: bool  # its user gave none
     txn_pools: tuple[TxnPoolSettings, ...]

@@ -48,6 +48,7 @@ CLIENT_DEFAULTS: dict[str, Any] = {
     "on_buffer_full": "block",
     "max_block_ms": 60_000,
     "on_fork": "restart",
+    "run_in": "home",
     "tls": False,
     "sasl": None,
     "connect_timeout_ms": 10_000,

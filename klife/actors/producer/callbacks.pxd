@@ -10,6 +10,7 @@ cdef class Callbacks:
     cdef public dict _backlogs
     cdef public dict _runners
     cdef public object _budget
+    cdef public bint _own_thread
 
     cpdef add(self, Batch batch, index, callback)
     cpdef settled_again(self, Batch batch)

@@ -53,6 +53,7 @@ class ClientKeywords(ProducerKeywords, total=False):
     on_buffer_full: Literal["block", "raise"]
     max_block_ms: int
     on_fork: Literal["restart", "raise"]
+    run_in: Literal["home", "thread"]
     tls: bool | TlsConfig | TlsKeywords | Mapping[str, Any] | ssl.SSLContext
     sasl: SaslConfig | SaslKeywords | Mapping[str, Any] | None
     connect_timeout_ms: int

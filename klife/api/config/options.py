@@ -270,6 +270,9 @@ class ClientOptions(ProducerOptions):
     on_fork: Literal["restart", "raise"] = "restart"
     """What the client does when used in a forked child: "restart" afresh there, or "raise" ClientClosed."""
 
+    run_in: Literal["home", "thread"] = "home"
+    """Where the client's hub runs: "home", the thread that starts the client, or a "thread" of its own, for programs without gevent."""
+
     tls: Tls = False
     """False, True (the system's certificate authorities), settings (TlsConfig or a dict), or an ssl.SSLContext."""
 
