@@ -118,6 +118,8 @@ class ClientSettings(NamedTuple):
     default_producer: str
     connection: ConnectionSettings
     metadata_max_age: float
+    allow_auto_create_topics: bool
+    unknown_topic: float
     max_buffered_bytes: int
     block_on_full: bool
     max_block: float

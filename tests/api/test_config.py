@@ -44,6 +44,8 @@ CLIENT_DEFAULTS: dict[str, Any] = {
     "default_txn_pool": None,
     "disabled_features": (),
     "metadata_max_age_ms": 300_000,
+    "allow_auto_create_topics": True,
+    "unknown_topic_ms": 5_000,
     "max_buffered_bytes": 33_554_432,
     "on_buffer_full": "block",
     "max_block_ms": 60_000,

@@ -258,6 +258,13 @@ class ClientOptions(ProducerOptions):
     metadata_max_age_ms: Annotated[PositiveMilliseconds, Kafka("metadata.max.age.ms", "topic.metadata.refresh.interval.ms")] = 300_000
     """Milliseconds after which topics and leaders are asked for again, even if nothing failed."""
 
+    allow_auto_create_topics: Annotated[bool, Kafka("allow.auto.create.topics")] = True
+    """Whether a record may have its topic created, where the brokers are set up to (auto.create.topics.enable)."""
+
+    unknown_topic_ms: Milliseconds = 5_000
+    """Milliseconds for which the cluster has to say that there is no such topic, until `produce` believes it; and for which it then
+    remembers."""
+
     max_buffered_bytes: Annotated[MemoryBytes, Kafka("buffer.memory"), Kafka("queue.buffering.max.kbytes", factor=1024)] = 33_554_432
     """Bytes of records that may wait for brokers, over all producers."""
 
