@@ -7,9 +7,13 @@
 #
 #   make versions
 #
-# A fourth, the tests of transactions on clusters whose brokers die:
+# A fourth builds what is released, but for the wheels that cibuildwheel makes (CONTRIBUTING.md):
 #
-#   make transactions
+#   make dist
+#
+# A fifth builds the site of the pages and the docstrings:
+#
+#   make docs
 #
 # They make .venv and install klife into it; a second run finds both done. PYTHON=python3.12 chooses the interpreter.
 
@@ -21,7 +25,7 @@ SETTINGS := setup.cfg pyproject.toml setup.py klife/core.py
 DECLARATIONS := $(shell find klife -name '*.pxd')
 CORE_SOURCES := $(DECLARATIONS) $(wildcard $(DECLARATIONS:.pxd=.py))
 
-.PHONY: demo test transactions versions
+.PHONY: demo dist docs test versions
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-installed
@@ -34,22 +38,33 @@ test: $(VENV)/.core-built
 	$(BIN)/lint-imports
 	$(BIN)/python tests/both_builds.py
 
-transactions: $(VENV)/.core-built
-	$(BIN)/python -m pytest tests/integration/test_transactions.py tests/integration/test_transactions_under_fire.py
-
 versions: $(VENV)/.core-built
 	$(BIN)/python -m tests.versions
 
+dist: $(VENV)/.test-installed
+	rm -rf dist
+	$(BIN)/python setup.py --quiet sdist
+	KLIFE_DISTRIBUTION=klife-pure $(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist ./supervision
+	@ls dist
+
+docs: $(VENV)/.test-installed
+	$(BIN)/python -m sphinx -q -W -c docs . build/site
+	@echo "The site is in build/site: open build/site/index.html, or, for the search's excerpts, python -m http.server -d build/site"
+
 $(VENV)/.demo-installed: $(SETTINGS) | $(BIN)/pip
+	@echo "Installing klife, its command line and what they need. Its core is compiled meanwhile: a minute or two, once."
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cli]'
 	touch $@
 
 $(VENV)/.test-installed: $(SETTINGS) | $(BIN)/pip
+	@echo "Installing klife and what its tests need: about a minute, once."
 	KLIFE_PURE=1 $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,cli,bench]'
 	touch $@
 
 # An editable installation does not notice that a source has changed since it was compiled; so that compiles nothing, and this does.
 $(VENV)/.core-built: $(CORE_SOURCES) $(VENV)/.test-installed
+	@echo "Compiling the core, those of its modules that have changed: all of them take a minute or two."
 	$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
 	touch $@
 

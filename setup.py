@@ -2,19 +2,21 @@
 is not.
 
 Everything else about the package is in setup.cfg and pyproject.toml. KLIFE_PURE=1 leaves the compiled core
-out.
+out. KLIFE_DISTRIBUTION=klife-pure does too, and gives what is built that name (CONTRIBUTING.md says why).
 """
 
 from __future__ import annotations
 
 import os
+import re
 import runpy
-import warnings
 from collections.abc import Iterable
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from setuptools import Extension, setup
+from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
 
 _DIRECTIVES = {
@@ -32,19 +34,36 @@ _DIRECTIVES = {
     # Classes say themselves how they are pickled.
     "auto_pickle": False,
 }
-_C_SOURCES = "build/cython"
+_LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https://)[^)]*\)")
+_ASIDE = re.compile(r"\s\(\[[^\]]*\]\((?!https://)[^)]*\)\)")  # in parentheses, and nothing but a link
+_PICTURE = re.compile(r"^!\[[^\]]*\]\((?!https://)[^)]*\)\n+", re.MULTILINE)
+_COMMENT = re.compile(r"^<!--.*?-->\n+", re.MULTILINE | re.DOTALL)
 
 
-def compiled_core() -> list[Extension]:
-    if os.environ.get("KLIFE_PURE", "") not in ("", "0"):
+def distribution() -> str:
+    """The name of what is built."""
+    name = os.environ.get("KLIFE_DISTRIBUTION") or "klife"
+    if name not in ("klife", "klife-pure"):
+        raise SystemExit(f"KLIFE_DISTRIBUTION is {name!r}; there are klife and klife-pure")
+    return name
+
+
+def readme() -> str:
+    """README.md for readers who have no repository around it: links into it become their text, and pictures go."""
+    text = Path("README.md").read_text(encoding="utf-8")
+    for pattern in (_COMMENT, _PICTURE, _ASIDE):
+        text = pattern.sub("", text)
+    return _LINK.sub(r"\1", text)
+
+
+def core() -> list[Extension]:
+    """The modules to compile. What they are made of is found out when they are built, and not by whoever asks
+    for metadata.
+    """
+    if os.environ.get("KLIFE_PURE", "") not in ("", "0") or distribution() == "klife-pure":
         return []
-    try:
-        from Cython.Build import cythonize
-    except ImportError:
-        return []
-
     modules: tuple[str, ...] = runpy.run_path("klife/core.py")["MODULES"]
-    extensions = [
+    return [
         Extension(
             name,
             [name.replace(".", "/") + ".py"],
@@ -54,24 +73,19 @@ def compiled_core() -> list[Extension]:
         )
         for name in modules
     ]
-    try:
-        built: list[Extension] = cythonize(
-            extensions,
-            compiler_directives=_DIRECTIVES,
-            build_dir=_C_SOURCES,
-            nthreads=os.cpu_count() or 1,
-            force=_older_than_this_file(f"{_C_SOURCES}/{name.replace('.', '/')}.c" for name in modules),
-        )
-        return built
-    except Exception as error:  # noqa: BLE001 - whatever stands in the way, klife is installed
-        warnings.warn(f"klife is installed without its compiled core: {error}", stacklevel=2)
-        return []
 
 
-def _older_than_this_file(generated: Iterable[str]) -> bool:
-    """Whether something there is of other directives: Cython itself looks at the sources only."""
-    mine = os.path.getmtime(__file__)
-    return any(os.path.exists(file) and os.path.getmtime(file) < mine for file in generated)
+class BuildAnew(build):
+    """Builds in a folder of its own: what an earlier build has left in build/, of modules that are gone or in
+    another state, gets into no installation. Only `build_ext --inplace`, which developers run again and again,
+    goes on from there.
+    """
+
+    def finalize_options(self) -> None:
+        if self.build_base == "build" and not self.distribution.get_command_obj("build_ext").inplace:
+            self._folder = TemporaryDirectory(prefix="klife-build-")  # which goes with this object
+            self.build_base = self._folder.name
+        super().finalize_options()
 
 
 class BuildIfPossible(build_ext):
@@ -81,12 +95,44 @@ class BuildIfPossible(build_ext):
 
     def run(self) -> None:
         try:
+            if self.extensions:
+                self._write_c()
             super().run()
         except Exception as error:  # noqa: BLE001 - whatever stands in the way, klife is installed
             self.warn(f"klife is installed without its compiled core: {error}")
             self.extensions = []
         if self.inplace and self.extensions:
             self._forget_former_modules()
+
+    def _write_c(self) -> None:
+        """Have Cython make C of the sources, if there is somebody to compile it."""
+        from Cython.Build import cythonize
+
+        self._try_compiler()
+        folder = os.path.join(self.get_finalized_command("build").build_base, "cython")
+        generated = (os.path.join(folder, extension.name.replace(".", "/") + ".c") for extension in self.extensions)
+        made = cythonize(
+            self.extensions,
+            compiler_directives=_DIRECTIVES,
+            build_dir=folder,
+            nthreads=os.cpu_count() or 1,
+            force=_older_than_this_file(generated),
+        )
+        sources = {extension.name: extension.sources for extension in made}
+        for extension in self.extensions:
+            extension.sources = sources[extension.name]
+
+    def _try_compiler(self) -> None:
+        """Raise what it says where it does not work: Cython's half a minute would be for nothing."""
+        from distutils.ccompiler import new_compiler  # setuptools' own, of which Python 3.12 has no other
+        from distutils.sysconfig import customize_compiler
+
+        compiler = new_compiler()
+        customize_compiler(compiler)
+        with TemporaryDirectory() as folder:
+            source = Path(folder, "try.c")
+            source.write_text("#include <Python.h>\n")
+            compiler.compile([str(source)], output_dir=folder, include_dirs=self.include_dirs)
 
     def _forget_former_modules(self) -> None:
         """Remove what was once compiled and is not of the core any more: Python would import it, and not its
@@ -99,4 +145,15 @@ class BuildIfPossible(build_ext):
                     file.unlink()
 
 
-setup(ext_modules=compiled_core(), cmdclass={"build_ext": BuildIfPossible})
+def _older_than_this_file(generated: Iterable[str]) -> bool:
+    """Whether something there is of other directives: Cython itself looks at the sources only."""
+    mine = os.path.getmtime(__file__)
+    return any(os.path.exists(file) and os.path.getmtime(file) < mine for file in generated)
+
+
+setup(
+    name=distribution(),
+    long_description=readme(),
+    ext_modules=core(),
+    cmdclass={"build": BuildAnew, "build_ext": BuildIfPossible},
+)

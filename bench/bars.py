@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from bench.figures import cpu_us, longest_gap_ms, rate
+from bench.figures import cpu_us, gap_over_control_ms, longest_gap_ms, rate, sockets
 from bench.page import aligned
 from bench.results import Result, failed, median_of, ratio, samples_of
 from bench.scenarios import SCENARIOS, Case
@@ -19,6 +19,12 @@ BUILDS = {"pure": "klife-pure", "compiled": "klife"}
 
 _CONFLUENT = ("confluent-kafka", "confluent-gevent")
 _PEERS = (*_CONFLUENT, "aiokafka", "kafka-python")
+_TRANSACTIONAL = ("confluent-kafka", "aiokafka")
+# Version 2 of transactions, and version 1.
+_TRANSACTION_RATES: tuple[tuple[TargetName, str, dict[int, float]], ...] = (
+    ("cluster", "real brokers", {1: 3, 4: 1.6, 16: 1.1}),
+    ("cluster-3.9", "Kafka 3.9", {1: 3, 4: 1.6, 16: 1.3}),
+)
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,49 @@ BARS = (
         "mock",
         _workloads("codecs"),
         longest_gap_ms,
+        (10, 10),
+        more_is_better=False,
+    ),
+    *(
+        Bar(
+            f"transactions N = {workers}, {where}: × best peer",
+            target,
+            _workloads("transactions", f"N={workers}"),
+            rate,
+            (goal, goal),
+            _TRANSACTIONAL,
+        )
+        for target, where, goals in _TRANSACTION_RATES
+        for workers, goal in goals.items()
+    ),
+    *(
+        Bar(
+            f"transactions N = 16, {where}: CPU of each, × best peer",
+            target,
+            _workloads("transactions", "N=16"),
+            cpu_us,
+            (0.6, 0.6),
+            _TRANSACTIONAL,
+            more_is_better=False,
+        )
+        for target, where, _ in _TRANSACTION_RATES
+    ),
+    *(
+        Bar(
+            f"transactions N = 16, {where}: TCP connections",
+            target,
+            _workloads("transactions", "N=16"),
+            sockets,
+            (13, 13),
+            more_is_better=False,
+        )
+        for target, where, _ in _TRANSACTION_RATES
+    ),
+    Bar(
+        "longest hub gap with 16 transactions at once, real brokers: ms over the machine's own",
+        "cluster",
+        _workloads("transactions-gap"),
+        gap_over_control_ms,
         (10, 10),
         more_is_better=False,
     ),

@@ -41,14 +41,25 @@ def longest_gap_ms(sample: Sample) -> float:
     return float(sample["gap_max_ms"])
 
 
+def gap_over_control_ms(sample: Sample) -> float:
+    """The same, without what a process that does nothing else saw."""
+    return float(sample["gap_max_ms"] - sample["control_gap_ms"])
+
+
+def sockets(sample: Sample) -> float:
+    """TCP connections that the client had open."""
+    return float(sample["sockets"])
+
+
 FIGURES: dict[str, Figure] = {
     "rate": Figure(lambda unit: f"{unit} a second", lambda sample: (rate(sample),), 0, more_is_better=True),
     "cpu": Figure(
-        lambda unit: "client CPU, µs per iteration" if unit == "iterations" else "client CPU, s per million records",
+        lambda unit: "client CPU, s per million records" if unit == "records" else f"client CPU, µs per {unit[:-1]}",
         lambda sample: (cpu_us(sample),),
         2,
     ),
     "latency": Figure(lambda _unit: "latency in ms, p99 [p50]", lambda sample: (sample["p99_ms"], sample["p50_ms"]), 2),
+    "footprint": Figure(lambda _unit: "TCP connections [threads]", lambda sample: (sockets(sample), sample["threads"]), 0),
     "gap": Figure(
         lambda _unit: "woken late by ms, longest [p99.9; beside it, longest]",
         lambda sample: (longest_gap_ms(sample), sample["gap_p999_ms"], sample["control_gap_ms"]),

@@ -9,6 +9,7 @@ beyond the row that the row is compared with.
 from __future__ import annotations
 
 import argparse
+import os
 import socket
 import subprocess
 import sys
@@ -47,8 +48,10 @@ def used(source: str, address: str) -> tuple[float, float]:
     """Milliseconds of processor time and MiB of resident memory. At `address` somebody listens, and says
     nothing.
     """
-    source = source.format(address=address)
-    done = subprocess.run([sys.executable, "-c", source + _SAY], stdout=subprocess.PIPE, text=True, check=True, timeout=60)
+    command = [sys.executable, "-c", source.format(address=address) + _SAY]
+    # What is installed has its bytecode; a checkout has it where nothing forbids Python to write it.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60, env=environment)
     seconds, kib = done.stdout.splitlines()[-1].split()
     return float(seconds) * 1000, int(kib) / 1024
 

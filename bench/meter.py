@@ -12,7 +12,9 @@ CPython (3.10 and later) never switches threads.
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,13 +24,13 @@ from bench.workload import Job
 
 @dataclass(frozen=True)
 class Sample:
-    """One measurement. `count` is iterations (sync) or acknowledged records (else) in `elapsed_s`."""
+    """One measurement. `count` is iterations (sync), transactions, or acknowledged records (else) in `elapsed_s`."""
 
     count: int
     elapsed_s: float
     cpu_s: float
     p50_ms: float | None
-    """Of an iteration (sync) or a record (rate)."""
+    """Of an iteration (sync), a transaction, or a record (rate)."""
     p99_ms: float | None
     gap_p999_ms: float | None
     """How late a neighbour in the process was woken (ticking)."""
@@ -39,6 +41,9 @@ class Sample:
     """
     begin: float
     """When it began, by `time.perf_counter`."""
+    sockets: int
+    """TCP connections of the process at the end, and threads; 0 where there is no /proc to tell."""
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,8 @@ class _Snapshot:
 
 
 class Meter:
-    """Workers loop while `running`, append to `latencies` (sync, rate) or add to `acked` (else), and hand a
-    failure to `fail`.
+    """Workers loop while `running`, append to `latencies` (sync, transaction, rate) or add to `acked` (else),
+    and hand a failure to `fail`.
 
     Those that are called back, and so would not notice that they are not, add to `sent` what they hand over.
 
@@ -60,8 +65,9 @@ class Meter:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._timed = job.workload.style in ("sync", "rate")
+        self._timed = job.workload.style in ("sync", "transaction", "rate")
         self._snapshots: list[_Snapshot] = []
+        self._footprint = 0, 0
         self._failure: object = None
         self.running = True
         self.latencies: list[float] = []
@@ -99,6 +105,7 @@ class Meter:
         while self.running and self._count() == before:
             yield 0.05
         self._snapshot()
+        self._footprint = _tcp_connections(), _threads()
 
     def sample(self) -> Sample:
         """The result. Call it once every record is settled.
@@ -123,10 +130,12 @@ class Meter:
             gap_max_ms=_percentile_ms(gaps, 100),
             acked_records=self._acked_records(),
             begin=begin.clock,
+            sockets=self._footprint[0],
+            threads=self._footprint[1],
         )
 
     def _acked_records(self) -> int:
-        if self._job.workload.style == "sync":
+        if self._job.workload.style in ("sync", "transaction"):
             return len(self.latencies) * len(self._job.topics)
         return self._count()
 
@@ -140,3 +149,24 @@ class Meter:
 
 def _percentile_ms(ordered: Sequence[float], percent: float) -> float | None:
     return ordered[int((len(ordered) - 1) * percent / 100)] * 1000 if ordered else None
+
+
+def _tcp_connections() -> int:
+    count = 0
+    for name in _listed("fd"):
+        try:
+            each = socket.socket(fileno=int(name))
+        except OSError:  # no socket
+            continue
+        count += each.family in (socket.AF_INET, socket.AF_INET6)
+        each.detach()  # it is not ours to close
+    return count
+
+
+def _threads() -> int:
+    return len(_listed("task"))
+
+
+def _listed(kind: str) -> list[str]:
+    folder = f"/proc/self/{kind}"
+    return os.listdir(folder) if os.path.isdir(folder) else []

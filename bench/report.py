@@ -13,7 +13,7 @@ from bench.results import Place, Result, failed, median_of, places, ratio, sampl
 from bench.scenarios import SCENARIOS, Scenario
 from bench.workload import Workload
 
-TARGET_TITLES = {"mock": "mock", "cluster": "real brokers"}
+TARGET_TITLES = {"mock": "mock", "cluster": "real brokers", "cluster-3.9": "real brokers, Kafka 3.9"}
 OURS = ("klife", "klife-pure", "klife-threads")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from bench.contestants import GENERAL, NAMES
 from bench.workload import Listener, TargetName, Workload
 
-TARGETS: tuple[TargetName, ...] = ("mock", "cluster")
+TARGETS: tuple[TargetName, ...] = ("mock", "cluster", "cluster-3.9")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Scenario:
     figures: tuple[str, ...]
     workloads: tuple[Workload, ...]
     contestants: tuple[str, ...] = GENERAL
-    targets: tuple[TargetName, ...] = TARGETS
+    targets: tuple[TargetName, ...] = ("mock", "cluster")
 
 
 @dataclass(frozen=True)
@@ -170,6 +170,27 @@ SCENARIOS: dict[str, Scenario] = {
             targets=("cluster",),
         ),
         Scenario(
+            "transactions",
+            "Transactions",
+            "N workers each begin a transaction, send a record of 1000 bytes to three topics, commit, and again. klife's share a "
+            "client with one pool; the others' each have a producer, and with it a transactional id, of their own. Kafka 3.9 has "
+            "version 1 of transactions; 4.3 has version 2 (KIP-890), which klife alone speaks.",
+            ("rate", "cpu", "latency", "footprint"),
+            tuple(Workload("transactions", f"N={workers}", "transaction", workers) for workers in (1, 4, 16)),
+            contestants=("klife", "klife-pure", "confluent-kafka", "aiokafka"),
+            targets=("cluster", "cluster-3.9"),
+        ),
+        Scenario(
+            "transactions-gap",
+            "What the neighbours notice of transactions",
+            "The same with 16 workers, beside a greenlet (aiokafka: a task) of the same process that wants to be woken every 5 ms. "
+            "confluent-kafka's commit waits in C, where no greenlet runs, so it does not take part.",
+            ("gap", "rate"),
+            (Workload("transactions-gap", "N=16", "transaction", 16, ticking=True),),
+            contestants=("klife", "klife-pure", "aiokafka"),
+            targets=("cluster",),
+        ),
+        Scenario(
             "codecs",
             "What the neighbours notice of a codec",
             "The same beside 256 workers that wait for records of 1000 bytes of words, which are compressed at the codec's default "
@@ -204,6 +225,7 @@ SMOKE = (
     Case("mock", SCENARIOS["batch"].workloads[0], ("klife", "confluent-kafka")),
     Case("mock", SCENARIOS["latency"].workloads[0], ("aiokafka",)),
     Case("mock", SCENARIOS["gap"].workloads[0], ("klife", "confluent-gevent")),
+    Case("mock", SCENARIOS["transactions"].workloads[1], ("klife", "confluent-kafka", "aiokafka")),
 )
 
 

@@ -1,8 +1,8 @@
 """The clusters to produce to: librdkafka's mock as a cheap sink, and three real brokers.
 
 A target has topics of a workload's layout, counts what their logs hold, and keeps what a long run writes
-within bounds. `Targets` opens them as they are needed: a mock cluster for each layout, and one real cluster
-with topics for each.
+within bounds. `Targets` opens them as they are needed: a mock cluster for each layout, and a real
+one of each version with topics for each.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _BYTES_PER_GENERATION = 2 * 1024**3
 # A test cluster declares a broker dead after 3 s; under full load on few cores that would move leaders in
 # mid-measurement.
 _BROKER_CONFIG = {"broker.session.timeout.ms": 18_000, "broker.heartbeat.interval.ms": 2_000}
+_VERSIONS: dict[TargetName, str | None] = {"cluster": None, "cluster-3.9": "3.9"}
 _IN_TIME_S = 1.0  # for a record to each partition, on a busy machine
 # A deleted topic gives its disk back after a second instead of a minute.
 _TOPIC_CONFIG = {"file.delete.delay.ms": "1000"}
@@ -66,8 +67,8 @@ class Target:
 
 
 class _RealTarget(Target):
-    def __init__(self, cluster: KafkaCluster, shape: Workload) -> None:
-        super().__init__("cluster", cluster.bootstrap_servers, shape)
+    def __init__(self, name: TargetName, cluster: KafkaCluster, shape: Workload) -> None:
+        super().__init__(name, cluster.bootstrap_servers, shape)
         self._cluster = cluster
         self._shape = shape
         self._generation = 0
@@ -129,25 +130,26 @@ class Targets:
         self._warm_up = warm_up
         self._listeners = listeners
         self._stack = ExitStack()
-        self._cluster: KafkaCluster | None = None
+        self._clusters: dict[TargetName, KafkaCluster] = {}
         self._targets: dict[tuple[TargetName, tuple[int, int, int]], Target] = {}
 
     def get(self, name: TargetName, shape: Workload) -> Target:
         """The target with topics of `shape`'s layout; started now if it is the first that asks for them."""
         target = self._targets.get((name, shape.layout))
         if target is None:
-            target = self._targets[name, shape.layout] = self._mock(shape) if name == "mock" else self._real(shape)
+            target = self._targets[name, shape.layout] = self._mock(shape) if name == "mock" else self._real(name, shape)
         return target
 
     def _mock(self, shape: Workload) -> Target:
         mock = self._stack.enter_context(MockCluster(topic_names(shape), shape.partitions, idle_topic_names(shape)))
         return Target("mock", mock.bootstrap_servers, shape)
 
-    def _real(self, shape: Workload) -> Target:
-        first = self._cluster is None
-        if self._cluster is None:
-            self._cluster = self._stack.enter_context(KafkaCluster(brokers=3, listeners=self._listeners, config=_BROKER_CONFIG))
-        target = _RealTarget(self._cluster, shape)
+    def _real(self, name: TargetName, shape: Workload) -> Target:
+        first = name not in self._clusters
+        if first:
+            cluster = KafkaCluster(brokers=3, version=_VERSIONS[name], listeners=self._listeners, config=_BROKER_CONFIG)
+            self._clusters[name] = self._stack.enter_context(cluster)
+        target = _RealTarget(name, self._clusters[name], shape)
         if first:
             self._warm_up(target)
         return target

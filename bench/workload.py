@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any, Literal
 
-Style = Literal["sync", "callback", "delivery", "batch", "rate"]
-TargetName = Literal["mock", "cluster"]
+Style = Literal["sync", "callback", "delivery", "batch", "rate", "transaction"]
+TargetName = Literal["mock", "cluster", "cluster-3.9"]
 Listener = Literal["PLAINTEXT", "SSL", "SASL_SSL"]
 
 # What a client may hold unsent and unacknowledged when nobody waits: Java's `buffer.memory` default, and
@@ -47,6 +47,7 @@ class Workload:
     - batch: the same with the client's call for many records, a thousand at a time, and the outcome of each
       looked at
     - rate: send `rate` records a second, whatever the client does, and take each one's latency
+    - transaction: begin one, send one record to every topic, commit, and again
 
     `placed` records name a random partition; of the others the client chooses it by its own default. Keys are
     random, or drawn from `distinct_keys`. `level` is that of the compression, where it is not the client's
@@ -79,7 +80,7 @@ class Workload:
 
     @property
     def unit(self) -> str:
-        return "iterations" if self.style == "sync" else "records"
+        return {"sync": "iterations", "transaction": "transactions"}.get(self.style, "records")
 
     @property
     def layout(self) -> tuple[int, int, int]:

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     )
     from klife.actors.producer.status import ProducerStatus
     from klife.actors.runtime.future import WaitTimeout
+    from klife.actors.transactions.status import TxnPoolStatus
     from klife.admin import AdminClient
     from klife.api.client import Client
     from klife.api.config import ClientConfig, ProducerConfig, SaslConfig, TlsConfig, TopicConfig, TxnPoolConfig
     from klife.api.doctor import DoctorReport
     from klife.api.status import BrokerStatus, ClientStatus, PartitionStatus, StopReport
+    from klife.api.transaction import Transaction
     from klife.errors import (
         AdminError,
         BatchError,
@@ -66,6 +68,7 @@ _WHERE = {
     "klife.api.config": ("ClientConfig", "ProducerConfig", "SaslConfig", "TlsConfig", "TopicConfig", "TxnPoolConfig"),
     "klife.api.doctor": ("DoctorReport",),
     "klife.api.status": ("BrokerStatus", "ClientStatus", "PartitionStatus", "StopReport"),
+    "klife.api.transaction": ("Transaction",),
     "klife.partitioner": ("Partitioner",),
     "klife.record": ("Delivered", "Record"),
     "klife.actors.producer.delivery": ("BatchDelivery", "Delivery"),
@@ -77,6 +80,7 @@ _WHERE = {
     ),
     "klife.actors.producer.status": ("ProducerStatus",),
     "klife.actors.runtime.future": ("WaitTimeout",),
+    "klife.actors.transactions.status": ("TxnPoolStatus",),
     "klife.errors": (
         "AdminError",
         "BatchError",
@@ -148,11 +152,13 @@ __all__ = [
     "StopReport",
     "TlsConfig",
     "TopicConfig",
+    "Transaction",
     "TransactionAborted",
     "TransactionError",
     "TransactionFenced",
     "TransactionMisused",
     "TxnPoolConfig",
+    "TxnPoolStatus",
     "UnknownPartition",
     "UnknownTopic",
     "WaitTimeout",

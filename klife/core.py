@@ -32,7 +32,7 @@ import os
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
 from importlib.util import spec_from_file_location
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _ROOT = os.path.dirname(_HERE)
@@ -49,6 +49,10 @@ def _declared() -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def _file_of(name: str) -> str:
+    return os.path.join(_ROOT, *name.split("."))
+
+
 MODULES = _declared()
 """The modules of the group."""
 
@@ -61,18 +65,34 @@ class _Sources:
         return spec_from_file_location(name, _file_of(name) + ".py") if name in MODULES else None
 
 
+_wanted = os.environ.get("KLIFE_PURE", "") in ("", "0")
+_built = [any(os.path.exists(_file_of(name) + suffix) for suffix in EXTENSION_SUFFIXES) for name in MODULES]
+
+
 def choose() -> bool:
     """Settle, once and before any of the group is imported, what is imported; return whether that is the
     compiled modules.
     """
-    built = [any(os.path.exists(_file_of(name) + suffix) for suffix in EXTENSION_SUFFIXES) for name in MODULES]
-    wanted = os.environ.get("KLIFE_PURE", "") in ("", "0")
-    if wanted and all(built):
+    if _wanted and all(_built):
         return True
-    if any(built):
+    if any(_built):
         sys.meta_path.insert(0, _Sources)  # a class of static methods is as good as an instance
     return False
 
 
-def _file_of(name: str) -> str:
-    return os.path.join(_ROOT, *name.split("."))
+class Pure(NamedTuple):
+    """That klife runs without its compiled core: why, and whose wish that is, if it is somebody's."""
+
+    why: str
+    wanted_by: Literal["whoever runs it", "whoever installed it", ""]
+
+
+def pure() -> Pure | None:
+    """None where the compiled core is in use."""
+    if not _wanted:
+        return Pure("KLIFE_PURE is set", "whoever runs it")
+    if all(_built):
+        return None
+    if any(name.startswith("klife_pure-") for name in os.listdir(_ROOT)):
+        return Pure("klife-pure was installed", "whoever installed it")
+    return Pure("a part of it is missing" if any(_built) else "it was not compiled when klife was installed", "")

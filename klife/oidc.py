@@ -16,7 +16,7 @@ import json
 import math
 import re
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from time import monotonic, time
@@ -29,6 +29,8 @@ from gevent._hub_local import get_hub_if_exists
 from klife.errors import KlifeError
 
 if TYPE_CHECKING:
+    import ssl
+
     import urllib3
 
 LARGEST_ANSWER_BYTES = 1 << 20
@@ -36,7 +38,7 @@ LARGEST_ANSWER_BYTES = 1 << 20
 
 _LONGEST_WORDS = 300  # of the server's, in an error
 _HUB_END_SECONDS = 0.1
-_POOL = re.compile(r"^HTTPS?Connection(Pool)?\([^)]*\): ")
+_POOL = re.compile(r"^(HTTPS?)?Connection(Pool)?\([^)]*\): ")
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -58,7 +60,7 @@ class ClientCredentials:
         scope: what is asked for; several words are separated by spaces.
         extensions: SASL extensions that brokers want beside the token, such as Confluent Cloud's
             `{"logicalCluster": "lkc-...", "identityPoolId": "pool-..."}`.
-        timeout: seconds for the whole exchange.
+        timeout: seconds for the whole exchange; with a pool of your own, for each of its steps.
         ca_file: the authorities (PEM) to trust; None is the system's.
         pool: a `urllib3.PoolManager` of your own, for proxies and the like; `ca_file` is then its business.
 
@@ -133,11 +135,20 @@ class ClientCredentials:
 
     def _ask(self) -> tuple[int, bytes]:
         """Status and body of the answer."""
-        from urllib3 import Timeout
-        from urllib3.exceptions import HTTPError
+        if self._pool is not None:
+            return self._asked_by(self._pool, lambda: False)
+        from klife.oidc_pool import TimedPool
 
+        with TimedPool(self._timeout, self._context()) as timed:
+            return self._asked_by(timed.manager, lambda: timed.is_over)
+
+    def _asked_by(self, pool: urllib3.PoolManager, is_over: Callable[[], bool]) -> tuple[int, bytes]:
+        from urllib3 import Timeout
+        from urllib3.exceptions import HTTPError, NewConnectionError
+        from urllib3.exceptions import TimeoutError as TimeoutError_
+
+        too_late = f"it was not through within {self._timeout:g} s"
         form = {"grant_type": "client_credentials"} | ({} if self._scope is None else {"scope": self._scope})
-        pool = self._pool or self._new_pool()
         deadline = monotonic() + self._timeout
         try:
             response = pool.request(
@@ -156,28 +167,26 @@ class ClientCredentials:
                 preload_content=False,
             )
             try:
-                return response.status, self._read(response, deadline)
+                answer = response.status, self._read(response, deadline)
             finally:
                 response.close()
+            if not is_over():  # else it was cut, maybe where an answer may end
+                return answer
+            reason = too_late
         except (HTTPError, OSError) as error:
-            reason = _root(error)
-        finally:
-            if pool is not self._pool:
-                pool.clear()
+            is_late = isinstance(error, TimeoutError_) and not isinstance(error, NewConnectionError)  # which is one to urllib3
+            reason = too_late if is_late or is_over() else _root(error)
         raise TokenRefused(f"{self._where()} gave no answer: {reason}")  # not from the error: it has what was sent
 
-    def _new_pool(self) -> urllib3.PoolManager:
+    def _context(self) -> ssl.SSLContext | None:
+        if not self._token_url.startswith("https"):
+            return None
         import ssl
 
-        import urllib3
-
-        context = None
-        if self._token_url.startswith("https"):
-            try:
-                context = ssl.create_default_context(cafile=self._ca_file)
-            except OSError as error:
-                raise TokenRefused(f"the ca_file {self._ca_file} can not be read: {error.strerror or error}") from None
-        return urllib3.PoolManager(num_pools=1, ssl_context=context)
+        try:
+            return ssl.create_default_context(cafile=self._ca_file)
+        except OSError as error:
+            raise TokenRefused(f"the ca_file {self._ca_file} can not be read: {error.strerror or error}") from None
 
     def _read(self, response: Any, deadline: float) -> bytes:
         body = b""

@@ -23,6 +23,7 @@ from typing import Any
 
 from klife import cython_shim as cython
 from klife.errors import BatchError, InvalidRecordType, ProduceError
+from klife.wrong_self import refuse_wrong_self
 
 if cython.compiled:
     import cython
@@ -195,6 +196,10 @@ class Undelivered(Record):
         """
         assert self.error is not None
         return Undelivered(self.topic, self.value, self.key, self.headers, self.partition, self.timestamp_ms, self.error.copy())
+
+
+if not cython.compiled:
+    refuse_wrong_self(Record, "__init__")
 
 
 def _size(data: bytes | None) -> str:

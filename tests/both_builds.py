@@ -5,8 +5,11 @@ klife/core.py):
 
 Three pytests run beside each other, each with Kafka clusters of its own: much of a suite is waiting, and two
 cores are three suites' worth. Two of them run what may differ between the builds, one for each. What can not,
-`ONCE`, is the third's, which has the compiled core, as users do. The minutes of chaos are shared out
-(tests/testing/test_chaos_runs.py).
+`ONCE`, is the third's, which has the compiled core, as users do. Minutes on real brokers, `IN_ONE_BUILD`, are
+shared out between the builds, and so is chaos (tests/testing/test_chaos_runs.py).
+
+Within a suite those files come last that use the session's clusters, so that no broker waits for its turn: three
+idle ones take a tenth of a core.
 
 Each line says whose it is; all summaries come again at the end. The exit status is 0 when none of the three
 failed.
@@ -14,6 +17,7 @@ failed.
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 import subprocess
@@ -34,6 +38,7 @@ ONCE = [
     "tests/bench",
     # Sources, packages and pages are read; the pages' programs use what the other tests test.
     "tests/test_packaging.py",
+    "tests/test_installed.py",
     "tests/test_readme.py",
     "tests/typed",
     "tests/docs",
@@ -41,23 +46,33 @@ ONCE = [
     # The command, the clusters for tests and the helpers for users' tests; nothing of them is compiled.
     "tests/cli",
     "tests/integration/test_admin.py",
+    "tests/integration/test_secure_errors.py",  # tests/actors/test_authenticating.py, test_tls.py, test_tokens.py
     "tests/integration/test_secure_life.py",
+    "tests/integration/test_secure_smoke.py",
     "tests/integration/test_secure_ways.py",
+    # Metrics and traces are made of what hooks hear, which tests/actors/test_hooks.py looks at in both builds.
+    "tests/api/test_prometheus.py",
+    "tests/api/test_prometheus_workers.py",
+    "tests/api/test_tracing.py",
     # What brokers do where klife's answer is tested in both builds on a scripted one.
     "tests/integration/test_auto_created_topics.py",  # tests/actors/test_asking_metadata.py
     "tests/integration/test_brokers_without_producer_ids.py",  # test_producer_id.py
     "tests/integration/test_brokers_without_topic_ids.py",  # test_asking_metadata.py, test_metadata_snapshot.py
     "tests/integration/test_forgetful_brokers.py",  # test_delivery_model.py, test_partition.py
     "tests/integration/test_quotas.py",  # test_throttling.py
+    "tests/integration/test_transaction_versions.py",  # test_txn_answers.py, and each build meets a version: txn_versions.py
+    "tests/integration/test_transactions_under_fire.py",  # the same
     "tests/testing/test_admin_connections.py",
     "tests/testing/test_cli_cluster.py",
     "tests/testing/test_cluster.py",
     "tests/testing/test_cluster_processes.py",
+    "tests/testing/test_committed.py",
     "tests/testing/test_helpers.py",
     "tests/testing/test_jars.py",
     "tests/testing/test_old_clusters.py",
     "tests/testing/test_pytest_plugin.py",
     "tests/testing/test_secure_cluster.py",
+    "tests/actors/test_txn_every_code.py",  # of the actors' tables, which are not compiled; a code of each kind: test_txn_answers.py
     # Programs of the tests' own.
     "tests/versions",
     "tests/testing/test_chaos_check.py",
@@ -79,11 +94,24 @@ ONCE = [
     "tests/api/test_config.py",
     "tests/api/test_config_checks.py",
     "tests/api/test_config_environment.py",
+    "tests/api/test_config_plain.py",
     "tests/api/test_config_properties.py",
 ]
-# Minutes of brokers that die under transactions, which no user can have yet: `make transactions` runs them.
-APART = ["tests/integration/test_transactions.py", "tests/integration/test_transactions_under_fire.py"]
+# What real brokers do to a client, by the build whose suite runs it. What the client answers is tested in both on scripted
+# ones.
+IN_ONE_BUILD = {
+    "tests/integration/test_brokers_gone.py": "pure",  # tests/actors/test_no_broker.py, test_exits.py, test_deadlines.py
+    "tests/integration/test_doctor.py": "pure",  # tests/api/test_doctor.py; the doctor is not compiled
+    "tests/integration/test_failing_over.py": "compiled",  # tests/actors/test_every_code.py, test_delivery_model.py
+    "tests/integration/test_forks.py": "compiled",  # tests/actors/test_forked_children.py, test_unannounced_forks.py
+    "tests/integration/test_keys_and_partitions.py": "compiled",  # tests/actors/test_partitioners.py, test_topic.py
+    "tests/integration/test_killed_actors.py": "compiled",  # tests/actors/test_surviving.py
+    "tests/integration/test_secure_acls.py": "compiled",  # tests/actors/test_every_code.py
+    "tests/integration/test_threads_and_logs.py": "compiled",  # tests/api/test_client.py, test_homes.py
+    "tests/integration/test_topics.py": "pure",  # tests/actors/test_asking_metadata.py, test_added_partitions.py
+}
 SHARED = ["tests/testing/test_chaos_runs.py"]  # whose tests differ from suite to suite
+CLUSTERS = {"kafka_cluster": 1, "secure_cluster": 2}  # fixtures of the session
 OPTIONS_VARIABLE = "KAFKA_JVM_PERFORMANCE_OPTS"
 # For brokers that live for a minute, or are killed in it: the JVM's optimising compiler would take half of the
 # machine, and its parallel garbage collector has threads to start.
@@ -104,7 +132,7 @@ class Suite:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pytest", *own, "--durations=15", *arguments],
             cwd=ROOT,
-            env={**os.environ, OPTIONS_VARIABLE: broker_options, "KLIFE_PURE": SUITES[name], "PYTHONUNBUFFERED": "1"},
+            env=_environment(broker_options) | {"KLIFE_PURE": SUITES[name], "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -128,6 +156,13 @@ class Suite:
         return self._process.wait()
 
 
+def _environment(broker_options: str) -> dict[str, str]:
+    """What all that is started here inherits. Where Python was told to write no bytecode, each of the hundreds
+    of programs that tests start would compile klife's sources anew.
+    """
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | {OPTIONS_VARIABLE: broker_options}
+
+
 def main(arguments: list[str]) -> int:
     options = os.environ.get(OPTIONS_VARIABLE, OPTIONS)
     with tempfile.TemporaryDirectory(prefix="klife-tests-") as folder:
@@ -136,7 +171,7 @@ def main(arguments: list[str]) -> int:
         archiving = subprocess.Popen(
             [sys.executable, "-m", "tests.support.shared_classes", str(archive)],
             cwd=ROOT,
-            env={**os.environ, OPTIONS_VARIABLE: options},
+            env=_environment(options),
             stdin=subprocess.DEVNULL,
         )
         suites = [Suite(name, arguments, f"{options} -XX:SharedArchiveFile={shlex.quote(str(archive))}") for name in SUITES]
@@ -166,14 +201,28 @@ def pytest_ignore_collect(collection_path: Path, config: Any) -> bool | None:
 
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
     """Files that pytest was told to run are imported whosever they are."""
-    items[:] = [item for item in items if _is_mine(item.path, config)]
+    clusters = {item.path: 0 for item in items}
+    for item in items:
+        clusters[item.path] |= sum(number for name, number in CLUSTERS.items() if name in item.fixturenames)
+    items[:] = sorted((item for item in items if _is_mine(item.path, config)), key=lambda item: clusters[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """What was collected, thousands of tests and their modules, stays; a tenth of the processor time would go
+    into looking at it again and again.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _is_mine(path: Path, config: Any) -> bool:
-    once = any(path.is_relative_to(ROOT / each) for each in ONCE)
-    if any(path == ROOT / each for each in APART):
-        return False
-    return once is (config.getoption("suite") == "once") or any(path == ROOT / each for each in SHARED)
+    name = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else ""
+    if name in SHARED:
+        return True
+    suite = config.getoption("suite")
+    if name in IN_ONE_BUILD:
+        return bool(suite == IN_ONE_BUILD[name])
+    return any(path.is_relative_to(ROOT / each) for each in ONCE) is (suite == "once")
 
 
 if __name__ == "__main__":

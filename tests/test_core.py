@@ -81,6 +81,7 @@ def test_where_one_compiled_module_is_missing_none_is_used(tmp_path: Path) -> No
 @pytest.mark.parametrize("compiler", ["false", "no-such-compiler"])
 def test_where_nothing_can_be_compiled_klife_is_installed_without_it(tmp_path: Path, compiler: str) -> None:
     (tmp_path / "klife").mkdir()
+    (tmp_path / "README.md").touch()
     for file in ("setup.py", "klife/core.py", "klife/record.py", "klife/record.pxd", "klife/capi.pxd", "klife/freeing.pxd"):
         (tmp_path / file).write_text((ROOT / file).read_text())
     ended = subprocess.run(

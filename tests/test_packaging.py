@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import ROOT
+from tests.support.checkout import files_of_the_checkout
 
 SOURCES = {"klife": ROOT / "klife", "klife_supervision": ROOT / "supervision" / "klife_supervision"}
 
@@ -38,16 +39,11 @@ def packages_in_the_tree() -> list[str]:
 
 def project_texts() -> Iterator[tuple[str, str]]:
     """Every text that is in version control."""
-    # The checkout may be another user's.
-    git = ["git", "-c", f"safe.directory={ROOT}"]
-    listed = subprocess.run(
-        [*git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    for name in listed.stdout.split("\0"):
+    for name in files_of_the_checkout():
         try:
             yield name, (ROOT / name).read_text()
-        except (UnicodeDecodeError, FileNotFoundError, IsADirectoryError):
-            continue  # a picture, or a file just removed
+        except UnicodeDecodeError:
+            continue  # a picture
 
 
 def test_the_packages_of_setup_cfg_are_those_of_the_tree() -> None:
@@ -103,8 +99,9 @@ def test_who_only_names_the_client_imports_nothing_heavy(pure: str, monkeypatch:
     assert not modules_after("import klife; klife.Client") & HEAVY
 
 
-def test_a_client_that_has_nothing_to_tell_has_imported_no_structlog() -> None:
-    assert not modules_after("import klife; klife.Client.start('localhost:1').status()") & {"structlog", "rich", "asyncio"}
+def test_a_client_of_plain_options_that_has_nothing_to_tell_has_imported_no_structlog_and_no_pydantic() -> None:
+    modules = modules_after("import klife; klife.Client.start('localhost:1', name='shop', linger_ms=5).status()")
+    assert not modules & {"structlog", "rich", "asyncio", "pydantic", "pydantic_core"}
 
 
 def test_the_command_line_imports_its_packages_only_when_it_runs() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
+from itertools import cycle
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -19,7 +21,8 @@ DISTRIBUTIONS = ("aiokafka",)
 DRIVEN = (
     "N tasks share one AIOKafkaProducer. Sync: send() three times, await the futures. Callbacks: send() with a done callback on each "
     "future; workers pause while 32 MiB are unacknowledged. Deliveries: send(), and await the future once 100 000 more are on their "
-    "way. Every 1000 records the event loop gets its turn, which send() does not give it while there is room."
+    "way. Every 1000 records the event loop gets its turn, which send() does not give it while there is room. Transactions: an "
+    "AIOKafkaProducer for each task, send() three times in an `async with producer.transaction()`."
 )
 SETTINGS: dict[str, object] = {
     # It never has more than one request in flight per broker, and has no option for it.
@@ -35,23 +38,31 @@ def run(job: Job) -> Sample:
 
 
 async def _run(job: Job) -> Sample:
-    compression = None if job.workload.compression == "none" else job.workload.compression
-    producer = AIOKafkaProducer(bootstrap_servers=job.bootstrap_servers, compression_type=compression, **SETTINGS)
-    await producer.start()
+    meter = Meter(job)
+    producers = [_producer(job)]
+    if job.workload.style == "transaction":
+        names = [f"bench-{os.getpid()}-{number}" for number in range(job.workload.workers)]
+        producers = [_producer(job, transactional_id=name) for name in names]
     try:
-        meter = Meter(job)
+        await asyncio.gather(*(producer.start() for producer in producers))
         worker = _WORKERS[job.workload.style]
-        workers = [asyncio.create_task(worker(producer, meter, job, number)) for number in range(job.workload.workers)]
+        turns = zip(range(job.workload.workers), cycle(producers), strict=False)
+        workers = [asyncio.create_task(worker(producer, meter, job, number)) for number, producer in turns]
         if job.workload.ticking:
             workers.append(asyncio.create_task(_tick(meter)))
         await meter.take_async()
         await asyncio.gather(*workers)
-        await producer.flush()
+        await asyncio.gather(*(producer.flush() for producer in producers))
         # Callbacks of futures run in the loop's next turn.
         await asyncio.sleep(0)
         return meter.sample()
     finally:
-        await producer.stop()
+        await asyncio.gather(*(producer.stop() for producer in producers))
+
+
+def _producer(job: Job, **more: str) -> AIOKafkaProducer:
+    compression = None if job.workload.compression == "none" else job.workload.compression
+    return AIOKafkaProducer(bootstrap_servers=job.bootstrap_servers, compression_type=compression, **SETTINGS, **more)
 
 
 async def _sync(producer: AIOKafkaProducer, meter: Meter, job: Job, number: int) -> None:
@@ -126,6 +137,17 @@ async def _rate(producer: AIOKafkaProducer, meter: Meter, job: Job, number: int)
         meter.sent += len(burst)
 
 
+async def _transaction(producer: AIOKafkaProducer, meter: Meter, job: Job, number: int) -> None:
+    for iteration in job.iterations(number):
+        if not meter.running:
+            return
+        started = time.perf_counter()
+        async with producer.transaction():
+            for topic, partition, key, value in iteration:
+                await producer.send(topic, value, key, partition)
+        meter.latencies.append(time.perf_counter() - started)
+
+
 async def _tick(meter: Meter) -> None:
     while meter.running:
         before = time.perf_counter()
@@ -138,4 +160,5 @@ _WORKERS: dict[Style, Callable[[AIOKafkaProducer, Meter, Job, int], Coroutine[An
     "callback": _callback,
     "delivery": _delivery,
     "rate": _rate,
+    "transaction": _transaction,
 }

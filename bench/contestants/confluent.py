@@ -11,6 +11,7 @@ it took, marks in their dicts those the queue had no room for, and calls back fo
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from functools import partial
 from threading import Lock, Thread
 from typing import Any
 
-from confluent_kafka import KafkaError, Message, Producer, libversion
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, libversion
 
 from bench.contestants.threads import run_workers
 from bench.meter import Meter, Sample
@@ -31,7 +32,8 @@ DISTRIBUTIONS = ("confluent-kafka",)
 DRIVEN = (
     "N threads share one Producer. Sync: one worker polls for itself, several share a polling thread. Callbacks and deliveries: a "
     "delivery callback for each record (it has no futures), poll(0) every 1000 records, poll(0.05) when the queue is full. Batches: "
-    "produce_batch() of 1000 with a delivery callback, then poll(0). A given rate: a polling thread. Known topics: list_topics()."
+    "produce_batch() of 1000 with a delivery callback, then poll(0). A given rate: a polling thread. Known topics: list_topics(). "
+    "Transactions: a Producer for each thread; commit_transaction() again as long as it fails with what is retriable."
 )
 SETTINGS: dict[str, str | int | bool] = {
     "acks": "all",
@@ -48,9 +50,9 @@ def also() -> dict[str, str]:
     return {"librdkafka": libversion()[0]}
 
 
-def start(job: Job) -> Producer:
+def start(job: Job, **more: str) -> Producer:
     """A producer for the job, which knows the cluster's topics where it shall."""
-    options = {**SETTINGS, **_security(job), "compression.type": job.workload.compression}
+    options = {**SETTINGS, **_security(job), **more, "compression.type": job.workload.compression}
     # log_level 2: a broker that still loads its coordinator answers "retry", which librdkafka reports on
     # stderr.
     producer = Producer({"bootstrap.servers": job.bootstrap_servers, "log_level": 2, **options})
@@ -70,9 +72,12 @@ def _security(job: Job) -> dict[str, str]:
 
 
 def run(job: Job) -> Sample:
-    producer = start(job)
     meter = Meter(job)
     style, workers = job.workload.style, job.workload.workers
+    if style == "transaction":
+        run_workers(meter, partial(_transaction_worker, meter, job), workers)
+        return meter.sample()
+    producer = start(job)
     if style == "sync" and workers == 1:
         run_workers(meter, partial(_polling_worker, producer, meter, job), 1)
     elif style == "sync":
@@ -193,6 +198,29 @@ def _rate_worker(producer: Producer, meter: Meter, job: Job, number: int) -> Non
         for topic, partition, key, value in burst:
             producer.produce(topic, value, key, partition, then)
         meter.sent += len(burst)
+
+
+def _transaction_worker(meter: Meter, job: Job, number: int) -> None:
+    producer = start(job, **{"transactional.id": f"bench-{os.getpid()}-{number}"})
+    producer.init_transactions()
+    for iteration in job.iterations(number, UNPLACED):
+        if not meter.running:
+            return
+        started = time.perf_counter()
+        producer.begin_transaction()
+        for topic, partition, key, value in iteration:
+            producer.produce(topic, value, key, partition)
+        _commit(producer)
+        meter.latencies.append(time.perf_counter() - started)
+
+
+def _commit(producer: Producer) -> None:
+    while True:
+        try:
+            return producer.commit_transaction()
+        except KafkaException as error:
+            if not error.args[0].retriable():
+                raise
 
 
 def counting(meter: Meter) -> OnDelivery:

@@ -24,7 +24,7 @@ DRIVEN = (
     "N greenlets share one Client. Sync: produce() three times, get() the deliveries. Callbacks: produce_async() with a callback for "
     "each record; it waits by itself while the buffer is full. Deliveries: produce(), and get() for each once 100 000 "
     "more are on their way. Batches: produce_batch() of 1000, and get() once 100 more are on their way. Known topics: the option "
-    "topics."
+    "topics. Transactions: produce() three times in a `with client.transaction()`, of a pool with its defaults."
 )
 SETTINGS: dict[str, object] = {
     "acks": "all",
@@ -50,6 +50,7 @@ def run(job: Job) -> Sample:
         "compression_type": job.workload.compression,
         "compression_level": job.workload.level,
         "topics": [{"name": name} for name in job.idle_topics],
+        "txn_pools": [{"name": "bench"}] if job.workload.style == "transaction" else [],
     }
     with Client.start(job.bootstrap_servers, **options) as client:
         for name in job.idle_topics:
@@ -143,10 +144,22 @@ def _rate(client: Client, meter: Meter, job: Job, number: int) -> None:
         meter.sent += len(burst)
 
 
+def _transaction(client: Client, meter: Meter, job: Job, number: int) -> None:
+    for iteration in job.iterations(number):
+        if not meter.running:
+            return
+        started = time.perf_counter()
+        with client.transaction():
+            for topic, partition, key, value in iteration:
+                client.produce(Record(topic, value, key, partition=partition))
+        meter.latencies.append(time.perf_counter() - started)
+
+
 WORKERS: dict[Style, Callable[[Client, Meter, Job, int], None]] = {
     "sync": _sync,
     "callback": _callback,
     "delivery": _delivery,
     "batch": _batch,
     "rate": _rate,
+    "transaction": _transaction,
 }

@@ -17,6 +17,7 @@ from gevent import get_hub
 from gevent._hub_local import get_hub_if_exists
 
 from klife.actors.closed import client_closed
+from klife.actors.health import Health
 from klife.actors.metadata.metadata import Metadata
 from klife.actors.orphan import forget_tree, let_go_of_sockets
 from klife.actors.part import Part
@@ -26,7 +27,7 @@ from klife.actors.runtime.latch import Latch, get_thread_ident, may_switch
 from klife.actors.settings import ClientSettings
 from klife.errors import ClientClosed
 from klife_supervision import AutoShutdown, ExitReason, RestartIntensityReached
-from klife_supervision.logs import get_logger
+from klife_supervision.logs import get_logger, telling
 
 log = get_logger("klife")
 
@@ -44,6 +45,7 @@ class Engine:
         self.loop = self.hub.loop
         self.has_own_thread = has_own_thread(self.hub)
         self.metadata = Metadata(settings)
+        self.health = Health(self.metadata)
         self.parts: list[Part] = []
         self.supervisor: Any = None
         self._calling: set[Any] = set()  # greenlets of `call_soon`
@@ -92,7 +94,11 @@ class Engine:
 
     def _call(self, function: Callable[[], object]) -> None:
         if not self.inherited:  # else this greenlet is a copy, in a forked child; the function is called in the parent
-            call_outside_hub(self.hub, function)
+            call_outside_hub(self.hub, self._call_told, function)
+
+    def _call_told(self, function: Callable[[], object]) -> None:
+        with telling(client=self.name):
+            function()
 
     # the end
 
@@ -157,6 +163,14 @@ class Engine:
         self.undelivered += left
         if left:
             log.error("records_not_delivered", client=self.name, count=left, reason=str(reason))
+        log.info(
+            "client_stopped",
+            client=self.name,
+            reason=how,
+            delivered=sum(part.delivered for part in self.parts),
+            failed=sum(part.failed for part in self.parts) - self.undelivered,
+            undelivered=self.undelivered,
+        )
         if not self.orphaned:
             self.metadata.security.close()
         for tell in self.on_end:
@@ -233,6 +247,11 @@ class Engine:
     def unsettled(self) -> int:
         """Records without an outcome."""
         return sum(part.unsettled for part in self.parts)
+
+    @property
+    def oldest_unsettled(self) -> float | None:
+        """When the oldest record without an outcome was produced, in monotonic seconds."""
+        return min((oldest for part in self.parts if (oldest := part.oldest_unsettled) is not None), default=None)
 
     @property
     def has_something_to_end(self) -> bool:

@@ -101,11 +101,17 @@ class Part(MetadataUser, Protocol):
 
     @property
     def failed(self) -> int:
-        """Records that failed, or whose fate is unknown; those it was made to `abandon` are among them."""
+        """Records that failed, or whose fate is unknown; those it was made to `abandon` are among them, and
+        those that its users dropped are not.
+        """
 
     @property
     def unsettled(self) -> int:
         """Records without an outcome."""
+
+    @property
+    def oldest_unsettled(self) -> float | None:
+        """When the oldest of them was produced, in monotonic seconds. From any thread."""
 
     @property
     def has_something_to_end(self) -> bool:

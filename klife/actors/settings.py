@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-THE_PRINCIPAL = "the client's principal"  # in what is said of permissions, where its name is not known
+    from klife.actors.principal import Principal
+
 NEVER = float("inf")  # a time that does not come
 HUB_RUNS_EVERY_MS = 1  # so that a caller in a tight loop is noticed after one, and stopped after two or three
 
@@ -59,15 +60,10 @@ class ConnectionSettings(NamedTuple):
     max_response_bytes: int
     socket_options: Sequence[tuple[int, int, int | bytes]]
     max_idle: float
+    principal: Principal
     tls: TlsSettings | None = None
     sasl: SaslSettings | None = None
-
-    @property
-    def principal(self) -> str:
-        """Who the brokers take us for, as far as can be said here: a user has its name (Kafka's default; a
-        certificate and a token are a rule of the brokers').
-        """
-        return THE_PRINCIPAL if self.sasl is None or self.sasl.username is None else f"User:{self.sasl.username}"
+    observer: Any = None  # the `Observer` of the client's hooks, if it has any
 
 
 class ProducerSettings(NamedTuple):
@@ -92,8 +88,9 @@ class ProducerSettings(NamedTuple):
     codec: int
     compression_level: int | None
     compress_elsewhere_from: int  # bytes; smaller payloads are compressed at once
+    principal: Principal
     transactional_id: str | None = None
-    principal: str = THE_PRINCIPAL
+    observer: Any = None  # as a connection's
 
 
 class TxnPoolSettings(NamedTuple):
@@ -133,3 +130,4 @@ class ClientSettings(NamedTuple):
     name_is_made_up: bool  # its user gave none
     txn_pools: tuple[TxnPoolSettings, ...]
     default_txn_pool: str | None  # None where there are no pools
+    observer: Any = None

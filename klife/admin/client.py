@@ -25,8 +25,7 @@ from klife.actors.network.security import Security
 from klife.actors.settings import ConnectionSettings
 from klife.admin.connection import ATTEMPT_TIMEOUT_SECONDS, BrokerConnection
 from klife.admin.values import Broker, ConfigEntry, ConfigSource, NewTopic, Partition
-from klife.api.config import ClientConfig, SaslConfig, TlsConfig
-from klife.api.settings import check_files, connection_settings
+from klife.api.settings import checked_config, connection_settings
 from klife.errors import AdminError
 from klife.protocol.apis.create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
 from klife.protocol.apis.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
@@ -51,6 +50,8 @@ from klife.protocol.message import Request, Response
 
 if TYPE_CHECKING:
     import ssl
+
+    from klife.api.config import SaslConfig, TlsConfig
 
 R = TypeVar("R", bound=Response)
 
@@ -79,8 +80,7 @@ class AdminClient:
         tls: bool | TlsConfig | Mapping[str, Any] | ssl.SSLContext = False,
         sasl: SaslConfig | Mapping[str, Any] | None = None,
     ) -> None:
-        config = ClientConfig.build(bootstrap_servers=bootstrap_servers, tls=tls, sasl=sasl)
-        check_files(config)
+        config = checked_config(None, {"bootstrap_servers": bootstrap_servers, "tls": tls, "sasl": sasl})
         self._bootstrap = config.bootstrap_servers
         self._timeout = timeout
         self._settings = _hurried(connection_settings(config))

@@ -79,6 +79,10 @@ class Append:
         self._follow(self._handle.current())
         return self._handle.from_thread(function)
 
+    def elsewhere(self, record: Record, producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:
+        """As `accepted`, for where that has done nothing."""
+        return self.from_thread(lambda: self.accepted(record, producer, partitioner, wanted, callback))
+
     @cython.locals(topic="Topic", taken="Record")
     def accepted(self, record: Record, producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:
         """As `Topic.append`; or return None if this is not the home thread, and nothing was done."""
@@ -192,6 +196,10 @@ class Append:
         except ClientClosed:
             transaction.check()  # it has ended while the record waited
             raise
+
+    def joined(self, transaction: Any, record: Record, partitioner: Any, wanted: bool, callback: Any) -> Any:
+        """As `join`, for a record that comes from its caller right now."""
+        return self.join(transaction, record, None, partitioner, wanted, callback)
 
     def open_transaction(self) -> Any:
         """The transaction that what the calling greenlet produces joins, if it has one open."""

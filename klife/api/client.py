@@ -13,12 +13,13 @@ client does; the next use starts it afresh, in the thread that uses it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
+from klife import cython_shim as cython
 from klife.actors import engines
 from klife.actors.engine import Engine
+from klife.actors.producer.callers_context import in_callers_context
 from klife.actors.producer.delivery import BatchDelivery, Delivery
 from klife.actors.producer.validation import checked_topic, not_a_callback
 from klife.actors.runtime.forked import take_note
@@ -27,8 +28,9 @@ from klife.api.append import Append
 from klife.api.from_thread import call_at_home
 from klife.api.handle import Handle
 from klife.api.status import ClientStatus, PartitionStatus, StopReport, client_status, partition_statuses, stop_report
-from klife.errors import ConfigError, FlushTimeout, NoSuchClient
+from klife.errors import ClientClosed, ConfigError, FlushTimeout, InvalidRecordValue, NoSuchClient
 from klife.record import Record
+from klife.wrong_self import refuse_wrong_self, wrong_self
 from klife_supervision import ChildSpec, TreeNode
 from klife_supervision.logs import flush as flush_logs
 
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
     from klife.api.config.keywords import ClientKeywords
     from klife.api.doctor import DoctorReport
     from klife.api.transaction import Transacting
+
+if cython.compiled:
+    import cython
 
 _HOW_TO_START = "a Client is made by Client.start('localhost:9092', ...), or found by Client.get('its name')"
 Callback = Callable[[Record], object]
@@ -52,7 +57,7 @@ class Client:
         if not isinstance(engine, Engine) or _more or _options:
             raise TypeError(_HOW_TO_START)
         self._handle = Handle(engine, supervised=supervised)
-        self._append = Append(self._handle)
+        self._append = _append(self._handle)
 
     # starting and finding
 
@@ -131,6 +136,7 @@ class Client:
 
     # producing
 
+    @cython.locals(append="Append")
     def produce(self, record: Record, *, producer: str | None = None, partitioner: Any = None) -> Delivery:
         """Queue a record and return its delivery; `.get()` waits for the offset.
 
@@ -149,12 +155,17 @@ class Client:
             BufferFull: no room. RecordTooLarge: for the whole buffer. ClientClosed: the client was stopped.
             In all these cases nothing was queued.
         """
-        accepted: Delivery | None = self._append.accepted(record, producer, partitioner, True, None)
+        try:
+            append = self._append
+        except AttributeError as error:
+            raise wrong_self(Client, "produce", self, error) from None
+        accepted: Delivery | None = append.accepted(record, producer, partitioner, True, None)
         if accepted is not None:
             return accepted
-        delivery: Delivery = self._append.from_thread(partial(self.produce, record, producer=producer, partitioner=partitioner))
+        delivery: Delivery = append.elsewhere(record, producer, partitioner, True, None)
         return delivery
 
+    @cython.locals(append="Append")
     def produce_async(
         self, record: Record, callback: Callback | None = None, *, producer: str | None = None, partitioner: Any = None
     ) -> None:
@@ -163,10 +174,16 @@ class Client:
         No future is made. Callbacks of a partition run in order, in a greenlet apart from the I/O; one that
         raises is logged. Waits and raises as `produce`.
         """
+        try:
+            append = self._append
+        except AttributeError as error:
+            raise wrong_self(Client, "produce_async", self, error) from None
         if callback is not None and not callable(callback):
             raise not_a_callback(callback)
-        if self._append.accepted(record, producer, partitioner, False, callback) is None:
-            self._append.from_thread(partial(self.produce_async, record, callback, producer=producer, partitioner=partitioner))
+        if callback is not None:
+            callback = in_callers_context(callback)
+        if append.accepted(record, producer, partitioner, False, callback) is None:
+            append.elsewhere(record, producer, partitioner, False, callback)
 
     def produce_batch(self, records: Iterable[Record], *, producer: str | None = None, partitioner: Any = None) -> BatchDelivery:
         """Queue records of any topics and partitions; `.get()` returns one result for each, in input order,
@@ -188,7 +205,7 @@ class Client:
             return BatchDelivery(self._append.join_all(transaction, checked, producer, partitioner))
         if not self._handle.is_at_home:
             batch_delivery: BatchDelivery = self._append.from_thread(
-                lambda: self.produce_batch(checked, producer=producer, partitioner=partitioner)
+                lambda: BatchDelivery(self._append.take(checked, producer, partitioner))
             )
             return batch_delivery
         return BatchDelivery(self._append.take(checked, producer, partitioner))
@@ -310,6 +327,28 @@ class Client:
         """The client at this moment, as a frozen value."""
         return client_status(self._handle.here())
 
+    def healthy(self, max_silence_ms: float = 30_000) -> bool:
+        """Whether the brokers answer: the cluster was known once, the client was not stopped, and it has not
+        asked in vain for `max_silence_ms`. For readiness checks: answers at once, from any thread, and asks
+        nobody itself.
+
+        A client without traffic stays healthy as long as its brokers do: where none has answered for a third
+        of that time, a request of the client's own is on its way in the background, and if nothing comes of
+        it this turns False.
+
+        Raises:
+            InvalidRecordValue: `max_silence_ms` is no positive number.
+        """
+        if not isinstance(max_silence_ms, int | float) or not max_silence_ms > 0:
+            raise InvalidRecordValue(f"max_silence_ms is {max_silence_ms!r}; expected milliseconds, more than 0")
+        try:
+            engine = self._handle.here()
+        except ClientClosed:
+            return False
+        if engine.closing is not None:
+            engine = engines.find(self.name) or engine
+        return engine.closing is None and engine.health.is_good(max_silence_ms / 1000)
+
     def doctor(self, timeout: float = 10.0) -> DoctorReport:
         """Knock at every address of the cluster, those given and those that the brokers advertise: name,
         connection, TLS, SASL, versions, metadata, leaders of the topics this client knows. Over connections
@@ -346,3 +385,16 @@ class Client:
 def _stop_here(engine: Engine, timeout: float, in_callback: bool | None) -> None:
     engine.stop(timeout, in_callback=in_callback)
     flush_logs(_LOGS_WRITTEN)
+
+
+def _append(handle: Handle) -> Append:
+    observer = handle.engine.settings.observer
+    if observer is None or not observer.sees_records:
+        return Append(handle)
+    from klife.api.observed_append import ObservedAppend  # by clients whose hooks want to see records
+
+    return ObservedAppend(handle, observer)
+
+
+if not cython.compiled:
+    refuse_wrong_self(Client, "produce", "produce_async")

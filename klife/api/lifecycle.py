@@ -20,10 +20,11 @@ from klife.actors.runtime.future import WaitTimeout
 from klife.actors.runtime.hub_pause import WORTH_TELLING, pause_told
 from klife.actors.settings import ClientSettings
 from klife.actors.tree import INTENSITY, PERIOD, children
-from klife.api import after_fork, at_exit
-from klife.api.settings import check_files, client_settings
+from klife.api import after_fork, at_exit, pure_notice
+from klife.api.settings import checked_config, client_settings
 from klife.errors import ConfigError, NotReady
 from klife_supervision import ChildSpec, ExitReason, Supervisor
+from klife_supervision.logs import telling
 
 if TYPE_CHECKING:
     from klife.api.config import ClientConfig
@@ -40,14 +41,7 @@ def configured(source: str | list[str] | Mapping[str, Any] | ClientConfig | None
     Raises:
         ConfigError: with one line for everything wrong.
     """
-    # Imported here, because it imports pydantic: a tenth of a second of processor time and ten MiB, which who
-    # only imports klife, or has a parent that forks, need not pay. It holds the hub once, while a service
-    # starts and before the client does anything.
-    from klife.api.config import ClientConfig
-
-    config = ClientConfig.build(source, **options)
-    check_files(config)
-    return config
+    return checked_config(source, options)
 
 
 def start(config: ClientConfig) -> Engine:
@@ -189,12 +183,14 @@ def _why_not_ready(engine: Engine, timeout: float, late: float) -> str:
 
 def _engine(settings: ClientSettings) -> Engine:
     """An engine with all that a client can do."""
-    engine = Engine(settings)
-    producers = engine.add(Producers(engine))
-    if settings.txn_pools:
-        from klife.actors.transactions.transactions import Transactions  # 20 ms, which other clients need not take
+    with telling(client=settings.name):
+        pure_notice.tell()
+        engine = Engine(settings)
+        producers = engine.add(Producers(engine))
+        if settings.txn_pools:
+            from klife.actors.transactions.transactions import Transactions  # 20 ms, which other clients need not take
 
-        engine.add(Transactions(engine, producers))
+            engine.add(Transactions(engine, producers))
     return engine
 
 
@@ -230,11 +226,17 @@ def _register(settings: ClientSettings) -> tuple[Engine, bool]:
 
 def _run(engine: Engine, start_tree: Callable[[], Supervisor]) -> Engine:
     try:
-        supervisor = start_tree()
+        with telling(client=engine.name):
+            supervisor = start_tree()
     except BaseException as error:
         engine.ended(ExitReason.crashed(error))  # a facade that found it by its name may have callers who wait
         raise
     engine.supervisor = supervisor
+    observer = engine.settings.observer
+    if observer is not None and observer.on_sample:
+        from klife.actors.sampler import Sampler  # by clients whose hooks want samples
+
+        Sampler(engine, observer)
     supervisor.monitor(engine.ended)
     at_exit.watch(engine)
     after_fork.watch()

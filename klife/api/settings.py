@@ -4,11 +4,19 @@ numbers. Once, at start.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from klife.actors.principal import (
+    Principal,
+    nobody,
+    principal_of_certificate,
+    principal_of_mechanism,
+    principal_of_token,
+    principal_of_user,
+)
 from klife.actors.settings import (
     NEVER,
-    THE_PRINCIPAL,
     ClientSettings,
     ConnectionSettings,
     ProducerSettings,
@@ -37,13 +45,14 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
     client.
     """
     topics = config.topics
-    connection = connection_settings(config)
+    observer = _observer(config, name)
+    connection = connection_settings(config)._replace(observer=observer)
     return _settings(
         ClientSettings,
         config,
         name=name,
         bootstrap=config.bootstrap_addresses,
-        producers=tuple(producer_settings(each, connection.principal) for each in config.resolved_producers),
+        producers=tuple(producer_settings(each, connection.principal, observer) for each in config.resolved_producers),
         default_producer=config.default_producer_name,
         connection=connection,
         block_on_full=config.on_buffer_full == "block",
@@ -54,20 +63,54 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
         in_own_thread=config.run_in == "thread",
         name_is_made_up=config.name is None,
         client_id="klife" if config.name is None else f"klife.{config.name}",
-        txn_pools=tuple(txn_pool_settings(config, pool) for pool in config.resolved_txn_pools),
+        txn_pools=tuple(txn_pool_settings(config, pool, connection.principal, observer) for pool in config.resolved_txn_pools),
         default_txn_pool=config.default_txn_pool_name,
+        observer=observer,
     )
+
+
+def _observer(config: ClientConfig, name: str) -> Any:
+    if not config.hooks:
+        return None
+    from klife.actors.observer import Observer  # with the events that hooks hear of; by who has some
+
+    return Observer(name, config.hooks)
 
 
 def connection_settings(config: ClientConfig) -> ConnectionSettings:
     """How connections behave, security included."""
+    tls = _tls(config.tls)
+    sasl = None if config.sasl is None else _same(SaslSettings, config.sasl)
     return _settings(
         ConnectionSettings,
         config,
         max_idle=config.connections_max_idle_ms / 1000 or NEVER,
-        tls=_tls(config.tls),
-        sasl=None if config.sasl is None else _same(SaslSettings, config.sasl),
+        principal=_principal(tls, sasl),
+        tls=tls,
+        sasl=sasl,
+        observer=None,
     )
+
+
+def checked_config(source: object, options: Mapping[str, Any]) -> ClientConfig:
+    """The configuration of `source` with `options` over it; what pydantic and the models say of it, unless it
+    is plain.
+
+    Raises:
+        ConfigError: with one line for everything wrong, files of the option tls included.
+    """
+    from klife.api.config.plain import plain_config  # here, for who only imports klife needs none of it
+
+    plain = plain_config(source, options)
+    if plain is not None:
+        return cast("ClientConfig", plain)
+    # A tenth of a second of processor time and ten MiB. It holds the hub once, while a service starts and
+    # before the client does anything.
+    from klife.api.config import ClientConfig
+
+    config = ClientConfig.build(cast("Any", source), **options)
+    check_files(config)
+    return config
 
 
 def check_files(config: ClientConfig) -> None:
@@ -89,7 +132,7 @@ def check_files(config: ClientConfig) -> None:
     raise ConfigError([problem])
 
 
-def producer_settings(config: ProducerConfig, principal: str = THE_PRINCIPAL) -> ProducerSettings:
+def producer_settings(config: ProducerConfig, principal: Principal | None = None, observer: Any = None) -> ProducerSettings:
     """The settings of one producer, whose options are all filled in."""
     codec = CODECS[config.compression_type]
     compress(codec, b"")  # loads the codec's library now, and not in the hub, with the first record
@@ -102,13 +145,24 @@ def producer_settings(config: ProducerConfig, principal: str = THE_PRINCIPAL) ->
         codec=codec,
         compress_elsewhere_from=quick_size(codec, config.compression_level),
         transactional_id=None,
-        principal=principal,
+        principal=principal or Principal(),
+        observer=observer,
     )
 
 
-def txn_pool_settings(config: ClientConfig, pool: TxnPoolConfig) -> TxnPoolSettings:
+def txn_pool_settings(config: ClientConfig, pool: TxnPoolConfig, principal: Principal, observer: Any = None) -> TxnPoolSettings:
     """The settings of a pool whose options are all filled in."""
-    return _settings(TxnPoolSettings, pool, producer=producer_settings(config.producer_of_pool(pool)))
+    return _settings(TxnPoolSettings, pool, producer=producer_settings(config.producer_of_pool(pool), principal, observer))
+
+
+def _principal(tls: TlsSettings | None, sasl: SaslSettings | None) -> Principal:
+    if sasl is not None and sasl.username is not None:
+        return principal_of_user(sasl.username)
+    if sasl is not None:
+        return principal_of_token() if sasl.mechanism == "OAUTHBEARER" else principal_of_mechanism(getattr(sasl.mechanism, "name", ""))
+    if tls is not None and tls.context is not None:
+        return principal_of_certificate("the SSLContext")
+    return principal_of_certificate("cert_file") if tls is not None and tls.cert_file is not None else nobody()
 
 
 def _tls(tls: bool | TlsConfig | ssl.SSLContext) -> TlsSettings | None:

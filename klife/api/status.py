@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import monotonic, time
 from typing import Any, Literal
 
 from klife.actors.engine import Engine
@@ -19,7 +20,7 @@ class StopReport:
     """What became of the records of a client that was stopped, over its whole life.
 
     `undelivered` are those `stop` had to leave without the brokers' confirmation; `failed` those that had
-    failed by themselves.
+    failed by themselves. Records that an abort dropped before they were sent are in none of them.
     """
 
     delivered: int
@@ -45,6 +46,9 @@ class PartitionStatus:
 class BrokerStatus:
     """A broker, or an address of `bootstrap_servers` (`node_id` None): its connection's state, and how much
     went over it.
+
+    `purpose` tells apart several connections to one broker: "requests" for the one that all use, "transactions
+    2" to "transactions 4" for those that are opened while transactions overlap.
     """
 
     node_id: int | None
@@ -54,14 +58,15 @@ class BrokerStatus:
     requests_sent: int
     connects: int
     last_error: str | None
+    purpose: str
 
 
 @dataclass(frozen=True, slots=True)
 class ClientStatus:
-    """A client at one moment."""
+    """A client at one moment. Times are seconds since 1970."""
 
     name: str
-    state: Literal["connecting", "running", "closed"]
+    state: Literal["connecting", "running", "unreachable", "closed"]
     cluster_id: str | None
     brokers: tuple[BrokerStatus, ...]
     topics: tuple[str, ...]
@@ -70,6 +75,9 @@ class ClientStatus:
     buffered_bytes: int
     max_buffered_bytes: int
     waiting_for_buffer: int
+    last_answer: float | None
+    unreachable_since: float | None
+    oldest_unsettled: float | None
 
 
 def client_status(engine: Engine) -> ClientStatus:
@@ -77,14 +85,31 @@ def client_status(engine: Engine) -> ClientStatus:
     shares: dict[str, Any] = {"txn_pools": ()}  # where no part has some
     for part in engine.parts:
         shares |= part.status()
+    offset = time() - monotonic()
+    unreachable_since = engine.health.unreachable_since
     return ClientStatus(
         name=engine.name,
-        state="closed" if engine.closing else "running" if engine.metadata.snapshots_seen else "connecting",
+        state=_state(engine, unreachable_since),
         cluster_id=engine.metadata.snapshot.cluster_id,
-        brokers=tuple(_broker(broker) for broker in engine.metadata.brokers.values()),
+        brokers=tuple(_broker(broker) for broker in list(engine.metadata.brokers.values())),
         topics=tuple(engine.metadata.snapshot.topics),
+        last_answer=_plus(engine.health.last_answer, offset),
+        unreachable_since=_plus(unreachable_since, offset),
+        oldest_unsettled=_plus(engine.oldest_unsettled, offset),
         **shares,
     )
+
+
+def _state(engine: Engine, unreachable_since: float | None) -> Literal["connecting", "running", "unreachable", "closed"]:
+    if engine.closing:
+        return "closed"
+    if not engine.metadata.snapshots_seen:
+        return "connecting"
+    return "running" if unreachable_since is None else "unreachable"
+
+
+def _plus(monotonic_time: float | None, offset: float) -> float | None:
+    return None if monotonic_time is None else round(monotonic_time + offset, 3)
 
 
 def partition_statuses(info: TopicInfo) -> tuple[PartitionStatus, ...]:
@@ -119,5 +144,6 @@ def _broker(broker: Broker) -> BrokerStatus:
         in_flight=len(broker.calls),
         requests_sent=broker.requests_sent,
         connects=broker.connects,
-        last_error=broker.last_error,
+        last_error=broker.trouble,
+        purpose=broker.purpose.value,
     )

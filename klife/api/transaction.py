@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from gevent._hub_local import get_hub_if_exists
 
 from klife.actors.engine import Engine
+from klife.actors.producer.callers_context import in_callers_context
 from klife.actors.producer.delivery import BatchDelivery, Delivery
 from klife.actors.producer.validation import not_a_callback
 from klife.actors.runtime.forked import take_note
@@ -20,7 +21,7 @@ from klife.actors.transactions import outcome
 from klife.actors.transactions.transaction import Owner
 from klife.actors.transactions.transactions import Transactions
 from klife.api.from_thread import call_at_home
-from klife.errors import InvalidRecordValue, TransactionAborted, TransactionMisused
+from klife.errors import InvalidRecordType, InvalidRecordValue, TransactionAborted, TransactionMisused
 from klife.record import Record
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Transaction:
                 opened.producer.end(opened, commits=False)
             raise
         finally:
-            transactions.forget(opened)
+            opened.forget()
 
     # joining
 
@@ -88,14 +89,16 @@ class Transaction:
         Raises:
             TransactionMisused: it has ended. TransactionAborted: it was aborted meanwhile, and why.
         """
-        delivery: Delivery = self._append.join(self._opened(), record, None, partitioner, True, None)
+        delivery: Delivery = self._append.joined(self._opened(), record, partitioner, True, None)
         return delivery
 
     def produce_async(self, record: Record, callback: Callback | None = None, *, partitioner: Any = None) -> None:
         """As `Client.produce_async`, in this transaction."""
         if callback is not None and not callable(callback):
             raise not_a_callback(callback)
-        self._append.join(self._opened(), record, None, partitioner, False, callback)
+        if callback is not None:
+            callback = in_callers_context(callback)
+        self._append.joined(self._opened(), record, partitioner, False, callback)
 
     def produce_batch(self, records: Iterable[Record], *, partitioner: Any = None) -> BatchDelivery:
         """As `Client.produce_batch`, in this transaction. A record that could not be queued ends it."""
@@ -170,9 +173,12 @@ class Transacting:
             PoolExhausted: all that may be open are, for `checkout_timeout_ms`.
             TransactionMisused: this greenlet has one open.
             TransactionError: the cluster does not let us begin.
+            InvalidRecordType, InvalidRecordValue: an argument makes no sense, or there is no such pool (TypeError
+                and ValueError).
         """
         if function is None:
             return Transaction(self._handle, self._append, pool)
+        _check_call(function, retries)
         while True:
             try:
                 with Transaction(self._handle, self._append, pool):
@@ -181,3 +187,16 @@ class Transacting:
                 if retries <= 0 or not error.retriable:
                     raise
                 retries -= 1
+
+
+def _check_call(function: Any, retries: Any) -> None:
+    """Before anything is begun: an error in the block would be taken for the function's."""
+    if not callable(function):
+        raise InvalidRecordType(
+            f"the first argument of transaction() is a {type(function).__name__}; expected a function to call in the transaction. "
+            "A pool is named by pool='...'"
+        )
+    if type(retries) is not int:
+        raise InvalidRecordType(f"retries is a {type(retries).__name__}; expected an int, 0 or more")
+    if retries < 0:
+        raise InvalidRecordValue(f"retries is {retries}; expected 0 or more")

@@ -24,11 +24,12 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
+import gevent
 import typer
 from rich.console import Console
 
 from klife.cli.cluster_listeners import property_files
-from klife.cli.terminal import errors_as_lines, fail
+from klife.cli.terminal import INTERRUPTED, ctrl_c_here, errors_as_lines, fail
 from klife.testing.cluster import KafkaCluster
 from klife.testing.cluster_external import VARIABLE
 from klife.testing.cluster_spec import LISTENERS
@@ -41,6 +42,7 @@ app = typer.Typer(help="A real Kafka cluster on this machine.", no_args_is_help=
 console = Console(stderr=True, highlight=False)
 
 DOWN_TIMEOUT_SECONDS = 60
+LONG_SECONDS = 3600.0
 LAST_PORT = 65_535
 _NAME = re.compile(r"\w[\w.-]*")
 _VERSION = re.compile(r"\d+\.\d+[\w.-]*")
@@ -100,22 +102,24 @@ def down(name: Name = "default") -> None:
 
 
 def _up_in_foreground(cluster: KafkaCluster, listeners: Sequence[str], name: str) -> None:
-    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit())  # so that the `with` blocks are left in order
     path = _state_path(name)
-    with _claimed(path, name) as state_file:
-        with console.status(f"starting Kafka {cluster.version}"):
-            cluster.up()
+    with ctrl_c_here(), _claimed(path, name) as state_file:
         try:
-            with property_files(cluster, listeners, path) as files:
-                state = {"bootstrap_servers": [cluster.bootstrap_servers_for(each) for each in listeners], "files": files}
-                _write_state(state_file, state)
-                console.print(f"Kafka {cluster.version} is up. Ctrl-C, or {_down_command(name)}, ends it.")
-                _tell(state)
-                with contextlib.suppress(KeyboardInterrupt):
+            with console.status(f"starting Kafka {cluster.version}"):
+                cluster.up()
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        with contextlib.suppress(KeyboardInterrupt):
+            try:
+                with property_files(cluster, listeners, path) as files:
+                    state = {"bootstrap_servers": [cluster.bootstrap_servers_for(each) for each in listeners], "files": files}
+                    _write_state(state_file, state)
+                    console.print(f"Kafka {cluster.version} is up. Ctrl-C, or {_down_command(name)}, ends it.")
+                    _tell(state)
                     while True:
-                        signal.pause()
-        finally:
-            cluster.down()
+                        gevent.sleep(LONG_SECONDS)
+            finally:
+                cluster.down()
 
 
 def _tell(state: dict[str, Any]) -> None:

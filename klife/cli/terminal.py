@@ -62,6 +62,12 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
+def confirm(question: str, yes: bool) -> None:
+    """Go on if the user says so, or has said so by --yes; else end the command."""
+    if not yes and not typer.confirm(question, err=True):
+        fail("nothing was done")
+
+
 @contextlib.contextmanager
 def errors_as_lines() -> Iterator[None]:
     """In this block an error the user can do something about ends the command with a line."""

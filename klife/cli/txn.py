@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from klife.admin import AdminClient
 from klife.admin.transactions import OpenInPartition, Transaction, abort_hanging, abort_transaction, list_transactions, open_in_topic
-from klife.cli.terminal import Bootstrap, ConfigFile, admin, configuration, ctrl_c_here, err, errors_as_lines, fail, out
+from klife.cli.table import print_table
+from klife.cli.terminal import Bootstrap, ConfigFile, admin, configuration, confirm, ctrl_c_here, err, errors_as_lines, fail
 
 app = typer.Typer(help="Transactions: which are open, and the end of one that hangs.", no_args_is_help=True)
 
@@ -31,10 +30,10 @@ def list_(topic: Topic = None, bootstrap: Bootstrap = None, config: ConfigFile =
     with errors_as_lines(), ctrl_c_here(), admin(configuration(bootstrap, config)) as asked:
         if topic is None:
             known = list_transactions(asked)
-            _print(KNOWN, [_known(each) for each in known], "the brokers know no transactional id")
+            print_table(KNOWN, [_known(each) for each in known], "the brokers know no transactional id")
         else:
             found = open_in_topic(asked, topic)
-            _print(OPEN, [_open(each) for each in found], f"no transaction is open in {topic}")
+            print_table(OPEN, [_open(each) for each in found], f"no transaction is open in {topic}")
 
 
 @app.command()
@@ -63,8 +62,8 @@ def abort(
 def _abort_known(asked: AdminClient, transactional_id: str, yes: bool) -> None:
     found = next((each for each in list_transactions(asked) if each.transactional_id == transactional_id and each.is_open), None)
     if found is not None:  # else it is said by the attempt
-        _print(KNOWN, [_known(found)], "", err)
-        _ask("Abort it? Its producer, if it lives, is fenced.", yes)
+        print_table(KNOWN, [_known(found)], "", err)
+        confirm("Abort it? Its producer, if it lives, is fenced.", yes)
     abort_transaction(asked, transactional_id)
     err.print(f"the transaction of {transactional_id} was aborted", markup=False)
 
@@ -74,15 +73,10 @@ def _abort_hanging(asked: AdminClient, topic: str, partition: int | None, start_
     if not found:
         fail(f"no transaction that begins at {start_offset} is open in {topic}-{partition}; see klife txn list --topic {topic}")
     if found[0].transaction is None:  # else it is said by the attempt
-        _print(OPEN, [_open(found[0])], "", err)
-        _ask("Abort it? Its records will never be seen by readers of committed ones.", yes)
+        print_table(OPEN, [_open(found[0])], "", err)
+        confirm("Abort it? Its records will never be seen by readers of committed ones.", yes)
     abort_hanging(asked, found[0])
     err.print(f"the transaction in {topic}-{partition} was aborted", markup=False)
-
-
-def _ask(question: str, yes: bool) -> None:
-    if not yes and not typer.confirm(question, err=True):
-        fail("nothing was done")
 
 
 def _known(each: Transaction) -> tuple[str, ...]:
@@ -112,13 +106,3 @@ def _open(each: OpenInPartition) -> tuple[str, ...]:
 
 def _since(ms: int | None) -> str:
     return _NOTHING if ms is None or ms < 0 else f"{max(time.time() - ms / 1000, 0):.1f}s"
-
-
-def _print(headings: Sequence[str], rows: Sequence[tuple[str, ...]], nothing: str, console: Console = out) -> None:
-    if not rows:
-        err.print(nothing, markup=False)
-        return
-    lines = [tuple(headings), *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
-    for line in lines:
-        console.print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip(), markup=False)

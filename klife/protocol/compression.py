@@ -169,12 +169,12 @@ def _gunzip(data: bytes, max_bytes: int) -> bytes:
 
 
 def _snappy(data: bytes, level: int | None) -> bytes:
-    from cramjam import snappy
+    import snappy
 
     view = memoryview(data)
     parts = [SNAPPY_HEADER]
     for start in range(0, len(data), SNAPPY_BLOCK):
-        block = bytes(snappy.compress_raw(view[start : start + SNAPPY_BLOCK]))
+        block: bytes = snappy.compress(view[start : start + SNAPPY_BLOCK])
         parts += (U32.pack(len(block)), block)
     return b"".join(parts)
 
@@ -196,17 +196,21 @@ def _unsnappy(data: bytes, max_bytes: int) -> bytes:
 
 
 def _unsnappy_block(block: memoryview, room: int, max_bytes: int) -> bytes:
-    from cramjam import DecompressionError, snappy
+    import cramjam  # python-snappy's core, which tells what it does not
+    import snappy
 
     try:
-        size = snappy.decompress_raw_len(block)
+        size = cramjam.snappy.decompress_raw_len(block)
         if size > room:
             raise _too_large("snappy", max_bytes)
         if size > SNAPPY_MAX_RATIO * len(block):
             raise _damaged("snappy", f"{len(block)} bytes claim to hold {size}")
-        return bytes(snappy.decompress_raw(block))
-    except DecompressionError as error:
+        plain: bytes = snappy.uncompress(block)
+        return plain
+    except cramjam.DecompressionError as error:
         raise _damaged("snappy", error) from None
+    except snappy.UncompressError as error:  # which says nothing itself
+        raise _damaged("snappy", error.__cause__) from None
 
 
 def _lz4(data: bytes, level: int | None) -> bytes:

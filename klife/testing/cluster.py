@@ -158,7 +158,7 @@ class KafkaCluster:
 
     @property
     def bootstrap_servers(self) -> str:
-        """`host:port,host:port,...` of all brokers, as clients take it."""
+        """The addresses of all brokers, "host:port,host:port,...", as clients take them."""
         return self.bootstrap_servers_for("PLAINTEXT")
 
     def bootstrap_servers_for(self, listener: str) -> str:

@@ -6,22 +6,22 @@
         reader.read("orders", ends)      # what was written since, from every partition
 
 It is an `AdminClient` in this, and shares with klife's client what opens connections, and nothing of what
-decides and keeps state; so what it finds does not depend on what the client believes. It reads up to the high
-watermark: records that all in-sync replicas have, those of open and aborted transactions included. One made
-with `acks` 1 or 0 can therefore be confirmed a moment before it is seen here.
+decides and keeps state; so what it finds does not depend on what the client believes. It reads what all
+in-sync replicas have, so that a record made with `acks` 1 or 0 can be confirmed a moment before it is seen
+here; and of transactions those that were committed, up to the first that is open.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self, TypeVar
 
 import gevent
 
 from klife.actors.settings import ConnectionSettings
 from klife.admin import AdminClient, AdminError
-from klife.protocol.apis.fetch import FetchPartition, FetchRequest, FetchTopic
+from klife.protocol.apis.fetch import FetchPartition, FetchRequest, FetchTopic, PartitionData
 from klife.protocol.apis.list_offsets import (
     EARLIEST_TIMESTAMP,
     LATEST_TIMESTAMP,
@@ -29,21 +29,31 @@ from klife.protocol.apis.list_offsets import (
     ListOffsetsRequest,
     ListOffsetsTopic,
 )
+from klife.protocol.apis.list_transactions import ListTransactionsRequest
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic
 from klife.protocol.error_codes import describe, is_retriable
-from klife.protocol.errors import DecodeError
+from klife.protocol.errors import DecodeError, UnsupportedVersion
 from klife.protocol.primitives import ZERO_UUID
 from klife.protocol.record_decode import decode_batches
 from klife.record import Delivered, Record
+from klife.testing.committed import committed_batches
 
 T = TypeVar("T")
 
 ATTEMPT_SECONDS = 5.0
 RETRY_SECONDS = 0.05
 MAX_WAIT_MS = 500
+FOLLOWING_WAIT_MS = 100  # of each leader, one after the other
 REQUEST_BYTES = 16 * 1024 * 1024
 PARTITION_BYTES = 1024 * 1024
 NOBODY = -1
+READ_COMMITTED = 1
+ENDING = ("PrepareCommit", "PrepareAbort")
+"""The states of a transaction whose end was answered, and whose markers may not all be written."""
+
+MARKER_SECONDS = 5.0
+"""That much brokers before Kafka 3.0 get to write markers, because they do not tell of them."""
+NO_END = 2**63
 
 
 class Log(NamedTuple):
@@ -80,25 +90,74 @@ class LogReader:
         """
         return self._until_answered(lambda: self._offsets(topics, LATEST_TIMESTAMP))
 
+    def begin_offsets(self, topics: Sequence[str] | None = None) -> dict[Log, int]:
+        """The offset of the first record that each partition has or will have: retention may have deleted
+        what was before it.
+        """
+        return self._until_answered(lambda: self._offsets(topics, EARLIEST_TIMESTAMP))
+
+    def follow(self, positions: dict[Log, int]) -> Iterator[list[Record]]:
+        """Records of these partitions of a topic as they come, from `positions` on, which move with them.
+
+        Never ends. Each list is what a round of requests got, and may be empty; within one, records come by
+        partition. Each round has `timeout` seconds.
+        """
+        ends = dict.fromkeys(positions, NO_END)
+        while True:
+            self._deadline = time.monotonic() + self._timeout
+            found: list[Record] = []
+            self._until_answered(lambda found=found: self._fetch(positions, positions, ends, found, FOLLOWING_WAIT_MS))  # type: ignore[misc]
+            yield found
+
     def read(self, topic: str, start: Mapping[Log, int]) -> list[Record]:
-        """The topic's records from `start` up to the ends there are now, by partition and offset.
+        """The topic's committed records from `start` up to the ends there are now, by partition and offset. A
+        transaction whose commit was answered by now is seen whole.
 
         A partition that `start` does not name is read from its beginning. So is a topic that was made anew
         since: by brokers before 2.8, whose topics have no id, only as far as its log is shorter than the old
         one.
         """
-        ends = self.end_offsets([topic])
-        begins = self._until_answered(lambda: self._offsets([topic], EARLIEST_TIMESTAMP))
-        positions = {log: max(_known(start, log, end), begins.get(log, 0)) for log, end in ends.items()}
+        written = self.end_offsets([topic])
+        begins = self.begin_offsets([topic])
+        positions = {log: max(_known(start, log, end), begins.get(log, 0)) for log, end in written.items()}
+        stable = self._stable(topic, written)
+        ends = {log: min(end, stable.get(log, 0)) for log, end in written.items()}
         found: list[Record] = []
         while behind := [log for log in ends if positions[log] < ends[log]]:
             self._until_answered(lambda behind=behind: self._fetch(behind, positions, ends, found))  # type: ignore[misc]
         return sorted(found, key=lambda record: (record.partition, record.offset))
 
-    def _offsets(self, topics: Sequence[str] | None, timestamp: int) -> dict[Log, int]:
+    def _stable(self, topic: str, written: Mapping[Log, int]) -> dict[Log, int]:
+        """Below which offsets all transactions have ended; waits for those whose end is being written."""
+        began = time.monotonic()
+        ending: set[str] | None = None
+        while True:
+            stable = self._until_answered(lambda: self._offsets([topic], LATEST_TIMESTAMP, isolation_level=READ_COMMITTED))
+            if ending == set() or all(stable.get(log, 0) >= end for log, end in written.items()):
+                return stable
+            now = self._until_answered(lambda: self._ending(began))
+            # Those that come after are not waited for: on a busy cluster there would always be one.
+            ending = now if ending is None else ending & now
+            if ending and time.monotonic() > self._deadline:
+                raise AdminError(f"the ends of transactions in {topic!r} were not written within {self._timeout:g} s")
+            gevent.sleep(RETRY_SECONDS if ending else 0)
+
+    def _ending(self, began: float) -> set[str]:
+        """The ids of transactions that are ending now."""
+        found: set[str] = set()
+        for broker in self._admin.brokers():
+            try:
+                answer = self._admin.send(ListTransactionsRequest(state_filters=list(ENDING)), broker.address)
+            except UnsupportedVersion:
+                return {"anybody's"} if time.monotonic() < began + MARKER_SECONDS else set()
+            _check(f"the transactions of broker {broker.node_id}", answer.error_code)
+            found |= {each.transactional_id for each in answer.transaction_states}
+        return found
+
+    def _offsets(self, topics: Sequence[str] | None, timestamp: int, isolation_level: int = 0) -> dict[Log, int]:
         offsets: dict[Log, int] = {}
         for address, logs in self._by_leader(topics).items():
-            request = ListOffsetsRequest(replica_id=NOBODY)
+            request = ListOffsetsRequest(replica_id=NOBODY, isolation_level=isolation_level)
             for name, of_topic in _by_topic(logs).items():
                 asked = [ListOffsetsPartition(partition_index=log.partition, timestamp=timestamp) for log in of_topic]
                 request.topics.append(ListOffsetsTopic(name=name, partitions=asked))
@@ -109,11 +168,18 @@ class LogReader:
                     offsets[known[topic.name, answer.partition_index]] = answer.offset
         return offsets
 
-    def _fetch(self, behind: Sequence[Log], positions: dict[Log, int], ends: Mapping[Log, int], found: list[Record]) -> None:
+    def _fetch(
+        self,
+        behind: Collection[Log],
+        positions: dict[Log, int],
+        ends: Mapping[Log, int],
+        found: list[Record],
+        max_wait_ms: int = MAX_WAIT_MS,
+    ) -> None:
         """One round of requests. Whatever it gets is noted in `positions` and `found`, so an error loses
         nothing.
         """
-        for address, logs in self._by_leader([behind[0].topic]).items():
+        for address, logs in self._by_leader([next(iter(behind)).topic]).items():
             wanted = [log for log in logs if log in behind]
             if not wanted:
                 continue
@@ -122,14 +188,16 @@ class LogReader:
                 FetchPartition(partition=log.partition, fetch_offset=positions[log], partition_max_bytes=PARTITION_BYTES)
                 for log in wanted
             ]
-            request = FetchRequest(max_wait_ms=MAX_WAIT_MS, min_bytes=1, max_bytes=REQUEST_BYTES, topics=[topic])
+            request = FetchRequest(
+                max_wait_ms=max_wait_ms, min_bytes=1, max_bytes=REQUEST_BYTES, isolation_level=READ_COMMITTED, topics=[topic]
+            )
             response = self._admin.send(request, address)
             _check("the fetch", response.error_code)
             by_partition = {log.partition: log for log in wanted}
             for answer in (answer for each in response.responses for answer in each.partitions):
                 log = by_partition[answer.partition_index]
                 _check(f"{log.topic}-{log.partition}", answer.error_code)
-                positions[log] = _take(log, answer.records, positions[log], ends[log], found)
+                positions[log] = _take(log, answer, positions[log], ends[log], found)
 
     def _by_leader(self, names: Sequence[str] | None) -> dict[str, list[Log]]:
         """Partitions by the address of their leader. Raises _NotNow while one has none."""
@@ -172,17 +240,17 @@ def _known(start: Mapping[Log, int], log: Log, end: int) -> int:
     return 0 if position > end and log.topic_id == ZERO_UUID else position
 
 
-def _take(log: Log, data: Any, position: int, end: int, found: list[Record]) -> int:
-    """Add the records of `data` that lie between `position` and `end` to `found`; where to go on."""
-    for batch in decode_batches(data or b""):
-        if not batch.is_control:
-            found += [
-                Delivered(log.topic, each.value, each.key, each.headers, log.partition, each.timestamp_ms, each.offset)
-                for each in batch.records
-                if position <= each.offset < end
-            ]
-        position = max(position, batch.base_offset + batch.last_offset_delta + 1)
-    return position
+def _take(log: Log, answer: PartitionData, position: int, end: int, found: list[Record]) -> int:
+    """Add the answer's committed records that lie between `position` and `end` to `found`; where to go on."""
+    data: Any = answer.records or b""
+    batches = decode_batches(data)
+    for batch in committed_batches(batches, answer.aborted_transactions):
+        found += [
+            Delivered(log.topic, each.value, each.key, each.headers, log.partition, each.timestamp_ms, each.offset)
+            for each in batch.records
+            if position <= each.offset < end
+        ]
+    return max([position, *(batch.base_offset + batch.last_offset_delta + 1 for batch in batches)])
 
 
 def _by_topic(logs: Sequence[Log]) -> dict[str, list[Log]]:

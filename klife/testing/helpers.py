@@ -66,12 +66,13 @@ def all_produced(
     headers: Sequence[Header] | _Anything = _ANY,
     partition: int | _Anything = _ANY,
 ) -> list[Record]:
-    """The records of `topic` written since `setup(client)`, by whomever, that equal everything given; by
-    partition and offset.
+    """The committed records of `topic` written since `setup(client)`, by whomever, that equal everything
+    given; by partition and offset.
 
     A value or key of None looks for records with none; leave the argument out to take any. They are results
     as `produce` returns them, with `offset`, `partition` and `timestamp_ms`. Flush first: what is still
-    queued in the client is not in the log.
+    queued in the client is not in the log. Of transactions those that were committed are seen; and nothing
+    behind one that is open, as by any reader of committed records.
 
     Raises:
         NotSetUp: `setup` was not called for this client.
@@ -107,7 +108,7 @@ def _bootstrap(client: Client) -> str:
     """All addresses the client knows: those of its bootstrap list, and the brokers it found there (of some
     perhaps only the id).
     """
-    return ",".join(broker.address for broker in client.status().brokers if ":" in broker.address)
+    return ",".join(dict.fromkeys(broker.address for broker in client.status().brokers if ":" in broker.address))
 
 
 def _check_filter(name: str, value: object, types: tuple[type, ...], expected: str) -> None:

@@ -1,9 +1,9 @@
 """What a supervisor tells the log: each start, exit and restart is one structlog event.
 
-Every event about a child has `supervisor`, `child`, `reason` and `restarts` (how often it was restarted so
-far). Tracebacks are rendered here by the standard library: renderers of log events may add the values of
-local variables, which are nobody's business. A log that cannot be written does not take a tree down, nor hold
-it up (`logs.py`).
+Orderly starts and ends are debug events. Every event about a child has `supervisor`, `child`, `reason` and
+`restarts` (how often it was restarted so far). Tracebacks are rendered here by the standard library:
+renderers of log events may add the values of local variables, which are nobody's business. A log that cannot
+be written does not take a tree down, nor hold it up (`logs.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from klife_supervision.logs import get_logger, traceback_of
 
 log = get_logger("klife_supervision")
 
-Level = Literal["info", "error", "critical"]
+Level = Literal["debug", "info", "error", "critical"]
 
 
 def emit(level: Level, event: str, *, error: BaseException | None = None, **fields: Any) -> None:
@@ -30,7 +30,7 @@ def emit(level: Level, event: str, *, error: BaseException | None = None, **fiel
 
 def child_started(supervisor: Hashable, child: Hashable, restarts: int) -> None:
     """A child runs for the first time, or was started by hand."""
-    emit("info", "child started", supervisor=supervisor, child=child, reason="start", restarts=restarts)
+    emit("debug", "child started", supervisor=supervisor, child=child, reason="start", restarts=restarts)
 
 
 def child_restarted(supervisor: Hashable, child: Hashable, because: str, restarts: int) -> None:
@@ -57,4 +57,4 @@ def child_exited(supervisor: Hashable, child: Hashable, reason: ExitReason, rest
             error=reason.exception,
         )
     else:
-        emit("info", "child exited", supervisor=supervisor, child=child, reason=str(reason), restarts=restarts)
+        emit("debug", "child exited", supervisor=supervisor, child=child, reason=str(reason), restarts=restarts)

@@ -6,13 +6,13 @@ configuration and the context of that moment. The greenlet that writes is starte
 something, and ends when nothing is left. A thread without a hub writes for itself, and so does everybody once
 the interpreter exits. `flush` waits for what was told so far.
 
-The queue is bounded: while a log can not be written, what comes is dropped, counted, and the number told when
-it can.
+Memory is bounded: while a log can not be written, what comes is dropped, counted, and the number told when it
+can. And what repeats is folded (`log_repeats`).
 
-Unconfigured, structlog prints every event to standard output, debug ones included. That suits an application
-that is being written, not a library inside of one: here such a logger keeps to warnings and worse. As soon as
-`structlog.configure` was called (by the application, or by a test's `capture_logs`), that configuration alone
-decides, and every event goes to it. structlog itself is imported with the first event that is written
+A handler may use what tells events itself. What it makes told is written too, and what that makes told is
+not: an event that leads to itself would never end.
+
+How an event is written says `log_output`. structlog is imported with the first event that is written
 (`structlog_import`); one told before it was configured is written as it is configured by then.
 """
 
@@ -24,38 +24,49 @@ import os
 import sys
 import traceback
 from collections import deque
-from contextvars import Context, copy_context
-from time import monotonic
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from contextvars import Context, ContextVar, copy_context
+from time import monotonic, time
+from typing import Any
 
 import gevent
 from gevent import GreenletExit, getcurrent
 from gevent._hub_local import get_hub_if_exists
 
+from klife_supervision.log_output import Event, configuration, is_wanted, write
+from klife_supervision.log_repeats import Repeats
 from klife_supervision.structlog_import import load, load_beside, loaded
 
 QUEUED_AT_MOST = 1000
 """Events that wait to be written; later ones are dropped and counted."""
 
 _FLUSH_AT_EXIT = 2.0  # seconds
-_LATE = 1.0  # seconds after which an event says how late it is written: a processor that stamps it would else be believed
+_HANDLERS_DEEP = 1  # so often may what is told while an event is written lead to more
 
-_LOUD = frozenset(("warning", "error", "critical"))
-
-
-class _Event(NamedTuple):
-    level: str
-    name: str  # of the event
-    fields: dict[str, Any]
-    logger_name: str
-    wrapper: Any  # as structlog was configured when it was told; None if it was not
-    processors: Any
-    context: Context
-    told_at: float
+fields_here: ContextVar[Mapping[str, Any]] = ContextVar("klife_log_fields", default={})  # noqa: B039 - nobody changes it
+"""Fields that each event told in this context has. Greenlets do not inherit contexts: actors and supervisors
+set what was there when they were started.
+"""
 
 
-_queue: deque[_Event] = deque()
+@contextlib.contextmanager
+def telling(**fields: Any) -> Iterator[None]:
+    """Within the block each event that is told has these fields, too; so have those of the actors and
+    supervisors that are made in it.
+    """
+    token = fields_here.set({**fields_here.get(), **fields})
+    try:
+        yield
+    finally:
+        fields_here.reset(token)
+
+
+_handlers_above: ContextVar[int] = ContextVar("klife_log_handlers_above", default=0)
+
+_queue: deque[Event] = deque()
 _writers: dict[Any, Any] = {}  # the greenlets that write, by their hubs
+_repeats = Repeats()
+_timers: dict[Any, Any] = {}  # for the counts of repeats, by hub
 _dropped = 0
 _process = os.getpid()
 _exiting = False
@@ -119,25 +130,72 @@ def flush(timeout: float) -> bool:
     return not _queue and hub not in _writers
 
 
+def forget_repeats() -> None:
+    """Tell everything once more: for tests, of which each has a log of its own. In the hub's thread."""
+    _repeats.forget()
+    _stop_timer(get_hub_if_exists())
+
+
 def _tell(level: str, event: str, logger_name: str, fields: dict[str, Any]) -> None:
-    global _dropped
-    wrapper = processors = None
-    structlog = loaded()
-    if structlog is not None and structlog.is_configured():
-        config = structlog.get_config()
-        wrapper, processors = config["wrapper_class"], config["processors"]
-    elif level not in _LOUD:
+    wrapper, processors = configuration()
+    if wrapper is None and not is_wanted(level, logger_name):
+        return
+    if _handlers_above.get() > _HANDLERS_DEEP:
         return
     _forget_after_fork()
-    told = _Event(level, event, fields, logger_name, wrapper, processors, copy_context(), monotonic())
+    now, fields = monotonic(), {**fields_here.get(), **fields}
     hub = get_hub_if_exists()
+    if _repeats.folds((level, logger_name, event), fields, now):
+        _watch_repeats(hub, now)
+        return
+    _pass_on(hub, Event(level, event, fields, logger_name, wrapper, processors, copy_context(), now, time()))
+
+
+def _pass_on(hub: Any, told: Event) -> None:
+    """Have it written: by a greenlet of `hub`, the calling thread's, if it has one."""
     if _exiting or hub is None or hub.loop is None:
         _write_here(told)
     elif _enqueue(told) and hub not in _writers and not _start_writer(hub):
         _write_all()
 
 
-def _enqueue(told: _Event) -> bool:
+def _watch_repeats(hub: Any, now: float) -> None:
+    """See that counts are told when they are due: by a timer, or here, where a thread has no hub."""
+    if hub is None or hub.loop is None:
+        _tell_repeats(hub, now)
+        return
+    for other in [each for each in list(_timers) if each.loop is None]:  # of a thread that has ended
+        _timers.pop(other, None)
+    due = _repeats.next_due()
+    if due is not None and hub not in _timers:
+        timer = _timers[hub] = hub.loop.timer(max(due - now, 0.0) + 0.001, ref=False)
+        timer.start(_minute_is_over, hub)
+
+
+def _minute_is_over(hub: Any) -> None:
+    """In the hub."""
+    _stop_timer(hub)
+    _forget_after_fork()
+    now = monotonic()
+    _tell_repeats(hub, now)
+    _watch_repeats(hub, now)
+
+
+def _stop_timer(hub: Any) -> None:
+    timer = _timers.pop(hub, None)
+    if timer is not None:
+        timer.stop()
+        timer.close()
+
+
+def _tell_repeats(hub: Any, now: float) -> None:
+    wrapper, processors = configuration()
+    for (level, logger_name, event), fields in _repeats.due(now):
+        # Not in the context of who told it last, which would live as long.
+        _pass_on(hub, Event(level, event, fields, logger_name, wrapper, processors, Context(), now, time()))
+
+
+def _enqueue(told: Event) -> bool:
     global _dropped
     if len(_queue) >= QUEUED_AT_MOST:
         _dropped += 1
@@ -146,7 +204,7 @@ def _enqueue(told: _Event) -> bool:
     return True
 
 
-def _write_here(told: _Event) -> None:
+def _write_here(told: Event) -> None:
     """In a thread without a hub."""
     is_first = loaded() is None
     if not load():
@@ -187,7 +245,7 @@ def _write_all() -> None:
             Logger("klife_supervision").warning("log_events_dropped", count=dropped, queued_at_most=QUEUED_AT_MOST)
 
 
-def _write(event: _Event) -> None:
+def _write(event: Event) -> None:
     try:
         event.context.run(_hand_over, event)
     except (GreenletExit, KeyboardInterrupt, SystemExit):
@@ -197,20 +255,9 @@ def _write(event: _Event) -> None:
             traceback.print_exc()
 
 
-def _hand_over(event: _Event) -> None:
-    import structlog
-
-    late = monotonic() - event.told_at
-    fields = event.fields if late < _LATE else {**event.fields, "seconds_late": round(late, 1)}
-    # The logger under it is made here and not when the event was told: a factory like the standard library's
-    # takes locks.
-    logger: Any = structlog.wrap_logger(
-        None,
-        processors=event.processors,
-        wrapper_class=event.wrapper,
-        logger_name=event.logger_name,
-    )
-    getattr(logger, event.level)(event.name, **fields)
+def _hand_over(event: Event) -> None:
+    _handlers_above.set(_handlers_above.get() + 1)
+    write(event)
 
 
 def _forget_after_fork() -> None:
@@ -220,6 +267,8 @@ def _forget_after_fork() -> None:
         _process = os.getpid()
         _queue.clear()
         _writers.clear()
+        _timers.clear()
+        _repeats.forget()
         _dropped = 0
         multiprocessing = sys.modules.get("multiprocessing.util")
         if multiprocessing is not None:  # a process it has forked ends with os._exit, and calls only what is registered here

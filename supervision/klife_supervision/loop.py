@@ -34,6 +34,7 @@ from klife_supervision.events import emit
 from klife_supervision.exit_reason import ExitReason
 from klife_supervision.latch import Latch
 from klife_supervision.life import Child, Life, Retry
+from klife_supervision.logs import fields_here
 from klife_supervision.mailbox import HomeThread, Mailbox
 from klife_supervision.monitors import Monitors, call_guarded
 from klife_supervision.options import SupervisorOptions
@@ -87,6 +88,7 @@ class SupervisorLoop(ABC):
         self._call: Call[Any] | None = None
         self._greenlet: Any = None
         self._second_look: SecondLook | None = None
+        self._log_fields = fields_here.get()
 
     # Differences between the two kinds.
 
@@ -108,11 +110,12 @@ class SupervisorLoop(ABC):
         """The greenlet, whichever way it ends: children first, then itself. `_finish` is called once it is
         over.
         """
+        fields_here.set(self._log_fields)
         try:
             if self._start_all(specs):
                 self._state = "running"
                 if not self._options.nested:
-                    emit("info", "supervisor started", supervisor=self._label, children=len(specs))
+                    emit("debug", "supervisor started", supervisor=self._label, children=len(specs))
                 self._started.set(None)
                 while self._verdict is None:
                     self._handle(self._mailbox.get())
@@ -131,7 +134,7 @@ class SupervisorLoop(ABC):
                 # KeyboardInterrupt is meant for the program: gevent hands it to the main greenlet.
                 raise
         if not self._options.nested and self._failure is None:
-            emit("info", "supervisor exited", supervisor=self._label, reason=str(self._verdict))
+            emit("debug", "supervisor exited", supervisor=self._label, reason=str(self._verdict))
 
     def _start_all(self, specs: Sequence[ChildSpec]) -> bool:
         for spec in specs:

@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from klife import Client
+from klife_supervision.logs import forget_repeats
 from tests.support.scripted_broker import ScriptedCluster
 
 
@@ -24,6 +25,7 @@ def quiet_logs() -> Iterator[None]:
     before = structlog.get_config()
     structlog.configure(processors=[_drop])
     yield
+    forget_repeats()
     structlog.configure(**before)
 
 

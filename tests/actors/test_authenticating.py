@@ -160,6 +160,43 @@ def test_a_mechanism_that_fails_or_hangs_is_told_without_what_it_raised(start_cl
         assert not [log for log in logs if "klife-secret" in repr(log)]
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), gevent.Timeout(5), LookupError("klife-secret")], ids=repr)
+@pytest.mark.parametrize("where", ["exchange", "start", "answered", "done"])
+def test_whatever_a_mechanism_raises_ends_one_attempt_and_no_program(start_client: Any, where: str, error: BaseException) -> None:
+    class Own:
+        name = "PLAIN"
+        well = False
+
+        def may_raise(self, here: str) -> None:
+            if here == where and not self.well:
+                raise error
+
+        def exchange(self, _host: str) -> Any:
+            self.may_raise("exchange")
+            return self
+
+        def start(self) -> Any:
+            self.may_raise("start")
+            return Compute(lambda: b"\0klife\0klife-secret", "what Own works out")
+
+        def done(self, result: bytes) -> bytes:
+            self.may_raise("done")
+            return result
+
+        def answered(self, _challenge: bytes) -> None:
+            self.may_raise("answered")
+
+    own = Own()
+    with ScriptedCluster(sasl=ScriptedSasl()) as cluster:
+        client = start_client(cluster, sasl={"mechanism": own})
+        tells_why_it_is_not_ready(client, f"the mechanism failed with {type(error).__name__}, which is a bug in it", 0.1)
+        assert "klife-secret" not in repr(client.status())
+        restarts = node(client, "bootstrap").restarts
+        own.well = True
+        assert client.produce(ORDER).get(PATIENCE).offset == 0
+        assert restarts == 0
+
+
 def test_the_hub_turns_while_the_rounds_of_scram_are_worked_out(start_client: Any, monkeypatch: Any) -> None:
     """PBKDF2 waits here until the hub has turned: held by it, the hub would not, and the connection would fail."""
     working, turned = threading.Event(), threading.Event()

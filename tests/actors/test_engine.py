@@ -52,6 +52,7 @@ class Noted:
         self.used: set[int] = set()
         self.in_a_hurry = 0
         self.hurry_at_flush: list[int] = []
+        self.oldest_unsettled: float | None = None
         self.left = 0  # records that a flush does not get delivered
         self.delivered = self.failed = 0
         self.calls_back_here = False

@@ -14,6 +14,7 @@ from gevent import get_hub
 
 from klife.protocol.apis.produce import ProduceRequest
 from tests.support.scripted_broker import ScriptedCluster, silent
+from tests.support.scripted_coordinator import ScriptedCoordinator
 
 _PRELUDE = """
 import os, sys
@@ -208,7 +209,7 @@ def test_a_child_may_start_a_client_of_that_name_and_grandchildren_have_their_ow
 
 def test_the_copy_of_a_users_supervisor_stops_the_childs_client_and_can_have_it_back() -> None:
     with ScriptedCluster() as cluster:
-        quiet(
+        said = run(
             """
             supervisor = Supervisor.start([Client.child_spec(SERVERS, name="web", linger_ms=60_000, delivery_timeout_ms=90_000)])
             client = Client.get("web")
@@ -236,6 +237,7 @@ def test_the_copy_of_a_users_supervisor_stops_the_childs_client_and_can_have_it_
             """,
             cluster,
         )
+        assert [line for line in said.stderr.splitlines() if not line.startswith("child exited ")] == []  # by the kill
         assert cluster.log("orders") == [b"lingers", b"before the kill", b"after the kill"]
 
 
@@ -329,6 +331,67 @@ def test_the_child_frees_the_records_of_its_parent_and_subprocesses_are_not_dist
             in_child(child)
             assert alive() is not None
             os._exit(0)
+            """,
+            cluster,
+        )
+
+
+def test_a_childs_transactions_have_ids_of_their_own_and_stable_ones_stay_the_parents() -> None:
+    with ScriptedCluster() as cluster:
+        coordinator = ScriptedCoordinator(cluster, is_v2=True)
+        quiet(
+            """
+            from klife import TransactionMisused
+
+            random, stable = {"name": "random", "pool_size": 1}, {"name": "stable", "base_txn_id": "shop", "pool_size": 1}
+            client = Client.start(SERVERS, name="web", txn_pools=[random, stable])
+            for pool in ("random", "stable"):
+                client.produce_batch_txn([Record("orders", b"parent's")], pool=pool)
+
+            def child():
+                client.produce_batch_txn([Record("orders", b"child's")], pool="random")
+                try:
+                    client.produce_batch_txn([Record("orders", b"nobody's")], pool="stable")
+                except TransactionMisused as error:
+                    assert "after the fork, with a base_txn_id of this worker's own" in str(error), error
+                else:
+                    raise AssertionError("the child took the parent's ids")
+
+            in_child(child)
+            for pool in ("random", "stable"):
+                client.produce_batch_txn([Record("orders", b"parent's")], pool=pool)
+            """,
+            cluster,
+        )
+        assert sorted(cluster.log("orders")) == [b"child's"] + [b"parent's"] * 4
+        assert all(coordinator.ended)
+        assert len({name.rpartition("-")[0] for name in coordinator.ids}) == 3
+
+
+def test_a_child_that_does_not_use_the_client_shows_its_hooks_nothing_of_the_parents() -> None:
+    with ScriptedCluster() as cluster:
+        quiet(
+            """
+            from klife.actors import sampler
+            from klife.hooks import Hooks
+
+            sampler._TICKS = 1  # a sample with each
+
+            class Samples(Hooks):
+                def on_sample(self, sample):
+                    sampled_by.append(os.getpid())
+
+            sampled_by = []
+            client = Client.start(SERVERS, name="web", hooks=[Samples()])
+            client.wait_ready(20)
+
+            def idle():
+                gevent.sleep(0.5)
+                assert os.getpid() not in sampled_by
+
+            in_child(idle)
+            client.stop()
+            assert os.getpid() in sampled_by
             """,
             cluster,
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import gevent
 import pytest
 
 from klife import Record
@@ -13,6 +12,7 @@ from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.errors import DecodeError
 from klife.protocol.metadata_wire import LARGE, MetadataQuery, Undecoded
 from tests.support.scripted_broker import Exchange, ScriptedCluster
+from tests.support.waiting import wait_until
 
 PATIENCE = 10.0
 TOPICS = {f"topic-{number}": 4 for number in range(300)}
@@ -79,12 +79,13 @@ def test_a_leader_that_was_told_of_meanwhile_is_not_forgotten(start_client: Any,
             return read
 
         monkeypatch.setattr(MetadataActor, "_read_in_thread", while_it_is_read)
-        asked = len(cluster[1].got(MetadataRequest)) + len(cluster[2].got(MetadataRequest))
-        published = known.snapshot
+
+        def asked() -> int:
+            return sum(len(broker.got(MetadataRequest)) for broker in cluster.brokers.values())
+
+        before, published = asked(), known.snapshot
         known.request_refresh()
-        while len(cluster[1].got(MetadataRequest)) + len(cluster[2].got(MetadataRequest)) == asked or known.snapshot is published:
-            client.partitions("topic-8")
-            gevent.sleep(0.01)
+        wait_until(lambda: asked() > before and known.snapshot is not published)
         assert client.partitions("topic-7")[0].leader == 2
 
 

@@ -15,6 +15,7 @@ from klife.actors.producer import request
 from klife.actors.producer.batcher_actor import BatcherActor
 from klife.actors.runtime.loop_budget import LoopBudget
 from tests.support.producer_parts import Parts
+from tests.support.waiting import wait_until
 
 
 class SlowToWrite:
@@ -45,7 +46,7 @@ def test_two_batchers_with_a_backlog_take_turns() -> None:
     for (node, _), batcher in parts.producer.batchers.all.items():
         batcher.broker = SlowToWrite(turns, node)  # type: ignore[assignment]
         actors.append(BatcherActor.start(parts.producer, batcher, SimpleNamespace()))  # type: ignore[arg-type]
-    gevent.sleep(0.3)
+    wait_until(lambda: len(turns) >= 60)
     for actor in actors:
         actor.stop()
     counts = [sum(node == each for node, _ in turns) for each in (1, 2)]

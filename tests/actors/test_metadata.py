@@ -41,6 +41,7 @@ def broker(
     return SimpleNamespace(
         node_id=node_id,
         purpose=purpose,
+        answers_anything=purpose is Purpose.REQUESTS,
         address=f"host{node_id}:9092",
         is_ready=ready,
         calls=[None] * calls,

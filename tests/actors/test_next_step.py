@@ -7,20 +7,20 @@ from unittest.mock import Mock
 
 import pytest
 
-from klife.actors.producer.batcher_actor import Step, next_step
+from klife.actors.producer.batcher_actor import BatcherStep, next_step
 
 WHATEVER = (False, True)
 NO, YES = (False,), (True,)
 
 # late, ready, room, connected, complete, whether the budget is over
 TABLE = [
-    (YES, WHATEVER, WHATEVER, WHATEVER, WHATEVER, WHATEVER, Step.JUDGE_FIRST),
-    (NO, NO, WHATEVER, WHATEVER, WHATEVER, WHATEVER, Step.WAIT),  # a caller's first record wakes it
-    (NO, YES, NO, WHATEVER, WHATEVER, WHATEVER, Step.WAIT),  # the next answer does
-    (NO, YES, YES, NO, WHATEVER, WHATEVER, Step.CONNECT),
-    (NO, YES, YES, YES, NO, WHATEVER, Step.GATHER),
-    (NO, YES, YES, YES, YES, YES, Step.GATHER),  # behind others, who have sent theirs
-    (NO, YES, YES, YES, YES, NO, Step.SEND),
+    (YES, WHATEVER, WHATEVER, WHATEVER, WHATEVER, WHATEVER, BatcherStep.JUDGE_FIRST),
+    (NO, NO, WHATEVER, WHATEVER, WHATEVER, WHATEVER, BatcherStep.WAIT),  # a caller's first record wakes it
+    (NO, YES, NO, WHATEVER, WHATEVER, WHATEVER, BatcherStep.WAIT),  # the next answer does
+    (NO, YES, YES, NO, WHATEVER, WHATEVER, BatcherStep.CONNECT),
+    (NO, YES, YES, YES, NO, WHATEVER, BatcherStep.GATHER),
+    (NO, YES, YES, YES, YES, YES, BatcherStep.GATHER),  # behind others, who have sent theirs
+    (NO, YES, YES, YES, YES, NO, BatcherStep.SEND),
 ]
 
 

@@ -79,7 +79,7 @@ def test_a_broker_that_serves_it_is_asked_if_there_is_one(start_client: Any) -> 
 
 @pytest.mark.parametrize(
     ("code", "advice"),
-    [(31, "grant the client's principal IdempotentWrite .* or set enable_idempotence=False"), (42, "set enable_idempotence=False")],
+    [(31, "grant User:ANONYMOUS .* IdempotentWrite .* or set enable_idempotence=False"), (42, "set enable_idempotence=False")],
 )
 def test_a_refusal_fails_records_until_it_is_over_and_is_told_once(start_client: Any, code: int, advice: str) -> None:
     with ScriptedCluster() as cluster:

@@ -135,7 +135,7 @@ def test_what_fails_says_what_to_do(code: int) -> None:
     error = batch.result(0).error
     assert error is not None
     assert describe(code) in str(error)
-    assert rule_for(code).advice in str(error)
+    assert rule_for(code).advice_for("the client's principal") in str(error)
     assert error.error_code == code
     assert error.possibly_persisted is (code in FATE_UNKNOWN)
 

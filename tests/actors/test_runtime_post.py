@@ -11,14 +11,14 @@ import pytest
 
 from klife import ClientClosed, WaitTimeout
 from klife.actors.runtime.actor import POSTPONED, GeventActor
-from klife.actors.runtime.post import Message, Post
+from klife.actors.runtime.post import ActorMessage, Post
 from klife.actors.runtime.ref import GeventActorRef
 
 PATIENCE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class GetAnswer(Message[str]):
+class GetAnswer(ActorMessage[str]):
     about: str = "life"
 
 

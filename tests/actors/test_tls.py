@@ -16,7 +16,7 @@ from gevent.server import StreamServer
 
 from klife import Record
 from klife.actors import engines
-from klife.actors.network import tls_context
+from klife.actors.network import connector, session, tls_context
 from klife.protocol.apis.produce import ProduceRequest
 from tests.support.inside_client import broker_status, node, tells_why_it_is_not_ready
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster
@@ -152,7 +152,7 @@ def test_new_connections_use_new_files_and_bad_ones_leave_the_old_in_use(start_c
         assert produced_as() == "renewed"
         os.unlink(own["key_file"])
         assert (produced_as(), produced_as()) == ("renewed", "renewed")
-        assert len(warnings()) == 3
+        assert len(warnings()) == 2  # the third is a repeat
         assert "middle of a certificate" in warnings()[1]
 
 
@@ -222,6 +222,24 @@ def test_a_listener_that_says_nothing_is_given_up_in_time(start_client: Any) -> 
         cluster[1].port = listener.getsockname()[1]
         client = start_client(cluster, tls=True, connect_timeout_ms=100)
         tells_why_it_is_not_ready(client, r"the TLS handshake was not through within 0\.1 s")
+    listener.close()
+
+
+@pytest.mark.parametrize(
+    ("ours", "told"),
+    [({"tls": True}, "the TLS handshake is unanswered for 0 s"), ({}, "the handshake is unanswered for 0 s")],
+    ids=["TLS", "plaintext"],
+)
+def test_while_a_listener_says_nothing_that_is_told(start_client: Any, monkeypatch: Any, ours: Any, told: str) -> None:
+    for module in (connector, session):
+        monkeypatch.setattr(module, "LONG_SECONDS", 0.05)
+    listener = socket.create_server(("127.0.0.1", 0))
+    with ScriptedCluster() as cluster:
+        cluster[1].stop()
+        cluster[1].port = listener.getsockname()[1]
+        client = start_client(cluster, connect_timeout_ms=600_000, **ours)
+        tells_why_it_is_not_ready(client, told, 0.1)
+        assert told in broker_status(client, None).last_error
     listener.close()
 
 

@@ -218,6 +218,33 @@ def test_garbage_is_told_in_words(peers: Peers) -> None:
         peers.read(1)
 
 
+@pytest.mark.parametrize(("answers", "told"), [(True, "changes the keys of TLS again and again"), (False, "no data in it")])
+def test_tls_without_data_and_without_end_is_given_up(peers: Peers, answers: bool, told: str) -> None:
+    """Key updates, one after the other; with an answer to each if it is wanted, which the broker may not read."""
+    transport = peers.transport
+
+    class Updating:
+        taken = 0
+
+        def read(self, _size: int) -> bytes:
+            while update := transport._incoming.read(27):
+                self.taken += len(update)
+                if answers:
+                    transport._outgoing.write(27 * b"k")
+            raise ssl.SSLWantReadError
+
+        def pending(self) -> int:
+            return transport._incoming.pending
+
+    transport.read()
+    transport._tls = updating = Updating()  # type: ignore[assignment]
+    flooding = gevent.spawn(lambda: [peers.sock.sendall(1000 * b"u") for _ in range(1000)])
+    with pytest.raises(NoTransport, match=told):
+        peers.read(1)
+    flooding.kill()
+    assert updating.taken <= 200_000
+
+
 @pytest.mark.parametrize(
     ("host", "name"),
     [("kafka.example.org.", "kafka.example.org"), ("kafka", "kafka"), ("10.0.0.1", "10.0.0.1"), ("fe80::1%eth0", "fe80::1")],

@@ -15,6 +15,7 @@ from klife import Record
 from klife.actors import engines
 from klife.actors.network import tokens as module
 from klife.actors.network.tokens import TokenFailed, Tokens
+from klife.actors.principal import Principal
 from tests.support.inside_client import tells_why_it_is_not_ready
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster
 from tests.support.scripted_sasl import ScriptedSasl
@@ -51,7 +52,7 @@ def made() -> Iterator[Callable[..., Tokens]]:
     all_made: list[Tokens] = []
 
     def make(provider: Any, patience: float = PATIENCE) -> Tokens:
-        all_made.append(Tokens(provider, patience))
+        all_made.append(Tokens(provider, patience, Principal()))
         return all_made[-1]
 
     yield make
@@ -113,7 +114,7 @@ def test_a_provider_that_raises_is_told_and_asked_again_after_a_pause(made: Any,
         assert len(provider.calls) == 1
         wait_until(lambda: len(provider.calls) == 3, PATIENCE)  # by itself
         assert several(tokens) == {"token-3"}
-        assert [log["attempt"] for log in logs if log["event"] == "token_provider_failed"] == [1, 2]
+        assert [log["attempt"] for log in logs if log["event"] == "token_provider_failed"] == [1]  # the second is a repeat
 
 
 def test_a_clock_that_is_set_back_keeps_nobody_from_asking_again(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,16 +172,55 @@ def test_what_is_no_token_is_told(made: Any, answer: Any) -> None:
         made(lambda: answer).current()
 
 
-def test_a_call_that_hangs_is_given_up_for_one_more_and_no_further_thread_is_lost(made: Any) -> None:
+def test_a_call_that_hangs_is_told_in_time_and_the_next_may_be_better(made: Any) -> None:
+    provider, go_on = Provider(), threading.Event()
+    provider.then = lambda number: number < 3 and go_on.wait(PATIENCE)
+    tokens = made(provider, patience=0.05)
+    with told_logs() as logs:
+        waiting = [gevent.spawn(tokens.current) for _ in range(3)]
+        for each in waiting:
+            with pytest.raises(TokenFailed, match=r"^the token provider has not answered within 0\.05 s$"):
+                each.get(timeout=PATIENCE)
+        wait_until(lambda: tokens._token is not None and tokens._token.value == "token-3", PATIENCE)  # by itself
+        assert several(tokens) == {"token-3"}
+        told = [log["event"] for log in logs]
+    assert told[0] == "token_provider_failed"  # and what follows is its repeat
+    go_on.set()
+
+
+def test_one_thread_serves_all_calls_and_ends_with_the_client(made: Any) -> None:
+    """A connection that a provider keeps is of its thread, where the program is patched."""
+    provider = Provider()
+    tokens = made(provider)
+    for number in range(1, 4):
+        tokens._asked_at = tokens._due = 0.0
+        wait_until(lambda wanted=f"token-{number}": tokens.current().value == wanted)
+    assert len(provider.threads) == 1
+    pool = tokens._threads._pool
+    assert pool.size == 1
+    tokens.close()
+    wait_until(lambda: pool.size == 0)
+
+
+def test_calls_that_never_return_are_few_and_one_that_does_after_all_is_used(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LOST_PAUSE", 1.0)
     provider, go_on = Provider(), threading.Event()
     provider.then = lambda _number: go_on.wait(PATIENCE)
-    tokens = made(provider, patience=0.05)
-    for _ in range(6):
-        with gevent.Timeout(0.06, False):
+    tokens = made(provider, patience=0.02)
+
+    def told() -> str:
+        with pytest.raises(TokenFailed) as failed:
             tokens.current()
-    assert len(provider.calls) == 2
+        return str(failed.value)
+
+    wait_until(lambda: "give what it asks a timeout" in told(), PATIENCE)
+    assert "4 times, and each keeps a thread" in told()
+    tokens._due = 0.0
+    told()
+    assert len(provider.calls) == 4
     go_on.set()
-    assert several(tokens) <= {"token-1", "token-2"}
+    wait_until(lambda: not tokens._calls)
+    assert several(tokens) <= {f"token-{number}" for number in range(1, 5)}
 
 
 def test_a_refused_token_is_replaced_and_not_more_often_than_once_a_pause(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:

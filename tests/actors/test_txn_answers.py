@@ -11,26 +11,20 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from klife import Client, Record, TransactionAborted, TransactionError
+from klife import Client, Record, TransactionAborted, TransactionError, TransactionFenced
 from klife.actors.transactions import choice
 from klife.actors.transactions.fate import settles_commit
 from klife.actors.transactions.policy import Action, Request, action_for
 from klife.actors.transactions.state import State
-from klife.api.config import checks
 from klife.protocol.apis.add_partitions_to_txn import AddPartitionsToTxnRequest
 from klife.protocol.apis.end_txn import EndTxnRequest
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.error_codes import ErrorCode
-from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after, answer, cut, done_then_cut, refuse
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after, answer, cut, done_then_cut, good, refuse
 from tests.support.scripted_coordinator import ScriptedCoordinator, refuse_adding, refuse_end
 
 StartClient = Callable[..., Client]
-
-
-@pytest.fixture(autouse=True)
-def _pools_are_available(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "NOT_YET", {})
 
 
 class World:
@@ -109,6 +103,25 @@ def test_a_commit_whose_answer_was_lost_and_which_is_refused_when_it_is_repeated
     world.goes_on()
 
 
+@pytest.mark.parametrize("commits", [True, False], ids=["commits", "aborts"])
+@pytest.mark.parametrize("lost", [done_then_cut, cut], ids=["done", "not done"])
+def test_who_took_the_id_while_a_commit_was_in_doubt_keeps_it(world: World, lost: Any, commits: bool) -> None:
+    def taken_over(exchange: Any) -> None:
+        world.coordinator.take_over(commits)
+        taken.update({name: own.epoch for name, own in world.coordinator.ids.items()})
+        good(exchange)
+
+    taken: dict[str, int] = {}
+    world.broker.script(EndTxnRequest, lost, taken_over)
+    for _ in range(2):  # the second time it is told without asking anybody
+        with pytest.raises(TransactionFenced) as caught:
+            world.produce("x")
+        assert caught.value.possibly_committed is (len(world.broker.got(ProduceRequest)) > 0)
+        world.broker.requests.clear()
+    assert {name: own.epoch for name, own in world.coordinator.ids.items()} == taken
+    assert world.client.status().txn_pools[0].fenced
+
+
 @pytest.mark.parametrize("lost", [done_then_cut, cut], ids=["done", "not done"])
 def test_a_commit_whose_answer_is_lost_is_repeated_until_one_comes(world: World, lost: Any) -> None:
     world.broker.script(EndTxnRequest, lost, lost)
@@ -141,6 +154,17 @@ def test_a_record_that_is_refused_aborts_and_the_next_transaction_goes_on(world:
     assert True not in world.coordinator.ended
     world.goes_on()
     assert world.cluster.log("orders").count(b"x") == 0
+
+
+def test_what_an_abort_dropped_has_not_failed(world: World) -> None:
+    with world.client.transaction() as txn:
+        world.client.produce_batch([Record("orders", b"never sent")] * 3)
+        txn.abort()
+    world.broker.script(ProduceRequest, refuse(29))
+    with pytest.raises(TransactionAborted):
+        world.produce("refused")
+    report = world.client.stop()
+    assert (report.delivered, report.failed, report.undelivered) == (1, 1, 0)
 
 
 def test_one_transaction_on_the_wire_in_v2_is_a_produce_and_an_end(start_client: StartClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,29 +11,27 @@ from klife.actors.transactions.choice import MADE_PER_OPEN, NEVER_USED, RESTED, 
 NOW = 1000.0
 LONG, SHORT = NOW - RESTED, NOW - RESTED / 2
 
-# resting, lost, out, ahead -> what a caller of a pool of 2 gets, if no others are being made
-TABLE: list[tuple[dict[str, float], list[str], int, int, Choice]] = [
-    ({}, [], 0, 0, Choice(Way.MAKE)),
-    ({}, [], 1, 0, Choice(Way.MAKE)),
-    ({}, [], 2, 0, Choice(Way.WAIT)),
-    ({"a": LONG}, [], 2, 0, Choice(Way.WAIT)),
-    ({"a": LONG}, [], 1, 0, Choice(Way.TAKE, "a")),
-    ({"a": LONG}, [], 1, 1, Choice(Way.WAIT)),
-    ({"a": LONG}, [], 0, 1, Choice(Way.TAKE, "a")),
-    ({"a": SHORT}, [], 0, 0, Choice(Way.MAKE)),
-    ({"a": SHORT}, ["x"], 0, 0, Choice(Way.RENEW, "x")),
-    ({"a": LONG}, ["x"], 0, 0, Choice(Way.TAKE, "a")),
-    ({"a": SHORT, "b": SHORT - 0.01}, [], 1, 0, Choice(Way.MAKE)),
-    ({"a": SHORT, "b": SHORT - 0.01, "c": SHORT}, [], 1, 0, Choice(Way.TAKE, "b")),
-    ({"a": LONG, "b": NEVER_USED}, [], 0, 0, Choice(Way.TAKE, "b")),
-    ({"a": NEVER_USED, "b": NEVER_USED}, [], 0, 0, Choice(Way.TAKE, "a")),
-    ({}, ["x", "y"], 1, 0, Choice(Way.RENEW, "x")),
+# resting, lost, out -> what a caller of a pool of 2 gets, if no others are being made
+TABLE: list[tuple[dict[str, float], list[str], int, Choice]] = [
+    ({}, [], 0, Choice(Way.MAKE)),
+    ({}, [], 1, Choice(Way.MAKE)),
+    ({}, [], 2, Choice(Way.WAIT)),
+    ({"a": LONG}, [], 2, Choice(Way.WAIT)),
+    ({"a": LONG}, [], 1, Choice(Way.TAKE, "a")),
+    ({"a": SHORT}, [], 0, Choice(Way.MAKE)),
+    ({"a": SHORT}, ["x"], 0, Choice(Way.RENEW, "x")),
+    ({"a": LONG}, ["x"], 0, Choice(Way.TAKE, "a")),
+    ({"a": SHORT, "b": SHORT - 0.01}, [], 1, Choice(Way.MAKE)),
+    ({"a": SHORT, "b": SHORT - 0.01, "c": SHORT}, [], 1, Choice(Way.TAKE, "b")),
+    ({"a": LONG, "b": NEVER_USED}, [], 0, Choice(Way.TAKE, "b")),
+    ({"a": NEVER_USED, "b": NEVER_USED}, [], 0, Choice(Way.TAKE, "a")),
+    ({}, ["x", "y"], 1, Choice(Way.RENEW, "x")),
 ]
 
 
-@pytest.mark.parametrize(("resting", "lost", "out", "ahead", "choice"), TABLE)
-def test_what_a_caller_gets(resting: dict[str, float], lost: list[str], out: int, ahead: int, choice: Choice) -> None:
-    assert choose(resting, lost, out, out + len(resting) + len(lost), pool_size=2, now=NOW, ahead=ahead) == choice
+@pytest.mark.parametrize(("resting", "lost", "out", "choice"), TABLE)
+def test_what_a_caller_gets(resting: dict[str, float], lost: list[str], out: int, choice: Choice) -> None:
+    assert choose(resting, lost, out, out + len(resting) + len(lost), pool_size=2, now=NOW) == choice
 
 
 def test_while_all_are_being_made_a_caller_waits_for_the_first_of_them() -> None:

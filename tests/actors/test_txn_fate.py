@@ -11,6 +11,7 @@ from klife.actors.transactions.fate import (
     after_description,
     by_clock,
     first_question,
+    own_ends,
     settles_commit,
 )
 from klife.actors.transactions.policy import Request
@@ -32,18 +33,22 @@ OBSERVED = [
 ]
 
 
+def ends(**facts: bool) -> tuple[str, ...]:
+    return own_ends(**{"is_v2": False, "was_open": True, "end_in_doubt": False, "is_overdue": False, **facts})
+
+
 @pytest.mark.parametrize(("what", "abort", "state", "epoch", "verdict"), OBSERVED, ids=[row[0] for row in OBSERVED])
 def test_what_was_observed(what: str, abort: int, state: str | None, epoch: int | None, verdict: Verdict) -> None:
     found = after_abort(abort)
     if state is not None:
         assert found is Verdict.DESCRIBE
         assert epoch is not None
-        found = after_description(0, state, ID, epoch, own_id=ID, own_epoch=EPOCH, was_open=True)
+        found = after_description(0, state, ID, epoch, own_id=ID, own_epoch=EPOCH, own_ends=ends(is_v2=what.endswith("v2")))
     assert found is verdict
 
 
-def described(code: int = 0, state: str = "Empty", producer_id: int = ID, epoch: int = EPOCH, was_open: bool = True) -> Verdict:
-    return after_description(code, state, producer_id, epoch, own_id=ID, own_epoch=EPOCH, was_open=was_open)
+def described(code: int = 0, state: str = "Empty", producer_id: int = ID, epoch: int = EPOCH, **facts: bool) -> Verdict:
+    return after_description(code, state, producer_id, epoch, own_id=ID, own_epoch=EPOCH, own_ends=ends(**facts))
 
 
 @pytest.mark.parametrize("code", [*ErrorCode, 4711])
@@ -99,9 +104,26 @@ def test_an_id_that_rested_too_long_is_nobody_elses() -> None:
     assert described(state="Dead", producer_id=-1, epoch=-1) is Verdict.TIMED_OUT
 
 
+@pytest.mark.parametrize("state", ["CompleteCommit", "CompleteAbort"])
+def test_an_end_in_doubt_that_was_done_is_ours_in_v2_alone(state: str) -> None:
+    """In v1 it was done at our own epoch: at the next one somebody has taken the idle id, and ended theirs."""
+    after_doubt = {"state": state, "epoch": EPOCH + 1, "end_in_doubt": True}
+    assert described(**after_doubt, is_v2=True) is Verdict.TIMED_OUT
+    assert described(**after_doubt, is_v2=True, was_open=False) is Verdict.FENCED
+    assert described(**after_doubt) is Verdict.FENCED
+    aborted_at_its_timeout = state == "CompleteAbort"
+    assert described(**after_doubt, is_overdue=True) is (Verdict.TIMED_OUT if aborted_at_its_timeout else Verdict.FENCED)
+
+
+@pytest.mark.parametrize("is_v2", [True, False])
+def test_a_commit_that_was_never_sent_was_not_done(is_v2: bool) -> None:
+    assert described(state="CompleteCommit", epoch=EPOCH + 1, is_v2=is_v2, is_overdue=True) is Verdict.FENCED
+
+
 def test_where_nobody_tells_the_clock_does() -> None:
-    assert by_clock(90.0, 90.0) is Verdict.TIMED_OUT
-    assert by_clock(89.9, 90.0) is Verdict.FENCED
+    assert by_clock(was_open=True, is_overdue=True) is Verdict.TIMED_OUT
+    assert by_clock(was_open=True, is_overdue=False) is Verdict.FENCED
+    assert by_clock(was_open=False, is_overdue=True) is Verdict.FENCED
 
 
 def test_a_producer_that_is_being_initialised_has_nothing_to_abort() -> None:

@@ -45,9 +45,13 @@ class Transactional(Parts):
             buffer=BufferPool(1_000_000, block=False),
             hub=get_hub(),
             max_block=1.0,
-            metadata=SimpleNamespace(broker=lambda node: self.brokers.setdefault(node, ModelBroker(node))),
+            metadata=None,
+            connections=SimpleNamespace(
+                broker=lambda user, node: self.brokers.setdefault(node, ModelBroker(node)), give_back=lambda user: None
+            ),
             wait_for_partitions=lambda topic, *_: self.added.get(topic),
             wake=lambda: None,
+            came_to_rest=lambda: None,
         )
         self.producer = TransactionalProducer(pool, "money-0", 0)
         self.producer.identities = OfTheCoordinator()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from klife.actors.transactions.ending import Facts, Step, next_step
+from klife.actors.transactions.ending import EndingStep, Facts, next_step
 from klife.actors.transactions.state import OPEN, TRANSITIONS, Event, ImpossibleTransition, State, after
 
 # state -> event -> state; any other event is impossible. Written out again here on purpose.
@@ -73,8 +73,8 @@ def facts(**changes: object) -> Facts:
         "is_v2": True,
         "commits": True,
         "touched": True,
-        "adding": False,
         "in_flight": False,
+        "end_asked_at": 0.0,
         "end_sent_at": None,
         "txn_timeout": 90.0,
     }
@@ -85,31 +85,32 @@ def facts(**changes: object) -> Facts:
 @pytest.mark.parametrize("commits", [False, True])
 def test_no_end_is_sent_for_an_empty_transaction(is_v2: bool, commits: bool) -> None:
     """KAFKA-18464: an empty abort after a commit fences itself in v2; in v1 it is INVALID_TXN_STATE."""
-    assert next_step(facts(is_v2=is_v2, commits=commits, touched=False), 0) is Step.NOTHING
-    assert next_step(facts(is_v2=is_v2, commits=commits), 0) is Step.SEND
-
-
-@pytest.mark.parametrize("commits", [False, True])
-def test_in_v1_no_end_overtakes_the_partitions_being_added(commits: bool) -> None:
-    """librdkafka 4849: abort right after the first produce; the coordinator is still empty."""
-    assert next_step(facts(is_v2=False, commits=commits, touched=True, adding=True), 0) is Step.WAIT
+    assert next_step(facts(is_v2=is_v2, commits=commits, touched=False), 0) is EndingStep.NOTHING
+    assert next_step(facts(is_v2=is_v2, commits=commits), 0) is EndingStep.SEND
 
 
 def test_an_abort_waits_for_what_is_in_flight_in_v1_and_need_not_in_v2() -> None:
     """KAFKA-14053: a record that comes after the marker stays open for ever."""
-    assert next_step(facts(is_v2=False, commits=False, in_flight=True), 0) is Step.WAIT
-    assert next_step(facts(is_v2=True, commits=False, in_flight=True), 0) is Step.SEND
+    assert next_step(facts(is_v2=False, commits=False, in_flight=True), 0) is EndingStep.WAIT
+    assert next_step(facts(is_v2=True, commits=False, in_flight=True), 0) is EndingStep.SEND
 
 
 @pytest.mark.parametrize("is_v2", [False, True])
 def test_a_commit_waits_for_what_is_in_flight(is_v2: bool) -> None:
-    assert next_step(facts(is_v2=is_v2, in_flight=True), 0) is Step.WAIT
+    assert next_step(facts(is_v2=is_v2, in_flight=True), 0) is EndingStep.WAIT
 
 
 @pytest.mark.parametrize("is_v2", [False, True])
-@pytest.mark.parametrize("others", [{}, {"in_flight": True}, {"adding": True}, {"touched": False}])
+@pytest.mark.parametrize("others", [{}, {"in_flight": True}, {"touched": False}])
 def test_an_end_that_was_sent_is_repeated_and_nothing_else_until_the_timeout(is_v2: bool, others: dict[str, bool]) -> None:
     sent = facts(is_v2=is_v2, end_sent_at=100.0, **others)
-    assert next_step(sent, 100.0) is Step.SEND
-    assert next_step(sent, 189.9) is Step.SEND
-    assert next_step(sent, 190.0) is Step.GIVE_UP
+    assert next_step(sent, 100.0) is EndingStep.SEND
+    assert next_step(sent, 189.9) is EndingStep.SEND
+    assert next_step(sent, 190.0) is EndingStep.GIVE_UP
+
+
+@pytest.mark.parametrize("commits", [False, True])
+def test_an_end_that_can_not_even_be_sent_is_given_up_at_the_timeout(commits: bool) -> None:
+    asked = facts(commits=commits, end_asked_at=100.0)
+    assert next_step(asked, 189.9) is EndingStep.SEND
+    assert next_step(asked, 190.0) is EndingStep.GIVE_UP

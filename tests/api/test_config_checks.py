@@ -1,4 +1,4 @@
-"""What must hold between options, and the features that are refused because they are not there yet."""
+"""What must hold between options."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from klife.api.config import ClientConfig, ProducerConfig, checks
+from klife.api.config import ClientConfig, ProducerConfig
 from klife.errors import ConfigError
 from klife.protocol.compression import LEVELS
 
@@ -146,37 +146,6 @@ def test_a_producer_listed_as_a_model_is_checked_as_one_listed_as_a_dict() -> No
 def test_pydantics_own_way_in_makes_the_same_checks() -> None:
     with pytest.raises(ValidationError, match="idempotence needs acks"):
         ClientConfig.model_validate({"bootstrap_servers": BROKER, "acks": 1, "enable_idempotence": True})
-
-
-NOT_THERE: list[tuple[str, Any]] = [
-    ("topics", [{"name": "a"}]),
-    ("topics", [{"nam": "a"}]),
-    ("default_producer", "a"),
-]
-
-
-@pytest.fixture
-def _not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if these options were of features to come."""
-    text = "this is not available yet; leave the option out"
-    monkeypatch.setattr(checks, "NOT_YET", {option: text for option, _ in NOT_THERE})
-
-
-@pytest.mark.usefixtures("_not_there")
-@pytest.mark.parametrize(("option", "value"), NOT_THERE, ids=repr)
-def test_an_option_whose_feature_is_not_there_is_refused_not_ignored(option: str, value: Any) -> None:
-    (problem,) = problems(**{option: value})
-    assert problem.startswith(f"{option}: ")
-    assert "not available yet" in problem
-    assert "leave the option out" in problem
-    with pytest.raises(ValidationError, match="not available yet"):
-        ClientConfig.model_validate({"bootstrap_servers": BROKER, "default_producer": "a"})
-
-
-@pytest.mark.usefixtures("_not_there")
-@pytest.mark.parametrize(("option", "value"), [("topics", []), ("topics", ()), ("default_producer", None)])
-def test_asking_for_nothing_of_a_missing_feature_is_fine(option: str, value: Any) -> None:
-    ClientConfig.build(BROKER, **{option: value})
 
 
 def test_acks_below_all_turn_idempotence_off_where_nobody_asked_for_it() -> None:

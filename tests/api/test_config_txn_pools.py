@@ -6,16 +6,11 @@ from typing import Any
 
 import pytest
 
-from klife.api.config import ClientConfig, TxnPoolConfig, checks
+from klife.api.config import ClientConfig, TxnPoolConfig
 from klife.api.settings import client_settings
 from klife.errors import ConfigError
 
 BROKER = "localhost:9092"
-
-
-@pytest.fixture(autouse=True)
-def _pools_are_available(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "NOT_YET", {})
 
 
 def problems(**options: Any) -> list[str]:

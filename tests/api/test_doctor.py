@@ -18,6 +18,7 @@ from klife.protocol.apis.api_versions import ApiVersionsRequest
 from klife.protocol.apis.metadata import MetadataRequest
 from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, cut, silent
 from tests.support.scripted_sasl import ScriptedSasl
+from tests.support.waiting import wait_until
 
 HANDS = ["connect", "versions", "metadata"]
 
@@ -73,8 +74,7 @@ def test_it_works_from_a_running_client_and_from_another_thread(cluster: Scripte
     reports: list[DoctorReport] = []
     thread = threading.Thread(target=lambda: reports.append(client.doctor()))
     thread.start()
-    while thread.is_alive():
-        gevent.sleep(0.01)
+    wait_until(lambda: not thread.is_alive())
     assert reports[0].ok
     assert client.status().state == "running"
     client.stop()
@@ -89,10 +89,22 @@ def test_a_wrong_port_is_told() -> None:
     assert "listens on that port" in report.next_step
 
 
-def test_a_name_that_leads_nowhere_is_told() -> None:
-    report = doctor_of("no..name:9092")
-    assert failures(report) == [("bootstrap no..name:9092", "resolve")]
-    assert "'no..name' leads nowhere" in report.verdict
+def test_a_name_that_leads_nowhere_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_arguments: Any) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+    report = doctor_of("nowhere:9092")
+    assert failures(report) == [("bootstrap nowhere:9092", "resolve")]
+    assert "'nowhere' leads nowhere: Name or service not known" in report.verdict
+
+
+def test_a_name_that_is_none_is_told_in_words_alone(cluster: ScriptedCluster, capfd: pytest.CaptureFixture[str]) -> None:
+    address, cluster.host = cluster[1].address, "no..name"
+    report = doctor_of(address)
+    assert [name for _, name in failures(report)] == ["resolve"]
+    assert "'no..name' leads nowhere: there is nothing between two of its dots" in report.verdict
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_the_classic_a_bootstrap_that_answers_and_advertised_addresses_that_do_not() -> None:
@@ -175,7 +187,7 @@ def test_a_cluster_without_brokers_and_a_mechanism_that_gives_up_are_not_all_wel
 
     with ScriptedCluster(sasl=ScriptedSasl()) as other:
         report = doctor_of(other.bootstrap_servers, timeout=2.0, sasl={"mechanism": Own()})
-    assert "the doctor failed with Timeout" in report.verdict
+    assert "the mechanism failed with Timeout" in report.verdict
     with client_of(cluster.bootstrap_servers) as client:
         cluster[1].always(MetadataRequest, alone)
         report = client.doctor()
@@ -212,9 +224,6 @@ def test_a_doctor_that_is_killed_leaves_no_connection(cluster: ScriptedCluster, 
     before = len(cluster[1]._socks)
     cluster[1].always(ApiVersionsRequest, silent)
     looking = gevent.spawn(client.doctor)
-    with gevent.Timeout(PATIENCE):
-        while len(cluster[1]._socks) == before:
-            gevent.sleep(0.01)
-        looking.kill()
-        while len(cluster[1]._socks) > before:
-            gevent.sleep(0.01)
+    wait_until(lambda: len(cluster[1]._socks) != before)
+    looking.kill()
+    wait_until(lambda: len(cluster[1]._socks) <= before)

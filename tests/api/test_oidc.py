@@ -10,12 +10,14 @@ import time
 import traceback
 from base64 import b64decode
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import gevent
 import pytest
 import urllib3
 from gevent import get_hub
+from gevent.server import StreamServer
 
 from klife import KlifeError
 from klife.oidc import LARGEST_ANSWER_BYTES, ClientCredentials, TokenRefused
@@ -106,12 +108,33 @@ def test_a_redirect_is_not_followed_for_the_secret_is_for_this_server_alone(endp
 
 def test_a_server_that_is_silent_or_not_there_is_told(endpoint: TokenEndpoint) -> None:
     endpoint.silent_seconds = 1.0
-    assert "timed out" in refused(ClientCredentials(endpoint.url, "orders", SECRET, timeout=0.2)).lower()
+    assert "not through within 0.2 s" in refused(ClientCredentials(endpoint.url, "orders", SECRET, timeout=0.2))
     told = refused(ClientCredentials("http://127.0.0.1:1/token", "orders", SECRET))
     assert told == "the token endpoint http://127.0.0.1:1/token gave no answer: Failed to establish a new connection: [Errno 111] " + (
         "Connection refused"
     )
     assert "ca_file /missing.pem" in refused(ClientCredentials("https://127.0.0.1:1/token", "orders", SECRET, ca_file="/missing.pem"))
+
+
+@pytest.mark.parametrize("begins", [b"", b"HTTP/1.1 200 OK\r\nX-", b"HTTP/1.1 200 OK\r\nContent-Length: 900000\r\n\r\n"], ids=repr)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_server_that_says_little_at_a_time_has_no_longer_than_others(begins: bytes, scheme: str) -> None:
+    """In TLS it is the handshake that never ends."""
+    hello = b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc" if scheme == "https" else begins
+
+    def drip(sock: Any, _address: Any) -> None:
+        with suppress(OSError):
+            sock.sendall(hello)
+            while True:
+                sock.sendall(b"x")
+                gevent.sleep(0.02)
+
+    server = StreamServer(("127.0.0.1", 0), drip)
+    server.start()
+    provider = ClientCredentials(f"{scheme}://127.0.0.1:{server.server_port}/token", "orders", SECRET, timeout=0.3)
+    told = get_hub().threadpool.apply(refused, (provider,))  # and not when the server is tired of it
+    server.stop()
+    assert "within 0.3 s" in told
 
 
 @pytest.mark.parametrize(

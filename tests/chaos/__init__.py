@@ -9,11 +9,11 @@ every step of it.
 
 Three processes take part, so that none disturbs what is measured in another:
 
-    world (this one)    the cluster, a TCP proxy before each broker, and the faults: `run`, `faults`, `proxy`
-    load                a client, dozens of greenlets that produce, a journal of what each record came to:
-    `load`, `workers`, `journal` control             no client, only the measure of how long the machine keeps
-    a process waiting: `ticker`
+- world (this one): the cluster, a TCP proxy before each broker, and the faults; `run`, `faults`, `proxy`
+- load: a client; dozens of greenlets that produce, with a journal of what each record came to (`load`,
+  `workers`, `journal`); and some that own transactions, with a ledger (`owners`, `ledger`)
+- control: no client, only the measure of how long the machine keeps a process waiting; `ticker`
 
-Afterwards the logs are read by confluent-kafka (`witness`) and compared with the journal (`check`, pure
-functions).
+Afterwards the logs are read by confluent-kafka (`witness`) and compared with the journal (`check`) and the
+ledger (`check_transactions`), by pure functions.
 """

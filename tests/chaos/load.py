@@ -27,6 +27,8 @@ from klife.api.client import Client
 from klife.errors import FlushTimeout
 from klife_supervision import TreeNode
 from tests.chaos.journal import Journal
+from tests.chaos.ledger import Ledger
+from tests.chaos.owners import Owner
 from tests.chaos.plan import Plan, plan_for
 from tests.chaos.ticker import Ticker
 from tests.chaos.workers import Worker
@@ -43,6 +45,7 @@ class Load:
         self._plan = plan
         self._folder = folder
         self._journal = Journal(folder / "journal.jsonl")
+        self._ledger = Ledger(folder / "ledger.jsonl")
         self._client = Client.start(bootstrap_servers, name=f"chaos-{plan.seed}", **plan.client)
         self._killed: list[str] = []
         self._max_buffered = 0
@@ -57,9 +60,10 @@ class Load:
         ticker = Ticker()
         turns = count(1)
         workers = [gevent.spawn(Worker(plan, index, client, self._journal, turns).run, end) for index in range(plan.workers)]
+        workers += [gevent.spawn(Owner(plan, index, client, self._ledger).run, end) for index in range(plan.owners)]
         others = [gevent.spawn(ticker.run, end), gevent.spawn(self._look, end), gevent.spawn(self._kill_actors, begin_at)]
         # A worker may be in a call when the time is up, and then wait for its delivery.
-        gevent.joinall([*workers, *others], timeout=plan.seconds + plan.max_block + plan.delivery_timeout + GRACE_SECONDS)
+        gevent.joinall([*workers, *others], timeout=plan.seconds + plan.max_block + plan.delivery_timeout + plan.dealing_time)
         stuck = [repr(greenlet) for greenlet in workers if not greenlet.dead]
         broken = [repr(greenlet.exception) for greenlet in (*workers, *others) if greenlet.exception is not None]
         try:
@@ -67,11 +71,13 @@ class Load:
         except FlushTimeout as error:
             broken.append(f"the client's last flush: {error}")
         gevent.sleep(0.1)  # callbacks are done when flush returns; greenlets that wait for deliveries run now
-        status = client.status()
+        status = self._when_all_ended()
         restarts = sum(node.restarts for node in below(client.tree()))
         report = client.stop(GRACE_SECONDS)
         gevent.sleep(0.1)
         self._journal.close()
+        self._ledger.close()
+        (pool,) = status.txn_pools
         summary = {
             "outcomes": self._journal.outcomes,
             "stuck": stuck,
@@ -87,8 +93,19 @@ class Load:
             "requests": sum(producer.requests for producer in status.producers),
             "connects": sum(broker.connects for broker in status.brokers),
             "undelivered": report.undelivered,
+            "open_transactions": pool.open + pool.waiting,
+            "fenced": pool.fenced,
         }
         (self._folder / "summary.json").write_text(json.dumps(summary, indent=1))
+
+    def _when_all_ended(self) -> Any:
+        """The status once no transaction is open; those whose owners are gone may take a little longer."""
+        deadline = monotonic() + self._plan.dealing_time
+        while True:
+            status = self._client.status()
+            if not any(pool.open or pool.waiting for pool in status.txn_pools) or monotonic() > deadline:
+                return status
+            gevent.sleep(LOOK_SECONDS)
 
     def _look(self, until: float) -> None:
         while monotonic() < until:

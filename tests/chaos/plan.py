@@ -57,7 +57,9 @@ class TopicPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run. `client` are the options of `Client.start`, producers and topics included."""
+    """A run. `client` are the options of `Client.start`, producers, topics and the pool included. `txn_topics`
+    are those of the transactions, which have `owners` in place of workers.
+    """
 
     seed: int
     seconds: float
@@ -66,10 +68,18 @@ class Plan:
     workers: int
     records_per_second: int
     faults: tuple[tuple[Fault, ...], ...]
+    txn_topics: tuple[TopicPlan, ...]
+    owners: int
 
     @property
     def producers(self) -> dict[str, Mapping[str, Any]]:
         return {options["name"]: options for options in self.client["producers"]}
+
+    @property
+    def pool(self) -> Mapping[str, Any]:
+        """The options of the pool."""
+        (pool,) = self.client["txn_pools"]
+        return dict(pool)
 
     @property
     def max_block(self) -> float:
@@ -81,15 +91,21 @@ class Plan:
         """Seconds until the last record of the slowest producer is settled."""
         return float(max(options["delivery_timeout_ms"] for options in self.client["producers"])) / 1000
 
+    @property
+    def dealing_time(self) -> float:
+        """Seconds that the end of a transaction may take, and a little."""
+        return float(self.pool["delivery_timeout_ms"] + self.pool["txn_timeout_ms"]) / 1000 + 15.0
+
     def __str__(self) -> str:
-        options = [f"    {name}: " + ", ".join(f"{k}={v}" for k, v in o.items() if k != "name") for name, o in self.producers.items()]
+        named = {**self.producers, "the pool": self.pool}
+        options = [f"    {name}: " + ", ".join(f"{k}={v}" for k, v in o.items() if k != "name") for name, o in named.items()]
         topics = [
             f"    {t.name}: {t.partitions} partitions by {t.producer}{', doomed' if t.doomed else ''} {dict(t.config) or ''}".rstrip()
-            for t in self.topics
+            for t in (*self.topics, *self.txn_topics)
         ]
         faults = [f"    {fault}" for fault in sorted((f for track in self.faults for f in track), key=lambda f: f.at)]
         head = (
-            f"seed {self.seed}: {self.seconds:g} s, {self.workers} workers, {self.records_per_second} records/s, "
+            f"seed {self.seed}: {self.seconds:g} s, {self.workers} workers, {self.records_per_second} records/s, {self.owners} owners, "
             f"max_buffered_bytes {self.client['max_buffered_bytes']}, on_buffer_full {self.client['on_buffer_full']}, "
             f"max_block_ms {self.client['max_block_ms']}"
         )
@@ -114,6 +130,11 @@ def plan_for(seed: int, minutes: float) -> Plan:
         "producers": producers,
         "topics": [{"name": topic.name, "default_producer": topic.producer} for topic in topics],
     }
+    dealing = random.Random(f"{seed}/transactions")
+    client["txn_pools"] = [_pool(dealing, seed)]
+    txn_topics = tuple(
+        TopicPlan(f"chaos-{seed}-txn-{index}", dealing.randint(1, 6), "the pool", {}, doomed=False) for index in range(2)
+    )
     workers = rng.randint(24, 60)
     rate = rng.choice((300, 800, 1_500, 2_500))
     tracks = (
@@ -122,7 +143,7 @@ def plan_for(seed: int, minutes: float) -> Plan:
         _track(rng, seconds, TOPIC_FAULTS, every=(10.0, 30.0), lasting=(0.0, 2.0)),
         _track(rng, seconds, ACTOR_FAULTS, every=(0.5, 6.0), lasting=(0.0, 0.0)),
     )
-    return Plan(seed, seconds, tuple(topics), client, workers, rate, tracks)
+    return Plan(seed, seconds, tuple(topics), client, workers, rate, tracks, txn_topics, dealing.randint(4, 12))
 
 
 def _producer(rng: random.Random, index: int, max_buffered: int) -> dict[str, Any]:
@@ -143,6 +164,23 @@ def _producer(rng: random.Random, index: int, max_buffered: int) -> dict[str, An
         "delivery_timeout_ms": linger + request + rng.choice((0, 4_000, 20_000)),
         "retry_backoff_ms": rng.choice((10, 100)),
         "retry_backoff_max_ms": 1_000,
+    }
+
+
+def _pool(rng: random.Random, seed: int) -> dict[str, Any]:
+    request = rng.choice((1_000, 3_000, 6_000))
+    delivery = request + rng.choice((0, 4_000, 10_000))
+    return {
+        "name": "dealings",
+        "base_txn_id": rng.choice(("", f"chaos-{seed}")),
+        "pool_size": rng.choice((2, 5, 20)),
+        "checkout_timeout_ms": rng.choice((500, 5_000)),
+        "txn_timeout_ms": delivery + rng.choice((0, 5_000, 30_000)),
+        "delivery_timeout_ms": delivery,
+        "request_timeout_ms": request,
+        "retry_backoff_ms": rng.choice((10, 100)),
+        "retry_backoff_max_ms": 1_000,
+        "compression_type": rng.choice(("none", "none", "lz4")),
     }
 
 

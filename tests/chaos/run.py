@@ -20,12 +20,14 @@ from gevent import subprocess
 from klife.admin import NewTopic
 from klife.testing.cluster import KafkaCluster
 from tests.chaos.check import Found, Promise, Violation, check
+from tests.chaos.check_transactions import check_transactions
 from tests.chaos.faults import Faults
 from tests.chaos.headers import BatchHeader, read_headers
 from tests.chaos.journal import Entry, read_journal
+from tests.chaos.ledger import read_ledger
 from tests.chaos.plan import BROKERS, Plan, plan_for
 from tests.chaos.proxy import Proxy
-from tests.chaos.witness import read_logs
+from tests.chaos.witness import held_up, read_committed, read_logs
 from tests.support import importing_tests
 
 START_SECONDS = 4.0
@@ -71,13 +73,18 @@ class World:
 
     @classmethod
     @contextlib.contextmanager
-    def up(cls) -> Iterator[World]:
-        """Start brokers and proxies; end them with the block."""
+    def up(cls, version: str | None = None) -> Iterator[World]:
+        """Start brokers of that version, and proxies; end them with the block."""
         proxies = {node_id: Proxy() for node_id in range(1, BROKERS + 1)}
         try:
             addresses = {node_id: proxy.address for node_id, proxy in proxies.items()}
-            config = {"auto.leader.rebalance.enable": "false", "broker.session.timeout.ms": 2000, "broker.heartbeat.interval.ms": 300}
-            with KafkaCluster(brokers=BROKERS, backend="jars", proxies=addresses, config=config) as cluster:
+            config = {
+                "auto.leader.rebalance.enable": "false",
+                "broker.session.timeout.ms": 2000,
+                "broker.heartbeat.interval.ms": 300,
+                "transaction.abort.timed.out.transaction.cleanup.interval.ms": 500,
+            }
+            with KafkaCluster(brokers=BROKERS, version=version, backend="jars", proxies=addresses, config=config) as cluster:
                 targets = cluster.bootstrap_servers_for("PROXIED").split(",")
                 for proxy, target in zip(proxies.values(), targets, strict=True):
                     host, _, port = target.rpartition(":")
@@ -93,7 +100,8 @@ class World:
         folder.mkdir(parents=True, exist_ok=True)
         names = [topic.name for topic in plan.topics]
         with self._cluster.admin() as admin:
-            admin.create_topics([NewTopic(topic.name, topic.partitions, config=topic.config) for topic in plan.topics])
+            topics = [*plan.topics, *plan.txn_topics]
+            admin.create_topics([NewTopic(topic.name, topic.partitions, config=topic.config) for topic in topics])
         faults = Faults(plan, self._cluster, self._proxies)
         begin_at = monotonic() + START_SECONDS
         bootstrap = ",".join(proxy.address for proxy in self._proxies.values())
@@ -101,7 +109,7 @@ class World:
         control = _start("ticker", str(folder / "control.json"), str(plan.seconds + START_SECONDS), log=folder / "control.log")
         try:
             faults.run(begin_at)
-            patience = plan.seconds + plan.max_block + plan.delivery_timeout + END_SECONDS
+            patience = plan.seconds + plan.max_block + plan.delivery_timeout + 2 * plan.dealing_time + END_SECONDS
             ended = _await(load, begin_at + patience - monotonic())
             _await(control, END_SECONDS)
         finally:
@@ -117,12 +125,21 @@ class World:
         slack = LATE_SECONDS + float(summary["ticker"]["kept_waiting"] if summary else 0.0) / 1000
         violations, counts = check(entries, found, _promises(plan, faults.whole_since), slack)
         violations += _bounds(plan, summary, ended)
+        of_transactions, outcomes = self._check_transactions(plan, folder, slack)
+        violations += of_transactions
+        counts = {**counts, **{f"transactions {outcome}": count for outcome, count in outcomes.items()}}
         names_broken = {violation.name for violation in violations}
         places = {(each.topic, each.partition) for each in found if each.name in names_broken}
         headers = {place: read_headers(self._cluster, *place) for place in places}
         with self._cluster.admin() as admin:
-            admin.delete_topics(names)
+            admin.delete_topics([*names, *(topic.name for topic in plan.txn_topics)])
         return Outcome(plan, violations, counts, summary, noise, faults.notes, entries, found, headers, folder)
+
+    def _check_transactions(self, plan: Plan, folder: Path, slack: float) -> tuple[list[Violation], dict[str, int]]:
+        servers, names = self._cluster.bootstrap_servers, [topic.name for topic in plan.txn_topics]
+        held = held_up(servers, names, plan.dealing_time)  # what was given up without an answer the coordinator ends at its timeout
+        dealings = list(read_ledger(folder / "ledger.jsonl"))
+        return check_transactions(dealings, read_committed(servers, names), held, plan.pool["checkout_timeout_ms"] / 1000, slack)
 
 
 def _promises(plan: Plan, whole_since: Mapping[str, float]) -> dict[str, Promise]:
@@ -153,6 +170,8 @@ def _bounds(plan: Plan, summary: Mapping[str, Any], ended: str) -> list[Violatio
     checks = (
         (not summary["stuck"], "a worker is stuck", summary["stuck"]),
         (not summary["broken"], "a greenlet of the load failed", summary["broken"]),
+        (not summary["open_transactions"], "transactions are left open", summary["open_transactions"]),
+        (not summary["fenced"], "the pool is fenced", summary["fenced"]),
         (not summary["undelivered"], "records were left at stop", summary["undelivered"]),
         (not summary["left_in_buffer"], "bytes stay accounted for", summary["left_in_buffer"]),
         (summary["max_buffered_bytes"] <= limit, "max_buffered_bytes exceeded", f"{summary['max_buffered_bytes']} of {limit}"),

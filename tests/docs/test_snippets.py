@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,8 @@ def test_the_programs_of_the_page_run_one_after_the_other(page: Path, documented
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
 
 
-@pytest.mark.parametrize("name", ["README.md", "getting-started.md"])
-def test_the_first_pages_run_under_monkey_patching_too(name: str, documented_cluster: KafkaCluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["README.md", "getting-started.md", "transactions.md"])
+def test_these_pages_run_under_monkey_patching_too(name: str, documented_cluster: KafkaCluster, tmp_path: Path) -> None:
     page = next(page for page in PAGES if page.name == name)
     ended = run_page(page, documented_cluster.bootstrap_servers, tmp_path, "--patched")
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
@@ -47,12 +48,17 @@ def test_every_block_says_what_it_is(page: Path) -> None:
     assert set(fences[1::2]) <= {"```"}
 
 
+@cache
+def help_of(*subcommand: str) -> str:
+    command = [sys.executable, "-m", "klife.cli", *subcommand, "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert shown.returncode == 0, shown.stderr
+    return shown.stdout
+
+
 @pytest.mark.parametrize("command", sorted({line for page in PAGES for line in commands(page) if line.startswith("klife ")}))
 def test_the_commands_on_the_pages_are_klifes(command: str) -> None:
     words = command.partition("|")[0].split()[1:]
-    subcommand = words[: 2 if words[0] in ("cluster", "txn") else 1]
-    shown = subprocess.run(
-        [sys.executable, "-m", "klife.cli", *subcommand, "--help"], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert shown.returncode == 0, shown.stderr
-    assert [word for word in words if word.startswith("--") and word not in shown.stdout] == []
+    in_group = words[0] in ("cluster", "topics", "txn") and len(words) > 1 and not words[1].startswith("-")
+    shown = help_of(*words[: 2 if in_group else 1])
+    assert [word for word in words if word.startswith("--") and word not in shown] == []

@@ -120,7 +120,7 @@ def test_all_is_settled_and_told_before_gunicorn_kills(monkeypatch: pytest.Monke
 def test_what_cannot_be_delivered_is_reported_before_gunicorn_loses_patience(tmp_path: Path) -> None:
     with ScriptedCluster(topics={"shop-orders": 1, "shop-clicks": 1}) as cluster:
         cluster[1].always(ProduceRequest, silent)
-        impatient = {"KLIFE_DELIVERY_TIMEOUT_MS": "2000", "KLIFE_REQUEST_TIMEOUT_MS": "1000", "KLIFE_MAX_BLOCK_MS": "1000"}
+        impatient = {"KLIFE_DELIVERY_TIMEOUT_MS": "2000", "KLIFE_REQUEST_TIMEOUT_MS": "1000", "KLIFE_MAX_BLOCK_MS": "30000"}
         options = ("--graceful-timeout", "10")
         with gunicorn(cluster.bootstrap_servers, tmp_path, *options, environ=impatient) as service:
             visitor = Visitor(service.port)

@@ -1,9 +1,9 @@
 """For tests on the real cluster: clients that end with their test, topics of their own, and the independent
 reader.
 
-One cluster serves them all (`kafka_cluster`, of klife's own pytest plugin), and another one those about
-security. The tests run in greenlets of an unpatched process, as a user's plain script does: they wait by
-klife's and gevent's means, never in a call that holds the hub.
+One cluster serves them all (`kafka_cluster`, of klife's own pytest plugin), another one those about security,
+and an old broker those about transactions. The tests run in greenlets of an unpatched process, as a user's
+plain script does: they wait by klife's and gevent's means, never in a call that holds the hub.
 """
 
 from __future__ import annotations
@@ -59,4 +59,11 @@ def read_back(kafka_cluster: KafkaCluster) -> ReadBack:
 def secure_cluster() -> Iterator[KafkaCluster]:
     """Two brokers with all listeners."""
     with secure_kafka("4.3", brokers=2) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def kafka_of_v1() -> Iterator[KafkaCluster]:
+    """A broker before Kafka 4.0: transactions as they were before KIP-890."""
+    with KafkaCluster(brokers=1, version="3.9") as cluster:
         yield cluster

@@ -4,6 +4,7 @@ there.
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -150,6 +151,19 @@ def test_no_sasl_no_tls_and_no_certificate_where_they_are_wanted(cluster: KafkaC
     assert (name, "cert_file" in detail) == ("tls", True)
 
 
+def test_a_wrong_port_is_told_by_what_is_there(cluster: KafkaCluster) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        report = doctor_of(f"127.0.0.1:{taken.getsockname()[1]}", **secured(cluster))
+    assert first_failure(report)[0] == "connect"
+    assert "does not take a connection: Connection refused" in report.verdict
+    name, detail = first_failure(doctor_of(cluster.bootstrap_servers, **secured(cluster)))
+    assert (name, "a listener without TLS does that" in detail) == ("tls", True)
+    report = doctor_of(cluster.bootstrap_servers_for("SSL"), **secured(cluster, tls=cluster.tls_for("SSL")))
+    assert first_failure(report)[0] == "sasl"
+    assert "this listener speaks no SASL" in report.verdict
+
+
 def test_advertised_addresses_that_nobody_can_reach(cluster: KafkaCluster) -> None:
     report = doctor_of(cluster.bootstrap_servers_for("PROXIED"))
     failed = [check for check in report.checks if not check.ok]
@@ -176,9 +190,10 @@ def test_the_commands_speak_tls_and_log_in_as_a_file_says(cluster: KafkaCluster,
     assert "records are there" in klife("demo", "--seconds", "0.5", "--greenlets", "5")
 
 
-def test_one_broker_of_three_is_down(cluster: KafkaCluster) -> None:
-    first = cluster.bootstrap_servers_for("SASL_SSL").split(",")[0]
+def test_one_broker_of_three_is_down_and_comes_back_with_a_certificate_that_has_expired(cluster: KafkaCluster) -> None:
+    first, _, third = cluster.bootstrap_servers_for("SASL_SSL").split(",")
     cluster.kill(3)
+    cluster.certificates.renew_server(3, expired=True)
     try:
         with Client.start(first, topics=[{"name": "orders"}], **secured(cluster)) as client:
             report = client.doctor()
@@ -191,3 +206,6 @@ def test_one_broker_of_three_is_down(cluster: KafkaCluster) -> None:
             assert report.next_step == "start broker 3"
     finally:
         cluster.start(3)
+    name, detail = first_failure(doctor_of(third, **secured(cluster)))
+    assert name == "tls"
+    assert re.search(r"the broker's certificate has expired: it was valid until 20\d\d-.* UTC; renew it at the broker", detail)

@@ -1,4 +1,6 @@
-"""Every listener, mechanism and kind of credential: records arrive, and `klife.testing` finds them."""
+"""Every listener, mechanism and kind of credential: whatever one does with a producer, the records arrive, and
+`klife.testing` finds them.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +19,20 @@ from tests.support.reader import read_topic
 from tests.support.secure import client_options, every_way, secure_kafka, with_options
 
 PROGRAM = SUPPORT / "secure_ways.py"
-RECORDS = 20
+RECORDS = 36  # of each way
 
 
 @pytest.fixture(scope="module", params=["4.3", "3.9"])
-def cluster(request: pytest.FixtureRequest) -> Iterator[KafkaCluster]:
+def cluster(request: pytest.FixtureRequest, secure_cluster: KafkaCluster) -> Iterator[KafkaCluster]:
     if request.param == "4.3":
-        yield request.getfixturevalue("secure_cluster")
+        yield secure_cluster
         return
     with secure_kafka(request.param, brokers=1) as older:
         yield older
 
 
 @pytest.mark.parametrize("how", ["plain", "patched"])
-def test_records_arrive_by_every_way(cluster: KafkaCluster, how: str) -> None:
+def test_each_use_of_a_producer_works_by_every_way(cluster: KafkaCluster, how: str) -> None:
     ways = every_way(cluster)
     topic = f"ways-{how}"
     cluster.create_topic(topic, partitions=3)
@@ -41,8 +43,10 @@ def test_records_arrive_by_every_way(cluster: KafkaCluster, how: str) -> None:
     told = json.loads(ended.stdout.splitlines()[-1])
     assert {name: (len(said) if isinstance(said, list) else said) for name, said in told.items()} == dict.fromkeys(ways, RECORDS)
     assert ended.stdout.count("password_sent_in_the_clear") == len([way for way in ways if way.startswith("SASL_PLAINTEXT PLAIN")])
-    found = [[each.partition, each.offset, (each.value or b"").decode()] for each in read_topic(cluster.bootstrap_servers, topic)]
-    assert found == sorted(record for said in told.values() for record in said)
+    found = [
+        repr((each.partition, each.offset, each.key, each.value, each.headers)) for each in read_topic(cluster.bootstrap_servers, topic)
+    ]
+    assert sorted(found) == sorted(record for said in told.values() for record in said)
 
 
 def test_topics_are_administrated_by_a_secured_listener(cluster: KafkaCluster) -> None:

@@ -14,7 +14,6 @@ from confluent_kafka import Producer
 from klife import Client, Record, TransactionAborted, TransactionError, TransactionFenced
 from klife.admin import AdminClient, NewTopic
 from klife.admin.transactions import list_transactions
-from klife.api.config import checks
 from klife.testing.cluster import KafkaCluster
 from tests.support.reader import read_isolated
 from tests.support.txn_versions import parametrize_clusters
@@ -24,24 +23,13 @@ PATIENCE = 60.0
 SOON = 10.0  # seconds in which an abandoned transaction is aborted, at a load that slows everything down
 
 
-@pytest.fixture(autouse=True)
-def _pools_are_available(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "NOT_YET", {})
-
-
-@pytest.fixture(scope="module")
-def cluster_of_v1() -> Iterator[KafkaCluster]:
-    with KafkaCluster(brokers=1, version="3.9") as cluster:
-        yield cluster
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     parametrize_clusters(metafunc)
 
 
 @pytest.fixture
 def cluster(request: pytest.FixtureRequest) -> KafkaCluster:
-    found: KafkaCluster = request.getfixturevalue("kafka_cluster" if request.param == "v2" else "cluster_of_v1")
+    found: KafkaCluster = request.getfixturevalue("kafka_cluster" if request.param == "v2" else "kafka_of_v1")
     return found
 
 

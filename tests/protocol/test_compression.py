@@ -216,6 +216,13 @@ def test_what_is_quick_at_every_default_level_is_not_at_the_slowest() -> None:
         assert quick_size(CODECS[name], levels.maximum) < QUICK_SIZE
 
 
+def test_snappy_is_what_google_s_library_makes_in_the_framing_of_java_s() -> None:
+    blocks = [bytes(snappy.compress_raw(TEXT[start : start + 32 * 1024])) for start in range(0, len(TEXT), 32 * 1024)]
+    framed = b"".join(len(block).to_bytes(4, "big") + block for block in blocks)
+    assert compress(SNAPPY, TEXT) == b"\x82SNAPPY\0" + b"\0\0\0\1" * 2 + framed
+    assert decompress(SNAPPY, blocks[0], ROOM) == TEXT[: 32 * 1024]
+
+
 BOMBS = """
 import resource, sys, zlib
 from cramjam import lz4, snappy

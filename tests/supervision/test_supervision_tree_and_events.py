@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from klife_supervision import ChildSpec, DynamicSupervisor, ExitReason, StartFailed, Supervisor, TreeNode
-from klife_supervision.logs import flush
+from klife_supervision.logs import flush, forget_repeats
 from tests.support.supervision_fakes import DEADLINE, Family, ended, settled
 
 Supervise = Callable[..., Supervisor]
@@ -146,7 +146,7 @@ def test_abnormal_ends_are_errors_with_a_traceback_and_others_are_not(family: Fa
     supervisor.child("b").end(ExitReason.normal())
     settled(supervisor)
     crashed, normal = (event for event in events if event["event"] == "child exited")
-    assert (crashed["log_level"], normal["log_level"]) == ("error", "info")
+    assert (crashed["log_level"], normal["log_level"]) == ("error", "debug")
     assert crashed["exception"].endswith("ValueError: a broke")
     assert "exception" not in normal
 
@@ -184,6 +184,7 @@ def test_a_crash_is_logged_without_the_values_of_local_variables(supervise: Supe
 
     for renderer in (structlog.dev.ConsoleRenderer(), structlog.processors.JSONRenderer()):
         structlog.configure(processors=[structlog.processors.add_log_level, renderer])
+        forget_repeats()
         try:
             supervisor = supervise([ChildSpec.from_callable(works, id="a")], intensity=0)
             ended(supervisor)

@@ -35,6 +35,8 @@ def sample(contestant: str, count: int, *, of: Workload = SYNC, target: str = "m
         "gap_max_ms": None,
         "acked_records": 3 * count,
         "begin": 0.0,
+        "sockets": 4,
+        "threads": 2,
         **fields,
     }
 

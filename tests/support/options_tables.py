@@ -11,7 +11,6 @@ from pydantic_core import PydanticUndefined
 
 from klife.api.config import ClientConfig, SaslConfig, TlsConfig
 from klife.api.config.base import Options
-from klife.api.config.checks import NOT_YET
 from klife.api.config.options import DeliveryOptions, ProducerConfig, ProducerOptions, TopicConfig, TxnPoolConfig
 from tests.support import ROOT
 
@@ -22,8 +21,6 @@ def _row(model: type[Options], option: str) -> str:
     field = model.model_fields[option]
     default = "required" if field.default is PydanticUndefined else f"`{_shown(field.default)}`"
     meaning = (field.description or "").replace("\n", " ").replace("|", "\\|")
-    if model is ClientConfig and option in NOT_YET:
-        meaning += " *Not available yet: refused when given.*"
     return f"| `{option}` | {default} | {meaning} |"
 
 

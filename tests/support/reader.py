@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient as ConfluentAdmin
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # documented there, and not in its __all__
 from gevent import get_hub
 
 from klife import Record
@@ -182,7 +184,32 @@ def read_isolated(bootstrap_servers: str, topic: str, *, committed: bool) -> lis
     return found
 
 
+def held_up(bootstrap_servers: str, topics: Sequence[str]) -> list[tuple[str, int]]:
+    """The partitions in which readers of committed records do not get to the end: a transaction is open there."""
+    found: list[tuple[str, int]] = get_hub().threadpool.apply(_held_up, (bootstrap_servers, topics))
+    return found
+
+
+def _held_up(bootstrap_servers: str, topics: Sequence[str]) -> list[tuple[str, int]]:
+    admin = ConfluentAdmin({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    known = admin.list_topics(timeout=CALL_SECONDS).topics
+    latest: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    asked = {TopicPartition(topic, each): latest for topic in topics for each in known[topic].partitions}
+    ends, stable = (
+        {place: told.result(CALL_SECONDS).offset for place, told in admin.list_offsets(asked, isolation_level=level).items()}
+        for level in (IsolationLevel.READ_UNCOMMITTED, IsolationLevel.READ_COMMITTED)
+    )
+    return [(place.topic, place.partition) for place, end in ends.items() if stable[place] < end]
+
+
 def _read_isolated(bootstrap_servers: str, topic: str, committed: bool) -> list[bytes]:
+    return sorted(message.value() or b"" for message in isolated_messages(bootstrap_servers, topic, committed=committed))
+
+
+def isolated_messages(bootstrap_servers: str, topic: str, *, committed: bool) -> Iterator[Any]:
+    """librdkafka's messages in the topic, as far as a consumer of that isolation level gets now; for a native
+    thread.
+    """
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap_servers,
@@ -194,7 +221,6 @@ def _read_isolated(bootstrap_servers: str, topic: str, committed: bool) -> list[
             "log_level": 0,
         }
     )
-    found: list[bytes] = []
     try:
         partitions = [
             TopicPartition(topic, each, 0) for each in consumer.list_topics(topic, timeout=CALL_SECONDS).topics[topic].partitions
@@ -209,11 +235,10 @@ def _read_isolated(bootstrap_servers: str, topic: str, committed: bool) -> list[
                 continue
             error = message.error()
             if error is None:
-                found.append(message.value() or b"")
+                yield message
             elif error.code() == KafkaError._PARTITION_EOF:
                 left.discard(message.partition())
             else:
                 raise KafkaException(error)
     finally:
         consumer.close()
-    return sorted(found)

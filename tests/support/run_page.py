@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import doctest
 import io
+import logging
 import os
 import sys
 from pathlib import Path
@@ -29,6 +30,13 @@ from tests.support.doc_pages import PLACEHOLDER, Program, programs
 _DOCTEST = doctest.OutputChecker()
 
 
+class _OnThePage(logging.Handler):
+    """What logging prints without any handler stands on the page among what its program prints."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record))
+
+
 class WrongOutput(AssertionError):
     """A program printed something else than its page says."""
 
@@ -41,6 +49,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sys.path.insert(0, os.getcwd())  # where the page's files are written
     names: dict[str, object] = {"__name__": "__main__"}
+    logging.lastResort = _OnThePage(logging.WARNING)  # type: ignore[assignment]
     for program in programs(arguments.page):
         run(program, arguments.page, arguments.servers, names)
 

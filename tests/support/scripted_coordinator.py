@@ -67,6 +67,12 @@ class ScriptedCoordinator:
         if not self.is_v2:
             opened.epoch += 1
 
+    def take_over(self, commits: bool) -> None:
+        """Another process takes the ids, and ends a transaction of its own under each."""
+        for own in self.ids.values():
+            own.epoch += 2 if own.state == "Ongoing" else 1
+            self._complete(own, commits)
+
     def _complete(self, own: Id, commits: bool) -> None:
         self.ended.append(commits)
         own.state = "CompleteCommit" if commits else "CompleteAbort"

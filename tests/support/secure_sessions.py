@@ -2,9 +2,9 @@
 
     python -m tests.support.secure_sessions TOPIC SECONDS
 
-CLIENT_OPTIONS, JSON, has options of a client for each mechanism. Each has fifty greenlets, each of which
-sends the next record when it knows of the last; one client more sends a record at the beginning and one at
-the end. The last line printed is JSON: by mechanism, how many records were `sent`, the `longest` wait for
+CLIENT_OPTIONS, JSON, has options of a client for each mechanism, and for one without (the control). Each has
+fifty greenlets, each of which sends the next record when it knows of the last; one client more sends a record at
+the beginning and one at the end. The last line printed is JSON: by mechanism, how many records were `sent`, the `longest` wait for
 one, and the connections made by then and `since`; `tokens` that were asked for, the `sockets` of the first
 second that are left, and those that are new.
 """
@@ -45,7 +45,7 @@ class Load:
         self.sent = 0
         self.longest = 0.0
         self._topic = topic
-        if "token_of" in options["sasl"]:
+        if "token_of" in options.get("sasl", {}):
             options["sasl"] = {"mechanism": "OAUTHBEARER", "token_provider": token}
         self.client = Client.start(options)
 

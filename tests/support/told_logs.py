@@ -5,12 +5,14 @@ first.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
+from unittest import mock
 
 from structlog.testing import capture_logs
 
-from klife_supervision.logs import flush
+from klife_supervision.log_repeats import Repeats
+from klife_supervision.logs import flush, forget_repeats
 
 
 class ToldLogs:
@@ -29,9 +31,14 @@ class ToldLogs:
 
 
 @contextmanager
-def told_logs() -> Iterator[ToldLogs]:
-    """As structlog's `capture_logs`, of what is told in the block and no event from before."""
+def told_logs(*, folds: bool = True) -> Iterator[ToldLogs]:
+    """As structlog's `capture_logs`, of what is told in the block and no event from before; repeats, too, if
+    nothing `folds` them.
+    """
     flush(5)
-    with capture_logs() as entries:
+    forget_repeats()
+    unfolded = nullcontext() if folds else mock.patch.object(Repeats, "folds", return_value=False)
+    with unfolded, capture_logs() as entries:
         yield ToldLogs(entries)
         flush(5)
+        forget_repeats()

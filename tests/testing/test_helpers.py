@@ -7,6 +7,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 
+import gevent
 import pytest
 
 from klife import Client, Record
@@ -128,3 +129,37 @@ def test_a_filter_that_could_never_match_is_refused(client: Client, topic: str, 
 def test_the_package_is_imported_without_gevent() -> None:
     code = "import sys, klife.testing, klife.testing.pytest_plugin; assert 'gevent' not in sys.modules; klife.testing.setup"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.fixture
+def paying(kafka_cluster: KafkaCluster) -> Iterator[Client]:
+    with Client.start(kafka_cluster.bootstrap_servers, txn_pools=[{"name": "money"}]) as client:
+        yield client
+
+
+def test_of_transactions_those_that_were_committed_are_seen_and_at_once(paying: Client, topic: str) -> None:
+    setup(paying)
+    expected: list[Record] = []
+    for number in range(10):
+        with paying.transaction() as txn:
+            delivery = paying.produce_batch([Record(topic, b"%d" % number, partition=partition) for partition in range(5)])
+            if number % 3 == 1:
+                txn.abort()
+        if number % 3 != 1:
+            expected += delivery.get()
+        assert all_produced(paying, topic) == sorted(expected, key=lambda record: (record.partition, record.offset))
+
+
+def test_what_a_transaction_holds_up_is_not_seen_and_not_waited_for(paying: Client, topic: str) -> None:
+    before = paying.produce(Record(topic, b"before", partition=1)).get()
+    setup(paying)
+    with paying.transaction() as txn:
+        paying.produce(Record(topic, b"open", partition=0)).get()
+        gevent.spawn(lambda: paying.produce(Record(topic, b"behind", partition=0)).get()).get()
+        other = gevent.spawn(lambda: paying.produce(Record(topic, b"other", partition=1)).get()).get()
+        assert all_produced(paying, topic) == [other]
+        setup(paying)
+        assert all_produced(paying, topic) == []
+        txn.abort()
+    assert before.offset == 0
+    assert all_produced(paying, topic) == []

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from klife.actors.metadata.snapshot import ClusterSnapshot
-from klife.actors.runtime.post import Message
+from klife.actors.runtime.post import ActorMessage
 
 
 @dataclass(frozen=True, slots=True)
-class GetCluster(Message[ClusterSnapshot]):
+class GetCluster(ActorMessage[ClusterSnapshot]):
     """Asks for what is known of the cluster, once any broker has told of it."""

@@ -185,8 +185,8 @@ class Metadata:
                 missed = self.interest.misses(name) - misses
                 code = self.snapshot.topic_errors.get(name, 0)
                 if missed and code in _HOPELESS:
-                    principal = self.settings.connection.principal
-                    to_grant = f"; grant {principal} Describe and Write on the topic (kafka-acls), or use another principal"
+                    who = self.settings.connection.principal
+                    to_grant = f"; grant {who} Describe and Write on the topic (kafka-acls), or use another principal"
                     advice = to_grant if code == ErrorCode.TOPIC_AUTHORIZATION_FAILED else ""
                     raise ProduceError(
                         f"the cluster refuses topic {name!r}: {describe(code)}{advice}.{f' {so}.' if so else ''}",
@@ -230,7 +230,7 @@ class Metadata:
 
     def ordinary_brokers(self) -> Iterator[Broker]:
         """Those that may be asked anything, bootstrap addresses included: no request is held on to there."""
-        return (broker for broker in self.brokers.values() if broker.purpose is Purpose.REQUESTS)
+        return (broker for broker in self.brokers.values() if broker.answers_anything)
 
     def known_brokers(self) -> Iterator[Broker]:
         """The brokers by id, without those of the bootstrap list."""

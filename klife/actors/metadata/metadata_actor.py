@@ -126,7 +126,7 @@ class MetadataActor(GeventActor):
                 try:
                     self._start_connection(broker)
                 except SupervisionError as error:  # when it is up, it starts them all itself
-                    log.info("connection_not_started", broker=broker.node_id, error=str(error))
+                    log.debug("connection_not_started", broker=broker.node_id, error=str(error))
                     return False
         return True
 
@@ -198,7 +198,10 @@ class MetadataActor(GeventActor):
             self._refreshed_at = now
         # Before it is published, and those who wait are woken: they look at both.
         missing = metadata.interest.answered(self._asked, snapshot.topics, metadata.needs, now, snapshot.topic_errors)
+        first = not metadata.snapshot.brokers
         metadata.publish(snapshot)
+        if first and snapshot.brokers:
+            log.info("client_connected", cluster_id=snapshot.cluster_id, brokers=len(snapshot.brokers))
         self._tell_missing(missing)
         self._release_bootstrap()
         self._forget_departed()

@@ -19,9 +19,12 @@ cdef class Broker:
     cdef public bint released
     cdef public double throttled_until
     cdef public object last_error
+    cdef public object awaited
     cdef public double wake_at
     cdef public double due
     cdef public double used_at
+    cdef public object answered_at
+    cdef public object failing_since
     cdef public long long requests_sent
     cdef public long long connects
     cdef public object _unwritten

@@ -26,6 +26,7 @@ from klife.protocol.connection import KafkaConnection, State
 from klife.protocol.errors import EncodeError, UnsupportedVersion
 from klife.protocol.handshake import Exchange
 
+_CONNECTED = (State.READY, State.REAUTHENTICATING)
 _READY = State.READY  # asked for with every request, and looking a member up in its class takes a while
 
 
@@ -58,9 +59,12 @@ class Broker:
         self.released = False  # nobody needs the connection any more
         self.throttled_until = 0.0  # when it takes requests again, on whatever connection; the actor sets it back to 0 then
         self.last_error: str | None = None
+        self.awaited: Callable[[], str | None] | None = None  # says what who makes a connection has waited for, if that is long
         self.wake_at = NEVER  # when the actor wakes by itself
         self.due = NEVER  # an earlier time it has to be told of
         self.used_at = 0.0  # when a request was last sent or answered
+        self.answered_at: float | None = None  # when it answered last, a handshake included
+        self.failing_since: float | None = None  # its first failure since then; None if there was none
         self.requests_sent = 0
         self.connects = 0
         self._unwritten: deque[Call] = deque()  # calls without a reply whose bytes the transport has not all taken
@@ -74,6 +78,16 @@ class Broker:
         return self.connection.state is _READY and self.failure is None and not self.throttled_until
 
     @property
+    def is_connected(self) -> bool:
+        """Whether it has taken us, and nothing has gone wrong since."""
+        return self.connection.state in _CONNECTED and self.failure is None
+
+    @property
+    def answers_anything(self) -> bool:
+        """Whether it may be asked any ordinary question: then it is tried, too, when no other answers."""
+        return self.purpose is Purpose.REQUESTS
+
+    @property
     def calls(self) -> list[Call]:
         """Those without an outcome."""
         return [*self._unwritten, *self.connection.in_flight]
@@ -85,7 +99,15 @@ class Broker:
     def describe(self) -> str:
         """State and last error, for errors and status."""
         state = f"{self.address} {self.connection.state.value}" + (", throttled by a quota" if self.throttled_until else "")
-        return state if self.last_error is None or self.is_ready else f"{state}; last error: {self.last_error}"
+        if self.is_ready:
+            return state
+        awaited = self.awaited() if self.awaited is not None else None
+        return "; ".join([state, *([awaited] if awaited else []), *([f"last error: {self.last_error}"] if self.last_error else [])])
+
+    @property
+    def trouble(self) -> str | None:
+        """What it waits for just now, if that takes long, else what befell it last."""
+        return (self.awaited() if self.awaited is not None else None) or self.last_error
 
     def _authenticating(self, ranges: Mapping[int, tuple[int, int]], again: bool) -> Exchange:
         """The connection's step by that name, at wherever the broker is now."""
@@ -162,6 +184,7 @@ class Broker:
         if is_forked():
             take_note()
         now = monotonic()
+        call.sent_at = now
         call.deadline = now + timeout
         if not self.is_ready:
             call.finish(CallFailed(f"broker {self.node_id} is not connected ({self.describe()})", sent=False))
@@ -213,9 +236,12 @@ class Broker:
 
     def _all_written(self) -> None:
         """Everything is on its way: so much is all that calls without a reply wait for."""
+        observer = self.settings.observer
         while self._unwritten:
             self._unwritten[0].finish()
-            self._unwritten.popleft()
+            call = self._unwritten.popleft()
+            if observer is not None:
+                observer.answered(self, call, monotonic())
 
     def close(self) -> list[Call]:
         """Close the connection, if there is one; return the calls whose outcome nobody will learn."""

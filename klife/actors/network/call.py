@@ -25,14 +25,15 @@ class Call(InFlight):
     answers (acks 0).
     """
 
-    __slots__ = ("deadline", "is_done", "error", "on_done")
+    __slots__ = ("deadline", "sent_at", "is_done", "error", "on_done")
 
     def __init__(self, request: Any, on_done: Callable[[Call], None] | None = None) -> None:
         # As InFlight's: one call less for each request.
         self.request = request
         self.correlation_id = self.version = -1
         self.response = None
-        self.deadline = NEVER  # monotonic seconds; set when it is sent
+        self.sent_at = 0.0  # monotonic seconds, as `deadline`; both are set when it is sent
+        self.deadline = NEVER
         self.is_done = False
         self.error: KlifeError | None = None
         self.on_done = on_done

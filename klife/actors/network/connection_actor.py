@@ -131,6 +131,7 @@ class ConnectionActor(GeventActor):
         self._connector = Connector(
             self._addresses, broker.port, broker.settings, broker.security, self.actor_inbox.wake, asks_for_sasl=self._wants_sasl
         )
+        broker.awaited = self._connector.awaited
 
     def disown(self) -> None:
         super().disown()
@@ -144,6 +145,7 @@ class ConnectionActor(GeventActor):
             self._lost(self._addresses.all_told() or f"connecting failed: {connector.outcome}", now)
             return
         self._wants_sasl = False
+        self.broker.awaited = self._session.awaited
         connector.outcome.watch(self.actor_inbox.wake_from_hub)
         self.broker.attach(connector.outcome)
         self._session.begin(now)
@@ -174,13 +176,15 @@ class ConnectionActor(GeventActor):
         if unusable is not None:
             self._failed(unusable, now)
             return
-        self._ready_at = broker.used_at = now
+        self._ready_at = broker.used_at = broker.answered_at = now
+        broker.failing_since = None
         self._answered = False
         self._addresses.worked()
-        broker.last_error = None
+        broker.last_error = broker.awaited = None
         broker.due = min(broker.due, now + broker.settings.max_idle)
         if broker.connection.throttle_ms > 0:
             self._throttled(broker.connection.throttle_ms / 1000, now)
+        self._observed("ready")
         self._wake_waiting()
 
     def _wake_waiting(self) -> None:
@@ -196,6 +200,7 @@ class ConnectionActor(GeventActor):
         broker = self.broker
         connection, transport = broker.connection, broker.transport
         was_ready = connection.state is State.READY
+        observer = broker.settings.observer
         for _ in range(_READS_A_TURN):
             try:
                 data = transport.read()
@@ -225,7 +230,7 @@ class ConnectionActor(GeventActor):
             if answered:
                 self._failures = 0  # not by the handshake: a broker whose answers break us must not be tried without a pause
                 self._answered = True
-                broker.used_at = now
+                broker.used_at = broker.answered_at = now
             while answered:
                 call = answered[0]
                 throttle_ms = getattr(call.response, "throttle_time_ms", 0)
@@ -233,6 +238,8 @@ class ConnectionActor(GeventActor):
                     self._throttled(throttle_ms / 1000, now)
                 call.finish()
                 answered.popleft()
+                if observer is not None:
+                    observer.answered(broker, call, now)
             if not was_ready:
                 if not self._handshake(self._session.go_on, now):
                     return True
@@ -247,6 +254,8 @@ class ConnectionActor(GeventActor):
         in its socket so long.
         """
         broker = self.broker
+        if broker.settings.observer is not None:
+            broker.settings.observer.throttled(broker, seconds)
         broker.throttled_until = max(broker.throttled_until, now + seconds)
         broker.due = min(broker.due, broker.throttled_until)
         self._session.deadline += seconds
@@ -336,9 +345,10 @@ class ConnectionActor(GeventActor):
     def _close_unneeded(self, reason: str) -> None:
         """Close the connection, which is no failure; it is opened again when somebody wants it."""
         broker = self.broker
-        log.info("connection_closed", broker=broker.node_id, address=broker.address, reason=reason)
+        log.debug("connection_closed", broker=broker.node_id, address=broker.address, reason=reason)
         self._close(reason)
         broker.last_error = None
+        self._observed("closed", reason)
 
     def _failed(self, reason: str, now: float) -> None:
         """The address in use is of no use now."""
@@ -353,11 +363,14 @@ class ConnectionActor(GeventActor):
         if now - self._ready_at > settings.reconnect_backoff_max:  # it worked, though with acks 0 nothing may ever have come back
             self._failures = 0
         self._failures += 1
+        if broker.failing_since is None:
+            broker.failing_since = now
         self._retry_at = now + backoff(self._failures, settings.reconnect_backoff, settings.reconnect_backoff_max, random.random())
         broker.due = self._retry_at
         log.warning("connection_failed", broker=broker.node_id, address=broker.address, reason=reason, attempt=self._failures)
         self._close(reason)
         broker.last_error = self._addresses.all_told() or reason
+        self._observed("failed", reason)
         self._on_trouble(broker)
 
     def _close(self, reason: str) -> None:
@@ -368,15 +381,23 @@ class ConnectionActor(GeventActor):
             self._ready_at = NEVER
             self._addresses.look_up_again()
         self._drop_helpers()
+        observer = broker.settings.observer
         for call in broker.close():
             if call.response is not None:  # it came right before what ended the connection
                 call.finish()
             else:
                 call.finish(CallFailed(f"broker {broker.node_id} ({broker.address}): {reason}", sent=True))
+            if observer is not None:
+                observer.answered(broker, call, monotonic())
+
+    def _observed(self, state: str, reason: str | None = None) -> None:
+        if self.broker.settings.observer is not None:
+            self.broker.settings.observer.connection(self.broker, state, reason)
 
     def _drop_helpers(self) -> None:
         """What they are on their way to is not wanted any more."""
         self._session.close()
+        self.broker.awaited = None
         if self._connector is not None:
             self._connector.drop()
             self._connector = None

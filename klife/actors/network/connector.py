@@ -27,6 +27,7 @@ from klife.actors.runtime.forked import is_forked
 from klife.actors.runtime.hub_pause import WORTH_TELLING
 from klife.actors.runtime.latch import never_waits
 from klife.actors.settings import ConnectionSettings
+from klife.host_name import why_no_host
 from klife.protocol.errors import DecodeError
 
 # A balancer forgets idle connections, after one to ten minutes mostly, and some say nothing when they do.
@@ -41,6 +42,7 @@ _KEEPALIVE = (
 )
 
 
+LONG_SECONDS = 1.0  # that something takes before it is told
 _ANSWER_SECONDS = 3.0  # for the question whether a broker wants SASL; who waits for the reason is told within five
 
 
@@ -71,11 +73,18 @@ class Connector:
         self._asked: Transport | None = None  # what that goes over
         self._opening: Any = None  # the last socket made
         self._may_open = True
+        self._step = ("the name is not looked up", monotonic())
         # In the loop's next turn, and so not while `Client.start` waits for its actors: looking a name up
         # takes a thread, and uWSGI's master, which forks in C when it has loaded the application, must not be
         # in the middle of starting one.
         self._greenlet = gevent.spawn_later(0, self._run)
         never_waits(self._greenlet)
+
+    def awaited(self) -> str | None:
+        """What it has waited for for a while, in words; None where all goes on."""
+        what, since = self._step
+        waited = monotonic() - since
+        return f"{what} for {waited:.0f} s" if waited >= LONG_SECONDS else None
 
     def drop(self) -> None:
         """The transport is not wanted any more."""
@@ -129,8 +138,11 @@ class Connector:
 
     def _look_up(self) -> Any:
         timeout = self._settings.connect_timeout
+        if (why := why_no_host(self._addresses.host)) is not None:
+            raise OSError(f"{self._addresses.host!r} is no name of a host: {why}")
         while True:
             began = monotonic()
+            self._step = ("the name is not looked up", began)
             with gevent.Timeout(timeout, False):
                 found = socket.getaddrinfo(self._addresses.host, self._port, 0, socket.SOCK_STREAM)
                 if not found:
@@ -142,16 +154,19 @@ class Connector:
     def _transport_to(self, address: Address) -> Transport:
         tls = self._security.tls
         began = monotonic()
+        self._step = ("the connection is not taken", began)
         sock = self._connected(address)
         try:
             if tls is None:
                 return PlainTransport(sock)
+            self._step = ("the TLS handshake is unanswered", monotonic())
             return tls.secured(sock, self._addresses.host, began, self._may_go_on, lambda: self._connected(address))
         finally:
             sock.close()  # of what a transport took over, nothing is left
 
     def _look_for_sasl(self, address: Address) -> None:
         transport = self._asked = self._transport_to(address)
+        self._step = ("the question whether it wants SASL is unanswered", monotonic())
         arrived = Event()
         transport.watch(arrived.set)
 

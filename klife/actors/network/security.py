@@ -27,13 +27,13 @@ class Security:
         if settings.tls is not None:
             from klife.actors.network.tls_opening import Tls
 
-            self.tls = Tls(settings.tls, settings.connect_timeout)
+            self.tls = Tls(settings.tls, settings.connect_timeout, settings.principal if sasl is None else None)
         self.mechanism: Any = _mechanism(sasl) if sasl is not None else None
         self.tokens: Tokens | None = None
         if sasl is not None and sasl.token_provider is not None:
             from klife.actors.network.tokens import Tokens
 
-            self.tokens = Tokens(sasl.token_provider, settings.connect_timeout)
+            self.tokens = Tokens(sasl.token_provider, settings.connect_timeout, settings.principal)
         context = settings.tls.context if settings.tls is not None else None
         if context is not None and not context.verify_mode and not quiet:  # CERT_NONE, which is what SSLContext() has
             log.warning(
@@ -62,7 +62,9 @@ def _mechanism(sasl: SaslSettings) -> Any:
     """The mechanism as an object. Here, and nowhere else, the password is unwrapped."""
     name = sasl.mechanism
     if not isinstance(name, str):
-        return name
+        from klife.actors.network.own_mechanism import OwnMechanism
+
+        return OwnMechanism(name)
     username = sasl.username or ""
     password = sasl.password.get_secret_value() if sasl.password is not None else ""
     if name == "PLAIN":

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from klife.actors.network.broker import Broker
+from klife.actors.network.connector import LONG_SECONDS
 from klife.actors.settings import NEVER
 from klife.protocol.connection import State
 from klife.protocol.errors import AuthenticationFailed
@@ -37,11 +39,13 @@ class Session:
         self._wake = wake
         self._errand: Errand | None = None
         self._token: Any = None  # that the broker was told last
+        self._began = 0.0
         self.deadline = NEVER  # of the handshake, while one goes on
         self.renew_at = NEVER
 
     def begin(self, now: float) -> None:
         """The transport is there: say what is said first."""
+        self._began = now
         self.deadline = now + self._broker.settings.connect_timeout
         self._broker.due = min(self._broker.due, self.deadline)
         self._broker.write(self._broker.connection.opened())
@@ -110,6 +114,13 @@ class Session:
         tokens = self._broker.security.tokens
         if tokens is not None and self._token is not None:
             tokens.refused(self._token)
+
+    def awaited(self) -> str | None:
+        """As `Connector.awaited`, of the first handshake."""
+        waited = monotonic() - self._began
+        if self._errand is not None or self._broker.connection.state is State.READY or waited < LONG_SECONDS:
+            return None
+        return f"the handshake is unanswered for {waited:.0f} s"
 
     def too_late(self) -> str:
         """What to say when the deadline has passed."""

@@ -25,6 +25,8 @@ from klife_supervision.let_hub_run import let_hub_run
 _RECORD_BYTES = 16_384  # the most that OpenSSL gives at once: a record of TLS
 _READ_BYTES = 65_536
 _PIECE_BYTES = 65_536  # as much as the allocator keeps at hand; a few records of TLS
+_BYTES_WITHOUT_DATA = 131_072  # in a row: two reads; a record of data has 16 KiB, and what else there is some hundred bytes
+_ANSWER_BYTES = 65_536  # of OpenSSL's own, of a connection: to two thousand new keys, each good for hundreds of gigabytes
 _READS_WITHOUT_DATA = 4  # after so many the loop has its turn: tickets and key updates are no data
 
 
@@ -106,6 +108,8 @@ class TlsTransport:
         self._piece: Any = None  # the first of them, if it was tried
         self._wants_read = False  # OpenSSL has to read before it writes on
         self._has_ended = False  # with or without a close_notify
+        self._without_data = 0  # bytes that have come since the last data
+        self._answer_bytes = 0
         self._has_read = False  # the broker's first answer is there: it takes us as we are
         self._wake: Callable[[], object] | None = None
         self._loop: Any = None
@@ -146,6 +150,9 @@ class TlsTransport:
         try:
             data = self._decrypted()
             if self._outgoing.pending:  # OpenSSL's own answer, to a new key
+                self._answer_bytes += self._outgoing.pending
+                if self._answer_bytes > _ANSWER_BYTES:
+                    raise NoTransport("the broker changes the keys of TLS again and again; is this your broker?")
                 self._plain.write([self._outgoing.read()])
         except ssl.SSLZeroReturnError:
             data = b""
@@ -168,6 +175,9 @@ class TlsTransport:
                     self.readable = False
                     return arrived
                 incoming.write(arrived)
+                self._without_data += len(arrived)
+                if self._without_data > _BYTES_WITHOUT_DATA:
+                    raise NoTransport("the broker sends TLS, and no data in it; is this your broker?")
                 if self._wants_read:
                     self._wants_read, self.writable = False, True
                     self._wake_soon()
@@ -176,6 +186,7 @@ class TlsTransport:
             except ssl.SSLWantReadError:
                 has_some = 0
                 continue
+            self._without_data = 0
             self.readable = bool(data) and bool(plain.readable or incoming.pending or tls.pending())
             return data
         self.readable = True

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 
-from klife.actors.network.tls_files import load_authorities, load_own_certificate
+from klife.actors.network.tls_files import load_authorities, load_own_certificate, own_subject
+from klife.actors.principal import Principal
 from klife.actors.runtime.latch import never_waits
 from klife.actors.runtime.thread_pool import call_in_thread
 from klife.actors.settings import TlsSettings
-from klife_supervision.logs import get_logger
+from klife_supervision.logs import fields_here, get_logger
 
 if TYPE_CHECKING:
     import ssl
@@ -39,11 +40,14 @@ def check_tls_files(settings: TlsSettings) -> None:
 class TlsContexts:
     """Of one client. Used in its home thread."""
 
-    def __init__(self, settings: TlsSettings) -> None:
+    def __init__(self, settings: TlsSettings, principal: Principal | None = None) -> None:
+        """`principal` is found in the client's certificate, if it is given."""
         self.settings = settings
+        self._principal = principal
         self._context: ssl.SSLContext | None = settings.context
         self._trouble: str | None = None  # with the files as they are
         self._stamp: _Stamp = ()
+        self._log_fields = fields_here.get()
         self._look: Any = None  # the greenlet of one, which outlives those who wait for it: a disk may hang
 
     def current(self) -> ssl.SSLContext:
@@ -63,29 +67,32 @@ class TlsContexts:
         return self._context
 
     def _look_at_files(self) -> None:
+        fields_here.set(self._log_fields)
         try:
-            stamp, context, trouble = call_in_thread(self._looked, self._stamp)
+            stamp, context, trouble, subject = call_in_thread(self._looked, self._stamp)
         except Exception as error:  # noqa: BLE001 - no memory, no thread: told, and tried again by the next
-            stamp, context, trouble = (), None, f"the files of tls could not be read: {type(error).__name__}"
+            stamp, context, trouble, subject = (), None, f"the files of tls could not be read: {type(error).__name__}", None
         if context is not None:
             self._context = context
+        if subject and self._principal is not None:
+            self._principal.found(subject, "the subject of cert_file")
         if self._context is not None:
             if trouble is not None:
                 log.warning("tls_files_not_used", reason=trouble, hint="new connections go on with the files as they were before")
             self._stamp = stamp
         self._trouble = trouble
 
-    def _looked(self, known: _Stamp) -> tuple[_Stamp, ssl.SSLContext | None, str | None]:
+    def _looked(self, known: _Stamp) -> tuple[_Stamp, ssl.SSLContext | None, str | None, str | None]:
         """In a thread: the files' stamp, and where that is not the `known` one a new context, or what is
-        wrong.
+        wrong; and the subject of the client's certificate.
         """
         stamp = _stamp_of(self.settings)
         if stamp == known:
-            return stamp, None, None
+            return stamp, None, None, None
         try:
-            return stamp, new_context(self.settings), None
+            return stamp, new_context(self.settings), None, own_subject(self.settings)
         except ValueError as error:
-            return stamp, None, str(error)
+            return stamp, None, str(error), None
 
 
 def _stamp_of(settings: TlsSettings) -> _Stamp:
@@ -115,6 +122,7 @@ def new_context(settings: TlsSettings, *, checks: bool = False) -> Any:
     # when something is set on it.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION  # of TLS 1.2: no broker asks for it, and each is a handshake's work
     context.check_hostname = settings.check_hostname
     if settings.ca_file is not None:
         load_authorities(context, settings.ca_file)

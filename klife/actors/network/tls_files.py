@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from klife.actors.network.subject import subject_of
 from klife.actors.settings import TlsSettings
 
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
@@ -62,6 +63,11 @@ def load_own_certificate(context: Any, settings: TlsSettings) -> None:
         if is_encrypted:
             raise ValueError(f"key_password: it does not open the private key in {settings.key_file or settings.cert_file!r}") from None
         raise ValueError(f"{key} can not be read as the private key of {shown}: {_words(error)}") from None
+
+
+def own_subject(settings: TlsSettings) -> str | None:
+    """Whose certificate is in `cert_file`."""
+    return None if settings.cert_file is None else subject_of(_read("cert_file", settings.cert_file))
 
 
 def _read(option: str, path: str) -> bytes:

@@ -14,6 +14,7 @@ import gevent
 
 from klife.actors.network.tls_context import TlsContexts
 from klife.actors.network.transport import NoTransport, PlainTransport, Transport
+from klife.actors.principal import Principal
 from klife.actors.runtime.hub_pause import WORTH_TELLING
 from klife.actors.runtime.thread_pool import call_in_thread
 from klife.actors.settings import TlsSettings
@@ -24,11 +25,13 @@ _LOOK_SECONDS = 3.0  # for the second look; who waits for the reason is told wit
 class Tls:
     """Of one client."""
 
-    def __init__(self, settings: TlsSettings, timeout: float) -> None:
-        """`timeout` is that of a whole connection, which the deadlines of its parts come from."""
+    def __init__(self, settings: TlsSettings, timeout: float, principal: Principal | None) -> None:
+        """`timeout` is that of a whole connection, which the deadlines of its parts come from. `principal` is
+        that of the client, if its certificate says it.
+        """
         self.settings = settings
         self._timeout = timeout
-        self._contexts = TlsContexts(settings)
+        self._contexts = TlsContexts(settings, principal)
 
     def secured(
         self,

@@ -39,7 +39,7 @@ _LAST_VERSION_BY_NAME = 12  # from 13 on, Produce names topics by id
 _LEFT_OUT = Refused(None, "the broker answered without a word of this partition")
 
 
-class Step(Enum):
+class BatcherStep(Enum):
     """What a batcher does next, now that it is awake."""
 
     WAIT = "wait"  # for a caller, or an answer: either wakes it
@@ -49,7 +49,7 @@ class Step(Enum):
     JUDGE_FIRST = "judge first"  # what is late may have been answered: nothing leaves before the sockets were read
 
 
-def next_step(late: bool, ready: bool, room: bool, connected: bool, complete: bool, budget_is_over: Callable[[], bool]) -> Step:
+def next_step(late: bool, ready: bool, room: bool, connected: bool, complete: bool, budget_is_over: Callable[[], bool]) -> BatcherStep:
     """What follows from a few facts: whether batches in flight are `late`, after a hub that did not run;
     partitions are `ready`; there is `room` for another request in flight; the broker is `connected`; the
     request is `complete`: the loop was idle, so that nobody has more for it, or what is ready is worth a
@@ -57,12 +57,12 @@ def next_step(late: bool, ready: bool, room: bool, connected: bool, complete: bo
     would hold the hub. The last is asked only by who would send: to ask begins the budget.
     """
     if late:
-        return Step.JUDGE_FIRST
+        return BatcherStep.JUDGE_FIRST
     if not ready or not room:
-        return Step.WAIT
+        return BatcherStep.WAIT
     if not connected:
-        return Step.CONNECT
-    return Step.SEND if complete and not budget_is_over() else Step.GATHER
+        return BatcherStep.CONNECT
+    return BatcherStep.SEND if complete and not budget_is_over() else BatcherStep.GATHER
 
 
 class BatcherActor(GeventActor):
@@ -140,12 +140,12 @@ class BatcherActor(GeventActor):
     def on_wake(self) -> None:
         batcher, inbox = self.batcher, self.actor_inbox
         idle, inbox.idle = inbox.idle, False
-        if batcher.completed and self.settings.transactional_id is not None:
-            self.producer.wake()  # its ProducerActor may wait for all answers
-        while batcher.completed:
-            in_flight_request = batcher.completed.popleft()
-            self._answered(in_flight_request)
-            batcher.calls.discard(in_flight_request)  # not before: a successor takes over what it still finds here
+        if batcher.completed:
+            while batcher.completed:
+                in_flight_request = batcher.completed.popleft()
+                self._answered(in_flight_request)
+                batcher.calls.discard(in_flight_request)  # not before: a successor takes over what it still finds here
+            self.producer.answered()
         now = monotonic()
         batcher.promote(now)
         room = batcher.max_in_flight - len(batcher.calls)
@@ -157,19 +157,15 @@ class BatcherActor(GeventActor):
             idle or batcher.has_a_request,
             self.producer.budget.is_over,
         )
-        if step is Step.SEND:
-            identity = self.producer.identities.current
-            batches, stuck = batcher.drain(now, identity)
-            if stuck:
-                self.producer.begin_anew(stuck, identity)
-            room -= self._send(batches)
+        if step is BatcherStep.SEND:
+            room -= self._send(self._drain(now))
             if batcher.ready and room > 0:
                 get_hub().loop.run_callback(inbox.wake_when_idle)  # behind those who were refused this turn
-        elif step is Step.GATHER:
+        elif step is BatcherStep.GATHER:
             inbox.wake_when_idle()
-        elif step is Step.CONNECT:
+        elif step is BatcherStep.CONNECT:
             batcher.broker.when_ready(batcher.wake)
-        elif step is Step.JUDGE_FIRST:
+        elif step is BatcherStep.JUDGE_FIRST:
             get_hub().loop.run_callback(inbox.wake_when_idle)
         due = batcher.next_due()
         if due != batcher.wake_at:
@@ -178,6 +174,22 @@ class BatcherActor(GeventActor):
                 self.wake_after(due - monotonic())
 
     # sending
+
+    def _drain(self, now: float) -> list[tuple[Partition, Batch]]:
+        """The batches of the next request: those that may leave, or, if none may as things are, those that may
+        now that the producer has been told so.
+        """
+        batcher, producer = self.batcher, self.producer
+        identity = producer.identities.current
+        batches, stuck = batcher.drain(now, identity)
+        if stuck:
+            producer.begin_anew(stuck, identity)
+            if batcher.ready and not batches:
+                identity = producer.identities.current
+                batches, stuck = batcher.drain(now, identity)
+                if stuck:
+                    producer.begin_anew(stuck, identity)
+        return batches
 
     def _send(self, batches: list[tuple[Partition, Batch]]) -> bool:
         """Send a request with `batches`; return whether there is one."""
@@ -267,7 +279,7 @@ class BatcherActor(GeventActor):
         if rule.action is Action.DELIVERED:
             self.producer.settlement.delivered(partition, batch, answer.base_offset, answer.log_append_time_ms)
             return
-        log.info(
+        log.debug(
             "partition_refused",
             topic=batch.topic,
             partition=batch.partition_id,

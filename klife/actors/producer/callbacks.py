@@ -29,7 +29,7 @@ from klife.actors.runtime.latch import Latch
 from klife.actors.runtime.loop_budget import LoopBudget
 from klife.errors import ForkedDelivery
 from klife_supervision.let_hub_run import let_hub_run
-from klife_supervision.logs import get_logger, traceback_of
+from klife_supervision.logs import fields_here, get_logger, traceback_of
 
 if cython.compiled:
     import cython
@@ -54,6 +54,7 @@ class Callbacks:
         self._runners: dict[tuple[str, int], Any] = {}  # those greenlets
         self._budget = budget
         self._own_thread = has_own_thread(home)  # then they may block, and run beside it
+        self._log_fields = fields_here.get()
 
     def add(self, batch: Batch, index: int, callback: Callback) -> None:
         """Run `callback` with the result at `index` once `batch` is settled. From any thread.
@@ -112,6 +113,7 @@ class Callbacks:
             call_outside_hub(self._home, self._call_each, batch, callbacks, indices, size)
 
     def _call_each(self, batch: Batch, callbacks: list[Any], indices: list[int], size: int) -> None:
+        fields_here.set(self._log_fields)
         partition = batch.topic, batch.partition_id
         self._runners[partition] = getcurrent()
         self._pool.allow_overdraft(size)
@@ -146,6 +148,7 @@ class Callbacks:
     def _run(self, partition: tuple[str, int], backlog: list[Batch]) -> None:
         if partition in self._runners or self._backlogs.get(partition) is not backlog:
             return  # it was started twice
+        fields_here.set(self._log_fields)
         try:
             self._runners[partition] = getcurrent()
             while backlog:

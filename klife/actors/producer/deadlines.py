@@ -33,6 +33,15 @@ class Deadlines:
         self._terms = terms
         self._growing: list[Partition] = []  # each once; whose batch was opened since the last look, or is open still
 
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest that is not settled was produced. From any thread."""
+        while True:
+            try:
+                return next((batch.created for batch in self.pending), None)
+            except RuntimeError:  # the home thread has just changed it
+                continue
+
     def watch(self, partition: Partition) -> None:
         """`partition` has opened a batch: see that it is not open for too long."""
         if not partition.growing:

@@ -20,11 +20,13 @@ from typing import Any, NoReturn
 
 from klife import cython_shim as cython
 from klife.actors.producer.batch import Batch
+from klife.actors.producer.callers_context import in_callers_context
 from klife.actors.producer.validation import not_a_callback
 from klife.actors.runtime.future import WaitTimeout
 from klife.actors.runtime.loop_budget import AT_ONCE, let_home_run
 from klife.errors import ProduceError
 from klife.record import Delivered, Record, Undelivered
+from klife.wrong_self import refuse_wrong_self, wrong_self
 from klife_supervision.logs import get_logger, traceback_of
 
 if cython.compiled:
@@ -57,7 +59,10 @@ class Delivery:
             ProduceError: the record was not, or not certainly, written (`possibly_persisted` tells which).
             WaitTimeout: this wait ended first; the delivery goes on.
         """
-        batch = self._batch
+        try:
+            batch = self._batch
+        except AttributeError as error:
+            raise wrong_self(Delivery, "get", self, error) from None
         if not batch.is_set and not batch.wait(timeout):
             raise WaitTimeout(_still_on_its_way(timeout))
         record = batch.result(self._index)
@@ -86,6 +91,7 @@ class Delivery:
         """
         if not callable(callback):
             raise not_a_callback(callback)
+        callback = in_callers_context(callback)
         self._batch.terms.call_when_settled(self._batch, self._index, lambda _record: callback(self))
 
     def __reduce__(self) -> NoReturn:
@@ -178,6 +184,7 @@ class BatchDelivery:
         """
         if not callable(callback):
             raise not_a_callback(callback)
+        callback = in_callers_context(callback)
         batches = self._places.distinct()
         if not batches:
             # Not at once: one that produces records which are refused, too, would call itself without end.
@@ -213,3 +220,8 @@ def _call(callback: Callable[[BatchDelivery], object], delivery: BatchDelivery) 
 
 def _still_on_its_way(timeout: float | None) -> str:
     return f"not settled within {timeout:g} s; the delivery goes on, and waiting again is fine" if timeout is not None else ""
+
+
+if not cython.compiled:
+    refuse_wrong_self(Delivery, "__init__", "get")
+    refuse_wrong_self(BatchDelivery)

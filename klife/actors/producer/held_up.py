@@ -31,16 +31,17 @@ class Reason(NamedTuple):
 def held_up_by(batch: Batch, partition: Partition, identities: Identities) -> Reason:
     """What `batch` waits for at this moment, and how the last attempt of its partition ended."""
     batcher: Batcher | None = partition.served_by
+    principal = batch.terms.settings.principal
     if batch.in_flight:
         now = "the broker has not answered yet"
     elif batcher is None:
         code = partition.leader_error or ErrorCode.LEADER_NOT_AVAILABLE
-        return Reason(f"the cluster answers {_described(code)}", code)
+        return Reason(f"the cluster answers {_described(code, principal)}", code)
     else:
         now = _waits_for(batch, batcher, identities)
         if not now and partition.refused is None:
             return Reason(_waits_its_turn(batch, partition, batcher), None)
-    before = last_attempt(partition)
+    before = last_attempt(partition, principal)
     if not now:
         return before
     if not before.text or (before.code is None and not batch.in_flight):  # the connection, of which `now` speaks already
@@ -48,19 +49,19 @@ def held_up_by(batch: Batch, partition: Partition, identities: Identities) -> Re
     return Reason(f"{now}; {before.text}", before.code)
 
 
-def last_attempt(partition: Partition) -> Reason:
-    """How the partition's last attempt failed; no text if it did not."""
+def last_attempt(partition: Partition, principal: object) -> Reason:
+    """How the last attempt failed of a `principal`'s partition; no text if it did not."""
     refused = partition.refused
     if refused is None:
         return Reason("", None)
     if refused.code is None:
         return Reason(f"the last attempt failed: {refused.words}", None)
-    return Reason(f"the last refusal was {_described(refused.code, refused.words)}", refused.code)
+    return Reason(f"the last refusal was {_described(refused.code, principal, refused.words)}", refused.code)
 
 
-def _described(code: int, words: str | None = None) -> str:
+def _described(code: int, principal: object, words: str | None = None) -> str:
     """`code` with what the broker said about it, and what to do."""
-    advice = rule_for(code).advice
+    advice = rule_for(code).advice_for(principal)
     return describe(code) + (f" ({words})" if words else "") + (f"; {advice}" if advice else "")
 
 

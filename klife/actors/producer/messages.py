@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from klife.actors.producer.identity import Identity
-from klife.actors.runtime.post import Message
+from klife.actors.runtime.post import ActorMessage
 
 
 @dataclass(frozen=True, slots=True)
-class GetIdentity(Message[Identity]):
+class GetIdentity(ActorMessage[Identity]):
     """Asks for the producer's id and epoch, once there are any. Not to be asked of one that is not
     idempotent.
     """

@@ -24,7 +24,6 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from klife.actors.settings import THE_PRINCIPAL
 from klife.protocol.error_codes import ErrorCode as Code
 
 
@@ -45,15 +44,19 @@ class Action(Enum):
 
 
 class Rule(NamedTuple):
-    """One row. `advice` ends the error a user reads."""
+    """One row. `advice` ends the error a user reads; it may name the client's `{principal}` (`advice_for`)."""
 
     action: Action
     fate_unknown: bool = False
     advice: str = ""
 
+    def advice_for(self, principal: object) -> str:
+        """The advice, for a client whom brokers know so."""
+        return self.advice.format(principal=principal)
+
 
 DELIVERED, RETRY, REROUTE, SPLIT, RENUMBER, NEW_ID, REJECT, FAIL, OVER, OVER_IF_LOST = Action
-_PERMISSION = f"grant {THE_PRINCIPAL} {{}} (kafka-acls), or use another principal"
+_PERMISSION = "grant {{principal}} {} (kafka-acls), or use another principal"
 _OR_WITHOUT = ", or set enable_idempotence=False"
 _REPLICAS = "bring brokers back, or lower the topic's min.insync.replicas"
 

@@ -68,7 +68,7 @@ class Producer:
         self.routing = Routing(self.batchers, self._new_topic)
         self.deadlines = Deadlines(self.terms)
         self.deadline_timer = DeadlineTimer(self.deadlines, self.terms, self.expire, self.wake)
-        self.settlement = Settlement(pool, self.callbacks, self.deadlines)
+        self.settlement = _settlement(settings, pool, self.callbacks, self.deadlines)
         self.hub_watch = HubWatch()
         self._wait_for_partitions = wait_for_partitions
         self.requests = 0
@@ -107,6 +107,9 @@ class Producer:
             return
         for partition in partitions:
             self.batchers.offer(partition)
+
+    def answered(self) -> None:
+        """Requests came back, and what was in them is settled or goes again. For those who wait for that."""
 
     # what goes again
 
@@ -174,6 +177,8 @@ class Producer:
         """
         batch.attempts += 1
         self.retries += 1
+        if self.settings.observer is not None:
+            self.settings.observer.retried(self.settings.name, batch, last_attempt(partition, self.settings.principal)[0])
         if backs_off:
             settings = self.settings
             partition.failures += 1
@@ -233,7 +238,7 @@ class Producer:
             unknown = batch.in_flight or batch.fate_unknown
             count += batch.count
             fate = "may be in the log: check before sending them again" if unknown else "were not written"
-            why, code = last_attempt(partition)
+            why, code = last_attempt(partition, self.settings.principal)
             self.settlement.dropped(
                 partition,
                 batch,
@@ -282,3 +287,12 @@ class Producer:
     def wake(self) -> None:
         """Have the ProducerActor look."""
         self.batchers.wake()
+
+
+def _settlement(settings: ProducerSettings, pool: BufferPool, callbacks: Callbacks, deadlines: Deadlines) -> Settlement:
+    observer = settings.observer
+    if observer is None or not observer.sees_outcomes:
+        return Settlement(pool, callbacks, deadlines)
+    from klife.actors.producer.observed_settlement import ObservedSettlement  # by clients whose hooks want to know
+
+    return ObservedSettlement(pool, callbacks, deadlines, observer, settings.name)

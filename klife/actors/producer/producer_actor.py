@@ -14,6 +14,7 @@ from typing import Any
 from klife.actors.metadata.metadata import Metadata
 from klife.actors.network.backoff import backoff
 from klife.actors.network.call import Call
+from klife.actors.principal import Principal
 from klife.actors.producer.batcher import Batcher
 from klife.actors.producer.identity import Identity
 from klife.actors.producer.messages import GetIdentity
@@ -109,7 +110,7 @@ class ProducerActor(GeventActor):
                 try:
                     self._start_batcher(batcher)
                 except SupervisionError as error:  # the batchers' supervisor is being restarted; it starts them all when it is up
-                    log.info("batcher_not_started", broker=batcher.node_id, error=str(error))
+                    log.debug("batcher_not_started", broker=batcher.node_id, error=str(error))
                     return monotonic() + 0.1
         return NEVER
 
@@ -194,8 +195,7 @@ class ProducerActor(GeventActor):
         """Log why there is no id: once for each reason, as long as it stays the same."""
         self._id_same_trouble = self._id_same_trouble + 1 if trouble == self._id_trouble else 1
         self._id_trouble = trouble
-        told_at = _TOLD_AT if passes else 1
-        tell = log.info if self._id_same_trouble < told_at else log.warning if self._id_same_trouble == told_at else log.debug
+        tell = log.warning if self._id_same_trouble == (_TOLD_AT if passes else 1) else log.debug
         tell("no_producer_id", producer=self.producer.settings.name, error=why, attempt=self._id_failures)
 
     def _fail_for_want_of_identity(self) -> None:
@@ -210,7 +210,7 @@ class ProducerActor(GeventActor):
         )
 
 
-def _refusal(code: int | None, why: str, principal: str) -> str:
+def _refusal(code: int | None, why: str, principal: Principal) -> str:
     """Why there is no id, and what to do."""
     without = "set enable_idempotence=False, and a retry may write a record twice"
     if code == ErrorCode.CLUSTER_AUTHORIZATION_FAILED:

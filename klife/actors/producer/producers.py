@@ -196,6 +196,10 @@ class Producers:
         return sum(producer.unsettled for producer in self.by_name.values())
 
     @property
+    def oldest_unsettled(self) -> float | None:
+        return min((oldest for producer in self.by_name.values() if (oldest := producer.deadlines.oldest) is not None), default=None)
+
+    @property
     def has_something_to_end(self) -> bool:
         return False
 

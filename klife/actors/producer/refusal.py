@@ -9,7 +9,6 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from klife.actors.producer.policy import Action, Rule
-from klife.actors.settings import THE_PRINCIPAL
 from klife.errors import ProduceError, RecordTooLarge
 from klife.protocol.error_codes import describe, is_retriable
 from klife.protocol.records import BATCH_OVERHEAD, size_bound
@@ -104,7 +103,7 @@ def _rejected(batch: Batch, refusal: Refusal, unknown: bool) -> Decision:
 def refused_error(batch: Batch, refusal: Refusal, message: str | None) -> ProduceError:
     """What the records of a batch are told that is refused for good."""
     said = f" ({message})" if message else ""
-    advice = f"; {refusal.rule.advice}".replace(THE_PRINCIPAL, batch.terms.settings.principal) if refusal.rule.advice else ""
+    advice = f"; {refusal.rule.advice_for(batch.terms.settings.principal)}" if refusal.rule.advice else ""
     unsure = "; they may be in the log all the same: check before sending them again" if batch.fate_unknown else ""
     return ProduceError(
         f"records of {batch.topic}-{batch.partition_id} were refused: {describe(refusal.code)}{said}{advice}{unsure}",

@@ -7,6 +7,7 @@ compiled with the types of what it works on.
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from klife import cython_shim as cython
@@ -45,6 +46,7 @@ class InFlightRequest(Call):
         # What Call.__init__ does; a call less for each request.
         self.request = self.response = self.error = self.on_done = None
         self.correlation_id = self.version = -1
+        self.sent_at = 0.0
         self.deadline = NEVER
         self.is_done = False
         self.batcher = batcher
@@ -108,7 +110,7 @@ def _encoded(batch: Batch, settings: ProducerSettings, budget: LoopBudget) -> En
         return encode_plain(fields, identity.producer_id, identity.epoch, batch.sequence, settings.transactional_id is not None)
     payload, first_timestamp, max_timestamp = encode_payload(fields)
     return seal(
-        _compressed(payload, settings, budget),
+        _compressed(payload, settings, budget) if settings.observer is None else _timed(payload, settings, budget, batch.topic),
         batch.count,
         first_timestamp,
         max_timestamp,
@@ -118,6 +120,13 @@ def _encoded(batch: Batch, settings: ProducerSettings, budget: LoopBudget) -> En
         base_sequence=batch.sequence,
         is_transactional=settings.transactional_id is not None,
     )
+
+
+def _timed(payload: bytes, settings: Any, budget: Any, topic: str) -> bytes:
+    began = monotonic()
+    compressed = _compressed(payload, settings, budget)
+    settings.observer.compressed(settings.name, topic, settings.codec, len(payload), len(compressed), monotonic() - began)
+    return compressed
 
 
 def _compressed(payload: bytes, settings: Any, budget: Any) -> bytes:

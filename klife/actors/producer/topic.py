@@ -347,8 +347,20 @@ class Topic(TopicPartitions):
             raise too_large_for_buffer(self.name, size, self._pool.limit)
         if deadline is None:
             deadline = monotonic() + max_block
-        self._pool.take(size, deadline, max_block, claim)
+        observer = self.terms.settings.observer
+        if observer is None:
+            self._pool.take(size, deadline, max_block, claim)
+        else:
+            self._take_observed(observer, size, deadline, max_block, claim)
         take_note()
         self._hub_watch.stamp = time_ns() // 1_000_000
         if self.terms.closed is not None:  # stopped while we waited
             raise self.terms.closed_error()
+
+    def _take_observed(self, observer: Any, size: int, deadline: float, max_block: float, claim: Claim) -> None:
+        began, granted = monotonic(), False
+        try:
+            self._pool.take(size, deadline, max_block, claim)
+            granted = True
+        finally:
+            observer.waited(self.terms.settings.name, self.name, monotonic() - began, granted)

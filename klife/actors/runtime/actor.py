@@ -36,7 +36,7 @@ from klife.actors.runtime.latch import never_waits
 from klife.actors.runtime.life import Life
 from klife.actors.runtime.ref import GeventActorRef
 from klife_supervision import ExitReason
-from klife_supervision.logs import get_logger, traceback_of
+from klife_supervision.logs import fields_here, get_logger, traceback_of
 
 log = get_logger("klife.actors")
 
@@ -64,6 +64,7 @@ class GeventActor(pykka.Actor):
         self._timer: Any = None
         self._wake_at = 0.0
         self._postponed: deque[Any] = deque()  # envelopes
+        self._log_fields = fields_here.get()
 
     # pykka's three runtime hooks
 
@@ -153,6 +154,7 @@ class GeventActor(pykka.Actor):
     # the loop
 
     def _actor_loop(self) -> None:
+        fields_here.set(self._log_fields)
         life = self._life
         reason = ExitReason.normal()
         fatal: BaseException | None = None

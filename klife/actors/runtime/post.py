@@ -1,9 +1,9 @@
 """`Post`: a place in a client that one actor holds, and its successor after it; where it is asked.
 
-A caller who waits for something of one actor asks for it by a `Message`, with a deadline. The actor may die
-before it has answered. So the caller asks the post, and the post asks its holder: whoever that is, anew of
-each successor, until one has answered or the deadline has passed. That rule is here and nowhere else; a
-question must therefore be one that may be asked twice.
+A caller who waits for something of one actor asks for it by an `ActorMessage`, with a deadline. The actor
+may die before it has answered. So the caller asks the post, and the post asks its holder: whoever that is,
+anew of each successor, until one has answered or the deadline has passed. That rule is here and nowhere else;
+a question must therefore be one that may be asked twice.
 
 An actor that has no answer yet returns `POSTPONED`. Like a postponed event of OTP's `gen_statem` the message
 is handled again each time the actor has looked at its state, and goes with the actor: what must outlive that
@@ -26,7 +26,7 @@ from klife.errors import KlifeError
 R = TypeVar("R")
 
 
-class Message(Generic[R]):
+class ActorMessage(Generic[R]):
     """Asks an actor for an `R`. Each is a frozen dataclass; the actor's `on_receive` returns the `R`, or
     `POSTPONED`.
     """
@@ -50,7 +50,7 @@ class Post:
         succeeded.set()
         return holder
 
-    def ask(self, message: Message[R], deadline: float) -> R:
+    def ask(self, message: ActorMessage[R], deadline: float) -> R:
         """What the holder, or one of its successors, answers.
 
         Raises:
@@ -69,7 +69,7 @@ class Post:
             if not succeeded.wait(deadline - monotonic()):
                 raise WaitTimeout(f"no reply to {message!r} in time")
 
-    def _ask(self, holder: GeventActorRef[Any], message: Message[R], deadline: float) -> R:
+    def _ask(self, holder: GeventActorRef[Any], message: ActorMessage[R], deadline: float) -> R:
         reply: GeventFuture[R] = holder.ask(message, block=False)  # type: ignore[assignment]
         self._awaited.add(reply)
         try:

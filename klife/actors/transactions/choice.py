@@ -45,7 +45,6 @@ def choose(
     *,
     pool_size: int,
     now: float,
-    ahead: int = 0,
 ) -> Choice:
     """What a caller gets.
 
@@ -56,9 +55,8 @@ def choose(
         made: how many there are, those included that are being made or renewed.
         pool_size: transactions that may be open at once.
         now: monotonic seconds.
-        ahead: callers that came earlier and wait still; they come first.
     """
-    if out + ahead >= pool_size:
+    if out >= pool_size:
         return Choice(Way.WAIT)
     longest = min(resting, key=resting.__getitem__, default=None)  # of equals, the one that came first
     if longest is not None and now - resting[longest] >= RESTED:

@@ -25,11 +25,14 @@ _LISTS_FROM = 4  # the version of FindCoordinator
 class Coordinator:
     """Where requests for `transactional_id` go."""
 
-    def __init__(self, transactional_id: str, metadata: Metadata, settings: ProducerSettings) -> None:
+    def __init__(
+        self, transactional_id: str, metadata: Metadata, settings: ProducerSettings, broker_of: Callable[[int], Broker]
+    ) -> None:
         self.transactional_id = transactional_id
         self.node_id: int | None = None  # not known (any more)
         self._metadata = metadata
         self._settings = settings
+        self._broker_of = broker_of
 
     def find(self, on_done: Callable[[Call], None]) -> Call | float:
         """Ask who it is: the call, or when to try again (monotonic seconds)."""
@@ -65,7 +68,7 @@ class Coordinator:
         be asked.
         """
         assert self.node_id is not None
-        broker = self._metadata.broker(self.node_id)
+        broker = self._broker_of(self.node_id)
         if not broker.is_ready:
             broker.when_ready(wake)
             if broker.last_error is not None:  # it may be another by now

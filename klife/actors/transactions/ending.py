@@ -2,9 +2,10 @@
 
 Each rule here has cost some client dearly. An EndTxn for a transaction that the coordinator has not heard of
 is an error, or, in v2, fences the producer that sent it (KAFKA-18464). One that overtakes the
-AddPartitionsToTxn before it is the same (librdkafka 4849). A commit that was sent may be done at any time, so
-that after it nothing but the same may be said (librdkafka 4016). And brokers that do not check epochs well
-may write a record that comes after the abort, which then stays open for ever (KAFKA-14053).
+AddPartitionsToTxn before it is the same (librdkafka 4849); here a producer's actor has one request to the
+coordinator under way, and asks what is next when that was answered. A commit that was sent may be done at any
+time, so that after it nothing but the same may be said (librdkafka 4016). And brokers that do not check
+epochs well may write a record that comes after the abort, which then stays open for ever (KAFKA-14053).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Step(Enum):
+class EndingStep(Enum):
     """What is done next."""
 
     WAIT = "wait"  # for answers that are under way
@@ -32,18 +33,19 @@ class Facts:
     is_v2: bool
     commits: bool
     touched: bool  # something was sent that may have made the coordinator add a partition (v1: AddPartitionsToTxn, v2: Produce)
-    adding: bool  # an AddPartitionsToTxn is under way
     in_flight: bool  # a Produce is under way
-    end_sent_at: float | None  # monotonic seconds of the first EndTxn
+    end_asked_at: float  # monotonic seconds
+    end_sent_at: float | None  # of the first EndTxn
     txn_timeout: float  # seconds; what the coordinator has not ended by then, it aborts by itself
 
 
-def next_step(facts: Facts, now: float) -> Step:
+def next_step(facts: Facts, now: float) -> EndingStep:
     """What to do at `now` (monotonic seconds)."""
-    if facts.end_sent_at is not None:
-        return Step.GIVE_UP if now - facts.end_sent_at >= facts.txn_timeout else Step.SEND
-    if facts.adding:
-        return Step.WAIT
-    if facts.in_flight and (facts.commits or not facts.is_v2):
-        return Step.WAIT  # in v2 a record that comes after the abort is refused, for its epoch is of the past
-    return Step.SEND if facts.touched else Step.NOTHING
+    since = facts.end_sent_at
+    if since is None:
+        if facts.in_flight and (facts.commits or not facts.is_v2):
+            return EndingStep.WAIT  # in v2 a record that comes after the abort is refused, for its epoch is of the past
+        if not facts.touched:
+            return EndingStep.NOTHING
+        since = facts.end_asked_at  # it may be that it can not even be sent
+    return EndingStep.GIVE_UP if now - since >= facts.txn_timeout else EndingStep.SEND

@@ -3,9 +3,9 @@ of a program: run it again, or stop.
 
 The coordinator is asked, first by an abort at the producer's own epoch. Answered with 0, the transaction was
 the producer's own until now, or the coordinator had aborted it at its timeout (which v2 answers so); either
-way it is aborted, and nobody else has the id. What the abort does not settle DescribeTransactions does:
-CompleteAbort at our epoch + 1 is the coordinator's timeout, for whoever takes an id over from an open
-transaction raises the epoch twice. Brokers before 3.0 do not know that request; there the clock tells.
+way it is aborted, and nobody else has the id. What the abort does not settle DescribeTransactions does: at our
+epoch, or in one of `own_ends` at our epoch + 1, the id is ours. Brokers before 3.0 do not know that request;
+there the clock tells.
 
 A commit that was sent without an answer, and was then refused so, stays unknown whatever the coordinator says
 now: it may have been done, and what is seen may be of a later owner. `settles_commit` tells the answers after
@@ -62,16 +62,32 @@ def after_abort(error_code: int) -> Verdict:
 
 _BEING_ENDED = ("PrepareAbort", "PrepareEpochFence", "PrepareCommit")
 _GONE = ("Dead",)
+_COMMITTED, _ABORTED = "CompleteCommit", "CompleteAbort"
+
+
+def own_ends(*, is_v2: bool, was_open: bool, end_in_doubt: bool, is_overdue: bool) -> tuple[str, ...]:
+    """The states that only our own transaction can have left at our epoch + 1.
+
+    Whoever takes an id over from an open transaction raises the epoch twice, so that CompleteAbort is the
+    coordinator's timeout. In v2 our own EndTxn raises it, too, and may have been done if it is in doubt. In
+    v1 it does not, and one that was done has left an idle id: who takes that raises the epoch once, and what
+    is seen may be the end of *their* transaction, unless ours was open long enough to time out.
+
+    `was_open` where the coordinator knew of the transaction: it had answered an AddPartitionsToTxn, or a
+    leader a Produce. One that it never knew can not have ended. `is_overdue` if that was `txn_timeout` ago.
+    """
+    if not was_open:
+        return ()
+    if is_v2:
+        return (_ABORTED, _COMMITTED) if end_in_doubt else (_ABORTED,)
+    return () if end_in_doubt and not is_overdue else (_ABORTED,)
 
 
 def after_description(
-    error_code: int, state: str, producer_id: int, producer_epoch: int, *, own_id: int, own_epoch: int, was_open: bool
+    error_code: int, state: str, producer_id: int, producer_epoch: int, *, own_id: int, own_epoch: int, own_ends: tuple[str, ...]
 ) -> Verdict:
     """What DescribeTransactions means, answered with `error_code`, or with `state`, id and epoch, for a
     producer that has `own_id` and `own_epoch`.
-
-    `was_open` where the coordinator knew of the transaction: it had answered an AddPartitionsToTxn, or a
-    leader a Produce. One that it never knew can not have timed out.
     """
     if error_code != Code.NONE:
         return _described_with_error(error_code)
@@ -82,7 +98,7 @@ def after_description(
         return Verdict.AGAIN
     if ours and producer_epoch == own_epoch:
         return Verdict.TIMED_OUT  # nobody has taken it: whatever was refused, the id is ours
-    if ours and was_open and state == "CompleteAbort" and producer_epoch == own_epoch + 1:
+    if ours and state in own_ends and producer_epoch == own_epoch + 1:
         return Verdict.TIMED_OUT
     return Verdict.FENCED
 
@@ -97,11 +113,9 @@ def _described_with_error(error_code: int) -> Verdict:
     return Verdict.AGAIN if known is not None and known.retriable else Verdict.CLOCK
 
 
-def by_clock(open_for: float, txn_timeout: float) -> Verdict:
-    """What is likelier when nobody tells, for a transaction whose first record was sent `open_for` seconds
-    ago.
-    """
-    return Verdict.TIMED_OUT if open_for >= txn_timeout else Verdict.FENCED
+def by_clock(*, was_open: bool, is_overdue: bool) -> Verdict:
+    """What is likelier when nobody tells; the facts are those of `own_ends`."""
+    return Verdict.TIMED_OUT if was_open and is_overdue else Verdict.FENCED
 
 
 def settles_commit(error_code: int) -> bool:

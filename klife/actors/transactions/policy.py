@@ -53,18 +53,22 @@ class Rule:
     retriable: bool = True
 
 
-def action_for(request: Request, error_code: int | None, *, state: State) -> Rule:
-    """The row for an answer to `request`, as it is met in `state`, with its text.
+def action_for(request: Request, error_code: int | None, *, state: State, principal: object = "the client's principal") -> Rule:
+    """The row for an answer to `request`, as it is met in `state`, with its text, if there is something to say.
 
     `error_code` is None where no broker refused anything: a record's delivery timed out, or an answer did not
-    come (which is 13, NETWORK_EXCEPTION, for a request that is sent again).
+    come (which is 13, NETWORK_EXCEPTION, for a request that is sent again). The advice names the client's
+    `principal`.
     """
     if error_code is None:
         return Rule(_WITHOUT_CODE[request], f"{request.value} got no answer in time")
     aborting = request is Request.END_TXN and state is State.ABORTING
     rules, otherwise = (RULES_OF_ABORT, ANEW) if aborting else (RULES[request], _UNKNOWN_CODE[request])
     rule = rules.get(error_code, otherwise)
-    return replace(rule, text=f"{request.value} was answered with {describe(error_code)}")
+    if rule is DONE:
+        return rule
+    text = f"{request.value} was answered with {describe(error_code)}"
+    return replace(rule, text=text, advice=rule.advice.format(principal=principal))
 
 
 DONE, AGAIN, FIND, ABORT, ASK, ANEW, REFUSED = map(Rule, Action)
@@ -75,9 +79,9 @@ def _for_good(action: Action, advice: str) -> Rule:
     return Rule(action, advice=advice, retriable=False)
 
 
-_WRITE_ID = "grant the client's principal Write on the transactional id (kafka-acls), or use another principal or base_txn_id"
-_WRITE_TOPIC = "grant the client's principal Write on the topic (kafka-acls), or use another principal"
-_CLUSTER = "grant the client's principal IdempotentWrite on the cluster (kafka-acls), or use another principal"
+_WRITE_ID = "grant {principal} Write on the transactional id (kafka-acls), or use another principal or base_txn_id"
+_WRITE_TOPIC = "grant {principal} Write on the topic (kafka-acls), or use another principal"
+_CLUSTER = "grant {principal} IdempotentWrite on the cluster (kafka-acls), or use another principal"
 _TOO_OLD = "the broker is too old for this request; Kafka 2.4 or newer is needed"
 _INVALID = "the broker calls the request invalid; please report this with the broker's version"
 _TIMEOUT = "lower txn_timeout_ms of the pool, or raise the brokers' transaction.max.timeout.ms"

@@ -7,49 +7,54 @@ out.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from klife.actors.runtime.post import Post
 from klife.actors.settings import TxnPoolSettings
 from klife.actors.transactions.choice import MADE_PER_OPEN, Choice, Way, choose
 from klife.actors.transactions.pool_terms import PoolTerms
-from klife.actors.transactions.producer import TransactionalProducer
+from klife.actors.transactions.producer import Standing, TransactionalProducer
 from klife.actors.transactions.state import Event, State
 from klife.errors import TransactionError
 
 if TYPE_CHECKING:
     from klife.actors.producer.producers import Producers
+    from klife.actors.transactions.connections import Connections
     from klife.actors.transactions.transaction import Transaction
 
 
 class Pool(PoolTerms):
     """One pool of a client."""
 
-    def __init__(self, settings: TxnPoolSettings, producers: Producers) -> None:
-        super().__init__(settings, producers)
+    def __init__(self, settings: TxnPoolSettings, producers: Producers, connections: Connections) -> None:
+        super().__init__(settings, producers, connections)
         self._base = settings.base_txn_id or f"klife-{uuid.uuid4().hex[:16]}"
         self.post = Post()  # where its PoolActor is asked
         self.producers: dict[int, TransactionalProducer] = {}
-        self.waiting: dict[Transaction, float] = {}  # who asked first comes first; since when
 
     # its producers
 
     def choose(self, now: float) -> Choice:
         """What the first of those who wait gets."""
         is_v2 = self.is_v2
+        resting: dict[Hashable, float] = {}
+        lost: list[Hashable] = []
+        out = 0  # without those that are being made: while they are, one that rests may go out all the same
         for producer in self.producers.values():
-            if producer.is_free and producer.is_v2 is not is_v2:  # the cluster was upgraded
-                producer.move(Event.LOSE)
-        everyone = self.producers.values()
-        return choose(
-            {producer.index: producer.rested_since for producer in everyone if producer.is_free},
-            [producer.index for producer in everyone if producer.is_lost],
-            # Without those that are being made: while they are, one that rests may go out all the same.
-            sum(producer.is_out and not producer.wanted for producer in everyone),
-            len(everyone),
-            pool_size=self.settings.pool_size,
-            now=now,
-        )
+            # Of all of them, for each transaction: so the usual case is without a call.
+            standing = Standing.FREE if producer.rests and producer.state is State.READY else producer.standing
+            if standing is Standing.FREE:
+                if producer.is_v2 is is_v2:
+                    resting[producer.index] = producer.rested_since
+                    continue
+                producer.move(Event.LOSE)  # the cluster was upgraded
+                standing = Standing.LOST
+            if standing is Standing.LOST:
+                lost.append(producer.index)
+            elif standing is Standing.OUT:
+                out += 1
+        return choose(resting, lost, out, len(self.producers), pool_size=self.settings.pool_size, now=now)
 
     def make(self) -> TransactionalProducer:
         """Another producer."""
@@ -81,6 +86,11 @@ class Pool(PoolTerms):
         elif choice.way is Way.MAKE:
             self.make().wanted = True
         return None
+
+    @property
+    def resting(self) -> int:
+        """Producers that nobody has."""
+        return sum(producer.standing in (Standing.FREE, Standing.LOST) for producer in self.producers.values())
 
     @property
     def being_made(self) -> int:

@@ -33,6 +33,7 @@ class PoolActor(GeventActor):
         super().__init__()
         self.pool = pool
         self._start_producer = start_producer
+        self._look_at = 0.0  # monotonic seconds; when the timer wakes us
 
     @property
     def state(self) -> str:
@@ -56,8 +57,8 @@ class PoolActor(GeventActor):
                 log.warning("transaction_owner_gone", pool=pool.name, id=transaction.whose.transactional_id)
                 producer.end(transaction, commits=False)
         self._hand_out()
-        if self._start_producers() and pool.open:
-            self._look_again()
+        self._start_producers()
+        self._look_again()
 
     def on_receive(self, message: CheckOut) -> Any:
         pool, transaction = self.pool, message.transaction
@@ -67,9 +68,9 @@ class PoolActor(GeventActor):
             pool.waiting[transaction] = transaction.asked_at
             self._hand_out()
             self._start_producers()
+            self._look_again()
             if transaction.producer is not None:
                 return transaction.producer
-            self._look_again()
         refusal = pool.refusal_of(transaction)
         if refusal is not None:
             raise copy(refusal)  # each who raises it leaves a traceback in it
@@ -94,16 +95,22 @@ class PoolActor(GeventActor):
             del pool.waiting[transaction]
 
     def _look_again(self) -> None:
-        """Look after owners, and whether one has rested long enough for those who wait."""
-        self.wake_after(RESTED if self.pool.waiting else _LOOK_FOR_OWNERS_EVERY)
+        """While transactions are open: after owners; whether one has rested long enough for those who wait."""
+        if self.pool.open:
+            self._look_within(RESTED if self.pool.waiting else _LOOK_FOR_OWNERS_EVERY)
 
-    def _start_producers(self) -> bool:
+    def _look_within(self, seconds: float) -> None:
+        now = monotonic()
+        if not now < self._look_at <= now + seconds:  # else the timer is set
+            self._look_at = now + seconds
+            self.wake_after(seconds)
+
+    def _start_producers(self) -> None:
         for producer in list(self.pool.producers.values()):
             if not producer.has_actor:
                 try:
                     self._start_producer(producer)
                 except SupervisionError as error:  # their supervisor is being restarted; it starts them all when it is up
-                    log.info("producer_not_started", pool=self.pool.name, error=str(error))
-                    self.wake_after(0.1)
-                    return False
-        return True
+                    log.debug("producer_not_started", pool=self.pool.name, error=str(error))
+                    self._look_within(0.1)
+                    return

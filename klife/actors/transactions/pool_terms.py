@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from klife.actors.closed import NOT_QUEUED
 from klife.actors.producer.validation import checked_topic
 from klife.actors.settings import TxnPoolSettings
+from klife.actors.transactions.connections import Connections
 from klife.errors import TransactionError, TransactionFenced
 
 if TYPE_CHECKING:
@@ -28,18 +29,20 @@ FEATURE = "transaction.version"
 class PoolTerms:
     """The settings of one pool, and how it is at this moment."""
 
-    def __init__(self, settings: TxnPoolSettings, producers: Producers) -> None:
+    def __init__(self, settings: TxnPoolSettings, producers: Producers, connections: Connections) -> None:
         engine = producers.engine
         self.settings = settings
         self.engine = engine
         self.name = settings.name
         self.hub = engine.hub
         self.metadata = engine.metadata
+        self.connections = connections
         self.buffer = producers.pool
         self.max_block = engine.settings.max_block
         self._partitioner_of: Callable[[str], Any] = producers.partitioner_of
         self.inbox: Inbox | None = None  # the PoolActor's, while it lives
         self.open: dict[Any, None] = {}  # transactions, from asking until they are over
+        self.waiting: dict[Any, float] = {}  # those without a producer: who asked first comes first; since when
         self.fenced: TransactionFenced | None = None
         self.refusal: tuple[float, TransactionError] | None = None  # the last one, and when
         self.committed = 0
@@ -54,6 +57,11 @@ class PoolTerms:
         """Have the PoolActor look."""
         if self.inbox is not None:
             self.inbox.wake()
+
+    def came_to_rest(self) -> None:
+        """One of its producers did: somebody who waits may have it."""
+        if self.waiting:
+            self.wake()
 
     def refused(self, error: TransactionError) -> None:
         """The cluster does not let a producer begin: whoever waits now is told."""
@@ -76,10 +84,10 @@ class PoolTerms:
 
     def topic(self, producer: Producer, called: Any, deadline: float) -> Topic:
         """As `Producers.topic`, of one of the producers."""
-        name = checked_topic(called)
         routing = producer.routing
-        topic = routing.topics.get(name)
+        topic = routing.topics.get(called) if type(called) is str else None
         if topic is None:
+            name = checked_topic(called)
             info = self.metadata.topic(name, deadline, creates=True, so=NOT_QUEUED)
             topic = routing.topics.get(name) or routing.add_topic(info, self._partitioner_of(name))
         return topic

@@ -10,6 +10,7 @@ mean, is the `TransactionalProducerActor`'s, which finds here all that its prede
 
 from __future__ import annotations
 
+from enum import Enum
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from klife.actors.transactions.state import Event, State, after
 from klife.protocol.apis.produce import ProduceRequest
 
 if TYPE_CHECKING:
+    from klife.actors.network.broker import Broker
     from klife.actors.producer.partition import Partition
     from klife.actors.transactions.fate import Question
     from klife.actors.transactions.pool_terms import PoolTerms
@@ -30,6 +32,16 @@ if TYPE_CHECKING:
 
 _FIRST_V2_PRODUCE = 12  # from here on, Produce adds its partitions to the transaction (KIP-890)
 _AT_REST = "no transaction is open"
+
+
+class Standing(Enum):
+    """What a producer is to its pool."""
+
+    FREE = "free"  # it may go out
+    LOST = "lost"  # it rests, and has to be initialised before it goes out
+    MADE = "made"  # it is being initialised, for somebody who waits
+    OUT = "out"  # somebody has it, or it is not done yet with who had it
+    FENCED = "fenced"
 
 
 class TransactionalProducer(Producer):
@@ -41,7 +53,7 @@ class TransactionalProducer(Producer):
             pool.buffer,
             pool.hub,
             pool.max_block,
-            pool.metadata.broker,
+            self.broker_of,
             pool.wait_for_partitions,
         )
         self.txn_pool = pool
@@ -51,14 +63,17 @@ class TransactionalProducer(Producer):
         self.has_actor = False  # whether its supervisor was told to run its actors
         self.state = State.UNINITIALIZED
         self.wanted = False  # somebody waits for it to be initialised
-        self.coordinator = Coordinator(transactional_id, pool.metadata, self.settings)
+        self.coordinator = Coordinator(transactional_id, pool.metadata, self.settings, self.broker_of)
         self.owned: tuple[int, int] | None = None  # the id and epoch that the coordinator gave last
         self.is_v2 = False  # what the cluster had settled when it was initialised: so it stays
         self.rested_since = NEVER_USED
+        self.dropped_records = 0  # by aborts: they have not failed by themselves
+        self.rests = True  # no transaction is open, and nothing of the last one was on its way when that was looked at
         # Of the transaction that is open:
         self.transaction: Transaction | None = None
+        self.begun_at = 0.0  # this, or the last one
         self.wishes: dict[Partition, None] = {}  # with batches that may not leave before they are admitted
-        self.adding: list[Partition] = []  # whose first batch is to add them to the transaction (v2)
+        self.adding: list[Partition] = []  # who are being added to it: by their first batch (v2), or by a request (v1)
         self.touched = False  # the coordinator may know of it
         self.added = False  # it has said that it does, to an AddPartitionsToTxn
         self._delivered_before = 0
@@ -75,22 +90,30 @@ class TransactionalProducer(Producer):
     @property
     def is_quiet(self) -> bool:
         """Whether no records are on their way."""
-        return not any(batcher.calls for batcher in self.batchers.all.values())
+        for batcher in self.batchers.all.values():  # noqa: SIM110 - asked of all producers for each transaction
+            if batcher.calls:
+                return False
+        return True
+
+    def came_to_rest(self) -> bool:
+        """Whether no transaction is open, and nothing of the last one on its way any more, and that is news."""
+        if self.rests or self.transaction is not None:
+            return False
+        self.rests = self.is_quiet
+        return self.rests
 
     @property
-    def is_free(self) -> bool:
-        """Whether it may go out."""
-        return self.state is State.READY and self.transaction is None and self.is_quiet
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether it rests and has to be initialised before it goes out."""
-        return self.state is State.UNINITIALIZED and self.transaction is None and not self.wanted and self.is_quiet
-
-    @property
-    def is_out(self) -> bool:
-        """Whether somebody has it, or waits for it."""
-        return self.state is not State.FATAL_ERROR and not self.is_lost and not self.is_free
+    def standing(self) -> Standing:
+        """What it is to its pool."""
+        state = self.state
+        if self.transaction is None and (self.rests or self.is_quiet):
+            if state is State.READY:
+                return Standing.FREE
+            if state is State.UNINITIALIZED and not self.wanted:
+                return Standing.LOST
+        if state is State.FATAL_ERROR:
+            return Standing.FENCED
+        return Standing.MADE if self.wanted else Standing.OUT
 
     @property
     def was_open(self) -> bool:
@@ -99,12 +122,21 @@ class TransactionalProducer(Producer):
         """
         return self.touched and (self.added or self.settlement.delivered_records > self._delivered_before)
 
+    def broker_of(self, node_id: int) -> Broker:
+        """The broker, by the connection that this producer's transaction goes over."""
+        return self.txn_pool.connections.broker(self, node_id)
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether the coordinator may have ended the last transaction at its timeout, by `now`."""
+        return now - self.begun_at >= self.txn_pool.settings.txn_timeout
+
     # a transaction
 
     def begin(self, transaction: Transaction) -> None:
         """`transaction` is this producer's from now on."""
         assert self.owned is not None
         self.move(Event.BEGIN)
+        self.rests = False
         self.wishes.clear()
         self.adding = []
         self.touched = self.added = self.end_in_doubt = False
@@ -112,9 +144,12 @@ class TransactionalProducer(Producer):
         self.end_asked_at = self.end_sent_at = self.question = None
         self.settlement.first_error = None
         self.identities.found(Identity(*self.owned, admitted=set()))
+        self.txn_pool.connections.take(self)
+        for batcher in self.batchers.all.values():
+            batcher.broker = self.broker_of(batcher.node_id)
         self.terms.closed = None
         self.transaction = transaction
-        transaction.begun_at = monotonic()
+        self.begun_at = transaction.begun_at = monotonic()
         transaction.producer = self
 
     def begin_anew(self, partitions: list[Partition], identity: Identity | None) -> None:
@@ -123,7 +158,22 @@ class TransactionalProducer(Producer):
         """
         if identity is not None:
             self.wishes.update(dict.fromkeys(partition for partition in partitions if not identity.admits(partition)))
-        self.wake()
+        if self._may_admit:
+            self.admit_next()
+        else:
+            self.wake()
+
+    def answered(self) -> None:
+        """In v2 it may be the next leader's turn. The actor looks, where it waits for all that is in flight."""
+        if self.state is not State.IN_TRANSACTION or self.settlement.first_error is not None:
+            self.wake()
+        elif self._may_admit:
+            self.admit_next()
+
+    @property
+    def _may_admit(self) -> bool:
+        """Whether partitions are admitted here and now: in v1 they are once the coordinator has answered."""
+        return self.is_v2 and self.state is State.IN_TRANSACTION and self.settlement.first_error is None and bool(self.wishes)
 
     def admit(self, partitions: list[Partition]) -> None:
         """Records may be written to them under the current identity."""
@@ -133,20 +183,25 @@ class TransactionalProducer(Producer):
         identity.admitted.update(partitions)
         for partition in partitions:
             self.wishes.pop(partition, None)
-        for partition in partitions:
             self.batchers.offer(partition)
+            batcher = partition.served_by
+            if batcher is not None and batcher.inbox is not None:
+                batcher.inbox.idle = True  # the loop was, before they were found not to be admitted: nobody has more
 
     def admit_next(self) -> None:
         """In v2: admit the partitions of one leader, once those of the one before are added.
 
         A leader adds them by asking the coordinator. Two that do so at once meet each other's change, and
-        then wait for 20 ms before they ask again, which is longer than one after the other takes.
+        then wait for 20 ms before they ask again. That is longer than one after the other takes, unless the
+        brokers are far away, or have much to do: then all are admitted at once.
         """
-        identity = self.identities.current
-        if any(partition.log.accepted is not identity and (partition.in_flight or not partition.empty) for partition in self.adding):
+        identity, in_turn = self.identities.current, self.txn_pool.connections.are_quick
+        # One that still wishes was to be admitted by somebody who was interrupted.
+        not_added = (each for each in self.adding if each.log.accepted is not identity and each not in self.wishes)
+        if in_turn and any(partition.in_flight or not partition.empty for partition in not_added):
             return  # its answer wakes us
         leader = next(iter(self.wishes)).served_by
-        self.adding = [partition for partition in self.wishes if partition.served_by is leader]
+        self.adding = [partition for partition in self.wishes if partition.served_by is leader or not in_turn]
         self.touched = True
         self.admit(self.adding)
 
@@ -185,10 +240,24 @@ class TransactionalProducer(Producer):
             self.drop_records()
         self.wake()
 
+    def look_for_failure(self) -> None:
+        """A record that failed has ended the transaction; its owner need not wait for the others."""
+        error, transaction = self.settlement.first_error, self.transaction
+        if error is not None and self.state is State.IN_TRANSACTION and transaction is not None:
+            self.fail(transaction.whose.not_delivered(error))
+
+    def fail(self, cause: KlifeError) -> None:
+        """The open transaction can only be aborted, for `cause`."""
+        assert self.transaction is not None
+        self.transaction.cause = cause
+        self.move(Event.FAIL)
+        self.stop_taking()
+        self.drop_records()
+
     def drop_records(self) -> None:
         """Nothing of the transaction is sent any more."""
         self.wishes.clear()
-        self.abandon("the transaction was aborted")
+        self.dropped_records += self.abandon("the transaction was aborted")
 
     def ended(self, event: Event, *, committed: bool = False, error: KlifeError | None = None) -> None:
         """The transaction is over, and the state moves by `event`."""
@@ -200,7 +269,9 @@ class TransactionalProducer(Producer):
         self.identities.current = None
         self.stop_taking()
         self.rested_since = monotonic()
+        self.txn_pool.connections.give_back(self)
         self.transaction = None
         if transaction is not None:
             transaction.ended(committed=committed, error=error)
-        self.txn_pool.wake()
+        self.came_to_rest()
+        self.txn_pool.came_to_rest()

@@ -1,4 +1,7 @@
-"""`TxnPoolStatus`: a pool at one moment, as `Client.status` shows it."""
+"""`TxnPoolStatus`: a pool at one moment, as `Client.status` shows it.
+
+Every client imports this, and it nothing of transactions.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ def pool_status(pool: Pool) -> TxnPoolStatus:
         name=pool.name,
         transaction_version=2 if pool.is_v2 else 1,
         open=len(pool.open) - len(pool.waiting),
-        resting=sum(producer.is_free or producer.is_lost for producer in pool.producers.values()),
+        resting=pool.resting,
         waiting=len(pool.waiting),
         committed=pool.committed,
         aborted=pool.aborted,

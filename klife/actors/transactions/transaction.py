@@ -55,9 +55,11 @@ class Owner:
 class Transaction:
     """A transaction of `pool`. All is called in a greenlet of the client's home, but for `check`."""
 
-    def __init__(self, pool: PoolTerms, owner: Owner) -> None:
+    def __init__(self, pool: PoolTerms, owner: Owner, by_owner: dict[Any, Transaction]) -> None:
+        """`by_owner` are the client's transactions, by their owners' greenlets: this one until it is forgotten."""
         self.pool = pool
         self.owner = owner
+        self._by_owner = by_owner
         self.asked_at = monotonic()
         self.producer: Any = None  # a `TransactionalProducer`, which knows it, once it has one
         self.begun_at = 0.0
@@ -110,4 +112,12 @@ class Transaction:
         if error is not None and self.cause is None:
             self.cause = error
         self.pool.count(self)
+        if self.owner.is_gone:
+            self.forget()  # else for ever: nobody leaves its block
         self.over.set()
+
+    def forget(self) -> None:
+        """Its owner has left the block."""
+        self.owner.forget()
+        if self._by_owner.get(self.owner.greenlet) is self:
+            del self._by_owner[self.owner.greenlet]

@@ -15,6 +15,7 @@ from klife.actors.producer import letting_go
 from klife.actors.producer.producers import Producers
 from klife.actors.runtime.future import WaitTimeout
 from klife.actors.transactions import outcome
+from klife.actors.transactions.connections import Connections
 from klife.actors.transactions.messages import CheckOut
 from klife.actors.transactions.pool import Pool
 from klife.actors.transactions.pool_tree import pool_spec
@@ -23,6 +24,7 @@ from klife.actors.transactions.status import pool_status
 from klife.actors.transactions.transaction import Owner, Transaction
 from klife.errors import InvalidRecordType, InvalidRecordValue, KlifeError, PoolExhausted, TransactionError
 from klife_supervision import ChildSpec
+from klife_supervision.let_hub_run import let_hub_run
 
 _GRACE = 5.0  # seconds that a caller waits beyond what its transaction may take
 _ABORT_WAIT = 5.0  # seconds that a caller waits for an abort, which goes on without it
@@ -35,7 +37,8 @@ class Transactions:
         settings = engine.settings
         self.engine = engine
         self.owners: dict[Any, Transaction] = {}  # by greenlet, from the beginning of a block to its end; mostly empty
-        self.pools = {each.name: Pool(each, producers) for each in settings.txn_pools}
+        connections = Connections(engine.metadata)
+        self.pools = {each.name: Pool(each, producers, connections) for each in settings.txn_pools}
         self._ends = False  # the client or the process does: what is open is to be ended
         self._default = settings.default_txn_pool or next(iter(self.pools), None)
 
@@ -59,14 +62,14 @@ class Transactions:
             raise outcome.forked(pool.name)
         if self.engine.closing is not None:
             raise self.engine.closed_error("No transaction was begun")
-        transaction = Transaction(pool, owner)
-        pool.open[transaction] = None
-        self.owners[owner.greenlet] = transaction
+        transaction = Transaction(pool, owner, self.owners)
         try:
+            self.owners[owner.greenlet] = transaction
+            pool.open[transaction] = None
             pool.post.ask(CheckOut(transaction), transaction.asked_at + pool.settings.checkout_timeout)
             owner.when_gone(pool.wake)
         except BaseException as error:
-            self.forget(transaction)
+            transaction.forget()
             pool.leave(transaction)
             if isinstance(error, WaitTimeout):
                 raise _not_begun(pool) from None
@@ -88,6 +91,8 @@ class Transactions:
         deadline = monotonic() + producer.settings.delivery_timeout + _GRACE
         while producer.transaction is transaction and producer.deadlines.pending and monotonic() < deadline:
             producer.flush(deadline)
+            if producer.deadlines.pending:  # there are new ones, or who settled one was interrupted, and is started anew
+                let_hub_run()
         producer.end(transaction, commits=not producer.deadlines.pending)
         if not transaction.over.wait(transaction.pool.settings.txn_timeout + _GRACE):
             raise transaction.whose.unknown("no coordinator answered within txn_timeout_ms")
@@ -104,13 +109,6 @@ class Transactions:
         producer.end(transaction, commits=False)
         if waits:
             transaction.over.wait(_ABORT_WAIT)
-
-    def forget(self, transaction: Transaction) -> None:
-        """Its owner has left the block."""
-        owner = transaction.owner
-        owner.forget()
-        if self.owners.get(owner.greenlet) is transaction:
-            del self.owners[owner.greenlet]
 
     def _named(self, name: str | None) -> Pool:
         wanted = self._default if name is None else name
@@ -233,11 +231,15 @@ class Transactions:
 
     @property
     def failed(self) -> int:
-        return sum(producer.settlement.failed_records for producer in self._producers())
+        return sum(producer.settlement.failed_records - producer.dropped_records for producer in self._producers())
 
     @property
     def unsettled(self) -> int:
         return sum(producer.unsettled for producer in self._producers())
+
+    @property
+    def oldest_unsettled(self) -> float | None:
+        return min((oldest for producer in self._producers() if (oldest := producer.deadlines.oldest) is not None), default=None)
 
     @property
     def has_something_to_end(self) -> bool:

@@ -1,5 +1,6 @@
 """All options of a client: the table of them, what checks a configuration, and the sources one is read from.
 
+- `plain`: configurations that need nothing of the following
 - `options`: the table; a row says name, type, range, default, unit, meaning and Kafka's names of an option
 - `option_types`: what single options take, and the words for it
 - `model`: `ClientConfig`, built from keywords, a dict, Kafka's dotted names or the environment
@@ -10,12 +11,19 @@
 - `security_properties`, with `security_stores`, `security_login` and `jaas`: the same for TLS and SASL
 - `from_clients`: what other clients take, with their defaults
 - `properties_file`: Java's properties files
+
+The models are imported by the first one that is made, for they need pydantic (see `plain`).
 """
 
 from __future__ import annotations
 
-from klife.api.config.model import DEFAULT_PRODUCER_NAME, ClientConfig
-from klife.api.config.options import CLIENT_ID_PATTERN, ProducerConfig, SaslConfig, TlsConfig, TopicConfig, TxnPoolConfig
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from klife.api.config.model import ClientConfig
+    from klife.api.config.options import CLIENT_ID_PATTERN, ProducerConfig, SaslConfig, TlsConfig, TopicConfig, TxnPoolConfig
+    from klife.api.config.plain import DEFAULT_PRODUCER_NAME
 
 __all__ = [
     "CLIENT_ID_PATTERN",
@@ -27,3 +35,11 @@ __all__ = [
     "TopicConfig",
     "TxnPoolConfig",
 ]
+_ELSEWHERE = {"ClientConfig": "model", "DEFAULT_PRODUCER_NAME": "plain"}  # all others are among the options
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_ELSEWHERE.get(name, 'options')}"), name)
+    return found

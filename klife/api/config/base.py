@@ -9,37 +9,16 @@ whatever its cross-checks then find, and does not hang on a part that was taken 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from klife.api.config.messages import Loc, Origins, explain, format_path
+from klife.api.config.messages import explain
+from klife.api.config.problem import Problem as Problem
+from klife.api.config.words import Loc, Origins
 from klife.errors import ConfigError
 
 M = TypeVar("M", bound="Options")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What a cross-check found: the option to change, the sentence about it, and all the options it was
-    concluded from.
-    """
-
-    loc: Loc
-    text: str
-    depends_on: tuple[Loc, ...] = ()
-
-    def line(self, origins: Origins) -> str:
-        return f"{format_path(self.loc, origins)}: {self.text}"
-
-    def below(self, loc: Loc) -> Problem:
-        """The same, of a model that is at `loc` in another."""
-        return Problem((*loc, *self.loc), self.text, tuple((*loc, *depends) for depends in self.depends_on))
-
-    def rests_on(self, broken: Sequence[Loc]) -> bool:
-        """Whether anything it was concluded from is (in) one of the broken options."""
-        return any(loc[: len(wrong)] == wrong for loc in (self.loc, *self.depends_on) for wrong in broken)
 
 
 class CrossCheckFailed(ValueError):
@@ -82,11 +61,6 @@ class Options(_Model):
     stand_ins: ClassVar[Mapping[str, Any]] = {}
     """For each option that must be given, a value to look for further mistakes with while it is wrong."""
 
-    @classmethod
-    def _refused(cls, options: Mapping[str, Any]) -> list[Problem]:
-        """Options that cannot be given at all, whatever their value."""
-        return []
-
     def _cross_check(self) -> list[Problem]:
         """What is wrong between options that are each right."""
         return []
@@ -103,11 +77,8 @@ def attempt(cls: type[M], options: Mapping[str, Any], origins: Origins | None = 
     as KLIFE_LINGER_MS.
     """
     origins = origins or {}
-    refused = cls._refused(options)
-    lines = [problem.line(origins) for problem in refused]
-    rest, broken = _without(cls, options, [problem.loc for problem in refused])
-    model, found, wrong = _validate(cls, rest, origins, broken)
-    lines += found
+    rest, broken = dict(options), list[Loc]()
+    model, lines, wrong = _validate(cls, rest, origins, broken)
     while wrong:  # more than once where a model within another fails its own cross-checks, before those of the other
         rest, taken_out = _without(cls, rest, wrong)
         if all(loc in broken for loc in taken_out):

@@ -8,36 +8,16 @@ already.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from klife.actors.producer.partition import MAX_IN_FLIGHT
-from klife.api.config.base import Problem
-from klife.api.config.messages import Loc, describe, format_path, suggest
+from klife.api.config.problem import Problem
+from klife.api.config.words import Loc, describe, format_path, suggest
 from klife.protocol.compression import LEVELS
 
 if TYPE_CHECKING:
     from klife.api.config.options import ClientOptions, DeliveryOptions, ProducerConfig, TopicConfig, TxnPoolConfig
-
-# Options whose feature is not built, and what to say: asking for one is refused, never ignored. Delete a row
-# when its feature arrives.
-NOT_YET = {
-    "txn_pools": "transactions are not available yet; leave the option out",
-    "default_txn_pool": "transactions are not available yet; leave the option out",
-}
-
-
-def not_yet(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[Problem]:
-    """One problem for each given option whose feature is not there. Its default asks for nothing."""
-    found = []
-    for name, text in NOT_YET.items():
-        if name not in given:
-            continue
-        harmless = defaults[name]
-        value = tuple(given[name]) if isinstance(given[name], list) else given[name]
-        if type(value) is not type(harmless) or value != harmless:
-            found.append(Problem((name,), text))
-    return found
 
 
 def cross_check(config: ClientOptions, resolved: Sequence[ProducerConfig], pools: Sequence[TxnPoolConfig]) -> list[Problem]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from klife.api.config.messages import suggest
 from klife.api.config.text import parse
+from klife.api.config.words import suggest
 
 _RESERVED = frozenset({"KLIFE_PURE"})
 _RESERVED_PREFIX = "KLIFE_TEST_"

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from klife.api.config.kafka_names import NO_EQUIVALENT
-from klife.api.config.messages import describe, suggest
 from klife.api.config.properties import PropertiesReader
+from klife.api.config.words import describe, suggest
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

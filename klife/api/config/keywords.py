@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from klife.api.config.option_types import CompressionType, Feature, PartitionerName
 from klife.api.config.options import ProducerConfig, SaslConfig, TlsConfig, TopicConfig, TxnPoolConfig
 from klife.api.config.security_keywords import SaslKeywords, TlsKeywords
+from klife.hooks import Hooks
 from klife.partitioner import Partitioner
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class ClientKeywords(ProducerKeywords, total=False):
     max_buffered_bytes: int
     on_buffer_full: Literal["block", "raise"]
     max_block_ms: int
+    hooks: Sequence[Hooks | type[Hooks]]
     on_fork: Literal["restart", "raise"]
     run_in: Literal["home", "thread"]
     tls: bool | TlsConfig | TlsKeywords | Mapping[str, Any] | ssl.SSLContext

@@ -1,72 +1,23 @@
-"""Pydantic's findings in klife's words: the option's full path, what was given, what is expected, what to do.
-
-A value is shown only where it helps and can be no secret: scalars, of options that hold none. Of everything
-else the type is named.
-"""
+"""Pydantic's findings in klife's words: the option's full path, what was given, what is expected, what to do."""
 
 from __future__ import annotations
 
-import difflib
 import types
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args, get_origin
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Le
 from pydantic import BaseModel
 
 from klife.api.config.kafka_names import kafka_names
 from klife.api.config.option_types import Expected, model_in
+from klife.api.config.words import Loc, Origins, describe, format_path, suggest
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
-Loc: TypeAlias = tuple[int | str, ...]
-Origins: TypeAlias = Mapping[str, str]
-
 _HOLD_SECRETS = frozenset({"tls", "sasl"})
-_LONGEST_SHOWN = 60
-
-
-def format_path(loc: Loc, origins: Origins) -> str:
-    """`producers[1].acks`, with where it came from if that has another name: `linger_ms (given as
-    linger.ms)`.
-    """
-    path = ""
-    for part in loc:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
-    origin = origins.get(path) or (origins.get(str(loc[0])) if loc else None)
-    return f"{path} (given as {origin})" if origin and origin != path else path
-
-
-def describe(value: object, *, secret: bool = False) -> str:
-    """Type and value; the type alone where the value is long, no scalar, or may be a secret
-    ("user:password@host" is one).
-    """
-    if value is None:
-        return "None"
-    kind = type(value).__qualname__
-    match value:
-        case _ if secret:
-            shown = False
-        case str():
-            shown = "@" not in value and len(value) <= _LONGEST_SHOWN
-        case int():
-            shown = value.bit_length() <= 64
-        case _:
-            shown = isinstance(value, float)
-    return f"{kind} {value!r}" if shown else kind
-
-
-def suggest(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that was probably meant, or None."""
-    by_shape = {_shape(candidate): candidate for candidate in candidates}
-    close = difflib.get_close_matches(_shape(name), by_shape, n=1, cutoff=0.7)
-    return by_shape[close[0]] if close else None
-
-
-def _shape(name: str) -> str:
-    return name.lower().replace("-", "_").replace(".", "_")
 
 
 def explain(model: type[BaseModel], detail: ErrorDetails, origins: Origins) -> str:

@@ -12,19 +12,18 @@ from collections.abc import Mapping
 from typing import Any, Self, Unpack
 
 from klife.actors.producer.partition import MAX_IN_FLIGHT
+from klife.api.config.addresses import split_address
 from klife.api.config.base import Problem, attempt
-from klife.api.config.checks import cross_check, not_yet
+from klife.api.config.checks import cross_check
 from klife.api.config.environment import EnvironmentReader
 from klife.api.config.from_clients import MURMUR2_INSTEAD, ConfluentReader, KafkaPythonReader, keys_move, not_a_dict
 from klife.api.config.keywords import ClientKeywords
-from klife.api.config.messages import Origins, describe
-from klife.api.config.option_types import split_address
 from klife.api.config.options import ClientOptions, DeliveryOptions, ProducerConfig, ProducerOptions, TxnPoolConfig
+from klife.api.config.plain import DEFAULT_PRODUCER_NAME
 from klife.api.config.properties import PropertiesReader
 from klife.api.config.properties_file import read_properties
+from klife.api.config.words import Origins, describe
 from klife.errors import ConfigError
-
-DEFAULT_PRODUCER_NAME = "klife_default_producer"
 
 
 class ClientConfig(ClientOptions):
@@ -229,16 +228,5 @@ class ClientConfig(ClientOptions):
             **{option: getattr(pool, option) for option in DeliveryOptions.model_fields},
         )
 
-    @classmethod
-    def _refused(cls, options: Mapping[str, Any]) -> list[Problem]:
-        return not_yet(options, cls._defaults())
-
     def _cross_check(self) -> list[Problem]:
-        return [
-            *not_yet({name: getattr(self, name) for name in self.model_fields_set}, self._defaults()),
-            *cross_check(self, self.resolved_producers, self.resolved_txn_pools),
-        ]
-
-    @classmethod
-    def _defaults(cls) -> dict[str, Any]:
-        return {name: field.default for name, field in cls.model_fields.items()}
+        return cross_check(self, self.resolved_producers, self.resolved_txn_pools)

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainValidator, SecretStr
 
+from klife.api.config.addresses import split_address
 from klife.partitioner import Partitioner
 from klife.protocol.primitives import INT32_MAX
 from klife.protocol.sasl.mechanism import Mechanism
@@ -67,30 +68,6 @@ def _not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
 _LISTENER = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9_]*)://(?P<rest>.*)", re.DOTALL)
 
 
-def split_address(address: str) -> tuple[str, int]:
-    """Host and port of `host:port` or `[ipv6]:port`. The host comes without brackets. `ValueError` says what
-    is wrong with it.
-    """
-    if address.startswith("["):
-        host, bracket, rest = address[1:].partition("]")
-        if not bracket or not host:
-            raise ValueError("close the brackets around the IPv6 address, e.g. [::1]:9092")
-        if not rest:
-            raise ValueError("there is no port; add one, e.g. :9092")
-        port = rest.removeprefix(":") if rest.startswith(":") else ""
-    else:
-        host, colon, port = address.rpartition(":")
-        if not colon:
-            raise ValueError("there is no port; add one, e.g. :9092")
-        if ":" in host:
-            raise ValueError("write an IPv6 address in brackets, e.g. [::1]:9092")
-    if not host or any(character.isspace() or character in "/@?#" for character in host):
-        raise ValueError("the part before the port must be a host name or an IP address")
-    if not (port.isascii() and port.isdecimal()) or not 1 <= int(port[:6]) <= 65535:
-        raise ValueError("the port must be a number from 1 to 65535")
-    return host, int(port)
-
-
 def _address(value: str) -> str:
     listener = _LISTENER.fullmatch(value)
     if listener:
@@ -124,6 +101,19 @@ def _partitioner(value: Any) -> Any:
         return value()
     except TypeError:
         raise ValueError("the class cannot be made without arguments; give an instance") from None
+
+
+def _hook(value: Any) -> Any:
+    from klife.hooks import Hooks  # by who has some
+
+    if isinstance(value, type) and issubclass(value, Hooks):
+        try:
+            return value()
+        except TypeError:
+            raise ValueError("the class cannot be made without arguments; give an instance") from None
+    if not isinstance(value, Hooks):
+        raise ValueError("it is no klife.hooks.Hooks")
+    return value
 
 
 def _client_id(value: str) -> str:
@@ -210,6 +200,8 @@ SocketOptions = Annotated[
     tuple[SocketOption, ...], BeforeValidator(_sequence), Expected("a list of (level, option, value), as for socket.setsockopt")
 ]
 FilePath = Annotated[str, BeforeValidator(_path), Expected("a path, str or os.PathLike")]
+Hook = Annotated[Any, PlainValidator(_hook)]
+Hooking = Annotated[tuple[Hook, ...], BeforeValidator(_sequence), Expected("a list of klife.hooks.Hooks, or of classes of them")]
 Secret = Annotated[SecretStr, Expected("a str")]
 TokenProvider = Annotated[Callable[[], Any], Expected("a callable without arguments")]
 SaslMechanism = Annotated[

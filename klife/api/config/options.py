@@ -28,6 +28,7 @@ from klife.api.config.option_types import (
     Features,
     FilePath,
     FrameBytes,
+    Hooking,
     Kafka,
     MemoryBytes,
     Milliseconds,
@@ -273,6 +274,9 @@ class ClientOptions(ProducerOptions):
 
     max_block_ms: Annotated[Milliseconds, Kafka("max.block.ms")] = 60_000
     """Milliseconds `produce` may wait for metadata of a new topic and for buffer space."""
+
+    hooks: Annotated[Hooking, Field(repr=False)] = ()
+    """What hears of what the client does: objects of klife.hooks.Hooks, or classes of them."""
 
     on_fork: Literal["restart", "raise"] = "restart"
     """What the client does when used in a forked child: "restart" afresh there, or "raise" ClientClosed."""

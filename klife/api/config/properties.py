@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from klife.api.config.kafka_names import LEVEL_OF_CODEC, NO_EQUIVALENT, PARTITIONERS, PASSED_OVER, KafkaName, kafka_names
-from klife.api.config.messages import describe, suggest
 from klife.api.config.security_properties import SECURITY_NAMES, SecurityReader
 from klife.api.config.text import parse
+from klife.api.config.words import describe, suggest
 
 _LIBRDKAFKA_DEFAULT_LEVEL = -1
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from klife.api.config.base import Problem
+from klife.api.config.problem import Problem
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

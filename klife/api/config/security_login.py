@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from klife.api.config.jaas import LoginModule, parse_jaas
-from klife.api.config.messages import describe
+from klife.api.config.words import describe
 
 _MECHANISMS = ("sasl.mechanism", "sasl.mechanisms")
 _JAAS = "sasl.jaas.config"

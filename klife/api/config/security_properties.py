@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from klife.api.config.messages import describe
 from klife.api.config.security_login import SASL_NAMES, Login, LoginReader
 from klife.api.config.security_stores import STORE_NAMES, read_stores
+from klife.api.config.words import describe
 
 SECURITY_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 

@@ -16,6 +16,7 @@ from klife.actors.network.addresses import Address, interleaved
 from klife.actors.settings import ConnectionSettings
 from klife.api.doctor import advice
 from klife.api.doctor.advice import StepFailed
+from klife.host_name import why_no_host
 
 _MOST_ADDRESSES = 16  # of one name
 _SILENT = "does not answer"
@@ -28,10 +29,12 @@ def look_up(host: str, port: int, patience: float) -> list[Address]:
         StepFailed: there are none.
     """
     why = f"was not looked up within {patience:g} s"
+    if (impossible := why_no_host(host)) is not None:
+        raise StepFailed("resolve", f"the name {host!r} leads nowhere: {impossible}", advice.NAME)
     try:
         with gevent.Timeout(patience, False):
             return interleaved([(*found[:3], found[4]) for found in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)])
-    except (OSError, UnicodeError) as error:
+    except OSError as error:
         why = f"leads nowhere: {getattr(error, 'strerror', None) or error}"
     raise StepFailed("resolve", f"the name {host!r} {why}", advice.NAME)
 

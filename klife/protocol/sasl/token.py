@@ -1,6 +1,7 @@
 """Tokens (OAUTHBEARER): what a provider returns, as a value, with when it ends.
 
-A token is for the brokers to verify. klife reads one thing of it: when a JWT expires, if nobody else said.
+A token is for the brokers to verify. klife reads two things of a JWT: when it expires, if nobody else said, and
+whose it is, for what is told of permissions.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from math import isfinite
 from typing import Any
 
 _MAX_CHARS = 256 * 1024  # brokers take 512 KiB (sasl.server.max.receive.size)
+_MAX_SUBJECT = 200  # characters of one that is shown
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, b64token
 _EXTENSION_NAME = re.compile(r"[A-Za-z]+")  # this and the next: RFC 7628, KIP-342
 _EXTENSION_VALUE = re.compile(r"[ -~\t\r\n]+")
@@ -25,7 +27,8 @@ _RETURNS = "return a token, or (token, expires_at), or (token, expires_at, exten
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token, until `expires_at` (seconds since 1970; None: nobody said), with its SASL extensions.
+    """A token, until `expires_at` (seconds since 1970; None: nobody said), with its SASL extensions; `subject` is
+    whose it says that it is.
 
     Raises:
         ValueError: it can not be sent. The text has no part of it.
@@ -34,6 +37,7 @@ class Token:
     value: str = field(repr=False)
     expires_at: float | None = None
     extensions: Mapping[str, str] = field(default_factory=dict, repr=False)
+    subject: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.value) > _MAX_CHARS:
@@ -64,7 +68,7 @@ def token_from(answer: Any, now: float) -> Token:
         raise ValueError(f"the token is a {type(value).__name__}; {_RETURNS}, a token being a str")
     if not isinstance(extensions, Mapping):
         raise ValueError(f"the extensions are a {type(extensions).__name__}; they have to be a mapping of str to str")
-    token = Token(value, _time(expires_at) if expires_at is not None else jwt_expiry(value), dict(extensions))
+    token = Token(value, _time(expires_at) if expires_at is not None else jwt_expiry(value), dict(extensions), jwt_subject(value))
     if token.expires_at is not None and token.expires_at <= now:
         raise ValueError(f"the token expired {now - token.expires_at:.0f} s ago; return one that is valid, and check the clocks")
     return token
@@ -72,15 +76,28 @@ def token_from(answer: Any, now: float) -> Token:
 
 def jwt_expiry(token: str) -> float | None:
     """When `token` expires, by what it says itself (`exp`), if it is a JWT that says so."""
+    try:
+        expiry = _claims(token).get("exp")
+        return None if expiry is None else _time(expiry)
+    except (ValueError, OverflowError):
+        return None
+
+
+def jwt_subject(token: str) -> str | None:
+    """Whose token it is, by what it says itself (`sub`), if it is a JWT that says so."""
+    subject = _claims(token).get("sub")
+    return subject if isinstance(subject, str) and 0 < len(subject) <= _MAX_SUBJECT and subject.isprintable() else None
+
+
+def _claims(token: str) -> dict[str, Any]:
     parts = token.split(".")
     if len(parts) != 3 or len(token) > _MAX_CHARS:
-        return None
+        return {}
     try:
         claims = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        expiry = claims.get("exp") if isinstance(claims, dict) else None
-        return None if expiry is None else _time(expiry)
-    except (ValueError, RecursionError, OverflowError):
-        return None
+    except (ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
 
 
 def _parts(answer: Any) -> tuple[Any, Any, Any]:

@@ -9,10 +9,18 @@ from itertools import islice
 from klife.protocol.errors import AuthenticationFailed
 
 _MOST = 500  # characters
-_SECRET_FROM = 12  # characters; to take out shorter ones would hide words that mean something else, and tell by that
+_PARTS_FROM = 12  # characters; shorter ones are in words that mean something else
+_STEP = 6
+_WINDOW = _PARTS_FROM - _STEP + 1
+_MOST_COMPARED = 100_000  # characters
 _HIDDEN = "***"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")  # RFC 4422 allows half of that
 _MOST_NAMES = 20
+_SAID_TO_ALL = re.compile(  # the words of Kafka's own texts
+    "authentication|failed|invalid|username|or|password|user|credentials|during|due|to|with|sasl|mechanism|token|client|is|not|"
+    "a|the|for|of|in|and|by|error|unknown|expired|session|server|request|unexpected|type|kafka|scram|sha|plain|oauthbearer",
+    re.IGNORECASE,
+)
 
 
 def failed(mechanism: str, why: str, error_code: int | None = None, *, again: bool = False) -> AuthenticationFailed:
@@ -30,12 +38,9 @@ def quoted(words: str, secrets: Iterable[str] = ()) -> str:
     """`words` of the broker's in quotes: shortened, without line ends and other control characters, and
     without `secrets` or a part of one, which a broker that was told them might repeat.
     """
-    hidden = [secret for secret in secrets if len(secret) >= _SECRET_FROM]
-    for secret in hidden:
-        words = words.replace(secret, _HIDDEN)
     words = words[: 4 * _MOST]  # what is hidden makes room; what comes after it is not looked through
-    for secret in hidden:
-        words = _without_parts(secret, words)
+    for secret in secrets:
+        words = _without_word(secret, words) if len(secret) < _PARTS_FROM else _without_parts(secret, words)
     return f'"{one_line(words)}"'
 
 
@@ -50,15 +55,54 @@ def names(mechanisms: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(name for name in islice(mechanisms, _MOST_NAMES) if _NAME.fullmatch(name)))
 
 
-def _without_parts(secret: str, words: str) -> str:
-    """`words` with each part of `secret` hidden that is long enough to be one, whatever stands beside it."""
-    size = _SECRET_FROM
-    places: dict[str, list[int]] = {}
-    for at in range(len(words) - size + 1):
-        places.setdefault(words[at : at + size], []).append(at)
-    # One pass over the secret, instead of a search in it for each place in the words.
-    parts = {secret[at : at + size] for at in range(len(secret) - size + 1) if secret[at : at + size] in places}
-    if not parts:
+def _without_word(secret: str, words: str) -> str:
+    """`words` with `secret` hidden where it stands alone. Within a word it is another word's part, and to hide it
+    would tell by that; so it would where brokers say the word to everybody.
+    """
+    if not secret or _SAID_TO_ALL.fullmatch(secret):
         return words
-    hidden = {at + offset for part in parts for at in places[part] for offset in range(size)}
+    before = r"(?<![^\W_])" if secret[0].isalnum() else ""
+    behind = r"(?![^\W_])" if secret[-1].isalnum() else ""
+    return re.sub(f"{before}{re.escape(secret)}{behind}", _HIDDEN, words)
+
+
+def _without_parts(secret: str, words: str) -> str:
+    """`words` with each part of `secret` hidden that is long enough to be one, whatever stands beside it.
+
+    A token may have 256 KiB, and this runs in the hub. A part that is long enough has a window of the secret in
+    it, of those that begin at each `_STEP`. So one quick pass finds these, and only from there on characters are
+    compared.
+    """
+    places: dict[str, list[int]] = {}
+    for place in range(len(words) - _WINDOW + 1):
+        places.setdefault(words[place : place + _WINDOW], []).append(place)
+    found = [at for at in range(0, len(secret) - _WINDOW + 1, _STEP) if secret[at : at + _WINDOW] in places]
+    hidden: set[int] = set()
+    looked_to: dict[int, int] = {}  # by the distance of secret and words: where that ended
+    compared = 0
+    for at in found:
+        for place in places[secret[at : at + _WINDOW]]:
+            compared += 1
+            if place < looked_to.get(at - place, 0):
+                continue
+            begin, end = _in_common(secret, at, words, place)
+            compared += end - begin
+            looked_to[at - place] = end
+            if end - begin >= _PARTS_FROM:
+                hidden.update(range(begin, end))
+        if compared > _MOST_COMPARED:  # a secret that repeats itself, and words that do
+            return _HIDDEN
+    if not hidden:
+        return words
     return "".join(_HIDDEN * (at - 1 not in hidden) if at in hidden else char for at, char in enumerate(words))
+
+
+def _in_common(secret: str, at: int, words: str, place: int) -> tuple[int, int]:
+    """From where to where `words` are as `secret`, around the window that begins there in each."""
+    before = 0
+    while before < min(at, place) and secret[at - before - 1] == words[place - before - 1]:
+        before += 1
+    behind = _WINDOW
+    while behind < min(len(secret) - at, len(words) - place) and secret[at + behind] == words[place + behind]:
+        behind += 1
+    return place - before, place + behind

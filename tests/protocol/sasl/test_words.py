@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from klife.protocol.sasl.words import names, quoted
@@ -26,6 +26,7 @@ def test_words_are_one_short_line_in_quotes(words: str, shown: str) -> None:
     assert quoted(words) == shown
 
 
+@settings(deadline=None)  # it is the machine's
 @given(start=st.integers(0, 79_000), length=st.integers(12, 3000), before=st.text(max_size=600), after=st.text(max_size=20))
 def test_no_part_of_a_secret_is_shown_wherever_it_stands(start: int, length: int, before: str, after: str) -> None:
     part = SECRET[start : start + length]
@@ -49,6 +50,19 @@ def test_a_part_is_hidden_whatever_of_a_token_s_characters_stands_beside_it(word
 
 def test_a_short_secret_does_not_tear_words_apart() -> None:
     assert quoted("Invalid username or password", ["password", "user", "a"]) == '"Invalid username or password"'
+    assert quoted("Authentication failed, as it is", ["s", "tic", "A"]) == '"Authentication failed, as it is"'
+
+
+@pytest.mark.parametrize("secret", ["x", "7", "pw", "hunter2", "!", "=,", "s3cret-12345", "it's", "p,a=\N{LATIN SMALL LIGATURE FI}"])
+def test_a_short_secret_is_hidden_where_it_stands_alone(secret: str) -> None:
+    assert quoted(f"no user klife with '{secret}' here", [secret]) == "\"no user klife with '***' here\""
+    assert quoted(f"{secret} is wrong: \0klife\0{secret}", [secret]) == '"*** is wrong:  klife ***"'
+
+
+def test_a_secret_and_words_that_repeat_themselves_are_not_compared_for_ever() -> None:
+    began = time.thread_time()
+    assert quoted("ab" * 1000, ["ab" * 100_000]) == '"***"'
+    assert time.thread_time() - began < 1.0  # 0.05, or minutes
 
 
 @pytest.mark.parametrize("words", ["zzzzzzzzzzzz " * 80_000, "0" * 1_000_000, SECRET * 12, "0001 " * 200_000])

@@ -1,0 +1,204 @@
+"""How a transaction comes to its end: EndTxn, what its answers say of it, and, where they leave open whether it
+timed out or its producer was fenced, the questions that follow (`fate`). What is sent next is decided by
+`ending`.
+"""
+
+from __future__ import annotations
+
+from klife.actors.network.call import Call, CallFailed
+from klife.actors.transactions import fate
+from klife.actors.transactions.asking import Asked, Asking
+from klife.actors.transactions.fate import Question, Verdict
+from klife.actors.transactions.outcome import Whose
+from klife.actors.transactions.policy import Action, Request, Rule, action_for
+from klife.actors.transactions.producer import TransactionalProducer
+from klife.actors.transactions.state import Event, State
+from klife.errors import KlifeError
+from klife.protocol.apis.describe_transactions import (
+    DescribeTransactionsRequest,
+    DescribeTransactionsResponse,
+    TransactionState,
+)
+from klife.protocol.apis.end_txn import EndTxnRequest, EndTxnResponse
+from klife.protocol.error_codes import ErrorCode
+
+_END_V2 = 5  # the version of EndTxn that tells the next epoch (KIP-890)
+
+# the end
+
+
+def end(producer: TransactionalProducer) -> Asked:
+    """EndTxn, for a commit or an abort, as the state says."""
+    assert producer.owned is not None
+    request = EndTxnRequest(
+        transactional_id=producer.transactional_id,
+        producer_id=producer.owned[0],
+        producer_epoch=producer.owned[1],
+        committed=producer.state is State.COMMITTING,
+    )
+    return request, ({"min_version": _END_V2} if producer.is_v2 else {"max_version": _END_V2 - 1})
+
+
+def nothing_to_end(producer: TransactionalProducer) -> None:
+    """The coordinator never heard of it."""
+    transaction, commits = producer.transaction, producer.state is State.COMMITTING
+    producer.ended(Event.END, committed=commits, error=None if commits or transaction is None else transaction.cause)
+
+
+def give_up(producer: TransactionalProducer) -> None:
+    """No coordinator has answered for `txn_timeout`. By now it has aborted what it knew as open."""
+    transaction = producer.transaction
+    error: KlifeError | None = transaction.cause if transaction is not None else None
+    if producer.state is State.COMMITTING and transaction is not None:
+        why = "no coordinator answered within txn_timeout_ms"
+        sent = producer.end_sent_at is not None
+        error = transaction.whose.unknown(why) if sent else transaction.whose.aborted(f"{why}, so the commit was not sent")
+    producer.end_in_doubt = True
+    producer.ended(Event.LOSE, error=error)
+
+
+def end_answered(asking: Asking, call: Call, now: float) -> None:
+    """EndTxn was answered."""
+    producer = asking.producer
+    response: EndTxnResponse | None = call.response
+    code = response.error_code if response is not None else None
+    if producer.transaction is None or producer.state not in (State.COMMITTING, State.ABORTING):
+        return
+    if call.request.committed != (producer.state is State.COMMITTING):
+        return
+    rule = asking.rule(Request.END_TXN, call, code)
+    if code is None and isinstance(call.error, CallFailed):
+        if call.error.sent:
+            producer.end_in_doubt = True
+        elif not producer.end_in_doubt:
+            producer.end_sent_at = None
+    if rule.action in (Action.AGAIN, Action.FIND):
+        asking.again(now, rule, soon=code == ErrorCode.CONCURRENT_TRANSACTIONS)
+    elif rule.action is Action.DONE and response is not None:
+        if producer.end_sent_at is not None and asking.is_first:
+            producer.txn_pool.connections.answered(now - producer.end_sent_at)
+        asking.went_well()
+        _ended_well(producer, response)
+    elif producer.state is State.COMMITTING:
+        _commit_refused(producer, rule, code)
+    elif code is not None and fate.after_abort(code) is Verdict.DESCRIBE:
+        producer.question = Question.DESCRIBE
+    else:
+        producer.ended(Event.LOSE, error=producer.transaction.cause)
+
+
+def _ended_well(producer: TransactionalProducer, response: EndTxnResponse) -> None:
+    transaction = producer.transaction
+    assert transaction is not None
+    committed = producer.state is State.COMMITTING
+    error = transaction.cause
+    timed_out = error is not None and not committed and _asked(error)
+    # In v1 the epoch stays what it was, so that a record which was given up has lost its sequence for good.
+    clean = committed or (not timed_out and (producer.is_v2 or producer.settlement.first_error is None))
+    if producer.is_v2 and response.producer_id >= 0:
+        producer.owned = response.producer_id, response.producer_epoch
+    if timed_out and not getattr(error, "possibly_committed", False):
+        error = transaction.whose.timed_out(producer.txn_pool.settings.txn_timeout, error_code=_code(error))
+    producer.ended(Event.END if clean else Event.LOSE, committed=committed, error=None if committed else error)
+
+
+def _commit_refused(producer: TransactionalProducer, rule: Rule, code: int | None) -> None:
+    transaction = producer.transaction
+    assert transaction is not None
+    if producer.end_in_doubt and (code is None or not fate.settles_commit(code)):
+        transaction.cause = transaction.whose.unknown(rule.text, error_code=code)
+    else:
+        transaction.cause = transaction.whose.aborted_by(rule, code)
+    if rule.action is Action.ANEW:
+        producer.ended(Event.LOSE, error=transaction.cause)
+        return
+    producer.move(Event.FAIL)
+    producer.move(Event.ABORT)
+    producer.end_sent_at = None
+    producer.drop_records()
+
+
+# timed out, or fenced
+
+
+def describe(producer: TransactionalProducer) -> Asked:
+    """DescribeTransactions, of its id."""
+    return DescribeTransactionsRequest(transactional_ids=[producer.transactional_id]), {}
+
+
+def described(asking: Asking, call: Call, now: float) -> None:
+    """DescribeTransactions was answered."""
+    producer = asking.producer
+    response: DescribeTransactionsResponse | None = call.response
+    if producer.owned is None:
+        producer.question = None
+        return
+    verdict = Verdict.CLOCK
+    if response is None and isinstance(call.error, CallFailed):
+        verdict = Verdict.FIND
+    elif response is not None and response.transaction_states:
+        verdict = _verdict(producer, response.transaction_states[0], now)
+    if verdict is Verdict.CLOCK:
+        verdict = fate.by_clock(was_open=producer.was_open, is_overdue=producer.is_overdue(now))
+        producer.owned = None if verdict is Verdict.TIMED_OUT else producer.owned
+    if verdict in (Verdict.AGAIN, Verdict.FIND):
+        if verdict is Verdict.FIND:
+            producer.coordinator.lost()
+        asking.again(now)
+        return
+    producer.question = None
+    asking.went_well()
+    _settle(producer, verdict)
+
+
+def _verdict(producer: TransactionalProducer, told: TransactionState, now: float) -> Verdict:
+    """What the description means; if the id is ours, the producer owns it as it is described."""
+    assert producer.owned is not None
+    own_id, own_epoch = producer.owned
+    verdict = fate.after_description(
+        told.error_code,
+        told.transaction_state,
+        told.producer_id,
+        told.producer_epoch,
+        own_id=own_id,
+        own_epoch=own_epoch,
+        own_ends=fate.own_ends(
+            is_v2=producer.is_v2,
+            was_open=producer.was_open,
+            end_in_doubt=producer.end_in_doubt,
+            is_overdue=producer.is_overdue(now),
+        ),
+    )
+    if verdict is Verdict.TIMED_OUT:
+        ours = told.producer_id == own_id and told.producer_epoch in (own_epoch, own_epoch + 1)
+        producer.owned = (told.producer_id, told.producer_epoch) if not told.error_code and ours else None
+    return verdict
+
+
+def _settle(producer: TransactionalProducer, verdict: Verdict) -> None:
+    """It is known whether the transaction timed out, or somebody has the id."""
+    transaction = producer.transaction
+    cause = transaction.cause if transaction is not None else None
+    doubt = getattr(cause, "possibly_committed", False)
+    if verdict is Verdict.FENCED:
+        whose = Whose(producer.txn_pool.name, producer.transactional_id)
+        producer.txn_pool.fence(whose.fenced(error_code=_code(cause)))
+        producer.wanted = False
+        producer.ended(Event.FENCE, error=whose.fenced(error_code=_code(cause), possibly_committed=doubt))
+    elif transaction is not None:
+        error = cause
+        if cause is not None and not doubt and _asked(cause):
+            error = transaction.whose.timed_out(producer.txn_pool.settings.txn_timeout, error_code=_code(cause))
+        producer.ended(Event.LOSE, error=error)
+    # Else it is being initialised, and goes on with what `owned` is now.
+
+
+def _code(error: KlifeError | None) -> int | None:
+    code: int | None = getattr(error, "error_code", None)
+    return code
+
+
+def _asked(error: KlifeError) -> bool:
+    """Whether the error's code may mean that the transaction timed out."""
+    code = _code(error)
+    return code is not None and action_for(Request.PRODUCE, code, state=State.IN_TRANSACTION).action is Action.ASK

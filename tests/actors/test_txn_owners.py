@@ -1,0 +1,67 @@
+"""Owners that end without leaving the block of their transaction, as a generator does that nobody resumes: it is
+aborted, and nothing of it is kept.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import pytest
+
+from klife import Client, Record
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster
+from tests.support.scripted_coordinator import ScriptedCoordinator
+from tests.support.waiting import wait_until
+
+StartClient = Callable[..., Client]
+
+
+class World:
+    def __init__(self, cluster: ScriptedCluster, client: Client) -> None:
+        self.coordinator = ScriptedCoordinator(cluster, is_v2=True)
+        self.client = client
+        for _ in range(2):  # from now on the pool gives a producer out at once, and has nothing else to do
+            client.produce_batch_txn([Record("orders", b"warm")])
+        wait_until(self.is_idle, PATIENCE)
+        self.left: list[Any] = []
+
+    def is_idle(self) -> bool:
+        return self.client.status().txn_pools[0].open == 0
+
+    def enter(self) -> None:
+        transaction = self.client.transaction()
+        transaction.__enter__()
+        self.left.append(transaction)
+        self.client.produce(Record("orders", b"x")).get(PATIENCE)
+
+
+@pytest.fixture
+def world(start_client: StartClient) -> Iterator[World]:
+    with ScriptedCluster() as cluster:
+        yield World(cluster, start_client(cluster, txn_pools=[{"name": "money"}]))
+
+
+def test_a_greenlet_that_never_left_its_block_is_forgotten(world: World) -> None:
+    owner = gevent.spawn(world.enter)
+    owner.get(PATIENCE)
+    wait_until(world.is_idle, PATIENCE)
+    assert world.coordinator.ended[-1] is False
+    ended = weakref.ref(owner)
+    world.left.clear()
+    del owner
+    gc.collect()
+    gevent.idle()
+    assert ended() is None
+
+
+def test_a_thread_that_never_left_its_block_is_noticed_by_an_idle_pool(world: World) -> None:
+    owner = threading.Thread(target=world.enter)
+    owner.start()
+    gevent.get_hub().threadpool.apply(owner.join, (PATIENCE,))
+    wait_until(world.is_idle, PATIENCE)
+    assert world.coordinator.ended[-1] is False

@@ -1,0 +1,162 @@
+"""What transactions put on the wire, and over how many connections: the order of the first Produce of each leader,
+one request for all partitions of a broker, and the connections that transactions which overlap share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from klife import Client, Record
+from klife.actors.network.purpose import OF_TRANSACTIONS
+from klife.protocol.apis.end_txn import EndTxnRequest
+from klife.protocol.apis.produce import ProduceRequest
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after
+from tests.support.scripted_coordinator import ScriptedCoordinator
+from tests.support.waiting import wait_until
+
+StartClient = Callable[..., Client]
+BROKERS, PARTITIONS = 3, 6
+
+
+@pytest.fixture
+def cluster() -> Iterator[ScriptedCluster]:
+    """Three brokers that lead two partitions each."""
+    with ScriptedCluster(brokers=BROKERS, topics={"orders": PARTITIONS}) as cluster:
+        for index, partition in enumerate(cluster.topics["orders"].partitions):
+            partition.leader = 1 + index % BROKERS
+        yield cluster
+
+
+def ready(cluster: ScriptedCluster, start_client: StartClient, *, is_v2: bool = True, pool_size: int = 4) -> Client:
+    """A client that is connected to all brokers."""
+    ScriptedCoordinator(cluster, is_v2=is_v2)
+    client = start_client(cluster, txn_pools=[{"name": "money", "pool_size": pool_size}])
+    client.produce_batch_txn(everywhere())
+    for broker in cluster.brokers.values():
+        broker.requests.clear()
+    return client
+
+
+def everywhere() -> list[Record]:
+    return [Record("orders", b"v", partition=index) for index in range(PARTITIONS)]
+
+
+def produces(cluster: ScriptedCluster) -> list[int]:
+    """How many Produce requests each broker has got."""
+    return [len(broker.got(ProduceRequest)) for broker in cluster.brokers.values()]
+
+
+def test_a_transaction_is_one_produce_for_each_broker(cluster: ScriptedCluster, start_client: StartClient) -> None:
+    client = ready(cluster, start_client)
+    client.produce_batch_txn(everywhere())
+    assert produces(cluster) == [1] * BROKERS
+    assert sum(len(broker.got(EndTxnRequest)) for broker in cluster.brokers.values()) == 1
+
+
+def test_in_v2_one_leader_adds_its_partitions_at_a_time_and_later_requests_go_at_once(
+    cluster: ScriptedCluster, start_client: StartClient
+) -> None:
+    client = ready(cluster, start_client)
+    answers = {node_id: Event() for node_id in cluster.brokers}
+    for node_id, answered in answers.items():
+        cluster[node_id].script(ProduceRequest, after(answered))
+    with client.transaction():
+        deliveries = client.produce_batch(everywhere())
+        for asked in range(1, BROKERS + 1):
+            wait_until(lambda asked=asked: sum(produces(cluster)) == asked, PATIENCE)
+            gevent.sleep(0.02)  # time for a request that must not come
+            assert sum(produces(cluster)) == asked
+            (last,) = [
+                node_id for node_id, answered in answers.items() if cluster[node_id].got(ProduceRequest) and not answered.is_set()
+            ]
+            answers[last].set()
+        deliveries.get(PATIENCE)
+        held = Event()
+        for broker in cluster.brokers.values():
+            broker.script(ProduceRequest, after(held))
+        client.produce_batch(everywhere())
+        wait_until(lambda: produces(cluster) == [2] * BROKERS, PATIENCE)
+        held.set()
+
+
+def test_in_v2_all_leaders_are_sent_to_at_once_while_the_brokers_are_slow(cluster: ScriptedCluster, start_client: StartClient) -> None:
+    client = ready(cluster, start_client)
+    for _ in range(3):
+        slow = Event()
+        cluster[1].script(EndTxnRequest, after(slow))
+        gevent.spawn_later(0.1, slow.set)
+        client.produce_batch_txn(everywhere())
+    held = Event()
+    for broker in cluster.brokers.values():
+        broker.requests.clear()
+        broker.script(ProduceRequest, after(held))
+    with client.transaction():
+        client.produce_batch(everywhere())
+        wait_until(lambda: produces(cluster) == [1] * BROKERS, PATIENCE)
+        held.set()
+
+
+def test_in_v1_no_leader_waits_for_another(cluster: ScriptedCluster, start_client: StartClient) -> None:
+    client = ready(cluster, start_client, is_v2=False)
+    held = Event()
+    for node_id in (2, 3):  # 1 is the coordinator, which would not hear of more partitions
+        cluster[node_id].script(ProduceRequest, after(held))
+    with client.transaction():
+        client.produce_batch(everywhere())
+        wait_until(lambda: produces(cluster) == [1] * BROKERS, PATIENCE)
+        held.set()
+
+
+class Together:
+    """Transactions that are open at the same time."""
+
+    def __init__(self, client: Client, count: int) -> None:
+        self._client = client
+        self._go = Event()
+        self._inside = 0
+        self._owners = [gevent.spawn(self._run) for _ in range(count)]
+        wait_until(lambda: self._inside == count, PATIENCE)
+
+    def _run(self) -> None:
+        with self._client.transaction():
+            self._inside += 1
+            self._client.produce_batch(everywhere()).get(PATIENCE)
+            self._go.wait()
+
+    def end(self) -> None:
+        self._go.set()
+        gevent.joinall(self._owners, timeout=PATIENCE, raise_error=True)
+        assert all(owner.ready() for owner in self._owners)
+
+
+def open_connections(client: Client) -> list[tuple[int | None, str]]:
+    return [(each.node_id, each.purpose) for each in client.status().brokers if each.state == "ready"]
+
+
+def test_transactions_that_overlap_share_up_to_four_connections_a_broker(cluster: ScriptedCluster, start_client: StartClient) -> None:
+    client = ready(cluster, start_client, pool_size=16)
+    assert {purpose for _, purpose in open_connections(client)} == {"requests"}, "one transaction at a time needs no other"
+    for _ in range(2):
+        Together(client, 16).end()
+    wait_until(lambda: len([each for each in open_connections(client) if each[0]]) == len(OF_TRANSACTIONS) * BROKERS, PATIENCE)
+    assert sum(broker.connections for broker in cluster.brokers.values()) <= len(OF_TRANSACTIONS) * BROKERS + 1
+    before = [broker.connections for broker in cluster.brokers.values()]
+    for broker in cluster.brokers.values():
+        broker.requests.clear()
+    Together(client, 16).end()
+    assert [broker.connections for broker in cluster.brokers.values()] == before
+    used = {exchange.connection for exchange in cluster[2].got(ProduceRequest)}
+    assert len(used) == len(OF_TRANSACTIONS), "all of them are used"
+
+
+def test_a_connection_that_can_not_be_opened_is_missed_by_nobody(cluster: ScriptedCluster, start_client: StartClient) -> None:
+    client = ready(cluster, start_client, pool_size=8)
+    for broker in cluster.brokers.values():
+        broker._server.stop_accepting()
+    for _ in range(2):
+        Together(client, 8).end()
+    assert client.status().txn_pools[0].committed == 17

@@ -1,0 +1,97 @@
+"""Owners of transactions who regret, and are killed, and what became of each transaction as they were told."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable
+
+import gevent
+
+from klife import Client, Record, Transaction, TransactionAborted, TransactionError
+
+
+class Regret(Exception):
+    """What a block raises to be aborted."""
+
+
+class Book:
+    """What became of the transactions of a client: each has a record of the same value in each of three topics,
+    and they come in by all ways there are.
+    """
+
+    def __init__(self, client: Client, topics: list[str], partitions: int, seed: int) -> None:
+        assert len(topics) == 3
+        self.client = client
+        self.topics = topics
+        self.partitions = partitions
+        self.random = random.Random(seed)
+        self.fates: dict[str, str] = {}  # "committed", "aborted", "unknown", "unknown, killed"
+        self.called_back: Counter[str] = Counter()
+        self.over = False
+
+    @property
+    def counts(self) -> Counter[str]:
+        return Counter(self.fates.values())
+
+    def run(self, owner: int, numbers: Iterable[int]) -> None:
+        """A transaction for each number, one after the other, of which some regret, and some are killed: in the
+        block, or in the commit.
+        """
+        for number in numbers:
+            if self.over:
+                return
+            self._one(f"{owner}-{number}")
+
+    def _one(self, name: str) -> None:
+        phase = ["before"]
+        doomed = self.random.random()
+        working = gevent.spawn(self._transaction, name, phase, regrets=doomed < 0.33)
+        if 0.33 <= doomed < 0.5:
+            working.join(self.random.random() * 0.05)
+            working.kill()
+            if name not in self.fates:  # it had no time to write down what it was told
+                self.fates[name] = "unknown, killed" if phase[0] == "commit" else "aborted"
+        working.get()
+
+    def _transaction(self, name: str, phase: list[str], *, regrets: bool) -> None:
+        while True:
+            phase[0] = "before"
+            try:
+                with self.client.transaction() as txn:
+                    phase[0] = "block"
+                    self._produce(txn, name)
+                    if regrets:
+                        raise Regret
+                    phase[0] = "commit"
+                self.fates[name] = "committed"
+            except (TransactionAborted, Regret):
+                self.fates[name] = "aborted"
+            except TransactionError as error:
+                if phase[0] == "before" and error.retriable and not error.possibly_committed:
+                    continue
+                self.fates[name] = "unknown" if error.possibly_committed else f"? {error!r}"
+            return
+
+    def _produce(self, txn: Transaction, name: str) -> None:
+        value = name.encode()
+        one, two, three = (Record(topic, value, partition=self.random.randrange(self.partitions)) for topic in self.topics)
+        self.client.produce_async(one, lambda result: self.called_back.update([name] if result.error is None else []))
+        if self.random.random() < 0.5:
+            self.client.produce_batch([two])
+            self.client.produce(three)
+        else:
+            gevent.spawn(txn.produce, two).get()
+            txn.produce_batch_async([three])
+
+    def check(self, committed: list[list[bytes]]) -> None:
+        """`committed` has what readers of committed records found of each topic."""
+        found = [Counter(map(bytes.decode, each)) for each in committed]
+        wrong = {}
+        for name, fate in self.fates.items():
+            seen = [each[name] for each in found]
+            allowed = {"committed": [1], "aborted": [0], "unknown": [0, 1], "unknown, killed": [0, 1]}.get(fate, [])
+            if seen not in [[times] * len(self.topics) for times in allowed]:
+                wrong[name] = fate, seen
+        assert wrong == {}
+        assert all(each.keys() <= self.fates.keys() for each in found)
