@@ -89,6 +89,7 @@ ONCE = [
     "tests/api/test_config.py",
     "tests/api/test_config_checks.py",
     "tests/api/test_config_environment.py",
+    "tests/api/test_config_from_clients.py",
     "tests/api/test_config_plain.py",
     "tests/api/test_config_properties.py",
 ]
