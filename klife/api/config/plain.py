@@ -69,10 +69,6 @@ OPTIONS: Final[dict[str, tuple[Any, range | tuple[Any, ...]]]] = {
     "reconnect_backoff_ms": (50, _POSITIVE),
     "reconnect_backoff_max_ms": (10_000, _POSITIVE),
     "max_response_bytes": (104_857_600, _POSITIVE),
-    # Of the next release; until the table has them, giving one is the models' business.
-    "allow_auto_create_topics": (True, _NOT_PLAIN),
-    "unknown_topic_ms": (5_000, _NOT_PLAIN),
-    "run_in": ("home", _NOT_PLAIN),
 }
 
 
