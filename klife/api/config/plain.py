@@ -59,10 +59,8 @@ OPTIONS: Final[dict[str, tuple[Any, range | tuple[Any, ...]]]] = {
     "max_buffered_bytes": (33_554_432, range(1, 2**63)),
     "on_buffer_full": ("block", ("block", "raise")),
     "max_block_ms": (60_000, _MS),
-    "hooks": ((), _NOT_PLAIN),
     "on_fork": ("restart", ("restart", "raise")),
     "run_in": ("home", ("home", "thread")),
-    "hooks": ((), _NOT_PLAIN),
     "tls": (False, _NOT_PLAIN),
     "sasl": (None, _NOT_PLAIN),
     "connect_timeout_ms": (10_000, _POSITIVE),
@@ -71,10 +69,6 @@ OPTIONS: Final[dict[str, tuple[Any, range | tuple[Any, ...]]]] = {
     "reconnect_backoff_ms": (50, _POSITIVE),
     "reconnect_backoff_max_ms": (10_000, _POSITIVE),
     "max_response_bytes": (104_857_600, _POSITIVE),
-    # Of the next release; until the table has them, giving one is the models' business.
-    "allow_auto_create_topics": (True, _NOT_PLAIN),
-    "unknown_topic_ms": (5_000, _NOT_PLAIN),
-    "run_in": ("home", _NOT_PLAIN),
 }
 
 
