@@ -65,7 +65,7 @@ class _Unwritten:
     def __init__(self) -> None:
         self.process = os.getpid()
         self.delivered: dict[tuple[str, str], _Delivered] = {}  # by producer and topic
-        self.requests: dict[tuple[str, str], _Times] = {}  # by broker and API
+        self.requests: dict[tuple[int | None, str], _Times] = {}  # by broker and API
 
 
 class PrometheusHooks(Hooks):
@@ -133,15 +133,16 @@ class PrometheusHooks(Hooks):
         delivered.counts[bisect_left(DELIVERY_BUCKETS, seconds)] += 1
 
     def on_request(self, request: Request) -> None:
-        where = _broker(request.broker), request.api
-        if request.error is not None:
-            self._request_errors.labels(request.client, *where).inc()
+        client, broker, _, api, seconds, error = request
+        if error is not None:
+            self._request_errors.labels(client, _broker(broker), api).inc()
             return
-        unwritten = self._of(request.client).requests
+        unwritten = self._of(client).requests
+        where = broker, api
         times = unwritten.get(where)
         if times is None:
             times = unwritten[where] = _Times(REQUEST_BUCKETS)
-        times.observe(request.seconds)
+        times.observe(seconds)
 
     def _of(self, client: str) -> _Unwritten:
         unwritten = self._unwritten.get(client)
@@ -158,8 +159,8 @@ class PrometheusHooks(Hooks):
             self._records.labels(client, *of_topic).inc(delivered.records)
             self._bytes.labels(client, *of_topic).inc(delivered.bytes)
             delivered.add_to(self._delivery_seconds.labels(client, *of_topic))
-        for where, times in unwritten.requests.items():
-            times.add_to(self._request_seconds.labels(client, *where))
+        for (broker, api), times in unwritten.requests.items():
+            times.add_to(self._request_seconds.labels(client, _broker(broker), api))
 
     # what does not
 
