@@ -14,7 +14,7 @@ from bench.scenarios import SCENARIOS, Scenario
 from bench.workload import Workload
 
 TARGET_TITLES = {"mock": "mock", "cluster": "real brokers", "cluster-3.9": "real brokers, Kafka 3.9"}
-OURS = ("klife", "klife-pure")
+OURS = ("klife", "klife-pure", "klife-threads")
 
 
 def markdown(result: Result) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bench.contestants import NAMES
+from bench.contestants import GENERAL, NAMES
 from bench.workload import Listener, TargetName, Workload
 
 TARGETS: tuple[TargetName, ...] = ("mock", "cluster", "cluster-3.9")
@@ -22,7 +22,7 @@ class Scenario:
     about: str
     figures: tuple[str, ...]
     workloads: tuple[Workload, ...]
-    contestants: tuple[str, ...] = NAMES
+    contestants: tuple[str, ...] = GENERAL
     targets: tuple[TargetName, ...] = ("mock", "cluster")
 
 
@@ -55,6 +55,15 @@ SCENARIOS: dict[str, Scenario] = {
             "again; that is an iteration.",
             ("rate", "cpu", "latency"),
             tuple(Workload("sync", f"N={workers}", "sync", workers) for workers in WORKERS),
+        ),
+        Scenario(
+            "threads",
+            "Waiting for each record, in plain threads",
+            "The same in a program without a hub: N threads share a client that runs in a thread of its own.",
+            ("rate", "cpu", "latency"),
+            tuple(Workload("threads", f"N={workers}", "sync", workers) for workers in WORKERS),
+            contestants=("klife-threads", "confluent-kafka"),
+            targets=("mock",),
         ),
         Scenario(
             "async",

@@ -54,6 +54,7 @@ autodoc_typehints_format = "short"
 autodoc_class_signature = "separated"
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
+suppress_warnings = ["ref.python"]  # an attribute called `bytes` is taken for the type, of which there is no page anyway
 default_role = "code"  # docstrings write `name` for code
 
 CONTENTS = {

@@ -130,7 +130,7 @@ class ProduceError(KlifeError):
 
 
 class UnknownTopic(ProduceError):
-    """The cluster did not know the topic within `max_block_ms`. Nothing was queued."""
+    """The cluster said for `unknown_topic_ms` that it has no such topic, or did not within `max_block_ms`. Nothing was queued."""
 
 
 class UnknownPartition(UnknownTopic, InvalidRecordValue):

@@ -42,9 +42,7 @@ ONCE = [
     "tests/test_readme.py",
     "tests/typed",
     "tests/docs",
-    "tests/examples",
-    # The command, the clusters for tests and the helpers for users' tests; nothing of them is compiled.
-    "tests/cli",
+    # The clusters for tests, what administrates them, and the helpers for users' tests; nothing of them is compiled.
     "tests/integration/test_admin.py",
     "tests/integration/test_secure_errors.py",  # tests/actors/test_authenticating.py, test_tls.py, test_tokens.py
     "tests/integration/test_secure_life.py",
@@ -64,14 +62,11 @@ ONCE = [
     "tests/integration/test_transactions_under_fire.py",  # the same
     "tests/testing/test_admin_connections.py",
     "tests/testing/test_cli_cluster.py",
-    "tests/testing/test_cluster.py",
     "tests/testing/test_cluster_processes.py",
     "tests/testing/test_committed.py",
     "tests/testing/test_helpers.py",
     "tests/testing/test_jars.py",
-    "tests/testing/test_old_clusters.py",
     "tests/testing/test_pytest_plugin.py",
-    "tests/testing/test_secure_cluster.py",
     "tests/actors/test_txn_every_code.py",  # of the actors' tables, which are not compiled; a code of each kind: test_txn_answers.py
     # Programs of the tests' own.
     "tests/versions",
@@ -94,6 +89,7 @@ ONCE = [
     "tests/api/test_config.py",
     "tests/api/test_config_checks.py",
     "tests/api/test_config_environment.py",
+    "tests/api/test_config_from_clients.py",
     "tests/api/test_config_plain.py",
     "tests/api/test_config_properties.py",
 ]
@@ -109,6 +105,12 @@ IN_ONE_BUILD = {
     "tests/integration/test_secure_acls.py": "compiled",  # tests/actors/test_every_code.py
     "tests/integration/test_threads_and_logs.py": "compiled",  # tests/api/test_client.py, test_homes.py
     "tests/integration/test_topics.py": "pure",  # tests/actors/test_asking_metadata.py, test_added_partitions.py
+    # The same in both builds, as what is in ONCE, whose suite has enough to do.
+    "tests/cli": "compiled",
+    "tests/examples": "compiled",
+    "tests/testing/test_cluster.py": "pure",
+    "tests/testing/test_old_clusters.py": "pure",
+    "tests/testing/test_secure_cluster.py": "pure",
 }
 SHARED = ["tests/testing/test_chaos_runs.py"]  # whose tests differ from suite to suite
 CLUSTERS = {"kafka_cluster": 1, "secure_cluster": 2}  # fixtures of the session
@@ -216,12 +218,12 @@ def pytest_collection_finish() -> None:
 
 
 def _is_mine(path: Path, config: Any) -> bool:
-    name = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else ""
-    if name in SHARED:
-        return True
     suite = config.getoption("suite")
-    if name in IN_ONE_BUILD:
-        return bool(suite == IN_ONE_BUILD[name])
+    if any(path == ROOT / each for each in SHARED):
+        return True
+    for place, owner in IN_ONE_BUILD.items():
+        if path.is_relative_to(ROOT / place):
+            return bool(suite == owner)
     return any(path.is_relative_to(ROOT / each) for each in ONCE) is (suite == "once")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.support import told_secrets
@@ -15,6 +16,10 @@ from tests.support.ask_cycle import AskCycle, watching
 from tests.support.told_secrets import ToldSecrets
 
 pytest_plugins = ["pytester"]
+
+# A machine that is busy is no mistake of a test.
+hypothesis.settings.register_profile("klife", deadline=None)
+hypothesis.settings.load_profile("klife")
 
 # A shell that puts `make test` into the background has it ignore SIGINT, and so would the programs that tests
 # start and interrupt.

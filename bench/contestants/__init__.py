@@ -40,12 +40,15 @@ class Entry:
 ENTRIES = {
     "klife": Entry("klife"),
     "klife-pure": Entry("klife", {"KLIFE_PURE": "1"}),
+    "klife-threads": Entry("klife_threads"),
     "confluent-kafka": Entry("confluent"),
     "confluent-gevent": Entry("confluent_gevent"),
     "aiokafka": Entry("aiokafka"),
     "kafka-python": Entry("kafka_python"),
 }
 NAMES = tuple(ENTRIES)
+GENERAL = tuple(name for name in NAMES if name != "klife-threads")
+"""Those that take part where nothing else is said."""
 
 
 def load(name: str) -> Contestant:

@@ -21,7 +21,8 @@ from klife.actors.health import Health
 from klife.actors.metadata.metadata import Metadata
 from klife.actors.orphan import forget_tree, let_go_of_sockets
 from klife.actors.part import Part
-from klife.actors.runtime.home import tell_of_end
+from klife.actors.runtime.callback_threads import call_outside_hub
+from klife.actors.runtime.home import has_own_thread, tell_of_end
 from klife.actors.runtime.latch import Latch, get_thread_ident, may_switch
 from klife.actors.settings import ClientSettings
 from klife.errors import ClientClosed
@@ -42,6 +43,7 @@ class Engine:
         self.hub = get_hub()
         self.home = get_thread_ident()  # the hub's thread, as long as that has not ended
         self.loop = self.hub.loop
+        self.has_own_thread = has_own_thread(self.hub)
         self.metadata = Metadata(settings)
         self.health = Health(self.metadata)
         self.parts: list[Part] = []
@@ -92,8 +94,11 @@ class Engine:
 
     def _call(self, function: Callable[[], object]) -> None:
         if not self.inherited:  # else this greenlet is a copy, in a forked child; the function is called in the parent
-            with telling(client=self.name):
-                function()
+            call_outside_hub(self.hub, self._call_told, function)
+
+    def _call_told(self, function: Callable[[], object]) -> None:
+        with telling(client=self.name):
+            function()
 
     # the end
 
@@ -109,9 +114,14 @@ class Engine:
         """Why it is closed; `so` is what becomes of the caller's business: a clause."""
         return client_closed(f"client {self.name!r}", str(self.closing), so)
 
-    def flush(self, deadline: float) -> int:
+    @property
+    def calls_back_here(self) -> bool:
+        """Whether the caller is a callback, which must not wait for its own end. Asked where it runs."""
+        return gevent.getcurrent() in self._calling or any(part.calls_back_here for part in self.parts)
+
+    def flush(self, deadline: float, *, in_callback: bool | None = None) -> int:
         """Send what is pending now and wait for the outcomes until `deadline` (monotonic seconds); return how
-        many are left.
+        many are left. `in_callback` is what `calls_back_here` said where this was asked for, if elsewhere.
         """
         for part in self.parts:  # all of them, before waiting for any
             part.skip_linger(1)
@@ -120,8 +130,8 @@ class Engine:
         finally:
             for part in self.parts:
                 part.skip_linger(-1)
-        if gevent.getcurrent() in self._calling or any(part.calls_back_here for part in self.parts):
-            return left  # called by a callback, which must not wait for its own end
+        if self.calls_back_here if in_callback is None else in_callback:
+            return left
         if not left:
             calling = list(self._calling)  # those there are now; they may have more called
             through = all(part.wait_for_callbacks(deadline) for part in self.parts)
@@ -212,9 +222,9 @@ class Engine:
                 "Call stop once Client.start has returned, or gevent.spawn it"
             )
 
-    def stop(self, timeout: float) -> None:
+    def stop(self, timeout: float, *, in_callback: bool | None = None) -> None:
         """Take no more records, deliver what was accepted within `timeout` seconds, settle the rest, end all
-        actors.
+        actors. `in_callback` as for `flush`.
 
         Raises:
             RuntimeError: called where it can not wait, as `refuse_stop` tells. Nothing was stopped.
@@ -222,7 +232,7 @@ class Engine:
         self.refuse_stop()
         deadline = monotonic() + timeout
         self.close("it was stopped")
-        self.flush(deadline)
+        self.flush(deadline, in_callback=in_callback)
         for part in self.parts:
             self.undelivered += part.abandon(f"client {self.name!r} was stopped before the brokers had confirmed")
         self.supervisor.stop(timeout=max(deadline - monotonic(), 2.0))

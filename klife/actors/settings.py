@@ -115,6 +115,8 @@ class ClientSettings(NamedTuple):
     default_producer: str
     connection: ConnectionSettings
     metadata_max_age: float
+    allow_auto_create_topics: bool
+    unknown_topic: float
     max_buffered_bytes: int
     block_on_full: bool
     max_block: float
@@ -123,6 +125,7 @@ class ClientSettings(NamedTuple):
     topic_partitioners: Mapping[str, Any]
     prefetched_topics: tuple[str, ...]
     restart_after_fork: bool
+    in_own_thread: bool  # else in the thread that starts it
     client_id: str  # of requests that are no producer's
     name_is_made_up: bool  # its user gave none
     txn_pools: tuple[TxnPoolSettings, ...]

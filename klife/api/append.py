@@ -22,19 +22,21 @@ from klife.actors.engine import Engine
 from klife.actors.producer import validation
 from klife.actors.producer.delivery import Places
 from klife.actors.producer.producers import Producers
+from klife.actors.producer.topic_partitions import NotAtHome
 from klife.actors.producer.validation import NO_HEADERS, exact_str
-from klife.actors.runtime.forked import first_byte, page, take_note
+from klife.actors.runtime.forked import first_byte, is_forked, page, take_note
 from klife.actors.runtime.latch import get_thread_ident
 from klife.actors.runtime.loop_budget import AT_ONCE, let_home_run
 from klife.api.from_thread import call_at_home
 from klife.api.handle import Handle
-from klife.errors import ClientClosed, InvalidRecordType, KlifeError, ProduceError, UnknownPartition
+from klife.errors import BufferFull, ClientClosed, InvalidRecordType, KlifeError, ProduceError, UnknownPartition
 from klife.record import Record, Undelivered
 
 if cython.compiled:
     import cython
     from cython.cimports.cpython.pythread import PyThread_get_thread_ident
 
+_AT_ONCE = 0.0  # a deadline that has passed
 _LOOKS_EVERY = cython.declare(cython.Py_ssize_t, 64)  # records of one call between two looks at the clock
 _page = cython.declare("unsigned char[::1]", page)
 
@@ -44,7 +46,7 @@ class Append:
     `from_thread`.
     """
 
-    __slots__ = ("_handle", "_producers", "_topics", "_home", "_owners")
+    __slots__ = ("_handle", "_producers", "_topics", "_home", "_own_thread", "_owners")
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
@@ -64,6 +66,7 @@ class Append:
         producers = self._producers = engine.part(Producers)
         self._topics = producers.topics
         self._home = engine.home
+        self._own_thread = engine.has_own_thread
         self._owners = {}
         if engine.settings.txn_pools:
             from klife.actors.transactions.transactions import Transactions  # by clients that have them
@@ -89,12 +92,12 @@ class Append:
                 return self.join(transaction, record, producer, partitioner, wanted, callback)
         if cython.compiled:
             if PyThread_get_thread_ident() != self._home:
-                return None
+                return self._accepted_here(record, producer, partitioner, wanted, callback) if self._own_thread else None
             if not _page[0]:  # this process was forked
                 take_note()
         else:
             if get_thread_ident() != self._home:
-                return None
+                return self._accepted_here(record, producer, partitioner, wanted, callback) if self._own_thread else None
             if not first_byte:
                 take_note()
         if type(record) is not Record or producer is not None or partitioner is not None:
@@ -114,6 +117,31 @@ class Append:
                     raise
             return self._append(record, None, None, None, None, 0, wanted, callback)
         return topic.append(taken, None, None, True, None, 0, wanted, callback)
+
+    @cython.locals(topic="Topic", taken="Record")
+    def _accepted_here(self, record: Record, producer: Any, partitioner: Any, wanted: bool, callback: Any) -> Any:
+        """As `accepted`, in another thread than the home, which is the client's own: the record joins its
+        batch here, under the interpreter's lock, wherever a signal handler's record may. Between the look at
+        the open batch and the call that puts the record in, no other thread runs. None where it has to wait,
+        or to change more than its batch: that is done at home.
+        """
+        if is_forked():
+            take_note()
+        if type(record) is not Record or producer is not None or partitioner is not None:
+            return None
+        taken = record
+        try:
+            topic = self._topics[taken.topic]
+        except (KeyError, TypeError, AttributeError):
+            return None
+        try:
+            return topic.append(taken, None, _AT_ONCE, True, None, 0, wanted, callback)
+        except (UnknownPartition, BufferFull, NotAtHome):
+            return None
+        except AttributeError:  # perhaps for a field that was never set, which is seen at home
+            if cython.compiled or not validation.completed(record):
+                raise
+            return None
 
     def _append(
         self,

@@ -7,7 +7,8 @@ is configured may be gone by now, so the last word goes to standard error itself
 Other functions run at exit too, some later than ours: those that were registered earlier, a logging handler's
 `close`. What they produce is sent before `produce` returns, for nobody would do it later. Once the
 interpreter is being torn down no greenlet can run any more; what a destructor produces then is refused, which
-Python tells.
+Python tells. A client with a thread of its own takes records until that thread is ended, which is as late as
+it can be: by a function that is registered when klife is imported.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 
@@ -24,6 +27,8 @@ from klife.actors import engines
 from klife.actors.engine import Engine
 from klife.actors.runtime.forked import take_note
 from klife.api import uwsgi
+from klife.api.from_thread import call_at_home
+from klife.errors import KlifeError
 from klife_supervision import ExitReason
 
 _FLUSH_AT_EXIT = 5.0  # seconds for all clients together
@@ -54,10 +59,10 @@ def _flush_all() -> None:
     take_note()
     _flushed = os.getpid()
     for engine in engines.running():
-        engine.process_exits(partial(_deliver_late, engine))
+        _at_home(engine, partial(engine.process_exits, partial(_deliver_late, engine)))
         unsettled = engine.unsettled
         if not unsettled:
-            if engine.has_something_to_end and engine.hub is get_hub_if_exists():
+            if engine.has_something_to_end and (engine.has_own_thread or engine.hub is get_hub_if_exists()):
                 _flush(engine, monotonic() + _time_left)
             continue
         if engine.closing is None:
@@ -85,15 +90,35 @@ def _deliver(engine: Engine) -> int:
     """Flush while there is time, and return how many records are left; then the client has ended."""
     global _time_left
     began = monotonic()
-    if engine.hub is get_hub_if_exists():  # only at home can its greenlets still run
+    if engine.has_own_thread or engine.hub is get_hub_if_exists():  # only where a hub still runs can greenlets
         if not _flush(engine, began + _time_left):
             _time_left = 0.0
         _time_left = max(_time_left - (monotonic() - began), 0.0)
     left = engine.unsettled
     if left or engine.closing is not None:
-        engine.close("the interpreter exits")
-        engine.ended(ExitReason.shutdown("the interpreter exits"))
+        _at_home(engine, partial(_end, engine))
     return left
+
+
+def _end(engine: Engine) -> None:
+    engine.close("the interpreter exits")
+    engine.ended(ExitReason.shutdown("the interpreter exits"))
+
+
+def _is_elsewhere(engine: Engine) -> bool:
+    """Whether it has a thread of its own, which is not this one."""
+    return engine.has_own_thread and engine.hub is not get_hub_if_exists()
+
+
+def _at_home(engine: Engine, function: Callable[[], object]) -> None:
+    """Call `function` there, if that is a thread of the client's own; else here, since this is the home, or
+    that will not run again.
+    """
+    if _is_elsewhere(engine):
+        with suppress(KlifeError):  # it stands still, or has ended
+            call_at_home(engine, function)
+            return
+    function()
 
 
 def _lost(count: int) -> str:
@@ -114,9 +139,22 @@ def _flush(engine: Engine, deadline: float) -> bool:
     """
     while True:
         try:
-            engine.flush(deadline)
+            if _is_elsewhere(engine):
+                with suppress(KlifeError):  # it stands still, or has ended
+                    call_at_home(engine, partial(engine.flush, deadline), deadline - monotonic())
+            else:
+                engine.flush(deadline)
         except SystemExit:
             continue
         except KeyboardInterrupt:
             return False
         return True
+
+
+def _end_own_threads() -> None:
+    own_thread = sys.modules.get("klife.api.own_thread")  # imported by the first client that has one
+    if own_thread is not None:
+        own_thread.end_all()
+
+
+atexit.register(_end_own_threads)

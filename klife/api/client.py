@@ -94,6 +94,8 @@ class Client:
             ConfigError: with one line for everything wrong; now, not at the start.
         """
         checked = lifecycle.configured(config, **options)
+        if checked.run_in != "home":
+            raise ConfigError(["run_in: under a supervisor a client runs in that one's hub; leave it out, or use Client.start"])
         if checked.name is None:
             raise ConfigError(["name: a client under a supervisor needs one, so that Client.get can find it; give name='...'"])
 
@@ -262,10 +264,11 @@ class Client:
         engine = self._handle.current(so="")
         if timeout is None:
             timeout = 1.0 + engine.longest_wait
-        if not self._handle.is_at_home:
-            self._handle.from_thread(lambda: self.flush(timeout), timeout, so="")
-            return
-        left = engine.flush(monotonic() + timeout)
+        if self._handle.is_at_home:
+            left = engine.flush(monotonic() + timeout)
+        else:
+            deadline, in_callback = monotonic() + timeout, engine.calls_back_here
+            left = self._handle.from_thread(lambda: engine.flush(deadline, in_callback=in_callback), timeout, so="")
         if left:
             raise FlushTimeout(left, timeout)
 
@@ -288,10 +291,14 @@ class Client:
             return stop_report(engine)
         if not handle.is_at_home:
             engine.refuse_stop()  # also in a hub of another thread, whose caller could not wait for it
-            report: StopReport = call_at_home(engine, lambda: self.stop(timeout), timeout)
-            return report
-        engine.stop(timeout)
-        flush_logs(_LOGS_WRITTEN)
+            in_callback = engine.calls_back_here
+            call_at_home(engine, lambda: _stop_here(engine, timeout, in_callback), timeout)
+            if engine.has_own_thread and not in_callback:
+                from klife.api.own_thread import wait_for_end  # there already
+
+                wait_for_end(engine)
+        else:
+            _stop_here(engine, timeout, None)
         return stop_report(engine)
 
     def __enter__(self) -> Self:
@@ -373,6 +380,11 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<Client {self.name!r}>"
+
+
+def _stop_here(engine: Engine, timeout: float, in_callback: bool | None) -> None:
+    engine.stop(timeout, in_callback=in_callback)
+    flush_logs(_LOGS_WRITTEN)
 
 
 def _append(handle: Handle) -> Append:

@@ -10,16 +10,11 @@ from typing import Any
 import gevent
 
 from klife.actors.engine import Engine
-from klife.actors.runtime.home import thread_of
+from klife.actors.runtime.hub_pause import UNASKED, HubStandsStill, hub_stands_still, wait_while_hub_runs
 from klife.actors.runtime.latch import Latch
 from klife.errors import KlifeError, ProduceError
 
 _GRACE = 10.0  # seconds a thread waits beyond what the call itself may take
-
-_ADVICE = (
-    "Keep that thread in gevent: wait with gevent.sleep, Event or joinall, not in a blocking call such as Thread.join without monkey "
-    "patching, nor at a prompt"
-)
 
 
 def call_at_home(engine: Engine, function: Callable[[], Any], timeout: float | None = None, so: str = "") -> Any:
@@ -30,7 +25,7 @@ def call_at_home(engine: Engine, function: Callable[[], Any], timeout: float | N
     business if the home has ended: a clause for the error.
 
     Raises:
-        ProduceError: the home thread does not run its hub, so that nothing can happen there;
+        ProduceError: the home thread has not run its hub for a second, so that nothing can happen there;
             `possibly_persisted` where the call had begun, else it was withdrawn.
         ClientClosed: the home thread has ended.
     """
@@ -76,9 +71,14 @@ class _Call:
         self._done.set()
 
     def answer(self, limit: float) -> Any:
-        """What it returns; raises what it raises, or ProduceError after `limit` seconds."""
-        if not self._done.wait(limit):
-            raise self._stood_still(limit)
+        """What it returns; raises what it raises, or ProduceError: after `limit` seconds, or where the hub
+        stands still.
+        """
+        try:
+            if not self._done.wait(UNASKED) and not wait_while_hub_runs(self._done.wait, self._engine.hub, limit - UNASKED):
+                raise self._given_up(f"it took over {limit:g} s")
+        except HubStandsStill as pause:
+            raise self._given_up(hub_stands_still(self._engine.hub, pause.seconds)) from None
         if self._error is not None:
             raise self._error
         return self._value
@@ -100,21 +100,19 @@ class _Call:
             return False
         return True
 
-    def _stood_still(self, limit: float) -> KlifeError:
-        engine = self._engine
-        thread = thread_of(engine.hub)
+    def _given_up(self, why: str) -> KlifeError:
+        """The error of a call that nobody waits for any longer: withdrawn, if it can be."""
         if not self._decides():
-            return self._unknown(f"the gevent hub of {thread}, which started it, did not run for so long that it took over {limit:g} s")
+            return self._unknown(why)
         return ProduceError(
-            f"the gevent hub of {thread}, which started client {engine.name!r}, has not run for {limit:g} s, so the call could not be "
-            f"carried out. It was withdrawn: nothing was queued. {_ADVICE}.",
+            f"a call of client {self._engine.name!r} could not be carried out: {why}. It was withdrawn: nothing was queued.",
             retriable=True,
         )
 
     def _unknown(self, why: str) -> ProduceError:
         return ProduceError(
             f"a call of client {self._engine.name!r} was begun and not finished: {why}. What it was to produce may be in the log: "
-            f"check before sending it again. {_ADVICE}.",
+            "check before sending it again.",
             retriable=True,
             possibly_persisted=True,
         )

@@ -50,7 +50,8 @@ def start(config: ClientConfig) -> Engine:
     Raises:
         ConfigError: a client of that name runs already.
     """
-    return _start_root(_register(config, config.name or _unused_name()))
+    settings = client_settings(config, config.name or _unused_name())
+    return _start_in_home(settings, lambda: _register(settings))
 
 
 def _unused_name() -> str:
@@ -77,14 +78,35 @@ def find(name: str, so: str = "") -> Engine | None:
         return found
     if not inherited.settings.restart_after_fork:
         raise inherited.closed_error(so)
+    return _start_in_home(inherited.settings, lambda: _register_in_place(inherited))
+
+
+def _start_in_home(settings: ClientSettings, register: Callable[[], tuple[Engine, bool]]) -> Engine:
+    """Start the tree of what `register()` returns, unless it says that this is somebody else's; in the
+    caller's thread, or in one of the client's own.
+    """
+
+    def start() -> Engine:
+        engine, is_ours = register()
+        return _start_root(engine) if is_ours else engine
+
+    if not settings.in_own_thread:
+        return start()
+    from klife.api.own_thread import start_in_own_thread  # by clients that have one
+
+    return start_in_own_thread(settings.name, start)
+
+
+def _register_in_place(inherited: Engine) -> tuple[Engine, bool]:
+    """An engine in the place of one that was left behind; or the one that another thread was first with."""
     engine = _engine(inherited.settings)
     engine.after_fork = True
     engine.in_child = inherited.inherited
     try:
         engines.register(engine)
-    except ValueError:  # another thread was first
-        return engines.find(name)
-    return _start_root(engine)
+    except ValueError:
+        return engines.find(engine.name) or engine, False
+    return engine, True
 
 
 def child_spec(config: ClientConfig, name: str) -> ChildSpec:
@@ -95,7 +117,7 @@ def child_spec(config: ClientConfig, name: str) -> ChildSpec:
         running = engines.find(name)
         if running is not None and running.after_fork:  # in a forked child: the supervisor's copy has its client back
             running.stop(STOP_TIMEOUT)
-        engine = _register(config, name)
+        engine, _ = _register(client_settings(config, name))
         spec = Supervisor.child_spec(
             id=name,
             strategy="one_for_one",
@@ -186,7 +208,8 @@ def _start_root(engine: Engine) -> Engine:
     )
 
 
-def _register(config: ClientConfig, name: str) -> Engine:
+def _register(settings: ClientSettings) -> tuple[Engine, bool]:
+    name = settings.name
     take_note()
     running = engines.find(name)
     if running is not None and running.home_is_gone:
@@ -196,9 +219,9 @@ def _register(config: ClientConfig, name: str) -> Engine:
         running = None
     if running is not None:
         raise ConfigError([f"name: there is a client named {name!r} in this process already; stop it first, or choose another name"])
-    engine = _engine(client_settings(config, name))
+    engine = _engine(settings)
     engines.register(engine)
-    return engine
+    return engine, True
 
 
 def _run(engine: Engine, start_tree: Callable[[], Supervisor]) -> Engine:

@@ -35,7 +35,7 @@ class ObservedAppend(Append):
     def _follow(self, engine: Engine) -> Producers:
         producers = super()._follow(engine)
         self._real_home, self._real_owners = self._home, self._owners
-        self._home, self._owners = _NO_THREAD, {}
+        self._home, self._owners, self._own_thread = _NO_THREAD, {}, False
         return producers
 
     def elsewhere(self, record: Record, producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:

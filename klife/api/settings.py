@@ -60,6 +60,7 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
         topic_partitioners={topic.name: topic.default_partitioner for topic in topics if topic.default_partitioner is not None},
         prefetched_topics=tuple(topic.name for topic in topics),
         restart_after_fork=config.on_fork == "restart",
+        in_own_thread=config.run_in == "thread",
         name_is_made_up=config.name is None,
         client_id="klife" if config.name is None else f"klife.{config.name}",
         txn_pools=tuple(txn_pool_settings(config, pool, connection.principal, observer) for pool in config.resolved_txn_pools),

@@ -6,9 +6,10 @@
         reader.read("orders", ends)      # what was written since, from every partition
 
 It is an `AdminClient` in this, and shares with klife's client what opens connections, and nothing of what
-decides and keeps state; so what it finds does not depend on what the client believes. It reads what all
-in-sync replicas have, so that a record made with `acks` 1 or 0 can be confirmed a moment before it is seen
-here; and of transactions those that were committed, up to the first that is open.
+decides and keeps state; so what it finds does not depend on what the client believes. It reads up to the high
+watermark, what all in-sync replicas have; so a record made with `acks` 1 or 0 can be confirmed a moment before
+it is seen here. `read` tells committed records, and nothing behind a transaction that is open; `follow` tells
+those of open and aborted transactions, too.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ FOLLOWING_WAIT_MS = 100  # of each leader, one after the other
 REQUEST_BYTES = 16 * 1024 * 1024
 PARTITION_BYTES = 1024 * 1024
 NOBODY = -1
-READ_COMMITTED = 1
+READ_UNCOMMITTED, READ_COMMITTED = 0, 1
 ENDING = ("PrepareCommit", "PrepareAbort")
 """The states of a transaction whose end was answered, and whose markers may not all be written."""
 
@@ -99,14 +100,15 @@ class LogReader:
     def follow(self, positions: dict[Log, int]) -> Iterator[list[Record]]:
         """Records of these partitions of a topic as they come, from `positions` on, which move with them.
 
-        Never ends. Each list is what a round of requests got, and may be empty; within one, records come by
-        partition. Each round has `timeout` seconds.
+        Those of open and aborted transactions are among them. Never ends. Each list is what a round of requests
+        got, and may be empty; within one, records come by partition. Each round has `timeout` seconds.
         """
         ends = dict.fromkeys(positions, NO_END)
+        how = {"isolation_level": READ_UNCOMMITTED, "max_wait_ms": FOLLOWING_WAIT_MS}
         while True:
             self._deadline = time.monotonic() + self._timeout
             found: list[Record] = []
-            self._until_answered(lambda found=found: self._fetch(positions, positions, ends, found, FOLLOWING_WAIT_MS))  # type: ignore[misc]
+            self._until_answered(lambda found=found: self._fetch(positions, positions, ends, found, **how))  # type: ignore[misc]
             yield found
 
     def read(self, topic: str, start: Mapping[Log, int]) -> list[Record]:
@@ -154,7 +156,7 @@ class LogReader:
             found |= {each.transactional_id for each in answer.transaction_states}
         return found
 
-    def _offsets(self, topics: Sequence[str] | None, timestamp: int, isolation_level: int = 0) -> dict[Log, int]:
+    def _offsets(self, topics: Sequence[str] | None, timestamp: int, isolation_level: int = READ_UNCOMMITTED) -> dict[Log, int]:
         offsets: dict[Log, int] = {}
         for address, logs in self._by_leader(topics).items():
             request = ListOffsetsRequest(replica_id=NOBODY, isolation_level=isolation_level)
@@ -174,6 +176,8 @@ class LogReader:
         positions: dict[Log, int],
         ends: Mapping[Log, int],
         found: list[Record],
+        *,
+        isolation_level: int = READ_COMMITTED,
         max_wait_ms: int = MAX_WAIT_MS,
     ) -> None:
         """One round of requests. Whatever it gets is noted in `positions` and `found`, so an error loses
@@ -189,7 +193,7 @@ class LogReader:
                 for log in wanted
             ]
             request = FetchRequest(
-                max_wait_ms=max_wait_ms, min_bytes=1, max_bytes=REQUEST_BYTES, isolation_level=READ_COMMITTED, topics=[topic]
+                max_wait_ms=max_wait_ms, min_bytes=1, max_bytes=REQUEST_BYTES, isolation_level=isolation_level, topics=[topic]
             )
             response = self._admin.send(request, address)
             _check("the fetch", response.error_code)
@@ -241,7 +245,7 @@ def _known(start: Mapping[Log, int], log: Log, end: int) -> int:
 
 
 def _take(log: Log, answer: PartitionData, position: int, end: int, found: list[Record]) -> int:
-    """Add the answer's committed records that lie between `position` and `end` to `found`; where to go on."""
+    """Add the answer's records that lie between `position` and `end` to `found`; where to go on."""
     data: Any = answer.records or b""
     batches = decode_batches(data)
     for batch in committed_batches(batches, answer.aborted_transactions):

@@ -73,8 +73,8 @@ def test_a_topic_that_is_gone_is_told_as_that(start_client: StartClient) -> None
         topic = cluster.topics.pop("orders")
         delivery = client.produce(ORDER)
         wait_until(lambda: "orders" not in client.status().topics)
-        cluster.topics["orders"] = topic
         error = timed_out(client, delivery)
+        cluster.topics["orders"] = topic
         assert error.error_code == Code.UNKNOWN_TOPIC_OR_PARTITION
         assert pinned(Code.UNKNOWN_TOPIC_OR_PARTITION) in str(error)
 

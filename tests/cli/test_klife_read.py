@@ -85,3 +85,17 @@ def test_options_that_make_no_sense_together_are_told(run_klife: RunKlife, optio
     assert done.returncode == 1
     assert done.stderr.startswith(f"klife: {line}")
     assert done.stderr.count("\n") == 1
+
+
+def test_records_of_open_and_aborted_transactions_are_read_and_hold_nothing_up(
+    run_klife: RunKlife, kafka_cluster: KafkaCluster, topic: str
+) -> None:
+    with Client.start(kafka_cluster.bootstrap_servers, txn_pools=[{"name": "money"}]) as client:
+        with client.transaction() as txn:
+            client.produce(Record(topic, b"aborted", partition=1)).get()
+            txn.abort()
+        with client.transaction():
+            client.produce(Record(topic, b"open", partition=0)).get()
+            options = ["--from-beginning", "--until-end", "--bootstrap", kafka_cluster.bootstrap_servers]
+            found = run_klife("read", topic, *options).stdout.splitlines()
+    assert {"aborted", "open"} <= set(found)

@@ -314,7 +314,7 @@ def test_with_the_broker_gone_memory_is_bounded_and_what_was_held_arrives_once_a
     assert answer["held"] + answer["refused"] == 120_000
     assert limit - 300 * 1_100 < answer["buffered"] <= limit
     assert answer["grown"] < 2.5 * limit, answer
-    assert answer["slowest"] < 0.005 + 2, "a produce waits its max_block_ms (and for its turn on a busy machine), and no longer"
+    assert answer["slowest"] < 0.005 + 10, "a produce waits its max_block_ms (and for its turn on a busy machine), and no longer"
     assert errors == []
     found = by_partition(read(lone_cluster, topic))
     for partition in range(3):

@@ -4,12 +4,15 @@ again, or have no records. On 4.3, which has KIP-890 (v2), and 3.9, which has no
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from confluent_kafka import Producer
+from gevent import get_hub
 
 from klife import Client, Record, TransactionAborted, TransactionError, TransactionFenced
 from klife.admin import AdminClient, NewTopic
@@ -133,20 +136,64 @@ def test_a_timeout_that_the_brokers_do_not_allow_is_said_by_the_first_transactio
     assert client.produce(world.record(b"x")).get(PATIENCE).error is None
 
 
+OLDER = """
+import sys
+from gevent.fileobject import FileObjectThread
+from klife import Client, Record, TransactionError
+servers, topic, base = sys.argv[1:]
+client = Client.start(servers, txn_pools=[{"name": "money", "base_txn_id": base, "pool_size": 1}])
+for line in FileObjectThread(sys.stdin):
+    try:
+        with client.transaction():
+            client.produce(Record(topic, line.strip().encode(), partition=0))
+        told = "committed"
+    except TransactionError as error:
+        told = f"{type(error).__name__} {error.transactional_id} {error.possibly_committed}"
+    print(told, flush=True)
+"""
+
+
+class Older:
+    """Another process, with the same base_txn_id, which has a transaction when it is told to."""
+
+    def __init__(self, world: World, base: str) -> None:
+        command = [sys.executable, "-c", OLDER, world.servers, world.topic, base]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def run(self, value: str) -> str:
+        """What it was told of a transaction with this record."""
+        told: str = get_hub().threadpool.apply(self._run, (value,))
+        return told
+
+    def _run(self, value: str) -> str:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(value + "\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline().strip()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc_info: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
 def test_of_two_processes_with_one_id_the_older_is_fenced_stays_so_and_the_newer_goes_on(world: World) -> None:
     base = f"shop-{uuid.uuid4().hex[:8]}"
-    older, newer = (world.start(base_txn_id=base, pool_size=1) for _ in range(2))
-    with older.transaction():
-        older.produce(world.record(b"old"))
-    for number in range(30):
-        with newer.transaction():
-            newer.produce(world.record(b"new%02d" % number))
-        if number in (0, 1, 7):
-            with pytest.raises(TransactionFenced, match=base) as caught, older.transaction():
-                older.produce(world.record(b"fenced"))
-            assert not caught.value.possibly_committed
-        if number == 3:
-            regret(newer, world.record(b"aborted"))
+    with Older(world, base) as older:
+        assert older.run("old") == "committed"
+        newer = world.start(base_txn_id=base, pool_size=1)
+        for number in range(30):
+            with newer.transaction():
+                newer.produce(world.record(b"new%02d" % number))
+            if number in (0, 1, 7):
+                fenced, transactional_id, possibly_committed = older.run("fenced").split()
+                assert (fenced, possibly_committed) == ("TransactionFenced", "False")
+                assert transactional_id.startswith(base)
+            if number == 3:
+                regret(newer, world.record(b"aborted"))
     world.until_nothing_is_open()
     assert world.committed() == sorted([b"old", *(b"new%02d" % number for number in range(30))])
 

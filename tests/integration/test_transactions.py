@@ -327,7 +327,7 @@ def test_what_is_committed_is_what_was_reported_while_owners_and_actors_are_kill
     each = 200 if len(cluster.broker_ids) == 3 else 50
     topics = [f"txn-{uuid.uuid4().hex[:12]}" for _ in range(3)]
     for name in topics:
-        cluster.create_topic(name, PARTITIONS)
+        cluster.create_topic(name, PARTITIONS, 1)  # nobody dies, and brokers are what this waits for
     rng = random.Random(7)
     over = gevent.event.Event()
 

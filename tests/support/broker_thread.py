@@ -4,6 +4,7 @@ come and go.
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,16 +16,19 @@ from tests.support.scripted_broker import ScriptedCluster
 
 
 class BrokerThread:
-    """Has `bootstrap_servers`. `scripts` are pairs of a request and what each of them gets."""
+    """Has `bootstrap_servers`. `scripts` are pairs of a request and what each of them gets, `partitions` those
+    of the topic `orders`.
+    """
 
-    def __init__(self, *scripts: tuple[Any, Any]) -> None:
+    def __init__(self, *scripts: tuple[Any, Any], partitions: int = 1) -> None:
         self._scripts = scripts
+        self._topics = {"orders": partitions}
         self._up = threading.Event()
         self._over = False
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self) -> None:
-        with ScriptedCluster() as cluster:
+        with ScriptedCluster(topics=self._topics) as cluster:
             self._cluster = cluster
             for request, step in self._scripts:
                 cluster[1].always(request, step)
@@ -37,6 +41,7 @@ class BrokerThread:
         return bool(self._cluster[1].got(request))
 
     def __enter__(self) -> BrokerThread:
+        atexit.register(self.__exit__)  # a thread that still runs Python while that is taken down may crash it
         self._thread.start()
         assert self._up.wait(60)
         return self

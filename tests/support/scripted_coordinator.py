@@ -38,6 +38,7 @@ class Id:
 
     producer_id: int
     epoch: int = -1
+    repeats: int | None = None  # the epoch that an InitProducerId renewed last, until something else happens
     state: str = "Empty"
 
 
@@ -66,17 +67,20 @@ class ScriptedCoordinator:
         self._complete(opened, False)
         if not self.is_v2:
             opened.epoch += 1
+            opened.repeats = None
 
     def take_over(self, commits: bool) -> None:
         """Another process takes the ids, and ends a transaction of its own under each."""
         for own in self.ids.values():
             own.epoch += 2 if own.state == "Ongoing" else 1
+            own.repeats = None
             self._complete(own, commits)
 
     def _complete(self, own: Id, commits: bool) -> None:
         self.ended.append(commits)
         own.state = "CompleteCommit" if commits else "CompleteAbort"
         own.epoch += self.is_v2
+        own.repeats = None
 
     def _features(self, exchange: Exchange) -> Any:
         response = self._usual[ApiVersionsRequest](exchange)
@@ -100,10 +104,13 @@ class ScriptedCoordinator:
         own = self.ids.setdefault(request.transactional_id, Id(7000 + len(self.ids)))
         # In v2 the epoch before the current one is that of a transaction whose end was not heard of.
         allowed = (own.epoch - 1, own.epoch) if self.is_v2 else (own.epoch,)
+        if request.producer_id >= 0 and own.repeats == request.producer_epoch:  # its answer was lost (KIP-360)
+            return InitProducerIdResponse(error_code=0, producer_id=own.producer_id, producer_epoch=own.epoch)
         if request.producer_id >= 0 and request.producer_epoch not in allowed:
             return InitProducerIdResponse(error_code=90)
         if own.state == "Ongoing":
             self._complete(own, False)
+        own.repeats = request.producer_epoch if request.producer_id >= 0 else None
         own.epoch += 1
         own.state = "Empty"
         return InitProducerIdResponse(error_code=0, producer_id=own.producer_id, producer_epoch=own.epoch)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 
 import gevent
 
-from klife import Client, Record, Transaction, TransactionAborted, TransactionError
+from klife import Client, Delivery, ProduceError, Record, Transaction, TransactionAborted, TransactionError
 
 
 class Regret(Exception):
@@ -60,12 +61,14 @@ class Book:
             try:
                 with self.client.transaction() as txn:
                     phase[0] = "block"
-                    self._produce(txn, name)
+                    delivery = self._produce(txn, name)
                     if regrets:
+                        if self.random.random() < 0.5:
+                            delivery.get()
                         raise Regret
                     phase[0] = "commit"
                 self.fates[name] = "committed"
-            except (TransactionAborted, Regret):
+            except (TransactionAborted, ProduceError, Regret):
                 self.fates[name] = "aborted"
             except TransactionError as error:
                 if phase[0] == "before" and error.retriable and not error.possibly_committed:
@@ -73,16 +76,17 @@ class Book:
                 self.fates[name] = "unknown" if error.possibly_committed else f"? {error!r}"
             return
 
-    def _produce(self, txn: Transaction, name: str) -> None:
+    def _produce(self, txn: Transaction, name: str) -> Delivery:
+        """Returns the delivery of the first topic's record."""
         value = name.encode()
         one, two, three = (Record(topic, value, partition=self.random.randrange(self.partitions)) for topic in self.topics)
-        self.client.produce_async(one, lambda result: self.called_back.update([name] if result.error is None else []))
+        delivery = self.client.produce(one)
+        self.client.produce_async(two, lambda result: self.called_back.update([name] if result.error is None else []))
         if self.random.random() < 0.5:
-            self.client.produce_batch([two])
-            self.client.produce(three)
+            self.client.produce_batch([three])
         else:
-            gevent.spawn(txn.produce, two).get()
-            txn.produce_batch_async([three])
+            gevent.spawn(_join, txn, three).get()
+        return delivery
 
     def check(self, committed: list[list[bytes]]) -> None:
         """`committed` has what readers of committed records found of each topic."""
@@ -95,3 +99,9 @@ class Book:
                 wrong[name] = fate, seen
         assert wrong == {}
         assert all(each.keys() <= self.fates.keys() for each in found)
+
+
+def _join(txn: Transaction, record: Record) -> None:
+    """In another greenlet, whose transaction may be over when its turn comes; the owner, if it lives, is told."""
+    with suppress(TransactionError):
+        txn.produce_batch_async([record])

@@ -8,6 +8,9 @@ creating topics by the request and not by the topic, so a question that may crea
 (`auto.create.topics.enable` is the brokers' part of it) names those alone that records wait for, and that an
 answer before did not have; a topic that was deleted thus stays deleted until somebody produces to it.
 
+That a topic is unknown is believed once answers have said so for a while (`is_believed_missing`): a topic that
+was just made, or is being made for those who wait, is unknown to some brokers for a moment.
+
 What was never asked is due at once. What the cluster did not have is asked for again after a while that
 grows, and depends on who cares: a caller who waits, records that are queued, or nobody at the moment.
 """
@@ -19,12 +22,15 @@ from typing import NamedTuple
 
 from klife.actors.metadata.snapshot import TopicInfo
 from klife.actors.settings import NEVER
+from klife.protocol.error_codes import ErrorCode
 
 _AWAITED = (0.05, 0.2)  # seconds, at least and at most, between two questions about a topic that a caller waits for
 _NEEDED = (0.25, 1.0)  # the same where records are queued for it
 _CONFIGURED_AT_LEAST = 1.0  # and where nobody waits; at most `metadata_max_age`
 _TOLD_AT = 2  # answers without a configured topic before that is told: a cluster that has just started may not know it for a moment
 
+_NO_ERRORS: Mapping[str, int] = {}
+_UNKNOWN = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 Topics = Mapping[str, TopicInfo]
 Needed = Callable[[str], bool]
 
@@ -40,7 +46,7 @@ class TopicQuestion(NamedTuple):
 class _Open:
     """A topic that is not known as somebody wants it."""
 
-    __slots__ = ("waiters", "since", "asked_at", "due", "misses", "told")
+    __slots__ = ("waiters", "since", "asked_at", "due", "misses", "told", "unknown_since", "was_to_be_created")
 
     def __init__(self, now: float) -> None:
         self.waiters: list[tuple[bool, int]] = []  # for each caller: whether it may be created, and how many partitions it needs
@@ -49,6 +55,8 @@ class _Open:
         self.due = now
         self.misses = 0  # answers that did not have it
         self.told = False
+        self.unknown_since: float | None = None  # the first of the answers that, without a break, do not know it at all
+        self.was_to_be_created = False  # whether an answer was to a question that may create it
 
     @property
     def creates(self) -> bool:
@@ -64,9 +72,11 @@ class TopicInterest:
     does; `topics` are those known now.
     """
 
-    def __init__(self, configured: Iterable[str], max_age: float) -> None:
+    def __init__(self, configured: Iterable[str], max_age: float, *, creates: bool = True) -> None:
+        """Without `creates` no question ever lets the brokers create a topic."""
         self._configured = frozenset(configured)
         self._max_age = max_age
+        self._creates = creates
         self._names: dict[str, None] = dict.fromkeys(configured)
         self._open: dict[str, _Open] = {}
 
@@ -80,6 +90,7 @@ class TopicInterest:
             topic = self._open[name] = _Open(now)
         if not topic.waiters or partitions > topic.partitions or (creates and not topic.creates):
             topic.since = now
+            topic.was_to_be_created = False
             topic.due = max(now, topic.asked_at + _AWAITED[0])
         topic.waiters.append((creates, partitions))
 
@@ -94,6 +105,16 @@ class TopicInterest:
         """How many answers, since somebody began to wait for `name`, have not had it."""
         topic = self._open.get(name)
         return topic.misses if topic is not None else 0
+
+    def is_believed_missing(self, name: str, after: float) -> bool:
+        """Whether answers have said for `after` seconds, since somebody began to wait, that there is no such
+        topic.
+        """
+        topic = self._open.get(name)
+        if topic is None or topic.unknown_since is None:
+            return False
+        asked_in_full = topic.was_to_be_created or not (self._creates and topic.creates)
+        return asked_in_full and topic.asked_at - max(topic.unknown_since, topic.since) >= after
 
     def due(self, topics: Topics) -> float:
         """When there is a question; infinity when nothing is open."""
@@ -114,9 +135,11 @@ class TopicInterest:
         """All topics of interest."""
         return TopicQuestion(tuple(self._names), creates=False, everything=True)
 
-    def answered(self, question: TopicQuestion, topics: Topics, needed: Needed, now: float) -> list[str]:
-        """`topics` are known now that `question` is answered. Returns the configured topics of whose absence
-        it is time to tell.
+    def answered(
+        self, question: TopicQuestion, topics: Topics, needed: Needed, now: float, errors: Mapping[str, int] = _NO_ERRORS
+    ) -> list[str]:
+        """`topics` are known now that `question` is answered, and Kafka's codes for others are `errors`.
+        Returns the configured topics of whose absence it is time to tell.
         """
         to_tell = []
         for name in question.names:
@@ -131,6 +154,11 @@ class TopicInterest:
                     continue
                 topic = self._open[name] = _Open(now)
             topic.misses += 1
+            topic.was_to_be_created = topic.was_to_be_created or question.creates
+            if name in topics or errors.get(name, _UNKNOWN) != _UNKNOWN:
+                topic.unknown_since = None
+            elif topic.unknown_since is None:
+                topic.unknown_since = now
             topic.asked_at = now
             if question.creates or not self._may_be_created(name, topic, topics, needed):  # else that question is still to come
                 topic.due = now + self._pause(topic, needed(name), now)
@@ -148,7 +176,7 @@ class TopicInterest:
         return max(least, min(now - topic.since, most))
 
     def _may_be_created(self, name: str, topic: _Open, topics: Topics, needed: Needed) -> bool:
-        return name not in topics and (topic.creates or needed(name))
+        return self._creates and name not in topics and (topic.creates or needed(name))
 
     def _is_kept(self, name: str, needed: Needed) -> bool:
         """Whether a topic that does not exist is of interest although nobody waits for it."""

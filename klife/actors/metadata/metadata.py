@@ -50,7 +50,8 @@ class Metadata:
             (-1 - index, Purpose.REQUESTS): Broker(-1 - index, host, port, settings.connection, self.client_id, security=self.security)
             for index, (host, port) in enumerate(settings.bootstrap)
         }
-        self.interest = TopicInterest(settings.prefetched_topics, settings.metadata_max_age)
+        self.interest = TopicInterest(settings.prefetched_topics, settings.metadata_max_age, creates=settings.allow_auto_create_topics)
+        self._unknown: dict[str, float] = {}  # topics that are believed not to exist, and until when
         self._users: list[MetadataUser] = []
         self._absent: dict[int, float] = {}  # brokers that the cluster does not list (any more), and since when
         self.refresh_wanted = True
@@ -105,11 +106,14 @@ class Metadata:
         `so` is what becomes of the caller's business if it is not known: a clause for the errors' texts.
 
         Raises:
-            UnknownTopic: the cluster did not know it by `deadline` (monotonic seconds).
+            UnknownTopic: the cluster did not know it by `deadline` (monotonic seconds), or has said so for
+                `unknown_topic_ms`, now or so long ago at most.
             BrokersUnreachable: no broker has answered by then.
             ProduceError: the cluster refuses to tell (no permission, an impossible name).
             ClientClosed: the client was stopped meanwhile.
         """
+        if self._is_remembered_unknown(name):
+            raise self._unknown_topic(name, "a moment ago, which is remembered for unknown_topic_ms", so)
         asked_since = self.snapshots_seen
         info = self.wait_for_partitions(name, 1, deadline, creates=creates, so=so)
         if info is not None:
@@ -123,21 +127,40 @@ class Metadata:
                 topic=name,
                 retriable=True,
             )
+        raise self._unknown_topic(name, f"within {'unknown_topic_ms' if name in self._unknown else 'max_block_ms'}", so)
+
+    def _unknown_topic(self, name: str, when: str, so: str) -> UnknownTopic:
         refusal = self.snapshot.topic_errors.get(name)
-        raise UnknownTopic(
-            f"topic {name!r} was not found within max_block_ms: "
-            f"{describe(refusal) if refusal is not None else 'the cluster does not know it'}. "
-            f"{_told(so, 'create the topic, or correct its name.')}",
+        advice = "create the topic, or correct its name."
+        if not self.settings.allow_auto_create_topics:
+            advice = f"{advice[:-1]}; allow_auto_create_topics is off."
+        return UnknownTopic(
+            f"topic {name!r} was not found {when}: "
+            f"{describe(refusal) if refusal is not None else 'the cluster does not know it'}. {_told(so, advice)}",
             topic=name,
             error_code=refusal,
             retriable=True,
         )
 
+    def _is_remembered_unknown(self, name: str) -> bool:
+        until = self._unknown.get(name)
+        if until is None:
+            return False
+        if name in self.snapshot.topics or monotonic() >= until:
+            del self._unknown[name]
+            return False
+        return True
+
+    def _remember_unknown(self, name: str) -> None:
+        now = monotonic()
+        self._unknown = {each: until for each, until in self._unknown.items() if until > now}
+        self._unknown[name] = now + self.settings.unknown_topic
+
     def wait_for_partitions(
         self, name: str, count: int, deadline: float, *, creates: bool, answers: int = 0, so: str = ""
     ) -> TopicInfo | None:
-        """Wait until the topic has `count` partitions; None when it has fewer at the `deadline`, or still
-        after so many `answers`.
+        """Wait until the topic has `count` partitions; None when it has fewer at the `deadline`, still after
+        so many `answers`, or once it is believed that there is no such topic.
 
         Raises as `topic`, but for UnknownTopic.
         """
@@ -171,6 +194,9 @@ class Metadata:
                         error_code=code,
                     )
                 if missed and missed == answers:
+                    return None
+                if self.interest.is_believed_missing(name, self.settings.unknown_topic):
+                    self._remember_unknown(name)
                     return None
 
     def close(self, error: Callable[[str], KlifeError]) -> None:

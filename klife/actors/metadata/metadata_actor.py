@@ -197,7 +197,7 @@ class MetadataActor(GeventActor):
         if self._asked.everything:
             self._refreshed_at = now
         # Before it is published, and those who wait are woken: they look at both.
-        missing = metadata.interest.answered(self._asked, snapshot.topics, metadata.needs, now)
+        missing = metadata.interest.answered(self._asked, snapshot.topics, metadata.needs, now, snapshot.topic_errors)
         first = not metadata.snapshot.brokers
         metadata.publish(snapshot)
         if first and snapshot.brokers:

@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from klife import cython_shim as cython
 from klife.actors.producer.identity import Identity
-from klife.actors.runtime.home import thread_of
-from klife.actors.runtime.hub_pause import HUB_IS_NEEDED
+from klife.actors.runtime.hub_pause import UNASKED, HubStandsStill, hub_stands_still, wait_while_hub_runs
 from klife.actors.runtime.latch import Latch
 from klife.errors import DeliveryTimeout, ForkedDelivery, ProduceError
 from klife.protocol.primitives import INT32_MAX
@@ -84,27 +83,46 @@ class Batch(Latch):
         return self.ordinal, self.positions[0] if self.positions else 0
 
     def _wait_elsewhere(self, hub: Any, current: Any, timeout: float | None) -> bool:
-        """As a latch does, but no longer than the delivery timeout and a little: what ends it at home may not
-        be running.
+        """As a latch does, but no longer than the delivery timeout and a little, and no longer than the home's
+        hub runs: without it nothing ends this.
 
         Raises:
-            DeliveryTimeout: it does not.
+            ProduceError: the hub stands still. The records are still on their way, whenever it goes on.
+            DeliveryTimeout: nothing has ended it.
         """
-        left = self.created + self.terms.delivery_timeout + _GRACE - monotonic()
+        left = max(self.created + self.terms.delivery_timeout + _GRACE - monotonic(), 0.0)
         if timeout is not None and timeout <= left:
-            return Latch._wait_elsewhere(self, hub, current, timeout)
-        if (left > 0 and Latch._wait_elsewhere(self, hub, current, left)) or self.is_set:
-            return True
-        raise self._home_stood_still()
+            left = timeout
 
-    def _home_stood_still(self) -> DeliveryTimeout:
+        if Latch._wait_elsewhere(self, hub, current, min(left, UNASKED)):
+            return True
+        wait = partial(Latch._wait_elsewhere, self, hub, current)
+        try:
+            if wait_while_hub_runs(wait, self.terms.home, left - UNASKED) or self.is_set:
+                return True
+        except HubStandsStill as pause:
+            raise self._on_their_way(pause.seconds) from None
+        if timeout == left:
+            return False
+        raise self._never_ended()
+
+    def _on_their_way(self, still: float) -> ProduceError:
+        return ProduceError(
+            f"records of {self.topic}-{self.partition_id} are not settled: {hub_stands_still(self.terms.home, still)} for them. They "
+            "are on their way as soon as it runs, and may be in the log: wait again, or check before sending them again.",
+            topic=self.topic,
+            partition=self.partition_id,
+            retriable=True,
+            possibly_persisted=True,
+        )
+
+    def _never_ended(self) -> DeliveryTimeout:
         terms = self.terms
         unknown = self.in_flight or self.fate_unknown or self.outcomes is not None
-        still = monotonic() - terms.hub_ran_at
+        still = hub_stands_still(terms.home, monotonic() - terms.hub_ran_at)
         return DeliveryTimeout(
             f"records of {self.topic}-{self.partition_id} were not settled within delivery_timeout_ms "
-            f"({terms.delivery_timeout * 1000:g} ms) and {_GRACE:g} s more: the gevent hub of {thread_of(terms.home)}, which started "
-            f"the client, has not run for {still:.0f} s, {HUB_IS_NEEDED}. {what_to_do(unknown)}",
+            f"({terms.delivery_timeout * 1000:g} ms) and {_GRACE:g} s more: {still}. {what_to_do(unknown)}",
             topic=self.topic,
             partition=self.partition_id,
             retriable=True,

@@ -10,6 +10,7 @@ cdef class Callbacks:
     cdef public dict _backlogs
     cdef public dict _runners
     cdef public object _budget
+    cdef public bint _own_thread
     cdef public object _log_fields
 
     cpdef add(self, Batch batch, index, callback)

@@ -22,7 +22,9 @@ from gevent._hub_local import get_hub_if_exists
 from klife import cython_shim as cython
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import BufferPool
+from klife.actors.runtime.callback_threads import call_outside_hub
 from klife.actors.runtime.forked import is_forked, take_note
+from klife.actors.runtime.home import has_own_thread
 from klife.actors.runtime.latch import Latch
 from klife.actors.runtime.loop_budget import LoopBudget
 from klife.errors import ForkedDelivery
@@ -51,6 +53,7 @@ class Callbacks:
         self._backlogs: dict[tuple[str, int], list[Batch]] = {}  # by partition, as long as a greenlet runs its callbacks
         self._runners: dict[tuple[str, int], Any] = {}  # those greenlets
         self._budget = budget
+        self._own_thread = has_own_thread(home)  # then they may block, and run beside it
         self._log_fields = fields_here.get()
 
     def add(self, batch: Batch, index: int, callback: Callback) -> None:
@@ -101,6 +104,28 @@ class Callbacks:
     def _start(self, partition: tuple[str, int], backlog: list[Batch]) -> None:
         gevent.spawn(self._run, partition, backlog)
 
+    def _call_in_thread(self, batch: Batch, size: int) -> None:
+        """As `_call_all`, in threads where they may block. What changes the batch stays at home."""
+        while batch.callbacks:
+            callbacks, indices = batch.callbacks, batch.indices
+            assert indices is not None
+            batch.expect_callbacks()
+            call_outside_hub(self._home, self._call_each, batch, callbacks, indices, size)
+
+    def _call_each(self, batch: Batch, callbacks: list[Any], indices: list[int], size: int) -> None:
+        fields_here.set(self._log_fields)
+        partition = batch.topic, batch.partition_id
+        self._runners[partition] = getcurrent()
+        self._pool.allow_overdraft(size)
+        try:
+            for callback, index in zip(callbacks, indices, strict=True):
+                try:
+                    _call(callback, batch, index)
+                except BaseException as error:  # noqa: BLE001 - an exit ends no thread of klife's
+                    _tell_failed(batch, error)
+        finally:
+            self._pool.allow_overdraft(0)
+
     @property
     def is_running_in_this_greenlet(self) -> bool:
         """Whether the caller is itself a callback."""
@@ -132,7 +157,10 @@ class Callbacks:
                 self._pool.give_back(batch)
                 self._pool.allow_overdraft(size)
                 try:
-                    self._call_all(batch)
+                    if self._own_thread:
+                        self._call_in_thread(batch, size)
+                    else:
+                        self._call_all(batch)
                 finally:
                     self._pool.allow_overdraft(0)
                     if not batch.callbacks:  # else a callback killed this greenlet: leave the rest to the next runner
@@ -187,4 +215,8 @@ def _call(callback: Any, batch: Batch, index: int) -> None:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001 - a user's callback must not take down what runs the others
-        log.error("delivery_callback_failed", topic=batch.topic, partition=batch.partition_id, exception=traceback_of(error))
+        _tell_failed(batch, error)
+
+
+def _tell_failed(batch: Batch, error: BaseException) -> None:
+    log.error("delivery_callback_failed", topic=batch.topic, partition=batch.partition_id, exception=traceback_of(error))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from klife.actors.producer.batch import Batch, what_to_do
 from klife.actors.producer.policy import rule_for
-from klife.actors.runtime.hub_pause import HUB_IS_NEEDED
+from klife.actors.runtime.hub_pause import hub_stands_still
 from klife.errors import DeliveryTimeout
 from klife.protocol.error_codes import ErrorCode, describe
 
@@ -90,7 +90,7 @@ def timed_out(batch: Batch, partition: Partition, identities: Identities, stood_
     timeout = batch.terms.delivery_timeout
     why, code = held_up_by(batch, partition, identities)
     if stood_still >= timeout / 2:
-        why = f"the gevent hub of the thread that started the client had not run for {stood_still:.0f} s, {HUB_IS_NEEDED}"
+        why = hub_stands_still(batch.terms.home, stood_still)
     return DeliveryTimeout(
         f"records of {batch.topic}-{batch.partition_id} were not delivered within delivery_timeout_ms ({timeout * 1000:g} ms): {why}. "
         f"{what_to_do(unknown)}",

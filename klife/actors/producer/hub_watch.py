@@ -15,6 +15,7 @@ from gevent import get_hub
 from gevent._hub_local import get_hub_if_exists
 
 from klife.actors.runtime.forked import take_note
+from klife.actors.runtime.home import has_own_thread
 from klife.actors.runtime.latch import may_switch
 from klife.actors.settings import HUB_RUNS_EVERY_MS
 from klife_supervision.let_hub_run import let_hub_run
@@ -34,6 +35,7 @@ class HubWatch:
         self._marked = False
         self._hub = get_hub()
         self._loop = self._hub.loop
+        self._has_own_thread = has_own_thread(self._hub)
         self.on_other_hub: Callable[[], None] = lambda: None  # told when the caller's hub is not this one, but took its thread's number
 
     def look(self, now_ms: int, now: float) -> bool:
@@ -45,6 +47,8 @@ class HubWatch:
         """
         self.looked_ms = self.stamp = now_ms
         if get_hub_if_exists() is not self._hub:
+            if self._has_own_thread:
+                return False  # which runs it; threads that produce share the processor by the interpreter's rule
             self.on_other_hub()
             return True
         if now < self.due:

@@ -31,7 +31,7 @@ class ObservedSettlement(Settlement):
             super().delivered(partition, batch, base_offset, append_time_ms)
             return
         size, self._finished = batch.size, None
-        super().delivered(partition, batch, base_offset, append_time_ms)
+        Settlement.delivered(self, partition, batch, base_offset, append_time_ms)
         if self._finished is not batch:  # else it went the long way, and was told of there
             self._observer.settled(self._producer, batch, size, batch.base_offset, None)
 

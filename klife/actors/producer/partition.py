@@ -107,9 +107,10 @@ class Partition:
     # filling
 
     def close(self) -> None:
-        """No record joins the open batch any more."""
+        """No record joins the open batch any more, if there is one: another thread may have been first."""
         batch = self.open
-        assert batch is not None
+        if batch is None:
+            return
         self.open = None
         self.pending.append(batch)
 

@@ -1,6 +1,7 @@
 cdef class Terms:
     cdef public object settings
     cdef public object home
+    cdef public bint own_thread
     cdef public bint idempotent
     cdef public double delivery_timeout
     cdef public Py_ssize_t batch_size_bytes

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any
 
 from klife.actors.closed import NOT_QUEUED, client_closed
+from klife.actors.runtime.home import has_own_thread
 from klife.actors.settings import ProducerSettings
 from klife.errors import ClientClosed
 from klife.protocol.apis.produce import ProduceRequest
@@ -24,6 +25,7 @@ class Terms:
     __slots__ = (
         "settings",
         "home",
+        "own_thread",
         "idempotent",
         "delivery_timeout",
         "batch_size_bytes",
@@ -42,6 +44,7 @@ class Terms:
     ) -> None:
         self.settings = settings
         self.home = home  # a hub
+        self.own_thread = has_own_thread(home)  # then records come from other threads, too
         self.max_block = max_block  # so long may a record wait for room, or for its partition
         # Those that are asked for with each batch or request.
         self.idempotent = settings.idempotent

@@ -14,9 +14,12 @@ these may be. A record is thus taken whole or not at all, with its bytes and its
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any
+
+from gevent._hub_local import get_hub_if_exists
 
 from klife import cython_shim as cython
 from klife.actors.producer.batch import Batch
@@ -236,6 +239,9 @@ class Topic(TopicPartitions):
             places.indices[at] = 0
         batcher = partition.served_by
         try:
+            if self.terms.own_thread and get_hub_if_exists() is not self.terms.home:
+                self._tell_home(partition, batch)
+                return batch
             if not partition.growing or deadlines.due == _NEVER:  # else the timer looks within a second: mostly a call less
                 self._watch(partition, batch)
             if batcher is not None:
@@ -245,10 +251,29 @@ class Topic(TopicPartitions):
             if batch.created >= self._hub_watch.due:
                 self._hub_watch.batch_opened()
         except BaseException:  # a signal handler's; nobody else would tell them
-            self._watch(partition, batch)
-            self._batchers.offer(partition)
+            if self.terms.own_thread:
+                self._tell_home(partition, batch)
+            else:
+                self._watch(partition, batch)
+                self._batchers.offer(partition)
             raise
         return batch
+
+    def _tell_home(self, partition: Partition, batch: Batch) -> None:
+        """A thread has opened `batch`: have the hub do what follows. Until then it stands where all look:
+        whoever drains the partition first finds it.
+        """
+        with suppress(ValueError):  # the loop was destroyed: the client has ended, and `abandon` finds it pending
+            self.terms.home.loop.run_callback_threadsafe(self._opened, partition, batch)
+
+    def _opened(self, partition: Partition, batch: Batch) -> None:
+        """At home, of a batch that a thread has opened."""
+        self._watch(partition, batch)
+        batcher = partition.served_by
+        if batcher is not None:
+            batcher.batch_opened(partition, batch)
+        else:
+            self._batchers.offer(partition)
 
     def _watch(self, partition: Partition, batch: Batch) -> None:
         """Have it noticed when `batch` is open for too long, or is not delivered in time."""
@@ -311,7 +336,7 @@ class Topic(TopicPartitions):
             raise
 
     def _call_when_settled(self, batch: Batch, index: int, callback: Any) -> None:
-        if batch.is_set:  # whoever interrupted us has waited for it
+        if batch.is_set or self.terms.own_thread:  # whoever interrupted us has waited for it; or it may be settled any moment
             self.terms.call_when_settled(batch, index, callback)
         else:
             batch.add_callback(index, callback)

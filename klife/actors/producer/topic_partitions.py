@@ -12,6 +12,8 @@ from random import randrange
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from gevent._hub_local import get_hub_if_exists
+
 from klife import cython_shim as cython
 from klife.actors.metadata.snapshot import NO_LEADER
 from klife.actors.producer.partition import Partition
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 
 WaitForPartitions = Callable[[str, int, float, int], "TopicInfo | None"]
 NOWHERE = -1  # keyless records stick to no partition: the next one chooses
+
+
+class NotAtHome(Exception):
+    """What a record of another thread needs is done in the home thread alone. Nothing was queued."""
 
 
 class TopicPartitions:
@@ -127,9 +133,15 @@ class TopicPartitions:
     # where a record goes
 
     def partition(self, partition_id: int) -> Partition:
-        """One of the partitions there are, made when it is first produced to."""
+        """One of the partitions there are, made when it is first produced to.
+
+        Raises:
+            NotAtHome: it is to be made, which is for the home thread.
+        """
         partition = self._made.get(partition_id)
         if partition is None:
+            if self.terms.own_thread and get_hub_if_exists() is not self.terms.home:
+                raise NotAtHome
             fresh = Partition(self.name, partition_id, self.terms)
             self._place(fresh)
             partition = self._made.setdefault(partition_id, fresh)  # something that ran meanwhile may have made it

@@ -1,4 +1,5 @@
-"""Who is told when a thread ends: those whose greenlets ran in its hub.
+"""Whose hub a client lives in: a thread of its user's, or one of its own; and who is told when that thread
+ends.
 
 The end is noticed by a value of the thread's own, which goes with it: while the thread still has its number,
 so that no other thread can have been given it.
@@ -32,9 +33,21 @@ class _Tenants:
             each.home_ended()
 
 
+def give_own_thread(hub: Any, name: str) -> None:
+    """The thread of `hub`, called `name`, does nothing but to run it."""
+    hub.klife_thread = name
+
+
+def has_own_thread(hub: Any) -> bool:
+    """Whether the thread of `hub` does nothing but to run it."""
+    return hasattr(hub, "klife_thread")
+
+
 def thread_of(hub: Any) -> str:
     """What to call the thread of `hub` in a text."""
-    name = next((thread.name for thread in threading.enumerate() if thread.ident == hub.thread_ident), None)
+    name = getattr(hub, "klife_thread", None) or next(
+        (thread.name for thread in threading.enumerate() if thread.ident == hub.thread_ident), None
+    )
     return f"thread {hub.thread_ident}" if name is None else f"thread {name!r}"
 
 

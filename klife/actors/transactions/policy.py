@@ -54,7 +54,7 @@ class Rule:
 
 
 def action_for(request: Request, error_code: int | None, *, state: State, principal: object = "the client's principal") -> Rule:
-    """The row for an answer to `request`, as it is met in `state`, with its text, if there is something to say.
+    """The row for an answer to `request`, as it is met in `state`, with its text.
 
     `error_code` is None where no broker refused anything: a record's delivery timed out, or an answer did not
     come (which is 13, NETWORK_EXCEPTION, for a request that is sent again). The advice names the client's
@@ -65,8 +65,6 @@ def action_for(request: Request, error_code: int | None, *, state: State, princi
     aborting = request is Request.END_TXN and state is State.ABORTING
     rules, otherwise = (RULES_OF_ABORT, ANEW) if aborting else (RULES[request], _UNKNOWN_CODE[request])
     rule = rules.get(error_code, otherwise)
-    if rule is DONE:
-        return rule
     text = f"{request.value} was answered with {describe(error_code)}"
     return replace(rule, text=text, advice=rule.advice.format(principal=principal))
 

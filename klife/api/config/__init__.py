@@ -9,6 +9,7 @@
 - `base`, `messages`: how a model fails, and in which words
 - `kafka_names`, `properties`, `environment`, `text`: names and text of other worlds
 - `security_properties`, with `security_stores`, `security_login` and `jaas`: the same for TLS and SASL
+- `from_clients`: what other clients take, with their defaults
 - `properties_file`: Java's properties files
 
 The models are imported by the first one that is made, for they need pydantic (see `plain`).

@@ -50,11 +50,14 @@ class ClientKeywords(ProducerKeywords, total=False):
     default_txn_pool: str | None
     disabled_features: Sequence[Feature] | AbstractSet[Feature]
     metadata_max_age_ms: int
+    allow_auto_create_topics: bool
+    unknown_topic_ms: int
     max_buffered_bytes: int
     on_buffer_full: Literal["block", "raise"]
     max_block_ms: int
     hooks: Sequence[Hooks | type[Hooks]]
     on_fork: Literal["restart", "raise"]
+    run_in: Literal["home", "thread"]
     tls: bool | TlsConfig | TlsKeywords | Mapping[str, Any] | ssl.SSLContext
     sasl: SaslConfig | SaslKeywords | Mapping[str, Any] | None
     connect_timeout_ms: int

@@ -7,6 +7,7 @@ checks between options, and one `ConfigError` that lists everything wrong.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any, Self, Unpack
 
@@ -15,6 +16,7 @@ from klife.api.config.addresses import split_address
 from klife.api.config.base import Problem, attempt
 from klife.api.config.checks import cross_check
 from klife.api.config.environment import EnvironmentReader
+from klife.api.config.from_clients import MURMUR2_INSTEAD, ConfluentReader, KafkaPythonReader, keys_move, not_a_dict
 from klife.api.config.keywords import ClientKeywords
 from klife.api.config.options import ClientOptions, DeliveryOptions, ProducerConfig, ProducerOptions, TxnPoolConfig
 from klife.api.config.plain import DEFAULT_PRODUCER_NAME
@@ -93,6 +95,41 @@ class ClientConfig(ClientOptions):
             raise ConfigError([f"the properties are {describe(properties, secret=True)}, expected a dict, or the path of a file"])
         reader = PropertiesReader(cls)
         reader.read(properties)
+        if keys_move(properties):
+            warnings.warn(MURMUR2_INSTEAD, UserWarning, stacklevel=2)
+        return cls._from_options(reader.options, reader.origins, reader.problems)
+
+    @classmethod
+    def from_confluent(cls, configuration: Mapping[str, Any], /) -> Self:
+        """The configuration of a dict for confluent-kafka's Producer, with librdkafka's defaults for what it
+        leaves out: keys stay on their partitions (crc32), and acks, timeouts, linger.ms and batch.size are as
+        before. Options of klife's own are given over it: `ClientConfig.build(ClientConfig.from_confluent(...),
+        enable_idempotence=True)`.
+
+        Warns (UserWarning) where records will go to other partitions all the same.
+
+        Raises:
+            ConfigError: with one line for everything wrong; for callbacks, and whatever else is done
+                otherwise here, what to do.
+        """
+        if not isinstance(configuration, Mapping):
+            raise ConfigError([not_a_dict(configuration)])
+        reader = ConfluentReader(cls)
+        reader.read(configuration)
+        for change in reader.warnings:
+            warnings.warn(change, UserWarning, stacklevel=2)
+        return cls._from_options(reader.options, reader.origins, reader.problems)
+
+    @classmethod
+    def from_kafka_python(cls, **options: Any) -> Self:
+        """The configuration of keywords for kafka-python's KafkaProducer, with its defaults (3.0) for what is
+        left out. Its default partitioner is klife's.
+
+        Raises:
+            ConfigError: as `from_confluent`.
+        """
+        reader = KafkaPythonReader(cls)
+        reader.read(options)
         return cls._from_options(reader.options, reader.origins, reader.problems)
 
     @classmethod

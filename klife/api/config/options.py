@@ -259,6 +259,13 @@ class ClientOptions(ProducerOptions):
     metadata_max_age_ms: Annotated[PositiveMilliseconds, Kafka("metadata.max.age.ms", "topic.metadata.refresh.interval.ms")] = 300_000
     """Milliseconds after which topics and leaders are asked for again, even if nothing failed."""
 
+    allow_auto_create_topics: Annotated[bool, Kafka("allow.auto.create.topics")] = True
+    """Whether a record may have its topic created, where the brokers are set up to (auto.create.topics.enable)."""
+
+    unknown_topic_ms: Milliseconds = 5_000
+    """Milliseconds for which the cluster has to say that there is no such topic, until `produce` believes it; and for which it then
+    remembers."""
+
     max_buffered_bytes: Annotated[MemoryBytes, Kafka("buffer.memory"), Kafka("queue.buffering.max.kbytes", factor=1024)] = 33_554_432
     """Bytes of records that may wait for brokers, over all producers."""
 
@@ -273,6 +280,9 @@ class ClientOptions(ProducerOptions):
 
     on_fork: Literal["restart", "raise"] = "restart"
     """What the client does when used in a forked child: "restart" afresh there, or "raise" ClientClosed."""
+
+    run_in: Literal["home", "thread"] = "home"
+    """Where the client's hub runs: "home", the thread that starts the client, or a "thread" of its own, for programs without gevent."""
 
     tls: Tls = False
     """False, True (the system's certificate authorities), settings (TlsConfig or a dict), or an ssl.SSLContext."""

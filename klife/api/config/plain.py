@@ -52,11 +52,15 @@ OPTIONS: Final[dict[str, tuple[Any, range | tuple[Any, ...]]]] = {
     "txn_pools": ((), _NOT_PLAIN),
     "default_txn_pool": (None, _NOT_PLAIN),
     "disabled_features": ((), _NOT_PLAIN),
+    "hooks": ((), _NOT_PLAIN),
     "metadata_max_age_ms": (300_000, _POSITIVE),
+    "allow_auto_create_topics": (True, (True, False)),
+    "unknown_topic_ms": (5_000, _MS),
     "max_buffered_bytes": (33_554_432, range(1, 2**63)),
     "on_buffer_full": ("block", ("block", "raise")),
     "max_block_ms": (60_000, _MS),
     "on_fork": ("restart", ("restart", "raise")),
+    "run_in": ("home", ("home", "thread")),
     "tls": (False, _NOT_PLAIN),
     "sasl": (None, _NOT_PLAIN),
     "connect_timeout_ms": (10_000, _POSITIVE),
@@ -124,7 +128,7 @@ def _is_plain(option: object, value: object) -> bool:
         return False
     default, plain = known
     if plain is _NOT_PLAIN:
-        return value is default and not isinstance(value, str)
+        return value is default and (value is None or value is False or value == ())
     if isinstance(plain, range):
         return type(value) is int and value in plain
     return any(type(value) is type(each) and value == each for each in plain)
