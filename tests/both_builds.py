@@ -64,6 +64,7 @@ ONCE = [
     "tests/testing/test_cli_cluster.py",
     "tests/testing/test_cluster_processes.py",
     "tests/testing/test_committed.py",
+    "tests/testing/test_fake.py",
     "tests/testing/test_helpers.py",
     "tests/testing/test_jars.py",
     "tests/testing/test_pytest_plugin.py",

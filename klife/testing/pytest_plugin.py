@@ -1,13 +1,14 @@
-"""Fixtures for tests against a real Kafka, in any suite of an environment that has klife installed:
+"""Fixtures for tests of programs that produce, in any suite of an environment that has klife installed:
 
-    def test_an_order_reaches_kafka(kafka_cluster, klife_client):
-        kafka_cluster.create_topic("orders", partitions=6)
+    def test_an_order_reaches_kafka(klife_client):
         klife_client.produce(Record(topic="orders", value=b"...")).get()
         assert len(all_produced(klife_client, "orders")) == 1
 
+- `klife_fake` (function): a `klife.testing.fake.FakeCluster`, a Kafka in this process, for this test alone.
+- `klife_client` (function): a client of it, ready, with `klife.testing.setup` called; stopped after the test.
+  With `pytest --klife-real` it is a client of `kafka_cluster`.
 - `kafka_cluster` (session): a `klife.testing.cluster.KafkaCluster` of three brokers, started by the first
   test that asks for it. `KLIFE_TEST_BOOTSTRAP=host:port,...` names a cluster to use instead.
-- `klife_client` (function): a client of it, ready, with `klife.testing.setup` called; stopped after the test.
 
 The brokers' logs outlive the session when a test that used them failed, and its report names their folder.
 
@@ -29,11 +30,12 @@ import pytest
 if TYPE_CHECKING:
     from klife import Client
     from klife.testing.cluster import KafkaCluster
+    from klife.testing.fake import FakeCluster
 
 BROKERS = 3
+REAL = "--klife-real"
 READY_TIMEOUT_SECONDS = 30.0
 
-_FIXTURES = {"kafka_cluster", "klife_client"}
 _NOT_FROZEN = ("klife", "klife_supervision")
 _running = pytest.StashKey["KafkaCluster"]()
 _kept = pytest.StashKey[Path]()
@@ -52,13 +54,29 @@ def kafka_cluster(pytestconfig: pytest.Config) -> Generator[KafkaCluster, None, 
             del pytestconfig.stash[_running]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(REAL, action="store_true", help="klife_client is a client of real brokers (kafka_cluster), not of klife_fake")
+
+
 @pytest.fixture
-def klife_client(kafka_cluster: KafkaCluster) -> Generator[Client, None, None]:
-    """A klife client of `kafka_cluster`, ready; `all_produced` tells what came after its start."""
+def klife_fake() -> Generator[FakeCluster, None, None]:
+    """A Kafka in this process, for this test alone: topics, their records, and failures to order."""
+    from klife.testing.fake import FakeCluster
+
+    with FakeCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def klife_client(request: pytest.FixtureRequest) -> Generator[Client, None, None]:
+    """A klife client of `klife_fake`, or with --klife-real of `kafka_cluster`, ready; `all_produced` tells
+    what came after its start.
+    """
     from klife import Client
     from klife.testing import setup
 
-    with Client.start(kafka_cluster.bootstrap_servers) as client:
+    cluster = request.getfixturevalue("kafka_cluster" if request.config.getoption(REAL) else "klife_fake")
+    with Client.start(cluster.bootstrap_servers) as client:
         client.wait_ready(READY_TIMEOUT_SECONDS)
         setup(client)
         yield client
@@ -85,9 +103,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Keep the brokers' logs when a test that uses them fails, and say where."""
     report = yield
     cluster = item.config.stash.get(_running, None)
-    if report.failed and cluster is not None and _FIXTURES.intersection(getattr(item, "fixturenames", ())):
+    if report.failed and cluster is not None and _uses_brokers(item):
         report.sections.append(("Kafka brokers' logs", f"kept in {_keep_logs(item.config, cluster)}"))
     return report
+
+
+def _uses_brokers(item: pytest.Item) -> bool:
+    fixtures = getattr(item, "fixturenames", ())
+    return "kafka_cluster" in fixtures or ("klife_client" in fixtures and item.config.getoption(REAL))
 
 
 def _keep_logs(config: pytest.Config, cluster: KafkaCluster) -> Path:

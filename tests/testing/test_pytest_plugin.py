@@ -33,7 +33,30 @@ def suite(pytester: pytest.Pytester, kafka_cluster: KafkaCluster, monkeypatch: p
 
 def test_a_suite_uses_the_fixtures_without_configuring_anything(suite: pytest.Pytester) -> None:
     suite.makepyfile(SUITE)
-    suite.runpytest_subprocess().assert_outcomes(passed=1)
+    suite.runpytest_subprocess("--klife-real").assert_outcomes(passed=1)
+
+
+def test_without_more_a_client_is_one_of_a_fake_of_the_test_s_own(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from klife import ProduceError, Record
+        from klife.testing import all_produced
+
+        @pytest.mark.parametrize("again", range(2))
+        def test_arrives(klife_fake, klife_client, again):
+            klife_fake.create_topic("orders", partitions=2)
+            result = klife_client.produce(Record(topic="orders", value=b"v")).get()
+            assert all_produced(klife_client, "orders") == klife_fake.records("orders") == [result]
+
+        def test_fails(klife_fake, klife_client):
+            klife_fake.fail_next("TOPIC_AUTHORIZATION_FAILED")
+            with pytest.raises(ProduceError) as caught:
+                klife_client.produce(Record(topic="orders", value=b"v")).get()
+            assert caught.value.error_code == 29
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=3)
 
 
 def test_the_client_of_a_test_is_stopped_after_it(suite: pytest.Pytester) -> None:
@@ -51,12 +74,12 @@ def test_the_client_of_a_test_is_stopped_after_it(suite: pytest.Pytester) -> Non
             assert klife_client.status().state == "running"
         """
     )
-    suite.runpytest_subprocess().assert_outcomes(passed=2)
+    suite.runpytest_subprocess("--klife-real").assert_outcomes(passed=2)
 
 
 def test_a_failure_keeps_the_brokers_logs_and_names_their_folder(suite: pytest.Pytester) -> None:
     suite.makepyfile("def test_one(klife_client): assert 0\ndef test_two(kafka_cluster): assert 0\ndef test_three(): assert 0")
-    result = suite.runpytest_subprocess()
+    result = suite.runpytest_subprocess("--klife-real")
     result.assert_outcomes(failed=3)
     folders = [Path(found) for found in re.findall(r"^kept in (.+)$", result.stdout.str(), re.MULTILINE)]
     assert len(folders) == 2, "the third test does not use Kafka"
@@ -87,4 +110,4 @@ def test_a_suite_without_kafka_neither_starts_nor_imports_anything(pytester: pyt
 def test_the_fixtures_are_listed_with_what_they_are(pytester: pytest.Pytester) -> None:
     listing = pytester.runpytest_subprocess("--fixtures").stdout.str()
     assert "A real Kafka cluster of three brokers" in listing
-    assert "A klife client of `kafka_cluster`, ready" in listing
+    assert "A klife client of `klife_fake`" in listing
