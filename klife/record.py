@@ -98,6 +98,25 @@ class Record:
             raise BatchError([record for record in records if record.error is None], failed)
         return records
 
+    def delivered(self, offset: int | None = 0, *, partition: int | None = None, timestamp_ms: int | None = None) -> Delivered:
+        """A result as if this record had been delivered, for doubles in tests. Its partition is the one given,
+        else this record's own, else 0; its timestamp the one given, else this record's own.
+        """
+        if partition is None:
+            partition = self.partition if self.partition is not None else 0
+        own = self.timestamp_ms if timestamp_ms is None else timestamp_ms
+        return Delivered(self.topic, self.value, self.key, self.headers, partition, own, offset)
+
+    def failed(self, error: ProduceError) -> Undelivered:
+        """A result as if this record had not been delivered, for `error`; for doubles in tests.
+
+        Raises:
+            InvalidRecordType: `error` is no ProduceError.
+        """
+        if not isinstance(error, ProduceError):
+            raise InvalidRecordType(f"error is a {type(error).__name__}; a record fails with a ProduceError")
+        return Undelivered(self.topic, self.value, self.key, self.headers, self.partition, self.timestamp_ms, error)
+
     def __repr__(self) -> str:
         # Sizes, never contents: keys and values may be personal data, and a repr ends up in logs.
         topic, value, key, headers, *rest = self._values()
