@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from struct import Struct
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from klife.protocol.apis.add_partitions_to_txn import (
     AddPartitionsToTxnPartitionResult,
@@ -49,10 +49,8 @@ from klife.protocol.apis.produce import (
 from klife.protocol.error_codes import ErrorCode
 from klife.protocol.message import Response
 from klife.testing.fake.server import Cut, NotYet
+from klife.testing.fake.state import State
 from klife.testing.fake.topics import Partition, Topic
-
-if TYPE_CHECKING:
-    from klife.testing.fake.cluster import FakeCluster
 
 _HEADER = Struct(">hhih")
 _HOST = "127.0.0.1"
@@ -67,14 +65,14 @@ _NO_ID = bytes(16)
 class Exchange:
     """A request, as a broker got it."""
 
-    cluster: FakeCluster
+    cluster: State
     node_id: int
     request: Any
     version: int
     began: float  # monotonic seconds
 
 
-def answered(cluster: FakeCluster, node_id: int, frame: bytes, began: float) -> bytes | NotYet | None:
+def answered(cluster: State, node_id: int, frame: bytes, began: float) -> bytes | NotYet | None:
     """The answer to a request, with its header; None where none is wanted.
 
     Raises:
@@ -119,7 +117,7 @@ def _api_versions(exchange: Exchange, code: int = 0) -> ApiVersionsResponse:
 def _metadata(exchange: Exchange) -> MetadataResponse:
     cluster, request = exchange.cluster, exchange.request
     return MetadataResponse(
-        brokers=[MetadataResponseBroker(node_id=each, host=_HOST, port=cluster.port(each)) for each in cluster.alive],
+        brokers=[MetadataResponseBroker(node_id=each, host=_HOST, port=cluster.ports[each]) for each in cluster.alive],
         cluster_id="fake",
         controller_id=min(cluster.alive, default=-1),
         topics=[_described(topic) for topic in cluster.topics.values()]
@@ -257,7 +255,7 @@ def _find_coordinator(exchange: Exchange) -> FindCoordinatorResponse:
     cluster, request = exchange.cluster, exchange.request
     node_id = min(cluster.alive, default=-1)
     code = 0 if request.key_type == _TRANSACTION_COORDINATOR and node_id >= 0 else ErrorCode.COORDINATOR_NOT_AVAILABLE
-    port = cluster.port(node_id) if not code else -1
+    port = cluster.ports[node_id] if not code else -1
     if exchange.version < _COORDINATOR_LISTS_FROM:
         return FindCoordinatorResponse(error_code=code, error_message=None, node_id=node_id, host=_HOST, port=port)
     found = [

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from itertools import count
 from typing import Self
 
 from klife.protocol.error_codes import ErrorCode
 from klife.record import Record
 from klife.testing.fake.answers import answered
-from klife.testing.fake.coordinator import Coordinator
-from klife.testing.fake.faults import Failure, Faults, code_of
+from klife.testing.fake.faults import Failure, code_of
 from klife.testing.fake.server import Server
-from klife.testing.fake.topics import NO_LEADER, Partition, Topic
-
-_FIRST_PRODUCER_ID = 1000
+from klife.testing.fake.state import State
 
 
 class FakeCluster:
@@ -36,16 +32,10 @@ class FakeCluster:
         """
         if brokers < 1:
             raise ValueError(f"brokers is {brokers}; a cluster has one or more")
-        self.topics: dict[str, Topic] = {}
-        self.alive: list[int] = []
-        self.auto_create_partitions = auto_create_partitions
-        self.faults = Faults()
-        self.coordinator = Coordinator()
-        self._producer_ids = count(_FIRST_PRODUCER_ID)
-        self._server = Server(partial(answered, self))
-        self._all = list(range(1, brokers + 1))
+        self._state = State(range(1, brokers + 1), auto_create_partitions)
+        self._server = Server(partial(answered, self._state), self._state.ports)
         self.latency_ms = latency_ms
-        for node_id in self._all:
+        for node_id in self._state.brokers:
             self.start(node_id)
         for name, partitions in (topics or {}).items():
             self.create_topic(name, partitions)
@@ -61,9 +51,18 @@ class FakeCluster:
         self._server.stop()
 
     @property
+    def auto_create_partitions(self) -> int:
+        """How many partitions a topic has that is made because somebody produces to it; 0: none is made."""
+        return self._state.auto_create_partitions
+
+    @auto_create_partitions.setter
+    def auto_create_partitions(self, value: int) -> None:
+        self._state.auto_create_partitions = value
+
+    @property
     def bootstrap_servers(self) -> str:
         """The addresses of all brokers, as a client takes them."""
-        return ",".join(f"127.0.0.1:{self.port(node_id)}" for node_id in self._all)
+        return ",".join(f"127.0.0.1:{self._state.ports[node_id]}" for node_id in self._state.brokers)
 
     # topics, and what is in them
 
@@ -76,11 +75,11 @@ class FakeCluster:
             ValueError: it is there already, or `partitions` is less than 1.
         """
         with self._server.lock:
-            if name in self.topics:
+            if name in self._state.topics:
                 raise ValueError(f"topic {name!r} is there already")
             if partitions < 1:
                 raise ValueError(f"partitions is {partitions}; a topic has one or more")
-            self.add_topic(name, partitions, dict(config or {}))
+            self._state.add_topic(name, partitions, dict(config or {}))
 
     def delete_topic(self, name: str) -> None:
         """The topic and its records are gone.
@@ -89,7 +88,7 @@ class FakeCluster:
             KeyError: there is none of that name.
         """
         with self._server.lock:
-            del self.topics[name]
+            del self._state.topics[name]
 
     def records(self, topic: str, partition: int | None = None) -> list[Record]:
         """The records that were written, by partition and offset, as `produce` returns them. Of transactions
@@ -99,7 +98,7 @@ class FakeCluster:
             KeyError: there is no such topic.
         """
         with self._server.lock:
-            return list(self.topics[topic].records(partition))
+            return list(self._state.topics[topic].records(partition))
 
     # what goes wrong
 
@@ -120,12 +119,12 @@ class FakeCluster:
         """
         code = code_of(error)
         with self._server.lock:
-            self.faults.failures.append(Failure(code, topic, partition, times, persisted))
+            self._state.faults.failures.append(Failure(code, topic, partition, times, persisted))
 
     def lose_answers(self, times: int = 1) -> None:
         """Write what the next `times` produce requests bring, and close their connections without an answer."""
         with self._server.lock:
-            self.faults.answers_to_lose += times
+            self._state.faults.answers_to_lose += times
 
     @property
     def latency_ms(self) -> float:
@@ -139,12 +138,12 @@ class FakeCluster:
     def pause(self, node_id: int | None = None) -> None:
         """The broker (all, without an id) takes connections and requests, and answers nothing."""
         with self._server.lock:
-            self._server.paused |= {node_id} if node_id is not None else set(self._all)
+            self._server.paused |= {node_id} if node_id is not None else set(self._state.brokers)
 
     def resume(self, node_id: int | None = None) -> None:
         """It goes on, with what came meanwhile first."""
         with self._server.lock:
-            self._server.paused -= {node_id} if node_id is not None else set(self._all)
+            self._server.paused -= {node_id} if node_id is not None else set(self._state.brokers)
         self._server.wake()
 
     def move_leader(self, topic: str, partition: int, node_id: int) -> None:
@@ -154,14 +153,14 @@ class FakeCluster:
             KeyError, IndexError: there is no such topic or partition.
         """
         with self._server.lock:
-            self.topics[topic].partitions[partition].move(node_id)
+            self._state.topics[topic].partitions[partition].move(node_id)
 
     def stop(self, node_id: int) -> None:
         """The broker closes its connections and takes no more. What it led is led by another, if one is left."""
         self._server.close(node_id)
         with self._server.lock:
-            self.alive = [each for each in self.alive if each != node_id]
-            self._elect()
+            self._state.alive = [each for each in self._state.alive if each != node_id]
+            self._state.elect()
 
     def kill(self, node_id: int) -> None:
         """As `stop`: nothing of a fake broker is lost."""
@@ -169,42 +168,8 @@ class FakeCluster:
 
     def start(self, node_id: int) -> None:
         """A broker that was stopped is there again, at the address it had."""
-        if node_id not in self.alive:
+        if node_id not in self._state.alive:
             self._server.listen(node_id)
             with self._server.lock:
-                self.alive = sorted([*self.alive, node_id])
-                self._elect()
-
-    # for the brokers, which have the lock
-
-    def find(self, name: str | None, topic_id: bytes) -> Topic | None:
-        """The topic of a name or, without one, of an id."""
-        if name is not None:
-            return self.topics.get(name)
-        return next((topic for topic in self.topics.values() if topic.topic_id == topic_id), None)
-
-    def partition(self, topic: str, index: int) -> Partition | None:
-        found = self.topics.get(topic)
-        return found.partitions[index] if found is not None and 0 <= index < len(found.partitions) else None
-
-    def add_topic(self, name: str, partitions: int, config: dict[str, str] | None = None) -> Topic:
-        topic = self.topics[name] = Topic(name, [], config or {})
-        self.grow(topic, partitions)
-        return topic
-
-    def grow(self, topic: Topic, partitions: int) -> None:
-        """The topic has so many partitions, led by turns."""
-        for index in range(len(topic.partitions), partitions):
-            topic.partitions.append(Partition(self.alive[index % len(self.alive)] if self.alive else NO_LEADER))
-
-    def next_producer_id(self) -> int:
-        return next(self._producer_ids)
-
-    def port(self, node_id: int) -> int:
-        return self._server.ports[node_id]
-
-    def _elect(self) -> None:
-        for topic in self.topics.values():
-            for index, partition in enumerate(topic.partitions):
-                if partition.leader not in self.alive:
-                    partition.move(self.alive[index % len(self.alive)] if self.alive else NO_LEADER)
+                self._state.alive = sorted([*self._state.alive, node_id])
+                self._state.elect()

@@ -62,12 +62,11 @@ Answer = Callable[[int, bytes, float], bytes | NotYet | None]
 class Server:
     """Listeners and connections, and the thread that serves them. `answer` is called in it, with `lock`."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, ports: dict[int, int]) -> None:
         self.lock = _new_lock()
         self.latency = 0.0  # seconds
         self.paused: set[int] = set()
-        self.ports: dict[int, int] = {}
-        self.accepted: dict[int, int] = {}  # connections so far
+        self._ports = ports  # by broker; filled in here
         self._answer = answer
         self._listeners: dict[int, Any] = {}
         self._connections: dict[int, Connection] = {}
@@ -83,10 +82,10 @@ class Server:
         """Take connections for a broker, on the port it had before."""
         listener = _Socket()
         listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
-        listener.bind((_HOST, self.ports.get(node_id, 0)))
+        listener.bind((_HOST, self._ports.get(node_id, 0)))
         listener.listen(128)
         listener.setblocking(False)
-        self.ports[node_id] = listener.getsockname()[1]
+        self._ports[node_id] = listener.getsockname()[1]
         with self.lock:
             self._listeners[node_id] = listener
         self.wake()
@@ -172,7 +171,6 @@ class Server:
                 sock.setblocking(False)
                 sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
                 self._connections[sock.fileno()] = Connection(sock, node_id)
-                self.accepted[node_id] = self.accepted.get(node_id, 0) + 1
 
     def _read(self, connection: Connection) -> None:
         try:
