@@ -118,9 +118,10 @@ class BuildIfPossible(build_ext):
             nthreads=os.cpu_count() or 1,
             force=_older_than_this_file(generated),
         )
-        sources = {extension.name: extension.sources for extension in made}
+        # All that the sources say of how they are compiled, their macros included.
+        of_name = {extension.name: vars(extension) for extension in made}
         for extension in self.extensions:
-            extension.sources = sources[extension.name]
+            vars(extension).update(of_name[extension.name])
 
     def _try_compiler(self) -> None:
         """Raise what it says where it does not work: Cython's half a minute would be for nothing."""

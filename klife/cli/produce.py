@@ -87,9 +87,11 @@ def produce(
         stack.enter_context(errors_as_lines())
         stack.enter_context(ctrl_c_here())
         descriptor = _opened(file, stack)
+        warned: list[str] = []
         settings = configuration(
             bootstrap,
             config,
+            warned=warned,
             acks=None if acks is None else _ACKS[acks],
             enable_idempotence=None if acks is None else acks is Acks.ALL,
             compression_type=None if compression is None else compression.value,
@@ -97,6 +99,8 @@ def produce(
         if "max_buffered_bytes" not in settings.model_fields_set:
             settings = ClientConfig.build(settings, max_buffered_bytes=BUFFERED_BYTES)
         client = stack.enter_context(Client.start(settings))
+        for warning in warned:
+            err.print(f"klife: {warning}")
         _check_topic(client, topic, partition)
         lines = Lines(client, topic, partition, key_separator.encode() if key_separator else None)
         interrupted = lines.send(LineReader(descriptor))

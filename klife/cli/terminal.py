@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -94,8 +95,9 @@ def ctrl_c_here() -> Iterator[None]:
             watcher.cancel()
 
 
-def configuration(bootstrap: str | None, file: Path | None, **options: Any) -> ClientConfig:
-    """What the command line says, over what the file says. An option that is None was not given.
+def configuration(bootstrap: str | None, file: Path | None, *, warned: list[str] | None = None, **options: Any) -> ClientConfig:
+    """What the command line says, over what the file says. An option that is None was not given. What the
+    file's own client would do otherwise (keys that go to other partitions) is added to `warned`.
 
     Raises:
         ConfigError: with one line for everything wrong.
@@ -110,7 +112,12 @@ def configuration(bootstrap: str | None, file: Path | None, **options: Any) -> C
         for name in _SERVERS:
             properties.pop(name, None)
         properties["bootstrap.servers"] = servers
-    return ClientConfig.build(ClientConfig.from_properties(properties), **given)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        config = ClientConfig.build(ClientConfig.from_properties(properties), **given)
+    if warned is not None:
+        warned += [str(warning.message) for warning in told]
+    return config
 
 
 def admin(config: ClientConfig) -> AdminClient:

@@ -43,7 +43,9 @@ def test_what_was_observed(what: str, abort: int, state: str | None, epoch: int 
     if state is not None:
         assert found is Verdict.DESCRIBE
         assert epoch is not None
-        found = after_description(0, state, ID, epoch, own_id=ID, own_epoch=EPOCH, own_ends=ends(is_v2=what.endswith("v2")))
+        found = after_description(
+            0, state, ID, epoch, own_id=ID, own_epoch=EPOCH, own_ends=ends(is_v2=what.endswith("v2"), is_overdue="timeout" in what)
+        )
     assert found is verdict
 
 
@@ -87,8 +89,14 @@ def test_a_transaction_that_is_just_being_ended_is_asked_about_again() -> None:
 
 def test_an_idle_producer_cannot_have_timed_out() -> None:
     """Somebody took its id and aborted a transaction of their own: the same state and epoch as a timeout."""
-    assert described(state="CompleteAbort", epoch=EPOCH + 1, was_open=False) is Verdict.FENCED
-    assert described(state="CompleteAbort", epoch=EPOCH + 1, was_open=True) is Verdict.TIMED_OUT
+    assert described(state="CompleteAbort", epoch=EPOCH + 1, is_overdue=True, was_open=False) is Verdict.FENCED
+    assert described(state="CompleteAbort", epoch=EPOCH + 1, is_overdue=True, was_open=True) is Verdict.TIMED_OUT
+
+
+@pytest.mark.parametrize("is_v2", [True, False])
+def test_who_takes_over_an_open_transaction_leaves_what_a_timeout_does_and_too_early(is_v2: bool) -> None:
+    """For a moment: then they raise the epoch once more."""
+    assert described(state="CompleteAbort", epoch=EPOCH + 1, is_v2=is_v2) is Verdict.FENCED
 
 
 def test_at_the_own_epoch_nobody_has_taken_it() -> None:

@@ -42,7 +42,7 @@ def test_each_use_of_a_producer_works_by_every_way(cluster: KafkaCluster, how: s
     assert ended.returncode == 0, ended.stderr
     told = json.loads(ended.stdout.splitlines()[-1])
     assert {name: (len(said) if isinstance(said, list) else said) for name, said in told.items()} == dict.fromkeys(ways, RECORDS)
-    assert ended.stdout.count("password_sent_in_the_clear") == len([way for way in ways if way.startswith("SASL_PLAINTEXT PLAIN")])
+    assert ended.stderr.count("password_sent_in_the_clear") == len([way for way in ways if way.startswith("SASL_PLAINTEXT PLAIN")])
     found = [
         repr((each.partition, each.offset, each.key, each.value, each.headers)) for each in read_topic(cluster.bootstrap_servers, topic)
     ]

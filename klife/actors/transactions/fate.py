@@ -68,19 +68,20 @@ _COMMITTED, _ABORTED = "CompleteCommit", "CompleteAbort"
 def own_ends(*, is_v2: bool, was_open: bool, end_in_doubt: bool, is_overdue: bool) -> tuple[str, ...]:
     """The states that only our own transaction can have left at our epoch + 1.
 
-    Whoever takes an id over from an open transaction raises the epoch twice, so that CompleteAbort is the
-    coordinator's timeout. In v2 our own EndTxn raises it, too, and may have been done if it is in doubt. In
-    v1 it does not, and one that was done has left an idle id: who takes that raises the epoch once, and what
-    is seen may be the end of *their* transaction, unless ours was open long enough to time out.
+    The coordinator's timeout leaves CompleteAbort there, and never before `txn_timeout` has passed since we
+    began. Whoever takes an id over from an open transaction raises the epoch twice, and between the two leaves
+    the same. In v2 our own EndTxn raises it, too, and may have been done if it is in doubt. In v1 it does not,
+    and one that was done has left an idle id: who takes that raises the epoch once, and what is seen may be
+    the end of *their* transaction.
 
     `was_open` where the coordinator knew of the transaction: it had answered an AddPartitionsToTxn, or a
     leader a Produce. One that it never knew can not have ended. `is_overdue` if that was `txn_timeout` ago.
     """
     if not was_open:
         return ()
-    if is_v2:
-        return (_ABORTED, _COMMITTED) if end_in_doubt else (_ABORTED,)
-    return () if end_in_doubt and not is_overdue else (_ABORTED,)
+    if is_v2 and end_in_doubt:
+        return (_ABORTED, _COMMITTED)
+    return (_ABORTED,) if is_overdue else ()
 
 
 def after_description(
