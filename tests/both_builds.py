@@ -42,6 +42,7 @@ ONCE = [
     "tests/test_readme.py",
     "tests/typed",
     "tests/docs",
+    "tests/examples",
     # The clusters for tests, what administrates them, and the helpers for users' tests; nothing of them is compiled.
     "tests/integration/test_admin.py",
     "tests/integration/test_secure_errors.py",  # tests/actors/test_authenticating.py, test_tls.py, test_tokens.py
@@ -108,7 +109,6 @@ IN_ONE_BUILD = {
     "tests/integration/test_topics.py": "pure",  # tests/actors/test_asking_metadata.py, test_added_partitions.py
     # The same in both builds, as what is in ONCE, whose suite has enough to do.
     "tests/cli": "compiled",
-    "tests/examples": "compiled",
     "tests/testing/test_cluster.py": "pure",
     "tests/testing/test_old_clusters.py": "pure",
     "tests/testing/test_secure_cluster.py": "pure",
