@@ -102,10 +102,10 @@ class Record:
         """A result as if this record had been delivered, for doubles in tests. Its partition is the one given,
         else this record's own, else 0; its timestamp the one given, else this record's own.
         """
+        topic, value, key, headers, own_partition, own_time, *_ = self._values()
         if partition is None:
-            partition = self.partition if self.partition is not None else 0
-        own = self.timestamp_ms if timestamp_ms is None else timestamp_ms
-        return Delivered(self.topic, self.value, self.key, self.headers, partition, own, offset)
+            partition = 0 if own_partition is None else own_partition
+        return Delivered(topic, value, key, headers, partition, own_time if timestamp_ms is None else timestamp_ms, offset)
 
     def failed(self, error: ProduceError) -> Undelivered:
         """A result as if this record had not been delivered, for `error`; for doubles in tests.
@@ -115,7 +115,8 @@ class Record:
         """
         if not isinstance(error, ProduceError):
             raise InvalidRecordType(f"error is a {type(error).__name__}; a record fails with a ProduceError")
-        return Undelivered(self.topic, self.value, self.key, self.headers, self.partition, self.timestamp_ms, error)
+        topic, value, key, headers, partition, timestamp_ms, *_ = self._values()
+        return Undelivered(topic, value, key, headers, partition, timestamp_ms, error)
 
     def __repr__(self) -> str:
         # Sizes, never contents: keys and values may be personal data, and a repr ends up in logs.

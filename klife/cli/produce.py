@@ -99,7 +99,7 @@ def produce(
         if "max_buffered_bytes" not in settings.model_fields_set:
             settings = ClientConfig.build(settings, max_buffered_bytes=BUFFERED_BYTES)
         client = stack.enter_context(Client.start(settings))
-        for warning in warned:
+        for warning in warned if key_separator else ():
             err.print(f"klife: {warning}")
         _check_topic(client, topic, partition)
         lines = Lines(client, topic, partition, key_separator.encode() if key_separator else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -112,6 +113,21 @@ def test_a_broker_that_is_paused_answers_later_and_one_that_is_away_is_replaced(
     kafka.start(1)
     kafka.move_leader("orders", 0, 1)
     assert client.produce(Record("orders", b"3", partition=0)).get(PATIENCE).offset == 3
+
+
+def test_a_cluster_that_was_closed_is_closed_and_can_be_read() -> None:
+    kafka = FakeCluster()
+    with Client.start(kafka.bootstrap_servers) as client:
+        client.produce(Record("orders", b"v")).get(PATIENCE)
+    kafka.close()
+    files = [os.pipe() for _ in range(4)]  # with the numbers that its own had
+    kafka.resume()
+    kafka.close()
+    for read, write in files:
+        os.close(write)
+        assert os.read(read, 1) == b""
+        os.close(read)
+    assert values(kafka.records("orders")) == [b"v"]
 
 
 def test_answers_take_their_time(kafka: FakeCluster, client: Client) -> None:

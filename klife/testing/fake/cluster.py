@@ -167,7 +167,11 @@ class FakeCluster:
         self.stop(node_id)
 
     def start(self, node_id: int) -> None:
-        """A broker that was stopped is there again, at the address it had."""
+        """A broker that was stopped is there again, at the address it had.
+
+        Raises:
+            RuntimeError: the cluster was closed.
+        """
         if node_id not in self._state.alive:
             self._server.listen(node_id)
             with self._server.lock:

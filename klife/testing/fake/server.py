@@ -73,13 +73,15 @@ class Server:
         self._wakes, self._wake_end = os.pipe()
         os.set_blocking(self._wakes, False)
         os.set_blocking(self._wake_end, False)
-        self._stopping = False
+        self._stopping = self._closed = False
         self._stopped = _new_lock()
         self._stopped.acquire()
         _new_thread(self._run, ())
 
     def listen(self, node_id: int) -> None:
         """Take connections for a broker, on the port it had before."""
+        if self._stopping:
+            raise RuntimeError("the cluster was closed; make another one")
         listener = _Socket()
         listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         listener.bind((_HOST, self._ports.get(node_id, 0)))
@@ -103,14 +105,16 @@ class Server:
 
     def wake(self) -> None:
         """There is news: what was not answered yet is asked about again."""
-        with suppress(BlockingIOError, OSError):
-            os.write(self._wake_end, b"!")
+        with self.lock, suppress(BlockingIOError):
+            if not self._closed:  # else the number may be another file's
+                os.write(self._wake_end, b"!")
 
     def stop(self) -> None:
         """Close everything; returns when the thread has ended."""
         self._stopping = True
         self.wake()
-        self._stopped.acquire(True, _STOPS_WITHIN)
+        if self._stopped.acquire(True, _STOPS_WITHIN):
+            self._stopped.release()
 
     # the thread
 
@@ -129,6 +133,7 @@ class Server:
                     listener.close()
                 for connection in list(self._connections.values()):
                     self._drop(connection)
+                self._closed = True
                 os.close(self._wakes)
                 os.close(self._wake_end)
             self._stopped.release()
