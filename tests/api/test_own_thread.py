@@ -100,7 +100,7 @@ def test_bad_records_and_full_buffers_are_told_as_at_home() -> None:
     told = run(
         """
         with BrokerThread((ProduceRequest, silent)) as cluster:
-            client = start(cluster, max_buffered_bytes=10_000, batch_size_bytes=10_000, max_block_ms=300)
+            client = start(cluster, max_buffered_bytes=10_000, batch_size_bytes=10_000, max_block_ms=1_500)
             def told(function, *arguments):
                 try:
                     print("told", function(*arguments))
