@@ -143,9 +143,9 @@ class JarsBackend:
         self._running().signal(_name(node_id), signal.SIGCONT)
 
     def ended(self) -> dict[int, str]:
-        if self._zookeeper is not None:
-            self._zookeeper.check()
         statuses = {node_id: self._running().exit_status(_name(node_id)) for node_id in self._spec.broker_ids}
+        if self._zookeeper is not None:
+            self._zookeeper.check()  # behind them, for without it brokers end, too: then it is the reason
         return {node_id: _describe(status) for node_id, status in statuses.items() if status is not None}
 
     def log(self, node_id: int) -> bytes:
