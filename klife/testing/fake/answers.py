@@ -163,8 +163,7 @@ def _create_topics(exchange: Exchange) -> CreateTopicsResponse:
     for asked in exchange.request.topics:
         code = ErrorCode.TOPIC_ALREADY_EXISTS if asked.name in cluster.topics else 0
         if not code and not exchange.request.validate_only:
-            config = {each.name: each.value or "" for each in asked.configs}
-            cluster.add_topic(asked.name, max(asked.num_partitions, 1), config)
+            cluster.add_topic(asked.name, max(asked.num_partitions, 1))
         topic_id = cluster.topics[asked.name].topic_id if asked.name in cluster.topics and not code else _NO_ID
         results.append(CreatableTopicResult(name=asked.name, topic_id=topic_id, error_code=code, error_message=None, configs=[]))
     return CreateTopicsResponse(topics=results)

@@ -79,7 +79,7 @@ class FakeCluster:
                 raise ValueError(f"topic {name!r} is there already")
             if partitions < 1:
                 raise ValueError(f"partitions is {partitions}; a topic has one or more")
-            self._state.add_topic(name, partitions, dict(config or {}))
+            self._state.add_topic(name, partitions)
 
     def delete_topic(self, name: str) -> None:
         """The topic and its records are gone.

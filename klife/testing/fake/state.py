@@ -35,8 +35,8 @@ class State:
         found = self.topics.get(topic)
         return found.partitions[index] if found is not None and 0 <= index < len(found.partitions) else None
 
-    def add_topic(self, name: str, partitions: int, config: dict[str, str] | None = None) -> Topic:
-        topic = self.topics[name] = Topic(name, [], config or {})
+    def add_topic(self, name: str, partitions: int) -> Topic:
+        topic = self.topics[name] = Topic(name, [])
         self.grow(topic, partitions)
         return topic
 

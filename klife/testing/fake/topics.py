@@ -114,7 +114,6 @@ class Topic:
 
     name: str
     partitions: list[Partition]
-    config: dict[str, str] = field(default_factory=dict)
     topic_id: bytes = field(default_factory=lambda: uuid.uuid4().bytes)
 
     def records(self, partition: int | None) -> list[Delivered]:
