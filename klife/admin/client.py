@@ -14,17 +14,17 @@ tells the new state, and the next line of a program can rely on it.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import gevent
 
-from klife.actors.network.security import Security
 from klife.actors.settings import ConnectionSettings
-from klife.admin.connection import ATTEMPT_TIMEOUT_SECONDS, BrokerConnection
-from klife.admin.values import Broker, ConfigEntry, ConfigSource, NewTopic, Partition
+from klife.admin.answers import brokers_of, configs_of, describe_configs_request, metadata_request, named, partitions_of
+from klife.admin.connection import ATTEMPT_TIMEOUT_SECONDS
+from klife.admin.reach import RETRY_SECONDS, Reach
+from klife.admin.values import Broker, ConfigEntry, NewTopic, Partition
 from klife.api.settings import checked_config, connection_settings
 from klife.errors import AdminError
 from klife.protocol.apis.create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
@@ -32,9 +32,6 @@ from klife.protocol.apis.create_topics import CreatableTopic, CreatableTopicConf
 from klife.protocol.apis.delete_topics import DeleteTopicsRequest
 from klife.protocol.apis.describe_configs import (
     TOPIC_RESOURCE,
-    DescribeConfigsRequest,
-    DescribeConfigsResource,
-    DescribeConfigsResult,
 )
 from klife.protocol.apis.incremental_alter_configs import (
     DELETE,
@@ -43,7 +40,7 @@ from klife.protocol.apis.incremental_alter_configs import (
     AlterConfigsResource,
     IncrementalAlterConfigsRequest,
 )
-from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
+from klife.protocol.apis.metadata import MetadataRequest, MetadataResponse
 from klife.protocol.error_codes import ErrorCode, describe, is_retriable
 from klife.protocol.errors import DecodeError
 from klife.protocol.message import Request, Response
@@ -56,11 +53,7 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Response)
 
 ATTEMPT_TIMEOUT_MS = int(ATTEMPT_TIMEOUT_SECONDS * 1000)
-RETRY_SECONDS = 0.05
 DELETE_BY_NAME = 5  # DeleteTopics takes plain names up to this version, which Kafka from 2.4 to 4.3 serves
-
-# DescribeConfigs' config_source (Java's DescribeConfigsResponse.ConfigSource)
-_SOURCES: dict[int, ConfigSource] = {1: "topic", 2: "broker", 3: "brokers", 4: "server.properties", 5: "default"}
 
 
 class AdminClient:
@@ -82,18 +75,13 @@ class AdminClient:
     ) -> None:
         config = checked_config(None, {"bootstrap_servers": bootstrap_servers, "tls": tls, "sasl": sasl})
         self._bootstrap = config.bootstrap_servers
-        self._timeout = timeout
-        self._settings = _hurried(connection_settings(config))
-        self._quiet = False
-        self._security: Security | None = None  # while there are connections
-        self._connections: dict[str, BrokerConnection] = {}
+        self._reach = Reach(self._bootstrap, connection_settings(config), timeout=timeout, quiet=False)
 
     @classmethod
     def connecting_as(cls, settings: ConnectionSettings, bootstrap_servers: str, *, timeout: float) -> Self:
         """One that connects as a client with these settings does."""
         admin = cls(bootstrap_servers, timeout=timeout)
-        admin._settings = _hurried(settings)
-        admin._quiet = True
+        admin._reach = Reach(admin._bootstrap, settings, timeout=timeout, quiet=True)
         return admin
 
     def __enter__(self) -> Self:
@@ -104,39 +92,30 @@ class AdminClient:
 
     def close(self) -> None:
         """Close the connections; the next request opens them again."""
-        for address in list(self._connections):
-            self._drop(address)
-        if self._security is not None:
-            self._security.close()
-            self._security = None
+        self._reach.close()
 
     def send(self, request: Request[R], address: str, *, max_version: int | None = None) -> R:
         """One request to one broker, once. OSError or DecodeError when that broker cannot be asked."""
-        self._connect(address)
-        try:
-            return self._connections[address].request(request, max_version=max_version)
-        except BaseException:
-            self._drop(address)  # whatever interrupted it: the next answer on this connection would be the wrong one
-            raise
+        return self._reach.send(request, address, max_version=max_version)
 
     def send_to_controller(self, request: Request[R]) -> R:
         """The answer of the broker that changes the cluster; for requests that may be repeated."""
-        deadline = self._deadline()
+        deadline = self._reach.deadline()
         while True:
-            address = self._controller(deadline)
+            address = self._reach.controller(deadline)
             try:
-                return self.send(request, address)
+                return self._reach.send(request, address)
             except (OSError, DecodeError) as error:
-                self._check_time(deadline, f"{address}: {error}")
+                self._reach.check_time(deadline, f"{address}: {error}")
 
     def brokers(self) -> list[Broker]:
         """The live brokers, by id."""
-        metadata = self._send_any(MetadataRequest(topics=[]), self._deadline())
-        return _brokers(metadata)
+        metadata = self._reach.send_any(MetadataRequest(topics=[]), self._reach.deadline())
+        return brokers_of(metadata)
 
     def live_brokers(self, address: str) -> set[int]:
         """The ids of the brokers that this one knows as live. OSError or DecodeError when it cannot be asked."""
-        return {broker.node_id for broker in self.send(MetadataRequest(topics=[]), address).brokers}
+        return {broker.node_id for broker in self._reach.send(MetadataRequest(topics=[]), address).brokers}
 
     def describe_topics(self, names: Sequence[str] | None = None, *, address: str | None = None) -> dict[str, list[Partition]]:
         """Partitions by topic, in order of their index; of every topic when `names` is None. AdminError for
@@ -144,15 +123,15 @@ class AdminClient:
 
         With `address`, as that broker sees them; OSError or DecodeError when it cannot be asked.
         """
-        request = _metadata_request(names)
-        metadata = self._send_any(request, self._deadline()) if address is None else self.send(request, address)
+        request = metadata_request(names)
+        metadata = self._reach.send_any(request, self._reach.deadline()) if address is None else self._reach.send(request, address)
         for topic in metadata.topics:
             _check(f"topic {topic.name!r}", topic.error_code, None)
-        return {str(topic.name): _partitions(topic) for topic in metadata.topics}
+        return {str(topic.name): partitions_of(topic) for topic in metadata.topics}
 
     def create_topics(self, topics: Sequence[NewTopic]) -> None:
         """Create topics; returns when every live broker knows all their partitions, each with a leader."""
-        deadline = self._deadline()
+        deadline = self._reach.deadline()
         request = CreateTopicsRequest(timeout_ms=ATTEMPT_TIMEOUT_MS)
         for topic in topics:
             configs = [CreatableTopicConfig(name=name, value=_config_text(value)) for name, value in topic.config.items()]
@@ -177,7 +156,7 @@ class AdminClient:
         """Raise a topic's number of partitions to `count`; returns when every live broker knows them, each
         with a leader.
         """
-        deadline = self._deadline()
+        deadline = self._reach.deadline()
         request = CreatePartitionsRequest(timeout_ms=ATTEMPT_TIMEOUT_MS)
         request.topics.append(CreatePartitionsTopic(name=topic, count=count, assignments=None))
         # After a lost reply, INVALID_PARTITIONS can mean that the first attempt did it; the wait below makes
@@ -192,8 +171,8 @@ class AdminClient:
 
     def delete_topics(self, names: Sequence[str]) -> None:
         """Delete topics; returns when no live broker knows them any more, and they could be created anew."""
-        deadline = self._deadline()
-        request = DeleteTopicsRequest(timeout_ms=ATTEMPT_TIMEOUT_MS, topic_names=list(_names(names)))
+        deadline = self._reach.deadline()
+        request = DeleteTopicsRequest(timeout_ms=ATTEMPT_TIMEOUT_MS, topic_names=list(named(names)))
         gone_already = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         self._change("delete", request, lambda response: response.responses, gone_already, deadline, max_version=DELETE_BY_NAME)
 
@@ -212,22 +191,22 @@ class AdminClient:
         while True:
             problem = f"the topics {list(names)} cannot be created yet"
             try:
-                response = self.send(request, self._controller(deadline))
+                response = self._reach.send(request, self._reach.controller(deadline))
                 if all(topic.error_code != ErrorCode.TOPIC_ALREADY_EXISTS for topic in response.topics):
                     return
             except (OSError, DecodeError) as error:
                 problem = str(error)
-            self._check_time(deadline, problem)
+            self._reach.check_time(deadline, problem)
             gevent.sleep(RETRY_SECONDS)
 
     def describe_configs(self, topics: Sequence[str]) -> dict[str, dict[str, ConfigEntry]]:
         """The settings of topics, by topic and name: all of them, set or not. AdminError for a topic that is
         not there.
         """
-        response = self._send_any(_describe_configs_request(topics), self._deadline())
+        response = self._reach.send_any(describe_configs_request(topics), self._reach.deadline())
         for result in response.results:
             _check(f"cannot describe the configs of topic {result.resource_name!r}", result.error_code, result.error_message)
-        return {result.resource_name: _configs(result) for result in response.results}
+        return {result.resource_name: configs_of(result) for result in response.results}
 
     def alter_configs(self, topic: str, changes: Mapping[str, object]) -> None:
         """Change settings of a topic, all or none; None takes a setting back to its default. Those not named
@@ -235,31 +214,31 @@ class AdminClient:
 
         Returns when every live broker tells the new values (KIP-339; Kafka 2.3 or newer).
         """
-        deadline = self._deadline()
+        deadline = self._reach.deadline()
         configs = [
             AlterableConfig(name=name, config_operation=DELETE if value is None else SET, value=_text_or_none(value))
             for name, value in changes.items()
         ]
         resource = AlterConfigsResource(resource_type=TOPIC_RESOURCE, resource_name=topic, configs=configs)
         while True:
-            response = self._send_any(IncrementalAlterConfigsRequest(resources=[resource]), deadline)  # twice comes to the same
+            response = self._reach.send_any(IncrementalAlterConfigsRequest(resources=[resource]), deadline)  # twice comes to the same
             [result] = response.responses
             if not is_retriable(result.error_code) or time.monotonic() > deadline:
                 break
             gevent.sleep(RETRY_SECONDS)
         _check(f"cannot alter the configs of topic {topic!r}", result.error_code, result.error_message)
         wanted = {name: _text_or_none(value) for name, value in changes.items()}
-        request = _describe_configs_request([topic])
+        request = describe_configs_request([topic])
 
         def in_force(address: str) -> bool:
-            [result] = self.send(request, address).results
-            known = _configs(result) if result.error_code == 0 else {}
+            [result] = self._reach.send(request, address).results
+            known = configs_of(result) if result.error_code == 0 else {}
             return all(
                 name in known and (known[name].source != "topic" if value is None else known[name].value in (value, None))
                 for name, value in wanted.items()
             )
 
-        self._until_every_broker(in_force, deadline, f"tell the new configs of {topic!r}")
+        self._reach.until_every_broker(in_force, deadline, f"tell the new configs of {topic!r}")
 
     def _change(
         self,
@@ -277,12 +256,12 @@ class AdminClient:
         """
         lost = False
         while True:
-            address = self._controller(deadline)
+            address = self._reach.controller(deadline)
             try:
-                response = self.send(request, address, max_version=max_version)
+                response = self._reach.send(request, address, max_version=max_version)
             except (OSError, DecodeError) as error:
                 lost = True
-                self._check_time(deadline, f"{address}: {error}")
+                self._reach.check_time(deadline, f"{address}: {error}")
                 continue
             failed = [result for result in results(response) if result.error_code and not (lost and result.error_code == done_already)]
             if not failed:
@@ -296,133 +275,8 @@ class AdminClient:
 
     def _until_all_know(self, condition: Callable[[MetadataResponse], bool], topics: Sequence[str], deadline: float, what: str) -> None:
         """Wait until the metadata of every live broker satisfies `condition`."""
-        request = _metadata_request(topics)
-        self._until_every_broker(lambda address: condition(self.send(request, address)), deadline, what)
-
-    def _until_every_broker(self, condition: Callable[[str], bool], deadline: float, what: str) -> None:
-        """Wait until `condition` holds for the address of every live broker.
-
-        A broker that dies meanwhile stops being one of them.
-        """
-        while True:
-            brokers = _brokers(self._send_any(MetadataRequest(topics=[]), deadline))
-            with contextlib.suppress(OSError, DecodeError):
-                if all(condition(broker.address) for broker in brokers):
-                    return
-            if time.monotonic() > deadline:
-                raise AdminError(f"the brokers do not all {what} after {self._timeout:g} s")
-            gevent.sleep(RETRY_SECONDS)
-
-    def _send_any(self, request: Request[R], deadline: float) -> R:
-        """The answer of the first broker that gives one; for requests that may be repeated."""
-        while True:
-            address = self._reachable(deadline)
-            try:
-                return self.send(request, address)
-            except (OSError, DecodeError) as error:
-                self._check_time(deadline, f"{address}: {error}")
-
-    def _controller(self, deadline: float) -> str:
-        """The address of the broker that changes topics, connected: what fails before that has changed
-        nothing.
-
-        With ZooKeeper it is the only one that does; with KRaft brokers name any live one as the controller,
-        and each passes it on.
-        """
-        while True:
-            metadata = self._send_any(MetadataRequest(topics=[]), deadline)
-            addresses = [broker.address for broker in _brokers(metadata) if broker.node_id == metadata.controller_id]
-            problem = "no broker is the controller"
-            for address in addresses:
-                try:
-                    self._connect(address)
-                except (OSError, DecodeError) as error:
-                    problem = f"{address}, the controller: {error}"
-                else:
-                    return address
-            self._check_time(deadline, problem)
-            gevent.sleep(RETRY_SECONDS)
-
-    def _reachable(self, deadline: float) -> str:
-        """The address of a broker that accepts a connection and agrees on versions."""
-        while True:
-            problems = []
-            for address in self._bootstrap:
-                try:
-                    self._connect(address)
-                except (OSError, DecodeError) as error:
-                    problems.append(f"{address}: {error}")
-                else:
-                    return address
-            self._check_time(deadline, "; ".join(problems))
-            gevent.sleep(RETRY_SECONDS)
-
-    def _check_time(self, deadline: float, problem: str) -> None:
-        if time.monotonic() > deadline:
-            raise AdminError(f"no broker answered within {self._timeout:g} s: {problem}")
-
-    def _connect(self, address: str) -> None:
-        connection = self._connections.get(address)
-        if connection is not None and connection.is_of_use:
-            return
-        self._drop(address)
-        self._security = self._security or Security(self._settings, quiet=self._quiet)
-        self._connections[address] = BrokerConnection(address, self._settings, self._security)
-
-    def _drop(self, address: str) -> None:
-        connection = self._connections.pop(address, None)
-        if connection is not None:
-            connection.close()
-
-    def _deadline(self) -> float:
-        return time.monotonic() + self._timeout
-
-
-def _hurried(settings: ConnectionSettings) -> ConnectionSettings:
-    return settings._replace(connect_timeout=ATTEMPT_TIMEOUT_SECONDS)
-
-
-def _names(names: Sequence[str]) -> Sequence[str]:
-    """`names`, unless they are one: a str is a list of its letters."""
-    if isinstance(names, str):
-        raise AdminError(f"topics is a str; expected a list of names: [{names!r}]")
-    return names
-
-
-def _metadata_request(names: Sequence[str] | None) -> MetadataRequest:
-    topics = None if names is None else [MetadataRequestTopic(name=name) for name in _names(names)]
-    return MetadataRequest(topics=topics, allow_auto_topic_creation=False)
-
-
-def _brokers(metadata: MetadataResponse) -> list[Broker]:
-    return sorted((Broker(broker.node_id, broker.host, broker.port) for broker in metadata.brokers), key=lambda broker: broker.node_id)
-
-
-def _partitions(topic: Any) -> list[Partition]:
-    partitions = (
-        Partition(
-            index=each.partition_index,
-            leader=each.leader_id if each.leader_id >= 0 else None,
-            replicas=tuple(each.replica_nodes),
-            in_sync=tuple(each.isr_nodes),
-        )
-        for each in topic.partitions
-    )
-    return sorted(partitions, key=lambda partition: partition.index)
-
-
-def _describe_configs_request(topics: Sequence[str]) -> DescribeConfigsRequest:
-    resources = [
-        DescribeConfigsResource(resource_type=TOPIC_RESOURCE, resource_name=topic, configuration_keys=None) for topic in _names(topics)
-    ]
-    return DescribeConfigsRequest(resources=resources)
-
-
-def _configs(result: DescribeConfigsResult) -> dict[str, ConfigEntry]:
-    return {
-        each.name: ConfigEntry(each.name, each.value, _SOURCES.get(each.config_source, "unknown"), each.read_only, each.is_sensitive)
-        for each in result.configs
-    }
+        request = metadata_request(topics)
+        self._reach.until_every_broker(lambda address: condition(self._reach.send(request, address)), deadline, what)
 
 
 def _config_text(value: object) -> str:

@@ -15,7 +15,8 @@ from typing import TypeVar
 
 import gevent
 
-from klife.admin.client import RETRY_SECONDS, AdminClient
+from klife.admin.client import AdminClient
+from klife.admin.reach import RETRY_SECONDS
 from klife.admin.values import Broker
 from klife.errors import AdminError
 from klife.protocol.apis.describe_producers import DescribeProducersRequest, TopicRequest
