@@ -10,7 +10,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import bars, contestants, plot, report, results, runner, scenarios
+from bench import against, bars, contestants, plot, report, results, runner, scenarios
+from bench.builds import BuildFailed
 from bench.publish import publish
 from bench.runner import Plan
 
@@ -28,16 +29,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         result = results.combined([json.loads(each.read_text()) for each in asked.results])
         results.write(result, path)
     else:
-        plan = _plan(asked)
-        result = runner.run(plan, lambda line: print(line, flush=True), lambda so_far: results.write(so_far, path))
-    text = report.markdown(result)
+        try:
+            plan = _plan(asked)
+        except BuildFailed as error:
+            sys.exit(str(error))
+        result = runner.run(plan, _say, lambda so_far: results.write(so_far, path))
+    text = against.markdown(result) if asked.against else report.markdown(result)
     path.with_suffix(".md").write_text(text + "\n")
-    plot.write_svgs(result, path.with_suffix(""))
-    print(f"\n{text}\n\nWritten to {path} (.md, and a folder of .svg)")
+    if not asked.against:
+        plot.write_svgs(result, path.with_suffix(""))
+    print(f"\n{text}\n\nWritten to {path}, and beside it")
     if asked.publish:
         publish(result, _DOCS)
     if result["failures"]:
         sys.exit(f"{len(result['failures'])} measurements failed: see above")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -47,6 +56,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     what.add_argument("--bars", action="store_true", help="only what it takes to judge every bar: about 20 minutes")
     what.add_argument("--smoke", action="store_true", help="does it still run? The mock only, 20 s in all; the figures mean nothing")
     what.add_argument("--results", nargs="+", type=Path, metavar="JSON", help="report on earlier results, put together")
+    parser.add_argument("--against", metavar="REV", help="only klife, of this tree and of that commit, in turn, with ratios")
+    parser.add_argument("--case", nargs="+", metavar="CASE", help="of the scenarios only these cases, such as N=16 or 'no key'")
     parser.add_argument("--target", nargs="+", choices=scenarios.TARGETS, default=list(scenarios.TARGETS))
     parser.add_argument("--contestants", nargs="+", choices=contestants.NAMES, default=list(contestants.NAMES), metavar="NAME")
     parser.add_argument("--rounds", type=int, default=3)
@@ -60,7 +71,11 @@ def _plan(asked: argparse.Namespace) -> Plan:
     if asked.smoke:
         return Plan(scenarios.SMOKE, rounds=1, seconds=0.2, warmup_s=0.1, broker_warmup_s=0)
     wanted = list(bars.cases()) if asked.bars else scenarios.cases(asked.scenario, asked.target)
-    chosen = scenarios.restricted(wanted, asked.contestants, asked.target)
+    chosen = scenarios.restricted(wanted, asked.contestants, asked.target, asked.case)
+    if not chosen:
+        sys.exit("nothing is left to measure: no scenario has such cases with such contestants on such a target")
+    if asked.against:
+        return against.plan(asked.against, chosen, asked.rounds, asked.seconds, _say)
     return Plan(chosen, asked.rounds, asked.seconds, warmup_s=1, broker_warmup_s=120)
 
 

@@ -92,10 +92,10 @@ def _cell(result: Result, place: Place, contestant: str, figure: Figure) -> str:
         return "failed" if failed(result, place, contestant) else ""
     first, *others = zip(*map(figure.values, samples), strict=True)
     beside = "; ".join(f"{median(values):,.{figure.digits}f}" for values in others)
-    return _spread(list(first), figure.digits) + (f" [{beside}]" if beside else "")
+    return spread(list(first), figure.digits) + (f" [{beside}]" if beside else "")
 
 
-def _spread(values: list[float], digits: int) -> str:
+def spread(values: list[float], digits: int) -> str:
     """The median, and the range where there is more than one."""
     text = f"{median(values):,.{digits}f}"
     return text if len(values) == 1 else f"{text} ({min(values):,.{digits}f}-{max(values):,.{digits}f})"

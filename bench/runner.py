@@ -11,23 +11,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from bench import machine
-from bench.contestants import ENTRIES
+from bench import contestants, machine, process
+from bench.contestants import NAMES
 from bench.scenarios import SCENARIOS, Case
 from bench.targets import Target, Targets
 from bench.workload import Job, Workload
 
-_ROOT = Path(__file__).resolve().parent.parent
 # Beyond warm-up and measurement: importing, connecting, draining.
 _GRACE_S = 45
 _MARKERS_S = 10
@@ -53,17 +49,19 @@ class Plan:
     seconds: float
     warmup_s: float
     broker_warmup_s: float
+    folders: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def contestants(self) -> list[str]:
-        return [name for name in ENTRIES if any(name in case.contestants for case in self.cases)]
+        named = dict.fromkeys(name for case in self.cases for name in case.contestants)
+        return sorted(named, key=lambda name: NAMES.index(contestants.of(name)))
 
 
-def describe(contestant: str) -> Result:
+def describe(contestant: str, folders: Mapping[str, Path]) -> Result:
     """Versions, settings and driving of a contestant. Raises RuntimeError where it cannot be loaded, with
     what its process said.
     """
-    return _worker(contestant, [contestant], "", timeout=_GRACE_S)
+    return process.ask(contestant, [contestant], "", _GRACE_S, folders)
 
 
 def run(plan: Plan, say: Callable[[str], None], save: Callable[[Result], None]) -> Result:
@@ -82,7 +80,7 @@ def run(plan: Plan, say: Callable[[str], None], save: Callable[[Result], None]) 
                 "warmup_s": plan.warmup_s,
             }
         ],
-        "contestants": {contestant: describe(contestant) for contestant in plan.contestants},
+        "contestants": {contestant: describe(contestant, plan.folders) for contestant in plan.contestants},
         "samples": [],
         "failures": [],
     }
@@ -91,7 +89,7 @@ def run(plan: Plan, say: Callable[[str], None], save: Callable[[Result], None]) 
         if plan.broker_warmup_s:
             say(f"warming up the brokers for {plan.broker_warmup_s:g} s")
             for contestant, workload, share in _WARM_UP:
-                _run_job(target, contestant, workload, 0, plan.broker_warmup_s * share)
+                _run_job(target, contestant, workload, 0, plan.broker_warmup_s * share, {})
 
     with Targets(warm_up, sorted({"PLAINTEXT", *(case.workload.listener for case in plan.cases)})) as targets:
         for round_, (place, case) in product(range(plan.rounds), enumerate(plan.cases)):
@@ -119,7 +117,7 @@ def _take(plan: Plan, targets: Targets, case: Case, contestant: str, round_: int
 
 def _measure(plan: Plan, target: Target, workload: Workload, contestant: str) -> Result:
     before = target.records_in_logs()
-    sample = _run_job(target, contestant, workload, plan.warmup_s, plan.seconds)
+    sample = _run_job(target, contestant, workload, plan.warmup_s, plan.seconds, plan.folders)
     # A transaction has one record in each of its partitions, and there its marker behind it.
     marked = workload.style == "transaction"
     expected = sample["acked_records"] * (2 if marked else 1)
@@ -141,33 +139,12 @@ def _grown(target: Target, before: int, at_least: int) -> int:
     return grown
 
 
-def _run_job(target: Target, contestant: str, workload: Workload, warmup_s: float, seconds: float) -> Result:
+def _run_job(
+    target: Target, contestant: str, workload: Workload, warmup_s: float, seconds: float, folders: Mapping[str, Path]
+) -> Result:
     where, security = target.bootstrap_servers_for(workload.listener), target.security_for(workload.listener)
     job = Job(contestant, workload, target.name, where, target.topics, target.idle_topics, warmup_s, seconds, security)
-    return _worker(contestant, [], json.dumps(dataclasses.asdict(job)), timeout=warmup_s + seconds + _GRACE_S)
-
-
-def _worker(contestant: str, arguments: list[str], text: str, timeout: float) -> Result:
-    command = [sys.executable, "-m", "bench.worker", *arguments]
-    # Which build of klife is measured is the contestant's to say.
-    inherited = {name: value for name, value in os.environ.items() if name != "KLIFE_PURE"}
-    environment = {**inherited, **ENTRIES[contestant].environment}
-    try:
-        done = subprocess.run(
-            command, cwd=_ROOT, env=environment, input=text, capture_output=True, text=True, timeout=timeout, check=True
-        )
-    except subprocess.CalledProcessError as error:
-        said = error.stderr.strip() or f"it ended with exit code {error.returncode}, and said nothing"
-        raise RuntimeError(f"{said.splitlines()[-1]}\n{said}\nIts job was {_shortened(text)}") from None
-    except subprocess.TimeoutExpired as error:
-        said = (error.stderr or b"").decode().strip()
-        raise RuntimeError(f"it did not end within {timeout:g} s\n{said}\nIts job was {_shortened(text)}") from None
-    answer: Result = json.loads(done.stdout.splitlines()[-1])
-    return answer
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) < 2000 else f"{text[:2000]}…"
+    return process.ask(contestant, [], json.dumps(dataclasses.asdict(job)), warmup_s + seconds + _GRACE_S, folders)
 
 
 def _rotated(contestants: Sequence[str], by: int) -> list[str]:

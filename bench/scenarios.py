@@ -240,7 +240,10 @@ def cases(scenarios: Sequence[str], targets: Sequence[TargetName]) -> list[Case]
     ]
 
 
-def restricted(chosen: Sequence[Case], contestants: Sequence[str], targets: Sequence[TargetName]) -> list[Case]:
-    """Of these cases what is left with only these contestants and clusters."""
+def restricted(
+    chosen: Sequence[Case], contestants: Sequence[str], targets: Sequence[TargetName], named: Sequence[str] | None = None
+) -> list[Case]:
+    """Of these cases what is left with only these contestants, clusters and, where any are given, names."""
     left = [replace(case, contestants=tuple(name for name in case.contestants if name in contestants)) for case in chosen]
-    return [case for case in left if case.contestants and case.target in targets]
+    asked = [case for case in left if not named or case.workload.case in named]
+    return [case for case in asked if case.contestants and case.target in targets]

@@ -51,6 +51,15 @@ GENERAL = tuple(name for name in NAMES if name != "klife-threads")
 """Those that take part where nothing else is said."""
 
 
+def of(name: str) -> str:
+    """Whose name that is: `klife@a1b2c3d` is klife, of that commit."""
+    return name.partition("@")[0]
+
+
+def entry(name: str) -> Entry:
+    return ENTRIES[of(name)]
+
+
 def load(name: str) -> Contestant:
     """Import the contestant's module. Raises ImportError where its package is not installed."""
-    return cast(Contestant, import_module(f"bench.contestants.{ENTRIES[name].module}"))
+    return cast(Contestant, import_module(f"bench.contestants.{entry(name).module}"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench import bars, contestants, plot, publish, report, results, runner, scenarios
+from bench import bars, contestants, plot, process, publish, report, results, runner, scenarios
 from bench.meter import Meter
 from bench.pacing import Pacer
 from bench.page import replace_figures
@@ -212,7 +212,7 @@ class FakeTarget(Target):
 class TestHonesty:
     @pytest.mark.parametrize("growth", [299, 301])
     def test_a_contestant_that_miscounts_has_no_figures(self, growth: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(runner, "_worker", lambda *_, **__: sample("klife", 100))
+        monkeypatch.setattr(process, "ask", lambda *_, **__: sample("klife", 100))
         plan = runner.Plan([], rounds=1, seconds=1, warmup_s=0, broker_warmup_s=0)
         with pytest.raises(RuntimeError, match=f"300 records were acknowledged, and the logs grew by {growth}"):
             runner._measure(plan, FakeTarget(growth), SYNC, "klife")
@@ -285,10 +285,10 @@ class TestScenarios:
 
         def started(command: list[str], *, env: dict[str, str], **_: Any) -> Any:
             environments[command[-1]] = env.get("KLIFE_PURE")
-            raise runner.subprocess.CalledProcessError(1, command, stderr="no")
+            raise process.subprocess.CalledProcessError(1, command, stderr="no")
 
-        monkeypatch.setattr(runner.subprocess, "run", started)
+        monkeypatch.setattr(process.subprocess, "run", started)
         for name in contestants.NAMES:
             with pytest.raises(RuntimeError):
-                runner.describe(name)
+                runner.describe(name, {})
         assert environments == {name: "1" if name == "klife-pure" else None for name in contestants.NAMES}
