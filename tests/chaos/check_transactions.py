@@ -7,6 +7,9 @@ functions, as in `check`.
 | aborted, not begun | none |
 | unknown | all, each once; or none |
 
+Of an owner at most two are unknown by what `transaction` raised. Where the owner was killed, or its time ran
+out, while it committed, nobody told it, which is its own doing: those are counted apart.
+
 In a partition they stand in the order of produce, and so do the transactions of one owner. Nobody is fenced,
 since nobody else has the ids; and no partition is held up once all is over.
 """
@@ -28,6 +31,10 @@ HELD_UP = "a partition is held up for readers of committed records"
 WITHOUT_OUTCOME = "a transaction without an outcome"
 SLOW = "a transaction ended late"
 WAITED = "a transaction was waited for too long"
+TOO_MANY_UNKNOWN = "an owner has too many unknown commits"
+
+MOST_UNKNOWN = 2
+"""Commits that an owner may be told are unknown."""
 
 _EXPECTED = (COMMITTED, ABORTED, NOT_BEGUN, UNKNOWN)
 
@@ -54,6 +61,7 @@ def check_transactions(
     """
     violations = [Violation(HELD_UP, None, each) for each in held_up]
     counts: dict[str, int] = defaultdict(int)
+    told_unknown: dict[int, list[Dealing]] = defaultdict(list)
     by_name = {(dealing.owner, dealing.number): dealing for dealing in dealings}
     found: dict[tuple[int, int], list[Seen]] = defaultdict(list)
     for each in seen:
@@ -63,7 +71,13 @@ def check_transactions(
         counts[dealing.outcome] += 1
         if dealing.outcome == UNKNOWN:
             counts["unknown, and there"] += bool(found[name])
+            counts["unknown, and told so" if dealing.error else "unknown, ended in the commit"] += 1
+            if dealing.error:
+                told_unknown[dealing.owner].append(dealing)
         violations += [Violation(kind, None, f"{dealing}; {what}") for kind, what in _one(dealing, found[name], checkout, slack)]
+    for owner, told in told_unknown.items():
+        if len(told) > MOST_UNKNOWN:
+            violations.append(Violation(TOO_MANY_UNKNOWN, None, f"owner {owner}: " + " | ".join(map(str, told))))
     violations += _ordered(seen)
     return violations, dict(counts)
 

@@ -21,6 +21,7 @@ from tests.chaos.check_transactions import (
     HELD_UP,
     LOST,
     SLOW,
+    TOO_MANY_UNKNOWN,
     TORN,
     WAITED,
     WITHOUT_OUTCOME,
@@ -87,6 +88,14 @@ def test_what_nobody_began_is_not_there() -> None:
 def test_an_owners_transactions_stand_in_their_order() -> None:
     first, second = dealing(1, records=1), dealing(2, records=1)
     assert kinds([first, second], [seen(1, 0, 1), seen(2, 0, 0)]) == [DISORDERED]
+
+
+def test_of_an_owner_two_commits_may_be_unknown_beside_those_it_was_killed_in() -> None:
+    told = [dealing(number, UNKNOWN, error="TransactionError: no answer") for number in range(3)]
+    killed = [dealing(number, UNKNOWN) for number in range(3, 9)]
+    assert kinds([*told[:2], *killed], []) == []
+    assert kinds([*told, *killed], []) == [TOO_MANY_UNKNOWN]
+    assert kinds([*told[:2], dealing(9, UNKNOWN, owner=1, error="TransactionError: no answer")], []) == []
 
 
 def test_nobody_is_fenced_and_nothing_unexpected_is_raised() -> None:
