@@ -74,14 +74,13 @@ class AdminClient:
         sasl: SaslConfig | Mapping[str, Any] | None = None,
     ) -> None:
         config = checked_config(None, {"bootstrap_servers": bootstrap_servers, "tls": tls, "sasl": sasl})
-        self._bootstrap = config.bootstrap_servers
-        self._reach = Reach(self._bootstrap, connection_settings(config), timeout=timeout, quiet=False)
+        self._reach = Reach(config.bootstrap_servers, connection_settings(config), timeout=timeout, quiet=False)
 
     @classmethod
     def connecting_as(cls, settings: ConnectionSettings, bootstrap_servers: str, *, timeout: float) -> Self:
         """One that connects as a client with these settings does."""
         admin = cls(bootstrap_servers, timeout=timeout)
-        admin._reach = Reach(admin._bootstrap, settings, timeout=timeout, quiet=True)
+        admin._reach = admin._reach.connecting_as(settings)
         return admin
 
     def __enter__(self) -> Self:
@@ -100,13 +99,7 @@ class AdminClient:
 
     def send_to_controller(self, request: Request[R]) -> R:
         """The answer of the broker that changes the cluster; for requests that may be repeated."""
-        deadline = self._reach.deadline()
-        while True:
-            address = self._reach.controller(deadline)
-            try:
-                return self._reach.send(request, address)
-            except (OSError, DecodeError) as error:
-                self._reach.check_time(deadline, f"{address}: {error}")
+        return self._reach.send_to_controller(request, self._reach.deadline())
 
     def brokers(self) -> list[Broker]:
         """The live brokers, by id."""

@@ -38,6 +38,10 @@ class Reach:
         self._security: Security | None = None  # while there are connections
         self._connections: dict[str, BrokerConnection] = {}
 
+    def connecting_as(self, settings: ConnectionSettings) -> Reach:
+        """The same brokers, reached as a client with these settings reaches them."""
+        return Reach(self._bootstrap, settings, timeout=self._timeout, quiet=True)
+
     def deadline(self) -> float:
         """When what begins now must have ended."""
         return time.monotonic() + self._timeout
@@ -61,8 +65,15 @@ class Reach:
 
     def send_any(self, request: Request[R], deadline: float) -> R:
         """The answer of the first broker that gives one; for requests that may be repeated."""
+        return self._send_again(request, self._reachable, deadline)
+
+    def send_to_controller(self, request: Request[R], deadline: float) -> R:
+        """The answer of the broker that changes the cluster; for requests that may be repeated."""
+        return self._send_again(request, self.controller, deadline)
+
+    def _send_again(self, request: Request[R], find: Callable[[float], str], deadline: float) -> R:
         while True:
-            address = self._reachable(deadline)
+            address = find(deadline)
             try:
                 return self.send(request, address)
             except (OSError, DecodeError) as error:
