@@ -29,6 +29,7 @@ _PARTS = ("klife", "supervision", "setup.py", "setup.cfg", "pyproject.toml", "RE
 _PRODUCTS = ("*.so", "*.pyd")
 _KEPT = 8  # some 50 MB each
 _BUILD_S = 1200
+_SHORT = 7  # digits of a commit, in names and tables
 _SHOWN = 2000  # characters of what the compiler said
 
 Sources = Mapping[str, bytes]
@@ -69,10 +70,8 @@ def of_commit(revision: str, like: Build) -> Build:
     Raises:
         BuildFailed: there is no such commit, or it does not build.
     """
-    commit = _git(
-        "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", error=f"there is no commit {revision!r}"
-    )
-    name = _git("rev-parse", "--short", commit, error="")
+    commit = _commit(revision)
+    name = commit[:_SHORT]
     sources = {}
     archive = subprocess.run(["git", "archive", commit], cwd=_ROOT, capture_output=True, check=True).stdout
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
@@ -99,7 +98,7 @@ def _made(key: str, sources: Sources, like: Path, what: str) -> Path:
                 if not folder.exists():
                     raise
     os.utime(folder)
-    for old in sorted((each for each in builds.iterdir()), key=lambda each: -each.stat().st_mtime)[_KEPT:]:
+    for old in sorted(builds.iterdir(), key=lambda each: -each.stat().st_mtime)[_KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
     return folder
 
@@ -144,8 +143,9 @@ def _is_source(file: Path) -> bool:
     return "__pycache__" not in file.parts and not any(file.match(pattern) for pattern in _PRODUCTS) and ".egg-info" not in str(file)
 
 
-def _git(*arguments: str, error: str) -> str:
+def _commit(revision: str) -> str:
+    command = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"]
     try:
-        return subprocess.run(["git", *arguments], cwd=_ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        raise BuildFailed(error) from None
+        raise BuildFailed(f"there is no commit {revision!r}") from None
