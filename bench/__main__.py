@@ -64,7 +64,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=2.5, help="length of one measurement")
     parser.add_argument("--out", type=Path, default=_HERE / "results", metavar="FOLDER", help="where results are written")
     parser.add_argument("--publish", action="store_true", help="put the result into docs/benchmarks.md and what belongs to it")
-    return parser.parse_args(arguments)
+    asked = parser.parse_args(arguments)
+    if asked.against and (asked.smoke or asked.results or asked.publish):
+        parser.error("--against measures klife only, and reports at once: it goes with neither --smoke, --results nor --publish")
+    return asked
 
 
 def _plan(asked: argparse.Namespace) -> Plan:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bench import against, builds, contestants, process
+from bench.__main__ import _parse
 from bench.builds import Build, BuildFailed
 from bench.scenarios import Case
 from tests.support.bench_samples import SYNC, result, sample
@@ -79,6 +80,12 @@ class TestBuilds:
 
 
 class TestPlan:
+    @pytest.mark.parametrize("other", [["--smoke"], ["--results", "earlier.json"], ["--publish"]])
+    def test_what_it_does_not_go_with_is_refused(self, other: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit):
+            _parse(["--against", "HEAD", *other])
+        assert "neither --smoke, --results nor --publish" in capsys.readouterr().err
+
     def test_each_build_stands_beside_its_other_in_its_own_folder(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(builds, "of_tree", lambda: Build("", tmp_path / "mine"))
         monkeypatch.setattr(builds, "of_commit", lambda _revision, like: Build("a1b2c3d", tmp_path / "theirs"))
