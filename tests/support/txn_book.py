@@ -10,6 +10,7 @@ from contextlib import suppress
 import gevent
 
 from klife import Client, Delivery, ProduceError, Record, Transaction, TransactionAborted, TransactionError
+from tests.chaos.check_transactions import MOST_UNKNOWN
 
 
 class Regret(Exception):
@@ -89,7 +90,9 @@ class Book:
         return delivery
 
     def check(self, committed: list[list[bytes]]) -> None:
-        """`committed` has what readers of committed records found of each topic."""
+        """`committed` has what readers of committed records found of each topic. No owner was told of more unknown
+        commits than it may be; those in which it was killed are its own doing.
+        """
         found = [Counter(map(bytes.decode, each)) for each in committed]
         wrong = {}
         for name, fate in self.fates.items():
@@ -99,6 +102,8 @@ class Book:
                 wrong[name] = fate, seen
         assert wrong == {}
         assert all(each.keys() <= self.fates.keys() for each in found)
+        told_unknown = Counter(name.partition("-")[0] for name, fate in self.fates.items() if fate == "unknown")
+        assert {owner: count for owner, count in told_unknown.items() if count > MOST_UNKNOWN} == {}, "too many unknown commits"
 
 
 def _join(txn: Transaction, record: Record) -> None:
