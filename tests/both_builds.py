@@ -114,7 +114,7 @@ IN_ONE_BUILD = {
     "tests/testing/test_secure_cluster.py": "pure",
 }
 SHARED = ["tests/testing/test_chaos_runs.py"]  # whose tests differ from suite to suite
-CLUSTERS = {"kafka_cluster": 1, "secure_cluster": 2}  # fixtures of the session
+CLUSTERS = {"kafka_cluster": 1, "secure_cluster": 2, "kafka_of_v1": 4}  # fixtures of the session
 OPTIONS_VARIABLE = "KAFKA_JVM_PERFORMANCE_OPTS"
 # For brokers that live for a minute, or are killed in it: the JVM's optimising compiler would take half of the
 # machine, and its parallel garbage collector has threads to start.
@@ -206,7 +206,7 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
     """Files that pytest was told to run are imported whosever they are."""
     clusters = {item.path: 0 for item in items}
     for item in items:
-        clusters[item.path] |= sum(number for name, number in CLUSTERS.items() if name in item.fixturenames)
+        clusters[item.path] |= sum(number for name, number in CLUSTERS.items() if name in _fixtures(item))
     items[:] = sorted((item for item in items if _is_mine(item.path, config)), key=lambda item: clusters[item.path])
 
 
@@ -216,6 +216,14 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def _fixtures(item: Any) -> set[str]:
+    """Its fixtures, with the cluster that a test of each version of transactions gets by its parameter."""
+    from tests.support import txn_versions  # here, where it is a plugin; as a program it finds no package `tests`
+
+    parameter = item.callspec.params.get("cluster") if hasattr(item, "callspec") else None
+    return {*item.fixturenames, *(fixture for version, fixture in txn_versions.CLUSTERS.items() if version == parameter)}
 
 
 def _is_mine(path: Path, config: Any) -> bool:

@@ -19,7 +19,7 @@ from klife.admin import AdminClient, NewTopic
 from klife.admin.transactions import list_transactions
 from klife.testing.cluster import KafkaCluster
 from tests.support.reader import read_isolated
-from tests.support.txn_versions import parametrize_clusters
+from tests.support.txn_versions import CLUSTERS, parametrize_clusters
 from tests.support.waiting import wait_until
 
 PATIENCE = 60.0
@@ -32,7 +32,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def cluster(request: pytest.FixtureRequest) -> KafkaCluster:
-    found: KafkaCluster = request.getfixturevalue("kafka_cluster" if request.param == "v2" else "kafka_of_v1")
+    found: KafkaCluster = request.getfixturevalue(CLUSTERS[request.param])
     return found
 
 

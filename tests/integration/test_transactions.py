@@ -29,7 +29,7 @@ from klife import (
 from klife.testing.cluster import KafkaCluster
 from tests.support.reader import held_up, read_isolated
 from tests.support.txn_book import Book
-from tests.support.txn_versions import parametrize_clusters
+from tests.support.txn_versions import CLUSTERS, parametrize_clusters
 from tests.support.waiting import wait_until
 
 MakeClient = Callable[..., Client]
@@ -42,7 +42,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="module")
 def cluster(request: pytest.FixtureRequest) -> KafkaCluster:
-    found: KafkaCluster = request.getfixturevalue("kafka_cluster" if request.param == "v2" else "kafka_of_v1")
+    found: KafkaCluster = request.getfixturevalue(CLUSTERS[request.param])
     return found
 
 
