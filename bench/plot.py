@@ -20,7 +20,9 @@ from bench.report import TARGET_TITLES
 from bench.results import Place, Result, places, samples_of
 from bench.scenarios import SCENARIOS, Scenario
 
-_COLOURS = dict(zip(NAMES, ("#0b6e4f", "#74b49b", "#3d8d9e", "#d1495b", "#e8a5ad", "#edae49", "#8d99ae"), strict=True))
+_COLOURS = dict(
+    zip(NAMES, ("#1a936f", "#74b49b", "#3d8d9e", "#88a23b", "#d1495b", "#e8a5ad", "#a0527a", "#edae49", "#8d99ae"), strict=True)
+)
 _PANEL_WIDTH, _PANEL_HEIGHT = 460, 180
 _LEFT, _TOP, _BELOW, _LEGEND_WIDTH = 56, 44, 52, 120
 

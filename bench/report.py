@@ -14,7 +14,7 @@ from bench.scenarios import SCENARIOS, Scenario
 from bench.workload import Workload
 
 TARGET_TITLES = {"mock": "mock", "cluster": "real brokers", "cluster-3.9": "real brokers, Kafka 3.9"}
-OURS = ("klife", "klife-pure", "klife-threads")
+OURS = ("klife", "klife-pure", "klife-threads", "klife-prometheus")
 
 
 def markdown(result: Result) -> str:
@@ -33,11 +33,20 @@ def conditions(result: Result) -> str:
         "",
     ]
     lines += [
-        f"- Run {number}: {run['taken_at']}, {run['rounds']} interleaved rounds, each measurement {run['seconds']:g} s after "
-        f"{run['warmup_s']:g} s of warm-up; load average before: {run['machine']['load_before']}."
-        for number, run in enumerate(result["runs"], start=1)
+        f"- Run {number + 1}: {run['taken_at']}, {run['rounds']} interleaved rounds, each measurement {run['seconds']:g} s after "
+        f"{run['warmup_s']:g} s of warm-up; load average before: {run['machine']['load_before']}{_meanwhile(result, number)}."
+        for number, run in enumerate(result["runs"])
     ]
     return "\n".join(lines)
+
+
+def _meanwhile(result: Result, run: int) -> str:
+    """The load during a run, ours included, and what others took, which makes figures doubtful."""
+    samples = [sample for sample in result["samples"] if sample["run"] == run]
+    loads = [sample["load"] for sample in samples if sample.get("load") is not None]
+    others = [sample["others"] for sample in samples if sample.get("others") is not None]
+    said = f"; during it, with the run's own: {median(loads):.1f}, at most {max(loads):.1f}" if loads else ""
+    return said + (f"; others took {median(others):.2f} cores, at most {max(others):.2f}" if others else "")
 
 
 def settings(result: Result) -> str:
@@ -46,7 +55,7 @@ def settings(result: Result) -> str:
     for name, entry in result["contestants"].items():
         build = {None: "", True: "Compiled core. ", False: "Pure Python. "}[entry["compiled"]]
         options = ", ".join(f"`{option}={value}`" for option, value in entry["settings"].items())
-        lines.append(f"- **{name}**: {build}{options}. {entry['driven']}")
+        lines.append(f"- **{name}**: {build}{f'{options}. ' if options else ''}{entry['driven']}")
     return "\n".join(lines)
 
 
