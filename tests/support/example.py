@@ -73,12 +73,19 @@ def told(name: str, beginning: str) -> list[str]:
     """The command in the example's README that begins so, for `running`."""
     lines = [line for line in commands(EXAMPLES / name / "README.md") if line.startswith(beginning)]
     assert len(lines) == 1, (name, beginning, lines)
-    program, *arguments = shlex.split(lines[0])
+    program, *arguments = shlex.split(lines[0].partition("<")[0])
     return arguments if program == "python" else ["-m", program, *arguments]
 
 
 @contextmanager
-def running(name: str, command: Sequence[str], servers: str, folder: Path, environ: Mapping[str, str] = {}) -> Iterator[Example]:
+def running(
+    name: str,
+    command: Sequence[str],
+    servers: str,
+    folder: Path,
+    environ: Mapping[str, str] = {},
+    stdin: int | None = subprocess.DEVNULL,
+) -> Iterator[Example]:
     """Python with these arguments, in the example's folder; its log is in `folder`. What runs at the end of the block
     is killed.
     """
@@ -88,6 +95,7 @@ def running(name: str, command: Sequence[str], servers: str, folder: Path, envir
             [sys.executable, *command],
             cwd=EXAMPLES / name,
             env=environment(servers, **environ),
+            stdin=stdin,
             stdout=output,
             stderr=output,
             start_new_session=True,
