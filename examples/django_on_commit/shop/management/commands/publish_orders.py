@@ -7,4 +7,4 @@ class Command(BaseCommand):
     help = "Publish the orders that were committed and are not known to be in Kafka."
 
     def handle(self, *args, **options):
-        publish_the_rest()
+        self.stdout.write(f"{publish_the_rest()} orders published")
