@@ -16,9 +16,8 @@ from xml.sax.saxutils import escape
 
 from bench.contestants import NAMES
 from bench.figures import FIGURES, Figure
-from bench.report import TARGET_TITLES
 from bench.results import Place, Result, places, samples_of
-from bench.scenarios import SCENARIOS, Scenario
+from bench.scenarios import SCENARIOS, TARGET_TITLES, Scenario
 
 _COLOURS = dict(
     zip(NAMES, ("#1a936f", "#74b49b", "#3d8d9e", "#88a23b", "#d1495b", "#e8a5ad", "#a0527a", "#edae49", "#8d99ae"), strict=True)

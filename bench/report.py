@@ -4,22 +4,23 @@ with.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import median
 
-from bench import bars
+from bench import bars, goals
+from bench.bars import Bar
 from bench.figures import FIGURES, Figure
 from bench.page import aligned
 from bench.results import Place, Result, failed, median_of, places, ratio, samples_of
-from bench.scenarios import SCENARIOS, Scenario
+from bench.scenarios import SCENARIOS, TARGET_TITLES, Scenario
 from bench.workload import Workload
 
-TARGET_TITLES = {"mock": "mock", "cluster": "real brokers", "cluster-3.9": "real brokers, Kafka 3.9"}
 OURS = ("klife", "klife-pure", "klife-threads", "klife-prometheus")
 
 
-def markdown(result: Result) -> str:
-    """The whole report."""
-    parts = ["## Bars", bars.table(result), "## Figures", tables(result), failures(result)]
+def markdown(result: Result, judged: Sequence[Bar] = goals.BARS) -> str:
+    """The whole report, with the bars that are `judged`."""
+    parts = ["## Bars", bars.table(result, judged), "## Figures", tables(result), failures(result)]
     return "\n\n".join([*parts, "## Measured on", conditions(result), settings(result)])
 
 

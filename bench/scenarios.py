@@ -11,6 +11,17 @@ from bench.contestants import GENERAL, NAMES
 from bench.workload import Listener, TargetName, Workload
 
 TARGETS: tuple[TargetName, ...] = ("mock", "cluster", "cluster-3.9")
+TARGET_TITLES = {"mock": "mock", "cluster": "real brokers", "cluster-3.9": "real brokers, Kafka 3.9"}
+
+WARMUP_S = 0.5
+"""Before each measurement, from the first record delivered on."""
+BROKER_WARMUP_S = 60
+"""Of real brokers, before the first measurement: a cold JVM is ten times slower."""
+# What a measurement takes beside warm-up and length, and a process more, a cluster and a layout of topics, on a
+# quiet machine. Counting what the logs hold takes its time with ten thousand partitions.
+_STARTING_S, _PROCESS_S, _COUNTING_S = 1.5, 0.5, 0.0004
+_CLUSTER_S = {"mock": 0, "cluster": 20, "cluster-3.9": 20}
+_LAYOUT_S = 4
 
 
 @dataclass(frozen=True)
@@ -326,6 +337,20 @@ def cases(scenarios: Sequence[str], targets: Sequence[TargetName]) -> list[Case]
         if target in SCENARIOS[name].targets
         for workload in SCENARIOS[name].workloads
     ]
+
+
+def minutes(chosen: Sequence[Case], rounds: int, seconds: float) -> float:
+    """About how long it takes to measure these cases."""
+    whole = 0.0
+    for target in dict.fromkeys(case.target for case in chosen):
+        here = [case for case in chosen if case.target == target]
+        whole += _CLUSTER_S[target] + (0 if target == "mock" else BROKER_WARMUP_S)
+        whole += _LAYOUT_S * len({case.workload.layout for case in here})
+        for case in here:
+            shape = case.workload
+            one = seconds + WARMUP_S + _STARTING_S + _PROCESS_S * (shape.processes - 1) + _COUNTING_S * shape.topics * shape.partitions
+            whole += rounds * SCENARIOS[shape.scenario].repeats * len(case.contestants) * one
+    return whole / 60
 
 
 def restricted(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench import bars, contestants, plot, process, publish, report, results, runner, scenarios
+from bench import contestants, goals, plot, process, publish, report, results, runner, scenarios
 from bench.meter import Meter
 from bench.pacing import Pacer
 from bench.page import replace_figures
@@ -275,7 +275,7 @@ class TestScenarios:
             assert {each.scenario for each in scenario.workloads} == {scenario.name}
 
     def test_a_subset_has_only_what_is_asked(self) -> None:
-        left = scenarios.restricted(list(bars.cases()), ["klife", "aiokafka"], ["cluster"])
+        left = scenarios.restricted(list(goals.cases()), ["klife", "aiokafka"], ["cluster"])
         assert {case.target for case in left} == {"cluster"}
         assert {name for case in left for name in case.contestants} == {"klife", "aiokafka"}
 
