@@ -222,8 +222,10 @@ if not cython.compiled:
     refuse_wrong_self(Record, "__init__")
 
 
-def _size(data: bytes | None) -> str:
-    return "None" if data is None else f"<{len(data)} bytes>"
+def _size(data: Any) -> str:
+    if isinstance(data, bytes):
+        return f"<{len(data)} bytes>"
+    return "None" if data is None else f"<{type(data).__name__}>"
 
 
 if cython.compiled:

@@ -59,8 +59,9 @@ class TracingHooks(Hooks):
             Names.OPERATION: _SEND,
             Names.OPERATION_TYPE: _SEND,
             Names.TOPIC: record.topic,
-            Names.SIZE: len(record.value or b""),
         }
+        if record.value is None or isinstance(record.value, bytes):
+            attributes[Names.SIZE] = len(record.value or b"")
         if record.value is None:
             attributes[Names.TOMBSTONE] = True
         span = self._tracer.start_span(f"{_SEND} {record.topic}", kind=SpanKind.PRODUCER, attributes=attributes)
@@ -91,7 +92,7 @@ class TracingHooks(Hooks):
             for result in batch.results():
                 span = self._span_of(result)
                 if span is not None:
-                    span.set_attribute(Names.PARTITION, str(result.partition))
+                    _tell_of(span, result)
                     if result.offset is not None:
                         span.set_attribute(Names.OFFSET, result.offset)
                     span.end()
@@ -101,7 +102,7 @@ class TracingHooks(Hooks):
             for result in batch.results():
                 span = self._span_of(result)
                 if span is not None:
-                    span.set_attribute(Names.PARTITION, str(result.partition))
+                    _tell_of(span, result)
                     _end(span, batch.error)
 
     def _remember(self, header: Any, span: Span) -> None:
@@ -116,6 +117,12 @@ class TracingHooks(Hooks):
             if span is not None:
                 return span
         return None
+
+
+def _tell_of(span: Span, result: Record) -> None:
+    """What is known of a record once it has its partition. Its value is bytes by then, whatever it was before."""
+    span.set_attribute(Names.PARTITION, str(result.partition))
+    span.set_attribute(Names.SIZE, len(result.value or b""))
 
 
 def _end(span: Span, error: BaseException) -> None:

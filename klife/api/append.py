@@ -57,13 +57,18 @@ class Append(AppendOne):
         Raises:
             InvalidRecordType, InvalidRecordValue: one is not, and the text tells which.
         """
+        return self._right(self._listed(records))
+
+    def _listed(self, records: Iterable[Record]) -> list[Record]:
         if isinstance(records, Record):
             raise InvalidRecordType("produce_batch takes an iterable of Records, got one Record; use produce(record) for a single one")
         try:
             each = iter(records)
         except TypeError as error:
             raise InvalidRecordType(f"produce_batch takes an iterable of Records, got a {type(records).__name__}") from error
-        listed = list(each)  # what a generator raises is its caller's
+        return list(each)  # what a generator raises is its caller's
+
+    def _right(self, listed: list[Record]) -> list[Record]:
         for start in range(0, len(listed), AT_ONCE):
             if start:
                 let_home_run(self._handle.engine.hub)
@@ -72,8 +77,12 @@ class Append(AppendOne):
             except AttributeError:  # a record without one of its fields: whichever it is
                 peculiar = list(range(start, min(start + AT_ONCE, len(listed))))
             for index in peculiar:
-                validation.check(listed[index], f"records[{index}]")
+                self._look_at(listed, index)
         return listed
+
+    def _look_at(self, listed: list[Record], index: int) -> None:
+        """Raise for `listed[index]`, if it is wrong."""
+        validation.check(listed[index], f"records[{index}]")
 
     def take(self, records: list[Record], producer: str | None, partitioner: Any) -> Places:
         """Queue `records`, which are checked, and return where they went, or for what errors they did not.
@@ -91,13 +100,13 @@ class Append(AppendOne):
             producers.named(producer)
         places = Places(len(records), engine.hub, engine.call_soon)
         # Exact strings: what is asked for stays where others find it.
-        unknown = set(map(exact_str, _unknown_names(records, self._topics))) - engine.metadata.snapshot.topics.keys()
+        unknown = set(map(exact_str, _unknown_names(records, self._known))) - engine.metadata.snapshot.topics.keys()
         if unknown or producer is not None or partitioner is not None:
             self._append_rest(records, 0, unknown, places, producer, partitioner, deadline)
             return places
         index = 0
         while (index := self._append_straight(records, index, places, deadline)) < len(records):
-            if type(records[index]) is Record and records[index].topic in self._topics:  # there is no such partition, or not yet
+            if type(records[index]) is Record and records[index].topic in self._known:  # there is no such partition, or not yet
                 self._append_rest(records, index, unknown, places, None, None, deadline)
                 break
             self._append_at(records, index, places, None, None, deadline)
@@ -145,7 +154,7 @@ class Append(AppendOne):
                         return index
                     record = records[index]
                     # Looked up anew for each: while one waits for room, its topic may go.
-                    topic = self._topics.get(record.topic)
+                    topic = self._known.get(record.topic)
                     if topic is None:
                         return index
                     terms = topic.terms

@@ -7,10 +7,12 @@ cdef class AppendOne:
     cdef public object _handle
     cdef public object _producers
     cdef public dict _topics
+    cdef public dict _known
     cdef public unsigned long _home
     cdef public bint _own_thread
     cdef public dict _owners
 
     cdef accepted(self, record, producer, partitioner, bint wanted, callback)
     cdef _accepted_here(self, record, producer, partitioner, bint wanted, callback)
+    cpdef _join_here(self, Topic topic, record, bint wanted, callback)
     cpdef _append(self, record, producer, partitioner, deadline, Places places=*, Py_ssize_t at=*, bint wanted=*, callback=*, transaction=*)

@@ -10,6 +10,7 @@ finds its successor.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -43,7 +44,7 @@ class AppendOne:
     `from_thread`, `join` and `joined`.
     """
 
-    __slots__ = ("_handle", "_producers", "_topics", "_home", "_own_thread", "_owners")
+    __slots__ = ("_handle", "_producers", "_topics", "_known", "_home", "_own_thread", "_owners")
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
@@ -61,7 +62,8 @@ class AppendOne:
     def _follow(self, engine: Engine) -> Producers:
         """Take the fast path to `engine` from now on; return its producers."""
         producers = self._producers = engine.part(Producers)
-        self._topics = producers.topics
+        self._topics = producers.plain_topics
+        self._known = producers.topics
         self._home = engine.home
         self._own_thread = engine.has_own_thread
         self._owners = {}
@@ -131,8 +133,11 @@ class AppendOne:
             topic = self._topics[taken.topic]
         except (KeyError, TypeError, AttributeError):
             return None
+        return self._join_here(topic, taken, wanted, callback)
+
+    def _join_here(self, topic: Any, record: Record, wanted: bool, callback: Any) -> Any:
         try:
-            return topic.append(taken, None, _AT_ONCE, True, None, 0, wanted, callback)
+            return topic.append(record, None, _AT_ONCE, True, None, 0, wanted, callback)
         except (UnknownPartition, BufferFull, NotAtHome):
             return None
         except AttributeError:  # perhaps for a field that was never set, which is seen at home
@@ -187,7 +192,8 @@ class AppendOne:
         transaction.check(producer)
         engine = transaction.pool.engine
         if get_hub_if_exists() is not engine.hub:
-            return call_at_home(engine, lambda: self.join(transaction, record, None, partitioner, wanted, callback), None, NOT_QUEUED)
+            joins = partial(AppendOne.join, self, transaction, record, None, partitioner, wanted, callback)
+            return call_at_home(engine, joins, None, NOT_QUEUED)
         try:
             return self._append(record, None, partitioner, None, None, 0, wanted, callback, transaction)
         except ClientClosed:

@@ -388,8 +388,15 @@ def _stop_here(engine: Engine, timeout: float, in_callback: bool | None) -> None
 
 
 def _append(handle: Handle) -> Append:
-    observer = handle.engine.settings.observer
-    if observer is None or not observer.sees_records:
+    settings = handle.engine.settings
+    observer = settings.observer
+    if observer is not None and not observer.sees_records:
+        observer = None
+    if settings.topic_serializers:
+        from klife.api.serialising_append import ObservedSerialisingAppend, SerialisingAppend  # by clients that have serializers
+
+        return SerialisingAppend(handle) if observer is None else ObservedSerialisingAppend(handle, observer)
+    if observer is None:
         return Append(handle)
     from klife.api.observed_append import ObservedAppend  # by clients whose hooks want to see records
 
