@@ -15,6 +15,10 @@
 #
 #   make docs
 #
+# A sixth tries brokers in containers, on the engine that answers or on Podman, if it is installed:
+#
+#   make containers
+#
 # They make .venv and install klife into it; a second run finds both done. PYTHON=python3.12 chooses the interpreter.
 
 PYTHON ?= python3
@@ -25,7 +29,7 @@ SETTINGS := setup.cfg pyproject.toml setup.py klife/core.py
 DECLARATIONS := $(shell find klife -name '*.pxd')
 CORE_SOURCES := $(DECLARATIONS) $(wildcard $(DECLARATIONS:.pxd=.py))
 
-.PHONY: demo dist docs test versions
+.PHONY: containers demo dist docs test versions
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-installed
@@ -40,6 +44,9 @@ test: $(VENV)/.core-built
 
 versions: $(VENV)/.core-built
 	$(BIN)/python -m tests.versions
+
+containers: $(VENV)/.core-built
+	$(BIN)/python -m tests.containers
 
 dist: $(VENV)/.test-installed
 	rm -rf dist
