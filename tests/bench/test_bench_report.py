@@ -132,6 +132,12 @@ class TestPages:
             replace_figures(page, figures)
         assert page.read_text() == "before\n<!-- figures: begin -->\n\nsecond\n\n<!-- figures: end -->\nafter\n"
 
+    def test_has_several_sections_each_with_a_name(self, tmp_path: Path) -> None:
+        page = tmp_path / "page.md"
+        page.write_text("<!-- one: begin -->\nold\n<!-- one: end -->\n<!-- two: begin -->\nold\n<!-- two: end -->\n")
+        replace_figures(page, "new", "two")
+        assert page.read_text() == "<!-- one: begin -->\nold\n<!-- one: end -->\n<!-- two: begin -->\n\nnew\n\n<!-- two: end -->\n"
+
     def test_a_file_without_the_section_is_left_alone(self, tmp_path: Path) -> None:
         page = tmp_path / "page.md"
         page.write_text("nothing here")
@@ -147,6 +153,8 @@ class TestPages:
         gaps = {"gap_max_ms": 1.0, "gap_p999_ms": 1.0, "control_gap_ms": 1.0}
         full = result(*(sample(name, 10, of=case.workload, target=case.target, **gaps) for case in cases for name in case.contestants))
         publish.publish(full, tmp_path)
+        assert all(f"| {bar.title} " in pages[0].read_text() for bar in goals.BARS)
+        assert "8 processes, 50 waiting each " in pages[0].read_text()
         for name in SCENARIOS:
             assert f"(benchmarks/{name}.svg)" in pages[0].read_text()
             assert (tmp_path / "benchmarks" / f"{name}.svg").exists()
