@@ -5,6 +5,7 @@ one request for all partitions of a broker, and the connections that transaction
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import gevent
 import pytest
@@ -13,6 +14,7 @@ from gevent.event import Event
 from klife import Client, Record
 from klife.actors.network.purpose import OF_TRANSACTIONS
 from klife.actors.producer.batcher_actor import BatcherActor
+from klife.actors.transactions.producer import TransactionalProducer
 from klife.protocol.apis.end_txn import EndTxnRequest
 from klife.protocol.apis.produce import ProduceRequest
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after
@@ -42,8 +44,25 @@ def ready(cluster: ScriptedCluster, start_client: StartClient, *, is_v2: bool = 
     return client
 
 
+def warm_up(client: Client, cluster: ScriptedCluster, rounds: int = 3) -> None:
+    """Each producer of the pool (twice its size) sends something, and so has all its actors."""
+    for _ in range(rounds):
+        client.produce_batch_txn(everywhere())
+    for broker in cluster.brokers.values():
+        broker.requests.clear()
+
+
 def everywhere() -> list[Record]:
     return [Record("orders", b"v", partition=index) for index in range(PARTITIONS)]
+
+
+def id_of_one(client: Client, cluster: ScriptedCluster) -> str:
+    """The transactional id under which a transaction is ended that is made for it."""
+    for broker in cluster.brokers.values():
+        broker.requests.clear()
+    client.produce_batch_txn(everywhere())
+    (end,) = [end for broker in cluster.brokers.values() for end in broker.got(EndTxnRequest)]
+    return str(end.request.transactional_id)
 
 
 def produces(cluster: ScriptedCluster) -> list[int]:
@@ -117,10 +136,7 @@ def test_batchers_are_woken_to_send_and_by_answers_and_never_for_what_may_not_le
     cluster: ScriptedCluster, start_client: StartClient, monkeypatch: pytest.MonkeyPatch, is_v2: bool
 ) -> None:
     client = ready(cluster, start_client, is_v2=is_v2, pool_size=1)
-    for _ in range(3):  # now each producer of the pool has sent something, and has all its actors
-        client.produce_batch_txn(everywhere())
-    for broker in cluster.brokers.values():
-        broker.requests.clear()
+    warm_up(client, cluster)
     woken: list[BatcherActor] = []
     look = BatcherActor.on_wake
 
@@ -132,6 +148,27 @@ def test_batchers_are_woken_to_send_and_by_answers_and_never_for_what_may_not_le
     client.produce_batch_txn(everywhere())
     assert produces(cluster) == [1] * BROKERS
     assert len(woken) <= 2 * BROKERS
+
+
+def test_a_pool_does_not_look_at_all_its_producers_for_each_transaction(
+    cluster: ScriptedCluster, start_client: StartClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = ready(cluster, start_client, pool_size=2)
+    one_open = Together(client, 1)
+    warm_up(client, cluster, rounds=8)  # now it has four
+    looked: list[TransactionalProducer] = []
+    standing: Any = TransactionalProducer.standing
+
+    def look(producer: TransactionalProducer) -> Any:
+        looked.append(producer)
+        return standing.fget(producer)
+
+    monkeypatch.setattr(TransactionalProducer, "standing", property(look))
+    used = [id_of_one(client, cluster) for _ in range(6)]
+    assert used[:3] == used[3:], "who has rested longest goes out first"
+    assert len(set(used)) == 3
+    assert not looked
+    one_open.end()
 
 
 @pytest.mark.parametrize("is_v2", [False, True])

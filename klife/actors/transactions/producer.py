@@ -91,17 +91,15 @@ class TransactionalProducer(Producer):
     @property
     def is_quiet(self) -> bool:
         """Whether no records are on their way."""
-        for batcher in self.batchers.all.values():  # noqa: SIM110 - asked of all producers for each transaction
-            if batcher.calls:
-                return False
-        return True
+        return not any(batcher.calls for batcher in self.batchers.all.values())
 
-    def came_to_rest(self) -> bool:
-        """Whether no transaction is open, and nothing of the last one on its way any more, and that is news."""
-        if self.rests or self.transaction is not None:
-            return False
-        self.rests = self.is_quiet
-        return self.rests
+    def look_for_rest(self) -> None:
+        """Tell the pool if no transaction is open, and nothing of the last one on its way any more, and that is
+        news.
+        """
+        if not self.rests and self.transaction is None and self.is_quiet:
+            self.rests = True
+            self.txn_pool.came_to_rest(self)
 
     @property
     def standing(self) -> Standing:
@@ -136,7 +134,7 @@ class TransactionalProducer(Producer):
     def begin(self, transaction: Transaction) -> None:
         """`transaction` is this producer's from now on."""
         assert self.owned is not None
-        self.move(Event.BEGIN)
+        self.txn_pool.went_out(self)
         self.rests = False
         self.wishes.clear()
         self.adding = []
@@ -148,9 +146,12 @@ class TransactionalProducer(Producer):
         self.txn_pool.connections.take(self)
         for batcher in self.batchers.all.values():
             batcher.broker = self.broker_of(batcher.node_id)
+        self.begun_at = transaction.begun_at = monotonic()
+        begun = after(self.state, Event.BEGIN)
+        # From here on there is no call, in which a signal handler might raise: it is theirs altogether, or rests.
+        self.state = begun
         self.terms.closed = None
         self.transaction = transaction
-        self.begun_at = transaction.begun_at = monotonic()
         transaction.producer = self
 
     def awaits_admission(self, partition: Partition) -> bool:
@@ -252,6 +253,7 @@ class TransactionalProducer(Producer):
         last = ProduceRequest.MAX_VERSION
         self.terms.produce_versions = (_FIRST_V2_PRODUCE, last) if self.is_v2 else (ProduceRequest.MIN_VERSION, _FIRST_V2_PRODUCE - 1)
         self.move(Event.INITIALIZED)
+        self.txn_pool.came_to_rest(self)
         self.txn_pool.wake()
 
     def stop_taking(self) -> None:
@@ -312,8 +314,7 @@ class TransactionalProducer(Producer):
         self.transaction = None
         if transaction is not None:
             transaction.ended(committed=committed, error=error)
-        self.came_to_rest()
-        self.txn_pool.came_to_rest()
+        self.look_for_rest()
 
 
 def _is_reachable(partition: Partition) -> bool:

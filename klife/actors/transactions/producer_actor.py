@@ -65,8 +65,7 @@ class TransactionalProducerActor(ProducerActor):
         if self._call is not None:
             return NEVER
         producer.look_for_failure()
-        if producer.came_to_rest():
-            producer.txn_pool.came_to_rest()
+        producer.look_for_rest()
         if now < self._asking.retry_at:
             return self._asking.retry_at
         return self._say(now)
