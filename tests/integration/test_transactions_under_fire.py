@@ -58,7 +58,7 @@ def kill_brokers(cluster: KafkaCluster, book: Book) -> None:
     cluster.start(1)
     cluster.wait_until_in_sync(PATIENCE)
     wait_for_more(book)
-    assert version_of(book.client) == 2
+    wait_until(lambda: version_of(book.client) == 2, PATIENCE)
     move_all_coordinators(cluster, PATIENCE)
     wait_for_more(book)
     cluster.kill(2)
