@@ -1,0 +1,66 @@
+"""Coordinators of transactions that move: each is the leader of a partition of the log in which the transactions
+are kept, and the next replica of that becomes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gevent import get_hub
+
+from klife.admin import AdminClient
+from klife.errors import AdminError
+from klife.testing.cluster import KafkaCluster
+from tests.support.waiting import wait_until
+
+LOG = "__transaction_state"
+_CALL_MS = 5_000
+
+
+def coordinators(bootstrap_servers: str) -> dict[int, int | None]:
+    """Who leads each partition of the log. The log is there once somebody has asked for a coordinator."""
+    with AdminClient(bootstrap_servers) as admin:
+        return {each.index: each.leader for each in admin.describe_topics([LOG])[LOG]}
+
+
+def move_coordinators(bootstrap_servers: str) -> dict[int, int]:
+    """Have each partition be led by the next of its replicas, by another preference and an election (KIP-455,
+    KIP-460); returns whom it asked for. A replica that is not in sync is passed over by the brokers.
+
+    Raises AdminError where the brokers do not answer, or refuse.
+    """
+    with AdminClient(bootstrap_servers) as admin:
+        partitions = admin.describe_topics([LOG])[LOG]
+    wanted = {}
+    for each in partitions:
+        ordered = sorted(each.replicas)
+        at = ordered.index(each.leader) + 1 if each.leader in ordered else 0
+        wanted[each.index] = ordered[at:] + ordered[:at]
+    get_hub().threadpool.apply(_prefer, (bootstrap_servers, wanted))
+    return {index: replicas[0] for index, replicas in wanted.items()}
+
+
+def move_all_coordinators(cluster: KafkaCluster, patience: float) -> None:
+    """As `move_coordinators`, of a cluster whose replicas are in sync; and wait until it is done."""
+    wanted = move_coordinators(cluster.bootstrap_servers)
+    wait_until(lambda: coordinators(cluster.bootstrap_servers) == wanted, patience)
+
+
+def _prefer(servers: str, wanted: Mapping[int, Sequence[int]]) -> None:
+    from kafka import KafkaAdminClient, TopicPartition  # type: ignore[import-untyped]  # its import warns of what is deprecated
+    from kafka.errors import KafkaError  # type: ignore[import-untyped]
+
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=servers.split(","), request_timeout_ms=_CALL_MS, bootstrap_timeout_ms=_CALL_MS)
+    except KafkaError as error:
+        raise AdminError(f"no broker was reached: {error!r}") from error
+    try:
+        told = admin.alter_partition_reassignments({TopicPartition(LOG, index): list(replicas) for index, replicas in wanted.items()})
+        refused = [error for error in told.values() if error is not None]
+        if refused:
+            raise AdminError(f"the replicas can not be put in another order: {refused[0]!r}")
+        admin.elect_leaders(0, {LOG: list(wanted)}, timeout_ms=_CALL_MS, raise_errors=False)
+    except KafkaError as error:
+        raise AdminError(f"the coordinators were not moved: {error!r}") from error
+    finally:
+        admin.close()
