@@ -20,10 +20,11 @@ thread holds nobody up.
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Callable
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from klife.protocol.errors import DecodeError
 
@@ -84,6 +85,9 @@ LZ4_LARGE_BLOCK: Final = 256 * 1024
 LZ4_LARGE_HEADER: Final = LZ4_MAGIC + b"\x60\x50\xfb"
 LZ4_KEPT: Final = 1024 * 1024
 """Bytes of the largest buffer that is kept for the next batch: a new one of such a size is mapped page by page."""
+
+ZSTD_KEPT: Final = 4
+"""Contexts of a level that are kept. Each takes up to 2 MiB."""
 
 FIRST_GUESS: Final = 64 * 1024
 OUTPUT_FULL: Final = "failed to write whole buffer"
@@ -159,8 +163,7 @@ def _load(data: bytes, max_bytes: int) -> bytes:
 
 
 def _gzip(data: bytes, level: int | None) -> bytes:
-    compressor = zlib.compressobj(LEVELS["gzip"].default if level is None else level, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
-    return compressor.compress(data) + compressor.flush()
+    return zlib.compress(data, LEVELS["gzip"].default if level is None else level, 16 + zlib.MAX_WBITS)
 
 
 def _gunzip(data: bytes, max_bytes: int) -> bytes:
@@ -326,9 +329,41 @@ def _lz4_descriptor(data: bytes) -> tuple[int, int, int]:
 
 
 def _zstd(data: bytes, level: int | None) -> bytes:
-    from cramjam import zstd
+    default = LEVELS["zstd"].default
+    if level is None:
+        level = default
+    if level > default:
+        return _zstd_frame(_zstd_context(level), data)
+    kept = _zstd_contexts.get(level)
+    if kept is None:
+        kept = _zstd_contexts.setdefault(level, [])
+    try:
+        context = kept.pop()
+    except IndexError:  # all are in use, in other threads
+        context = _zstd_context(level)
+    frame = _zstd_frame(context, data)
+    if len(kept) < ZSTD_KEPT:
+        kept.append(context)
+    return frame
 
-    return bytes(zstd.compress(data, level=LEVELS["zstd"].default if level is None else level))
+
+def _zstd_context(level: int) -> Any:
+    if sys.version_info >= (3, 14):
+        from compression.zstd import ZstdCompressor
+    else:
+        from backports.zstd import ZstdCompressor
+    return ZstdCompressor(level)
+
+
+def _zstd_frame(context: Any, data: bytes) -> bytes:
+    frame: bytes = context.compress(data, context.FLUSH_FRAME)
+    return frame
+
+
+_zstd_contexts: dict[int, list[Any]] = {}
+"""By level, those that nobody uses now: making one takes as long as compressing a kilobyte. Not of the slow
+levels, which take long anyway, and whose contexts take tens of megabytes.
+"""
 
 
 def _unzstd(data: bytes, max_bytes: int) -> bytes:

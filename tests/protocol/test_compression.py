@@ -129,21 +129,31 @@ def test_lz4_of_a_large_batch_is_smaller_than_in_the_blocks_of_javas_producer() 
     assert len(compress(LZ4, words)) < 0.98 * len(javas)
 
 
-def test_lz4_frames_made_in_many_threads_at_once_are_those_of_one() -> None:
-    batches = [bytes([n]) * 1000 + (TEXT * 4)[n * 1000 :] for n in range(8)]
+@every_compression
+def test_what_is_compressed_in_many_threads_at_once_is_what_one_makes(codec: int) -> None:
+    batches = [bytes([n]) * 1000 + (TEXT * 4)[n * 1000 : n * 1000 + 150_000 // (n + 1)] for n in range(8)]
     frames: dict[int, set[bytes]] = {n: set() for n in range(8)}
 
     def work(n: int) -> None:
-        for _ in range(20):
-            frames[n].add(compress(LZ4, batches[n]))
+        for _ in range(10):
+            frames[n].add(compress(codec, batches[n]))
 
     threads = [Thread(target=work, args=(n,)) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert frames == {n: {compress(LZ4, batch)} for n, batch in enumerate(batches)}
-    assert all(decompress(LZ4, frame, ROOM) == batches[n] for n, each in frames.items() for frame in each)
+    assert frames == {n: {compress(codec, batch)} for n, batch in enumerate(batches)}
+    assert all(decompress(codec, frame, ROOM) == batches[n] for n, each in frames.items() for frame in each)
+
+
+@pytest.mark.parametrize("level", [-131072, 1, 3, 4, 22])
+def test_a_zstd_frame_owes_nothing_to_the_one_before(level: int) -> None:
+    alone = zstandard.ZstdCompressor(level=level).compress(TEXT[:20_000])
+    for before in (b"", TEXT[:20_000], TEXT):
+        compress(ZSTD, before, level)
+        assert len(compress(ZSTD, TEXT[:20_000], level)) == len(alone)
+        assert zstandard.ZstdDecompressor().decompress(compress(ZSTD, TEXT[:20_000], level)) == TEXT[:20_000]
 
 
 @pytest.mark.parametrize("size", [1, 1000, 65536, 100_000, 262_144, 800_000])
