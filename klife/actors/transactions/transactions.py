@@ -1,7 +1,7 @@
 """`Transactions`: the part of a client that has transactions: its pools, and which greenlet has which open.
 
-Callers begin and end here; what they wait for is a producer (a message to the `PoolActor`) and the end of a
-transaction (a latch, for it outlives every actor).
+Callers begin and end here. What they wait for is a producer, if none rests (a message to the `PoolActor`), and
+the end of a transaction (a latch, for it outlives every actor).
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ class Transactions:
         try:
             self.owners[owner.greenlet] = transaction
             pool.open[transaction] = None
-            pool.post.ask(CheckOut(transaction), transaction.asked_at + pool.settings.checkout_timeout)
+            if not pool.begin_at_once(transaction, transaction.asked_at):
+                pool.post.ask(CheckOut(transaction), transaction.asked_at + pool.settings.checkout_timeout)
             owner.when_gone(pool.wake)
         except BaseException as error:
             transaction.forget()
