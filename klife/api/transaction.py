@@ -54,8 +54,11 @@ class Transaction:
         self._append.follow(engine)
         self._engine = engine
         owner, transactions = Owner(), engine.part(Transactions)
-        timeout = max((pool.settings.checkout_timeout for pool in transactions.pools.values()), default=0.0)
-        self._open = self._at_home(lambda: transactions.begin(owner, self._pool), timeout)
+        if get_hub_if_exists() is engine.hub:
+            self._open = transactions.begin(owner, self._pool)
+        else:
+            timeout = max(pool.settings.checkout_timeout for pool in transactions.pools.values())
+            self._open = self._at_home(lambda: transactions.begin(owner, self._pool), timeout)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:

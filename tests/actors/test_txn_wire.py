@@ -9,14 +9,17 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent import getcurrent
 from gevent.event import Event
+from greenlet import settrace
 
-from klife import Client, Record
+from klife import Client, Delivery, Record
 from klife.actors.network.purpose import OF_TRANSACTIONS
 from klife.actors.producer.batcher_actor import BatcherActor
 from klife.actors.transactions.producer import TransactionalProducer
 from klife.protocol.apis.end_txn import EndTxnRequest
 from klife.protocol.apis.produce import ProduceRequest
+from tests.support.inside_client import node, nodes
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after
 from tests.support.scripted_coordinator import ScriptedCoordinator
 from tests.support.waiting import wait_until
@@ -172,6 +175,31 @@ def test_a_pool_does_not_look_at_all_its_producers_for_each_transaction(
 
 
 @pytest.mark.parametrize("is_v2", [False, True])
+def test_a_caller_waits_once_in_a_transaction(cluster: ScriptedCluster, start_client: StartClient, is_v2: bool) -> None:
+    client = ready(cluster, start_client, is_v2=is_v2, pool_size=1)
+    warm_up(client, cluster)
+    waits: list[bool] = []  # of each switch to the caller, whether its deliveries were there
+
+    def transact() -> None:
+        me = getcurrent()
+
+        def note(event: str, switch: tuple[Any, Any]) -> None:
+            if switch[1] is me:
+                waits.append(all(delivery.done() for delivery in deliveries))
+
+        deliveries: list[Delivery] = []
+        before = settrace(note)
+        try:
+            with client.transaction():
+                deliveries.extend(client.produce(record) for record in everywhere())
+        finally:
+            settrace(before)
+
+    gevent.spawn(transact).get(PATIENCE)
+    assert waits == [True], "for the end alone: one that rests was there, and others look after the deliveries"
+
+
+@pytest.mark.parametrize("is_v2", [False, True])
 @pytest.mark.parametrize("gone_in_the_block", [False, True])
 def test_a_leader_that_can_not_be_reached_holds_no_other_up(
     cluster: ScriptedCluster, start_client: StartClient, is_v2: bool, gone_in_the_block: bool
@@ -194,6 +222,29 @@ def test_a_leader_that_can_not_be_reached_holds_no_other_up(
         assert not held_up.done()
         cluster[2].listen()
         assert all(record.error is None for record in held_up.get(PATIENCE))
+
+
+@pytest.mark.parametrize("is_v2", [False, True])
+def test_a_commit_that_waits_for_deliveries_goes_on_whatever_actor_is_killed(
+    cluster: ScriptedCluster, start_client: StartClient, is_v2: bool
+) -> None:
+    client = ready(cluster, start_client, is_v2=is_v2)
+    held = Event()
+    for broker in cluster.brokers.values():
+        broker.script(ProduceRequest, after(held))
+
+    def transact() -> list[Delivery]:
+        with client.transaction() as transaction:
+            return [transaction.produce(record) for record in everywhere()]
+
+    owner = gevent.spawn(transact)
+    wait_until(lambda: sum(produces(cluster)) >= 1, PATIENCE)
+    for actor in [each for each in nodes(node(client, "txn pool")) if not each.children]:
+        actor.kill()
+    assert not owner.ready()
+    held.set()
+    assert all(delivery.get(PATIENCE).offset >= 0 for delivery in owner.get(PATIENCE))
+    assert client.status().txn_pools[0].committed == 2
 
 
 class Together:

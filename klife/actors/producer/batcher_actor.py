@@ -309,8 +309,12 @@ class BatcherActor(GeventActor):
             self.metadata.topic_size_limit(
                 batch.topic,
                 self.batcher.broker,
-                lambda limit: self.producer.settlement.dropped(partition, batch, too_large_error(batch, refusal, limit)),
+                lambda limit: self._too_large(partition, batch, refusal, limit),
             )
+
+    def _too_large(self, partition: Partition, batch: Batch, refusal: Refusal, limit: int | None) -> None:
+        self.producer.settlement.dropped(partition, batch, too_large_error(batch, refusal, limit))
+        self.producer.answered()
 
     def _leader_refused(self, topic: str, topic_id: bytes, answer: PartitionProduceResponse, response: ProduceResponse) -> None:
         """This broker says that it does not lead the partition, and perhaps who does."""
@@ -340,3 +344,4 @@ class BatcherActor(GeventActor):
             ),
         )
         self.producer.batchers.offer(partition)  # it may have more to send
+        self.producer.answered()

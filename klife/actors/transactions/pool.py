@@ -1,7 +1,7 @@
 """`Pool`: the transactional producers of one name: which there are, who has one, and who waits.
 
-A plain value. Who goes out next is decided by `choice`, from what stands here; the `PoolActor` carries it
-out.
+A plain value. Who goes out next is decided by `choice`, from what stands here; the caller takes a producer that
+rests, and the `PoolActor` carries out the rest.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class Pool(PoolTerms):
         self._base = settings.base_txn_id or f"klife-{uuid.uuid4().hex[:16]}"
         self.post = Post()  # where its PoolActor is asked
         self.producers: dict[int, TransactionalProducer] = {}
+        self.looked_after_until = 0.0  # monotonic seconds; when the PoolActor's timer has it look again
 
     # its producers
 
@@ -60,6 +61,20 @@ class Pool(PoolTerms):
             elif standing is Standing.OUT:
                 out += 1
         return choose(resting, lost, out, len(self.producers), pool_size=self.settings.pool_size, now=now)
+
+    def begin_at_once(self, transaction: Transaction, now: float) -> bool:
+        """Give `transaction` a producer that rests, if it need not wait; whoever asks for one by a message does."""
+        if self.waiting or self.fenced is not None:
+            return False
+        choice = self.choose(now)
+        if choice.way is not Way.TAKE:
+            return False
+        producer = self.carry_out(choice)
+        assert producer is not None
+        producer.begin(transaction)
+        if self.looked_after_until <= now:
+            self.wake()
+        return True
 
     def make(self) -> TransactionalProducer:
         """Another producer."""

@@ -77,6 +77,7 @@ class TransactionalProducer(Producer):
         self.touched = False  # the coordinator may know of it
         self.added = False  # it has said that it does, to an AddPartitionsToTxn
         self._delivered_before = 0
+        self.commits_when_delivered = False  # its owner has left the block
         self.end_asked_at: float | None = None
         self.end_sent_at: float | None = None
         self.end_in_doubt = False  # an EndTxn had no answer
@@ -138,7 +139,7 @@ class TransactionalProducer(Producer):
         self.rests = False
         self.wishes.clear()
         self.adding = []
-        self.touched = self.added = self.end_in_doubt = False
+        self.touched = self.added = self.end_in_doubt = self.commits_when_delivered = False
         self._delivered_before = self.settlement.delivered_records
         self.end_asked_at = self.end_sent_at = self.question = None
         self.settlement.first_error = None
@@ -184,11 +185,15 @@ class TransactionalProducer(Producer):
             self.wake()
 
     def answered(self) -> None:
-        """In v2 it may be the next leader's turn. The actor looks, where it waits for all that is in flight."""
+        """It may be time to commit, or, in v2, the next leader's turn. The actor looks, where it waits for all that
+        is in flight.
+        """
         if self.state is not State.IN_TRANSACTION or self.settlement.first_error is not None:
             self.wake()
         elif self._may_admit:
             self.admit_next()
+        else:
+            self.commit_if_delivered()
 
     @property
     def _may_admit(self) -> bool:
@@ -259,6 +264,20 @@ class TransactionalProducer(Producer):
     def stop_taking(self) -> None:
         """Nothing joins the transaction any more."""
         self.terms.closed = _AT_REST
+
+    def commit(self, transaction: Transaction) -> None:
+        """Have `transaction` committed as soon as all deliveries are there; if one fails, it is an abort. Nothing
+        joins it any more.
+        """
+        if self.transaction is transaction:
+            self.stop_taking()
+            self.commits_when_delivered = True
+            self.commit_if_delivered()
+
+    def commit_if_delivered(self) -> None:
+        """Go on with a commit that waited for deliveries."""
+        if self.commits_when_delivered and self.transaction is not None and not self.deadlines.pending:
+            self.end(self.transaction, commits=True)
 
     def end(self, transaction: Transaction, *, commits: bool, cause: KlifeError | None = None) -> None:
         """Have `transaction` ended. To ask again changes nothing, and after a commit was asked for nobody

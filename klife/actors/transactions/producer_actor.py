@@ -65,6 +65,7 @@ class TransactionalProducerActor(ProducerActor):
         if self._call is not None:
             return NEVER
         producer.look_for_failure()
+        producer.commit_if_delivered()
         producer.look_for_rest()
         if now < self._asking.retry_at:
             return self._asking.retry_at
