@@ -14,7 +14,7 @@ import pytest
 
 from klife import Client, Record
 from klife.testing.cluster import KafkaCluster
-from tests.support.coordinators import move_all_coordinators
+from tests.support.coordinators import wait_for_moved_coordinators
 from tests.support.own_cluster import own_cluster
 from tests.support.reader import read_isolated
 from tests.support.txn_book import Book
@@ -46,7 +46,7 @@ def move_coordinators(cluster: KafkaCluster, book: Book) -> None:
     """Once, under transactions v1; then have the cluster settle on v2."""
     wait_for_more(book)
     assert version_of(book.client) == 1
-    move_all_coordinators(cluster, PATIENCE)
+    wait_for_moved_coordinators(cluster, PATIENCE)
     wait_for_more(book)
     settle_on(cluster, 2)
 
@@ -59,7 +59,7 @@ def kill_brokers(cluster: KafkaCluster, book: Book) -> None:
     cluster.wait_until_in_sync(PATIENCE)
     wait_for_more(book)
     wait_until(lambda: version_of(book.client) == 2, PATIENCE)
-    move_all_coordinators(cluster, PATIENCE)
+    wait_for_moved_coordinators(cluster, PATIENCE)
     wait_for_more(book)
     cluster.kill(2)
     wait_for_more(book)

@@ -40,10 +40,15 @@ def move_coordinators(bootstrap_servers: str) -> dict[int, int]:
     return {index: replicas[0] for index, replicas in wanted.items()}
 
 
-def move_all_coordinators(cluster: KafkaCluster, patience: float) -> None:
-    """As `move_coordinators`, of a cluster whose replicas are in sync; and wait until it is done."""
-    wanted = move_coordinators(cluster.bootstrap_servers)
-    wait_until(lambda: coordinators(cluster.bootstrap_servers) == wanted, patience)
+def wait_for_moved_coordinators(cluster: KafkaCluster, patience: float) -> None:
+    """As `move_coordinators`, again and again, until one has moved."""
+    before = coordinators(cluster.bootstrap_servers)
+
+    def have_moved() -> bool:
+        move_coordinators(cluster.bootstrap_servers)
+        return coordinators(cluster.bootstrap_servers) != before
+
+    wait_until(have_moved, patience)
 
 
 def _prefer(servers: str, wanted: Mapping[int, Sequence[int]]) -> None:
