@@ -89,7 +89,7 @@ class Transaction:
 
     # joining
 
-    def produce(self, record: Record, *, partitioner: Any = None) -> Delivery:
+    def produce(self, record: Record[Any, Any], *, partitioner: Any = None) -> Delivery:
         """As `Client.produce`, in this transaction: from any greenlet or thread, until the block is left.
 
         Raises:
@@ -98,7 +98,7 @@ class Transaction:
         delivery: Delivery = self._append.joined(self._opened(), record, partitioner, True, None)
         return delivery
 
-    def produce_async(self, record: Record, callback: Callback | None = None, *, partitioner: Any = None) -> None:
+    def produce_async(self, record: Record[Any, Any], callback: Callback | None = None, *, partitioner: Any = None) -> None:
         """As `Client.produce_async`, in this transaction."""
         if callback is not None and not callable(callback):
             raise not_a_callback(callback)
@@ -106,13 +106,13 @@ class Transaction:
             callback = in_callers_context(callback)
         self._append.joined(self._opened(), record, partitioner, False, callback)
 
-    def produce_batch(self, records: Iterable[Record], *, partitioner: Any = None) -> BatchDelivery:
+    def produce_batch(self, records: Iterable[Record[Any, Any]], *, partitioner: Any = None) -> BatchDelivery:
         """As `Client.produce_batch`, in this transaction. A record that could not be queued ends it."""
         checked = self._append.checked(records)
         return BatchDelivery(self._append.join_all(self._opened(), checked, None, partitioner))
 
     def produce_batch_async(
-        self, records: Iterable[Record], callback: Callable[[list[Record]], object] | None = None, *, partitioner: Any = None
+        self, records: Iterable[Record[Any, Any]], callback: Callable[[list[Record]], object] | None = None, *, partitioner: Any = None
     ) -> None:
         """As `Client.produce_batch_async`, in this transaction."""
         if callback is not None and not callable(callback):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from klife.actors.runtime.post import Post
 from klife.actors.settings import TxnPoolSettings
-from klife.actors.transactions.choice import MADE_PER_OPEN, Choice, Way, choose
+from klife.actors.transactions.choice import MADE_PER_OPEN, RESTED, Choice, Way, choose
 from klife.actors.transactions.pool_terms import PoolTerms
 from klife.actors.transactions.producer import Standing, TransactionalProducer
 from klife.actors.transactions.state import Event, State
@@ -38,17 +38,22 @@ class Pool(PoolTerms):
     def choose(self, now: float) -> Choice:
         """What the first of those who wait gets."""
         is_v2 = self.is_v2
+        if self.rested and len(self.out) < self.settings.pool_size:  # as a rule, and without a look at all of them
+            first = next(iter(self.rested))
+            no_other = len(self.rested) + len(self.out) >= MADE_PER_OPEN * self.settings.pool_size
+            if first.state is State.READY and first.is_v2 is is_v2 and (no_other or now - first.rested_since >= RESTED):
+                return Choice(Way.TAKE, first.index)
         resting: dict[Hashable, float] = {}
         lost: list[Hashable] = []
         out = 0  # without those that are being made: while they are, one that rests may go out all the same
         for producer in self.producers.values():
-            # Of all of them, for each transaction: so the usual case is without a call.
-            standing = Standing.FREE if producer.rests and producer.state is State.READY else producer.standing
+            standing = producer.standing
             if standing is Standing.FREE:
                 if producer.is_v2 is is_v2:
                     resting[producer.index] = producer.rested_since
                     continue
                 producer.move(Event.LOSE)  # the cluster was upgraded
+                self.rested.pop(producer, None)
                 standing = Standing.LOST
             if standing is Standing.LOST:
                 lost.append(producer.index)

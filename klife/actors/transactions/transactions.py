@@ -174,6 +174,8 @@ class Transactions:
         self._ends = True
         for pool in self.pools.values():
             pool.post.close(self.engine.closed_error)
+        for producer in self._producers():
+            producer.callbacks.close()
         self._abort_all(f"the client takes no more records: {reason}")
 
     def _abort_all(self, why: str) -> None:
