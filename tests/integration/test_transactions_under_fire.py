@@ -1,10 +1,11 @@
-"""Transactions while owners are killed, and brokers, and coordinators move, by themselves and with their brokers;
+"""Transactions while owners are killed, actors, and brokers, and coordinators move, by themselves and with their brokers;
 first as before KIP-890 (v1), then with that: what is committed is what was reported, whole and once. On a cluster
 of its own, whose brokers may be killed.
 """
 
 from __future__ import annotations
 
+import random
 import uuid
 from collections.abc import Iterator
 from itertools import count
@@ -14,10 +15,10 @@ import pytest
 
 from klife import Client, Record
 from klife.testing.cluster import KafkaCluster
-from tests.support.coordinators import move_all_coordinators
+from tests.support.coordinators import wait_for_moved_coordinators
 from tests.support.own_cluster import own_cluster
 from tests.support.reader import read_isolated
-from tests.support.txn_book import Book
+from tests.support.txn_book import Book, kill_actors
 from tests.support.txn_feature import settle_on, version_of
 from tests.support.waiting import wait_until
 
@@ -46,7 +47,7 @@ def move_coordinators(cluster: KafkaCluster, book: Book) -> None:
     """Once, under transactions v1; then have the cluster settle on v2."""
     wait_for_more(book)
     assert version_of(book.client) == 1
-    move_all_coordinators(cluster, PATIENCE)
+    wait_for_moved_coordinators(cluster, PATIENCE)
     wait_for_more(book)
     settle_on(cluster, 2)
 
@@ -59,7 +60,7 @@ def kill_brokers(cluster: KafkaCluster, book: Book) -> None:
     cluster.wait_until_in_sync(PATIENCE)
     wait_for_more(book)
     wait_until(lambda: version_of(book.client) == 2, PATIENCE)
-    move_all_coordinators(cluster, PATIENCE)
+    wait_for_moved_coordinators(cluster, PATIENCE)
     wait_for_more(book)
     cluster.kill(2)
     wait_for_more(book)
@@ -76,9 +77,13 @@ def test_what_is_committed_is_what_was_reported_while_coordinators_move_and_brok
         client.wait_ready(30.0)
         book = Book(client, topics, PARTITIONS, seed=2)
         owners = [gevent.spawn(book.run, owner, count()) for owner in range(OWNERS)]
+        over = gevent.event.Event()
+        killer = gevent.spawn(kill_actors, client, random.Random(5), over)
         move_coordinators(mortal_cluster, book)
         kill_brokers(mortal_cluster, book)
         book.over = True
+        over.set()
+        killer.get()
         gevent.joinall(owners, timeout=PATIENCE, raise_error=True)
         assert all(owner.ready() for owner in owners), f"owners still wait\n{client.tree()}\n{client.status()}"
         wait_until(lambda: client.status().txn_pools[0].open == 0, PATIENCE)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from gevent import get_hub
 
-from klife.admin import AdminClient
+from klife.admin import AdminClient, Partition
 from klife.errors import AdminError
 from klife.testing.cluster import KafkaCluster
 from tests.support.waiting import wait_until
@@ -24,26 +24,33 @@ def coordinators(bootstrap_servers: str) -> dict[int, int | None]:
 
 
 def move_coordinators(bootstrap_servers: str) -> dict[int, int]:
-    """Have each partition be led by the next of its replicas, by another preference and an election (KIP-455,
-    KIP-460); returns whom it asked for. A replica that is not in sync is passed over by the brokers.
+    """Have each partition be led by the next of its replicas in sync, by another preference and an election
+    (KIP-455, KIP-460); returns whom it asked for.
 
     Raises AdminError where the brokers do not answer, or refuse.
     """
     with AdminClient(bootstrap_servers) as admin:
         partitions = admin.describe_topics([LOG])[LOG]
-    wanted = {}
-    for each in partitions:
-        ordered = sorted(each.replicas)
-        at = ordered.index(each.leader) + 1 if each.leader in ordered else 0
-        wanted[each.index] = ordered[at:] + ordered[:at]
+    wanted = {each.index: _in_turn(each) for each in partitions}
     get_hub().threadpool.apply(_prefer, (bootstrap_servers, wanted))
     return {index: replicas[0] for index, replicas in wanted.items()}
 
 
-def move_all_coordinators(cluster: KafkaCluster, patience: float) -> None:
-    """As `move_coordinators`, of a cluster whose replicas are in sync; and wait until it is done."""
-    wanted = move_coordinators(cluster.bootstrap_servers)
-    wait_until(lambda: coordinators(cluster.bootstrap_servers) == wanted, patience)
+def wait_for_moved_coordinators(cluster: KafkaCluster, patience: float) -> None:
+    """As `move_coordinators`, again and again, until one has moved."""
+    before = coordinators(cluster.bootstrap_servers)
+
+    def have_moved() -> bool:
+        move_coordinators(cluster.bootstrap_servers)
+        return coordinators(cluster.bootstrap_servers) != before
+
+    wait_until(have_moved, patience)
+
+
+def _in_turn(partition: Partition) -> list[int]:
+    """Its replicas, from the one behind its leader on; those in sync first."""
+    leader = partition.leader or 0
+    return sorted(partition.replicas, key=lambda replica: (replica not in partition.in_sync, replica <= leader, replica))
 
 
 def _prefer(servers: str, wanted: Mapping[int, Sequence[int]]) -> None:
