@@ -54,6 +54,8 @@ ONCE = [
     "tests/integration/test_secure_life.py",
     "tests/integration/test_secure_smoke.py",
     "tests/integration/test_secure_ways.py",
+    # Others' serializers; what klife does with any is tested in both builds.
+    "tests/api/test_confluent_serializers.py",  # tests/api/test_serializers.py, test_first_serialisation.py
     # Metrics and traces are made of what hooks hear, which tests/actors/test_hooks.py looks at in both builds.
     "tests/api/test_prometheus.py",
     "tests/api/test_prometheus_workers.py",
