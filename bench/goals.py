@@ -142,7 +142,7 @@ _GROUPS = (
         "gap",
         (
             _less(
-                "longest hub gap flat out, no codec or any at its default or slowest level, mock: ms over the machine's own",
+                "longest hub gap flat out, without and with each codec, mock: ms over control",
                 (*_places("mock", "gap"), *_places("mock", "codecs-flat-out")),
                 gap_over_control_ms,
                 5,
@@ -161,7 +161,7 @@ _GROUPS = (
         "codecs",
         (
             _less(
-                "longest hub gap beside 256 that wait, any codec at its default or slowest level, mock: ms over the machine's own",
+                "longest hub gap beside 256 that wait, with each codec, mock: ms over control",
                 _places("mock", "codecs"),
                 gap_over_control_ms,
                 5,
@@ -196,7 +196,7 @@ _GROUPS = (
         (
             *_transactions("cluster", "real brokers", {1: 3, 4: 1.6, 16: 1.1}),
             _less(
-                "longest hub gap with 16 transactions at once, real brokers: ms over the machine's own",
+                "longest hub gap with 16 transactions at once, real brokers: ms over control",
                 _places("cluster", "transactions-gap"),
                 gap_over_control_ms,
                 10,

@@ -74,12 +74,14 @@ def failures(result: Result) -> str:
 
 def tables(result: Result) -> str:
     """All scenarios that were measured."""
-    parts = []
-    for scenario in SCENARIOS.values():
-        here = [place for place in places(result) if place[1].scenario == scenario.name]
-        if here:
-            parts += [f"### {scenario.title}", scenario.about, *(_table(result, scenario, here, name) for name in scenario.figures)]
-    return "\n\n".join(parts)
+    each = [(scenario, table_of(result, scenario.name)) for scenario in SCENARIOS.values()]
+    return "\n\n".join(f"### {scenario.title}\n\n{scenario.about}\n\n{table}" for scenario, table in each if table)
+
+
+def table_of(result: Result, name: str) -> str:
+    """The tables of a scenario, one for each figure; empty where it was not measured."""
+    here = [place for place in places(result) if place[1].scenario == name]
+    return "\n\n".join(_table(result, SCENARIOS[name], here, figure) for figure in SCENARIOS[name].figures if here)
 
 
 def _table(result: Result, scenario: Scenario, here: list[Place], figure_name: str) -> str:

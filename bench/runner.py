@@ -25,7 +25,7 @@ from bench.targets import Target, Targets
 from bench.workload import Job, Workload
 
 # Beyond warm-up and measurement: importing, connecting, draining.
-_GRACE_S = 45
+_GRACE_S = 75
 _MARKERS_S = 10
 # The load that brokers are warmed up with, and its share of the time: as much as they get, then many small
 # requests, then single ones.

@@ -48,7 +48,7 @@ class TracingHooks(Hooks):
         self._tracer: Any = None
         self._spans: dict[Any, Span] = {}  # by the headers that were put on their records
 
-    def on_produce(self, record: Record) -> Record:
+    def on_produce(self, record: Record[Any, Any]) -> Record[Any, Any]:
         parent = trace.get_current_span()
         if not parent.get_span_context().is_valid:
             return record
@@ -82,7 +82,7 @@ class TracingHooks(Hooks):
             timestamp_ms=record.timestamp_ms,
         )
 
-    def on_refused(self, record: Record, error: Any) -> None:
+    def on_refused(self, record: Record[Any, Any], error: Any) -> None:
         span = self._span_of(record)
         if span is not None:
             _end(span, error)
@@ -110,7 +110,7 @@ class TracingHooks(Hooks):
             self._spans.pop(next(iter(self._spans))).end()
         self._spans[header] = span
 
-    def _span_of(self, record: Record) -> Span | None:
+    def _span_of(self, record: Record[Any, Any]) -> Span | None:
         """The span that was begun for `record`, once: by a header that no other record has."""
         for header in reversed(record.headers):
             span = self._spans.pop(header, None)

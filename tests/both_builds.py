@@ -54,6 +54,8 @@ ONCE = [
     "tests/integration/test_secure_life.py",
     "tests/integration/test_secure_smoke.py",
     "tests/integration/test_secure_ways.py",
+    # Others' serializers; what klife does with any is tested in both builds.
+    "tests/api/test_confluent_serializers.py",  # tests/api/test_serializers.py, test_first_serialisation.py
     # Metrics and traces are made of what hooks hear, which tests/actors/test_hooks.py looks at in both builds.
     "tests/api/test_prometheus.py",
     "tests/api/test_prometheus_workers.py",
@@ -183,7 +185,8 @@ def main(arguments: list[str]) -> int:
         archiving = _program("shared_classes", str(archive), options)
         options += f" -XX:SharedArchiveFile={shlex.quote(str(archive))}"
         cluster = _program("shared_cluster", folder, options)
-        suites = [Suite(name, ["--shared-cluster", folder, *arguments], options) for name in SUITES]
+        # In one word: pytest would take a folder that stands alone for the tests', and look for its settings there.
+        suites = [Suite(name, [f"--shared-cluster={folder}", *arguments], options) for name in SUITES]
         statuses = [suite.wait() for suite in suites]
         cluster.communicate(b"keep the logs\n" if any(status not in (0, NO_TESTS) for status in statuses) else b"")
         archiving.terminate()  # if nobody has waited for it

@@ -46,7 +46,7 @@ class _Serialises(Append):
                 validation.completed(record)
         return found
 
-    def _serialised(self, record: Record) -> Record:
+    def _serialised(self, record: Record[Any, Any]) -> Record:
         """What is produced in the place of `record`."""
         serializers = self._serializers(record)
         if serializers is None:
@@ -71,7 +71,7 @@ class _Serialises(Append):
 class SerialisingAppend(_Serialises):
     """The same as `Append`, for records that are serialised first."""
 
-    def elsewhere(self, record: Record, producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:
+    def elsewhere(self, record: Record[Any, Any], producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:
         serialised = self._serialised(record)
         if serialised is record:
             return super().elsewhere(record, producer, partitioner, wanted, callback)
@@ -84,12 +84,14 @@ class SerialisingAppend(_Serialises):
         append = super()._append
         return self.from_thread(lambda: append(serialised, producer, partitioner, None, None, 0, wanted, callback))
 
-    def join(self, transaction: Any, record: Record, producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:
+    def join(
+        self, transaction: Any, record: Record[Any, Any], producer: str | None, partitioner: Any, wanted: bool, callback: Any
+    ) -> Any:
         return super().join(transaction, self._serialised(record), producer, partitioner, wanted, callback)
 
     def _append(
         self,
-        record: Record,
+        record: Record[Any, Any],
         producer: str | None,
         partitioner: Any,
         deadline: float | None,
@@ -116,7 +118,7 @@ class SerialisingAppend(_Serialises):
 class ObservedSerialisingAppend(_Serialises, ObservedAppend):
     """The same as `ObservedAppend`, for records that are serialised when hooks have seen them."""
 
-    def checked(self, records: Iterable[Record]) -> list[Record]:
+    def checked(self, records: Iterable[Record[Any, Any]]) -> list[Record]:
         shown = [self._observer.shown(record) for record in self._listed(records)]
         try:
             return self._right(list(shown))

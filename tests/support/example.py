@@ -84,7 +84,9 @@ def running(
     servers: str,
     folder: Path,
     environ: Mapping[str, str] = {},
+    *,
     stdin: int | None = subprocess.DEVNULL,
+    python: Path | str = sys.executable,
 ) -> Iterator[Example]:
     """Python with these arguments, in the example's folder; its log is in `folder`. What runs at the end of the block
     is killed.
@@ -92,7 +94,7 @@ def running(
     log = folder / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, *command],
+            [str(python), *command],
             cwd=EXAMPLES / name,
             env=environment(servers, **environ),
             stdin=stdin,

@@ -73,6 +73,10 @@ class ConnectionActor(GeventActor):
         """Shown in the supervision tree."""
         return self.broker.connection.state.value
 
+    @property
+    def looks_in_hub(self) -> bool:
+        return self.broker.settings.observer is None
+
     def on_start(self) -> None:
         self.broker.inbox = self.actor_inbox
         self.broker.wake_at = NEVER

@@ -47,11 +47,11 @@ class TopicSerializers:
         self._value_takes_context = value is not None and takes_context(value)
         self._unused = {field for field, serializer in (("key", key), ("value", value)) if serializer is not None}
 
-    def are_new_to(self, record: Record) -> bool:
+    def are_new_to(self, record: Record[Any, Any]) -> bool:
         """Whether one that `record` needs has not been used yet."""
         return bool(self._unused) and not self._unused.isdisjoint(self._needed(record))
 
-    def serialised(self, record: Record, deadline: float) -> Record:
+    def serialised(self, record: Record[Any, Any], deadline: float) -> Record:
         """A record of bytes in the place of `record`, which may have headers more.
 
         Raises:
@@ -78,14 +78,14 @@ class TopicSerializers:
                 return use.result()
         return self.serialise(record)
 
-    def _needed(self, record: Record) -> list[str]:
+    def _needed(self, record: Record[Any, Any]) -> list[str]:
         """The fields of `record` that are to be serialised. A tombstone is none, nor is a key that is not there."""
         fields = ["key"] if self._key is not None and record.key is not None else []
         if self._value is not None and record.value is not None:
             fields.append("value")
         return fields
 
-    def serialise(self, record: Record) -> Record:
+    def serialise(self, record: Record[Any, Any]) -> Record:
         """As `serialised`, here and now, whether or not it is the first use."""
         key, value, headers = record.key, record.value, record.headers
         if self._key is not None and key is not None:
@@ -95,7 +95,7 @@ class TopicSerializers:
         return Record(record.topic, value, key, headers, record.partition, record.timestamp_ms)
 
     def _bytes_of(
-        self, record: Record, field: Any, serializer: Callable[..., Any], takes_context: bool, headers: Any
+        self, record: Record[Any, Any], field: Any, serializer: Callable[..., Any], takes_context: bool, headers: Any
     ) -> tuple[bytes, Any]:
         """A field as bytes, and the headers as they are then, `headers` before."""
         given = getattr(record, field)
@@ -122,7 +122,7 @@ class TopicSerializers:
             field=field,
         )
 
-    def _not_over(self, record: Record) -> SerializationError:
+    def _not_over(self, record: Record[Any, Any]) -> SerializationError:
         return SerializationError(
             f"the serializers of topic {self.topic!r} are used for the first time, and were not through within max_block_ms. The "
             "record was not queued.",
@@ -135,7 +135,7 @@ class TopicSerializers:
 class _FirstUse:
     """A first use, by who serialises `record`."""
 
-    def __init__(self, serializers: TopicSerializers, record: Record) -> None:
+    def __init__(self, serializers: TopicSerializers, record: Record[Any, Any]) -> None:
         self._serializers = serializers
         self._record = record
         self._context = copy_context()
