@@ -20,7 +20,13 @@ Client.start("localhost:9092", acks="some")
 """
 
 
-def mypy(program: Path, folder: Path) -> str:
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What mypy has read of klife, by settings of its own."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def mypy(program: Path, cache: Path) -> str:
     command = [
         sys.executable,
         "-m",
@@ -29,7 +35,7 @@ def mypy(program: Path, folder: Path) -> str:
         "--config-file=",
         "--follow-imports=silent",
         "--no-error-summary",
-        f"--cache-dir={folder / 'cache'}",
+        f"--cache-dir={cache}",
         str(program),
     ]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=110, check=False)
@@ -52,16 +58,16 @@ def wrong_program(tmp_path: Path) -> Path:
     return program
 
 
-def test_mypy_finds_nothing_to_complain_of(tmp_path: Path) -> None:
-    assert mypy(PROGRAM, tmp_path) == ""
+def test_mypy_finds_nothing_to_complain_of(cache: Path) -> None:
+    assert mypy(PROGRAM, cache) == ""
 
 
 def test_pyright_finds_nothing_to_complain_of(tmp_path: Path) -> None:
     assert pyright(PROGRAM, tmp_path) == []
 
 
-def test_options_are_checked_by_name_and_value(wrong_program: Path, tmp_path: Path) -> None:
-    said = mypy(wrong_program, tmp_path)
+def test_options_are_checked_by_name_and_value(wrong_program: Path, cache: Path, tmp_path: Path) -> None:
+    said = mypy(wrong_program, cache)
     assert "lingr_ms" in said
     assert "Literal['some']" in said
     assert len(pyright(wrong_program, tmp_path)) == 2
