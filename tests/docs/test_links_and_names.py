@@ -91,6 +91,6 @@ def test_architecture_says_why_of_each_dependency() -> None:
     settings = ConfigParser()
     settings.read(ROOT / "setup.cfg")
     lists = [settings["options"]["install_requires"], *settings["options.extras_require"].values()]
-    names = {re.split(r"[\[><=]", line)[0] for lines in lists for line in lines.split()} - {"klife"}
+    names = {re.split(r"[\[><=;]", line)[0] for lines in lists for line in lines.strip().splitlines()} - {"klife"}
     assert len(names) > 6
     assert {name for name in names if f"`{name}`" not in text} == set()
