@@ -178,6 +178,8 @@ class BatcherActor(GeventActor):
             inbox.wake_when_idle()
         elif step is BatcherStep.CONNECT:
             batcher.broker.when_ready(batcher.wake)
+            if self.settings.transactional_id is not None:
+                self.producer.wake()  # others wait for us to be admitted first
         elif step is BatcherStep.JUDGE_FIRST:
             get_hub().loop.run_callback(inbox.wake_when_idle)
         due = batcher.next_due()
@@ -196,7 +198,10 @@ class BatcherActor(GeventActor):
         identity = producer.identities.current
         batches, stuck = batcher.drain(now, identity)
         if stuck:
+            inbox = self.actor_inbox
+            woken = inbox.woken
             producer.begin_anew(stuck, identity)
+            inbox.woken = woken  # what it offered to us is looked at here
             if batcher.ready and not batches:
                 identity = producer.identities.current
                 batches, stuck = batcher.drain(now, identity)
@@ -313,8 +318,12 @@ class BatcherActor(GeventActor):
             self.metadata.topic_size_limit(
                 batch.topic,
                 self.batcher.broker,
-                lambda limit: self.producer.settlement.dropped(partition, batch, too_large_error(batch, refusal, limit)),
+                lambda limit: self._too_large(partition, batch, refusal, limit),
             )
+
+    def _too_large(self, partition: Partition, batch: Batch, refusal: Refusal, limit: int | None) -> None:
+        self.producer.settlement.dropped(partition, batch, too_large_error(batch, refusal, limit))
+        self.producer.answered()
 
     def _leader_refused(self, topic: str, topic_id: bytes, answer: PartitionProduceResponse, response: ProduceResponse) -> None:
         """This broker says that it does not lead the partition, and perhaps who does."""
@@ -344,3 +353,4 @@ class BatcherActor(GeventActor):
             ),
         )
         self.producer.batchers.offer(partition)  # it may have more to send
+        self.producer.answered()
