@@ -83,6 +83,10 @@ class BatcherActor(GeventActor):
         """Shown in the supervision tree."""
         return f"{len(self.batcher.calls)} in flight, {len(self.batcher.ready)} partitions ready"
 
+    @property
+    def looks_in_hub(self) -> bool:
+        return not self.settings.codec and self.settings.observer is None  # else it may have to wait while something is compressed
+
     def on_start(self) -> None:
         batcher = self.batcher
         batcher.inbox = self.actor_inbox

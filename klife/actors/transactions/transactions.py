@@ -105,6 +105,20 @@ class Transactions:
         if waits:
             transaction.over.wait(_ABORT_WAIT)
 
+    def withdraw(self, owner: Owner) -> None:
+        """`owner` asked for a transaction from another thread, and was interrupted while it waited: it will not
+        enter the block.
+        """
+        transaction = self.owners.get(owner.greenlet)
+        if transaction is not None and transaction.owner is owner:
+            transaction.forget()
+            self.pools[transaction.pool.name].leave(transaction)
+
+    def give_up(self, transaction: Transaction) -> None:
+        """Its owner does not wait for the end any more: abort what was not asked to commit by now."""
+        if not transaction.commits and transaction.producer is not None:
+            transaction.producer.end(transaction, commits=False)
+
     def _named(self, name: str | None) -> Pool:
         wanted = self._default if name is None else name
         if not isinstance(wanted, str) and name is not None:
@@ -155,6 +169,8 @@ class Transactions:
         self._ends = True
         for pool in self.pools.values():
             pool.post.close(self.engine.closed_error)
+        for producer in self._producers():
+            producer.callbacks.close()
         self._abort_all(f"the client takes no more records: {reason}")
 
     def _abort_all(self, why: str) -> None:
