@@ -249,6 +249,23 @@ class Batchers:
         return batcher
 
     @cython.locals(batcher="Batcher")
+    def without_actors(self) -> list[Batcher]:
+        """Those whose actors are still to be started."""
+        found = []
+        for batcher in self.all.values():
+            if not batcher.has_actor:
+                found.append(batcher)  # noqa: PERF401 - C has no types in a comprehension
+        return found
+
+    @cython.locals(batcher="Batcher")
+    def has_cut_off(self) -> bool:
+        """Whether records wait for a broker that could not be reached."""
+        for batcher in self.all.values():  # noqa: SIM110 - as above
+            if batcher.is_cut_off:
+                return True
+        return False
+
+    @cython.locals(batcher="Batcher")
     def offer(self, partition: Partition) -> None:
         """`partition` may have something to send again: on its batcher, or, while it has no leader, once it
         has one.
