@@ -29,18 +29,20 @@ SETTINGS := setup.cfg pyproject.toml setup.py klife/core.py
 DECLARATIONS := $(shell find klife -name '*.pxd')
 CORE_SOURCES := $(DECLARATIONS) $(wildcard $(DECLARATIONS:.pxd=.py))
 
-.PHONY: containers demo dist docs test versions
+.PHONY: containers demo dist docs lint test versions
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-installed
 	$(BIN)/klife demo
 
-test: $(VENV)/.core-built
+test: lint $(VENV)/.core-built
+	$(BIN)/python tests/both_builds.py
+
+lint: $(VENV)/.test-installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python tests/both_builds.py
 
 versions: $(VENV)/.core-built
 	$(BIN)/python -m tests.versions

@@ -33,6 +33,7 @@ from klife.testing.cluster_processes import ProcessKeeper
 from klife.testing.cluster_properties import listener_addresses, listener_protocols, properties_text
 from klife.testing.cluster_zookeeper import ZooKeeper, needs_zookeeper
 from klife.testing.jars import kafka_jars
+from klife.testing.java import find_java
 
 if TYPE_CHECKING:
     from klife.testing.cluster_security import SecureListeners
@@ -62,16 +63,6 @@ HEAP_OPTIONS = ("-Xms256m", "-Xmx512m")
 # A killed JVM leaves its /tmp/hsperfdata file behind.
 JVM_OPTIONS = ("-XX:-UsePerfData",)
 OPTIONS_VARIABLE = "KAFKA_JVM_PERFORMANCE_OPTS"
-
-
-def find_java() -> str:
-    """The path of `java`, from JAVA_HOME or the PATH; BackendUnavailable when there is none."""
-    home = os.environ.get("JAVA_HOME")
-    java = shutil.which(str(Path(home) / "bin" / "java")) if home else None
-    java = java or shutil.which("java")
-    if java is None:
-        raise BackendUnavailable("Java is neither below JAVA_HOME nor on the PATH; Kafka 4 needs Java 17 or newer")
-    return java
 
 
 class JarsBackend:

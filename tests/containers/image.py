@@ -16,8 +16,9 @@ from pathlib import Path
 import docker
 
 from klife.testing.cluster_docker import IMAGE
-from klife.testing.cluster_jars import LOG4J2, find_java
+from klife.testing.cluster_jars import LOG4J2
 from klife.testing.jars import kafka_jars
+from klife.testing.java import find_java
 
 _RUN = """#!/bin/sh
 classes='/opt/kafka/libs/*'
@@ -26,7 +27,8 @@ said=$(java -cp "$classes" kafka.docker.KafkaDockerWrapper setup --default-confi
     *'already formatted'*) ;;
     *) echo "$said"; exit 1 ;;
 esac
-exec java $KAFKA_HEAP_OPTS -Dlog4j2.configurationFile=/etc/kafka/docker/log4j2.xml -cp "$classes" kafka.Kafka /opt/kafka/config/server.properties
+exec java $KAFKA_HEAP_OPTS -Dlog4j2.configurationFile=/etc/kafka/docker/log4j2.xml -cp "$classes" \\
+    kafka.Kafka /opt/kafka/config/server.properties
 """
 _FOLDERS = ("tmp", "etc/kafka/docker", "mnt/shared/config", "opt/kafka/config", "opt/kafka/libs")
 _NOT_FOR_BROKERS = ("jmods", "include", "man", "demo")
