@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         PoolExhausted,
         ProduceError,
         RecordTooLarge,
+        SerializationError,
         TransactionAborted,
         TransactionError,
         TransactionFenced,
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     )
     from klife.partitioner import Partitioner
     from klife.record import Delivered, Record
+    from klife.serializer import SerializationContext
 
 _WHERE = {
     "klife.admin": ("AdminClient",),
@@ -71,6 +73,7 @@ _WHERE = {
     "klife.api.transaction": ("Transaction",),
     "klife.partitioner": ("Partitioner",),
     "klife.record": ("Delivered", "Record"),
+    "klife.serializer": ("SerializationContext",),
     "klife.actors.producer.delivery": ("BatchDelivery", "Delivery"),
     "klife.actors.producer.partitioners": (
         "Crc32Partitioner",
@@ -99,6 +102,7 @@ _WHERE = {
         "PoolExhausted",
         "ProduceError",
         "RecordTooLarge",
+        "SerializationError",
         "TransactionAborted",
         "TransactionError",
         "TransactionFenced",
@@ -149,6 +153,8 @@ __all__ = [
     "Record",
     "RecordTooLarge",
     "SaslConfig",
+    "SerializationContext",
+    "SerializationError",
     "StopReport",
     "TlsConfig",
     "TopicConfig",

@@ -174,6 +174,20 @@ class RecordTooLarge(ProduceError):
         self.limit = limit
 
 
+class SerializationError(ProduceError):
+    """A topic's `key_serializer` or `value_serializer` made no bytes of a record's `field`, "key" or "value". What it
+    raised is the `__cause__`; the text has types alone. Nothing was queued.
+    """
+
+    def __init__(self, message: str, *, topic: str, field: str, retriable: bool = False) -> None:
+        super().__init__(message, topic=topic, retriable=retriable)
+        self.field = field
+
+    def of(self, which: str) -> SerializationError:
+        """The same, for one of several records: `which` says for which one."""
+        return SerializationError(f"{which}: {self}", topic=str(self.topic), field=self.field, retriable=self.retriable)
+
+
 class DeliveryTimeout(ProduceError):
     """`delivery_timeout_ms` ran out; the text says what was in the way, and `error_code` is that of the
     brokers' last refusal.

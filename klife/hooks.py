@@ -152,13 +152,14 @@ class Sample(NamedTuple):
 class Hooks:
     """What hears of a client. Every method of this class does nothing."""
 
-    def on_produce(self, record: Record) -> Record:
+    def on_produce(self, record: Record[Any, Any]) -> Record[Any, Any]:
         """A record is about to be produced: return it, or another one in its place, with headers of your own
-        for example. Where it was called from: greenlet, thread and `contextvars` are the caller's.
+        for example. Where it was called from: greenlet, thread and `contextvars` are the caller's. Where its topic
+        has serializers, they come after this.
         """
         return record
 
-    def on_refused(self, record: Record, error: KlifeError | BaseException) -> None:
+    def on_refused(self, record: Record[Any, Any], error: KlifeError | BaseException) -> None:
         """`record`, which `on_produce` returned, was not queued: `produce` raises `error`, or the result in a
         `produce_batch` has it.
         """

@@ -12,13 +12,14 @@ only for the six fields it has.
 `Record` and `Delivered` are the most numerous objects, so the compiled core keeps them from cyclic garbage
 collection (`no_gc`). Never give one a field that refers to an exception: its traceback refers to every frame,
 and would close a cycle that the collector cannot see. `Undelivered` has such a field, and the collector looks
-at it.
+at it. A value that is to be serialised may be anything, and is its user's: klife has it until it is bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from copyreg import __newobj__  # type: ignore[attr-defined]  # pickle knows it by that name
+from types import GenericAlias
 from typing import Any
 
 from klife import cython_shim as cython
@@ -42,14 +43,18 @@ class Record:
 
     Args:
         topic: the topic's name.
-        value: the payload in bytes; None is a tombstone.
-        key: bytes or None. The default partitioner sends equal keys to one partition.
+        value: the payload in bytes, or what the topic's `value_serializer` makes bytes of; None is a tombstone.
+        key: bytes, or what the topic's `key_serializer` makes bytes of; or None. The default partitioner sends
+            equal keys to one partition.
         headers: a list or tuple of `(str, bytes | None)` tuples; order and duplicates are kept.
         partition: the partition to write to; None lets the partitioner choose.
         timestamp_ms: CreateTime in milliseconds since 1970 (UTC); None is the time of `produce`.
 
     Enums and other subclasses of str, bytes and int are taken for the plain value that they are, and integers
     of other kinds (numpy's) for ints; but a bool is no number.
+
+    For type checkers it is a `Record[V, K]`, with the types of value and key, which are bytes unless the constructor
+    is given something else.
 
     Records are equal, and have one hash, where their fields are: do not change one that is in a set or the
     key of a dict.
@@ -65,11 +70,13 @@ class Record:
     error: ProduceError | None = None
     error_code: int | None = None
 
+    __class_getitem__ = classmethod(GenericAlias)  # `Record[Order]`, which means something to type checkers (`record.pyi`)
+
     def __init__(
         self,
         topic: str,
-        value: bytes | None,
-        key: bytes | None = None,
+        value: Any,
+        key: Any = None,
         headers: Sequence[Header] = (),
         partition: int | None = None,
         timestamp_ms: int | None = None,
@@ -222,8 +229,10 @@ if not cython.compiled:
     refuse_wrong_self(Record, "__init__")
 
 
-def _size(data: bytes | None) -> str:
-    return "None" if data is None else f"<{len(data)} bytes>"
+def _size(data: Any) -> str:
+    if isinstance(data, bytes):
+        return f"<{len(data)} bytes>"
+    return "None" if data is None else f"<{type(data).__name__}>"
 
 
 if cython.compiled:

@@ -48,7 +48,7 @@ class TracingHooks(Hooks):
         self._tracer: Any = None
         self._spans: dict[Any, Span] = {}  # by the headers that were put on their records
 
-    def on_produce(self, record: Record) -> Record:
+    def on_produce(self, record: Record[Any, Any]) -> Record[Any, Any]:
         parent = trace.get_current_span()
         if not parent.get_span_context().is_valid:
             return record
@@ -59,8 +59,9 @@ class TracingHooks(Hooks):
             Names.OPERATION: _SEND,
             Names.OPERATION_TYPE: _SEND,
             Names.TOPIC: record.topic,
-            Names.SIZE: len(record.value or b""),
         }
+        if record.value is None or isinstance(record.value, bytes):
+            attributes[Names.SIZE] = len(record.value or b"")
         if record.value is None:
             attributes[Names.TOMBSTONE] = True
         span = self._tracer.start_span(f"{_SEND} {record.topic}", kind=SpanKind.PRODUCER, attributes=attributes)
@@ -81,7 +82,7 @@ class TracingHooks(Hooks):
             timestamp_ms=record.timestamp_ms,
         )
 
-    def on_refused(self, record: Record, error: Any) -> None:
+    def on_refused(self, record: Record[Any, Any], error: Any) -> None:
         span = self._span_of(record)
         if span is not None:
             _end(span, error)
@@ -91,7 +92,7 @@ class TracingHooks(Hooks):
             for result in batch.results():
                 span = self._span_of(result)
                 if span is not None:
-                    span.set_attribute(Names.PARTITION, str(result.partition))
+                    _tell_of(span, result)
                     if result.offset is not None:
                         span.set_attribute(Names.OFFSET, result.offset)
                     span.end()
@@ -101,7 +102,7 @@ class TracingHooks(Hooks):
             for result in batch.results():
                 span = self._span_of(result)
                 if span is not None:
-                    span.set_attribute(Names.PARTITION, str(result.partition))
+                    _tell_of(span, result)
                     _end(span, batch.error)
 
     def _remember(self, header: Any, span: Span) -> None:
@@ -109,13 +110,19 @@ class TracingHooks(Hooks):
             self._spans.pop(next(iter(self._spans))).end()
         self._spans[header] = span
 
-    def _span_of(self, record: Record) -> Span | None:
+    def _span_of(self, record: Record[Any, Any]) -> Span | None:
         """The span that was begun for `record`, once: by a header that no other record has."""
         for header in reversed(record.headers):
             span = self._spans.pop(header, None)
             if span is not None:
                 return span
         return None
+
+
+def _tell_of(span: Span, result: Record) -> None:
+    """What is known of a record once it has its partition. Its value is bytes by then, whatever it was before."""
+    span.set_attribute(Names.PARTITION, str(result.partition))
+    span.set_attribute(Names.SIZE, len(result.value or b""))
 
 
 def _end(span: Span, error: BaseException) -> None:

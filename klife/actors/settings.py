@@ -123,6 +123,7 @@ class ClientSettings(NamedTuple):
     default_partitioner: Any
     topic_producers: Mapping[str, str]
     topic_partitioners: Mapping[str, Any]
+    topic_serializers: Mapping[str, tuple[Any, Any]]  # of keys and values; None where there is none of one
     prefetched_topics: tuple[str, ...]
     restart_after_fork: bool
     in_own_thread: bool  # else in the thread that starts it

@@ -1,18 +1,9 @@
 from klife.actors.producer.delivery cimport Places
 from klife.actors.producer.terms cimport Terms
 from klife.actors.producer.topic cimport Topic
-from klife.actors.runtime.forked cimport is_forked, take_note
+from klife.actors.runtime.forked cimport take_note
+from klife.api.append_one cimport AppendOne
 from klife.record cimport Record
 
-cdef class Append:
-    cdef public object _handle
-    cdef public object _producers
-    cdef public dict _topics
-    cdef public unsigned long _home
-    cdef public bint _own_thread
-    cdef public dict _owners
-
-    cdef accepted(self, record, producer, partitioner, bint wanted, callback)
-    cdef _accepted_here(self, record, producer, partitioner, bint wanted, callback)
-    cpdef _append(self, record, producer, partitioner, deadline, Places places=*, Py_ssize_t at=*, bint wanted=*, callback=*, transaction=*)
+cdef class Append(AppendOne):
     cdef Py_ssize_t _append_straight(self, list records, Py_ssize_t index, Places places, deadline) except -1

@@ -137,7 +137,7 @@ class Client:
     # producing
 
     @cython.locals(append="Append")
-    def produce(self, record: Record, *, producer: str | None = None, partitioner: Any = None) -> Delivery:
+    def produce(self, record: Record[Any, Any], *, producer: str | None = None, partitioner: Any = None) -> Delivery:
         """Queue a record and return its delivery; `.get()` waits for the offset.
 
         `producer` is the name of one of the client's producers, `partitioner` an object like a `Partitioner`:
@@ -148,6 +148,7 @@ class Client:
 
         Raises:
             InvalidRecordType, InvalidRecordValue: a field is wrong (TypeError and ValueError).
+            SerializationError: a serializer of the topic made no bytes of its key or value.
             UnknownTopic: the cluster does not know the topic. ProduceError: it will not tell about it (no
                 permission).
             UnknownPartition: the topic does not have that many partitions.
@@ -167,7 +168,7 @@ class Client:
 
     @cython.locals(append="Append")
     def produce_async(
-        self, record: Record, callback: Callback | None = None, *, producer: str | None = None, partitioner: Any = None
+        self, record: Record[Any, Any], callback: Callback | None = None, *, producer: str | None = None, partitioner: Any = None
     ) -> None:
         """Queue a record; `callback(result)`, if given, is called with the result record, delivered or not.
 
@@ -185,7 +186,9 @@ class Client:
         if append.accepted(record, producer, partitioner, False, callback) is None:
             append.elsewhere(record, producer, partitioner, False, callback)
 
-    def produce_batch(self, records: Iterable[Record], *, producer: str | None = None, partitioner: Any = None) -> BatchDelivery:
+    def produce_batch(
+        self, records: Iterable[Record[Any, Any]], *, producer: str | None = None, partitioner: Any = None
+    ) -> BatchDelivery:
         """Queue records of any topics and partitions; `.get()` returns one result for each, in input order,
         and raises for none.
 
@@ -197,6 +200,7 @@ class Client:
         Raises:
             InvalidRecordType, InvalidRecordValue: a record's field is wrong; the text tells which record.
                 Nothing was queued.
+            SerializationError: a serializer made no bytes of one; the same.
             ClientClosed: the client was stopped.
         """
         checked = self._append.checked(records)
@@ -212,7 +216,7 @@ class Client:
 
     def produce_batch_async(
         self,
-        records: Iterable[Record],
+        records: Iterable[Record[Any, Any]],
         callback: Callable[[list[Record]], object] | None = None,
         *,
         producer: str | None = None,
@@ -239,7 +243,7 @@ class Client:
 
         return Transacting(self._append.handle, self._append)
 
-    def produce_batch_txn(self, records: Iterable[Record], *, pool: str | None = None) -> list[Record]:
+    def produce_batch_txn(self, records: Iterable[Record[Any, Any]], *, pool: str | None = None) -> list[Record]:
         """Produce `records` in a transaction of their own; returns their results, once it is committed.
         Raises as `transaction`.
         """
@@ -388,8 +392,15 @@ def _stop_here(engine: Engine, timeout: float, in_callback: bool | None) -> None
 
 
 def _append(handle: Handle) -> Append:
-    observer = handle.engine.settings.observer
-    if observer is None or not observer.sees_records:
+    settings = handle.engine.settings
+    observer = settings.observer
+    if observer is not None and not observer.sees_records:
+        observer = None
+    if settings.topic_serializers:
+        from klife.api.serialising_append import ObservedSerialisingAppend, SerialisingAppend  # by clients that have serializers
+
+        return SerialisingAppend(handle) if observer is None else ObservedSerialisingAppend(handle, observer)
+    if observer is None:
         return Append(handle)
     from klife.api.observed_append import ObservedAppend  # by clients whose hooks want to see records
 

@@ -41,17 +41,18 @@ class ObservedAppend(Append):
     def elsewhere(self, record: Record, producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:
         shown = self._observer.shown(record)
         try:
+            record = self._serialised(shown)
             transaction = self.open_transaction()
             if transaction is not None:
-                return self.join(transaction, shown, producer, partitioner, wanted, callback)
+                return self.join(transaction, record, producer, partitioner, wanted, callback)
             take_note()
             if get_thread_ident() != self._real_home:
-                return self.from_thread(lambda: self._append(shown, producer, partitioner, None, None, 0, wanted, callback))
-            if type(shown) is Record and producer is None and partitioner is None:
-                topic = self._topics.get(shown.topic) if isinstance(shown.topic, str) else None
+                return self.from_thread(lambda: self._append(record, producer, partitioner, None, None, 0, wanted, callback))
+            if type(record) is Record and producer is None and partitioner is None:
+                topic = self._known.get(record.topic) if isinstance(record.topic, str) else None
                 if topic is not None:
-                    return topic.append(shown, None, None, True, None, 0, wanted, callback)
-            return self._append(shown, producer, partitioner, None, None, 0, wanted, callback)
+                    return topic.append(record, None, None, True, None, 0, wanted, callback)
+            return self._append(record, producer, partitioner, None, None, 0, wanted, callback)
         except BaseException as error:
             self._observer.refused(shown, error)
             raise
@@ -59,10 +60,14 @@ class ObservedAppend(Append):
     def joined(self, transaction: Any, record: Record, partitioner: Any, wanted: bool, callback: Any) -> Any:
         shown = self._observer.shown(record)
         try:
-            return super().joined(transaction, shown, partitioner, wanted, callback)
+            return super().joined(transaction, self._serialised(shown), partitioner, wanted, callback)
         except BaseException as error:
             self._observer.refused(shown, error)
             raise
+
+    def _serialised(self, record: Record) -> Record:
+        """What is produced in the place of `record`, as the hooks have it."""
+        return record
 
     def open_transaction(self) -> Any:
         return self._real_owners.get(getcurrent()) if self._real_owners else None

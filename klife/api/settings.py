@@ -58,6 +58,11 @@ def client_settings(config: ClientConfig, name: str) -> ClientSettings:
         block_on_full=config.on_buffer_full == "block",
         topic_producers={topic.name: topic.default_producer for topic in topics if topic.default_producer is not None},
         topic_partitioners={topic.name: topic.default_partitioner for topic in topics if topic.default_partitioner is not None},
+        topic_serializers={
+            topic.name: (topic.key_serializer, topic.value_serializer)
+            for topic in topics
+            if topic.key_serializer is not None or topic.value_serializer is not None
+        },
         prefetched_topics=tuple(topic.name for topic in topics),
         restart_after_fork=config.on_fork == "restart",
         in_own_thread=config.run_in == "thread",

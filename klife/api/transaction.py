@@ -7,9 +7,11 @@ join by the methods here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+import gevent
 from gevent._hub_local import get_hub_if_exists
 
 from klife.actors.engine import Engine
@@ -54,8 +56,15 @@ class Transaction:
         self._append.follow(engine)
         self._engine = engine
         owner, transactions = Owner(), engine.part(Transactions)
-        timeout = max((pool.settings.checkout_timeout for pool in transactions.pools.values()), default=0.0)
-        self._open = self._at_home(lambda: transactions.begin(owner, self._pool), timeout)
+        if get_hub_if_exists() is engine.hub:
+            self._open = transactions.begin(owner, self._pool)
+            return self
+        timeout = max(pool.settings.checkout_timeout for pool in transactions.pools.values())
+        try:
+            self._open = self._at_home(lambda: transactions.begin(owner, self._pool), timeout)
+        except BaseException:
+            self._have_done_at_home(lambda: transactions.withdraw(owner))
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
@@ -75,15 +84,15 @@ class Transaction:
                 limit = settings.producer.delivery_timeout + settings.txn_timeout + 10.0
                 self._at_home(lambda: transactions.commit(opened), limit)
         except BaseException:
-            if not opened.forked and not opened.commits and opened.producer is not None:
-                opened.producer.end(opened, commits=False)
+            if not opened.forked:
+                self._have_done_at_home(lambda: transactions.give_up(opened))
             raise
         finally:
             opened.forget()
 
     # joining
 
-    def produce(self, record: Record, *, partitioner: Any = None) -> Delivery:
+    def produce(self, record: Record[Any, Any], *, partitioner: Any = None) -> Delivery:
         """As `Client.produce`, in this transaction: from any greenlet or thread, until the block is left.
 
         Raises:
@@ -92,7 +101,7 @@ class Transaction:
         delivery: Delivery = self._append.joined(self._opened(), record, partitioner, True, None)
         return delivery
 
-    def produce_async(self, record: Record, callback: Callback | None = None, *, partitioner: Any = None) -> None:
+    def produce_async(self, record: Record[Any, Any], callback: Callback | None = None, *, partitioner: Any = None) -> None:
         """As `Client.produce_async`, in this transaction."""
         if callback is not None and not callable(callback):
             raise not_a_callback(callback)
@@ -100,13 +109,13 @@ class Transaction:
             callback = in_callers_context(callback)
         self._append.joined(self._opened(), record, partitioner, False, callback)
 
-    def produce_batch(self, records: Iterable[Record], *, partitioner: Any = None) -> BatchDelivery:
+    def produce_batch(self, records: Iterable[Record[Any, Any]], *, partitioner: Any = None) -> BatchDelivery:
         """As `Client.produce_batch`, in this transaction. A record that could not be queued ends it."""
         checked = self._append.checked(records)
         return BatchDelivery(self._append.join_all(self._opened(), checked, None, partitioner))
 
     def produce_batch_async(
-        self, records: Iterable[Record], callback: Callable[[list[Record]], object] | None = None, *, partitioner: Any = None
+        self, records: Iterable[Record[Any, Any]], callback: Callable[[list[Record]], object] | None = None, *, partitioner: Any = None
     ) -> None:
         """As `Client.produce_batch_async`, in this transaction."""
         if callback is not None and not callable(callback):
@@ -136,6 +145,18 @@ class Transaction:
             return function()
         answer: T = call_at_home(engine, function, timeout, "No transaction was begun")
         return answer
+
+    def _have_done_at_home(self, function: Callable[[], object]) -> None:
+        """Call it soon, behind what was called there before, and do not wait: whoever calls was interrupted, or
+        has waited for too long.
+        """
+        engine = self._engine
+        assert engine is not None
+        if get_hub_if_exists() is engine.hub:
+            function()
+            return
+        with suppress(ValueError):  # its loop was destroyed, and all transactions ended before that
+            engine.loop.run_callback_threadsafe(gevent.spawn, function)
 
     def __repr__(self) -> str:
         return f"<Transaction of pool {self._pool!r}>" if self._open is None else f"<Transaction {self._open.whose.transactional_id!r}>"

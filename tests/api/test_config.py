@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import ssl
 import traceback
@@ -19,6 +20,7 @@ from klife.api.config.security_keywords import SaslKeywords, TlsKeywords
 from klife.errors import ConfigError
 
 BROKER = "localhost:9092"
+TOPIC_OPTIONS = ("default_producer", "default_partitioner", "key_serializer", "value_serializer")
 
 
 def problems(**options: Any) -> list[str]:
@@ -91,7 +93,7 @@ POOL_DEFAULTS: dict[str, Any] = DELIVERY_DEFAULTS | {
     [
         (ClientConfig.build(BROKER), CLIENT_DEFAULTS | PRODUCER_DEFAULTS | {"bootstrap_servers": (BROKER,)}),
         (ProducerConfig(name="a"), PRODUCER_DEFAULTS | {"name": "a"}),
-        (TopicConfig(name="a"), {"name": "a", "default_producer": None, "default_partitioner": None}),
+        (TopicConfig(name="a"), {"name": "a"} | dict.fromkeys(TOPIC_OPTIONS)),
         (TxnPoolConfig(name="a"), POOL_DEFAULTS | {"name": "a"}),
         (
             SaslConfig(mechanism="PLAIN", username="u", password="p"),
@@ -366,6 +368,45 @@ def test_a_partitioner_is_a_name_an_object_or_a_class() -> None:
     assert isinstance(ClientConfig.build(BROKER, default_partitioner=EveryThird).default_partitioner, EveryThird)
     assert ClientConfig.build(BROKER, topics=[{"name": "t", "default_partitioner": instance}]).topics[0].default_partitioner is instance
     assert "give an instance" in only_problem(default_partitioner=Weighted)
+
+
+async def coroutine(value: Any) -> bytes:
+    return b""
+
+
+class Coroutine:
+    async def __call__(self, value: Any) -> bytes:
+        return b""
+
+
+def needs_three(value: Any, context: Any, schema: Any) -> bytes:
+    return b""
+
+
+def needs_a_keyword(value: Any, *, schema: Any) -> bytes:
+    return b""
+
+
+@pytest.mark.parametrize(
+    ("serializer", "says"),
+    [
+        (bytes, "it is a class; give an object of it"),
+        (coroutine, "it is a coroutine function"),
+        (functools.partial(coroutine), "it is a coroutine function"),
+        (Coroutine(), "it is a coroutine function"),
+        (needs_three, "it needs 3 arguments"),
+        (needs_a_keyword, "it can not be called without schema=...; give those by functools.partial"),
+        (lambda: b"", "it takes no value"),
+        ("json", "it can not be called"),
+    ],
+)
+@pytest.mark.parametrize("option", ["key_serializer", "value_serializer"])
+def test_what_serialises_nothing_is_refused(option: str, serializer: Any, says: str) -> None:
+    line = only_problem(topics=[{"name": "t", option: serializer}])
+    assert line.startswith(f"topics[0].{option}: got ")
+    assert "expected a callable f(value) or f(value, context) that returns bytes" in line
+    assert says in line
+    TopicConfig(name="t", **{option: functools.partial(needs_a_keyword, schema=1)})
 
 
 def test_acks_minus_one_is_all() -> None:

@@ -13,7 +13,7 @@ from opentelemetry.semconv._incubating.attributes import messaging_attributes
 from opentelemetry.semconv.attributes import error_attributes
 from opentelemetry.trace import SpanKind, StatusCode
 
-from klife import Client, Record, UnknownTopic
+from klife import Client, Record, SerializationError, UnknownTopic
 from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.error_codes import ErrorCode
 from klife.tracing import Names, TracingHooks
@@ -66,6 +66,23 @@ def test_a_record_in_a_span_has_one_of_its_own_that_ends_with_partition_and_offs
         (trace, f"{span.get_span_context().span_id:016x}") for span in sent
     ]
     assert [name for name, _ in first.headers] == ["mine", "traceparent"]
+    assert not hooks._spans
+
+
+def test_a_value_that_is_serialised_has_the_size_of_its_bytes(spans: Any, tracing: Any) -> None:
+    tracer, hooks = tracing
+    topics = [{"name": "orders", "value_serializer": lambda value: b"%d" % value}]
+    with (
+        ScriptedCluster() as cluster,
+        Client.start(cluster.bootstrap_servers, hooks=[hooks], topics=topics) as client,
+        tracer.start_as_current_span("request"),
+    ):
+        client.produce(Record("orders", 12345, partition=0)).get(PATIENCE)
+        with pytest.raises(SerializationError):
+            client.produce(Record("orders", "text", partition=0))
+    sent, refused, _ = spans.get_finished_spans()
+    assert sent.attributes[Names.SIZE] == 5
+    assert (Names.SIZE in refused.attributes, refused.attributes[Names.ERROR]) == (False, "SerializationError")
     assert not hooks._spans
 
 

@@ -14,7 +14,7 @@ import pytest
 
 import klife
 from tests.chaos.journal import DELIVERED
-from tests.chaos.plan import ACTOR_FAULTS, BROKER_FAULTS, NETWORK_FAULTS, TOPIC_FAULTS, plan_for
+from tests.chaos.plan import ACTOR_FAULTS, BROKER_FAULTS, COORDINATOR_FAULTS, NETWORK_FAULTS, TOPIC_FAULTS, plan_for
 from tests.chaos.report import full_report, headline
 from tests.chaos.run import World
 
@@ -46,4 +46,4 @@ def test_faults_at_random_break_no_promise(world: World, tmp_path: Path, seed: i
 def test_the_seeds_have_among_them_each_kind_of_fault() -> None:
     seeds = {seed for own in SEEDS.values() for seed in own}
     kinds = {fault.kind for seed in seeds for track in plan_for(seed, MINUTES).faults for fault in track}
-    assert kinds == {*BROKER_FAULTS, *NETWORK_FAULTS, *TOPIC_FAULTS, *ACTOR_FAULTS}
+    assert kinds == {*BROKER_FAULTS, *NETWORK_FAULTS, *TOPIC_FAULTS, *ACTOR_FAULTS, *COORDINATOR_FAULTS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -13,11 +14,17 @@ from tests.support import ROOT
 
 PROGRAM = Path(__file__).with_name("user_program.py")
 WRONG = """
-from klife import Client
+from klife import Client, Record, TopicConfig
 
 Client.start("localhost:9092", lingr_ms=5)
 Client.start("localhost:9092", acks="some")
+price: Record[int] = Record("prices", "twelve")
+tombstone: Record[int] = Record("prices", None)
+named = Record[int]("prices", 12, key="coffee")
+TopicConfig(name="prices", value_serializer=str)
+TopicConfig(name="prices", value_serializer=lambda value: 12)
 """
+WRONG_LINES = [4, 5, 6, 8, 9, 10]
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +58,6 @@ def pyright(program: Path, folder: Path) -> list[str]:
     return [f"{each['range']['start']['line'] + 1}: {each['message']}" for each in json.loads(ended.stdout)["generalDiagnostics"]]
 
 
-@pytest.fixture
-def wrong_program(tmp_path: Path) -> Path:
-    program = tmp_path / "wrong.py"
-    program.write_text(WRONG)
-    return program
-
-
 def test_mypy_finds_nothing_to_complain_of(cache: Path) -> None:
     assert mypy(PROGRAM, cache) == ""
 
@@ -66,8 +66,32 @@ def test_pyright_finds_nothing_to_complain_of(tmp_path: Path) -> None:
     assert pyright(PROGRAM, tmp_path) == []
 
 
-def test_options_are_checked_by_name_and_value(wrong_program: Path, cache: Path, tmp_path: Path) -> None:
-    said = mypy(wrong_program, cache)
+def test_options_values_and_keys_are_checked(cache: Path, tmp_path: Path) -> None:
+    program = tmp_path / "wrong.py"
+    program.write_text(WRONG)
+    said = mypy(program, cache)
     assert "lingr_ms" in said
     assert "Literal['some']" in said
-    assert len(pyright(wrong_program, tmp_path)) == 2
+    assert [int(line.split(":")[1]) for line in said.splitlines() if ": error:" in line] == WRONG_LINES
+    assert [int(line.split(":")[0]) for line in pyright(program, tmp_path)] == WRONG_LINES
+
+
+def test_what_checkers_are_told_of_a_record_is_what_it_is() -> None:
+    told, is_so = (methods_of(ROOT / "klife" / name) for name in ("record.pyi", "record.py"))
+    assert {name: arguments for name, arguments in is_so.items() if name in told} == told
+    public = {name for name in is_so if not name.rpartition(".")[2].startswith("_")}
+    assert public - told.keys() == set()
+
+
+def methods_of(source: Path) -> dict[str, list[str]]:
+    """The arguments, with their defaults, of each method of a module's classes."""
+    found = {}
+    for cls in ast.parse(source.read_text()).body:
+        for method in cls.body if isinstance(cls, ast.ClassDef) else []:
+            if isinstance(method, ast.FunctionDef):
+                given = method.args
+                required = len(given.args) - len(given.defaults)
+                defaults = [None] * required + [*map(ast.unparse, given.defaults)]
+                arguments = [f"{each.arg}={default}" for each, default in zip(given.args, defaults, strict=True)]
+                found[f"{cls.name}.{method.name}"] = [*arguments, *(each.arg for each in given.kwonlyargs)]
+    return {name: arguments for name, arguments in found.items() if not name.endswith("__class_getitem__")}

@@ -4,8 +4,10 @@ known.
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
 from klife import (
     AdminClient,
@@ -18,11 +20,15 @@ from klife import (
     ProducerConfig,
     Record,
     SaslConfig,
+    SerializationContext,
+    SerializationError,
     StopReport,
     TlsConfig,
+    TopicConfig,
     WaitTimeout,
 )
 from klife.admin import ConfigEntry, NewTopic
+from klife.hooks import Hooks
 from klife.oidc import ClientCredentials
 
 
@@ -46,6 +52,50 @@ def place_order(client: Client, order: bytes) -> int | None:
     assert_type(delivered, Delivered)
     assert_type(delivered.partition, int)
     return delivered.offset
+
+
+@dataclass
+class Order:
+    number: int
+
+
+def order_as_json(order: Order, context: SerializationContext) -> bytes:
+    context.headers.append(("kind", type(order).__name__.encode()))
+    return json.dumps(asdict(order)).encode()
+
+
+class Stamped(Hooks):
+    """A hook as one is written for records of bytes, and one for all."""
+
+    def on_produce(self, record: Record) -> Record:
+        return record
+
+    def on_refused(self, record: Record[Any, Any], error: Exception | BaseException) -> None:
+        print(record.topic, error)
+
+
+def place_typed_orders(cluster: str) -> list[Record]:
+    orders = TopicConfig(name="orders", key_serializer=str.encode, value_serializer=order_as_json)
+    lines = TopicConfig(name="lines", value_serializer=lambda line: line.encode())
+    record = Record(topic="orders", value=Order(1), key="7")
+    assert_type(record, Record[Order, str])
+    assert_type(Record("orders", b"bytes"), Record)
+    assert_type(Record("orders", None), Record[bytes, bytes])
+    tombstone: Record[Order, str] = Record("orders", None, "7")
+    more: list[Record[Order]] = [Record("orders", value=Order(number)) for number in range(3)]
+    with Client.start(cluster, topics=[orders, lines], hooks=[Stamped], txn_pools=[{"name": "money"}]) as client:
+        try:
+            delivered = client.produce(record).get()
+        except SerializationError as error:
+            assert_type(error.field, str)
+            raise
+        assert_type(delivered, Delivered)
+        assert_type(delivered.value, bytes | None)
+        client.produce_async(tombstone, lambda result: print(result.value, result.error))
+        with client.transaction() as transaction:
+            transaction.produce(record)
+            transaction.produce_batch(more)
+        return Record.verify_batch(client.produce_batch(more).get())
 
 
 def look_at(cluster: str) -> DoctorReport:

@@ -7,6 +7,7 @@ which it is a part.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from sys import is_finalizing
 from typing import Any
 
@@ -34,7 +35,9 @@ class Producers:
         settings = engine.settings
         self.engine = engine
         self.pool = BufferPool(settings.max_buffered_bytes, block=settings.block_on_full)
-        self.topics: dict[str, Topic] = {}  # of topics produced to, by each topic's own producer: the hot path's one look-up
+        self.serializers = _serializers(settings.topic_serializers)
+        self.topics: dict[str, Topic] = {}  # of topics produced to, by each topic's own producer
+        self.plain_topics: dict[str, Topic] = {}  # those without serializers: the hot path's one look-up
         self.by_name = {
             each.name: Producer(each, self.pool, engine.hub, settings.max_block, engine.metadata.broker, self._wait_for_partitions)
             for each in settings.producers
@@ -75,6 +78,8 @@ class Producers:
             topic = routing.topics.get(name) or routing.add_topic(info, self.partitioner_of(name))
         if chosen is None and engine.exiting is None:
             self.topics[name] = topic
+            if name not in self.serializers:
+                self.plain_topics[name] = topic
         return topic
 
     def partitioner_of(self, topic: str) -> Any:
@@ -108,8 +113,9 @@ class Producers:
 
     def metadata_changed(self) -> None:
         topics = self.engine.metadata.snapshot.topics
-        for name in [name for name in self.topics if name not in topics]:
-            del self.topics[name]
+        for known in (self.topics, self.plain_topics):
+            for name in [name for name in known if name not in topics]:
+                del known[name]
         for producer in self.by_name.values():
             producer.wake()
 
@@ -132,10 +138,10 @@ class Producers:
     # the end
 
     def process_exits(self) -> None:
-        self.topics.clear()  # so that every record takes the long way, which looks at that
+        self._forget_topics()  # so that every record takes the long way, which looks at that
 
     def close(self, reason: str) -> None:
-        self.topics.clear()
+        self._forget_topics()
         for producer in self.by_name.values():
             producer.close(reason)
         for post in self._posts.values():
@@ -169,9 +175,13 @@ class Producers:
             letting_go.orphan(producer)
 
     def disown(self, why: str) -> None:
-        self.topics.clear()
+        self._forget_topics()
         for producer in self.by_name.values():
             letting_go.disown(producer, why)
+
+    def _forget_topics(self) -> None:
+        self.plain_topics.clear()
+        self.topics.clear()
 
     # the books
 
@@ -202,6 +212,14 @@ class Producers:
     @property
     def has_something_to_end(self) -> bool:
         return False
+
+
+def _serializers(by_topic: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
+    if not by_topic:
+        return {}
+    from klife.actors.producer.serializers import TopicSerializers  # by clients that have some
+
+    return {topic: TopicSerializers(topic, key, value) for topic, (key, value) in by_topic.items()}
 
 
 def _wants_identity(producer: Producer) -> bool:

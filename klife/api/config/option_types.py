@@ -20,6 +20,7 @@ from klife.api.config.addresses import split_address
 from klife.partitioner import Partitioner
 from klife.protocol.primitives import INT32_MAX
 from klife.protocol.sasl.mechanism import Mechanism
+from klife.serializer import Serializer, takes_context
 from klife.topic_name import is_legal_topic
 
 INT64_MAX = 2**63 - 1
@@ -116,6 +117,12 @@ def _hook(value: Any) -> Any:
     return value
 
 
+def _serializer(value: Any) -> Any:
+    if value is not None:
+        takes_context(value)  # which raises
+    return value
+
+
 def _client_id(value: str) -> str:
     try:
         names = {name for _, name, _, _ in Formatter().parse(value) if name is not None}
@@ -202,6 +209,9 @@ SocketOptions = Annotated[
 FilePath = Annotated[str, BeforeValidator(_path), Expected("a path, str or os.PathLike")]
 Hook = Annotated[Any, PlainValidator(_hook)]
 Hooking = Annotated[tuple[Hook, ...], BeforeValidator(_sequence), Expected("a list of klife.hooks.Hooks, or of classes of them")]
+Serializing = Annotated[
+    Serializer | None, PlainValidator(_serializer), Expected("a callable f(value) or f(value, context) that returns bytes")
+]
 Secret = Annotated[SecretStr, Expected("a str")]
 TokenProvider = Annotated[Callable[[], Any], Expected("a callable without arguments")]
 SaslMechanism = Annotated[

@@ -37,6 +37,7 @@ from klife.api.config.option_types import (
     PositiveMilliseconds,
     SaslMechanism,
     Secret,
+    Serializing,
     SocketOptions,
     TokenProvider,
     TopicName,
@@ -117,6 +118,12 @@ class TopicConfig(Options):
 
     default_partitioner: Partitioning | None = None
     """What chooses the partition of its records; None is the client's default partitioner."""
+
+    key_serializer: Annotated[Serializing, Field(repr=False)] = None
+    """What makes bytes of its records' keys: a callable f(key) or f(key, context). None: they are bytes."""
+
+    value_serializer: Annotated[Serializing, Field(repr=False)] = None
+    """What makes bytes of its records' values: a callable f(value) or f(value, context). None: they are bytes."""
 
 
 class TxnPoolConfig(DeliveryOptions):
