@@ -25,16 +25,17 @@ SETTINGS := setup.cfg pyproject.toml setup.py klife/core.py
 DECLARATIONS := $(shell find klife -name '*.pxd')
 CORE_SOURCES := $(DECLARATIONS) $(wildcard $(DECLARATIONS:.pxd=.py))
 
-.PHONY: demo dist docs lint test versions
+.PHONY: demo dist docs test versions
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-installed
 	$(BIN)/klife demo
 
-test: lint $(VENV)/.core-built
+test: $(VENV)/.linted $(VENV)/.core-built
 	$(BIN)/python tests/both_builds.py
 
-lint: $(VENV)/.test-installed
+# Nobody makes this file: each `make test` looks anew, with --jobs beside the compiler.
+$(VENV)/.linted: $(VENV)/.test-installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
