@@ -32,7 +32,9 @@ def move_coordinators(bootstrap_servers: str) -> dict[int, int]:
     with AdminClient(bootstrap_servers) as admin:
         partitions = admin.describe_topics([LOG])[LOG]
     wanted = {each.index: _in_turn(each) for each in partitions}
-    get_hub().threadpool.apply(_prefer, (bootstrap_servers, wanted))
+    error = get_hub().threadpool.apply(_prefer, (bootstrap_servers, wanted))
+    if error is not None:
+        raise AdminError(f"the coordinators were not moved: {error!r}")
     return {index: replicas[0] for index, replicas in wanted.items()}
 
 
@@ -53,21 +55,23 @@ def _in_turn(partition: Partition) -> list[int]:
     return sorted(partition.replicas, key=lambda replica: (replica not in partition.in_sync, replica <= leader, replica))
 
 
-def _prefer(servers: str, wanted: Mapping[int, Sequence[int]]) -> None:
+def _prefer(servers: str, wanted: Mapping[int, Sequence[int]]) -> Exception | None:
+    """In a native thread, of whose exceptions gevent would print each. So it returns its error."""
     from kafka import KafkaAdminClient, TopicPartition  # type: ignore[import-untyped]  # its import warns of what is deprecated
     from kafka.errors import KafkaError  # type: ignore[import-untyped]
 
+    error: Exception | None
     try:
         admin = KafkaAdminClient(bootstrap_servers=servers.split(","), request_timeout_ms=_CALL_MS, bootstrap_timeout_ms=_CALL_MS)
-    except KafkaError as error:
-        raise AdminError(f"no broker was reached: {error!r}") from error
+    except KafkaError as refused:
+        error = refused
+        return error
     try:
         told = admin.alter_partition_reassignments({TopicPartition(LOG, index): list(replicas) for index, replicas in wanted.items()})
-        refused = [error for error in told.values() if error is not None]
-        if refused:
-            raise AdminError(f"the replicas can not be put in another order: {refused[0]!r}")
         admin.elect_leaders(0, {LOG: list(wanted)}, timeout_ms=_CALL_MS, raise_errors=False)
-    except KafkaError as error:
-        raise AdminError(f"the coordinators were not moved: {error!r}") from error
+        error = next(filter(None, told.values()), None)
+    except KafkaError as refused:
+        error = refused
     finally:
         admin.close()
+    return error
