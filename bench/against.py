@@ -18,10 +18,10 @@ from bench import builds
 from bench.builds import Build
 from bench.figures import FIGURES, Figure
 from bench.page import aligned
-from bench.report import TARGET_TITLES, conditions, failures, spread
+from bench.report import conditions, failures, spread
 from bench.results import Place, Result, failed, places, samples_of
 from bench.runner import Plan
-from bench.scenarios import SCENARIOS, Case, Scenario
+from bench.scenarios import SCENARIOS, TARGET_TITLES, Case, Scenario
 
 KINDS = ("klife", "klife-pure")
 # Where a scenario does not name them: what a change of the client is looked at for.

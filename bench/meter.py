@@ -18,6 +18,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.workload import Job
 
@@ -44,6 +45,8 @@ class Sample:
     sockets: int
     """TCP connections of the process at the end, and threads; 0 where there is no /proc to tell."""
     threads: int
+    latencies_ms: list[float] | None = None
+    """All of them, in order of size, where this is one of several processes."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,10 @@ class Meter:
         while self.running and not self._count():
             yield 0.05
         yield self._job.warmup_s
+        if self._job.meeting:
+            Path(self._job.meeting, str(os.getpid())).touch()
+            while self.running and len(os.listdir(self._job.meeting)) < self._job.workload.processes:
+                yield 0.02
         self._snapshot()
         before = self._count()
         yield self._job.seconds
@@ -124,14 +131,15 @@ class Meter:
             count=end.count - begin.count,
             elapsed_s=end.clock - begin.clock,
             cpu_s=end.cpu - begin.cpu,
-            p50_ms=_percentile_ms(latencies, 50),
-            p99_ms=_percentile_ms(latencies, 99),
-            gap_p999_ms=_percentile_ms(gaps, 99.9),
-            gap_max_ms=_percentile_ms(gaps, 100),
+            p50_ms=percentile_ms(latencies, 50),
+            p99_ms=percentile_ms(latencies, 99),
+            gap_p999_ms=percentile_ms(gaps, 99.9),
+            gap_max_ms=percentile_ms(gaps, 100),
             acked_records=self._acked_records(),
             begin=begin.clock,
             sockets=self._footprint[0],
             threads=self._footprint[1],
+            latencies_ms=[each * 1000 for each in latencies] if self._job.meeting else None,
         )
 
     def _acked_records(self) -> int:
@@ -147,7 +155,8 @@ class Meter:
         return len(self.latencies) if self._timed else self.acked
 
 
-def _percentile_ms(ordered: Sequence[float], percent: float) -> float | None:
+def percentile_ms(ordered: Sequence[float], percent: float) -> float | None:
+    """Of seconds in order of size, in ms; None where there are none."""
     return ordered[int((len(ordered) - 1) * percent / 100)] * 1000 if ordered else None
 
 

@@ -6,20 +6,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-BEGIN = "<!-- figures: begin -->"
-END = "<!-- figures: end -->"
 
-
-def replace_figures(page: Path, figures: str) -> None:
-    """Put `figures` in the place of what is between the page's two markers.
+def replace_figures(page: Path, figures: str, section: str = "figures") -> None:
+    """Put `figures` in the place of what is between the two markers of the page's section.
 
     Raises:
         ValueError: the page has no such section.
     """
-    head, begin, rest = page.read_text().partition(BEGIN)
-    _, end, tail = rest.partition(END)
+    begins, ends = f"<!-- {section}: begin -->", f"<!-- {section}: end -->"
+    head, begin, rest = page.read_text().partition(begins)
+    _, end, tail = rest.partition(ends)
     if not begin or not end:
-        raise ValueError(f"{page} has no section between the lines {BEGIN} and {END}")
+        raise ValueError(f"{page} has no section between the lines {begins} and {ends}")
     page.write_text(f"{head}{begin}\n\n{figures}\n\n{end}{tail}")
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench import bars, plot, report, results
+from bench import bars, goals, plot, report, results
 from bench.page import replace_figures
 from bench.results import Result
 from bench.scenarios import SCENARIOS
@@ -14,7 +14,7 @@ from bench.scenarios import SCENARIOS
 
 def publish(result: Result, docs: Path) -> None:
     """Replace the marked sections of `benchmarks.md` and `benchmark-tables.md` in `docs`, and the files in
-    `docs/benchmarks`.
+    `docs/benchmarks`. That on workers is left as it is where they were not measured.
 
     Raises:
         ValueError: a page has no such section.
@@ -23,6 +23,10 @@ def publish(result: Result, docs: Path) -> None:
     pictures = plot.write_svgs(result, folder)
     results.write(result, folder / "result.json")
     shown = "\n\n".join(f"![{SCENARIOS[path.stem].title}]({folder.name}/{path.name})" for path in pictures)
-    parts = ["## Bars", bars.table(result), "## Pictures", shown, "## Measured on", report.conditions(result), report.failures(result)]
-    replace_figures(docs / "benchmarks.md", "\n\n".join([*parts, "## Settings", report.settings(result)]))
+    page = docs / "benchmarks.md"
+    replace_figures(page, bars.table(result, goals.BARS), "bars")
+    if workers := report.table_of(result, "workers"):
+        replace_figures(page, workers, "workers")
+    parts = ["## Pictures", shown, "## Measured on", report.conditions(result), report.failures(result)]
+    replace_figures(page, "\n\n".join([*parts, "## Settings", report.settings(result)]))
     replace_figures(docs / "benchmark-tables.md", report.tables(result).replace("### ", "## "))

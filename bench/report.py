@@ -4,22 +4,23 @@ with.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import median
 
-from bench import bars
+from bench import bars, goals
+from bench.bars import Bar
 from bench.figures import FIGURES, Figure
 from bench.page import aligned
 from bench.results import Place, Result, failed, median_of, places, ratio, samples_of
-from bench.scenarios import SCENARIOS, Scenario
+from bench.scenarios import SCENARIOS, TARGET_TITLES, Scenario
 from bench.workload import Workload
 
-TARGET_TITLES = {"mock": "mock", "cluster": "real brokers", "cluster-3.9": "real brokers, Kafka 3.9"}
-OURS = ("klife", "klife-pure", "klife-threads")
+OURS = ("klife", "klife-pure", "klife-threads", "klife-prometheus")
 
 
-def markdown(result: Result) -> str:
-    """The whole report."""
-    parts = ["## Bars", bars.table(result), "## Figures", tables(result), failures(result)]
+def markdown(result: Result, judged: Sequence[Bar] = goals.BARS) -> str:
+    """The whole report, with the bars that are `judged`."""
+    parts = ["## Bars", bars.table(result, judged), "## Figures", tables(result), failures(result)]
     return "\n\n".join([*parts, "## Measured on", conditions(result), settings(result)])
 
 
@@ -33,11 +34,20 @@ def conditions(result: Result) -> str:
         "",
     ]
     lines += [
-        f"- Run {number}: {run['taken_at']}, {run['rounds']} interleaved rounds, each measurement {run['seconds']:g} s after "
-        f"{run['warmup_s']:g} s of warm-up; load average before: {run['machine']['load_before']}."
-        for number, run in enumerate(result["runs"], start=1)
+        f"- Run {number + 1}: {run['taken_at']}, {run['rounds']} interleaved rounds, each measurement {run['seconds']:g} s after "
+        f"{run['warmup_s']:g} s of warm-up; load average before: {run['machine']['load_before']}{_meanwhile(result, number)}."
+        for number, run in enumerate(result["runs"])
     ]
     return "\n".join(lines)
+
+
+def _meanwhile(result: Result, run: int) -> str:
+    """The load during a run, ours included, and what others took, which makes figures doubtful."""
+    samples = [sample for sample in result["samples"] if sample["run"] == run]
+    loads = [sample["load"] for sample in samples if sample.get("load") is not None]
+    others = [sample["others"] for sample in samples if sample.get("others") is not None]
+    said = f"; during it, with the run's own: {median(loads):.1f}, at most {max(loads):.1f}" if loads else ""
+    return said + (f"; others took {median(others):.2f} cores, at most {max(others):.2f}" if others else "")
 
 
 def settings(result: Result) -> str:
@@ -46,7 +56,7 @@ def settings(result: Result) -> str:
     for name, entry in result["contestants"].items():
         build = {None: "", True: "Compiled core. ", False: "Pure Python. "}[entry["compiled"]]
         options = ", ".join(f"`{option}={value}`" for option, value in entry["settings"].items())
-        lines.append(f"- **{name}**: {build}{options}. {entry['driven']}")
+        lines.append(f"- **{name}**: {build}{f'{options}. ' if options else ''}{entry['driven']}")
     return "\n".join(lines)
 
 
@@ -64,12 +74,14 @@ def failures(result: Result) -> str:
 
 def tables(result: Result) -> str:
     """All scenarios that were measured."""
-    parts = []
-    for scenario in SCENARIOS.values():
-        here = [place for place in places(result) if place[1].scenario == scenario.name]
-        if here:
-            parts += [f"### {scenario.title}", scenario.about, *(_table(result, scenario, here, name) for name in scenario.figures)]
-    return "\n\n".join(parts)
+    each = [(scenario, table_of(result, scenario.name)) for scenario in SCENARIOS.values()]
+    return "\n\n".join(f"### {scenario.title}\n\n{scenario.about}\n\n{table}" for scenario, table in each if table)
+
+
+def table_of(result: Result, name: str) -> str:
+    """The tables of a scenario, one for each figure; empty where it was not measured."""
+    here = [place for place in places(result) if place[1].scenario == name]
+    return "\n\n".join(_table(result, SCENARIOS[name], here, figure) for figure in SCENARIOS[name].figures if here)
 
 
 def _table(result: Result, scenario: Scenario, here: list[Place], figure_name: str) -> str:

@@ -63,14 +63,21 @@ def median_of(samples: Iterable[Result], value: Callable[[Result], float]) -> fl
     return median(map(value, samples))
 
 
-def ratio(result: Result, place: Place, value: Callable[[Result], float], of: str, to: str) -> float | None:
-    """How many times `to`'s median is in `of`'s, over the runs that measured both; None where none did."""
-    mine, theirs = samples_of(result, place, of), samples_of(result, place, to)
+def by_round(result: Result, place: Place, contestant: str, value: Callable[[Result], float]) -> dict[tuple[int, int], float]:
+    """A contestant's values by run and round."""
+    return {(sample["run"], sample["round"]): value(sample) for sample in samples_of(result, place, contestant)}
+
+
+def ratio(result: Result, place: Place, value: Callable[[Result], float], of: str, to: str, there: Place | None = None) -> float | None:
+    """How many times `to`'s median, at another place if there is one, is in `of`'s, over the runs that measured
+    both; None where none did.
+    """
+    mine, theirs = samples_of(result, place, of), samples_of(result, there or place, to)
     runs = {sample["run"] for sample in mine} & {sample["run"] for sample in theirs}
     if not runs:
         return None
     medians = [median_of((sample for sample in samples if sample["run"] in runs), value) for samples in (mine, theirs)]
-    return medians[0] / medians[1]
+    return medians[0] / medians[1] if medians[1] else None
 
 
 def write(result: Result, path: Path) -> None:

@@ -1,8 +1,9 @@
 """Runs the measurements, interleaved: every contestant meets the same minutes of a machine that is never
 quiet.
 
-A round takes each case once with each of its contestants, back to back, in an order that rotates from case to
-case and from round to round. Each measurement is a process of its own. After it the logs must have grown by
+A round takes each case once (or as often as its scenario says) with each of its contestants, back to back, in
+an order that rotates from case to case and from round to round. One cluster has all its rounds before the next
+is started, so that none is there beside another. Each measurement is a process of its own. After it the logs must have grown by
 exactly what the contestant counted as acknowledged: a client that loses, doubles or miscounts records has no
 figures.
 """
@@ -14,18 +15,17 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-from bench import contestants, machine, process
+from bench import contestants, load, machine, process, processes
 from bench.contestants import NAMES
 from bench.scenarios import SCENARIOS, Case
 from bench.targets import Target, Targets
 from bench.workload import Job, Workload
 
 # Beyond warm-up and measurement: importing, connecting, draining.
-_GRACE_S = 45
+_GRACE_S = 75
 _MARKERS_S = 10
 # The load that brokers are warmed up with, and its share of the time: as much as they get, then many small
 # requests, then single ones.
@@ -50,6 +50,8 @@ class Plan:
     warmup_s: float
     broker_warmup_s: float
     folders: Mapping[str, Path] = field(default_factory=dict)
+    most_s: float | None = None
+    """No measurement begins later than this after the first; what there is by then is the result."""
 
     @property
     def contestants(self) -> list[str]:
@@ -91,20 +93,42 @@ def run(plan: Plan, say: Callable[[str], None], save: Callable[[Result], None]) 
             for contestant, workload, share in _WARM_UP:
                 _run_job(target, contestant, workload, 0, plan.broker_warmup_s * share, {})
 
-    with Targets(warm_up, sorted({"PLAINTEXT", *(case.workload.listener for case in plan.cases)})) as targets:
-        for round_, (place, case) in product(range(plan.rounds), enumerate(plan.cases)):
-            for contestant in _rotated(case.contestants, round_ + place):
-                _take(plan, targets, case, contestant, round_, result, say)
-            if case is plan.cases[-1]:
-                result["runs"][0]["rounds"] = round_ + 1
-                save(result)
+    began = time.monotonic()
+    try:
+        for target in dict.fromkeys(case.target for case in plan.cases):
+            cases = [case for case in plan.cases if case.target == target]
+            with Targets(warm_up, sorted({"PLAINTEXT", *(case.workload.listener for case in cases)})) as targets:
+                for round_ in range(plan.rounds):
+                    _round(plan, targets, cases, round_, result, say, began)
+                    result["runs"][0]["rounds"] = max(result["runs"][0]["rounds"], round_ + 1)
+                    save(result)
+    except _OutOfTime:
+        say("the time is over: what was measured is the result")
+        save(result)
     return result
+
+
+class _OutOfTime(Exception):
+    pass
+
+
+def _round(
+    plan: Plan, targets: Targets, cases: Sequence[Case], round_: int, result: Result, say: Callable[[str], None], began: float
+) -> None:
+    for place, case in enumerate(cases):
+        repeats = SCENARIOS[case.workload.scenario].repeats
+        for number in range(round_ * repeats, (round_ + 1) * repeats):
+            for contestant in _rotated(case.contestants, number + place):
+                if plan.most_s is not None and time.monotonic() - began > plan.most_s:
+                    raise _OutOfTime
+                _take(plan, targets, case, contestant, number, result, say)
 
 
 def _take(plan: Plan, targets: Targets, case: Case, contestant: str, round_: int, result: Result, say: Callable[[str], None]) -> None:
     workload = case.workload
     which = {"run": 0, "round": round_, "target": case.target, "contestant": contestant, "workload": dataclasses.asdict(workload)}
-    name = f"round {round_ + 1}/{plan.rounds}: {case.target}, {workload.name}, {contestant}"
+    rounds = plan.rounds * SCENARIOS[workload.scenario].repeats
+    name = f"round {round_ + 1}/{rounds}: {case.target}, {workload.name}, {contestant}"
     try:
         sample = _measure(plan, targets.get(case.target, workload), workload, contestant)
     except Exception as error:  # whatever it is: one failure does not throw away what an hour has measured; it is reported with it
@@ -117,7 +141,9 @@ def _take(plan: Plan, targets: Targets, case: Case, contestant: str, round_: int
 
 def _measure(plan: Plan, target: Target, workload: Workload, contestant: str) -> Result:
     before = target.records_in_logs()
+    found = load.read()
     sample = _run_job(target, contestant, workload, plan.warmup_s, plan.seconds, plan.folders)
+    others = load.others(found, load.read())
     # A transaction has one record in each of its partitions, and there its marker behind it.
     marked = workload.style == "transaction"
     expected = sample["acked_records"] * (2 if marked else 1)
@@ -128,7 +154,7 @@ def _measure(plan: Plan, target: Target, workload: Workload, contestant: str) ->
             f"{contestant}, {workload.name} on the {target.name}: {sample['acked_records']} records were acknowledged, "
             f"and the logs grew by {written}{' with the markers' if marked else ''}"
         )
-    return sample
+    return {**sample, "load": load.average(), "others": others}
 
 
 def _grown(target: Target, before: int, at_least: int) -> int:
@@ -143,8 +169,12 @@ def _run_job(
     target: Target, contestant: str, workload: Workload, warmup_s: float, seconds: float, folders: Mapping[str, Path]
 ) -> Result:
     where, security = target.bootstrap_servers_for(workload.listener), target.security_for(workload.listener)
-    job = Job(contestant, workload, target.name, where, target.topics, target.idle_topics, warmup_s, seconds, security)
-    return process.ask(contestant, [], json.dumps(dataclasses.asdict(job)), warmup_s + seconds + _GRACE_S, folders)
+    whole = Job(contestant, workload, target.name, where, target.topics, target.idle_topics, warmup_s, seconds, security)
+
+    def ask(job: Job) -> Result:
+        return process.ask(contestant, [], json.dumps(dataclasses.asdict(job)), warmup_s + seconds + _GRACE_S, folders)
+
+    return processes.run(whole, ask) if workload.processes > 1 else ask(whole)
 
 
 def _rotated(contestants: Sequence[str], by: int) -> list[str]:

@@ -11,11 +11,24 @@ from bench.contestants import GENERAL, NAMES
 from bench.workload import Listener, TargetName, Workload
 
 TARGETS: tuple[TargetName, ...] = ("mock", "cluster", "cluster-3.9")
+TARGET_TITLES = {"mock": "mock", "cluster": "real brokers", "cluster-3.9": "real brokers, Kafka 3.9"}
+
+WARMUP_S = 0.5
+"""Before each measurement, from the first record delivered on."""
+BROKER_WARMUP_S = 60
+"""Of real brokers, before the first measurement: a cold JVM is ten times slower."""
+# What a measurement takes beside warm-up and length, and a process more, a cluster and a layout of topics, on a
+# quiet machine. Counting what the logs hold takes its time with ten thousand partitions.
+_STARTING_S, _PROCESS_S, _COUNTING_S = 1.5, 0.5, 0.0004
+_CLUSTER_S = {"mock": 0, "cluster": 20, "cluster-3.9": 20}
+_LAYOUT_S = 4
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """`figures` are names in `figures.py`; the first is the one that is drawn."""
+    """`figures` are names in `figures.py`; the first is the one that is drawn. `repeats` is how often a round
+    measures each: more where single measurements scatter most.
+    """
 
     name: str
     title: str
@@ -24,6 +37,7 @@ class Scenario:
     workloads: tuple[Workload, ...]
     contestants: tuple[str, ...] = GENERAL
     targets: tuple[TargetName, ...] = ("mock", "cluster")
+    repeats: int = 1
 
 
 @dataclass(frozen=True)
@@ -41,9 +55,17 @@ _LISTENERS: tuple[Listener, ...] = ("PLAINTEXT", "SSL", "SASL_SSL")
 _SMALL = Workload("", "", "delivery", value_bytes=100, key_bytes=0, placed=False)
 _KEYED = replace(_SMALL, key_bytes=16, distinct_keys=10_000)
 _TEXT = replace(_SMALL, value_bytes=1000, value_kind="text")
+_LARGE = replace(_SMALL, style="callback", placed=True)
+_WAITING = 50  # clients of a service, in all or of each process
 
 # The level that takes each codec longest. snappy has none.
 _SLOWEST = {"gzip": 9, "snappy": None, "lz4": 12, "zstd": 22}
+
+
+def _in_processes(processes: int, waiting: int, case: str) -> Workload:
+    """One record of 1000 bytes for each waiting client, as for a request of a service."""
+    return Workload("workers", case, "sync", waiting, topics=1, processes=processes)
+
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
@@ -94,7 +116,19 @@ SCENARIOS: dict[str, Scenario] = {
                 replace(_SMALL, scenario="batch", case="no key", style="batch"),
                 replace(_KEYED, scenario="batch", case="key", style="batch"),
             ),
-            contestants=("klife", "klife-pure", "confluent-kafka"),
+            contestants=("klife", "klife-pure", "confluent-kafka", "confluent-defaults"),
+        ),
+        Scenario(
+            "large",
+            "Large values",
+            "One worker sends values of 64 KB or 1 MB to random partitions, a callback for each. confluent-kafka's "
+            "`message.max.bytes`, which is a million bytes with key and overhead, is raised for the larger.",
+            ("rate", "cpu"),
+            tuple(
+                replace(_LARGE, scenario="large", case=case, value_bytes=size)
+                for case, size in (("64 KB", 65_536), ("1 MB", 1_000_000))
+            ),
+            contestants=("klife", "klife-pure", "confluent-kafka", "confluent-defaults", "aiokafka"),
         ),
         Scenario(
             "topics",
@@ -112,13 +146,15 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario(
             "partitions",
             "Partitions active",
-            "Records of 100 bytes to random partitions, of 30 or of 1000.",
+            "Records of 100 bytes to random partitions, of 30 to 10 000.",
             ("cpu", "rate"),
-            (
-                replace(_SMALL, scenario="partitions", case="30 partitions", placed=True, topics=1),
-                replace(_SMALL, scenario="partitions", case="1,000 partitions", placed=True, topics=10, partitions=100),
+            tuple(
+                replace(
+                    _SMALL, scenario="partitions", case=f"{topics * each:,} partitions", placed=True, topics=topics, partitions=each
+                )
+                for topics, each in ((1, 30), (1, 100), (10, 100), (10, 1000))
             ),
-            contestants=("klife", "klife-pure", "confluent-kafka", "aiokafka"),
+            contestants=("klife", "klife-pure", "confluent-kafka", "confluent-defaults", "aiokafka"),
             targets=("mock",),
         ),
         Scenario(
@@ -130,24 +166,39 @@ SCENARIOS: dict[str, Scenario] = {
                 replace(_TEXT, scenario="compression", case=codec, compression=codec)
                 for codec in ("none", "gzip", "snappy", "lz4", "zstd")
             ),
-            contestants=("klife", "klife-pure", "confluent-kafka", "aiokafka"),
+            contestants=("klife", "klife-pure", "confluent-kafka", "confluent-defaults", "aiokafka"),
         ),
         Scenario(
             "latency",
             "Latency at an offered rate",
-            "One worker sends records of 100 bytes at a fixed rate, however long they take. From the call to the callback; where the "
+            "One worker sends records of 100 bytes at a fixed rate, however long they take, with one request in flight to a broker, or "
+            "with five (aiokafka always has one, confluent-defaults any number). From the call to the callback; where the "
             "client held the sender up by more than 2 ms, from when the record was due.",
             ("latency", "cpu", "rate"),
-            tuple(replace(_SMALL, scenario="latency", case=f"{rate:,} records/s", style="rate", rate=rate) for rate in (1_000, 10_000)),
+            tuple(
+                replace(
+                    _SMALL,
+                    scenario="latency",
+                    case=f"{rate:,} records/s{f', {in_flight} in flight' if in_flight > 1 else ''}",
+                    style="rate",
+                    rate=rate,
+                    in_flight=in_flight,
+                )
+                for rate in (1_000, 10_000)
+                for in_flight in (1, 5)
+            ),
+            repeats=2,
         ),
         Scenario(
             "gap",
             "What the neighbours notice",
             "One worker sends records of 100 bytes without waiting, while a greenlet (aiokafka: a task) of the same process wants to "
-            "be woken every 5 ms. How late it was woken; beside it, a process that does nothing else.",
-            ("gap", "rate"),
+            "be woken every 5 ms. How late it was woken; beside it, a process that does nothing else. klife's worker holds 100 000 "
+            "deliveries that it has not looked at, or 10 000.",
+            ("gap", "rate", "cpu"),
             (
                 replace(_SMALL, scenario="gap", case="deliveries", ticking=True),
+                replace(_SMALL, scenario="gap", case="deliveries, 10,000 held", ticking=True, window=10),
                 replace(_SMALL, scenario="gap", case="callbacks", style="callback", ticking=True),
             ),
             contestants=("klife", "klife-pure", "confluent-gevent", "aiokafka"),
@@ -191,6 +242,28 @@ SCENARIOS: dict[str, Scenario] = {
             targets=("cluster",),
         ),
         Scenario(
+            "codecs-flat-out",
+            "What the neighbours notice of a codec, flat out",
+            "Beside one worker that sends records of 1000 bytes of words as fast as it may, which are compressed at the codec's "
+            "default level and at its slowest.",
+            ("gap", "rate", "cpu"),
+            tuple(
+                replace(
+                    _TEXT,
+                    scenario="codecs-flat-out",
+                    case=f"{codec}{f' {level}' if level else ''}",
+                    compression=codec,
+                    level=level,
+                    ticking=True,
+                    window=10,  # what waits at the end takes seconds with the slowest
+                )
+                for codec, slowest in _SLOWEST.items()
+                for level in dict.fromkeys((None, slowest))
+            ),
+            contestants=("klife", "klife-pure"),
+            targets=("mock",),
+        ),
+        Scenario(
             "codecs",
             "What the neighbours notice of a codec",
             "The same beside 256 workers that wait for records of 1000 bytes of words, which are compressed at the codec's default "
@@ -214,6 +287,31 @@ SCENARIOS: dict[str, Scenario] = {
             contestants=("klife", "klife-pure"),
             targets=("mock",),
         ),
+        Scenario(
+            "prometheus",
+            "With Prometheus and without",
+            "Records of 100 bytes without a key as fast as the client takes them, with the hooks that feed Prometheus and without any.",
+            ("cpu", "rate"),
+            (replace(_SMALL, scenario="prometheus", case="no key"),),
+            contestants=("klife", "klife-prometheus"),
+            targets=("mock",),
+            repeats=3,
+        ),
+        Scenario(
+            "workers",
+            "How many workers",
+            "A service in 1, 4 or 8 processes, each with a client of its own. Clients of the service wait: each for a record of 1000 "
+            "bytes, and again. There are 50 of them in all, or 50 for each process. p99, processor time and connections are those of "
+            "all processes together.",
+            ("rate", "latency", "cpu", "footprint"),
+            (
+                _in_processes(1, _WAITING, "1 process, 50 waiting"),
+                *(_in_processes(number, _WAITING, f"{number} processes, 50 waiting in all") for number in (4, 8)),
+                *(_in_processes(number, _WAITING * number, f"{number} processes, 50 waiting each") for number in (4, 8)),
+            ),
+            contestants=("klife", "confluent-kafka", "confluent-gevent"),
+            targets=("cluster",),
+        ),
     )
 }
 
@@ -225,6 +323,7 @@ SMOKE = (
     Case("mock", SCENARIOS["batch"].workloads[0], ("klife", "confluent-kafka")),
     Case("mock", SCENARIOS["latency"].workloads[0], ("aiokafka",)),
     Case("mock", SCENARIOS["gap"].workloads[0], ("klife", "confluent-gevent")),
+    Case("mock", replace(SCENARIOS["workers"].workloads[1], processes=2), ("klife",)),
     Case("mock", SCENARIOS["transactions"].workloads[1], ("klife", "confluent-kafka", "aiokafka")),
 )
 
@@ -238,6 +337,20 @@ def cases(scenarios: Sequence[str], targets: Sequence[TargetName]) -> list[Case]
         if target in SCENARIOS[name].targets
         for workload in SCENARIOS[name].workloads
     ]
+
+
+def minutes(chosen: Sequence[Case], rounds: int, seconds: float) -> float:
+    """About how long it takes to measure these cases."""
+    whole = 0.0
+    for target in dict.fromkeys(case.target for case in chosen):
+        here = [case for case in chosen if case.target == target]
+        whole += _CLUSTER_S[target] + (0 if target == "mock" else BROKER_WARMUP_S)
+        whole += _LAYOUT_S * len({case.workload.layout for case in here})
+        for case in here:
+            shape = case.workload
+            one = seconds + WARMUP_S + _STARTING_S + _PROCESS_S * (shape.processes - 1) + _COUNTING_S * shape.topics * shape.partitions
+            whole += rounds * SCENARIOS[shape.scenario].repeats * len(case.contestants) * one
+    return whole / 60
 
 
 def restricted(

@@ -52,8 +52,10 @@ class Workload:
     `placed` records name a random partition; of the others the client chooses it by its own default. Keys are
     random, or drawn from `distinct_keys`. `level` is that of the compression, where it is not the client's
     own. `idle_topics` are known to the client and not sent to. With `ticking`, a neighbour in the client's
-    process asks to be woken every 5 ms, and how late that happens is measured. `listener` is the brokers' that is connected to; only
-    real ones have others than PLAINTEXT.
+    process asks to be woken every 5 ms, and how late that happens is measured. `listener` is the
+    brokers' that is connected to; only real ones have others than PLAINTEXT. `in_flight` are requests to a
+    broker, for clients that have an option for it. `window` are the chunks of deliveries that klife's worker
+    holds (the others' are as ever). With several `processes` each has a client and its share of the workers.
     """
 
     scenario: str
@@ -73,6 +75,9 @@ class Workload:
     rate: int = 0
     ticking: bool = False
     listener: Listener = "PLAINTEXT"
+    in_flight: int = 1
+    window: int = WINDOW
+    processes: int = 1
 
     @property
     def name(self) -> str:
@@ -99,7 +104,8 @@ because taking a named tuple apart costs as much as sending some records does.
 @dataclass(frozen=True)
 class Job:
     """One measurement: a workload on a cluster, for `seconds` after a warm-up that is not counted. `security`
-    are the options `tls` and `sasl` of klife that its listener needs.
+    are the options `tls` and `sasl` of klife that its listener needs. Where it is one of several processes,
+    `meeting` is the folder in which each says that it is warm, before all begin to measure.
     """
 
     contestant: str
@@ -111,6 +117,7 @@ class Job:
     warmup_s: float
     seconds: float
     security: dict[str, Any] = field(default_factory=dict)
+    meeting: str = ""
 
     @property
     def buffered_records(self) -> int:

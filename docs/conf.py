@@ -68,7 +68,10 @@ CONTENTS = {
         "connections",
         "security",
         "web-workers",
+        "threads",
     ],
+    "Examples": [f"../{page.parent.relative_to(ROOT)}/README" for page in sorted(ROOT.glob("examples/*/README.md"))],
+    "Coming from": ["from-confluent-kafka", "from-kafka-python", "from-aiokafka", "from-pykafka"],
     "Running it": ["observing", "reliability", "outcomes", "supervision", "testing", "command-line", "reference"],
     "Speed": [
         "benchmarks",
@@ -82,7 +85,6 @@ CONTENTS = {
         "support",
         "architecture",
         "../supervision/README",
-        "../examples/gunicorn_gevent/README",
         "../CHANGELOG",
         "../CONTRIBUTING",
         "../SECURITY",
@@ -92,12 +94,9 @@ CONTENTS = {
 
 
 def contents() -> str:
-    """The table of contents, as the sidebar shows it: in the order of CONTENTS, then whatever is new."""
-    listed = {page for pages in CONTENTS.values() for page in pages}
-    new = [path.stem for path in sorted((ROOT / "docs").glob("*.md")) if path.stem not in listed]
-    chapters = {**CONTENTS, "The project": [*CONTENTS["The project"], *new]}
+    """The table of contents, as the sidebar shows it."""
     lines = []
-    for title, pages in chapters.items():
+    for title, pages in CONTENTS.items():
         lines += [f"```{{toctree}}\n:hidden:\n:caption: {title}\n"]
         lines += [page.replace("../", "/") if "../" in page else f"/docs/{page}" for page in pages]
         lines += ["```\n"]

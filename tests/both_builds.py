@@ -3,13 +3,15 @@ klife/core.py):
 
     python tests/both_builds.py [what pytest shall be told]
 
-Three pytests run beside each other, each with Kafka clusters of its own: much of a suite is waiting, and two
-cores are three suites' worth. Two of them run what may differ between the builds, one for each. What can not,
-`ONCE`, is the third's, which has the compiled core, as users do. Minutes on real brokers, `IN_ONE_BUILD`, are
-shared out between the builds, and so is chaos (tests/testing/test_chaos_runs.py).
+Three pytests run beside each other: much of a suite is waiting, and two cores are three suites' worth. Two of
+them run what may differ between the builds, one for each. What can not, `ONCE`, is the third's, which has the
+compiled core, as users do. Minutes on real brokers, `IN_ONE_BUILD`, are shared out between the builds, and so is
+chaos (tests/testing/test_chaos_runs.py).
 
-Within a suite those files come last that use the session's clusters, so that no broker waits for its turn: three
-idle ones take a tenth of a core.
+The cluster of most tests, `kafka_cluster`, is one for all three (tests/support/shared_cluster.py), as a broker
+takes more processor time to get warm than for the tests: so nothing may be said there of what others do on it. Those
+that break brokers have clusters of their own. Within a suite those files come last that use the session's
+clusters, so that no broker waits for its turn: three idle ones take a tenth of a core.
 
 Each line says whose it is; all summaries come again at the end. The exit status is 0 when none of the three
 failed.
@@ -24,9 +26,12 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
+from collections.abc import Generator
 from pathlib import Path
 from threading import Thread
 from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITES = {"compiled": "0", "pure": "1", "once": "0"}  # and what KLIFE_PURE is for them
@@ -115,8 +120,7 @@ IN_ONE_BUILD = {
     "tests/testing/test_old_clusters.py": "pure",
     "tests/testing/test_secure_cluster.py": "pure",
 }
-SHARED = ["tests/testing/test_chaos_runs.py"]  # whose tests differ from suite to suite
-CLUSTERS = {"kafka_cluster": 1, "secure_cluster": 2}  # fixtures of the session
+CLUSTERS = {"kafka_cluster": 1, "secure_cluster": 2, "kafka_of_v1": 4}  # fixtures of the session
 OPTIONS_VARIABLE = "KAFKA_JVM_PERFORMANCE_OPTS"
 # For brokers that live for a minute, or are killed in it: the JVM's optimising compiler would take half of the
 # machine, and its parallel garbage collector has threads to start.
@@ -168,19 +172,23 @@ def _environment(broker_options: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | {OPTIONS_VARIABLE: broker_options}
 
 
+def _program(name: str, argument: str, broker_options: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", f"tests.support.{name}", argument]
+    return subprocess.Popen(command, cwd=ROOT, env=_environment(broker_options), stdin=subprocess.PIPE)
+
+
 def main(arguments: list[str]) -> int:
     options = os.environ.get(OPTIONS_VARIABLE, OPTIONS)
     with tempfile.TemporaryDirectory(prefix="klife-tests-") as folder:
         # There before the first cluster is, but for those of the third suite.
         archive = Path(folder) / "kafka.jsa"
-        archiving = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.shared_classes", str(archive)],
-            cwd=ROOT,
-            env=_environment(options),
-            stdin=subprocess.DEVNULL,
-        )
-        suites = [Suite(name, arguments, f"{options} -XX:SharedArchiveFile={shlex.quote(str(archive))}") for name in SUITES]
+        archiving = _program("shared_classes", str(archive), options)
+        options += f" -XX:SharedArchiveFile={shlex.quote(str(archive))}"
+        cluster = _program("shared_cluster", folder, options)
+        # In one word: pytest would take a folder that stands alone for the tests', and look for its settings there.
+        suites = [Suite(name, [f"--shared-cluster={folder}", *arguments], options) for name in SUITES]
         statuses = [suite.wait() for suite in suites]
+        cluster.communicate(b"keep the logs\n" if any(status not in (0, NO_TESTS) for status in statuses) else b"")
         archiving.terminate()  # if nobody has waited for it
         archiving.wait()
     if all(status == NO_TESTS for status in statuses):
@@ -197,6 +205,7 @@ def main(arguments: list[str]) -> int:
 
 def pytest_addoption(parser: Any) -> None:
     parser.addoption("--suite", choices=list(SUITES), help="run what is this suite's, see tests/both_builds.py")
+    parser.addoption("--shared-cluster", type=Path, help="the folder of the cluster that the suites share")
 
 
 def pytest_ignore_collect(collection_path: Path, config: Any) -> bool | None:
@@ -208,7 +217,7 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
     """Files that pytest was told to run are imported whosever they are."""
     clusters = {item.path: 0 for item in items}
     for item in items:
-        clusters[item.path] |= sum(number for name, number in CLUSTERS.items() if name in item.fixturenames)
+        clusters[item.path] |= sum(number for name, number in CLUSTERS.items() if name in _fixtures(item))
     items[:] = sorted((item for item in items if _is_mine(item.path, config)), key=lambda item: clusters[item.path])
 
 
@@ -220,10 +229,29 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, object, object]:
+    """Have `kafka_cluster` be the one that the suites share."""
+    folder = request.config.getoption("shared_cluster")
+    if folder is None or fixturedef.argname != "kafka_cluster":
+        return (yield)
+    from tests.support.shared_cluster import shared_with
+
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("KLIFE_TEST_BOOTSTRAP", shared_with(folder))
+        return (yield)
+
+
+def _fixtures(item: Any) -> set[str]:
+    """Its fixtures, with the cluster that a test of each version of transactions gets by its parameter."""
+    from tests.support import txn_versions  # here, where it is a plugin; as a program it finds no package `tests`
+
+    parameter = item.callspec.params.get("cluster") if hasattr(item, "callspec") else None
+    return {*item.fixturenames, *(fixture for version, fixture in txn_versions.CLUSTERS.items() if version == parameter)}
+
+
 def _is_mine(path: Path, config: Any) -> bool:
     suite = config.getoption("suite")
-    if any(path == ROOT / each for each in SHARED):
-        return True
     for place, owner in IN_ONE_BUILD.items():
         if path.is_relative_to(ROOT / place):
             return bool(suite == owner)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from threading import Lock, Thread
@@ -35,7 +35,7 @@ DRIVEN = (
     "produce_batch() of 1000 with a delivery callback, then poll(0). A given rate: a polling thread. Known topics: list_topics(). "
     "Transactions: a Producer for each thread; commit_transaction() again as long as it fails with what is retriable."
 )
-SETTINGS: dict[str, str | int | bool] = {
+SETTINGS: Mapping[str, str | int | bool] = {
     "acks": "all",
     "enable.idempotence": True,
     "max.in.flight.requests.per.connection": 1,
@@ -44,15 +44,23 @@ SETTINGS: dict[str, str | int | bool] = {
     "queue.buffering.max.kbytes": BUFFER_BYTES // 1024,
 }
 UNPLACED = -1
+# With its key and overhead a larger value may be more than librdkafka takes by default, which is 1 000 000.
+_MESSAGE_BYTES = 900_000
 
 
 def also() -> dict[str, str]:
     return {"librdkafka": libversion()[0]}
 
 
-def start(job: Job, **more: str) -> Producer:
-    """A producer for the job, which knows the cluster's topics where it shall."""
-    options = {**SETTINGS, **_security(job), **more, "compression.type": job.workload.compression}
+def start(job: Job, settings: Mapping[str, str | int | bool] = SETTINGS, **more: str) -> Producer:
+    """A producer for the job, which knows the cluster's topics where it shall. What is in `settings` and what
+    the workload asks for beside is set, and all else left to librdkafka.
+    """
+    options: dict[str, Any] = {**settings, **_security(job), **more, "compression.type": job.workload.compression}
+    if "max.in.flight.requests.per.connection" in settings:
+        options["max.in.flight.requests.per.connection"] = job.workload.in_flight
+    if job.workload.value_bytes > _MESSAGE_BYTES:
+        options["message.max.bytes"] = 2 * job.workload.value_bytes
     # log_level 2: a broker that still loads its coordinator answers "retry", which librdkafka reports on
     # stderr.
     producer = Producer({"bootstrap.servers": job.bootstrap_servers, "log_level": 2, **options})
@@ -71,13 +79,13 @@ def _security(job: Job) -> dict[str, str]:
     return options
 
 
-def run(job: Job) -> Sample:
+def run(job: Job, settings: Mapping[str, str | int | bool] = SETTINGS) -> Sample:
     meter = Meter(job)
     style, workers = job.workload.style, job.workload.workers
     if style == "transaction":
         run_workers(meter, partial(_transaction_worker, meter, job), workers)
         return meter.sample()
-    producer = start(job)
+    producer = start(job, settings)
     if style == "sync" and workers == 1:
         run_workers(meter, partial(_polling_worker, producer, meter, job), 1)
     elif style == "sync":

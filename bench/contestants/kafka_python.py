@@ -37,6 +37,7 @@ _TIMEOUT_S = 60
 
 def run(job: Job) -> Sample:
     settings = {**SETTINGS, **(_MOCK_SETTINGS if job.target == "mock" else {})}
+    settings["max_in_flight_requests_per_connection"] = job.workload.in_flight
     producer = KafkaProducer(bootstrap_servers=job.bootstrap_servers.split(","), **settings)
     meter = Meter(job)
     run_workers(meter, partial(_WORKERS[job.workload.style], producer, meter, job), job.workload.workers)

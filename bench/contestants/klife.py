@@ -42,11 +42,14 @@ def also() -> dict[str, str]:
     return {"klife's commit": commit()}
 
 
-def run(job: Job) -> Sample:
+def run(job: Job, **more: object) -> Sample:
+    """`more` are further options of the client."""
     meter = Meter(job)
     options = {
         **SETTINGS,
         **job.security,
+        **more,
+        "max_in_flight_requests": job.workload.in_flight,
         "compression_type": job.workload.compression,
         "compression_level": job.workload.level,
         "topics": [{"name": name} for name in job.idle_topics],
@@ -98,7 +101,7 @@ def _delivery(client: Client, meter: Meter, job: Job, number: int) -> None:
     window: deque[list[Delivery]] = deque()
     for chunk in job.chunks(number):
         window.append([client.produce(Record(topic, value, key, partition=partition)) for topic, partition, key, value in chunk])
-        if len(window) > WINDOW:
+        if len(window) > job.workload.window:
             settle(window.popleft())
         if not meter.running:
             break

@@ -57,7 +57,8 @@ class AppendOne:
 
     def follow(self, engine: Engine) -> None:
         """Take records for `engine` from now on: a transaction of it begins."""
-        self._follow(engine)
+        if self._producers.engine is not engine:
+            self._follow(engine)
 
     def _follow(self, engine: Engine) -> Producers:
         """Take the fast path to `engine` from now on; return its producers."""

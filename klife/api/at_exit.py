@@ -45,13 +45,21 @@ def watch(engine: Engine) -> None:
         engine.process_exits(partial(_deliver_late, engine))
     if _watching == os.getpid():
         return
+    # A forked child has its parent's list, in which a `stop` that the program registered comes first; but for children of
+    # multiprocessing, which clears it.
+    if _watching is None or _is_multiprocessings():
+        atexit.unregister(_flush_all)
+        atexit.register(_flush_all)
     _watching = os.getpid()
-    atexit.unregister(_flush_all)  # a forked child has its parent's list, unless something cleared it
-    atexit.register(_flush_all)
     multiprocessing = sys.modules.get("multiprocessing.util")
     if multiprocessing is not None:  # a process it has forked ends with os._exit, and calls only what is registered here
         multiprocessing.Finalize(None, _flush_all, exitpriority=0)
     uwsgi.call_at_exit(_flush_all)
+
+
+def _is_multiprocessings() -> bool:
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and process.parent_process() is not None
 
 
 def _flush_all() -> None:

@@ -7,15 +7,22 @@ is taken down takes the process with it.
 
 It is a real thread, also where gevent has patched `threading`, whose threads are greenlets then. What a user
 wants called when records are settled runs in further ones (`callback_threads`), and may block.
+
+A fork waits until the hub of each such thread is between two callbacks. In the middle of one it may be importing a
+module, and the child would wait for ever for that one's lock, which nobody releases there.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
+from typing import Any
 
 import gevent
+from gevent._hub_local import get_hub_if_exists
 from gevent.monkey import get_original, is_module_patched
 
 from klife.actors.engine import Engine
@@ -30,6 +37,11 @@ from klife_supervision.logs import flush as flush_logs
 _NO_HUB = object()  # of latches that no greenlet of their home waits for
 _PATIENCE = 60.0  # seconds that a thread may take to start on a busy machine
 _TO_END = 5.0  # seconds in which calls of other threads return, and the log is written
+_TO_REST = 1.0  # seconds that a fork waits for all hubs together
+_TO_FORK = 5.0  # seconds that a hub waits for a fork
+
+_new_lock: Any = get_original("_thread", "allocate_lock")
+_thread_ident: Any = get_original("_thread", "get_ident")
 
 _running: dict[Engine, OwnThread] = {}
 
@@ -112,9 +124,51 @@ class OwnThread:
         flush_logs(_TO_END)
 
 
+class _Rest:
+    """A hub that does nothing while another thread forks."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._rests, self._goes_on = _new_lock(), _new_lock()
+        self._rests.acquire()
+        self._goes_on.acquire()
+        engine.loop.run_callback_threadsafe(self._run)
+
+    def _run(self) -> None:
+        self._rests.release()
+        self._goes_on.acquire(timeout=_TO_FORK)
+
+    def wait(self, timeout: float) -> None:
+        """Until it does nothing, at most `timeout` seconds: it may be held up by a hook of the user's."""
+        self._rests.acquire(timeout=max(timeout, 0.0))
+
+    def end(self) -> None:
+        self._goes_on.release()
+
+
+_resting: dict[int, list[_Rest]] = {}  # by the thread that forks
+
+
+def _before_fork() -> None:
+    deadline = monotonic() + _TO_REST
+    resting = _resting[_thread_ident()] = []
+    for engine in list(_running):
+        if engine.hub is not get_hub_if_exists():  # else it is this thread
+            with suppress(ValueError):  # its loop was destroyed
+                resting.append(_Rest(engine))
+    for rest in resting:
+        rest.wait(deadline - monotonic())
+
+
+def _after_fork() -> None:
+    for rest in _resting.pop(_thread_ident(), ()):
+        rest.end()
+
+
 def _forget() -> None:
     """In a forked child none of them runs."""
     _running.clear()
+    _resting.clear()
 
 
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork)
 call_in_child(_forget)

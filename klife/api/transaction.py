@@ -7,9 +7,11 @@ join by the methods here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+import gevent
 from gevent._hub_local import get_hub_if_exists
 
 from klife.actors.engine import Engine
@@ -54,8 +56,15 @@ class Transaction:
         self._append.follow(engine)
         self._engine = engine
         owner, transactions = Owner(), engine.part(Transactions)
-        timeout = max((pool.settings.checkout_timeout for pool in transactions.pools.values()), default=0.0)
-        self._open = self._at_home(lambda: transactions.begin(owner, self._pool), timeout)
+        if get_hub_if_exists() is engine.hub:
+            self._open = transactions.begin(owner, self._pool)
+            return self
+        timeout = max(pool.settings.checkout_timeout for pool in transactions.pools.values())
+        try:
+            self._open = self._at_home(lambda: transactions.begin(owner, self._pool), timeout)
+        except BaseException:
+            self._have_done_at_home(lambda: transactions.withdraw(owner))
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
@@ -75,8 +84,8 @@ class Transaction:
                 limit = settings.producer.delivery_timeout + settings.txn_timeout + 10.0
                 self._at_home(lambda: transactions.commit(opened), limit)
         except BaseException:
-            if not opened.forked and not opened.commits and opened.producer is not None:
-                opened.producer.end(opened, commits=False)
+            if not opened.forked:
+                self._have_done_at_home(lambda: transactions.give_up(opened))
             raise
         finally:
             opened.forget()
@@ -136,6 +145,18 @@ class Transaction:
             return function()
         answer: T = call_at_home(engine, function, timeout, "No transaction was begun")
         return answer
+
+    def _have_done_at_home(self, function: Callable[[], object]) -> None:
+        """Call it soon, behind what was called there before, and do not wait: whoever calls was interrupted, or
+        has waited for too long.
+        """
+        engine = self._engine
+        assert engine is not None
+        if get_hub_if_exists() is engine.hub:
+            function()
+            return
+        with suppress(ValueError):  # its loop was destroyed, and all transactions ended before that
+            engine.loop.run_callback_threadsafe(gevent.spawn, function)
 
     def __repr__(self) -> str:
         return f"<Transaction of pool {self._pool!r}>" if self._open is None else f"<Transaction {self._open.whose.transactional_id!r}>"

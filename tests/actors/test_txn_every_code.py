@@ -107,6 +107,10 @@ def world(request: pytest.FixtureRequest, start_client: StartClient) -> Iterator
         yield made
 
 
+NEWEST = pytest.mark.parametrize("world", [True], ids=["v2"], indirect=True)
+"""For what comes before the versions differ, and costs a client for each code."""
+
+
 def is_told(rule: Rule, code: int, told: BaseException | None) -> None:
     """What the owner is told, where a refusal was not of an abort, and nobody else has the id."""
     if rule.action in GOES_ON:
@@ -148,10 +152,12 @@ def first_use(world: World, request: Request, wire: Any, step: Callable[[int], S
         world.check(value, told, since)
 
 
+@NEWEST
 def test_to_find_coordinator_before_the_first_transaction(world: World) -> None:
     first_use(world, Request.FIND_COORDINATOR, FindCoordinatorRequest, no_coordinator)
 
 
+@NEWEST
 def test_to_init_producer_id_before_the_first_transaction(world: World) -> None:
     first_use(world, Request.INIT_PRODUCER_ID, InitProducerIdRequest, not_initialised)
 

@@ -51,7 +51,7 @@ class Transactional(Parts):
             ),
             wait_for_partitions=lambda topic, *_: self.added.get(topic),
             wake=lambda: None,
-            came_to_rest=lambda: None,
+            came_to_rest=lambda producer: None,
         )
         self.producer = TransactionalProducer(pool, "money-0", 0)
         self.producer.identities = OfTheCoordinator()

@@ -81,7 +81,15 @@ def test_a_record_too_large_is_named_and_running_it_again_does_not_help() -> Non
 
 
 def test_a_delivery_that_ran_out_of_time_is_worth_running_again() -> None:
-    assert WHOSE.not_delivered(klife.DeliveryTimeout("too late", possibly_persisted=True)).retriable
+    assert WHOSE.not_delivered(klife.DeliveryTimeout("too late", retriable=True, possibly_persisted=True)).retriable
+
+
+def test_what_the_client_itself_refused_for_good_is_not_worth_running_again() -> None:
+    error = WHOSE.not_delivered(RecordTooLarge("too large for any buffer.", size=7, limit=5, topic="orders"))
+    assert not error.retriable
+    assert str(error) == (
+        "the transaction was aborted: a record was not delivered: too large for any buffer. Run again as it is, it ends the same way"
+    )
 
 
 @pytest.mark.parametrize(

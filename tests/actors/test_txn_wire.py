@@ -5,15 +5,21 @@ one request for all partitions of a broker, and the connections that transaction
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import gevent
 import pytest
+from gevent import getcurrent
 from gevent.event import Event
+from greenlet import settrace
 
-from klife import Client, Record
+from klife import Client, Delivery, Record
 from klife.actors.network.purpose import OF_TRANSACTIONS
+from klife.actors.producer.batcher_actor import BatcherActor
+from klife.actors.transactions.producer import TransactionalProducer
 from klife.protocol.apis.end_txn import EndTxnRequest
 from klife.protocol.apis.produce import ProduceRequest
+from tests.support.inside_client import node, nodes
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after
 from tests.support.scripted_coordinator import ScriptedCoordinator
 from tests.support.waiting import wait_until
@@ -41,8 +47,25 @@ def ready(cluster: ScriptedCluster, start_client: StartClient, *, is_v2: bool = 
     return client
 
 
+def warm_up(client: Client, cluster: ScriptedCluster, rounds: int = 3) -> None:
+    """Each producer of the pool (twice its size) sends something, and so has all its actors."""
+    for _ in range(rounds):
+        client.produce_batch_txn(everywhere())
+    for broker in cluster.brokers.values():
+        broker.requests.clear()
+
+
 def everywhere() -> list[Record]:
     return [Record("orders", b"v", partition=index) for index in range(PARTITIONS)]
+
+
+def id_of_one(client: Client, cluster: ScriptedCluster) -> str:
+    """The transactional id under which a transaction is ended that is made for it."""
+    for broker in cluster.brokers.values():
+        broker.requests.clear()
+    client.produce_batch_txn(everywhere())
+    (end,) = [end for broker in cluster.brokers.values() for end in broker.got(EndTxnRequest)]
+    return str(end.request.transactional_id)
 
 
 def produces(cluster: ScriptedCluster) -> list[int]:
@@ -109,6 +132,119 @@ def test_in_v1_no_leader_waits_for_another(cluster: ScriptedCluster, start_clien
         client.produce_batch(everywhere())
         wait_until(lambda: produces(cluster) == [1] * BROKERS, PATIENCE)
         held.set()
+
+
+@pytest.mark.parametrize("is_v2", [False, True])
+def test_batchers_are_woken_to_send_and_by_answers_and_never_for_what_may_not_leave_yet(
+    cluster: ScriptedCluster, start_client: StartClient, monkeypatch: pytest.MonkeyPatch, is_v2: bool
+) -> None:
+    client = ready(cluster, start_client, is_v2=is_v2, pool_size=1)
+    warm_up(client, cluster)
+    woken: list[BatcherActor] = []
+    look = BatcherActor.on_wake
+
+    def on_wake(actor: BatcherActor) -> None:
+        woken.append(actor)
+        look(actor)
+
+    monkeypatch.setattr(BatcherActor, "on_wake", on_wake)
+    client.produce_batch_txn(everywhere())
+    assert produces(cluster) == [1] * BROKERS
+    assert len(woken) <= 2 * BROKERS
+
+
+def test_a_pool_does_not_look_at_all_its_producers_for_each_transaction(
+    cluster: ScriptedCluster, start_client: StartClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = ready(cluster, start_client, pool_size=2)
+    one_open = Together(client, 1)
+    warm_up(client, cluster, rounds=8)  # now it has four
+    looked: list[TransactionalProducer] = []
+    standing: Any = TransactionalProducer.standing
+
+    def look(producer: TransactionalProducer) -> Any:
+        looked.append(producer)
+        return standing.fget(producer)
+
+    monkeypatch.setattr(TransactionalProducer, "standing", property(look))
+    used = [id_of_one(client, cluster) for _ in range(6)]
+    assert used[:3] == used[3:], "who has rested longest goes out first"
+    assert len(set(used)) == 3
+    assert not looked
+    one_open.end()
+
+
+@pytest.mark.parametrize("is_v2", [False, True])
+def test_a_caller_waits_once_in_a_transaction(cluster: ScriptedCluster, start_client: StartClient, is_v2: bool) -> None:
+    client = ready(cluster, start_client, is_v2=is_v2, pool_size=1)
+    warm_up(client, cluster)
+    waits: list[bool] = []  # of each switch to the caller, whether its deliveries were there
+
+    def transact() -> None:
+        me = getcurrent()
+
+        def note(event: str, switch: tuple[Any, Any]) -> None:
+            if switch[1] is me:
+                waits.append(all(delivery.done() for delivery in deliveries))
+
+        deliveries: list[Delivery] = []
+        before = settrace(note)
+        try:
+            with client.transaction():
+                deliveries.extend(client.produce(record) for record in everywhere())
+        finally:
+            settrace(before)
+
+    gevent.spawn(transact).get(PATIENCE)
+    assert waits == [True], "for the end alone: one that rests was there, and others look after the deliveries"
+
+
+@pytest.mark.parametrize("is_v2", [False, True])
+@pytest.mark.parametrize("gone_in_the_block", [False, True])
+def test_a_leader_that_can_not_be_reached_holds_no_other_up(
+    cluster: ScriptedCluster, start_client: StartClient, is_v2: bool, gone_in_the_block: bool
+) -> None:
+    client = ready(cluster, start_client, is_v2=is_v2)
+    at_two = [record for record in everywhere() if record.partition is not None and 1 + record.partition % BROKERS == 2]
+
+    def goes() -> None:
+        cluster[2].stop()
+        wait_until(lambda: not any(node_id == 2 for node_id, _ in open_connections(client)), PATIENCE)
+
+    if not gone_in_the_block:
+        goes()
+    with client.transaction():
+        held_up = client.produce_batch(at_two)  # so these would have their turn first
+        if gone_in_the_block:
+            goes()
+        others = client.produce_batch([record for record in everywhere() if record not in at_two])
+        assert all(record.error is None for record in others.get(PATIENCE))
+        assert not held_up.done()
+        cluster[2].listen()
+        assert all(record.error is None for record in held_up.get(PATIENCE))
+
+
+@pytest.mark.parametrize("is_v2", [False, True])
+def test_a_commit_that_waits_for_deliveries_goes_on_whatever_actor_is_killed(
+    cluster: ScriptedCluster, start_client: StartClient, is_v2: bool
+) -> None:
+    client = ready(cluster, start_client, is_v2=is_v2)
+    held = Event()
+    for broker in cluster.brokers.values():
+        broker.script(ProduceRequest, after(held))
+
+    def transact() -> list[Delivery]:
+        with client.transaction() as transaction:
+            return [transaction.produce(record) for record in everywhere()]
+
+    owner = gevent.spawn(transact)
+    wait_until(lambda: sum(produces(cluster)) >= 1, PATIENCE)
+    for actor in [each for each in nodes(node(client, "txn pool")) if not each.children]:
+        actor.kill()
+    assert not owner.ready()
+    held.set()
+    assert all(delivery.get(PATIENCE).offset >= 0 for delivery in owner.get(PATIENCE))
+    assert client.status().txn_pools[0].committed == 2
 
 
 class Together:

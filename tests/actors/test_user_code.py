@@ -155,7 +155,7 @@ def test_what_runs_in_an_actor_may_produce_but_is_refused_a_wait_at_once(
                 met.append("begun")
                 met[:] = [client.produce(ORDER)]
                 for wait in (met[0].get, lambda: client.produce(Record("never-heard-of", b"")), client.flush):
-                    with pytest.raises(RuntimeError, match="actor") as refused:
+                    with pytest.raises(RuntimeError, match="wait in a greenlet") as refused:
                         wait()
                     met.append(str(refused.value))
             on_wake(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -168,6 +169,78 @@ def test_a_fork_while_threads_produce_harms_neither() -> None:
         """
     )
     assert told == "0\n" * 5 + "True 0\n"
+
+
+def test_a_fork_waits_for_an_import_in_the_client_s_thread(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import time; time.sleep(0.5)")
+    told = run(
+        f"""
+        sys.path.insert(0, {str(tmp_path)!r})
+        from klife.hooks import Hooks
+        began = threading.Event()
+        class Importing(Hooks):
+            def on_connection(self, connection):
+                began.set()
+                import slow
+        with BrokerThread() as cluster:
+            client = start(cluster, name="shop", hooks=[Importing()])
+            assert began.wait(60)
+            pid = os.fork()
+            if pid == 0:
+                import signal
+                signal.alarm(30)  # by the module's lock, which nobody here would ever release
+                import slow
+                print(client.produce(order()).get(20).offset, flush=True)
+                client.stop(10)
+                os._exit(0)
+            print(os.waitpid(pid, 0)[1])
+            print(client.produce(order()).get(60).offset)
+            client.stop(10)
+        """
+    )
+    assert told == "0\n0\n1\n"
+
+
+def test_a_hub_that_is_held_up_holds_no_fork_up() -> None:
+    told = run(
+        """
+        from klife.hooks import Hooks
+        began, over = threading.Event(), threading.Event()
+        class Stuck(Hooks):
+            def on_connection(self, connection):
+                began.set()
+                over.wait(60)
+        with BrokerThread() as cluster:
+            client = start(cluster, name="shop", hooks=[Stuck()])
+            assert began.wait(60)
+            pid = os.fork()
+            if pid == 0:
+                os._exit(0)
+            over.set()
+            print(os.waitpid(pid, 0)[1], client.produce(order()).get(60).offset)
+            client.stop(10)
+        """
+    )
+    assert told == "0 0\n"
+
+
+def test_in_a_forked_child_a_stop_that_was_registered_before_the_fork_comes_first() -> None:
+    told = run(
+        """
+        import atexit
+        with BrokerThread() as cluster:
+            client = start(cluster, name="shop", linger_ms=60_000, delivery_timeout_ms=120_000)
+            atexit.register(lambda: print(client.stop(10), flush=True))
+            pid = os.fork()
+            client.produce_async(order())
+            if pid == 0:
+                sys.exit(0)
+            print(os.waitpid(pid, 0)[1], flush=True)
+            client.stop(10)
+            os._exit(0)
+        """
+    )
+    assert told == "StopReport(delivered=1, failed=0, undelivered=0)\n0\n"
 
 
 @pytest.mark.parametrize("ending", ["", "sys.exit(0)", "in_thread(lambda: client.produce(order(2)))"])

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import gevent
 import pytest
 from gevent import get_hub, socket
 
-from tests.support import importing_tests
+from tests.support import ROOT, importing_tests
+from tests.support.dashboard import asked, exported, panels
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster
 from tests.support.waiting import wait_until
 
 WORKERS, AT_START, ORDERS = 4, 5, 60
+DASHBOARD = ROOT / "klife" / "metrics" / "grafana-dashboard.json"
 APP = """
 import os
 from klife import Client, Record
@@ -121,27 +121,11 @@ def test_a_scrape_of_any_worker_has_what_all_have_delivered(tmp_path: Path) -> N
 
 
 def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
-    from importlib.resources import files
-
-    from prometheus_client import CollectorRegistry, generate_latest
-
-    from klife.metrics.prometheus import PrometheusHooks
-
-    dashboard: dict[str, Any] = json.loads((files("klife.metrics") / "grafana-dashboard.json").read_text())
-    registry = CollectorRegistry()
-    PrometheusHooks(registry)
-    there = set(re.findall(r"^# TYPE (\w+)", generate_latest(registry).decode(), re.MULTILINE))
-    asked = {
-        name
-        for panel in dashboard["panels"]
-        for target in panel.get("targets", ())
-        for name in re.findall(r"klife_\w+", target["expr"])
-    }
-    plain = {re.sub(r"_(bucket|count|sum)$", "", name) for name in asked}
+    plain, there = asked(DASHBOARD), exported()
     assert plain <= there, plain - there
     assert {"klife_records_delivered_total", "klife_records_failed_total", "klife_delivery_seconds", "klife_buffer_bytes"} <= plain
-    assert [panel["title"] for panel in dashboard["panels"] if panel["type"] == "timeseries" and not panel.get("targets")] == []
-    ids = [panel["id"] for panel in dashboard["panels"]]
+    assert [panel["title"] for panel in panels(DASHBOARD) if panel["type"] == "timeseries" and not panel.get("targets")] == []
+    ids = [panel["id"] for panel in panels(DASHBOARD)]
     assert len(ids) == len(set(ids))
 
 

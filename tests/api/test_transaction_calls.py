@@ -9,7 +9,16 @@ from typing import Any
 
 import pytest
 
-from klife import Client, KlifeError, Record, Transaction, TransactionMisused, TxnPoolStatus
+from klife import (
+    Client,
+    KlifeError,
+    Record,
+    RecordTooLarge,
+    Transaction,
+    TransactionAborted,
+    TransactionMisused,
+    TxnPoolStatus,
+)
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster
 from tests.support.scripted_coordinator import ScriptedCoordinator
 
@@ -93,6 +102,19 @@ def test_a_transaction_that_names_no_pool_is_of_the_default_one(paying: Client) 
     assert isinstance(money, TxnPoolStatus)
     assert [(pool.name, pool.committed, pool.aborted) for pool in (money, audit)] == [("money", 0, 1), ("audit", 1, 0)]
     assert (money.open, money.waiting, money.fenced, money.transaction_version) == (0, 0, False, 2)
+
+
+def test_a_record_that_no_buffer_can_hold_is_named_and_ends_its_transaction(paying: Client) -> None:
+    limit = 33_554_432  # max_buffered_bytes
+    too_large = Record("orders", bytes(limit + 1), partition=0)
+    says = rf"topic 'orders' is about \d+ bytes, more than max_buffered_bytes \({limit}\)"
+    with pytest.raises(RecordTooLarge), paying.transaction():  # of produce, as it is
+        paying.produce(too_large)
+    with pytest.raises(TransactionAborted, match=says) as told:  # of a batch, which raises nothing by itself
+        paying.produce_batch_txn([Record("orders", b"small"), too_large])
+    assert isinstance(told.value.__cause__, RecordTooLarge)
+    assert (told.value.__cause__.topic, told.value.__cause__.limit, told.value.retriable) == ("orders", limit, False)
+    assert [(pool.name, pool.committed, pool.aborted) for pool in paying.status().txn_pools] == [("money", 0, 0), ("audit", 0, 2)]
 
 
 IMPORTS = """

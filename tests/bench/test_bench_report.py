@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench import bars, contestants, plot, process, publish, report, results, runner, scenarios
+from bench import contestants, goals, plot, process, publish, report, results, runner, scenarios
 from bench.meter import Meter
 from bench.pacing import Pacer
 from bench.page import replace_figures
@@ -105,8 +105,23 @@ class TestPlot:
         assert path.name == "sync.svg"
         tree = ElementTree.parse(path)
         rectangles = [float(rectangle.attrib["height"]) for rectangle in tree.iter(f"{SVG}rect")]
-        assert rectangles[1:3] == [90.0, 45.0]  # after the background, and of 180 for the greatest sample
-        assert {"klife", "aiokafka", "N=16"} <= {text.text for text in tree.iter(f"{SVG}text")}
+        assert rectangles[:2] == [90.0, 45.0]  # of 180 for the greatest sample
+        assert {"klife", "aiokafka", "N=16", "mock", "Waiting for each record"} <= self.texts(path)
+
+    def texts(self, path: Path) -> set[str | None]:
+        return {text.text for text in ElementTree.parse(path).iter(f"{SVG}text")}
+
+    def test_says_the_unit_the_better_way_and_how_often_it_was_measured(self, tmp_path: Path) -> None:
+        latency = workload("latency", "1,000 records/s")
+        often = [sample("klife", 10), sample("klife", 20)]
+        sync, late = plot.write_svgs(result(*often, sample("aiokafka", 10), sample("klife", 1, of=latency)), tmp_path)
+        assert "iterations a second; higher is better. Bars: medians of 1 to 2 measurements; lines: their ranges." in self.texts(sync)
+        assert "latency in ms, p99; lower is better. Bars: medians of 1 measurements; lines: their ranges." in self.texts(late)
+
+    def test_has_no_ground_of_its_own(self, tmp_path: Path) -> None:
+        (path,) = plot.write_svgs(result(sample("klife", 10)), tmp_path)
+        tree = ElementTree.parse(path)
+        assert len(list(tree.iter(f"{SVG}rect"))) == 2  # a bar, and the legend's
 
 
 class TestPages:
@@ -116,6 +131,12 @@ class TestPages:
         for figures in ("first", "second"):
             replace_figures(page, figures)
         assert page.read_text() == "before\n<!-- figures: begin -->\n\nsecond\n\n<!-- figures: end -->\nafter\n"
+
+    def test_has_several_sections_each_with_a_name(self, tmp_path: Path) -> None:
+        page = tmp_path / "page.md"
+        page.write_text("<!-- one: begin -->\nold\n<!-- one: end -->\n<!-- two: begin -->\nold\n<!-- two: end -->\n")
+        replace_figures(page, "new", "two")
+        assert page.read_text() == "<!-- one: begin -->\nold\n<!-- one: end -->\n<!-- two: begin -->\n\nnew\n\n<!-- two: end -->\n"
 
     def test_a_file_without_the_section_is_left_alone(self, tmp_path: Path) -> None:
         page = tmp_path / "page.md"
@@ -132,6 +153,8 @@ class TestPages:
         gaps = {"gap_max_ms": 1.0, "gap_p999_ms": 1.0, "control_gap_ms": 1.0}
         full = result(*(sample(name, 10, of=case.workload, target=case.target, **gaps) for case in cases for name in case.contestants))
         publish.publish(full, tmp_path)
+        assert all(f"| {bar.title} " in pages[0].read_text() for bar in goals.BARS)
+        assert "8 processes, 50 waiting each " in pages[0].read_text()
         for name in SCENARIOS:
             assert f"(benchmarks/{name}.svg)" in pages[0].read_text()
             assert (tmp_path / "benchmarks" / f"{name}.svg").exists()
@@ -221,6 +244,37 @@ class TestHonesty:
         assert [runner._rotated("abc", by) for by in range(3)] == [["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"]]
 
 
+class TestRun:
+    def run(self, monkeypatch: pytest.MonkeyPatch, plan: runner.Plan) -> tuple[list[tuple[str, str, int]], dict[str, Any]]:
+        """What is measured, in order, without any cluster, and the result."""
+        taken = []
+
+        def take(*what: Any) -> None:
+            taken.append((what[2].target, what[3], what[4]))
+
+        monkeypatch.setattr(runner, "_take", take)
+        monkeypatch.setattr(runner, "describe", lambda *_: {})
+        return taken, runner.run(plan, lambda _line: None, lambda _result: None)
+
+    def test_one_cluster_has_all_its_rounds_before_the_next(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        cases = [scenarios.Case(target, SYNC, ("klife", "aiokafka")) for target in ("mock", "cluster")]
+        taken, measured = self.run(monkeypatch, runner.Plan(cases, rounds=2, seconds=1, warmup_s=0, broker_warmup_s=0))
+        assert taken[:4] == [("mock", "klife", 0), ("mock", "aiokafka", 0), ("mock", "aiokafka", 1), ("mock", "klife", 1)]
+        assert [target for target, _, _ in taken] == ["mock"] * 4 + ["cluster"] * 4
+        assert measured["runs"][0]["rounds"] == 2
+
+    def test_what_scatters_is_measured_several_times_in_a_round(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        case = scenarios.Case("mock", workload("latency", "1,000 records/s"), ("klife",))
+        taken, _ = self.run(monkeypatch, runner.Plan([case], rounds=3, seconds=1, warmup_s=0, broker_warmup_s=0))
+        assert [number for _, _, number in taken] == list(range(6))
+
+    def test_nothing_begins_once_the_time_is_over(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        plan = runner.Plan([scenarios.Case("mock", SYNC, ("klife",))], rounds=5, seconds=1, warmup_s=0, broker_warmup_s=0, most_s=-1)
+        taken, measured = self.run(monkeypatch, plan)
+        assert taken == []
+        assert measured["samples"] == []
+
+
 class TestPayloads:
     def test_differ_by_worker_and_have_the_asked_size_and_go_to_every_topic(self) -> None:
         first, second = (next(job().iterations(worker)) for worker in (0, 1))
@@ -275,7 +329,7 @@ class TestScenarios:
             assert {each.scenario for each in scenario.workloads} == {scenario.name}
 
     def test_a_subset_has_only_what_is_asked(self) -> None:
-        left = scenarios.restricted(list(bars.cases()), ["klife", "aiokafka"], ["cluster"])
+        left = scenarios.restricted(list(goals.cases()), ["klife", "aiokafka"], ["cluster"])
         assert {case.target for case in left} == {"cluster"}
         assert {name for case in left for name in case.contestants} == {"klife", "aiokafka"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,8 +43,25 @@ def test_the_result_says_what_was_measured_on_what(results: Path) -> None:
     (path,) = results.glob("*.json")
     result = json.loads(path.read_text())
     assert result["runs"][0]["machine"]["cores"] >= 1
-    assert all(entry["versions"] and entry["settings"] and entry["driven"] for entry in result["contestants"].values())
+    assert all(entry["versions"] and entry["driven"] for entry in result["contestants"].values())
+    assert [name for name, entry in result["contestants"].items() if not entry["settings"]] == ["confluent-defaults"]
     assert result["contestants"]["klife-pure"]["compiled"] is False
+
+
+def test_each_sample_says_how_busy_the_machine_was(results: Path) -> None:
+    (path,) = results.glob("*.json")
+    samples = json.loads(path.read_text())["samples"]
+    assert all(sample["load"] >= 0 and sample["others"] >= 0 for sample in samples)
+    (report,) = results.glob("*.md")
+    assert re.search(r"load average before: [0-9.]+; during it, with the run's own: .*; others took [0-9.]+ cores", report.read_text())
+
+
+def test_what_several_processes_measured_is_one_sample(results: Path) -> None:
+    (path,) = results.glob("*.json")
+    (workers,) = [each for each in json.loads(path.read_text())["samples"] if each["workload"]["processes"] > 1]
+    # Three brokers, for each of two clients.
+    assert workers["sockets"] >= 6
+    assert workers["p99_ms"] >= workers["p50_ms"] > 0
 
 
 def test_gaps_come_with_those_of_a_process_that_does_nothing_else(results: Path) -> None:

@@ -1,4 +1,4 @@
-"""The faults that strike from outside: brokers, connections, topics. A greenlet goes through each track of
+"""The faults that strike from outside: brokers, connections, topics, coordinators. A greenlet goes through each track of
 the plan.
 
 A fault of a broker ends when the broker is back and in sync, which may take longer than the plan says; the
@@ -15,9 +15,10 @@ import gevent
 from klife.admin import AdminError, NewTopic
 from klife.protocol.error_codes import ErrorCode
 from klife.testing.cluster import ClusterError, KafkaCluster
-from tests.chaos.plan import BROKER_FAULTS, NETWORK_FAULTS, Fault, Plan, TopicPlan
+from tests.chaos.plan import BROKER_FAULTS, COORDINATOR_FAULTS, NETWORK_FAULTS, Fault, Plan, TopicPlan
 from tests.chaos.proxy import Proxy
 from tests.chaos.witness import elect_preferred_leaders
+from tests.support.coordinators import move_coordinators
 
 REPAIR_SECONDS = 90.0
 AGAIN_SECONDS = 0.2
@@ -55,6 +56,8 @@ class Faults:
                 node_id = self._cluster.broker_ids[fault.target % len(self._proxies)]
                 self._note(f"connections to broker {node_id}: {fault.kind} for {fault.seconds:.1f} s")
                 self._proxies[node_id].strike(fault.kind, fault.seconds, fault.target)
+            elif fault.kind in COORDINATOR_FAULTS:
+                self._move_coordinators()
             elif fault.kind == "expand":
                 self._expand(fault)
             elif fault.kind == "delete":
@@ -84,6 +87,12 @@ class Faults:
         cluster.wait_until_ready(REPAIR_SECONDS)
         cluster.wait_until_in_sync(REPAIR_SECONDS)
         self._note("brokers in sync")
+
+    def _move_coordinators(self) -> None:
+        try:
+            self._note(f"coordinators move to {move_coordinators(self._cluster.bootstrap_servers)}")
+        except AdminError as error:  # brokers are away, which moves coordinators as well
+            self._note(f"moving the coordinators: {error!r}")
 
     def _expand(self, fault: Fault) -> None:
         lasting = [topic.name for topic in self._plan.topics if not topic.doomed]

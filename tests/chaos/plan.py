@@ -20,6 +20,7 @@ BROKER_FAULTS = ("kill", "kill", "stop", "pause", "pause", "elect", "pause all")
 NETWORK_FAULTS = ("cut", "cut", "cut inside an answer", "lose answers", "lose answers", "slow", "black hole")
 TOPIC_FAULTS = ("expand", "expand", "delete")
 ACTOR_FAULTS = ("kill actor",)
+COORDINATOR_FAULTS = ("move coordinators",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ def plan_for(seed: int, minutes: float) -> Plan:
     txn_topics = tuple(
         TopicPlan(f"chaos-{seed}-txn-{index}", dealing.randint(1, 6), "the pool", {}, doomed=False) for index in range(2)
     )
+    owners = dealing.randint(4, 12)
     workers = rng.randint(24, 60)
     rate = rng.choice((300, 800, 1_500, 2_500))
     tracks = (
@@ -142,8 +144,9 @@ def plan_for(seed: int, minutes: float) -> Plan:
         _track(rng, seconds, NETWORK_FAULTS, every=(2.0, 9.0), lasting=(0.2, 4.0)),
         _track(rng, seconds, TOPIC_FAULTS, every=(10.0, 30.0), lasting=(0.0, 2.0)),
         _track(rng, seconds, ACTOR_FAULTS, every=(0.5, 6.0), lasting=(0.0, 0.0)),
+        _track(dealing, seconds, COORDINATOR_FAULTS, every=(3.0, 10.0), lasting=(0.0, 0.0)),
     )
-    return Plan(seed, seconds, tuple(topics), client, workers, rate, tracks, txn_topics, dealing.randint(4, 12))
+    return Plan(seed, seconds, tuple(topics), client, workers, rate, tracks, txn_topics, owners)
 
 
 def _producer(rng: random.Random, index: int, max_buffered: int) -> dict[str, Any]:

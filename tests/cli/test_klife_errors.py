@@ -6,7 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
+from klife.cli.app import app
 from klife.testing.cluster import KafkaCluster
 from tests.support.cli_command import COMMAND, NewTopic, RunKlife, environment
 
@@ -20,10 +22,10 @@ from tests.support.cli_command import COMMAND, NewTopic, RunKlife, environment
         (["demo", "--greenlets", "0"], "--greenlets"),
     ],
 )
-def test_a_wrong_command_line_is_named(run_klife: RunKlife, arguments: list[str], named: str) -> None:
-    done = run_klife(*arguments)
+def test_a_wrong_command_line_is_named(arguments: list[str], named: str) -> None:
+    done = CliRunner().invoke(app, arguments)
 
-    assert done.returncode == 2
+    assert done.exit_code == 2
     last = done.stderr.splitlines()[-1]
     assert last.startswith("Error: ")
     assert named in last

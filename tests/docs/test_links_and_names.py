@@ -10,7 +10,7 @@ import pytest
 
 import klife
 from klife.actors import tree
-from tests.support.doc_pages import PAGES, ROOT, anchors, links
+from tests.support.doc_pages import PAGES, ROOT, anchors, commands, links, programs
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -26,10 +26,39 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert broken == []
 
 
+def targets(index: Path) -> set[Path]:
+    """The pages that a page links to."""
+    return {(index.parent / target.partition("#")[0]).resolve() for target in links(index)}
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name == "docs"], ids=lambda page: page.name)
-def test_the_index_lists_the_page(page: Path) -> None:
+def test_the_lists_of_pages_and_the_site_s_contents_have_the_page(page: Path) -> None:
     index = ROOT / "docs" / "README.md"
-    assert page == index or page.name in links(index)
+    assert page == index or page in targets(index)
+    assert page in targets(ROOT / "README.md")
+    contents = (ROOT / "docs" / "conf.py").read_text().partition("CONTENTS = {")[2].partition("\n}\n")[0]
+    assert f'"{page.stem}"' in contents
+
+
+def test_the_list_of_examples_has_each() -> None:
+    examples = {page for page in PAGES if page.parent.parent.name == "examples"}
+    assert len(examples) > 7
+    assert examples - targets(ROOT / "docs" / "README.md") == set()
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if any("Record(" in program.text for program in programs(page))], ids=lambda page: page.name
+)
+def test_a_page_that_produces_makes_the_topics_it_needs(page: Path) -> None:
+    text = "\n".join(program.text for program in programs(page))
+    assert "localhost:9092" not in text or "create_topics(" in text
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.parent.name == "examples"], ids=lambda page: page.parent.name)
+def test_an_example_says_how_to_make_its_topics(page: Path) -> None:
+    wanted = {name for source in page.parent.rglob("*.py") for name in re.findall(r'Record\("(\w+)"', source.read_text())}
+    made = {word for line in commands(page) if line.startswith("klife topics create ") for word in line.split()}
+    assert wanted <= made
 
 
 @pytest.mark.parametrize("name", klife.__all__)
@@ -62,6 +91,6 @@ def test_architecture_says_why_of_each_dependency() -> None:
     settings = ConfigParser()
     settings.read(ROOT / "setup.cfg")
     lists = [settings["options"]["install_requires"], *settings["options.extras_require"].values()]
-    names = {re.split(r"[\[><=]", line)[0] for lines in lists for line in lines.split()} - {"klife"}
+    names = {re.split(r"[\[><=;]", line)[0] for lines in lists for line in lines.strip().splitlines()} - {"klife"}
     assert len(names) > 6
     assert {name for name in names if f"`{name}`" not in text} == set()

@@ -6,18 +6,18 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
-import gevent
 import pytest
 
 from klife import Client, Record
 from klife.testing.cluster import KafkaCluster
 from tests.support.own_cluster import own_cluster
 from tests.support.reader import held_up, read_isolated
+from tests.support.txn_feature import settle_on, version_of
 from tests.support.waiting import wait_until
 
-FEATURE = "transaction.version"
 PATIENCE = 60.0
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 SOON = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": 500}  # and not each ten seconds
@@ -27,29 +27,6 @@ SOON = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": 500}  # a
 def cluster() -> Iterator[KafkaCluster]:
     with own_cluster(1, config=SOON) as cluster:
         yield cluster
-
-
-def settle_on(cluster: KafkaCluster, version: int) -> None:
-    """As `kafka-features.sh` does."""
-
-    def update() -> None:
-        from kafka import KafkaAdminClient  # whose import warns of what is deprecated
-
-        admin = KafkaAdminClient(bootstrap_servers=cluster.bootstrap_servers)
-        try:
-            told = admin.update_features({FEATURE: ("UPGRADE" if version == 2 else "SAFE_DOWNGRADE", version)})
-        finally:
-            admin.close()
-        assert list(told.values()) == ["OK"], told
-
-    def is_settled() -> bool:
-        with Client.start(cluster.bootstrap_servers, txn_pools=[{"name": "probe"}]) as probe:
-            probe.wait_ready(PATIENCE)
-            return version_of(probe) == version
-
-    if not is_settled():
-        gevent.get_hub().threadpool.apply(update)
-        wait_until(is_settled, PATIENCE)
 
 
 @pytest.fixture
@@ -90,10 +67,6 @@ def sees(cluster: KafkaCluster, topic: str, *names: str) -> None:
     assert found == sorted(f"{name} yes".encode() for name in names for _ in range(3))
 
 
-def version_of(client: Client) -> int:
-    return client.status().txn_pools[0].transaction_version
-
-
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_transaction_that_was_open_for_too_long_is_aborted_and_may_be_run_again(
     cluster: KafkaCluster, start_client: Callable[..., Client], topic: str, version: int
@@ -116,20 +89,38 @@ def test_a_transaction_that_was_open_for_too_long_is_aborted_and_may_be_run_agai
     assert read_isolated(cluster.bootstrap_servers, topic, committed=True) == [b"2"]
 
 
-def test_an_upgrade_is_noticed_by_a_running_client_and_between_two_transactions(
+def connect_anew(client: Client) -> None:
+    """Brokers tell of features when somebody connects."""
+    for node in client.tree().children[0].children:
+        node.kill()
+
+
+def within(client: Client, topic: str, name: str, happens: Callable[[], object]) -> None:
+    """A transaction, after whose first record something happens."""
+    with client.transaction():
+        client.produce(Record(topic, f"{name} yes".encode(), partition=0)).get(PATIENCE)
+        happens()
+        client.produce_batch([Record(topic, f"{name} yes".encode(), partition=partition) for partition in (1, 2)]).get(PATIENCE)
+
+
+def test_an_upgrade_and_a_downgrade_are_noticed_by_a_running_client_and_between_two_transactions(
     cluster: KafkaCluster, start_client: Callable[..., Client], topic: str
 ) -> None:
     settle_on(cluster, 1)
     client = start_client(pool_size=2)
     some(client, topic, "before")
     assert version_of(client) == 1
-    with client.transaction():
-        client.produce_batch([Record(topic, b"while yes", partition=partition) for partition in (0, 1)]).get(PATIENCE)
-        settle_on(cluster, 2)
-        for node in client.tree().children[0].children:
-            node.kill()  # brokers tell of features when somebody connects
-        client.produce(Record(topic, b"while yes", partition=2)).get(PATIENCE)
-        wait_until(lambda: version_of(client) == 2, PATIENCE)
-    for number in range(5):
-        some(client, topic, f"after {number}")
-    sees(cluster, topic, "before", "while", *(f"after {number}" for number in range(5)))
+    names = ["before"]
+    for before, version in pairwise((1, 2, 1, 2)):
+        parts = ("inside", "not told", "noticed", "then", "last")
+        inside, not_told, noticed, *then = (f"{part}, {before} to {version}" for part in parts)
+        within(client, topic, inside, lambda version=version: settle_on(cluster, version))  # type: ignore[misc]
+        some(client, topic, not_told)  # who was not told goes on as it did
+        assert version_of(client) == before
+        within(client, topic, noticed, lambda: connect_anew(client))
+        wait_until(lambda version=version: version_of(client) == version, PATIENCE)  # type: ignore[misc]
+        for name in then:
+            some(client, topic, name)
+        assert version_of(client) == version
+        names += [inside, not_told, noticed, *then]
+    sees(cluster, topic, *names)

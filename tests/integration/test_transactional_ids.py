@@ -16,10 +16,10 @@ from gevent import get_hub
 
 from klife import Client, Record, TransactionAborted, TransactionError, TransactionFenced
 from klife.admin import AdminClient, NewTopic
-from klife.admin.transactions import list_transactions
+from klife.admin.transactions import Transaction, list_transactions
 from klife.testing.cluster import KafkaCluster
 from tests.support.reader import read_isolated
-from tests.support.txn_versions import parametrize_clusters
+from tests.support.txn_versions import CLUSTERS, parametrize_clusters
 from tests.support.waiting import wait_until
 
 PATIENCE = 60.0
@@ -32,7 +32,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def cluster(request: pytest.FixtureRequest) -> KafkaCluster:
-    found: KafkaCluster = request.getfixturevalue("kafka_cluster" if request.param == "v2" else "kafka_of_v1")
+    found: KafkaCluster = request.getfixturevalue(CLUSTERS[request.param])
     return found
 
 
@@ -42,11 +42,13 @@ class World:
     def __init__(self, cluster: KafkaCluster) -> None:
         self.cluster = cluster
         self.servers = cluster.bootstrap_servers
+        self.topics: list[str] = []
         self.topic = self.make_topic()
         self.clients: list[Client] = []
 
     def make_topic(self) -> str:
         name = f"txn-{uuid.uuid4().hex[:12]}"
+        self.topics.append(name)
         with AdminClient(self.servers) as admin:
             admin.create_topics([NewTopic(name, partitions=2)])
         return name
@@ -68,7 +70,10 @@ class World:
     def until_nothing_is_open(self) -> None:
         """So that a reader of committed records reaches the end."""
         with AdminClient(self.servers) as admin:
-            wait_until(lambda: not [each for each in list_transactions(admin) if each.is_open], PATIENCE)
+            wait_until(lambda: not [each for each in list_transactions(admin) if each.is_open and self.has_part_in(each)], PATIENCE)
+
+    def has_part_in(self, transaction: Transaction) -> bool:
+        return any(topic in self.topics for topic, _ in transaction.partitions)
 
 
 class Regret(Exception):

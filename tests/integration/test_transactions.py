@@ -18,21 +18,25 @@ import gevent
 import pytest
 
 from klife import (
+    AdminError,
     Client,
     PoolExhausted,
     Record,
+    RecordTooLarge,
     TransactionAborted,
     TransactionFenced,
     TransactionMisused,
 )
 from klife.testing.cluster import KafkaCluster
+from tests.support.coordinators import coordinators, move_coordinators
 from tests.support.reader import held_up, read_isolated
-from tests.support.txn_book import Book
-from tests.support.txn_versions import parametrize_clusters
+from tests.support.txn_book import Book, kill_actors
+from tests.support.txn_versions import CLUSTERS, parametrize_clusters
 from tests.support.waiting import wait_until
 
 MakeClient = Callable[..., Client]
 OWNERS, PARTITIONS = 16, 30
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of kafka-python's import
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -41,7 +45,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="module")
 def cluster(request: pytest.FixtureRequest) -> KafkaCluster:
-    found: KafkaCluster = request.getfixturevalue("kafka_cluster" if request.param == "v2" else "kafka_of_v1")
+    found: KafkaCluster = request.getfixturevalue(CLUSTERS[request.param])
     return found
 
 
@@ -142,17 +146,19 @@ def test_whatever_way_records_come_in_they_are_of_the_transaction(cluster: Kafka
             client.produce_batch_async([Record(topic, f"{prefix}-batch-async".encode())], told.extend)
             gevent.spawn(txn.produce, Record(topic, f"{prefix}-greenlet".encode())).get()
             gevent.get_hub().threadpool.apply(txn.produce, (Record(topic, f"{prefix}-thread".encode()),))
+            gevent.spawn(client.produce, Record(topic, f"{prefix}-child".encode())).get()  # joins by `txn` alone: this is of none
             if prefix == "no":
                 txn.abort()
 
     everything("no")
     everything("yes")
     ways = ["sync", "async", "batch", "batch-async", "greenlet", "thread"]
-    sees(cluster, topic, [f"yes-{way}".encode() for way in ways])
+    seen = [b"no-child", b"yes-child", *(f"yes-{way}".encode() for way in ways)]
+    sees(cluster, topic, seen)
     wait_until(lambda: len(told) == 4, 20.0)
     outside = client.produce(Record(topic, b"outside"))
     assert outside.get().error is None
-    sees(cluster, topic, [b"outside", *(f"yes-{way}".encode() for way in ways)])
+    sees(cluster, topic, [b"outside", *seen])
 
 
 THREADS = """
@@ -163,7 +169,8 @@ if "patched" in sys.argv:
 import gevent
 from gevent.threadpool import ThreadPool
 from klife import Client, Record
-client = Client.start(sys.argv[1], txn_pools=[{"name": "pool"}])
+home = "thread" if "own-thread" in sys.argv else "home"
+client = Client.start(sys.argv[1], txn_pools=[{"name": "pool"}], run_in=home)
 
 def work(name):
     for n in range(5):
@@ -182,7 +189,7 @@ print(client.stop())
 """
 
 
-@pytest.mark.parametrize("how", [[], ["patched"]], ids=["unpatched", "patched"])
+@pytest.mark.parametrize("how", [[], ["patched"], ["own-thread"]], ids=["unpatched", "patched", "own-thread"])
 def test_threads_and_greenlets_have_transactions_of_their_own(cluster: KafkaCluster, topic: str, how: list[str]) -> None:
     command = [sys.executable, "-c", THREADS, cluster.bootstrap_servers, topic, *how]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=100.0, check=False)
@@ -252,11 +259,21 @@ def test_what_does_not_fit_is_refused_and_harms_nothing(cluster: KafkaCluster, m
     sees(cluster, topic, [b"one", b"three"])
 
 
-def test_a_record_that_is_too_large_ends_the_transaction(cluster: KafkaCluster, make_client: MakeClient, topic: str) -> None:
+def test_a_record_that_is_too_large_is_named_and_ends_the_transaction(
+    cluster: KafkaCluster, make_client: MakeClient, topic: str
+) -> None:
     client = make_client()
-    with pytest.raises(TransactionAborted, match=r"max\.message\.bytes") as told:
-        client.produce_batch_txn([Record(topic, b"small"), Record(topic, bytes(2_000_000))])
-    assert not told.value.retriable
+    size, limit = 2_000_000, 1_048_588  # the brokers' default
+    with pytest.raises(TransactionAborted) as told:
+        client.produce_batch_txn([Record(topic, b"small"), Record(topic, bytes(size), partition=2)])
+    error, cause = told.value, told.value.__cause__
+    assert isinstance(cause, RecordTooLarge)
+    assert (cause.topic, cause.partition, cause.limit) == (topic, 2, limit)
+    assert size < cause.size < size + 200  # with its batch
+    assert [
+        word for word in (f"{topic}-2", f"{cause.size} bytes", f"{limit} bytes (max.message.bytes)") if word not in str(error)
+    ] == []
+    assert not error.retriable
     with client.transaction():
         client.produce(Record(topic, b"next"))
     sees(cluster, topic, [b"next"])
@@ -324,45 +341,44 @@ def test_in_a_forked_child_the_transaction_is_the_parents(cluster: KafkaCluster,
     sees(cluster, topic, [b"parents", b"parents too"])
 
 
-def test_what_is_committed_is_what_was_reported_while_owners_and_actors_are_killed(cluster: KafkaCluster) -> None:
-    """Sixteen owners, of whose transactions a third regret and a sixth are killed; and any actor at any time."""
+def test_what_is_committed_is_what_was_reported_while_owners_and_actors_are_killed_and_coordinators_move(cluster: KafkaCluster) -> None:
+    """Sixteen owners, of whose transactions a third regret and a sixth are killed; any actor at any time; and,
+    where there is more than one broker, coordinators that move.
+    """
     each = 200 if len(cluster.broker_ids) == 3 else 50
     topics = [f"txn-{uuid.uuid4().hex[:12]}" for _ in range(3)]
     for name in topics:
         cluster.create_topic(name, PARTITIONS, 1)  # nobody dies, and brokers are what this waits for
-    rng = random.Random(7)
     over = gevent.event.Event()
 
-    def killer() -> None:
-        while not over.wait(rng.uniform(0.02, 0.5)):
-            rng.choice([node for node in _workers(client.tree()) if node.id != "gate"]).kill()
+    leaders = set()
+
+    def mover() -> None:
+        while len(cluster.broker_ids) > 1 and len(leaders) < 3 and not over.wait(2.0):
+            with suppress(AdminError):  # none is in sync, say, on a busy machine
+                move_coordinators(cluster.bootstrap_servers)
+                leaders.add(tuple(coordinators(cluster.bootstrap_servers).values()))
 
     pool = {"name": "pool", "pool_size": 12, "checkout_timeout_ms": 30_000}
     with Client.start(cluster.bootstrap_servers, txn_pools=[pool]) as client:
         client.wait_ready(30.0)
         book = Book(client, topics, PARTITIONS, seed=3)
-        chaos = gevent.spawn(killer)
+        chaos = [gevent.spawn(kill_actors, client, random.Random(7), over), gevent.spawn(mover)]
         owners = [gevent.spawn(book.run, owner, range(each)) for owner in range(OWNERS)]
         gevent.joinall(owners, timeout=200.0, raise_error=True)
         over.set()
-        chaos.get()
+        gevent.joinall(chaos, raise_error=True)
         assert all(owner.ready() for owner in owners), f"owners still wait\n{client.tree()}\n{client.status()}"
         wait_until(lambda: is_idle(client), 60.0)
     wait_until(lambda: not held_up(cluster.bootstrap_servers, topics), 60.0)
     book.check([committed(cluster, name) for name in topics])
     counts = book.counts
     assert sum(counts.values()) == OWNERS * each
+    assert len(leaders) > 1 or len(cluster.broker_ids) == 1
     assert counts["committed"] > OWNERS * each / 3, counts
-    assert counts["unknown"] <= 2 * OWNERS
     assert {name for name, fate in book.fates.items() if fate == "committed"} <= book.called_back.keys()
     aborted = {name.encode() for name, fate in book.fates.items() if fate == "aborted"}
     assert len(aborted.intersection(written(cluster, topics[0]))) > each, "readers of all records see aborted ones"
-
-
-def _workers(node: Any) -> list[Any]:
-    if node.kind == "worker":
-        return [node]
-    return [worker for child in node.children for worker in _workers(child)]
 
 
 def test_a_kill_during_the_commit_leaves_it_to_end_by_itself(cluster: KafkaCluster, make_client: MakeClient, topic: str) -> None:
@@ -422,13 +438,13 @@ def test_what_a_killed_process_left_open_holds_nobody_up_after_the_next_start(
             process.kill()
         gevent.get_hub().threadpool.apply(process.wait, (30.0,))
     assert told == b"open\n"
+    began = monotonic()
     # One that exits has ended its transaction itself; another id takes none over.
     client = make_client(base_txn_id=base + "-another" * ("exits" in how), pool_size=1)
     with client.transaction():
         client.produce(Record(topic, b"next", partition=0))
-    began = monotonic()
-    wait_until(lambda: b"next" in committed(cluster, topic), 30.0)
-    assert monotonic() - began < 15.0  # and not the minute after which the brokers would end it
+    wait_until(lambda: not held_up(cluster.bootstrap_servers, [topic]), 30.0)
+    assert monotonic() - began < 5.0  # and not the minute after which the brokers would end it
     assert committed(cluster, topic) == [b"next"] + [b"whole"] * 3
 
 

@@ -19,7 +19,7 @@ from cramjam import snappy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klife.protocol.compression import CODECS, LEVELS, QUICK_SIZE, compress, decompress, quick_size
+from klife.protocol.compression import CODECS, LEVELS, QUICK_SIZES, compress, decompress, quick_size
 from klife.protocol.errors import DecodeError
 
 NONE, GZIP, SNAPPY, LZ4, ZSTD = CODECS.values()
@@ -104,23 +104,63 @@ def test_an_lz4_frame_of_another_library_is_read() -> None:
     assert decompress(LZ4, bytes(compressor.finish()), ROOM) == TEXT
 
 
+SMALL_BLOCKS, LARGE_BLOCKS = (65536, b"\x60\x40\x82"), (262_144, b"\x60\x50\xfb")
+
+
+@pytest.mark.parametrize("size", [0, 1, 65536, 65537, len(TEXT), 262_144, 262_145])
 @pytest.mark.parametrize("level", [None, 1, 9, 12, 17])
-def test_lz4_is_written_in_the_frames_of_javas_producer(level: int | None) -> None:
-    # Version 1, independent blocks of 64 KiB, no checksums and no size; the checksum of that; at the end,
-    # four zeros.
-    written = compress(LZ4, TEXT, level)
-    assert written[:7] == b"\x04\x22\x4d\x18\x60\x40\x82"
+def test_lz4_is_written_in_frames_that_java_reads(level: int | None, size: int) -> None:
+    # Version 1, independent blocks, no checksums and no size; the checksum of that; at the end, four zeros.
+    data = (TEXT * 2)[:size]
+    written = compress(LZ4, data, level)
+    largest, descriptor = LARGE_BLOCKS if level in (None, 9) and size > 65536 else SMALL_BLOCKS
+    assert written[:7] == b"\x04\x22\x4d\x18" + descriptor
     assert written[-4:] == bytes(4)
     at, blocks = 7, 0
-    while size := int.from_bytes(written[at : at + 4], "little") & 0x7FFFFFFF:
-        at, blocks = at + 4 + size, blocks + 1
-    assert (at + 4, blocks) == (len(written), -(-len(TEXT) // 65536))
+    while length := int.from_bytes(written[at : at + 4], "little") & 0x7FFFFFFF:
+        at, blocks = at + 4 + length, blocks + 1
+    assert (at + 4, blocks) == (len(written), -(-size // largest))
+    assert lz4.frame.decompress(written) == data
 
 
-def test_lz4_stores_what_it_cannot_compress() -> None:
-    noise = random.Random(1).randbytes(100_000)
+def test_lz4_of_a_large_batch_is_smaller_than_in_the_blocks_of_javas_producer() -> None:
+    words = " ".join(random.Random(1).choices(TEXT[:3000].decode().split(), k=60_000)).encode()
+    javas = lz4.frame.compress(words, block_size=lz4.frame.BLOCKSIZE_MAX64KB, block_linked=False, store_size=False)
+    assert len(compress(LZ4, words)) < 0.98 * len(javas)
+
+
+@every_compression
+def test_what_is_compressed_in_many_threads_at_once_is_what_one_makes(codec: int) -> None:
+    batches = [bytes([n]) * 1000 + (TEXT * 4)[n * 1000 : n * 1000 + 150_000 // (n + 1)] for n in range(8)]
+    frames: dict[int, set[bytes]] = {n: set() for n in range(8)}
+
+    def work(n: int) -> None:
+        for _ in range(10):
+            frames[n].add(compress(codec, batches[n]))
+
+    threads = [Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert frames == {n: {compress(codec, batch)} for n, batch in enumerate(batches)}
+    assert all(decompress(codec, frame, ROOM) == batches[n] for n, each in frames.items() for frame in each)
+
+
+@pytest.mark.parametrize("level", [-131072, 1, 3, 4, 22])
+def test_a_zstd_frame_owes_nothing_to_the_one_before(level: int) -> None:
+    alone = zstandard.ZstdCompressor(level=level).compress(TEXT[:20_000])
+    for before in (b"", TEXT[:20_000], TEXT):
+        compress(ZSTD, before, level)
+        assert len(compress(ZSTD, TEXT[:20_000], level)) == len(alone)
+        assert zstandard.ZstdDecompressor().decompress(compress(ZSTD, TEXT[:20_000], level)) == TEXT[:20_000]
+
+
+@pytest.mark.parametrize("size", [1, 1000, 65536, 100_000, 262_144, 800_000])
+def test_lz4_stores_what_it_cannot_compress(size: int) -> None:
+    noise = random.Random(1).randbytes(size)
     assert decompress(LZ4, compress(LZ4, noise), ROOM) == noise
-    assert len(compress(LZ4, noise)) < len(noise) + 100
+    assert len(compress(LZ4, noise)) <= len(noise) + 7 + 4 * -(-size // 65536) + 4
 
 
 def test_an_lz4_frame_of_linked_blocks_is_refused_as_java_refuses_it() -> None:
@@ -210,10 +250,10 @@ def test_other_threads_run_while_one_compresses_at_the_slowest_level(name: str, 
 
 
 def test_what_is_quick_at_every_default_level_is_not_at_the_slowest() -> None:
-    assert {quick_size(codec, None) for codec in CODECS.values()} == {QUICK_SIZE}
+    assert {name: quick_size(codec, None) for name, codec in CODECS.items()} == QUICK_SIZES
     for name, levels in LEVELS.items():
-        assert quick_size(CODECS[name], levels.default) == QUICK_SIZE
-        assert quick_size(CODECS[name], levels.maximum) < QUICK_SIZE
+        assert quick_size(CODECS[name], levels.default) == QUICK_SIZES[name]
+        assert quick_size(CODECS[name], levels.maximum) < QUICK_SIZES[name]
 
 
 def test_snappy_is_what_google_s_library_makes_in_the_framing_of_java_s() -> None:

@@ -8,8 +8,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 import gevent
+from gevent.event import Event
 
 from klife import Client, Delivery, ProduceError, Record, Transaction, TransactionAborted, TransactionError
+from klife_supervision import TreeNode
+from tests.chaos.check_transactions import MOST_UNKNOWN
 
 
 class Regret(Exception):
@@ -89,7 +92,9 @@ class Book:
         return delivery
 
     def check(self, committed: list[list[bytes]]) -> None:
-        """`committed` has what readers of committed records found of each topic."""
+        """`committed` has what readers of committed records found of each topic. No owner was told of more unknown
+        commits than it may be; those in which it was killed are its own doing.
+        """
         found = [Counter(map(bytes.decode, each)) for each in committed]
         wrong = {}
         for name, fate in self.fates.items():
@@ -99,6 +104,20 @@ class Book:
                 wrong[name] = fate, seen
         assert wrong == {}
         assert all(each.keys() <= self.fates.keys() for each in found)
+        told_unknown = Counter(name.partition("-")[0] for name, fate in self.fates.items() if fate == "unknown")
+        assert {owner: count for owner, count in told_unknown.items() if count > MOST_UNKNOWN} == {}, "too many unknown commits"
+
+
+def kill_actors(client: Client, rng: random.Random, over: Event) -> None:
+    """Any but the gate, which ends the client's records, at any time, until `over`."""
+    while not over.wait(rng.uniform(0.02, 0.5)):
+        rng.choice([node for node in _workers(client.tree()) if node.id != "gate"]).kill()
+
+
+def _workers(node: TreeNode) -> list[TreeNode]:
+    if node.kind == "worker":
+        return [node]
+    return [worker for child in node.children for worker in _workers(child)]
 
 
 def _join(txn: Transaction, record: Record) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import pytest
 
 _VERSIONS = {"compiled": ("v2",), "pure": ("v1",)}
+CLUSTERS = {"v2": "kafka_cluster", "v1": "kafka_of_v1"}
+"""The session's fixture with brokers of each version."""
 
 
 def parametrize_clusters(metafunc: pytest.Metafunc, scope: str | None = None) -> None:

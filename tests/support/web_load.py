@@ -9,8 +9,10 @@ from http.client import HTTPException
 
 import gevent
 
+from klife import Record
 from klife.testing.cluster import KafkaCluster
-from tests.support.reader import read_topic
+from tests.support.example import Example
+from tests.support.reader import Read, read_topic
 from tests.support.web_service import Visitor, WebService
 
 VISITORS = 20
@@ -19,7 +21,7 @@ VISITORS = 20
 class Load:
     """Visitors who send orders, each one after the other, and note what they were answered."""
 
-    def __init__(self, service: WebService, path: str, requests_each: int, visitors: Sequence[Visitor] = ()) -> None:
+    def __init__(self, service: WebService | Example, path: str, requests_each: int, visitors: Sequence[Visitor] = ()) -> None:
         self.answered: dict[bytes, tuple[int, bytes]] = {}
         self.unanswered = 0
         self.sent: set[bytes] = set()
@@ -61,7 +63,11 @@ def assert_kept(cluster: KafkaCluster, topic: str, *loads: Load) -> int:
     """Each order that was answered is where the answer says, and none is there twice; how many are in the
     topic.
     """
-    found = read_topic(cluster.bootstrap_servers, topic)
+    return assert_each_once(read_topic(cluster.bootstrap_servers, topic), *loads)
+
+
+def assert_each_once(found: Sequence[Read | Record], *loads: Load) -> int:
+    """The same of what was found in a topic."""
     log = {(each.partition, each.offset): each.value for each in found}
     for load in loads:
         assert {place: log.get(place) for place in load.places} == load.places

@@ -41,8 +41,15 @@ class Visitor:
 
     def post(self, path: str, body: bytes) -> tuple[int, bytes]:
         """Status and body of the answer; OSError or HTTPException where there is none."""
+        return self._ask("POST", path, body)
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """The same."""
+        return self._ask("GET", path, None)
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
         try:
-            self._connection.request("POST", path, body)
+            self._connection.request(method, path, body)
             response = self._connection.getresponse()
             return response.status, response.read()
         except (OSError, HTTPException):

@@ -39,7 +39,7 @@ def test_all_kinds_of_faults_and_options_are_drawn() -> None:
     plans = [plan_for(seed, 1.0) for seed in SEEDS]
     producers = [options for plan in plans for options in plan.producers.values()]
     assert {fault.kind for plan in plans for track in plan.faults for fault in track} == {
-        *("kill", "stop", "pause", "pause all", "elect", "expand", "delete", "kill actor"),
+        *("kill", "stop", "pause", "pause all", "elect", "expand", "delete", "kill actor", "move coordinators"),
         *("cut", "cut inside an answer", "lose answers", "slow", "black hole"),
     }
     assert {options["max_in_flight_requests"] for options in producers} == {1, 2, 3, 4, 5}

@@ -34,12 +34,12 @@ from klife.actors.network.broker import Broker
 from klife.actors.network.call import CallFailed
 from klife.actors.network.connector import Connector
 from klife.actors.network.session import Session
+from klife.actors.network.timetable import is_idle, next_look, overdue
 from klife.actors.network.transport import NoTransport
-from klife.actors.network.wrong_listener import CLOSED_AT_FIRST_REQUEST, TLS, closed_at_once, is_tls, why_of_no_use
+from klife.actors.network.wrong_listener import CLOSED_AT_FIRST_REQUEST, TLS, ended_in_handshake, is_tls, why_of_no_use
 from klife.actors.runtime.actor import GeventActor
 from klife.actors.runtime.hub_pause import pause_told
 from klife.actors.settings import NEVER
-from klife.protocol.api_keys import api_name
 from klife.protocol.connection import State
 from klife.protocol.errors import AuthenticationFailed, DecodeError
 from klife_supervision import ExitReason
@@ -72,6 +72,10 @@ class ConnectionActor(GeventActor):
     def state(self) -> str:
         """Shown in the supervision tree."""
         return self.broker.connection.state.value
+
+    @property
+    def looks_in_hub(self) -> bool:
+        return self.broker.settings.observer is None
 
     def on_start(self) -> None:
         self.broker.inbox = self.actor_inbox
@@ -273,11 +277,11 @@ class ConnectionActor(GeventActor):
         broker = self.broker
         if self._session.has_errand:
             self._handshake(self._session.take_errand, now)
-        late = self._overdue(now) if all_read else None
+        late = overdue(broker, self._session, now) if all_read else None
         if late is not None:
             pause = pause_told(now - broker.wake_at)
             self._failed(f"{late}; {pause}" if pause else late, now)
-        elif self._is_idle(now):
+        elif is_idle(broker, now):
             self._close_unneeded("nothing was sent for connections_max_idle_ms")
         elif now >= self._session.renew_at:
             self._handshake(partial(self._session.renew, now), now)
@@ -286,13 +290,7 @@ class ConnectionActor(GeventActor):
         elif broker.connection.state is State.DISCONNECTED:
             due = self._retry_at if broker.waiting and broker.host is not None and self._connector is None else NEVER
         else:
-            idle_at = broker.used_at + broker.settings.max_idle
-            due = min(
-                self._session.deadline,
-                self._session.renew_at,
-                min((call.deadline for call in broker.calls), default=NEVER),
-                idle_at if broker.connection.state is State.READY and idle_at > now else NEVER,
-            )
+            due = next_look(broker, self._session, now)
         if broker.throttled_until:
             due = min(due, broker.throttled_until)
         broker.due = NEVER
@@ -300,36 +298,14 @@ class ConnectionActor(GeventActor):
         if due != NEVER:
             self.wake_after(due - now)
 
-    def _overdue(self, now: float) -> str | None:
-        """What should have come by now, in words."""
-        if now >= self._session.deadline:
-            return self._session.too_late()
-        for call in self.broker.calls:
-            if call.deadline <= now:
-                return f"a {api_name(call.request.API_KEY)} request was not answered in time"
-        return None
-
-    def _is_idle(self, now: float) -> bool:
-        broker = self.broker
-        return (
-            broker.connection.state is State.READY
-            and now >= broker.used_at + broker.settings.max_idle
-            and not broker.calls
-            and not broker.waiting
-        )
-
     def _ended(self, reason: str, now: float) -> None:
         """The other side is gone. A broker may close what is idle (connections.max.idle.ms), and does when it
         is stopped: no failure if nobody waits, unless it does nothing else.
         """
         broker = self.broker
-        state = broker.connection.state
-        if state is State.NEGOTIATING:
-            self._failed(reason + closed_at_once(broker.settings), now)
-        elif state is State.AUTHENTICATING:
-            self._failed(f"{reason} before it had said whether it takes us (SASL {broker.security.mechanism.name})", now)
-        elif state is State.REAUTHENTICATING:
-            self._failed(f"{reason} while the session was renewed (SASL {broker.security.mechanism.name})", now)
+        unfinished = ended_in_handshake(broker)
+        if unfinished is not None:
+            self._failed(reason + unfinished, now)
         elif not self._has_worked(now):
             self._wants_sasl = bool(broker.calls) and broker.settings.sasl is None
             self._failed(reason + (CLOSED_AT_FIRST_REQUEST if self._wants_sasl else ""), now)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from klife.actors.network.broker import Broker
 from klife.actors.network.client_certificate import may_want_certificate
 from klife.actors.network.transport import Transport
 from klife.actors.settings import ConnectionSettings
@@ -33,6 +34,18 @@ def closed_at_once(settings: ConnectionSettings) -> str:
     if settings.tls is None:
         return _CLOSED_AT_ONCE
     return f"; {may_want_certificate(settings.tls)}"
+
+
+def ended_in_handshake(broker: Broker) -> str | None:
+    """What to add to the reason where the broker closed the connection before it was ready; None if it was."""
+    state = broker.connection.state
+    if state is State.NEGOTIATING:
+        return closed_at_once(broker.settings)
+    if state is State.AUTHENTICATING:
+        return f" before it had said whether it takes us (SASL {broker.security.mechanism.name})"
+    if state is State.REAUTHENTICATING:
+        return f" while the session was renewed (SASL {broker.security.mechanism.name})"
+    return None
 
 
 def is_tls(data: Any) -> bool:

@@ -80,10 +80,15 @@ class Batcher:
         if self.inbox is not None:
             self.inbox.wake()
 
-    @cython.locals(inbox="Inbox")
+    @cython.locals(inbox="Inbox", terms="Terms")
     def batch_opened(self, partition: Partition, batch: Batch) -> None:
-        """`partition` has a new batch: it may leave now, or after its linger."""
-        linger = self.terms.linger
+        """`partition` has a new batch: it may leave now, or after its linger; or once the partition is admitted,
+        when it is offered again.
+        """
+        terms = self.terms
+        if terms.awaits_admission is not None and terms.awaits_admission(partition):
+            return
+        linger = terms.linger
         if linger and not partition.pending:
             self._offer_at(partition, batch.created + linger)
             return

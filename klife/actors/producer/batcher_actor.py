@@ -83,6 +83,10 @@ class BatcherActor(GeventActor):
         """Shown in the supervision tree."""
         return f"{len(self.batcher.calls)} in flight, {len(self.batcher.ready)} partitions ready"
 
+    @property
+    def looks_in_hub(self) -> bool:
+        return not self.settings.codec and self.settings.observer is None  # else it may have to wait while something is compressed
+
     def on_start(self) -> None:
         batcher = self.batcher
         batcher.inbox = self.actor_inbox
@@ -165,6 +169,8 @@ class BatcherActor(GeventActor):
             inbox.wake_when_idle()
         elif step is BatcherStep.CONNECT:
             batcher.broker.when_ready(batcher.wake)
+            if self.settings.transactional_id is not None:
+                self.producer.wake()  # others wait for us to be admitted first
         elif step is BatcherStep.JUDGE_FIRST:
             get_hub().loop.run_callback(inbox.wake_when_idle)
         due = batcher.next_due()
@@ -183,7 +189,10 @@ class BatcherActor(GeventActor):
         identity = producer.identities.current
         batches, stuck = batcher.drain(now, identity)
         if stuck:
+            inbox = self.actor_inbox
+            woken = inbox.woken
             producer.begin_anew(stuck, identity)
+            inbox.woken = woken  # what it offered to us is looked at here
             if batcher.ready and not batches:
                 identity = producer.identities.current
                 batches, stuck = batcher.drain(now, identity)
@@ -300,8 +309,12 @@ class BatcherActor(GeventActor):
             self.metadata.topic_size_limit(
                 batch.topic,
                 self.batcher.broker,
-                lambda limit: self.producer.settlement.dropped(partition, batch, too_large_error(batch, refusal, limit)),
+                lambda limit: self._too_large(partition, batch, refusal, limit),
             )
+
+    def _too_large(self, partition: Partition, batch: Batch, refusal: Refusal, limit: int | None) -> None:
+        self.producer.settlement.dropped(partition, batch, too_large_error(batch, refusal, limit))
+        self.producer.answered()
 
     def _leader_refused(self, topic: str, topic_id: bytes, answer: PartitionProduceResponse, response: ProduceResponse) -> None:
         """This broker says that it does not lead the partition, and perhaps who does."""
@@ -331,3 +344,4 @@ class BatcherActor(GeventActor):
             ),
         )
         self.producer.batchers.offer(partition)  # it may have more to send
+        self.producer.answered()

@@ -9,6 +9,7 @@ cdef class Callbacks:
     cdef public dict _ended
     cdef public dict _backlogs
     cdef public dict _runners
+    cdef public object _spare
     cdef public object _budget
     cdef public bint _own_thread
     cdef public object _log_fields

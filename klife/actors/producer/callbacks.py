@@ -1,8 +1,8 @@
 """Callbacks of deliveries: in order per partition, off the I/O greenlets, and bounded.
 
-Each partition with callbacks to run has one greenlet for as long as it has any. So a callback that raises is
-logged and the next runs; one that blocks delays the callbacks of its own partition (their order is the
-promise) and nothing else.
+Each partition with callbacks to run has a greenlet for as long as it has any, as far as anybody can tell
+(`SpareGreenlet`). So a callback that raises is logged and the next runs; one that blocks delays the callbacks
+of its own partition (their order is the promise) and nothing else.
 
 The bytes of a batch with callbacks go back to the buffer pool when its callbacks begin, not when the broker
 answers. Callbacks that are slower than the brokers thereby slow `produce` down, instead of piling up results
@@ -15,7 +15,6 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-import gevent
 from gevent import getcurrent
 from gevent._hub_local import get_hub_if_exists
 
@@ -27,6 +26,7 @@ from klife.actors.runtime.forked import is_forked, take_note
 from klife.actors.runtime.home import has_own_thread
 from klife.actors.runtime.latch import Latch
 from klife.actors.runtime.loop_budget import LoopBudget
+from klife.actors.runtime.spare_greenlet import SpareGreenlet
 from klife.errors import ForkedDelivery
 from klife_supervision.let_hub_run import let_hub_run
 from klife_supervision.logs import fields_here, get_logger, traceback_of
@@ -52,6 +52,7 @@ class Callbacks:
         self._ended: dict[Batch, Latch] = {}  # of batches that somebody waits for
         self._backlogs: dict[tuple[str, int], list[Batch]] = {}  # by partition, as long as a greenlet runs its callbacks
         self._runners: dict[tuple[str, int], Any] = {}  # those greenlets
+        self._spare = SpareGreenlet(home)
         self._budget = budget
         self._own_thread = has_own_thread(home)  # then they may block, and run beside it
         self._log_fields = fields_here.get()
@@ -102,7 +103,7 @@ class Callbacks:
             self._start(partition, backlog)
 
     def _start(self, partition: tuple[str, int], backlog: list[Batch]) -> None:
-        gevent.spawn(self._run, partition, backlog)
+        self._spare.call(self._run, partition, backlog)
 
     def _call_in_thread(self, batch: Batch, size: int) -> None:
         """As `_call_all`, in threads where they may block. What changes the batch stays at home."""
@@ -125,6 +126,14 @@ class Callbacks:
                     _tell_failed(batch, error)
         finally:
             self._pool.allow_overdraft(0)
+
+    def close(self) -> None:
+        """The client takes no more records. Callbacks still run, and no greenlet waits for more of them."""
+        self._spare.close()
+
+    def forget(self) -> None:
+        """In a forked child, or where the home is gone."""
+        self._spare.forget()
 
     @property
     def is_running_in_this_greenlet(self) -> bool:

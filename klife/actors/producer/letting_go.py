@@ -16,6 +16,7 @@ from klife.actors.producer.producer import Producer
 def disown(producer: Producer, why: str) -> None:
     """In a forked child: forget the records; `why` ends the error of who produces on its copy."""
     producer.terms.closed = why
+    producer.callbacks.forget()
     for batch in (*producer.deadlines.pending, *producer.callbacks.unfinished()):
         _forget(batch)
         if batch.root is not None:
@@ -32,6 +33,7 @@ def disown(producer: Producer, why: str) -> None:
 def orphan(producer: Producer) -> None:
     """The home is gone: let no actor be woken, and nothing be called. The records are still to be settled."""
     producer.batchers.inbox = None
+    producer.callbacks.forget()
     with suppress(ValueError):  # its timer's loop was destroyed
         producer.deadline_timer.stop()
     for batcher in producer.batchers.all.values():

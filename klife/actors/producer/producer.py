@@ -224,6 +224,7 @@ class Producer:
     def close(self, reason: str) -> None:
         """Take no more records; `reason` ends the error that `produce` raises from now on."""
         self.terms.close(reason)
+        self.callbacks.close()
 
     def closed_error(self) -> ClientClosed:
         return self.terms.closed_error()

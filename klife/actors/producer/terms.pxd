@@ -13,3 +13,4 @@ cdef class Terms:
     cdef public double hub_ran_at
     cdef public object call_when_settled
     cdef public tuple produce_versions
+    cdef public object awaits_admission

@@ -37,6 +37,7 @@ class Terms:
         "hub_ran_at",
         "call_when_settled",
         "produce_versions",
+        "awaits_admission",
     )
 
     def __init__(
@@ -56,6 +57,7 @@ class Terms:
         self.closed: str | None = None  # why no records are taken any more
         self.hub_ran_at = monotonic()  # when the hub is known to have run last, while anything is not settled
         self.produce_versions = (ProduceRequest.MIN_VERSION, ProduceRequest.MAX_VERSION)  # those that may be used
+        self.awaits_admission: Callable[[Any], bool] | None = None  # whether a partition has to join the transaction first
         self.call_when_settled = call_when_settled  # (batch, index, callback); from any thread
 
     def skip_linger(self, by: int) -> None:

@@ -220,8 +220,8 @@ def completed(record: object) -> bool:
 def too_large_for_buffer(topic: str, size: int, limit: int) -> RecordTooLarge:
     """The error for a record that could never be buffered."""
     return RecordTooLarge(
-        f"the record is about {size} bytes, more than max_buffered_bytes ({limit}) can ever hold; raise it, or send smaller records. "
-        "The record was not queued.",
+        f"the record of topic {topic!r} is about {size} bytes, more than max_buffered_bytes ({limit}) can ever hold; raise it, or send "
+        "smaller records. The record was not queued.",
         size=size,
         limit=limit,
         topic=topic,

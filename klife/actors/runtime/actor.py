@@ -21,6 +21,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
 from time import monotonic
 from typing import Any, ClassVar, Final, Self
 
@@ -117,6 +119,13 @@ class GeventActor(pykka.Actor):
     def on_exit(self, reason: ExitReason) -> None:
         """Called last on every way out, a kill included: release what the actor holds. Must not wait."""
 
+    @property
+    def looks_in_hub(self) -> bool:
+        """Whether `on_wake` waits for nothing, and calls nothing of the user's: then it may be called in the hub,
+        without a switch to the actor's greenlet. Asked once. Such an actor postpones no message.
+        """
+        return False
+
     def wake_after(self, seconds: float) -> None:
         """Wake the actor once after `seconds`, never earlier. One timer an actor: a later call replaces an
         earlier one.
@@ -144,6 +153,7 @@ class GeventActor(pykka.Actor):
         """In a forked child: what this actor works on is the parent's. It does nothing any more but end when
         it is told to.
         """
+        self.actor_inbox.look = None
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()
@@ -153,6 +163,10 @@ class GeventActor(pykka.Actor):
 
     # the loop
 
+    def _look(self) -> None:
+        """In the hub, for the greenlet, which is parked."""
+        self.on_wake()
+
     def _actor_loop(self) -> None:
         fields_here.set(self._log_fields)
         life = self._life
@@ -161,6 +175,8 @@ class GeventActor(pykka.Actor):
         try:
             self.on_start()
             life.started.set()
+            if self.looks_in_hub:
+                self.actor_inbox.look = partial(copy_context().run, self._look)
             self._run()
             reason = life.asked_reason or ExitReason.normal()
         except GreenletExit:

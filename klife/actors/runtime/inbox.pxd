@@ -3,6 +3,7 @@ from klife.actors.runtime.forked cimport is_forked, take_note
 cdef class Inbox:
     cdef public object queue
     cdef public bint woken
+    cdef public object look
     cdef public object _dead
     cdef public object _hub
     cdef public object _loop
@@ -19,4 +20,5 @@ cdef class Inbox:
     cpdef wake(self)
     cpdef wake_from_hub(self)
     cpdef _switch(self)
+    cdef _look(self, greenlet)
     cpdef park(self)

@@ -5,6 +5,9 @@ bytes in its socket, and all that has to be said is "look". That is `wake`: a fl
 callback, however often it is called before the actor runs. The callback comes after the greenlets that are
 ready now. `wake_when_idle` goes further: it comes after all that is ready in the sockets too, and the
 greenlets which that wakes. That is what lets sixteen of them share a request.
+
+To an actor whose looking waits for nothing no switch is needed either: the inbox calls its `look` in the hub, as
+if in the actor's greenlet. What that raises is raised there.
 """
 
 from __future__ import annotations
@@ -27,13 +30,14 @@ class Inbox:
     `park` and `get`.
     """
 
-    __slots__ = ("queue", "woken", "idle", "gathering", "_dead", "_hub", "_loop", "_parked", "_scheduled", "_idle", "_latest")
+    __slots__ = ("queue", "woken", "idle", "gathering", "look", "_dead", "_hub", "_loop", "_parked", "_scheduled", "_idle", "_latest")
 
     def __init__(self) -> None:
         self.queue: deque[Any] = deque()
         self.woken = False
         self.idle = False  # whether it was woken because nothing else was ready; the actor takes it back
         self.gathering = False  # whether it will be
+        self.look: Any = None  # what is called in the hub, instead of a switch to an actor that was woken
         self._hub = get_hub()
         self._loop = self._hub.loop
         self._parked: Any = None
@@ -105,9 +109,26 @@ class Inbox:
         greenlet = self._parked
         if greenlet is not None:
             self._parked = None
-            greenlet.switch()
+            if self.look is not None and not self.queue:
+                self._look(greenlet)
+            else:
+                greenlet.switch()
         elif self._dead is not None:
             self._answer_left(self._dead)
+
+    def _look(self, greenlet: Any) -> None:
+        """Do what `greenlet` would do, which waits to be woken."""
+        try:
+            while self.woken:
+                self.woken = False
+                self.look()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the actor's
+            greenlet.throw(error)
+            return
+        self._parked = greenlet
+        if self.queue:  # something was put there meanwhile
+            self._parked = None
+            greenlet.switch()
 
     def close(self, actor: str) -> None:
         """The actor has ended: answer what is left, so that nobody waits for it.
@@ -115,6 +136,7 @@ class Inbox:
         What another thread puts later, having seen the actor alive a moment before, is answered too.
         """
         self._dead = actor
+        self.look = None
         if self._idle is not None:
             for watcher in (self._idle, self._latest):
                 watcher.stop()

@@ -88,10 +88,10 @@ def initialised(asking: Asking, call: Call, now: float) -> None:
 # the partitions of a transaction, in v1
 
 
-def add_partitions(producer: TransactionalProducer) -> Asked:
-    """AddPartitionsToTxn, for `producer.adding`, which are now those that wish to send and may not yet."""
+def add_partitions(producer: TransactionalProducer, partitions: list[Partition]) -> Asked:
+    """AddPartitionsToTxn, for `partitions`, which are those that `producer` is `adding` now."""
     assert producer.owned is not None
-    producer.adding = list(producer.wishes)
+    producer.adding = partitions
     topics: dict[str, list[int]] = {}
     for partition in producer.adding:
         topics.setdefault(partition.topic, []).append(partition.partition_id)

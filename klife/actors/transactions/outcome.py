@@ -38,9 +38,18 @@ class Whose:
 
     def not_delivered(self, error: ProduceError) -> TransactionAborted:
         """A record's delivery failed. `error` says which and what to do, so the text has it."""
-        rule = action_for(Request.PRODUCE, error.error_code, state=State.IN_TRANSACTION)
-        final = rule.action is Action.ABORT and not rule.retriable
-        aborted = self.aborted(f"a record was not delivered: {error}", error_code=error.error_code, retriable=not final)
+        code = error.error_code
+        rule = action_for(Request.PRODUCE, code, state=State.IN_TRANSACTION)
+        # Without a code the client itself gave up, and knows whether that was for good.
+        final = not error.retriable if code is None else rule.action is Action.ABORT and not rule.retriable
+        what_to_do = "Run again as it is, it ends the same way" if final else _RUN_AGAIN
+        aborted = TransactionAborted(
+            f"the transaction was aborted: a record was not delivered: {str(error).rstrip('.')}. {what_to_do}",
+            pool=self.pool,
+            transactional_id=self.transactional_id,
+            error_code=code,
+            retriable=not final,
+        )
         aborted.__cause__ = error
         return aborted
 

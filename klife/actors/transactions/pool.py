@@ -1,7 +1,7 @@
 """`Pool`: the transactional producers of one name: which there are, who has one, and who waits.
 
-A plain value. Who goes out next is decided by `choice`, from what stands here; the `PoolActor` carries it
-out.
+A plain value. Who goes out next is decided by `choice`, from what stands here; the caller takes a producer that
+rests, and the `PoolActor` carries out the rest.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from klife.actors.runtime.post import Post
 from klife.actors.settings import TxnPoolSettings
-from klife.actors.transactions.choice import MADE_PER_OPEN, Choice, Way, choose
+from klife.actors.transactions.choice import MADE_PER_OPEN, RESTED, Choice, Way, choose
 from klife.actors.transactions.pool_terms import PoolTerms
 from klife.actors.transactions.producer import Standing, TransactionalProducer
 from klife.actors.transactions.state import Event, State
@@ -32,29 +32,49 @@ class Pool(PoolTerms):
         self._base = settings.base_txn_id or f"klife-{uuid.uuid4().hex[:16]}"
         self.post = Post()  # where its PoolActor is asked
         self.producers: dict[int, TransactionalProducer] = {}
+        self.looked_after_until = 0.0  # monotonic seconds; when the PoolActor's timer has it look again
 
     # its producers
 
     def choose(self, now: float) -> Choice:
         """What the first of those who wait gets."""
         is_v2 = self.is_v2
+        if self.rested and len(self.out) < self.settings.pool_size:  # as a rule, and without a look at all of them
+            first = next(iter(self.rested))
+            no_other = len(self.rested) + len(self.out) >= MADE_PER_OPEN * self.settings.pool_size
+            if first.state is State.READY and first.is_v2 is is_v2 and (no_other or now - first.rested_since >= RESTED):
+                return Choice(Way.TAKE, first.index)
         resting: dict[Hashable, float] = {}
         lost: list[Hashable] = []
         out = 0  # without those that are being made: while they are, one that rests may go out all the same
         for producer in self.producers.values():
-            # Of all of them, for each transaction: so the usual case is without a call.
-            standing = Standing.FREE if producer.rests and producer.state is State.READY else producer.standing
+            standing = producer.standing
             if standing is Standing.FREE:
                 if producer.is_v2 is is_v2:
                     resting[producer.index] = producer.rested_since
                     continue
                 producer.move(Event.LOSE)  # the cluster was upgraded
+                self.rested.pop(producer, None)
                 standing = Standing.LOST
             if standing is Standing.LOST:
                 lost.append(producer.index)
             elif standing is Standing.OUT:
                 out += 1
         return choose(resting, lost, out, len(self.producers), pool_size=self.settings.pool_size, now=now)
+
+    def begin_at_once(self, transaction: Transaction, now: float) -> bool:
+        """Give `transaction` a producer that rests, if it need not wait; whoever asks for one by a message does."""
+        if self.waiting or self.fenced is not None:
+            return False
+        choice = self.choose(now)
+        if choice.way is not Way.TAKE:
+            return False
+        producer = self.carry_out(choice)
+        assert producer is not None
+        producer.begin(transaction)
+        if self.looked_after_until <= now:
+            self.wake()
+        return True
 
     def make(self) -> TransactionalProducer:
         """Another producer."""

@@ -1,4 +1,4 @@
-"""`PoolActor`: gives the producers of a pool to those who ask, in the order they asked, and looks after
+"""`PoolActor`: gives the producers of a pool to those who have to wait, in the order they asked, and looks after
 transactions whose owner is gone.
 """
 
@@ -33,7 +33,6 @@ class PoolActor(GeventActor):
         super().__init__()
         self.pool = pool
         self._start_producer = start_producer
-        self._look_at = 0.0  # monotonic seconds; when the timer wakes us
 
     @property
     def state(self) -> str:
@@ -43,6 +42,7 @@ class PoolActor(GeventActor):
 
     def on_start(self) -> None:
         self.pool.inbox = self.actor_inbox
+        self.pool.looked_after_until = 0.0  # our predecessor's timer went with it
         self.actor_inbox.wake()
 
     def on_exit(self, reason: ExitReason) -> None:
@@ -100,9 +100,9 @@ class PoolActor(GeventActor):
             self._look_within(RESTED if self.pool.waiting else _LOOK_FOR_OWNERS_EVERY)
 
     def _look_within(self, seconds: float) -> None:
-        now = monotonic()
-        if not now < self._look_at <= now + seconds:  # else the timer is set
-            self._look_at = now + seconds
+        pool, now = self.pool, monotonic()
+        if not now < pool.looked_after_until <= now + seconds:  # else the timer is set
+            pool.looked_after_until = now + seconds
             self.wake_after(seconds)
 
     def _start_producers(self) -> None:

@@ -14,6 +14,7 @@ from klife.actors.closed import NOT_QUEUED
 from klife.actors.producer.validation import checked_topic
 from klife.actors.settings import TxnPoolSettings
 from klife.actors.transactions.connections import Connections
+from klife.actors.transactions.state import State
 from klife.errors import TransactionError, TransactionFenced
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class PoolTerms:
         self.inbox: Inbox | None = None  # the PoolActor's, while it lives
         self.open: dict[Any, None] = {}  # transactions, from asking until they are over
         self.waiting: dict[Any, float] = {}  # those without a producer: who asked first comes first; since when
+        self.rested: dict[Any, None] = {}  # producers that may go out: who came to rest first comes first
+        self.out: set[Any] = set()  # producers that somebody has, or that are not done yet with who had them
         self.fenced: TransactionFenced | None = None
         self.refusal: tuple[float, TransactionError] | None = None  # the last one, and when
         self.committed = 0
@@ -58,8 +61,16 @@ class PoolTerms:
         if self.inbox is not None:
             self.inbox.wake()
 
-    def came_to_rest(self) -> None:
-        """One of its producers did: somebody who waits may have it."""
+    def went_out(self, producer: Any) -> None:
+        """Somebody has it."""
+        self.out.add(producer)
+        self.rested.pop(producer, None)
+
+    def came_to_rest(self, producer: Any) -> None:
+        """It did: somebody who waits may have it, perhaps after it was initialised."""
+        if producer.state is State.READY:
+            self.rested[producer] = None
+        self.out.discard(producer)
         if self.waiting:
             self.wake()
 

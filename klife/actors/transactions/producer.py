@@ -77,11 +77,13 @@ class TransactionalProducer(Producer):
         self.touched = False  # the coordinator may know of it
         self.added = False  # it has said that it does, to an AddPartitionsToTxn
         self._delivered_before = 0
+        self.commits_when_delivered = False  # its owner has left the block
         self.end_asked_at: float | None = None
         self.end_sent_at: float | None = None
         self.end_in_doubt = False  # an EndTxn had no answer
         self.question: Question | None = None  # timed out, or fenced? What the coordinator is asked next
         self.terms.closed = _AT_REST
+        self.terms.awaits_admission = self.awaits_admission
 
     def move(self, event: Event) -> None:
         """The only way from state to state."""
@@ -90,17 +92,15 @@ class TransactionalProducer(Producer):
     @property
     def is_quiet(self) -> bool:
         """Whether no records are on their way."""
-        for batcher in self.batchers.all.values():  # noqa: SIM110 - asked of all producers for each transaction
-            if batcher.calls:
-                return False
-        return True
+        return not any(batcher.calls for batcher in self.batchers.all.values())
 
-    def came_to_rest(self) -> bool:
-        """Whether no transaction is open, and nothing of the last one on its way any more, and that is news."""
-        if self.rests or self.transaction is not None:
-            return False
-        self.rests = self.is_quiet
-        return self.rests
+    def look_for_rest(self) -> None:
+        """Tell the pool if no transaction is open, and nothing of the last one on its way any more, and that is
+        news.
+        """
+        if not self.rests and self.transaction is None and self.is_quiet:
+            self.rests = True
+            self.txn_pool.came_to_rest(self)
 
     @property
     def standing(self) -> Standing:
@@ -135,11 +135,11 @@ class TransactionalProducer(Producer):
     def begin(self, transaction: Transaction) -> None:
         """`transaction` is this producer's from now on."""
         assert self.owned is not None
-        self.move(Event.BEGIN)
+        self.txn_pool.went_out(self)
         self.rests = False
         self.wishes.clear()
         self.adding = []
-        self.touched = self.added = self.end_in_doubt = False
+        self.touched = self.added = self.end_in_doubt = self.commits_when_delivered = False
         self._delivered_before = self.settlement.delivered_records
         self.end_asked_at = self.end_sent_at = self.question = None
         self.settlement.first_error = None
@@ -147,10 +147,31 @@ class TransactionalProducer(Producer):
         self.txn_pool.connections.take(self)
         for batcher in self.batchers.all.values():
             batcher.broker = self.broker_of(batcher.node_id)
+        self.begun_at = transaction.begun_at = monotonic()
+        begun = after(self.state, Event.BEGIN)
+        # From here on there is no call, in which a signal handler might raise: it is theirs altogether, or rests.
+        self.state = begun
         self.terms.closed = None
         self.transaction = transaction
-        self.begun_at = transaction.begun_at = monotonic()
         transaction.producer = self
+
+    def awaits_admission(self, partition: Partition) -> bool:
+        """Whether `partition`, which has a new batch, is left to be offered when it is admitted.
+
+        It wishes for that from now on. In v2 whoever comes first does so by its batcher, which then has a request
+        to send. Where the leader can not be reached, the batcher has to look in any case: it connects.
+        """
+        identity = self.identities.current
+        batcher = partition.served_by
+        if identity is None or identity.admits(partition) or not batcher.broker.is_ready:
+            return False
+        if not self.is_v2:
+            self.wishes[partition] = None
+            self.wake()
+            return True
+        waits = self._turn_is_taken or bool(self.wishes)
+        self.wishes[partition] = None
+        return waits
 
     def begin_anew(self, partitions: list[Partition], identity: Identity | None) -> None:
         """`partitions` have something to send, and are not admitted yet; or they lost a sequence, because a
@@ -164,11 +185,15 @@ class TransactionalProducer(Producer):
             self.wake()
 
     def answered(self) -> None:
-        """In v2 it may be the next leader's turn. The actor looks, where it waits for all that is in flight."""
+        """It may be time to commit, or, in v2, the next leader's turn. The actor looks, where it waits for all that
+        is in flight.
+        """
         if self.state is not State.IN_TRANSACTION or self.settlement.first_error is not None:
             self.wake()
         elif self._may_admit:
             self.admit_next()
+        else:
+            self.commit_if_delivered()
 
     @property
     def _may_admit(self) -> bool:
@@ -186,7 +211,7 @@ class TransactionalProducer(Producer):
             self.batchers.offer(partition)
             batcher = partition.served_by
             if batcher is not None and batcher.inbox is not None:
-                batcher.inbox.idle = True  # the loop was, before they were found not to be admitted: nobody has more
+                batcher.inbox.idle = True  # they have waited: who has more for the request has given it by now
 
     def admit_next(self) -> None:
         """In v2: admit the partitions of one leader, once those of the one before are added.
@@ -195,15 +220,35 @@ class TransactionalProducer(Producer):
         then wait for 20 ms before they ask again. That is longer than one after the other takes, unless the
         brokers are far away, or have much to do: then all are admitted at once.
         """
-        identity, in_turn = self.identities.current, self.txn_pool.connections.are_quick
-        # One that still wishes was to be admitted by somebody who was interrupted.
-        not_added = (each for each in self.adding if each.log.accepted is not identity and each not in self.wishes)
-        if in_turn and any(partition.in_flight or not partition.empty for partition in not_added):
+        if self._turn_is_taken:
             return  # its answer wakes us
-        leader = next(iter(self.wishes)).served_by
-        self.adding = [partition for partition in self.wishes if partition.served_by is leader or not in_turn]
+        reachable = self.reachable()
+        if not reachable:
+            return
+        leader, in_turn = reachable[0].served_by, self.txn_pool.connections.are_quick
+        self.adding = [partition for partition in reachable if partition.served_by is leader or not in_turn]
         self.touched = True
         self.admit(self.adding)
+
+    @property
+    def _turn_is_taken(self) -> bool:
+        """Whether a leader that can be reached adds partitions, and the others are to wait for that."""
+        if not self.adding or not self.txn_pool.connections.are_quick:
+            return False
+        identity = self.identities.current
+        # One that still wishes was to be admitted by somebody who was interrupted.
+        not_added = (each for each in self.adding if each.log.accepted is not identity and each not in self.wishes)
+        return any((each.in_flight or not each.empty) and _is_reachable(each) for each in not_added)
+
+    def reachable(self) -> list[Partition]:
+        """Those that wish to send, and whose leaders can be reached. The batchers of the others connect first."""
+        reachable = []
+        for partition in list(self.wishes):
+            if _is_reachable(partition):
+                reachable.append(partition)
+            elif not partition.listed:
+                self.batchers.offer(partition)
+        return reachable
 
     def initialised(self, producer_id: int, epoch: int) -> None:
         """The coordinator has given it this id and epoch, and ended what was open before."""
@@ -213,11 +258,26 @@ class TransactionalProducer(Producer):
         last = ProduceRequest.MAX_VERSION
         self.terms.produce_versions = (_FIRST_V2_PRODUCE, last) if self.is_v2 else (ProduceRequest.MIN_VERSION, _FIRST_V2_PRODUCE - 1)
         self.move(Event.INITIALIZED)
+        self.txn_pool.came_to_rest(self)
         self.txn_pool.wake()
 
     def stop_taking(self) -> None:
         """Nothing joins the transaction any more."""
         self.terms.closed = _AT_REST
+
+    def commit(self, transaction: Transaction) -> None:
+        """Have `transaction` committed as soon as all deliveries are there; if one fails, it is an abort. Nothing
+        joins it any more.
+        """
+        if self.transaction is transaction:
+            self.stop_taking()
+            self.commits_when_delivered = True
+            self.commit_if_delivered()
+
+    def commit_if_delivered(self) -> None:
+        """Go on with a commit that waited for deliveries."""
+        if self.commits_when_delivered and self.transaction is not None and not self.deadlines.pending:
+            self.end(self.transaction, commits=True)
 
     def end(self, transaction: Transaction, *, commits: bool, cause: KlifeError | None = None) -> None:
         """Have `transaction` ended. To ask again changes nothing, and after a commit was asked for nobody
@@ -273,5 +333,9 @@ class TransactionalProducer(Producer):
         self.transaction = None
         if transaction is not None:
             transaction.ended(committed=committed, error=error)
-        self.came_to_rest()
-        self.txn_pool.came_to_rest()
+        self.look_for_rest()
+
+
+def _is_reachable(partition: Partition) -> bool:
+    batcher = partition.served_by
+    return batcher is not None and batcher.broker.is_ready

@@ -65,8 +65,8 @@ class TransactionalProducerActor(ProducerActor):
         if self._call is not None:
             return NEVER
         producer.look_for_failure()
-        if producer.came_to_rest():
-            producer.txn_pool.came_to_rest()
+        producer.commit_if_delivered()
+        producer.look_for_rest()
         if now < self._asking.retry_at:
             return self._asking.retry_at
         return self._say(now)
@@ -82,9 +82,10 @@ class TransactionalProducerActor(ProducerActor):
             case State.INITIALIZING:
                 return self._ask_coordinator(beginning.initialise(producer))
             case State.IN_TRANSACTION if producer.wishes:
-                if not producer.is_v2:
-                    return self._ask_coordinator(beginning.add_partitions(producer))
-                producer.admit_next()
+                if producer.is_v2:
+                    producer.admit_next()
+                elif reachable := producer.reachable():
+                    return self._ask_coordinator(beginning.add_partitions(producer, reachable))
             case State.COMMITTING | State.ABORTING:
                 return self._end_transaction(now)
         return NEVER

@@ -1,7 +1,7 @@
 """`Transactions`: the part of a client that has transactions: its pools, and which greenlet has which open.
 
-Callers begin and end here; what they wait for is a producer (a message to the `PoolActor`) and the end of a
-transaction (a latch, for it outlives every actor).
+Callers begin and end here. What they wait for is a producer, if none rests (a message to the `PoolActor`), and
+the end of a transaction (a latch, for it outlives every actor).
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from klife.actors.transactions.status import pool_status
 from klife.actors.transactions.transaction import Owner, Transaction
 from klife.errors import InvalidRecordType, InvalidRecordValue, KlifeError, PoolExhausted, TransactionError
 from klife_supervision import ChildSpec
-from klife_supervision.let_hub_run import let_hub_run
 
 _GRACE = 5.0  # seconds that a caller waits beyond what its transaction may take
 _ABORT_WAIT = 5.0  # seconds that a caller waits for an abort, which goes on without it
@@ -66,7 +65,8 @@ class Transactions:
         try:
             self.owners[owner.greenlet] = transaction
             pool.open[transaction] = None
-            pool.post.ask(CheckOut(transaction), transaction.asked_at + pool.settings.checkout_timeout)
+            if not pool.begin_at_once(transaction, transaction.asked_at):
+                pool.post.ask(CheckOut(transaction), transaction.asked_at + pool.settings.checkout_timeout)
             owner.when_gone(pool.wake)
         except BaseException as error:
             transaction.forget()
@@ -83,19 +83,14 @@ class Transactions:
             TransactionAborted, TransactionFenced: it is aborted, and why.
             TransactionError: `possibly_committed`: nobody knows.
         """
-        producer = transaction.producer
+        producer, over = transaction.producer, transaction.over
         assert producer is not None
         transaction.closed = transaction.closed or "committed"
-        if producer.transaction is transaction:
-            producer.stop_taking()
-        deadline = monotonic() + producer.settings.delivery_timeout + _GRACE
-        while producer.transaction is transaction and producer.deadlines.pending and monotonic() < deadline:
-            producer.flush(deadline)
-            if producer.deadlines.pending:  # there are new ones, or who settled one was interrupted, and is started anew
-                let_hub_run()
-        producer.end(transaction, commits=not producer.deadlines.pending)
-        if not transaction.over.wait(transaction.pool.settings.txn_timeout + _GRACE):
-            raise transaction.whose.unknown("no coordinator answered within txn_timeout_ms")
+        producer.commit(transaction)
+        if not over.wait(producer.settings.delivery_timeout + _GRACE):
+            producer.end(transaction, commits=False)  # unless that was for the coordinator
+            if not over.wait(transaction.pool.settings.txn_timeout + _GRACE):
+                raise transaction.whose.unknown("no coordinator answered within txn_timeout_ms")
         if transaction.error is not None:
             raise transaction.error
         if not transaction.committed:
@@ -109,6 +104,20 @@ class Transactions:
         producer.end(transaction, commits=False)
         if waits:
             transaction.over.wait(_ABORT_WAIT)
+
+    def withdraw(self, owner: Owner) -> None:
+        """`owner` asked for a transaction from another thread, and was interrupted while it waited: it will not
+        enter the block.
+        """
+        transaction = self.owners.get(owner.greenlet)
+        if transaction is not None and transaction.owner is owner:
+            transaction.forget()
+            self.pools[transaction.pool.name].leave(transaction)
+
+    def give_up(self, transaction: Transaction) -> None:
+        """Its owner does not wait for the end any more: abort what was not asked to commit by now."""
+        if not transaction.commits and transaction.producer is not None:
+            transaction.producer.end(transaction, commits=False)
 
     def _named(self, name: str | None) -> Pool:
         wanted = self._default if name is None else name
@@ -160,6 +169,8 @@ class Transactions:
         self._ends = True
         for pool in self.pools.values():
             pool.post.close(self.engine.closed_error)
+        for producer in self._producers():
+            producer.callbacks.close()
         self._abort_all(f"the client takes no more records: {reason}")
 
     def _abort_all(self, why: str) -> None:
