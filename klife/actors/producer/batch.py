@@ -66,6 +66,9 @@ class Batch(Latch):
         missing: int = 0
 
     def __init__(self, topic: str, partition_id: int, terms: Terms, created: float, ordinal: int) -> None:
+        if cython.compiled:
+            # The collector need not visit it: it is in a circle only until it is settled, as each one is.
+            PyObject_GC_UnTrack(self)
         self._home = terms.home  # what Latch.__init__ does; a call less for each batch
         self.topic = topic
         self.partition_id = partition_id
