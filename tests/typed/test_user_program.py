@@ -58,6 +58,13 @@ def pyright(program: Path, folder: Path) -> list[str]:
     return [f"{each['range']['start']['line'] + 1}: {each['message']}" for each in json.loads(ended.stdout)["generalDiagnostics"]]
 
 
+@pytest.fixture
+def wrong_program(tmp_path: Path) -> Path:
+    program = tmp_path / "wrong.py"
+    program.write_text(WRONG)
+    return program
+
+
 def test_mypy_finds_nothing_to_complain_of(cache: Path) -> None:
     assert mypy(PROGRAM, cache) == ""
 
@@ -66,14 +73,12 @@ def test_pyright_finds_nothing_to_complain_of(tmp_path: Path) -> None:
     assert pyright(PROGRAM, tmp_path) == []
 
 
-def test_options_values_and_keys_are_checked(cache: Path, tmp_path: Path) -> None:
-    program = tmp_path / "wrong.py"
-    program.write_text(WRONG)
-    said = mypy(program, cache)
+def test_options_values_and_keys_are_checked(wrong_program: Path, cache: Path, tmp_path: Path) -> None:
+    said = mypy(wrong_program, cache)
     assert "lingr_ms" in said
     assert "Literal['some']" in said
     assert [int(line.split(":")[1]) for line in said.splitlines() if ": error:" in line] == WRONG_LINES
-    assert [int(line.split(":")[0]) for line in pyright(program, tmp_path)] == WRONG_LINES
+    assert [int(line.split(":")[0]) for line in pyright(wrong_program, tmp_path)] == WRONG_LINES
 
 
 def test_what_checkers_are_told_of_a_record_is_what_it_is() -> None:
