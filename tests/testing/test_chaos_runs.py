@@ -38,7 +38,7 @@ def test_faults_at_random_break_no_promise(world: World, tmp_path: Path, seed: i
     outcome = world.run(seed, MINUTES, tmp_path)
     print(headline(outcome))
     assert not outcome.violations, full_report(outcome)
-    assert outcome.counts[DELIVERED] > 1_000
+    assert outcome.counts[DELIVERED] > 300
     assert outcome.counts["transactions committed"]
     assert outcome.summary["killed"]
 
