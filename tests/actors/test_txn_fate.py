@@ -5,16 +5,13 @@ from __future__ import annotations
 import pytest
 
 from klife.actors.transactions.fate import (
-    Question,
     Verdict,
     after_abort,
     after_description,
     by_clock,
-    first_question,
     own_ends,
     settles_commit,
 )
-from klife.actors.transactions.policy import Request
 from klife.protocol.error_codes import ErrorCode
 
 ID, EPOCH = 7, 3
@@ -132,12 +129,6 @@ def test_where_nobody_tells_the_clock_does() -> None:
     assert by_clock(was_open=True, is_overdue=True) is Verdict.TIMED_OUT
     assert by_clock(was_open=True, is_overdue=False) is Verdict.FENCED
     assert by_clock(was_open=False, is_overdue=True) is Verdict.FENCED
-
-
-def test_a_producer_that_is_being_initialised_has_nothing_to_abort() -> None:
-    assert {request: first_question(request) for request in Request} == {
-        request: Question.DESCRIBE if request is Request.INIT_PRODUCER_ID else Question.ABORT for request in Request
-    }
 
 
 def test_a_repeated_commit_that_meets_fenced_stays_unknown() -> None:

@@ -94,7 +94,7 @@ class ProducerActor(GeventActor):
             self._forget_departed()
         retry = self._start_batchers()
         due = min(retry, self._get_identity(now))
-        if batchers.has_leaderless() or any(batcher.is_cut_off for batcher in batchers.all.values()):
+        if batchers.has_leaderless() or batchers.has_cut_off():
             # A dead broker stays the leader until the cluster has missed it; the next attempt to reach it may
             # be seconds away. Each answer wakes us, so it takes a clock not to ask again at once.
             if now >= self._look_at:
@@ -105,13 +105,12 @@ class ProducerActor(GeventActor):
             self.wake_after(due - now)
 
     def _start_batchers(self) -> float:
-        for batcher in list(self.producer.batchers.all.values()):
-            if not batcher.has_actor:
-                try:
-                    self._start_batcher(batcher)
-                except SupervisionError as error:  # the batchers' supervisor is being restarted; it starts them all when it is up
-                    log.debug("batcher_not_started", broker=batcher.node_id, error=str(error))
-                    return monotonic() + 0.1
+        for batcher in self.producer.batchers.without_actors():
+            try:
+                self._start_batcher(batcher)
+            except SupervisionError as error:  # the batchers' supervisor is being restarted; it starts them all when it is up
+                log.debug("batcher_not_started", broker=batcher.node_id, error=str(error))
+                return monotonic() + 0.1
         return NEVER
 
     def _forget_departed(self) -> None:

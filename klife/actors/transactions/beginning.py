@@ -10,7 +10,6 @@ from dataclasses import replace
 from klife.actors.network.call import Call, CallFailed
 from klife.actors.producer.partition import Partition
 from klife.actors.transactions.asking import Asked, Asking
-from klife.actors.transactions.fate import Question
 from klife.actors.transactions.outcome import Whose
 from klife.actors.transactions.policy import Action, Request, Rule
 from klife.actors.transactions.producer import TransactionalProducer
@@ -78,7 +77,7 @@ def initialised(asking: Asking, call: Call, now: float) -> None:
         asking.went_well()
         producer.initialised(response.producer_id, response.producer_epoch)
     elif rule.action is Action.ASK and producer.owned is not None:
-        producer.question = Question.DESCRIBE
+        producer.is_in_question = True
     elif rule.action is Action.REFUSED:
         _refused(producer, rule, code)
     else:

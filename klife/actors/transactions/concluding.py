@@ -8,7 +8,7 @@ from __future__ import annotations
 from klife.actors.network.call import Call, CallFailed
 from klife.actors.transactions import fate
 from klife.actors.transactions.asking import Asked, Asking
-from klife.actors.transactions.fate import Question, Verdict
+from klife.actors.transactions.fate import Verdict
 from klife.actors.transactions.outcome import Whose
 from klife.actors.transactions.policy import Action, Request, Rule, action_for
 from klife.actors.transactions.producer import TransactionalProducer
@@ -82,7 +82,7 @@ def end_answered(asking: Asking, call: Call, now: float) -> None:
     elif producer.state is State.COMMITTING:
         _commit_refused(producer, rule, code)
     elif code is not None and fate.after_abort(code) is Verdict.DESCRIBE:
-        producer.question = Question.DESCRIBE
+        producer.is_in_question = True
     else:
         producer.ended(Event.LOSE, error=producer.transaction.cause)
 
@@ -131,7 +131,7 @@ def described(asking: Asking, call: Call, now: float) -> None:
     producer = asking.producer
     response: DescribeTransactionsResponse | None = call.response
     if producer.owned is None:
-        producer.question = None
+        producer.is_in_question = False
         return
     verdict = Verdict.CLOCK
     if response is None and isinstance(call.error, CallFailed):
@@ -146,7 +146,7 @@ def described(asking: Asking, call: Call, now: float) -> None:
             producer.coordinator.lost()
         asking.again(now)
         return
-    producer.question = None
+    producer.is_in_question = False
     asking.went_well()
     _settle(producer, verdict)
 

@@ -21,13 +21,6 @@ from klife.actors.transactions.state import State
 from klife.protocol.error_codes import ErrorCode as Code
 
 
-class Question(Enum):
-    """What the coordinator is asked next."""
-
-    ABORT = "abort"  # EndTxn at the producer's own id and epoch
-    DESCRIBE = "describe"  # DescribeTransactions
-
-
 class Verdict(Enum):
     """What an answer to a question means."""
 
@@ -37,14 +30,6 @@ class Verdict(Enum):
     CLOCK = "clock"  # the broker does not know DescribeTransactions, or may not tell: see `by_clock`
     AGAIN = "again"  # the same question, after a backoff
     FIND = "find"  # the same question, to the coordinator that has to be looked up first
-
-
-def first_question(request: Request) -> Question:
-    """What to ask after `request` was answered with a code whose action is ASK.
-
-    A producer that is being initialised has nothing to abort, and would learn nothing by it.
-    """
-    return Question.DESCRIBE if request is Request.INIT_PRODUCER_ID else Question.ABORT
 
 
 def after_abort(error_code: int) -> Verdict:

@@ -25,7 +25,6 @@ from klife.protocol.apis.produce import ProduceRequest
 if TYPE_CHECKING:
     from klife.actors.network.broker import Broker
     from klife.actors.producer.partition import Partition
-    from klife.actors.transactions.fate import Question
     from klife.actors.transactions.pool_terms import PoolTerms
     from klife.actors.transactions.transaction import Transaction
     from klife.errors import KlifeError
@@ -81,7 +80,7 @@ class TransactionalProducer(Producer):
         self.end_asked_at: float | None = None
         self.end_sent_at: float | None = None
         self.end_in_doubt = False  # an EndTxn had no answer
-        self.question: Question | None = None  # timed out, or fenced? What the coordinator is asked next
+        self.is_in_question = False  # timed out, or fenced? The coordinator is asked next, by DescribeTransactions
         self.terms.closed = _AT_REST
         self.terms.awaits_admission = self.awaits_admission
 
@@ -139,9 +138,9 @@ class TransactionalProducer(Producer):
         self.rests = False
         self.wishes.clear()
         self.adding = []
-        self.touched = self.added = self.end_in_doubt = self.commits_when_delivered = False
+        self.touched = self.added = self.end_in_doubt = self.is_in_question = self.commits_when_delivered = False
         self._delivered_before = self.settlement.delivered_records
-        self.end_asked_at = self.end_sent_at = self.question = None
+        self.end_asked_at = self.end_sent_at = None
         self.settlement.first_error = None
         self.identities.found(Identity(*self.owned, admitted=set()))
         self.txn_pool.connections.take(self)
@@ -325,7 +324,7 @@ class TransactionalProducer(Producer):
         self.move(event)
         if event is Event.END:
             self.touched = False
-        self.question = None
+        self.is_in_question = False
         self.identities.current = None
         self.stop_taking()
         self.rested_since = monotonic()

@@ -19,7 +19,6 @@ from klife.actors.settings import NEVER
 from klife.actors.transactions import beginning, concluding, ending
 from klife.actors.transactions.asking import Asked, Asking
 from klife.actors.transactions.ending import EndingStep
-from klife.actors.transactions.fate import Question
 from klife.actors.transactions.producer import TransactionalProducer
 from klife.actors.transactions.state import Event, State
 from klife.protocol.apis.add_partitions_to_txn import AddPartitionsToTxnRequest
@@ -77,7 +76,7 @@ class TransactionalProducerActor(ProducerActor):
         if producer.state is State.UNINITIALIZED and producer.wanted:
             producer.move(Event.INITIALIZE)
         match producer.state:
-            case State.INITIALIZING | State.COMMITTING | State.ABORTING if producer.question is Question.DESCRIBE:
+            case State.INITIALIZING | State.COMMITTING | State.ABORTING if producer.is_in_question:
                 return self._ask_coordinator(concluding.describe(producer))
             case State.INITIALIZING:
                 return self._ask_coordinator(beginning.initialise(producer))
