@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from klife.actors.producer.company import Company
+from klife.actors.runtime.inbox import Company
 
 
 class Sends:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from klife import cython_shim as cython
 from klife.actors.metadata.snapshot import NO_LEADER
-from klife.actors.producer.company import Company
+from klife.actors.runtime.inbox import Company
 from klife.actors.settings import NEVER
 
 if cython.compiled:
