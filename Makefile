@@ -15,6 +15,10 @@
 #
 #   make docs
 #
+# A sixth tries brokers in containers, on the engine that answers or on Podman, if it is installed:
+#
+#   make containers
+#
 # They make .venv and install klife into it; a second run finds both done. PYTHON=python3.12 chooses the interpreter.
 
 PYTHON ?= python3
@@ -25,21 +29,26 @@ SETTINGS := setup.cfg pyproject.toml setup.py klife/core.py
 DECLARATIONS := $(shell find klife -name '*.pxd')
 CORE_SOURCES := $(DECLARATIONS) $(wildcard $(DECLARATIONS:.pxd=.py))
 
-.PHONY: demo dist docs test versions
+.PHONY: containers demo dist docs lint test versions
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-installed
 	$(BIN)/klife demo
 
-test: $(VENV)/.core-built
+test: lint $(VENV)/.core-built
+	$(BIN)/python tests/both_builds.py
+
+lint: $(VENV)/.test-installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python tests/both_builds.py
 
 versions: $(VENV)/.core-built
 	$(BIN)/python -m tests.versions
+
+containers: $(VENV)/.core-built
+	$(BIN)/python -m tests.containers
 
 dist: $(VENV)/.test-installed
 	rm -rf dist

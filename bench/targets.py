@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from itertools import count
 from types import TracebackType
 from typing import Any
 
@@ -27,7 +28,10 @@ _BYTES_PER_GENERATION = 2 * 1024**3
 # mid-measurement.
 _BROKER_CONFIG = {"broker.session.timeout.ms": 18_000, "broker.heartbeat.interval.ms": 2_000}
 _VERSIONS: dict[TargetName, str | None] = {"cluster": None, "cluster-3.9": "3.9"}
-_IN_TIME_S = 1.0  # for a record to each partition, on a busy machine
+_IN_TIME_S = 2.0  # for a record to each partition, on a busy machine
+_READY_S = 120  # for brokers to have led and replicated new topics, at the worst
+# A deleted topic's name may not be taken again at once, nor that of one which was never ready.
+_GENERATIONS = count(1)
 # A deleted topic gives its disk back after a second instead of a minute.
 _TOPIC_CONFIG = {"file.delete.delay.ms": "1000"}
 
@@ -71,7 +75,6 @@ class _RealTarget(Target):
         super().__init__(name, cluster.bootstrap_servers, shape)
         self._cluster = cluster
         self._shape = shape
-        self._generation = 0
         self._written = 0
         self._create_topics()
 
@@ -89,11 +92,10 @@ class _RealTarget(Target):
             self._create_topics()
 
     def _create_topics(self) -> None:
-        # A deleted topic's name may not be taken again at once.
-        self._generation += 1
+        generation = next(_GENERATIONS)
         self._written = 0
         layout = f"{self._shape.topics}x{self._shape.partitions}"  # others share the cluster
-        self.topics = [f"{topic}-of-{layout}-{self._generation}" for topic in topic_names(self._shape)]
+        self.topics = [f"{topic}-of-{layout}-{generation}" for topic in topic_names(self._shape)]
         new_topics = [NewTopic(topic, self._partitions, 3, config=_TOPIC_CONFIG) for topic in self.topics]
         _results(self._admin.create_topics(new_topics).values())
         # The client that deleted topics goes on finding no leaders for their successors.
@@ -131,6 +133,7 @@ class Targets:
         self._listeners = listeners
         self._stack = ExitStack()
         self._clusters: dict[TargetName, KafkaCluster] = {}
+        self._warm: set[TargetName] = set()
         self._targets: dict[tuple[TargetName, tuple[int, int, int]], Target] = {}
 
     def get(self, name: TargetName, shape: Workload) -> Target:
@@ -145,13 +148,13 @@ class Targets:
         return Target("mock", mock.bootstrap_servers, shape)
 
     def _real(self, name: TargetName, shape: Workload) -> Target:
-        first = name not in self._clusters
-        if first:
+        if name not in self._clusters:
             cluster = KafkaCluster(brokers=3, version=_VERSIONS[name], listeners=self._listeners, config=_BROKER_CONFIG)
             self._clusters[name] = self._stack.enter_context(cluster)
         target = _RealTarget(name, self._clusters[name], shape)
-        if first:
+        if name not in self._warm:
             self._warm_up(target)
+            self._warm.add(name)
         return target
 
     def __enter__(self) -> Targets:
@@ -179,8 +182,8 @@ def _results(futures: object) -> None:
 
 
 def _until(fact: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + _READY_S
     while not fact():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited 30 s until {what}")
+            raise TimeoutError(f"waited {_READY_S} s until {what}")
         time.sleep(0.1)

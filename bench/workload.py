@@ -52,10 +52,11 @@ class Workload:
     `placed` records name a random partition; of the others the client chooses it by its own default. Keys are
     random, or drawn from `distinct_keys`. `level` is that of the compression, where it is not the client's
     own. `idle_topics` are known to the client and not sent to. With `ticking`, a neighbour in the client's
-    process asks to be woken every 5 ms, and how late that happens is measured. `listener` is the
-    brokers' that is connected to; only real ones have others than PLAINTEXT. `in_flight` are requests to a
-    broker, for clients that have an option for it. `window` are the chunks of deliveries that klife's worker
-    holds (the others' are as ever). With several `processes` each has a client and its share of the workers.
+    process asks to be woken every 5 ms, and how late that happens is measured. `listener` is the brokers'
+    that is connected to; only real ones have others than PLAINTEXT. `in_flight` are requests to a broker, for
+    clients that have an option for it. `window` are the chunks or batches that are on their way before the
+    outcome of the oldest is waited for, where a client has more than callbacks. With several `processes` each
+    has a client and its share of the workers.
     """
 
     scenario: str

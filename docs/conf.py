@@ -62,6 +62,7 @@ CONTENTS = {
         "getting-started",
         "configuration",
         "producing",
+        "typed-values",
         "transactions",
         "topics",
         "connections",

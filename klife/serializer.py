@@ -26,10 +26,10 @@ class SerializationContext:
 
     __slots__ = ("topic", "field", "headers")
 
-    def __init__(self, topic: str, field: Literal["key", "value"], headers: list[tuple[str, bytes | None]]) -> None:
+    def __init__(self, topic: str, field: Literal["key", "value"], headers: list[tuple[str, bytes | None]] | None = None) -> None:
         self.topic = topic
         self.field = field
-        self.headers = headers
+        self.headers = [] if headers is None else headers
 
     def __repr__(self) -> str:
         return f"SerializationContext(topic={self.topic!r}, field={self.field!r}, headers={len(self.headers)})"

@@ -54,6 +54,8 @@ ONCE = [
     "tests/integration/test_secure_life.py",
     "tests/integration/test_secure_smoke.py",
     "tests/integration/test_secure_ways.py",
+    # Others' serializers; what klife does with any is tested in both builds.
+    "tests/api/test_confluent_serializers.py",  # tests/api/test_serializers.py, test_first_serialisation.py
     # Metrics and traces are made of what hooks hear, which tests/actors/test_hooks.py looks at in both builds.
     "tests/api/test_prometheus.py",
     "tests/api/test_prometheus_workers.py",
@@ -62,10 +64,10 @@ ONCE = [
     "tests/integration/test_auto_created_topics.py",  # tests/actors/test_asking_metadata.py
     "tests/integration/test_brokers_without_producer_ids.py",  # test_producer_id.py
     "tests/integration/test_brokers_without_topic_ids.py",  # test_asking_metadata.py, test_metadata_snapshot.py
+    "tests/integration/test_failing_over.py",  # test_every_code.py, test_delivery_model.py, test_txn_answers.py
     "tests/integration/test_forgetful_brokers.py",  # test_delivery_model.py, test_partition.py
     "tests/integration/test_quotas.py",  # test_throttling.py
     "tests/integration/test_transaction_versions.py",  # test_txn_answers.py, and each build meets a version: txn_versions.py
-    "tests/integration/test_transactions_under_fire.py",  # the same
     "tests/testing/test_admin_connections.py",
     "tests/testing/test_cli_cluster.py",
     "tests/testing/test_cluster_processes.py",
@@ -105,7 +107,6 @@ ONCE = [
 IN_ONE_BUILD = {
     "tests/integration/test_brokers_gone.py": "pure",  # tests/actors/test_no_broker.py, test_exits.py, test_deadlines.py
     "tests/integration/test_doctor.py": "pure",  # tests/api/test_doctor.py; the doctor is not compiled
-    "tests/integration/test_failing_over.py": "compiled",  # tests/actors/test_every_code.py, test_delivery_model.py
     "tests/integration/test_forks.py": "compiled",  # tests/actors/test_forked_children.py, test_unannounced_forks.py
     "tests/integration/test_keys_and_partitions.py": "compiled",  # tests/actors/test_partitioners.py, test_topic.py
     "tests/integration/test_killed_actors.py": "compiled",  # tests/actors/test_surviving.py

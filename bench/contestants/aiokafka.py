@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from bench.meter import Meter, Sample
 from bench.pacing import Pacer
 from bench.ticking import TICK_S
-from bench.workload import WINDOW, Job, Style
+from bench.workload import Job, Style
 
 DISTRIBUTIONS = ("aiokafka",)
 DRIVEN = (
@@ -106,7 +106,7 @@ async def _delivery(producer: AIOKafkaProducer, meter: Meter, job: Job, number: 
     window: deque[list[asyncio.Future[object]]] = deque()
     for chunk in job.chunks(number):
         window.append([await producer.send(topic, value, key, partition) for topic, partition, key, value in chunk])
-        if len(window) > WINDOW:
+        if len(window) > job.workload.window:
             await settle(window.popleft())
         await asyncio.sleep(0)
         if not meter.running:

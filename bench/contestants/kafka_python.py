@@ -13,7 +13,7 @@ from kafka.producer.future import FutureRecordMetadata
 from bench.contestants.threads import run_workers
 from bench.meter import Meter, Sample
 from bench.pacing import Pacer
-from bench.workload import WINDOW, Job, Style
+from bench.workload import Job, Style
 
 DISTRIBUTIONS = ("kafka-python",)
 DRIVEN = (
@@ -88,7 +88,7 @@ def _delivery(producer: KafkaProducer, meter: Meter, job: Job, number: int) -> N
     window: deque[list[FutureRecordMetadata]] = deque()
     for chunk in job.chunks(number):
         window.append([producer.send(topic, value, key, partition=partition) for topic, partition, key, value in chunk])
-        if len(window) > WINDOW:
+        if len(window) > job.workload.window:
             settle(window.popleft())
         if not meter.running:
             break

@@ -15,7 +15,7 @@ import klife
 from bench.contestants.greenlets import tick
 from bench.meter import Meter, Sample
 from bench.pacing import Pacer
-from bench.workload import BUFFER_BYTES, WINDOW, Job, Style
+from bench.workload import BUFFER_BYTES, Job, Style
 from klife import BatchDelivery, Client, Delivery, Record
 
 COMPILED = bool(getattr(klife, "compiled", False))
@@ -121,7 +121,7 @@ def _batch(client: Client, meter: Meter, job: Job, number: int) -> None:
     for batch in job.batches(number):
         records = [Record(topic, value, key, partition=partition) for topic, partition, key, value in batch]
         window.append(client.produce_batch(records))
-        if len(window) > WINDOW:
+        if len(window) > job.workload.window:
             settle(window.popleft())
         if not meter.running:
             break

@@ -105,7 +105,10 @@ class Observer:
         if self.on_request:
             error = None if call.error is None else str(call.error)
             api = _api_name(call.request.API_KEY)
-            self._tell(self.on_request, Request(self.client, _node(broker), broker.address, api, now - call.sent_at, error))
+            told = tuple.__new__(
+                Request, (self.client, _node(broker), broker.address, api, now - call.sent_at, error)
+            )  # as in `settled`
+            self._tell(self.on_request, told)
 
     def retried(self, producer: str, batch: Batch, error: str) -> None:
         if self.on_retry:

@@ -5,8 +5,8 @@ with several processes, too: in its multiprocess mode (`PROMETHEUS_MULTIPROC_DIR
 what all workers wrote.
 
 A batch is delivered every few microseconds, and to count in a metric takes one or two. So what hooks hear is
-added up in plain numbers, and goes into the metrics a hundredth of a second later, at most a hundred times a
-second; and once more when the client ends.
+added up in plain numbers, and goes into the metrics a tenth of a second later, at most ten times a second; and
+once more when the client ends.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from klife.hooks import BufferWait, Compression, Connection, DeliveredBatch, Fai
 DELIVERY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 REQUEST_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
 
-_WRITTEN_AFTER = 0.01  # seconds
+_WRITTEN_AFTER = 0.1  # seconds
 
 
 class _Times:

@@ -107,7 +107,8 @@ class BatchesRequest:
         except (ValueError, TypeError, AttributeError, LayoutError) as error:
             raise EncodeError(f"a produce request could not be encoded: {error}") from None
 
-    @cython.locals(parts=list, out=list, partitions=list, start=bytes, rest=bytes, size=cython.Py_ssize_t, count=cython.Py_ssize_t)
+    @cython.locals(parts=list, out=list, partitions=list, wire=tuple, start=bytes, rest=bytes)
+    @cython.locals(size=cython.Py_ssize_t, count=cython.Py_ssize_t)
     def _flexible(self, version: int) -> list[Buffer]:
         parts: list[Buffer] = []
         txn_id = self.transactional_id
@@ -121,9 +122,15 @@ class BatchesRequest:
             out.append(topic_id if version >= _BY_ID else _compact(name))
             count = len(partitions) + 1
             out.append(_SIZES[count] if count < _KNOWN_SIZES else uvarint(count))
-            for index, (start, rest) in partitions:
-                size = len(start) + len(rest) + 1
+            for index, wire in partitions:
                 add(_INDICES[index] if 0 <= index < _KNOWN_INDICES else _INDEX.pack(index))
+                if len(wire) != 2:
+                    add(uvarint(sum(map(len, wire)) + 1))
+                    _put_large(parts, out, wire)
+                    add(b"\0")
+                    continue
+                start, rest = wire
+                size = len(start) + len(rest) + 1
                 add(_SIZES[size] if size < _KNOWN_SIZES else uvarint(size))
                 add(start)
                 if size > SPLIT_BYTES:
@@ -149,7 +156,12 @@ class BatchesRequest:
         for name, _topic_id, partitions in self.topics:
             encoded = _name(name)
             out += (_SHORT.pack(len(encoded)), encoded, _COUNT.pack(len(partitions)))
-            for index, (start, rest) in partitions:
+            for index, wire in partitions:
+                if len(wire) != 2:
+                    out.append(_PARTITION.pack(index, sum(map(len, wire))))
+                    _put_large(parts, out, wire)
+                    continue
+                start, rest = wire
                 out += (_PARTITION.pack(index, len(start) + len(rest)), start)
                 if len(rest) > SPLIT_BYTES:
                     parts += (b"".join(out), rest)
@@ -161,6 +173,16 @@ class BatchesRequest:
 
     def __repr__(self) -> str:
         return f"BatchesRequest({sum(len(partitions) for _, _, partitions in self.topics)} partitions)"
+
+
+def _put_large(parts: list[Buffer], out: list[bytes], wire: EncodedBatch) -> None:
+    """Put a batch of large records behind `out`, which has what follows it from then on."""
+    for part in wire:
+        if len(part) > SPLIT_BYTES:
+            parts += (b"".join(out), part)
+            out.clear()
+        else:
+            out.append(part)
 
 
 @cython.cfunc

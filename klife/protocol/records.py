@@ -47,9 +47,9 @@ Fields = list[Any]
 each would be an object more for each record, to be made, visited by the garbage collector, and freed.
 """
 
-EncodedBatch = tuple[bytes, bytes]
-"""A complete batch, in two parts that follow each other on the wire: putting them together would copy every
-byte once more.
+EncodedBatch = tuple[bytes, ...]
+"""A complete batch, in parts that follow each other on the wire: putting them together would copy every byte
+once more. Two, or one more on either side of each large value (`large_records`).
 """
 
 RECORD_OVERHEAD: Final = 32

@@ -1,11 +1,14 @@
-"""Brokers in containers of Kafka's own image, through testcontainers, where a container engine answers.
+"""Brokers in containers of Kafka's own image, through testcontainers, where a container engine answers: Docker,
+or Podman with its socket (`podman system service`, named by DOCKER_HOST). `make containers` tries it.
 
-Each container listens three times: PLAINTEXT for the tests, advertised as the host's port it is published on;
-INTERNAL for the other brokers, advertised as its name in the containers' network; CONTROLLER for the quorum.
-testcontainers' reaper removes the containers when this process dies.
+Each container has the listeners that were asked for, advertised as the host's ports they are published on;
+INTERNAL for the other brokers, advertised as its name in the containers' network; and CONTROLLER for the
+quorum. Its properties come from a file, as those of brokers from the jars do: what the image makes of variables
+in the environment can not say everything (a key in a PEM file, for one). The files are mounted, so the engine
+must be on this machine.
 
-Written from what Kafka's image and testcontainers document, and not yet run against an engine: where jars can
-be had, they come first.
+testcontainers' reaper, a container too, removes the others when this process is killed; where its image can
+not be had (TESTCONTAINERS_RYUK_DISABLED=true), a killed process leaves them.
 
 Calls of the engine's API run in the hub's thread pool, so that a container that takes its time to stop
 freezes no greenlet.
@@ -14,12 +17,16 @@ freezes no greenlet.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from klife.actors.runtime.thread_pool import call_in_thread
 from klife.testing.cluster_backend import broker_properties, kafka_uuid
 from klife.testing.cluster_errors import BackendUnavailable
+from klife.testing.cluster_properties import listener_addresses, listener_protocols, properties_text
 from klife.testing.jars import release
 
 if TYPE_CHECKING:
@@ -27,8 +34,11 @@ if TYPE_CHECKING:
     from klife.testing.cluster_spec import ClusterSpec
 
 IMAGE = "apache/kafka"
-CLIENT_PORT, INTERNAL_PORT, CONTROLLER_PORT = 9092, 19092, 19093
 FIRST_IMAGE = (3, 7, 0)
+PORTS = {"PLAINTEXT": 9092, "SSL": 9093, "SASL_PLAINTEXT": 9094, "SASL_SSL": 9095, "INTERNAL": 19092, "CONTROLLER": 19093}
+"""Inside of each container."""
+PROPERTIES_FOLDER = "/mnt/shared/config"
+"""Where the image looks for `server.properties`."""
 CONTROLLED_SHUTDOWN_SECONDS = 60
 
 
@@ -38,7 +48,8 @@ class DockerBackend:
     def __init__(self, spec: ClusterSpec) -> None:
         self._spec = spec
         self._host = ""
-        self._ports: dict[int, int] = {}
+        self._ports: dict[str, dict[int, int]] = {}  # of the host, by listener
+        self._folder: Path | None = None
         self._containers: dict[int, Any] = {}
         self._network: Any = None
         self.secure: SecureListeners | None = None
@@ -46,8 +57,6 @@ class DockerBackend:
     def up(self) -> None:
         if self._spec.proxies:
             raise BackendUnavailable("proxies= is only there for brokers from Kafka's jars")
-        if self._spec.is_secure:
-            raise BackendUnavailable("listeners other than PLAINTEXT are only there for brokers from Kafka's jars")
         if release(self._spec.version) < FIRST_IMAGE:
             raise BackendUnavailable(f"there is no image {IMAGE} of Kafka before 3.7.0, and {self._spec.version} is wanted")
         call_in_thread(self._up)
@@ -56,7 +65,7 @@ class DockerBackend:
         call_in_thread(self._down)
 
     def addresses(self, listener: str) -> dict[int, str]:
-        return {node_id: f"{self._host}:{port}" for node_id, port in self._ports.items()}
+        return {node_id: f"{self._host}:{port}" for node_id, port in self._ports.get(listener, {}).items()}
 
     def kill(self, node_id: int) -> None:
         call_in_thread(self._container(node_id).kill)
@@ -96,16 +105,27 @@ class DockerBackend:
         except Exception as error:
             raise BackendUnavailable(f"no container engine answers: {error}") from error
         self._host = client.host()
+        self._ports = self._free_ports()
+        self._folder = folder = Path(tempfile.mkdtemp(prefix="klife-kafka-"))
+        folder.chmod(0o755)  # the image's broker is a user of its own, and reads what is mounted
+        if self._spec.is_secure:
+            from klife.testing.cluster_security import SecureListeners
+
+            self.secure = SecureListeners(self._spec, folder)
         self._network = Network().create()
         cluster_id = kafka_uuid()
         for node_id in self._spec.broker_ids:
-            port = _free_port() if self._spec.port is None else self._spec.port + node_id - 1
-            self._ports[node_id] = port
+            properties = folder / f"node-{node_id}" / "server.properties"
+            properties.parent.mkdir()
+            properties.write_text(properties_text(self._properties(node_id)))
             container = DockerContainer(f"{IMAGE}:{self._spec.version}")
             container.with_network(self._network).with_network_aliases(_alias(node_id))
-            container.with_bind_ports(CLIENT_PORT, port)
+            for listener, ports in self._ports.items():
+                container.with_bind_ports(PORTS[listener], ports[node_id])
+            container.with_volume_mapping(str(properties.parent), PROPERTIES_FOLDER, "ro")
+            if self.secure is not None:
+                container.with_volume_mapping(str(folder), str(folder), "ro")  # the properties name files by their paths here
             container.with_envs(CLUSTER_ID=cluster_id, KAFKA_HEAP_OPTS="-Xms256m -Xmx512m")
-            container.with_envs(**{_variable(name): str(value) for name, value in self._properties(node_id).items()})
             self._containers[node_id] = container
             try:
                 container.start()
@@ -119,6 +139,9 @@ class DockerBackend:
         if self._network is not None:
             self._network.remove()
             self._network = None
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
 
     def _ended(self) -> dict[int, str]:
         ended = {}
@@ -130,35 +153,41 @@ class DockerBackend:
         return ended
 
     def _properties(self, node_id: int) -> dict[str, object]:
-        listeners = {"PLAINTEXT": CLIENT_PORT, "INTERNAL": INTERNAL_PORT, "CONTROLLER": CONTROLLER_PORT}
+        listeners = [*self._spec.listeners, "INTERNAL", "CONTROLLER"]
+        advertised = {listener: f"{self._host}:{ports[node_id]}" for listener, ports in self._ports.items()}
+        advertised["INTERNAL"] = f"{_alias(node_id)}:{PORTS['INTERNAL']}"
         return {
             "process.roles": "broker,controller",
             "node.id": node_id,
-            "controller.quorum.voters": ",".join(f"{voter}@{_alias(voter)}:{CONTROLLER_PORT}" for voter in self._spec.broker_ids),
-            "listeners": ",".join(f"{name}://0.0.0.0:{port}" for name, port in listeners.items()),
-            "advertised.listeners": (f"PLAINTEXT://{self._host}:{self._ports[node_id]},INTERNAL://{_alias(node_id)}:{INTERNAL_PORT}"),
-            "inter.broker.listener.name": "INTERNAL",
+            "controller.quorum.voters": ",".join(f"{voter}@{_alias(voter)}:{PORTS['CONTROLLER']}" for voter in self._spec.broker_ids),
             "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,INTERNAL:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "listeners": listener_addresses({name: f"0.0.0.0:{PORTS[name]}" for name in listeners}),
+            "advertised.listeners": listener_addresses(advertised),
+            "inter.broker.listener.name": "INTERNAL",
+            "listener.security.protocol.map": listener_protocols(listeners),
             **broker_properties(self._spec.brokers),
+            **({} if self.secure is None else self.secure.properties(node_id)),
             **self._spec.config,
         }
+
+    def _free_ports(self) -> dict[str, dict[int, int]]:
+        """Ports of the host that are free now: the advertised addresses must be known before the containers
+        start, which can then find them taken.
+        """
+        names, ids = self._spec.listeners, self._spec.broker_ids
+        if self._spec.port is not None:
+            wanted = iter(range(self._spec.port, self._spec.port + len(names) * len(ids)))
+            return {name: {node_id: next(wanted) for node_id in ids} for name in names}
+        with contextlib.ExitStack() as probes:  # held together: each is another
+            return {name: {node_id: _free_port(probes) for node_id in ids} for name in names}
 
 
 def _alias(node_id: int) -> str:
     return f"kafka-{node_id}"
 
 
-def _variable(name: str) -> str:
-    """The environment variable in which Kafka's image looks for a broker property."""
-    return "KAFKA_" + name.replace("_", "__").replace("-", "___").replace(".", "_").upper()
-
-
-def _free_port() -> int:
-    """A port that is free now: the advertised address must be known before the container starts, which can
-    then find it taken.
-    """
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _free_port(probes: contextlib.ExitStack) -> int:
+    probe = probes.enter_context(socket.socket())
+    probe.bind(("", 0))
+    port: int = probe.getsockname()[1]
+    return port

@@ -30,12 +30,12 @@ from typing import TYPE_CHECKING
 from klife.testing.cluster_backend import broker_properties, kafka_uuid
 from klife.testing.cluster_errors import BackendUnavailable, ClusterError
 from klife.testing.cluster_processes import ProcessKeeper
+from klife.testing.cluster_properties import listener_addresses, listener_protocols, properties_text
 from klife.testing.cluster_zookeeper import ZooKeeper, needs_zookeeper
 from klife.testing.jars import kafka_jars
+from klife.testing.java import find_java
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from klife.testing.cluster_security import SecureListeners
     from klife.testing.cluster_spec import ClusterSpec
 
@@ -65,16 +65,6 @@ JVM_OPTIONS = ("-XX:-UsePerfData",)
 OPTIONS_VARIABLE = "KAFKA_JVM_PERFORMANCE_OPTS"
 
 
-def find_java() -> str:
-    """The path of `java`, from JAVA_HOME or the PATH; BackendUnavailable when there is none."""
-    home = os.environ.get("JAVA_HOME")
-    java = shutil.which(str(Path(home) / "bin" / "java")) if home else None
-    java = java or shutil.which("java")
-    if java is None:
-        raise BackendUnavailable("Java is neither below JAVA_HOME nor on the PATH; Kafka 4 needs Java 17 or newer")
-    return java
-
-
 class JarsBackend:
     """See `klife.testing.cluster_backend.Backend` for what each method promises."""
 
@@ -102,8 +92,7 @@ class JarsBackend:
         (self.folder / "log4j.properties").write_text(LOG4J1)
         for node_id in self._spec.broker_ids:
             self._node(node_id).mkdir()
-            lines = [f"{name}={_ascii(str(value))}\n" for name, value in self._properties(node_id).items()]
-            (self._node(node_id) / "server.properties").write_text("".join(lines))
+            (self._node(node_id) / "server.properties").write_text(properties_text(self._properties(node_id)))
         if self._zookeeper is None:
             self._format()
         else:
@@ -209,10 +198,10 @@ class JarsBackend:
         if self._zookeeper is not None:
             del bound["CONTROLLER"]
         return {
-            "listeners": _addresses(bound),
-            "advertised.listeners": _addresses(advertised),
+            "listeners": listener_addresses(bound),
+            "advertised.listeners": listener_addresses(advertised),
             "inter.broker.listener.name": "PLAINTEXT",
-            "listener.security.protocol.map": ",".join(f"{name}:{_protocol(name)}" for name in bound),
+            "listener.security.protocol.map": listener_protocols(bound),
         }
 
     def _format(self) -> None:
@@ -253,21 +242,6 @@ class JarsBackend:
             f"{self._jars}/*",
             main,
         ]
-
-
-def _addresses(listeners: Mapping[str, str]) -> str:
-    return ",".join(f"{name}://{address}" for name, address in listeners.items())
-
-
-def _protocol(listener: str) -> str:
-    return "PLAINTEXT" if listener in ("PROXIED", "CONTROLLER") else listener
-
-
-def _ascii(value: str) -> str:
-    """As Java reads it from a file of properties, whose bytes are Latin-1."""
-    units = value.encode("utf-16-be")
-    codes = [int.from_bytes(units[index : index + 2], "big") for index in range(0, len(units), 2)]
-    return "".join(chr(code) if code < 128 else f"\\u{code:04x}" for code in codes)
 
 
 def _options_of_the_environment() -> list[str]:

@@ -24,6 +24,7 @@ import gevent
 
 from klife.testing.cluster_errors import BackendUnavailable, NoSuchRelease
 from klife.testing.cluster_processes import kept
+from klife.testing.java import home_of_wheel, installed_java
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +121,7 @@ def _resolve(version: str, folder: Path) -> None:
         output = work / "maven.log"
         goal = "dependency:copy-dependencies"
         options = ["-DincludeScope=runtime", f"-DoutputDirectory={work / 'jars'}", f"-Dkafka.version={version}"]
-        keeper.spawn("maven", [maven, "-B", "-q", "-f", str(POM), goal, *options], output)
+        keeper.spawn("maven", [*_with_java(), maven, "-B", "-q", "-f", str(POM), goal, *options], output)
         status = keeper.wait("maven", RESOLVE_TIMEOUT_SECONDS)
         if status != 0:
             end = "\n".join(output.read_text(errors="replace").strip().splitlines()[-20:])
@@ -134,3 +135,9 @@ def _resolve(version: str, folder: Path) -> None:
             how = f"did not end within {RESOLVE_TIMEOUT_SECONDS} s" if status is None else f"failed with status {status}"
             raise BackendUnavailable(f"Maven {how} while resolving Kafka {version}; the end of its output:\n{end}")
         (work / "jars").rename(folder)
+
+
+def _with_java() -> list[str]:
+    """What starts Maven with a Java to run on, where none is installed."""
+    home = None if installed_java() else home_of_wheel()
+    return [] if home is None else [shutil.which("env") or "/usr/bin/env", f"JAVA_HOME={home}"]

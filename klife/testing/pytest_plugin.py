@@ -7,6 +7,8 @@
 - `klife_fake` (function): a `klife.testing.fake.FakeCluster`, a Kafka in this process, for this test alone.
 - `klife_client` (function): a client of it, ready, with `klife.testing.setup` called; stopped after the test.
   With `pytest --klife-real` it is a client of `kafka_cluster`.
+- `klife_options` (function): the options of that client, none but for its brokers; a suite has a fixture of that
+  name to give it some, its topics' serializers say.
 - `kafka_cluster` (session): a `klife.testing.cluster.KafkaCluster` of three brokers, started by the first
   test that asks for it. `KLIFE_TEST_BOOTSTRAP=host:port,...` names a cluster to use instead.
 
@@ -21,9 +23,9 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -68,7 +70,13 @@ def klife_fake() -> Generator[FakeCluster, None, None]:
 
 
 @pytest.fixture
-def klife_client(request: pytest.FixtureRequest) -> Generator[Client, None, None]:
+def klife_options() -> dict[str, Any]:
+    """The options of `klife_client`, beside its brokers; for a suite to override."""
+    return {}
+
+
+@pytest.fixture
+def klife_client(request: pytest.FixtureRequest, klife_options: Mapping[str, Any]) -> Generator[Client, None, None]:
     """A klife client of `klife_fake`, or with --klife-real of `kafka_cluster`, ready; `all_produced` tells
     what came after its start.
     """
@@ -76,7 +84,7 @@ def klife_client(request: pytest.FixtureRequest) -> Generator[Client, None, None
     from klife.testing import setup
 
     cluster = request.getfixturevalue("kafka_cluster" if request.config.getoption(REAL) else "klife_fake")
-    with Client.start(cluster.bootstrap_servers) as client:
+    with Client.start(**{"bootstrap_servers": cluster.bootstrap_servers, **klife_options}) as client:
         client.wait_ready(READY_TIMEOUT_SECONDS)
         setup(client)
         yield client

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from klife import ConfigError
+from klife import ConfigError, TopicConfig
 from klife.api.config import ClientConfig
 
 SERVERS = {"bootstrap.servers": "kafka:9092"}
@@ -60,7 +60,8 @@ def test_what_is_given_is_taken() -> None:
         ("stats_cb", print, "call client.status() when you want numbers"),
         ("on_delivery", print, "give a callback to each client.produce_async(record, callback)"),
         ("oauth_cb", print, '"token_provider": ...}, which returns (token, expires at)'),
-        ("value.serializer", print, "serialise before making a Record"),
+        ("value.serializer", print, "name the topics that it is for: ClientConfig.from_confluent({...}, topics=['orders', ...])"),
+        ("key.serializer.builder", print, "build the serializer yourself, and give that as key.serializer"),
         ("transactional.id", "t", "transactional producers come in pools"),
         ("retries", 5, "a record is retried until its delivery_timeout_ms"),
         ("partitioner", "fnv1a_random", "give a klife.Partitioner as default_partitioner"),
@@ -71,6 +72,22 @@ def test_what_is_done_otherwise_here_is_answered_by_what_to_do(option: str, valu
     [problem] = problems(lambda: ClientConfig.from_confluent(SERVERS | {option: value}))
     assert problem.startswith(f"{option}: ")
     assert says in problem
+
+
+def test_a_serializing_producer_s_serializers_are_those_of_the_topics_it_is_given() -> None:
+    serializing = {"key.serializer": str.encode, "value.serializer": repr}
+    own = TopicConfig(name="own", value_serializer=ascii)
+    config = ClientConfig.from_confluent(SERVERS | serializing, topics=["orders", own, {"name": "plain", "key_serializer": None}])
+    assert [(topic.name, topic.key_serializer, topic.value_serializer) for topic in config.topics] == [
+        ("orders", str.encode, repr),
+        ("own", str.encode, ascii),
+        ("plain", None, repr),
+    ]
+    assert ClientConfig.from_confluent(SERVERS, topics=["orders"]).topics == (TopicConfig(name="orders"),)
+    wrong: Any = "orders"
+    assert "topics: got str 'orders', expected a list" in problems(lambda: ClientConfig.from_confluent(SERVERS, topics=wrong))[0]
+    assert "it is a class" in problems(lambda: ClientConfig.from_confluent(SERVERS | {"value.serializer": bytes}, topics=["orders"]))[0]
+    assert "topics[0]: got int, expected a dict" in problems(lambda: ClientConfig.from_confluent(SERVERS, topics=[wrong and 7]))[0]
 
 
 def test_what_is_no_dict_is_refused() -> None:
@@ -149,7 +166,7 @@ def test_a_token_provider_of_kafka_python_s_is_called_for_tokens() -> None:
 @pytest.mark.parametrize(
     ("option", "value", "says"),
     [
-        ("value_serializer", bytes, "serialise before making a Record"),
+        ("value_serializer", bytes, "topics=[TopicConfig(name=..., value_serializer=...)]"),
         ("partitioner", max, "give default_partitioner, a klife.Partitioner"),
         ("transactional_id", "t", "transactional producers come in pools"),
         ("ssl_crlfile", "f", "make an ssl.SSLContext"),

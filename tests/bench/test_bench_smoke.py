@@ -16,12 +16,15 @@ from bench.scenarios import SMOKE
 from bench.workload import Style
 from tests.support import ROOT
 
+# Twenty-odd processes, one after the other: 20 s, and more where others want the processor too.
+pytestmark = pytest.mark.timeout(240)
+
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("results")
     command = [sys.executable, "-m", "bench", "--smoke", "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=220, check=False)
     assert done.returncode == 0, done.stderr
     return out
 

@@ -1,19 +1,28 @@
-"""Leaders die under load, and bootstrap addresses for good. On a cluster of its own, of three brokers that
-may be killed.
+"""Leaders and coordinators die or move under load, that of transactions too (first as before KIP-890, v1, then with
+that), and bootstrap addresses die for good. On a cluster of its own, of three brokers that may be killed.
 """
 
 from __future__ import annotations
 
+import random
 import uuid
 from collections.abc import Iterator
+from itertools import count
 
+import gevent
 import pytest
 
 from bench import failover
 from klife import Client, Crc32Partitioner, DeliveryTimeout, Partitioner, Phash2Partitioner, RandomPartitioner, Record
 from klife.testing.cluster import KafkaCluster
+from tests.support.coordinators import wait_for_moved_coordinators
 from tests.support.own_cluster import own_cluster
+from tests.support.reader import read_isolated
+from tests.support.txn_book import Book, kill_actors
+from tests.support.txn_feature import settle_on, version_of
 from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of kafka-python's import
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +56,70 @@ def test_a_client_whose_bootstrap_broker_is_dead_goes_on_with_the_others(mortal_
             mortal_cluster.start(1)
 
 
+OWNERS = 16
+TOPICS, PARTITIONS = 3, 30
+MORE = 40  # transactions that are to commit before, between and after what befalls the brokers
+PATIENCE = 60.0  # for each step; a broker takes half a minute to start where the machine is busy
+
+
+def wait_for_more(book: Book) -> None:
+    committed = book.counts["committed"]
+    wait_until(lambda: book.counts["committed"] >= committed + MORE, PATIENCE)
+
+
+def move_coordinators(cluster: KafkaCluster, book: Book) -> None:
+    """Once, under transactions v1; then have the cluster settle on v2."""
+    wait_for_more(book)
+    assert version_of(book.client) == 1
+    wait_for_moved_coordinators(cluster, PATIENCE)
+    wait_for_more(book)
+    settle_on(cluster, 2)
+
+
+def kill_brokers(cluster: KafkaCluster, book: Book) -> None:
+    """Two of three, one after the other; the second stays away. Who connects to the first anew hears of v2."""
+    wait_for_more(book)
+    cluster.kill(1)
+    cluster.start(1)
+    cluster.wait_until_in_sync(PATIENCE)
+    wait_for_more(book)
+    wait_until(lambda: version_of(book.client) == 2, PATIENCE)
+    wait_for_moved_coordinators(cluster, PATIENCE)
+    wait_for_more(book)
+    cluster.kill(2)
+    wait_for_more(book)
+
+
+@pytest.mark.timeout(400)  # each step has its own
+def test_what_is_committed_is_what_was_reported_while_coordinators_move_and_brokers_are_killed(mortal_cluster: KafkaCluster) -> None:
+    servers = mortal_cluster.bootstrap_servers
+    settle_on(mortal_cluster, 1)
+    topics = [f"fire-{uuid.uuid4().hex[:8]}" for _ in range(TOPICS)]
+    for topic in topics:
+        mortal_cluster.create_topic(topic, PARTITIONS, 3, config={"min.insync.replicas": "2"})
+    pool = {"name": "money", "base_txn_id": f"fire-{uuid.uuid4().hex[:8]}", "pool_size": 8}
+    with Client.start(servers, txn_pools=[pool]) as client:
+        client.wait_ready(30.0)
+        book = Book(client, topics, PARTITIONS, seed=2)
+        owners = [gevent.spawn(book.run, owner, count()) for owner in range(OWNERS)]
+        over = gevent.event.Event()
+        killer = gevent.spawn(kill_actors, client, random.Random(5), over)
+        move_coordinators(mortal_cluster, book)
+        kill_brokers(mortal_cluster, book)
+        book.over = True
+        over.set()
+        killer.get()
+        gevent.joinall(owners, timeout=PATIENCE, raise_error=True)
+        assert all(owner.ready() for owner in owners), f"owners still wait\n{client.tree()}\n{client.status()}"
+        wait_until(lambda: client.status().txn_pools[0].open == 0, PATIENCE)
+        book.fates["last"] = "committed"
+        with client.transaction():
+            client.produce_batch([Record(topic, b"last", partition=0) for topic in topics])
+    book.check([read_isolated(servers, topic, committed=True) for topic in topics])
+    mortal_cluster.start(2)
+    mortal_cluster.wait_until_in_sync(PATIENCE)
+
+
 # with a broker away for good: what comes last in this module
 
 AWAY = 3
@@ -67,10 +140,9 @@ def strict_topic(mortal_cluster: KafkaCluster) -> str:
 
 
 @pytest.fixture(scope="module")
-def two_brokers(mortal_cluster: KafkaCluster, lost_topic: str, strict_topic: str) -> Iterator[KafkaCluster]:
+def two_brokers(mortal_cluster: KafkaCluster, lost_topic: str, strict_topic: str) -> KafkaCluster:
     mortal_cluster.stop(AWAY)
-    yield mortal_cluster
-    mortal_cluster.start(AWAY)
+    return mortal_cluster
 
 
 @pytest.mark.parametrize(

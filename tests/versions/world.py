@@ -22,8 +22,8 @@ from gevent import get_hub
 from klife import Client, Record
 from klife.admin import AdminError
 from klife.testing.cluster import KafkaCluster
-from klife.testing.cluster_jars import find_java
 from klife.testing.jars import kafka_jars, release
+from klife.testing.java import find_java
 from tests.support.reader import Read, as_read, read_topic
 from tests.support.waiting import wait_until
 

@@ -16,6 +16,7 @@ from klife.actors.producer.identity import Identity
 from klife.actors.runtime.thread_pool import call_in_thread
 from klife.actors.settings import NEVER
 from klife.protocol.compression import compress
+from klife.protocol.large_records import LARGE, encode_large
 from klife.protocol.primitives import ZERO_UUID
 from klife.protocol.produce_wire import BatchesRequest, TopicBatches
 from klife.protocol.records import EncodedBatch, encode_payload, encode_plain, seal
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from klife.actors.settings import ProducerSettings
     from klife.errors import KlifeError
 
+_LARGE = cython.declare(cython.Py_ssize_t, LARGE)
 _NO_IDENTITY = Identity(-1, -1)  # what batches of a producer without idempotence carry; their sequence is -1 too
 
 
@@ -107,6 +109,8 @@ class InFlightRequest(Call):
 def _encoded(batch: Batch, settings: ProducerSettings, budget: LoopBudget) -> EncodedBatch:
     identity, fields, codec = batch.identity or _NO_IDENTITY, batch.fields, settings.codec
     if not codec:
+        if batch.size >= batch.count * _LARGE:
+            return encode_large(fields, identity.producer_id, identity.epoch, batch.sequence, settings.transactional_id is not None)
         return encode_plain(fields, identity.producer_id, identity.epoch, batch.sequence, settings.transactional_id is not None)
     payload, first_timestamp, max_timestamp = encode_payload(fields)
     return seal(

@@ -2,16 +2,18 @@
 kafka-python's keywords.
 
 A program that moves here keeps what it sees of its records: partitions of keys, acknowledgements, timeouts.
-How they travel is klife's own. What is a matter of the program (callbacks, serializers) is answered by what to
-do about it here. The defaults are those of librdkafka's CONFIGURATION.md (2.x) and of kafka-python 3.0.
+How they travel is klife's own. Serializers are given to the topics that they are for. What is a matter of the
+program (callbacks) is answered by what to do about it here. The defaults are those of librdkafka's
+CONFIGURATION.md (2.x) and of kafka-python 3.0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from klife.api.config.kafka_names import NO_EQUIVALENT
+from klife.api.config.options import TopicConfig
 from klife.api.config.properties import PropertiesReader
 from klife.api.config.words import describe, suggest
 
@@ -44,7 +46,8 @@ KAFKA_PYTHON_DEFAULTS: Final[dict[str, Any]] = {
     "max_response_bytes": 100_000_000,
 }
 
-_SERIALIZERS = "serialise before making a Record: Record(topic=..., value=serialize(value))"
+_SERIALIZERS = "give it to the topics that it is for: ClientConfig.build(config, topics=[TopicConfig(name=..., {option}=...)])"
+_BUILDER = "build the serializer yourself, and give that as {option}"
 _LOGGED = "klife logs it by itself, and `client.status()` has the last error of each broker; leave it out"
 _CALLBACKS: Final[dict[str, str]] = {
     "error_cb": _LOGGED,
@@ -57,9 +60,10 @@ _CALLBACKS: Final[dict[str, str]] = {
     "partitioner_cb": "give a klife.Partitioner as default_partitioner",
     "queue.buffering.max.messages": "what waits is bounded in bytes: set queue.buffering.max.kbytes, or leave it out",
     "socket.max.fails": "a connection is closed when a request times out; leave it out",
-    "key.serializer": _SERIALIZERS,
-    "value.serializer": _SERIALIZERS,
+    "key.serializer.builder": _BUILDER.format(option="key.serializer"),
+    "value.serializer.builder": _BUILDER.format(option="value.serializer"),
 }
+_TO_TOPICS: Final = {"key.serializer": "key_serializer", "value.serializer": "value_serializer"}
 _SPREAD_KEYLESS = {
     "consistent": 'records without a key go to one partition with librdkafka\'s partitioner "consistent", and are spread here; those '
     "with keys stay where they are",
@@ -94,14 +98,16 @@ class ConfluentReader(PropertiesReader):
     change all the same.
     """
 
-    def __init__(self, model: type[BaseModel]) -> None:
+    def __init__(self, model: type[BaseModel], topics: Sequence[str | TopicConfig | Mapping[str, Any]] = ()) -> None:
         super().__init__(model)
         self.warnings: list[str] = []
+        self._topics = topics
 
     def read(self, properties: Mapping[str, Any]) -> None:
         given = dict(properties)
         given |= given.pop("default.topic.config", None) or {}
         most = given.pop("message.max.bytes", None)
+        serializers = {option: given.pop(name, None) for name, option in _TO_TOPICS.items()}
         for name in [name for name in given if name in _CALLBACKS]:
             self.problems.append(f"{name}: has no equivalent in klife; {_CALLBACKS[name]}")
             del given[name]
@@ -112,6 +118,7 @@ class ConfluentReader(PropertiesReader):
         elif partitioner in _SPREAD_KEYLESS:
             self.warnings.append(_SPREAD_KEYLESS[partitioner])
         super().read(given)
+        self._give_to_topics(serializers)
         in_flight = self.options.get("max_in_flight_requests")
         options = LIBRDKAFKA_DEFAULTS | self.options
         if type(in_flight) is int:
@@ -121,6 +128,32 @@ class ConfluentReader(PropertiesReader):
         if type(most) is int and type(options["batch_size_bytes"]) is int:
             options["batch_size_bytes"] = min(options["batch_size_bytes"], most)
         self.options = options
+
+    def _give_to_topics(self, serializers: Mapping[str, Any]) -> None:
+        """Those of the whole producer are each topic's here, unless it has one of its own."""
+        given = {option: serializer for option, serializer in serializers.items() if serializer is not None}
+        if not isinstance(self._topics, list | tuple):
+            self.options["topics"] = self._topics  # which is refused, in words
+        elif self._topics:
+            self.options["topics"] = [topic if (options := _as_options(topic)) is None else given | options for topic in self._topics]
+        else:
+            self.problems += [
+                f"{name}: serializers are those of topics here; name the topics that it is for: "
+                "ClientConfig.from_confluent({...}, topics=['orders', ...])"
+                for name, option in _TO_TOPICS.items()
+                if option in given
+            ]
+
+
+def _as_options(topic: object) -> dict[str, Any] | None:
+    match topic:
+        case str():
+            return {"name": topic}
+        case TopicConfig():
+            return {option: getattr(topic, option) for option in topic.model_fields_set}
+        case Mapping():
+            return dict(topic)
+    return None
 
 
 _DOTTED: Final[dict[str, str]] = {
@@ -149,8 +182,8 @@ _OF_NO_CONCERN = frozenset(
 _CONTEXT = "make an ssl.SSLContext that is so, and give it as ssl_context"
 _KERBEROS = "klife has no Kerberos; use another of the mechanisms your brokers offer"
 _OF_KAFKA_PYTHON: Final[dict[str, str]] = {
-    "key_serializer": _SERIALIZERS,
-    "value_serializer": _SERIALIZERS,
+    "key_serializer": _SERIALIZERS.format(option="key_serializer"),
+    "value_serializer": _SERIALIZERS.format(option="value_serializer"),
     "partitioner": "give default_partitioner, a klife.Partitioner with partition(record, partition_count); the default is the same, "
     "murmur2",
     "retries": "a record is retried until its delivery_timeout_ms; leave it out",

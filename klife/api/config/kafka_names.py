@@ -70,7 +70,7 @@ PASSED_OVER: Final[dict[str, tuple[str, ...]]] = {
     "schema.registry.basic.auth.user.info": (),
 }
 
-_BYTES = "records are bytes here; serialise before making a Record"
+_BYTES = "it names a Java class; records are bytes here, unless their topic has a serializer: TopicConfig(name=..., {option}=...)"
 _UNTIL = "a record is retried until its delivery_timeout_ms; set delivery.timeout.ms"
 _TXN = "transactional producers come in pools (txn_pools), not by a setting of the client"
 _CONTEXT = "make an ssl.SSLContext that is so, and give it as the option tls"
@@ -86,8 +86,8 @@ _SOCKET = "give it as a socket option: socket_options=[(level, option, value)]"
 _STATUS = "numbers about the client are in Client.status()"
 
 NO_EQUIVALENT: Final[dict[str, str]] = {
-    "key.serializer": _BYTES,
-    "value.serializer": _BYTES,
+    "key.serializer": _BYTES.format(option="key_serializer"),
+    "value.serializer": _BYTES.format(option="value_serializer"),
     "retries": _UNTIL,
     "message.send.max.retries": _UNTIL,
     "transactional.id": _TXN,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self, Unpack
 
 from klife.actors.producer.partition import MAX_IN_FLIGHT
@@ -18,7 +18,7 @@ from klife.api.config.checks import cross_check
 from klife.api.config.environment import EnvironmentReader
 from klife.api.config.from_clients import MURMUR2_INSTEAD, ConfluentReader, KafkaPythonReader, keys_move, not_a_dict
 from klife.api.config.keywords import ClientKeywords
-from klife.api.config.options import ClientOptions, DeliveryOptions, ProducerConfig, ProducerOptions, TxnPoolConfig
+from klife.api.config.options import ClientOptions, DeliveryOptions, ProducerConfig, ProducerOptions, TopicConfig, TxnPoolConfig
 from klife.api.config.plain import DEFAULT_PRODUCER_NAME
 from klife.api.config.properties import PropertiesReader
 from klife.api.config.properties_file import read_properties
@@ -100,10 +100,13 @@ class ClientConfig(ClientOptions):
         return cls._from_options(reader.options, reader.origins, reader.problems)
 
     @classmethod
-    def from_confluent(cls, configuration: Mapping[str, Any], /) -> Self:
+    def from_confluent(
+        cls, configuration: Mapping[str, Any], /, *, topics: Sequence[str | TopicConfig | Mapping[str, Any]] = ()
+    ) -> Self:
         """The configuration of a dict for confluent-kafka's Producer, with librdkafka's defaults for what it
         leaves out: keys stay on their partitions (crc32), and acks, timeouts, linger.ms and batch.size are as
-        before. Options of klife's own are given over it: `ClientConfig.build(ClientConfig.from_confluent(...),
+        before. A SerializingProducer's serializers are given to the `topics`, names or TopicConfigs, that have
+        none of their own. Options of klife's own are given over it: `ClientConfig.build(ClientConfig.from_confluent(...),
         enable_idempotence=True)`.
 
         Warns (UserWarning) where records will go to other partitions all the same.
@@ -114,7 +117,7 @@ class ClientConfig(ClientOptions):
         """
         if not isinstance(configuration, Mapping):
             raise ConfigError([not_a_dict(configuration)])
-        reader = ConfluentReader(cls)
+        reader = ConfluentReader(cls, topics)
         reader.read(configuration)
         for change in reader.warnings:
             warnings.warn(change, UserWarning, stacklevel=2)
