@@ -169,18 +169,6 @@ SCENARIOS: dict[str, Scenario] = {
             contestants=("klife", "klife-pure", "confluent-kafka", "confluent-defaults", "aiokafka"),
         ),
         Scenario(
-            "large",
-            "Large values",
-            "Records of 64 KiB and of 900 000 bytes, the outcome of each looked at; the client chooses the partition.",
-            ("cpu", "rate"),
-            (
-                replace(_SMALL, scenario="large", case="64 KiB", value_bytes=64 * 1024),
-                replace(_SMALL, scenario="large", case="900,000 bytes", value_bytes=900_000),
-            ),
-            contestants=("klife", "klife-pure", "confluent-kafka", "aiokafka"),
-            targets=("mock",),
-        ),
-        Scenario(
             "latency",
             "Latency at an offered rate",
             "One worker sends records of 100 bytes at a fixed rate, however long they take, with one request in flight to a broker, or "

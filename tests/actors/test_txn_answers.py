@@ -18,12 +18,14 @@ from klife.actors.transactions.policy import Action, Request, action_for
 from klife.actors.transactions.producer import TransactionalProducer
 from klife.actors.transactions.state import State
 from klife.protocol.apis.add_partitions_to_txn import AddPartitionsToTxnRequest
+from klife.protocol.apis.describe_transactions import DescribeTransactionsRequest
 from klife.protocol.apis.end_txn import EndTxnRequest
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.error_codes import ErrorCode
-from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after, answer, cut, done_then_cut, good, refuse
+from tests.support.scripted_broker import PATIENCE, CutOff, Exchange, ScriptedCluster, after, answer, cut, done_then_cut, good, refuse
 from tests.support.scripted_coordinator import ScriptedCoordinator, refuse_adding, refuse_end
+from tests.support.waiting import wait_until
 
 StartClient = Callable[..., Client]
 
@@ -34,6 +36,7 @@ class World:
     def __init__(self, cluster: ScriptedCluster, start_client: StartClient, is_v2: bool, **pool: Any) -> None:
         self.cluster = cluster
         self.broker = cluster[1]
+        self.has_given_ids = bool(pool.get("base_txn_id"))
         self.coordinator = ScriptedCoordinator(cluster, is_v2=is_v2)
         self.client = start_client(cluster, txn_pools=[{"name": "money", "pool_size": 1, **pool}])
         self.produce("warm")
@@ -247,3 +250,63 @@ def test_a_transaction_that_timed_out_in_its_block_may_be_run_again(world: World
     assert caught.value.retriable
     assert world.coordinator.ended == [False]
     world.goes_on()
+
+
+@pytest.fixture(params=["", "shop"], ids=["random id", "given id"])
+def world_of_v1(request: pytest.FixtureRequest, start_client: StartClient) -> Iterator[World]:
+    """In which an answer of the coordinator's is lost, so that the id looks as if somebody else had taken it:
+    one that is given may really have been.
+    """
+    with ScriptedCluster() as cluster:
+        yield World(cluster, start_client, False, base_txn_id=request.param)
+
+
+def goes_on_unless_somebody_may_have_the_id(world: World) -> None:
+    if world.has_given_ids:
+        with pytest.raises(TransactionFenced):
+            world.produce("next")
+    else:
+        world.goes_on()
+
+
+def test_a_transaction_that_was_never_answered_and_timed_out_does_not_fence_a_random_id(
+    world_of_v1: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = world_of_v1
+    monkeypatch.setattr(TransactionalProducer, "is_overdue", lambda _producer, _now: True)
+    world.broker.always(AddPartitionsToTxnRequest, done_then_cut)
+
+    def work() -> None:
+        world.client.produce(Record("orders", b"never"))
+        wait_until(lambda: world.coordinator.is_open, PATIENCE)
+        world.coordinator.time_out()
+        raise RuntimeError("regrets")
+
+    with pytest.raises(RuntimeError, match="regrets"):
+        world.client.transaction(work)
+    world.broker.always(AddPartitionsToTxnRequest, None)
+    goes_on_unless_somebody_may_have_the_id(world)
+
+
+def test_a_renewal_that_was_done_unheard_of_and_forgotten_does_not_fence_a_random_id(world_of_v1: World) -> None:
+    world = world_of_v1
+
+    def done_and_forgotten(exchange: Exchange) -> None:
+        if exchange.request.producer_id < 0:
+            return good(exchange)
+        world.broker.always(InitProducerIdRequest, None)
+        exchange.good_answer()
+        world.coordinator.forget_repeats()  # as a coordinator that has moved
+        raise CutOff
+
+    world.broker.always(InitProducerIdRequest, done_and_forgotten)
+    world.broker.script(ProduceRequest, refuse(29))
+    with pytest.raises(TransactionAborted):
+        world.produce("refused")
+    for _ in range(5):  # the pool may have another producer, which goes first
+        if world.broker.got(DescribeTransactionsRequest):
+            break
+        world.produce("other")
+    wait_until(lambda: bool(world.broker.got(DescribeTransactionsRequest)), PATIENCE)
+    wait_until(lambda: world.client.status().txn_pools[0].fenced or not world.has_given_ids, PATIENCE)
+    goes_on_unless_somebody_may_have_the_id(world)

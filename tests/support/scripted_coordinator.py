@@ -61,6 +61,16 @@ class ScriptedCoordinator:
             DescribeTransactionsRequest: self._describe,
         }
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a transaction is open."""
+        return any(each.state == "Ongoing" for each in self.ids.values())
+
+    def forget_repeats(self) -> None:
+        """Take no InitProducerId for one that comes again, as a coordinator that has just read its state."""
+        for own in self.ids.values():
+            own.repeats = None
+
     def time_out(self) -> None:
         """Abort what is open, as at its timeout."""
         [opened] = [each for each in self.ids.values() if each.state == "Ongoing"]

@@ -72,6 +72,8 @@ def initialised(asking: Asking, call: Call, now: float) -> None:
     if code is None and producer.owned is not None and not isinstance(call.error, CallFailed):
         producer.owned = None  # this broker can not renew; an id that is asked for afresh fences what was before
         return
+    if isinstance(call.error, CallFailed) and call.error.sent and producer.owned is not None:
+        producer.renewal_in_doubt = True
     rule = asking.rule(Request.INIT_PRODUCER_ID, call, code)
     if rule.action is Action.DONE and response is not None:
         asking.went_well()

@@ -141,6 +141,13 @@ def described(asking: Asking, call: Call, now: float) -> None:
     if verdict is Verdict.CLOCK:
         verdict = fate.by_clock(was_open=producer.was_open, is_overdue=producer.is_overdue(now))
         producer.owned = None if verdict is Verdict.TIMED_OUT else producer.owned
+    if verdict is Verdict.FENCED and fate.is_own_doing(
+        is_random=not producer.txn_pool.settings.base_txn_id,
+        renewal_in_doubt=producer.renewal_in_doubt,
+        was_touched=producer.touched,
+        is_overdue=producer.is_overdue(now),
+    ):
+        verdict, producer.owned = Verdict.TIMED_OUT, None  # which is asked for afresh, at whatever epoch it is
     if verdict in (Verdict.AGAIN, Verdict.FIND):
         if verdict is Verdict.FIND:
             producer.coordinator.lost()

@@ -5,7 +5,7 @@ The coordinator is asked, first by an abort at the producer's own epoch. Answere
 the producer's own until now, or the coordinator had aborted it at its timeout (which v2 answers so); either
 way it is aborted, and nobody else has the id. What the abort does not settle DescribeTransactions does: at our
 epoch, or in one of `own_ends` at our epoch + 1, the id is ours. Brokers before 3.0 do not know that request;
-there the clock tells.
+there the clock tells. Last, where requests had no answer, an id of a random name is still ours (`is_own_doing`).
 
 A commit that was sent without an answer, and was then refused so, stays unknown whatever the coordinator says
 now: it may have been done, and what is seen may be of a later owner. `settles_commit` tells the answers after
@@ -102,6 +102,15 @@ def _described_with_error(error_code: int) -> Verdict:
 def by_clock(*, was_open: bool, is_overdue: bool) -> Verdict:
     """What is likelier when nobody tells; the facts are those of `own_ends`."""
     return Verdict.TIMED_OUT if was_open and is_overdue else Verdict.FENCED
+
+
+def is_own_doing(*, is_random: bool, renewal_in_doubt: bool, was_touched: bool, is_overdue: bool) -> bool:
+    """Whether what looks like another owner is what requests of our own may have left whose answers were lost: a
+    renewal of the id, or a transaction that the coordinator ended at its timeout. That can be told for an id of
+    a random name alone, since nobody else can have it. Under a name that was given, the same may be another
+    process, which must not be fenced by us.
+    """
+    return is_random and (renewal_in_doubt or (was_touched and is_overdue))
 
 
 def settles_commit(error_code: int) -> bool:

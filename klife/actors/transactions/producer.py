@@ -64,6 +64,7 @@ class TransactionalProducer(Producer):
         self.wanted = False  # somebody waits for it to be initialised
         self.coordinator = Coordinator(transactional_id, pool.metadata, self.settings, self.broker_of)
         self.owned: tuple[int, int] | None = None  # the id and epoch that the coordinator gave last
+        self.renewal_in_doubt = False  # an InitProducerId for the next epoch of it had no answer
         self.is_v2 = False  # what the cluster had settled when it was initialised: so it stays
         self.rested_since = NEVER_USED
         self.dropped_records = 0  # by aborts: they have not failed by themselves
@@ -252,7 +253,7 @@ class TransactionalProducer(Producer):
     def initialised(self, producer_id: int, epoch: int) -> None:
         """The coordinator has given it this id and epoch, and ended what was open before."""
         self.owned = producer_id, epoch
-        self.end_in_doubt = self.wanted = False
+        self.end_in_doubt = self.renewal_in_doubt = self.wanted = False
         self.is_v2 = self.txn_pool.is_v2
         last = ProduceRequest.MAX_VERSION
         self.terms.produce_versions = (_FIRST_V2_PRODUCE, last) if self.is_v2 else (ProduceRequest.MIN_VERSION, _FIRST_V2_PRODUCE - 1)
