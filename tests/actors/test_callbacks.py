@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from time import monotonic
 from typing import Any
 
@@ -236,19 +235,3 @@ def test_what_an_exception_of_a_signal_handler_leaves_out_is_called_after_it() -
     ran(parts)
     assert seen == ["second", "third", "of the next batch"]
     assert parts.producer.pool.used == 0
-
-
-def test_callbacks_of_several_partitions_share_a_greenlet_that_ends_when_the_producer_is_closed() -> None:
-    parts, seen, kept = Parts([1, 1]), [], []
-    for partition in (0, 1):
-        batch = parts.sent(partition=partition)
-        parts.producer.callbacks.add(batch, 0, lambda _record: seen.append(id(gevent.getcurrent())))
-        parts.delivered(batch)
-    ran(parts)
-    assert len(seen) == 2
-    assert len(set(seen)) == 1
-    gevent.sleep(0)
-    kept.extend(each for each in gc.get_objects() if id(each) == seen[0])
-    parts.producer.close("it was stopped")
-    kept[0].join(5)
-    assert kept[0].dead

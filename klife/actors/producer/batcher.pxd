@@ -16,8 +16,6 @@ cdef class Batcher:
     cdef public Py_ssize_t max_in_flight
     cdef public bint has_actor
     cdef public double wake_at
-    cdef public Py_ssize_t opened
-    cdef public object company
     cdef public list _later
     cdef public object _ticket
 

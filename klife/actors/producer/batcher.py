@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from klife import cython_shim as cython
 from klife.actors.metadata.snapshot import NO_LEADER
-from klife.actors.runtime.inbox import Company
 from klife.actors.settings import NEVER
 
 if cython.compiled:
@@ -49,8 +48,6 @@ class Batcher:
         "max_in_flight",
         "has_actor",
         "wake_at",
-        "opened",
-        "company",
         "_later",
         "_ticket",
     )
@@ -67,8 +64,6 @@ class Batcher:
         self.inbox: Inbox | None = None  # the actor's, while it lives; a new one looks at everything when it starts
         self.has_actor = False  # whether its supervisor was told to run one
         self.wake_at = NEVER  # when the actor wakes by itself
-        self.opened = 0  # batches, to tell whether there was another
-        self.company = Company()
         self._later: list[tuple[float, int, Partition]] = []
         self._ticket = 0  # makes heap entries of the same time comparable
 
@@ -100,13 +95,9 @@ class Batcher:
         if not partition.listed:
             partition.listed = True
             self.ready.append(partition)
-        self.opened += 1
         inbox = self.inbox
         if inbox is not None and not inbox.gathering and len(self.calls) < self.max_in_flight:
-            if self.company.none:
-                inbox.wake()
-            else:
-                inbox.wake_when_idle()
+            inbox.wake_when_idle()
 
     def offer(self, partition: Partition) -> None:
         """`partition` may have something to send."""

@@ -53,9 +53,8 @@ def next_step(late: bool, ready: bool, room: bool, connected: bool, complete: bo
     """What follows from a few facts: whether batches in flight are `late`, after a hub that did not run;
     partitions are `ready`; there is `room` for another request in flight; the broker is `connected`; the
     request is `complete`: the loop was idle, so that nobody has more for it, or what is ready is worth a
-    request as it is, or would have no `Company`; and whether other batchers have used up this turn of the
-    loop, so that to encode more would hold the hub. The last is asked only by who would send: to ask begins
-    the budget.
+    request as it is; and whether other batchers have used up this turn of the loop, so that to encode more
+    would hold the hub. The last is asked only by who would send: to ask begins the budget.
     """
     if late:
         return BatcherStep.JUDGE_FIRST
@@ -145,11 +144,7 @@ class BatcherActor(GeventActor):
     def on_wake(self) -> None:
         batcher, inbox = self.batcher, self.actor_inbox
         idle, inbox.idle = inbox.idle, False
-        company = batcher.company
-        if idle:
-            company.loop_is_idle(batcher.opened)
-        answered = bool(batcher.completed)
-        if answered:
+        if batcher.completed:
             while batcher.completed:
                 in_flight_request = batcher.completed.popleft()
                 self._answered(in_flight_request)
@@ -163,17 +158,13 @@ class BatcherActor(GeventActor):
             bool(batcher.ready),
             room > 0,
             batcher.broker.is_ready,
-            idle or batcher.has_a_request or (company.none and not answered),
+            idle or batcher.has_a_request,
             self.producer.budget.is_over,
         )
         if step is BatcherStep.SEND:
             room -= self._send(self._drain(now))
             if batcher.ready and room > 0:
                 get_hub().loop.run_callback(inbox.wake_when_idle)  # behind those who were refused this turn
-            elif company.sent(batcher.opened):
-                inbox.wake_when_idle()
-        elif step is BatcherStep.GATHER and company.none and answered:
-            get_hub().loop.run_callback(inbox.wake_from_hub)  # behind those whom the answers wake
         elif step is BatcherStep.GATHER:
             inbox.wake_when_idle()
         elif step is BatcherStep.CONNECT:
