@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from klife.actors.runtime.post import Post
 from klife.actors.settings import TxnPoolSettings
-from klife.actors.transactions.choice import MADE_PER_OPEN, RESTED, Choice, Way, choose
+from klife.actors.transactions.choice import MADE_PER_OPEN, Choice, Way, choose
 from klife.actors.transactions.pool_terms import PoolTerms
 from klife.actors.transactions.producer import Standing, TransactionalProducer
 from klife.actors.transactions.state import Event, State
@@ -39,11 +39,12 @@ class Pool(PoolTerms):
     def choose(self, now: float) -> Choice:
         """What the first of those who wait gets."""
         is_v2 = self.is_v2
-        if self.rested and len(self.out) < self.settings.pool_size:  # as a rule, and without a look at all of them
-            first = next(iter(self.rested))
-            no_other = len(self.rested) + len(self.out) >= MADE_PER_OPEN * self.settings.pool_size
-            if first.state is State.READY and first.is_v2 is is_v2 and (no_other or now - first.rested_since >= RESTED):
-                return Choice(Way.TAKE, first.index)
+        if self.rested:  # as a rule the first of them goes out, and nobody looks at all producers
+            first, made = next(iter(self.rested)), len(self.rested) + len(self.out)
+            if first.state is State.READY and first.is_v2 is is_v2:
+                choice = choose({first.index: first.rested_since}, (), len(self.out), made, pool_size=self.settings.pool_size, now=now)
+                if choice.way is Way.TAKE:
+                    return choice
         resting: dict[Hashable, float] = {}
         lost: list[Hashable] = []
         out = 0  # without those that are being made: while they are, one that rests may go out all the same
