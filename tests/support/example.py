@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import gevent
 
 from tests.support import ROOT
 from tests.support.doc_pages import commands
+from tests.support.logged_process import logged_process
 
 EXAMPLES = ROOT / "examples"
 PATIENCE = 100.0
@@ -92,19 +93,6 @@ def running(
     is killed.
     """
     log = folder / f"{name}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [str(python), *command],
-            cwd=EXAMPLES / name,
-            env=environment(servers, **environ),
-            stdin=stdin,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
+    told_environ = environment(servers, **environ)
+    with logged_process([str(python), *command], log, folder=EXAMPLES / name, environ=told_environ, stdin=stdin) as process:
         yield Example(process, log)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()

@@ -22,6 +22,7 @@ import gevent.socket
 
 from klife import StopReport
 from tests.support import ROOT
+from tests.support.logged_process import logged_process
 
 EXAMPLE = ROOT / "examples" / "gunicorn_gevent"
 PAGE = ROOT / "docs" / "web-workers.md"
@@ -199,11 +200,5 @@ def _running(command: list[str], servers: str, folder: Path, environ: Mapping[st
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("KLIFE_", "GUNICORN_"))} | build
     environment = inherited | {"KLIFE_BOOTSTRAP_SERVERS": servers, "XDG_RUNTIME_DIR": str(folder), **environ}
     log = folder / "server.log"
-    with log.open("wb") as stderr:
-        process = subprocess.Popen(command, cwd=application, env=environment, stdout=stderr, stderr=stderr, start_new_session=True)
-    try:
+    with logged_process(command, log, folder=application, environ=environment) as process:
         yield WebService(process, log)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
