@@ -29,6 +29,7 @@ from tests.chaos.plan import BROKERS, Plan, plan_for
 from tests.chaos.proxy import Proxy
 from tests.chaos.witness import held_up, read_committed, read_logs
 from tests.support import importing_tests
+from tests.support.txn_feature import settle_on
 
 START_SECONDS = 4.0
 """For the load and the control process to start, before the plan's beginning."""
@@ -73,8 +74,10 @@ class World:
 
     @classmethod
     @contextlib.contextmanager
-    def up(cls, version: str | None = None) -> Iterator[World]:
-        """Start brokers of that version, and proxies; end them with the block."""
+    def up(cls, version: str | None = None, *, transactions: int | None = None) -> Iterator[World]:
+        """Start brokers of that version, and proxies; end them with the block. `transactions` is the version of
+        those, where it is not the brokers' latest.
+        """
         proxies = {node_id: Proxy() for node_id in range(1, BROKERS + 1)}
         try:
             addresses = {node_id: proxy.address for node_id, proxy in proxies.items()}
@@ -89,6 +92,8 @@ class World:
                 for proxy, target in zip(proxies.values(), targets, strict=True):
                     host, _, port = target.rpartition(":")
                     proxy.target = host, int(port)
+                if transactions is not None:
+                    settle_on(cluster, transactions)
                 yield cls(cluster, proxies)
         finally:
             for proxy in proxies.values():
@@ -131,6 +136,9 @@ class World:
         names_broken = {violation.name for violation in violations}
         places = {(each.topic, each.partition) for each in found if each.name in names_broken}
         headers = {place: read_headers(self._cluster, *place) for place in places}
+        if violations:
+            for node_id in self._cluster.broker_ids:
+                (folder / f"broker-{node_id}.log").write_text(self._cluster.log(node_id))
         with self._cluster.admin() as admin:
             admin.delete_topics([*names, *(topic.name for topic in plan.txn_topics)])
         return Outcome(plan, violations, counts, summary, noise, faults.notes, entries, found, headers, folder)

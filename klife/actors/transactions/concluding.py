@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from klife.actors.network.call import Call, CallFailed
 from klife.actors.transactions import fate
-from klife.actors.transactions.asking import Asked, Asking
+from klife.actors.transactions.asking import Asked, Asking, log
 from klife.actors.transactions.fate import Verdict
 from klife.actors.transactions.outcome import Whose
 from klife.actors.transactions.policy import Action, Request, Rule, action_for
@@ -130,14 +130,25 @@ def described(asking: Asking, call: Call, now: float) -> None:
     """DescribeTransactions was answered."""
     producer = asking.producer
     response: DescribeTransactionsResponse | None = call.response
-    if producer.owned is None:
+    owned = producer.owned
+    if owned is None:
         producer.is_in_question = False
         return
     verdict = Verdict.CLOCK
     if response is None and isinstance(call.error, CallFailed):
         verdict = Verdict.FIND
     elif response is not None and response.transaction_states:
-        verdict = _verdict(producer, response.transaction_states[0], now)
+        told = response.transaction_states[0]
+        verdict = _verdict(producer, told, now)
+        log.debug(
+            "transaction_described",
+            id=producer.transactional_id,
+            owned=owned,
+            error=told.error_code,
+            transaction=told.transaction_state,
+            described=(told.producer_id, told.producer_epoch),
+            verdict=verdict.value,
+        )
     if verdict is Verdict.CLOCK:
         verdict = fate.by_clock(was_open=producer.was_open, is_overdue=producer.is_overdue(now))
         producer.owned = None if verdict is Verdict.TIMED_OUT else producer.owned
