@@ -19,7 +19,7 @@ from gevent import subprocess
 
 from klife.admin import NewTopic
 from klife.testing.cluster import KafkaCluster
-from tests.chaos.check import Found, Promise, Violation, check
+from tests.chaos.check import Found, Promise, Slack, Violation, check
 from tests.chaos.check_transactions import check_transactions
 from tests.chaos.faults import Faults
 from tests.chaos.headers import BatchHeader, read_headers
@@ -36,7 +36,7 @@ START_SECONDS = 4.0
 END_SECONDS = 60.0
 """For the load to end, after the last of its records must be settled."""
 LATE_SECONDS = 1.0
-"""How late an outcome may be; the most that the machine kept the load waiting at a time is added."""
+"""How late an outcome may be; what the machine kept the load waiting is added."""
 RARE_COMPUTED_MS, WORST_COMPUTED_MS = 50.0, 200.0
 """How long the load, its workers included, may compute between two ticks: what one in a thousand exceeds, and
 the worst.
@@ -127,7 +127,7 @@ class World:
         entries = list(read_journal(folder / "journal.jsonl"))
         summary = _read_json(folder / "summary.json")
         noise = _read_json(folder / "control.json")
-        slack = LATE_SECONDS + float(summary["ticker"]["kept_waiting"] if summary else 0.0) / 1000
+        slack = Slack(LATE_SECONDS, summary["ticker"]["waits"] if summary else ())
         violations, counts = check(entries, found, _promises(plan, faults.whole_since), slack)
         violations += _bounds(plan, summary, ended)
         of_transactions, outcomes = self._check_transactions(plan, folder, slack)
@@ -143,7 +143,7 @@ class World:
             admin.delete_topics([*names, *(topic.name for topic in plan.txn_topics)])
         return Outcome(plan, violations, counts, summary, noise, faults.notes, entries, found, headers, folder)
 
-    def _check_transactions(self, plan: Plan, folder: Path, slack: float) -> tuple[list[Violation], dict[str, int]]:
+    def _check_transactions(self, plan: Plan, folder: Path, slack: Slack) -> tuple[list[Violation], dict[str, int]]:
         servers, names = self._cluster.bootstrap_servers, [topic.name for topic in plan.txn_topics]
         held = held_up(servers, names, plan.dealing_time)  # what was given up without an answer the coordinator ends at its timeout
         dealings = list(read_ledger(folder / "ledger.jsonl"))
