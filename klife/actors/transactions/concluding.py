@@ -93,8 +93,10 @@ def _ended_well(producer: TransactionalProducer, response: EndTxnResponse) -> No
     committed = producer.state is State.COMMITTING
     error = transaction.cause
     timed_out = error is not None and not committed and _asked(error)
-    # In v1 the epoch stays what it was, so that a record which was given up has lost its sequence for good.
-    clean = committed or (not timed_out and (producer.is_v2 or producer.settlement.first_error is None))
+    # In v1 the epoch stays what it was. So a record that was given up has lost its sequence for good, and an EndTxn
+    # or AddPartitionsToTxn that is still on its way somewhere would end, or open, the next transaction.
+    epoch_lasts = producer.is_v2 or not (producer.is_unheard or (producer.settlement.first_error is not None and not committed))
+    clean = epoch_lasts and not timed_out
     if producer.is_v2 and response.producer_id >= 0:
         producer.owned = response.producer_id, response.producer_epoch
     if timed_out and not getattr(error, "possibly_committed", False):
