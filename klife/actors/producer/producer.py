@@ -60,19 +60,19 @@ class Producer:
         """Its metadata: `broker_of(node_id)`, and what `TopicPartitions` asks by `wait_for_partitions`."""
         self.settings = settings
         self.pool = pool
-        self.budget = LoopBudget(home.loop)
-        self.callbacks = Callbacks(pool, home, self.budget)
-        self.terms = Terms(settings, home, max_block, self.callbacks.add)
-        self.identities = Identities()
-        self.batchers = Batchers(self.terms, broker_of)
-        self.routing = Routing(self.batchers, self._new_topic)
-        self.deadlines = Deadlines(self.terms)
-        self.deadline_timer = DeadlineTimer(self.deadlines, self.terms, self.expire, self.wake)
-        self.settlement = _settlement(settings, pool, self.callbacks, self.deadlines)
-        self.hub_watch = HubWatch()
+        self.budget: LoopBudget = LoopBudget(home.loop)
+        self.callbacks: Callbacks = Callbacks(pool, home, self.budget)
+        self.terms: Terms = Terms(settings, home, max_block, self.callbacks.add)
+        self.identities: Identities = Identities()
+        self.batchers: Batchers = Batchers(self.terms, broker_of)
+        self.routing: Routing = Routing(self.batchers, self._new_topic)
+        self.deadlines: Deadlines = Deadlines(self.terms)
+        self.deadline_timer: DeadlineTimer = DeadlineTimer(self.deadlines, self.terms, self.expire, self.wake)
+        self.settlement: Settlement = _settlement(settings, pool, self.callbacks, self.deadlines)
+        self.hub_watch: HubWatch = HubWatch()
         self._wait_for_partitions = wait_for_partitions
         self.requests = 0
-        self.retries = 0
+        self.retries: int = 0
 
     def _new_topic(self, info: TopicInfo, partitioner: Any) -> Topic:
         return Topic(

@@ -12,9 +12,9 @@ from klife.actors.network.call import Call, CallFailed
 from klife.actors.transactions.policy import DONE, Action, Request, Rule, action_for
 from klife.actors.transactions.producer import TransactionalProducer
 from klife.protocol.error_codes import ErrorCode, describe
-from klife_supervision.logs import get_logger
+from klife_supervision.logs import Logger, get_logger
 
-log = get_logger("klife.transactions")
+log: Logger = get_logger("klife.transactions")
 
 _MARKERS_BACKOFF = 0.02  # seconds; what the coordinator needs to end the id's last transaction
 
@@ -27,7 +27,7 @@ class Asking:
 
     def __init__(self, producer: TransactionalProducer) -> None:
         self.producer = producer
-        self.retry_at = 0.0  # monotonic seconds
+        self.retry_at: float = 0.0  # monotonic seconds
         self._failures = 0
 
     @property

@@ -137,12 +137,12 @@ class ConfluentReader(PropertiesReader):
         elif self._topics:
             self.options["topics"] = [topic if (options := _as_options(topic)) is None else given | options for topic in self._topics]
         else:
-            self.problems += [
+            self.problems.extend(
                 f"{name}: serializers are those of topics here; name the topics that it is for: "
                 "ClientConfig.from_confluent({...}, topics=['orders', ...])"
                 for name, option in _TO_TOPICS.items()
                 if option in given
-            ]
+            )
 
 
 def _as_options(topic: object) -> dict[str, Any] | None:
@@ -232,7 +232,7 @@ class KafkaPythonReader(PropertiesReader):
             options["sasl"] = {"mechanism": dotted.pop("sasl.mechanism", "OAUTHBEARER"), "token_provider": provider.token}
             dotted["security.protocol"] = "SSL" if protocol == "SASL_SSL" and context is None else "PLAINTEXT"
         super().read(dotted)
-        self.options = KAFKA_PYTHON_DEFAULTS | self.options | options
+        self.options: dict[str, Any] = KAFKA_PYTHON_DEFAULTS | self.options | options
         if self.options.get("acks") not in (None, "all", -1):
             self.options.setdefault("enable_idempotence", False)
 
