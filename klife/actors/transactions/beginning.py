@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from klife.actors.network.call import Call, CallFailed
 from klife.actors.producer.partition import Partition
-from klife.actors.transactions.asking import Asked, Asking
+from klife.actors.transactions.asking import Asked, Asking, log
 from klife.actors.transactions.outcome import Whose
 from klife.actors.transactions.policy import Action, Request, Rule
 from klife.actors.transactions.producer import TransactionalProducer
@@ -77,6 +77,9 @@ def initialised(asking: Asking, call: Call, now: float) -> None:
     rule = asking.rule(Request.INIT_PRODUCER_ID, call, code)
     if rule.action is Action.DONE and response is not None:
         asking.went_well()
+        log.debug(
+            "transactional_producer_initialised", id=producer.transactional_id, owned=(response.producer_id, response.producer_epoch)
+        )
         producer.initialised(response.producer_id, response.producer_epoch)
     elif rule.action is Action.ASK and producer.owned is not None:
         producer.is_in_question = True

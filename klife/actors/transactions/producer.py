@@ -14,6 +14,7 @@ from enum import Enum
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from klife.actors.network.call import CallFailed
 from klife.actors.producer.identity import Identity
 from klife.actors.producer.producer import Producer
 from klife.actors.runtime.post import Post
@@ -24,6 +25,7 @@ from klife.protocol.apis.produce import ProduceRequest
 
 if TYPE_CHECKING:
     from klife.actors.network.broker import Broker
+    from klife.actors.network.call import Call
     from klife.actors.producer.partition import Partition
     from klife.actors.transactions.pool_terms import PoolTerms
     from klife.actors.transactions.transaction import Transaction
@@ -64,6 +66,8 @@ class TransactionalProducer(Producer):
         self.wanted: bool = False  # somebody waits for it to be initialised
         self.coordinator: Coordinator = Coordinator(transactional_id, pool.metadata, self.settings, self.broker_of)
         self.owned: tuple[int, int] | None = None  # the id and epoch that the coordinator gave last
+        self.is_asking: bool = False  # a request under this epoch is under way to the coordinator
+        self.is_unheard: bool = False  # one had no answer, and may reach it yet, however often it was repeated since
         self.renewal_in_doubt: bool = False  # an InitProducerId for the next epoch of it had no answer
         self.is_v2: bool = False  # what the cluster had settled when it was initialised: so it stays
         self.rested_since: float = NEVER_USED
@@ -253,6 +257,7 @@ class TransactionalProducer(Producer):
     def initialised(self, producer_id: int, epoch: int) -> None:
         """The coordinator has given it this id and epoch, and ended what was open before."""
         self.owned = producer_id, epoch
+        self.is_asking = self.is_unheard = False
         self.end_in_doubt = self.renewal_in_doubt = self.wanted = False
         self.is_v2 = self.txn_pool.is_v2
         last = ProduceRequest.MAX_VERSION
@@ -260,6 +265,12 @@ class TransactionalProducer(Producer):
         self.move(Event.INITIALIZED)
         self.txn_pool.came_to_rest(self)
         self.txn_pool.wake()
+
+    def heard(self, call: Call) -> None:
+        """What was asked of the coordinator is over, with an answer or without."""
+        if self.is_asking and isinstance(call.error, CallFailed) and call.error.sent:
+            self.is_unheard = True
+        self.is_asking = False
 
     def stop_taking(self) -> None:
         """Nothing joins the transaction any more."""
