@@ -67,7 +67,7 @@ class TransactionalProducer(Producer):
         self.owned: tuple[int, int] | None = None  # the id and epoch that the coordinator gave last
         self.is_asking: bool = False  # a request under this epoch is under way to the coordinator
         self.is_unheard: bool = False  # one had no answer, and may reach it yet, however often it was repeated since
-        self.renewal_in_doubt: bool = False  # an InitProducerId for the next epoch of it had no answer
+        self.may_fence_itself: bool = False  # requests of its own may raise the epoch, or have, without its hearing of it
         self.is_v2: bool = False  # what the cluster had settled when it was initialised: so it stays
         self.rested_since: float = NEVER_USED
         self.dropped_records: int = 0  # by aborts: they have not failed by themselves
@@ -127,7 +127,7 @@ class TransactionalProducer(Producer):
 
     def is_overdue(self, now: float) -> bool:
         """Whether the coordinator may have ended the last transaction at its timeout, by `now`."""
-        return now - self.begun_at >= self.txn_pool.settings.txn_timeout
+        return now - self.begun_at >= self.txn_pool.marked_timeout_ms / 1000
 
     # a transaction
 
@@ -253,7 +253,7 @@ class TransactionalProducer(Producer):
         """The coordinator has given it this id and epoch, and ended what was open before."""
         self.owned = producer_id, epoch
         self.is_asking = self.is_unheard = False
-        self.end_in_doubt = self.renewal_in_doubt = self.wanted = False
+        self.end_in_doubt = self.wanted = False
         self.is_v2 = self.txn_pool.is_v2
         last = ProduceRequest.MAX_VERSION
         self.terms.produce_versions = (_FIRST_V2_PRODUCE, last) if self.is_v2 else (ProduceRequest.MIN_VERSION, _FIRST_V2_PRODUCE - 1)
@@ -264,7 +264,12 @@ class TransactionalProducer(Producer):
     def heard(self, call: Call) -> None:
         """What was asked of the coordinator is over, with an answer or without."""
         if self.is_asking and isinstance(call.error, CallFailed) and call.error.sent:
-            self.is_unheard = True
+            self.unheard()
+        self.is_asking = False
+
+    def unheard(self) -> None:
+        """A request to the coordinator had no answer, and will have none."""
+        self.is_unheard = self.may_fence_itself = True
         self.is_asking = False
 
     def stop_taking(self) -> None:
