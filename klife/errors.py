@@ -43,7 +43,7 @@ class ConfigError(KlifeError, ValueError):
     """The configuration is wrong; `problems` lists everything that is, one line each."""
 
     def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
+        self.problems: tuple[str, ...] = tuple(problems)
         count = len(self.problems)
         head = "invalid configuration" if count == 1 else f"invalid configuration, {count} problems"
         super().__init__(head + ":\n" + "\n".join(f"  - {problem}" for problem in self.problems))
@@ -215,8 +215,8 @@ class BatchError(KlifeError):
     """
 
     def __init__(self, delivered: Sequence[RecordResult], failed: Sequence[RecordResult]) -> None:
-        self.delivered = list(delivered)
-        self.failed = list(failed)
+        self.delivered: list[RecordResult] = list(delivered)
+        self.failed: list[RecordResult] = list(failed)
         first = self.failed[0].error
         super().__init__(
             f"{len(self.failed)} of {len(self.failed) + len(self.delivered)} records were not delivered; the first error: {first}"
@@ -307,7 +307,7 @@ class PoolExhausted(TransactionError, TimeoutError):
 
     def __init__(self, pool: str, size: int, timeout: float, ages: Sequence[float]) -> None:
         self.size = size
-        self.ages = tuple(sorted(ages, reverse=True))
+        self.ages: tuple[float, ...] = tuple(sorted(ages, reverse=True))
         shown = ", ".join(f"{age:.1f} s" for age in self.ages[:20]) + (", ..." if len(self.ages) > 20 else "")
         super().__init__(
             f"no transaction could be begun within {timeout:g} s: the {size} that the pool {pool!r} may have open at once are "

@@ -29,11 +29,11 @@ class TimedPool:
     """`manager` is the pool, for the `with` block; `is_over` whether its time has passed."""
 
     def __init__(self, seconds: float, context: ssl.SSLContext | None) -> None:
-        self.is_over = False
+        self.is_over: bool = False
         self._sockets: list[Any] = []
         self._timer = threading.Timer(seconds, self._cut)
         self._timer.daemon = True
-        self.manager = urllib3.PoolManager(num_pools=1, ssl_context=context)
+        self.manager: urllib3.PoolManager = urllib3.PoolManager(num_pools=1, ssl_context=context)
         self.manager.pool_classes_by_scheme = {
             "http": _pool_class(HTTPConnectionPool, self),
             "https": _pool_class(HTTPSConnectionPool, self),

@@ -178,7 +178,7 @@ class Delivered(Record):
 
     partition: int
 
-    error_code = 0
+    error_code: int | None = 0
 
     def __init__(
         self,
@@ -216,7 +216,7 @@ class Undelivered(Record):
     ) -> None:
         super().__init__(topic, value, key, headers, partition, timestamp_ms)
         self.error = error
-        self.error_code = error.error_code
+        self.error_code: int | None = error.error_code
 
     def again(self) -> Undelivered:
         """The same with an error of its own: whoever raises that ties it to all that is going on in his

@@ -27,9 +27,9 @@ class SerializationContext:
     __slots__ = ("topic", "field", "headers")
 
     def __init__(self, topic: str, field: Literal["key", "value"], headers: list[tuple[str, bytes | None]] | None = None) -> None:
-        self.topic = topic
+        self.topic: str = topic
         self.field = field
-        self.headers = [] if headers is None else headers
+        self.headers: list[tuple[str, bytes | None]] = [] if headers is None else headers
 
     def __repr__(self) -> str:
         return f"SerializationContext(topic={self.topic!r}, field={self.field!r}, headers={len(self.headers)})"

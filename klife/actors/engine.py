@@ -27,9 +27,9 @@ from klife.actors.runtime.latch import Latch, get_thread_ident, may_switch
 from klife.actors.settings import ClientSettings
 from klife.errors import ClientClosed
 from klife_supervision import AutoShutdown, ExitReason, RestartIntensityReached
-from klife_supervision.logs import get_logger, telling
+from klife_supervision.logs import Logger, get_logger, telling
 
-log = get_logger("klife")
+log: Logger = get_logger("klife")
 
 P = TypeVar("P", bound=Part)
 
@@ -39,25 +39,25 @@ class Engine:
 
     def __init__(self, settings: ClientSettings) -> None:
         self.settings = settings
-        self.name = settings.name
-        self.hub = get_hub()
-        self.home = get_thread_ident()  # the hub's thread, as long as that has not ended
-        self.loop = self.hub.loop
-        self.has_own_thread = has_own_thread(self.hub)
-        self.metadata = Metadata(settings)
-        self.health = Health(self.metadata)
+        self.name: str = settings.name
+        self.hub: Any = get_hub()
+        self.home: int = get_thread_ident()  # the hub's thread, as long as that has not ended
+        self.loop: Any = self.hub.loop
+        self.has_own_thread: bool = has_own_thread(self.hub)
+        self.metadata: Metadata = Metadata(settings)
+        self.health: Health = Health(self.metadata)
         self.parts: list[Part] = []
         self.supervisor: Any = None
         self._calling: set[Any] = set()  # greenlets of `call_soon`
         self.closing: str | None = None
-        self.finished = Latch(self.hub)
+        self.finished: Latch = Latch(self.hub)
         self.on_end: list[Callable[[Engine], None]] = []  # told before those who wait for it
-        self.undelivered = 0
+        self.undelivered: int = 0
         self.exiting: Callable[[], None] | None = None  # set by `process_exits`
         self.inherited = False  # in a forked child: it is the parent's
         self.in_child = False  # it took the place of one of the parent's, in a forked child
         self.after_fork = False  # it took the place of one of the parent's, in a forked child, or of an orphan
-        self.orphaned = False  # the hub that ran it is gone
+        self.orphaned: bool = False  # the hub that ran it is gone
         self.calls: set[Any] = set()  # from other threads, which wait
         self.held: Any = None  # a weak reference to what its clients hold, while any does
         tell_of_end(self)

@@ -17,14 +17,14 @@ from gevent import GreenletExit
 from klife.hooks import BufferWait, Compression, Connection, DeliveredBatch, FailedBatch, Hooks, Request, Retry, Sample, Throttle
 from klife.protocol.api_keys import api_name
 from klife.record import Record
-from klife_supervision.logs import get_logger, traceback_of
+from klife_supervision.logs import Logger, get_logger, traceback_of
 
 if TYPE_CHECKING:
     from klife.actors.network.broker import Broker
     from klife.actors.network.call import Call
     from klife.actors.producer.batch import Batch
 
-log = get_logger("klife")
+log: Logger = get_logger("klife")
 
 _api_name = cache(api_name)  # which looks it up in an enumeration: longer than all the rest
 Methods = tuple[Callable[..., Any], ...]
@@ -35,17 +35,17 @@ class Observer:
 
     def __init__(self, client: str, hooks: Sequence[Hooks]) -> None:
         self.client = client
-        self.on_produce = _overridden(hooks, "on_produce")
-        self.on_refused = _overridden(hooks, "on_refused")
-        self.on_delivered = _overridden(hooks, "on_delivered")
-        self.on_failed = _overridden(hooks, "on_failed")
-        self.on_request = _overridden(hooks, "on_request")
-        self.on_retry = _overridden(hooks, "on_retry")
-        self.on_connection = _overridden(hooks, "on_connection")
-        self.on_throttle = _overridden(hooks, "on_throttle")
-        self.on_compression = _overridden(hooks, "on_compression")
-        self.on_buffer_wait = _overridden(hooks, "on_buffer_wait")
-        self.on_sample = _overridden(hooks, "on_sample")
+        self.on_produce: Methods = _overridden(hooks, "on_produce")
+        self.on_refused: Methods = _overridden(hooks, "on_refused")
+        self.on_delivered: Methods = _overridden(hooks, "on_delivered")
+        self.on_failed: Methods = _overridden(hooks, "on_failed")
+        self.on_request: Methods = _overridden(hooks, "on_request")
+        self.on_retry: Methods = _overridden(hooks, "on_retry")
+        self.on_connection: Methods = _overridden(hooks, "on_connection")
+        self.on_throttle: Methods = _overridden(hooks, "on_throttle")
+        self.on_compression: Methods = _overridden(hooks, "on_compression")
+        self.on_buffer_wait: Methods = _overridden(hooks, "on_buffer_wait")
+        self.on_sample: Methods = _overridden(hooks, "on_sample")
 
     # by who produces
 

@@ -33,12 +33,12 @@ class Handle:
     __slots__ = ("name", "engine", "_held", "_supervised")
 
     def __init__(self, engine: Engine, *, supervised: bool) -> None:
-        self.name = engine.name
+        self.name: str = engine.name
         self._supervised = supervised
         self._bind(engine)
 
     def _bind(self, engine: Engine) -> None:
-        self.engine = engine
+        self.engine: Engine = engine
         self._held = held_for(engine)
 
     @property

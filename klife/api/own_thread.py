@@ -72,8 +72,8 @@ class OwnThread:
     """The thread of one engine."""
 
     def __init__(self, name: str) -> None:
-        self.name = f"klife {name}"
-        self.over = Latch(_NO_HUB)
+        self.name: str = f"klife {name}"
+        self.over: Latch = Latch(_NO_HUB)
         self._up = Latch(_NO_HUB)
         self._engine: Engine | None = None
         self._error: BaseException | None = None

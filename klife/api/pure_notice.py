@@ -8,9 +8,9 @@ KLIFE_PURE says that it is wanted.
 from __future__ import annotations
 
 from klife.core import pure
-from klife_supervision.logs import get_logger
+from klife_supervision.logs import Logger, get_logger
 
-log = get_logger("klife")
+log: Logger = get_logger("klife")
 
 _told = False
 

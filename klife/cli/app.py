@@ -10,7 +10,7 @@ from klife.cli import cluster, demo, doctor, logs, produce, read, topics, tree, 
 from klife.cli.version import version_line
 
 # Without rich's markup an error is a line one can read, cut and search for, not a box; and a bug a plain traceback.
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="klife",
     help="Tools around klife, the Kafka client.",
     no_args_is_help=True,

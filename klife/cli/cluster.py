@@ -38,8 +38,8 @@ from klife.testing.jars import cache_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-app = typer.Typer(help="A real Kafka cluster on this machine.", no_args_is_help=True)
-console = Console(stderr=True, highlight=False)
+app: typer.Typer = typer.Typer(help="A real Kafka cluster on this machine.", no_args_is_help=True)
+console: Console = Console(stderr=True, highlight=False)
 
 DOWN_TIMEOUT_SECONDS = 60
 LONG_SECONDS = 3600.0

@@ -30,9 +30,9 @@ class LineReader:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         status = os.fstat(descriptor)
-        self.size = status.st_size if stat.S_ISREG(status.st_mode) else None
-        self.is_terminal = os.isatty(descriptor)
-        self.bytes_read = 0
+        self.size: int | None = status.st_size if stat.S_ISREG(status.st_mode) else None
+        self.is_terminal: bool = os.isatty(descriptor)
+        self.bytes_read: int = 0
 
     def __iter__(self) -> Iterator[bytes]:
         pieces: list[bytes] = []  # of a line whose end has not come yet

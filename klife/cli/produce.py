@@ -122,8 +122,8 @@ class Lines:
         self._separator = separator
         self._began = time.monotonic()
         self._taken = 0  # not counting one that Ctrl-C kept from the buffer
-        self.delivered = 0
-        self.unreadable = ""  # why the input was not read to its end
+        self.delivered: int = 0
+        self.unreadable: str = ""  # why the input was not read to its end
         self._errors: list[str] = []
 
     @property

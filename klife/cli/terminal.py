@@ -26,8 +26,8 @@ from klife.api.config.properties_file import read_properties
 from klife.cli.logs import errors_only
 from klife.errors import ConfigError, KlifeError, NotReady
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out: Console = Console(highlight=False, soft_wrap=True)
+err: Console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 INTERRUPTED = 130

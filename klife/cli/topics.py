@@ -11,7 +11,7 @@ from klife.admin import ConfigEntry, NewTopic, Partition
 from klife.cli.table import print_table
 from klife.cli.terminal import Bootstrap, ConfigFile, admin, configuration, confirm, ctrl_c_here, err, errors_as_lines, fail, out
 
-app = typer.Typer(help="List the topics, create, describe and delete them, and change their settings.")
+app: typer.Typer = typer.Typer(help="List the topics, create, describe and delete them, and change their settings.")
 
 HEADINGS = ("TOPIC", "PARTITION", "LEADER", "REPLICAS", "IN-SYNC")
 SETTINGS = ("SETTING", "VALUE", "SET-BY")

@@ -12,7 +12,7 @@ from klife.admin.transactions import OpenInPartition, Transaction, abort_hanging
 from klife.cli.table import print_table
 from klife.cli.terminal import Bootstrap, ConfigFile, admin, configuration, confirm, ctrl_c_here, err, errors_as_lines, fail
 
-app = typer.Typer(help="Transactions: which are open, and the end of one that hangs.", no_args_is_help=True)
+app: typer.Typer = typer.Typer(help="Transactions: which are open, and the end of one that hangs.", no_args_is_help=True)
 
 KNOWN = ("TRANSACTIONAL-ID", "STATE", "AGE", "TIMEOUT", "PRODUCER", "EPOCH", "COORDINATOR", "PARTITIONS")
 OPEN = ("PARTITION", "START-OFFSET", "LAST-WRITE", "PRODUCER", "EPOCH", "STATE", "TRANSACTIONAL-ID")

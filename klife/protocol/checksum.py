@@ -31,5 +31,5 @@ def _function() -> Crc32c:
     return found
 
 
-crc32c = _function()
+crc32c: Crc32c = _function()
 """`crc32c(data, initial=0)`."""

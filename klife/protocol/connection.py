@@ -117,12 +117,12 @@ class KafkaConnection:
     )
 
     def __init__(self, client_id: str, max_response_bytes: int, steps: Sequence[Step] = ()) -> None:
-        self.state = State.DISCONNECTED
+        self.state: State = State.DISCONNECTED
         self.ranges: Mapping[int, tuple[int, int]] = {}
-        self.features = Features()  # as the broker told last
-        self.throttle_ms = 0  # how long the broker, in answering the handshake, asked us to wait (KIP-219)
+        self.features: Features = Features()  # as the broker told last
+        self.throttle_ms: int = 0  # how long the broker, in answering the handshake, asked us to wait (KIP-219)
         self.wish: Compute | TokenWanted | None = None  # what the handshake waits for besides the broker; `done` brings it
-        self.session_lifetime_ms = 0  # how long the last authentication holds (KIP-368); 0: no limit
+        self.session_lifetime_ms: int = 0  # how long the last authentication holds (KIP-368); 0: no limit
         self._client_id = client_id
         self._max_response_bytes = max_response_bytes
         self._reader = FrameReader(max_response_bytes)

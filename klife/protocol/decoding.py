@@ -55,7 +55,7 @@ class Decoder:
     def __init__(self, cls: type[Struct], version: int, *, flexible: bool) -> None:
         self.version = version
         self.flexible = flexible
-        self.title = f"{cls.__name__} v{version}"
+        self.title: str = f"{cls.__name__} v{version}"
         self._run: list[tuple[str, str]] = []
         names = {
             "new": object.__new__,
@@ -67,7 +67,8 @@ class Decoder:
             "skip_tags": skip_tags,
             "numbers": numbers,
         }
-        self.source = source = Source("decode(buf, pos)", names)
+        source = Source("decode(buf, pos)", names)
+        self.source: Source = source
         source.line("size = len(buf)")
         if any(field.type is records_ for struct_ in walk(cls) for field in struct_.FIELDS):
             source.line("view = memoryview(buf)")

@@ -32,7 +32,7 @@ class Encoder:
     def __init__(self, cls: type[Struct], version: int, *, flexible: bool) -> None:
         self.version = version
         self.flexible = flexible
-        self.title = f"{cls.__name__} v{version}"
+        self.title: str = f"{cls.__name__} v{version}"
         self._run: list[tuple[str, str]] = []
         # Where pieces go: the list of small pieces, its append, and the list of parts. A tagged field has its
         # own three.
@@ -46,7 +46,7 @@ class Encoder:
             "records_size": records_size,
             "append_records": append_records,
         }
-        self.source = Source("encode(message, parts)", names)
+        self.source: Source = Source("encode(message, parts)", names)
         self.source.line("out = []")
         self.source.line("write = out.append")
         self._struct(cls, "message")

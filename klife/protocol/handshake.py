@@ -84,8 +84,8 @@ class VersionsExchange:
 
     def __init__(self) -> None:
         self.ranges: Mapping[int, tuple[int, int]] = {}
-        self.features = Features()
-        self.throttle_ms = 0
+        self.features: Features = Features()
+        self.throttle_ms: int = 0
         self._version = _VERSIONS_FIRST_TRY
 
     def start(self) -> Question:

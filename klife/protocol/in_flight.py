@@ -16,7 +16,7 @@ class InFlight:
     __slots__ = ("request", "correlation_id", "version", "response")
 
     def __init__(self, request: Any) -> None:
-        self.request = request
-        self.correlation_id = -1  # this and the version: once it was sent
-        self.version = -1
+        self.request: Any = request
+        self.correlation_id: int = -1  # this and the version: once it was sent
+        self.version: int = -1
         self.response: Any = None

@@ -54,7 +54,7 @@ class PlainAnswer:
     __slots__ = ("topics",)
 
     def __init__(self, topics: list[tuple[str | bytes, list[tuple[int, int, int]]]]) -> None:
-        self.topics = topics
+        self.topics: list[tuple[str | bytes, list[tuple[int, int, int]]]] = topics
 
 
 class BatchesResponse:
@@ -88,10 +88,10 @@ class BatchesRequest:
     __slots__ = ("acks", "timeout_ms", "topics", "transactional_id")
 
     def __init__(self, acks: int, timeout_ms: int, topics: Sequence[TopicBatches], transactional_id: str | None = None) -> None:
-        self.acks = acks
-        self.timeout_ms = timeout_ms
-        self.topics = topics
-        self.transactional_id = transactional_id
+        self.acks: int = acks
+        self.timeout_ms: int = timeout_ms
+        self.topics: Sequence[TopicBatches] = topics
+        self.transactional_id: str | None = transactional_id
 
     def encode_parts(self, version: int) -> list[Buffer]:
         """The body as parts to be sent one after another; large batches are not copied.

@@ -80,14 +80,14 @@ class Field:
         tag: int | None,
         tagged: str | None,
     ) -> None:
-        self.name = ""
-        self.type = kind
-        self.versions = Versions.parse(versions)
-        self.nullable = Versions.parse(nullable)
-        self.default = default
-        self.ignorable = ignorable
-        self.tag = tag
-        self.tagged = Versions.parse(tagged or versions) if tag is not None else Versions.parse(None)
+        self.name: str = ""
+        self.type: FieldType = kind
+        self.versions: Versions = Versions.parse(versions)
+        self.nullable: Versions = Versions.parse(nullable)
+        self.default: Any = default
+        self.ignorable: bool = ignorable
+        self.tag: int | None = tag
+        self.tagged: Versions = Versions.parse(tagged or versions) if tag is not None else Versions.parse(None)
 
     def new_default(self) -> Any:
         """The default, a fresh one where it can be changed."""

@@ -34,7 +34,7 @@ class Certificates:
         self._numbers = itertools.count(1)
         self._root = _Issuer(f"{name} root", None)
         self._intermediate = _Issuer(f"{name} intermediate", self._root)
-        self.ca_file = str(folder / "ca.pem")
+        self.ca_file: str = str(folder / "ca.pem")
         """The root: what clients trust."""
         self._write("ca.pem", self._root.pem)
         self._write("brokers-trust.pem", self._root.pem)

@@ -5,7 +5,7 @@ one request for all partitions of a broker, and the connections that transaction
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import gevent
 import pytest
@@ -16,12 +16,12 @@ from greenlet import settrace
 from klife import Client, Delivery, Record
 from klife.actors.network.purpose import OF_TRANSACTIONS
 from klife.actors.producer.batcher_actor import BatcherActor
-from klife.actors.transactions import choice
+from klife.actors.transactions import choice, connections
 from klife.actors.transactions.producer import TransactionalProducer
 from klife.protocol.apis.end_txn import EndTxnRequest
 from klife.protocol.apis.produce import ProduceRequest
 from tests.support.inside_client import node, nodes
-from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after
+from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, after, good
 from tests.support.scripted_coordinator import ScriptedCoordinator
 from tests.support.waiting import wait_until
 
@@ -107,21 +107,41 @@ def test_in_v2_one_leader_adds_its_partitions_at_a_time_and_later_requests_go_at
         held.set()
 
 
-def test_in_v2_all_leaders_are_sent_to_at_once_while_the_brokers_are_slow(cluster: ScriptedCluster, start_client: StartClient) -> None:
+def late(exchange: Exchange) -> None:
+    """As a good broker does whom it takes 20 ms."""
+    gevent.sleep(0.02)
+    good(exchange)
+
+
+def test_in_v2_all_leaders_are_sent_to_at_once_while_the_brokers_are_far_away(
+    cluster: ScriptedCluster, start_client: StartClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_RECENT", 3)
+    cluster[1].always(EndTxnRequest, late)
     client = ready(cluster, start_client)
-    for _ in range(3):
-        slow = Event()
-        cluster[1].script(EndTxnRequest, after(slow))
-        gevent.spawn_later(0.1, slow.set)
-        client.produce_batch_txn(everywhere())
+    warm_up(client, cluster)
     held = Event()
     for broker in cluster.brokers.values():
-        broker.requests.clear()
         broker.script(ProduceRequest, after(held))
     with client.transaction():
         client.produce_batch(everywhere())
         wait_until(lambda: produces(cluster) == [1] * BROKERS, PATIENCE)
         held.set()
+
+
+def test_brokers_that_are_near_and_have_much_to_do_are_not_taken_for_far_away() -> None:
+    shared = connections.Connections(cast(Any, None))
+    assert shared.are_quick, "until the contrary is known"
+    for _ in range(10):
+        shared.answered(0.002)
+        for _ in range(connections._RECENT - 1):
+            shared.answered(0.2)
+            assert shared.are_quick
+    for _ in range(2 * connections._RECENT):
+        shared.answered(0.2)
+    assert not shared.are_quick, "this is no load any more"
+    shared.answered(0.002)
+    assert shared.are_quick
 
 
 def test_in_v1_no_leader_waits_for_another(cluster: ScriptedCluster, start_client: StartClient) -> None:

@@ -41,22 +41,24 @@ class Metadata:
 
     def __init__(self, settings: ClientSettings) -> None:
         self.settings = settings
-        self.snapshot = ClusterSnapshot()
-        self.snapshots_seen = 0
-        self.client_id = settings.client_id
-        self.security = Security(settings.connection)  # shared by all brokers
+        self.snapshot: ClusterSnapshot = ClusterSnapshot()
+        self.snapshots_seen: int = 0
+        self.client_id: str = settings.client_id
+        self.security: Security = Security(settings.connection)  # shared by all brokers
         # Bootstrap addresses are brokers whose id is not known yet; they get negative ids of our own.
         self.brokers: dict[BrokerKey, Broker] = {
             (-1 - index, Purpose.REQUESTS): Broker(-1 - index, host, port, settings.connection, self.client_id, security=self.security)
             for index, (host, port) in enumerate(settings.bootstrap)
         }
-        self.interest = TopicInterest(settings.prefetched_topics, settings.metadata_max_age, creates=settings.allow_auto_create_topics)
+        self.interest: TopicInterest = TopicInterest(
+            settings.prefetched_topics, settings.metadata_max_age, creates=settings.allow_auto_create_topics
+        )
         self._unknown: dict[str, float] = {}  # topics that are believed not to exist, and until when
         self._users: list[MetadataUser] = []
         self._absent: dict[int, float] = {}  # brokers that the cluster does not list (any more), and since when
-        self.refresh_wanted = True
+        self.refresh_wanted: bool = True
         self.inbox: Inbox | None = None  # the MetadataActor's, while it lives
-        self.actor = Post()  # where that is asked
+        self.actor: Post = Post()  # where that is asked
         self._answered = Latch()
         self._closed: Callable[[str], KlifeError] | None = None
         self._features = Features()

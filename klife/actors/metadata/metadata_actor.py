@@ -38,9 +38,9 @@ from klife.protocol.error_codes import ErrorCode, describe
 from klife.protocol.errors import DecodeError
 from klife.protocol.metadata_wire import MetadataQuery, Undecoded
 from klife_supervision import ExitReason, SupervisionError
-from klife_supervision.logs import get_logger
+from klife_supervision.logs import Logger, get_logger
 
-log = get_logger("klife.metadata")
+log: Logger = get_logger("klife.metadata")
 
 _MIN_INTERVAL = 0.05  # seconds between two refreshes
 _TRY_NEXT_AFTER = 1.0

@@ -31,10 +31,10 @@ class Call(InFlight):
         # As InFlight's: one call less for each request.
         self.request = request
         self.correlation_id = self.version = -1
-        self.response = None
-        self.sent_at = 0.0  # monotonic seconds, as `deadline`; both are set when it is sent
-        self.deadline = NEVER
-        self.is_done = False
+        self.response: Any = None
+        self.sent_at: float = 0.0  # monotonic seconds, as `deadline`; both are set when it is sent
+        self.deadline: float = NEVER
+        self.is_done: bool = False
         self.error: KlifeError | None = None
         self.on_done = on_done
 

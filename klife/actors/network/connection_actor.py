@@ -43,9 +43,9 @@ from klife.actors.settings import NEVER
 from klife.protocol.connection import State
 from klife.protocol.errors import AuthenticationFailed, DecodeError
 from klife_supervision import ExitReason
-from klife_supervision.logs import get_logger
+from klife_supervision.logs import Logger, get_logger
 
-log = get_logger("klife.connection")
+log: Logger = get_logger("klife.connection")
 
 _READS_A_TURN = 32
 

@@ -22,11 +22,11 @@ class Errand:
     """Does what `wish` says; calls `done` once it `is_done`, with a `result` or a `failure` in words."""
 
     def __init__(self, wish: Compute | TokenWanted, security: Security, done: Callable[[], None]) -> None:
-        self.is_done = False
+        self.is_done: bool = False
         self.result: Any = None
         self.failure: str | None = None
-        self.is_token = isinstance(wish, TokenWanted)
-        self.is_late = f"{wish.what} was not done" if isinstance(wish, Compute) else "the token provider has not answered"
+        self.is_token: bool = isinstance(wish, TokenWanted)
+        self.is_late: str = f"{wish.what} was not done" if isinstance(wish, Compute) else "the token provider has not answered"
         """What to say of it when the time is up."""
         self._may_run = True
         self._wish = wish

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from klife.actors.settings import ConnectionSettings, SaslSettings
-from klife_supervision.logs import get_logger
+from klife_supervision.logs import Logger, get_logger
 
 if TYPE_CHECKING:
     from klife.actors.network.tls_opening import Tls
     from klife.actors.network.tokens import Tokens
 
-log = get_logger("klife.security")
+log: Logger = get_logger("klife.security")
 
 
 class Security:

@@ -18,12 +18,12 @@ from klife.actors.network.connector import LONG_SECONDS
 from klife.actors.settings import NEVER
 from klife.protocol.connection import State
 from klife.protocol.errors import AuthenticationFailed
-from klife_supervision.logs import get_logger
+from klife_supervision.logs import Logger, get_logger
 
 if TYPE_CHECKING:
     from klife.actors.network.errand import Errand
 
-log = get_logger("klife.connection")
+log: Logger = get_logger("klife.connection")
 
 _RENEWED_AT = (0.85, 0.95)  # of a session's life: connections that began together do not end together
 _LEAST_SECONDS = 1.1  # a broker refuses who comes again within one
@@ -40,8 +40,8 @@ class Session:
         self._errand: Errand | None = None
         self._token: Any = None  # that the broker was told last
         self._began = 0.0
-        self.deadline = NEVER  # of the handshake, while one goes on
-        self.renew_at = NEVER
+        self.deadline: float = NEVER  # of the handshake, while one goes on
+        self.renew_at: float = NEVER
 
     def begin(self, now: float) -> None:
         """The transport is there: say what is said first."""

@@ -45,9 +45,9 @@ class TlsHandshake:
         """The name is asked for, also where nobody checks it, and never an address (OpenSSL tells them
         apart).
         """
-        self.incoming = ssl.MemoryBIO()
-        self.outgoing = ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side=False, server_hostname=server_name(host))
+        self.incoming: ssl.MemoryBIO = ssl.MemoryBIO()
+        self.outgoing: ssl.MemoryBIO = ssl.MemoryBIO()
+        self.tls: ssl.SSLObject = context.wrap_bio(self.incoming, self.outgoing, server_side=False, server_hostname=server_name(host))
         self._unsent = b""
 
     def run(self, sock: Any, may_go_on: Callable[[], bool]) -> None:
@@ -113,8 +113,8 @@ class TlsTransport:
         self._has_read = False  # the broker's first answer is there: it takes us as we are
         self._wake: Callable[[], object] | None = None
         self._loop: Any = None
-        self.readable = True  # what came behind the handshake is in memory already
-        self.writable = False
+        self.readable: bool = True  # what came behind the handshake is in memory already
+        self.writable: bool = False
 
     @property
     def session(self) -> ssl.SSLObject:

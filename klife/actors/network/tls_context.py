@@ -17,12 +17,12 @@ from klife.actors.principal import Principal
 from klife.actors.runtime.latch import never_waits
 from klife.actors.runtime.thread_pool import call_in_thread
 from klife.actors.settings import TlsSettings
-from klife_supervision.logs import fields_here, get_logger
+from klife_supervision.logs import Logger, fields_here, get_logger
 
 if TYPE_CHECKING:
     import ssl
 
-log = get_logger("klife.tls")
+log: Logger = get_logger("klife.tls")
 
 _Stamp = tuple[tuple[float, int, int] | None, ...]
 

@@ -30,9 +30,9 @@ from klife.actors.runtime.own_threads import OwnThreads
 from klife.actors.settings import NEVER
 from klife.protocol.sasl.token import Token, token_from
 from klife.protocol.sasl.words import one_line
-from klife_supervision.logs import fields_here, get_logger
+from klife_supervision.logs import Logger, fields_here, get_logger
 
-log = get_logger("klife.security")
+log: Logger = get_logger("klife.security")
 
 _RENEWED_AT = 0.8  # of its life, and up to a twentieth later: sessions are renewed from 0.85 on
 _SHARED_FOR = 60.0  # seconds that a token is good for whose end nobody knows

@@ -79,8 +79,8 @@ class PlainTransport:
     def __init__(self, sock: Any) -> None:
         self._sock = _plain_socket(fileno=sock.detach())
         self._sock.setblocking(False)
-        self.readable = False
-        self.writable = False
+        self.readable: bool = False
+        self.writable: bool = False
         self._outgoing: deque[memoryview] = deque()
         self._wake: Callable[[], object] | None = None
         self._reader: Any = None

@@ -53,17 +53,17 @@ class Batcher:
     )
 
     def __init__(self, terms: Terms, node_id: int, index: int, broker: Broker) -> None:
-        self.terms = terms
-        self.node_id = node_id
-        self.index = index
-        self.max_in_flight = terms.max_in_flight
-        self.broker = broker
+        self.terms: Terms = terms
+        self.node_id: int = node_id
+        self.index: int = index
+        self.max_in_flight: int = terms.max_in_flight
+        self.broker: Broker = broker
         self.ready: deque[Partition] = deque()
         self.calls: set[Any] = set()  # produce requests without an answer
         self.completed: deque[Any] = deque()  # answered ones the batcher has not looked at yet
         self.inbox: Inbox | None = None  # the actor's, while it lives; a new one looks at everything when it starts
-        self.has_actor = False  # whether its supervisor was told to run one
-        self.wake_at = NEVER  # when the actor wakes by itself
+        self.has_actor: bool = False  # whether its supervisor was told to run one
+        self.wake_at: float = NEVER  # when the actor wakes by itself
         self._later: list[tuple[float, int, Partition]] = []
         self._ticket = 0  # makes heap entries of the same time comparable
 

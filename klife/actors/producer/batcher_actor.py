@@ -25,15 +25,15 @@ from klife.actors.producer.producer import Producer
 from klife.actors.producer.refusal import Course, Refusal, too_large_error
 from klife.actors.producer.request import InFlightRequest
 from klife.actors.runtime.actor import GeventActor
-from klife.actors.settings import NEVER
+from klife.actors.settings import NEVER, ProducerSettings
 from klife.errors import KlifeError, ProduceError
 from klife.protocol.apis.produce import PartitionProduceResponse, ProduceResponse
 from klife.protocol.error_codes import describe
 from klife.protocol.produce_wire import PlainAnswer
 from klife_supervision import ExitReason
-from klife_supervision.logs import get_logger, traceback_of
+from klife_supervision.logs import Logger, get_logger, traceback_of
 
-log = get_logger("klife.producer")
+log: Logger = get_logger("klife.producer")
 
 _LAST_VERSION_BY_NAME = 12  # from 13 on, Produce names topics by id
 _LEFT_OUT = Refused(None, "the broker answered without a word of this partition")
@@ -74,7 +74,7 @@ class BatcherActor(GeventActor):
         super().__init__()
         self.producer = producer
         self.batcher = batcher
-        self.settings = producer.settings
+        self.settings: ProducerSettings = producer.settings
         self.metadata = metadata
         self._timeout_ms = int(self.settings.request_timeout * 1000)
 

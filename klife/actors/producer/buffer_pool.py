@@ -42,9 +42,9 @@ class BufferPool:
     __slots__ = ("limit", "room", "block", "_free", "waiters", "_overdrafts", "on_pressure")
 
     def __init__(self, limit: int, *, block: bool) -> None:
-        self.limit = limit
-        self.room = limit
-        self.block = block
+        self.limit: int = limit
+        self.room: int = limit
+        self.block: bool = block
         self._free = 0  # the free bytes while `room` is held at 0 for those who wait
         self.waiters: deque[Claim] = deque()
         self._overdrafts: dict[Any, int] = {}  # by greenlet, what it may take beyond the limit

@@ -29,7 +29,7 @@ from klife.actors.runtime.loop_budget import LoopBudget
 from klife.actors.runtime.spare_greenlet import SpareGreenlet
 from klife.errors import ForkedDelivery
 from klife_supervision.let_hub_run import let_hub_run
-from klife_supervision.logs import fields_here, get_logger, traceback_of
+from klife_supervision.logs import Logger, fields_here, get_logger, traceback_of
 
 if cython.compiled:
     import cython
@@ -37,7 +37,7 @@ if cython.compiled:
 if TYPE_CHECKING:
     from klife.actors.producer.batch import Callback
 
-log = get_logger("klife.producer")
+log: Logger = get_logger("klife.producer")
 
 _LOOK_EVERY = 64  # callbacks between two looks at the clock
 

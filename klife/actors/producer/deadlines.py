@@ -28,8 +28,8 @@ class Deadlines:
 
     def __init__(self, terms: Terms) -> None:
         self.pending: dict[Batch, Partition] = {}  # not settled, oldest first; always the same dict
-        self.due = NEVER  # when its timer looks at the latest
-        self.stood_still = 0.0  # seconds for which the hub had not run when the timer looked, if it was long
+        self.due: float = NEVER  # when its timer looks at the latest
+        self.stood_still: float = 0.0  # seconds for which the hub had not run when the timer looked, if it was long
         self._terms = terms
         self._growing: list[Partition] = []  # each once; whose batch was opened since the last look, or is open still
 

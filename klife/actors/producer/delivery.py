@@ -27,12 +27,12 @@ from klife.actors.runtime.loop_budget import AT_ONCE, let_home_run
 from klife.errors import ProduceError
 from klife.record import Delivered, Record, Undelivered
 from klife.wrong_self import refuse_wrong_self, wrong_self
-from klife_supervision.logs import get_logger, traceback_of
+from klife_supervision.logs import Logger, get_logger, traceback_of
 
 if cython.compiled:
     import cython
 
-log = get_logger("klife.producer")
+log: Logger = get_logger("klife.producer")
 
 _NOT_PORTABLE = (
     "a delivery can not be copied or pickled: the outcome comes to the process that produced. Wait there, and pass on the results: "
@@ -109,8 +109,8 @@ class Places:
     __slots__ = ("batches", "indices", "failures", "home", "call_soon")
 
     def __init__(self, count: int, home: Any, call_soon: Callable[[Callable[[], object]], None] | None = None) -> None:
-        self.home = home  # the client's hub
-        self.call_soon = call_soon  # calls a function in a greenlet there
+        self.home: Any = home  # the client's hub
+        self.call_soon: Callable[[Callable[[], object]], None] | None = call_soon  # calls a function in a greenlet there
         self.batches: list[Batch | None] = [None] * count
         self.indices: list[int] = [0] * count
         self.failures: dict[int, Undelivered] = {}

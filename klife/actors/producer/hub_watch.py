@@ -29,9 +29,9 @@ class HubWatch:
     """
 
     def __init__(self) -> None:
-        self.looked_ms = 0  # wall-clock millisecond of the last look, because a record's time is at hand
-        self.stamp = 0  # what a record's time is now: one object for all of a millisecond
-        self.due = 0.0  # when a caller in a tight loop lets the hub run
+        self.looked_ms: int = 0  # wall-clock millisecond of the last look, because a record's time is at hand
+        self.stamp: int = 0  # what a record's time is now: one object for all of a millisecond
+        self.due: float = 0.0  # when a caller in a tight loop lets the hub run
         self._marked = False
         self._hub = get_hub()
         self._loop = self._hub.loop

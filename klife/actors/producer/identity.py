@@ -20,9 +20,9 @@ class Identity:
     __slots__ = ("producer_id", "epoch", "admitted")
 
     def __init__(self, producer_id: int, epoch: int, admitted: set[Any] | None = None) -> None:
-        self.producer_id = producer_id
-        self.epoch = epoch
-        self.admitted = admitted  # partitions, where not all are
+        self.producer_id: int = producer_id
+        self.epoch: int = epoch
+        self.admitted: set[Any] | None = admitted  # partitions, where not all are
 
     def admits(self, partition: object) -> bool:
         """Whether the partition may be written to under it."""

@@ -31,12 +31,12 @@ class KnownLog:
 
     def __init__(self) -> None:
         self.accepted: Identity | None = None  # the last one under which the broker wrote something
-        self.accepted_at = 0.0  # when the last batch that was written was opened
-        self.accepted_ordinal = 0  # of the newest batch that was written under it
+        self.accepted_at: float = 0.0  # when the last batch that was written was opened
+        self.accepted_ordinal: int = 0  # of the newest batch that was written under it
         # Whose, and the order of, the newest batch that failed with its fate unknown: older ones can no
         # longer be verified.
         self.given_up: tuple[Identity, tuple[int, int]] | None = None
-        self.has_append_time = False  # whether the broker's clock gives the records their time (LogAppendTime), as far as known
+        self.has_append_time: bool = False  # whether the broker's clock gives the records their time (LogAppendTime), as far as known
 
     def has(self, batch: Batch) -> bool:
         """Whether the broker must have `batch`, because it confirmed a newer one under the same identity."""

@@ -82,26 +82,26 @@ class Partition:
     )
 
     def __init__(self, topic: str, partition_id: int, terms: Terms) -> None:
-        self.topic = topic
-        self.partition_id = partition_id
-        self.topic_id = ZERO_UUID  # as the cluster last told
-        self.leader_error = 0  # Kafka's code with which the cluster names no leader
+        self.topic: str = topic
+        self.partition_id: int = partition_id
+        self.topic_id: bytes = ZERO_UUID  # as the cluster last told
+        self.leader_error: int = 0  # Kafka's code with which the cluster names no leader
         # The `Batcher` that has it, set and used by those above: here it is only kept. None while the
         # partition has no known leader.
         self.served_by: Any = None
         self.open: Batch | None = None
         self.pending: list[Batch] = []  # closed batches, oldest first
         self.in_flight: list[Batch] = []
-        self.retry_at = 0.0
-        self.failures = 0  # in a row; the backoff grows with it
+        self.retry_at: float = 0.0
+        self.failures: int = 0  # in a row; the backoff grows with it
         self.refused: Refused | None = None  # how the last attempt failed, unless something was written or given up since
         self.identity: Identity | None = None
-        self.next_sequence = 0
-        self.sequence_lost = False
-        self.log = KnownLog()
-        self.listed = False  # whether the batcher has it in its ready list
-        self.growing = False  # whether `Deadlines` looks at its open batch
-        self.opened = 0  # batches so far: the ordinal of the newest
+        self.next_sequence: int = 0
+        self.sequence_lost: bool = False
+        self.log: KnownLog = KnownLog()
+        self.listed: bool = False  # whether the batcher has it in its ready list
+        self.growing: bool = False  # whether `Deadlines` looks at its open batch
+        self.opened: int = 0  # batches so far: the ordinal of the newest
         self._idempotent = terms.idempotent
 
     # filling

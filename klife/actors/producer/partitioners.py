@@ -72,7 +72,7 @@ class _KeyHashes(_Hashes):
 
 
 _murmur2_positive = _KeyHashes(murmur2_positive)
-remembered_murmur2 = _murmur2_positive.__getitem__
+remembered_murmur2: Callable[[bytes], int] = _murmur2_positive.__getitem__
 _phash2 = _KeyHashes(phash2_32)
 
 

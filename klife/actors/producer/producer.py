@@ -16,7 +16,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from klife.actors.network.backoff import backoff
+from klife.actors.network.backoff import SOON, backoff
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.batcher import Batchers
 from klife.actors.producer.buffer_pool import BufferPool
@@ -60,19 +60,19 @@ class Producer:
         """Its metadata: `broker_of(node_id)`, and what `TopicPartitions` asks by `wait_for_partitions`."""
         self.settings = settings
         self.pool = pool
-        self.budget = LoopBudget(home.loop)
-        self.callbacks = Callbacks(pool, home, self.budget)
-        self.terms = Terms(settings, home, max_block, self.callbacks.add)
-        self.identities = Identities()
-        self.batchers = Batchers(self.terms, broker_of)
-        self.routing = Routing(self.batchers, self._new_topic)
-        self.deadlines = Deadlines(self.terms)
-        self.deadline_timer = DeadlineTimer(self.deadlines, self.terms, self.expire, self.wake)
-        self.settlement = _settlement(settings, pool, self.callbacks, self.deadlines)
-        self.hub_watch = HubWatch()
+        self.budget: LoopBudget = LoopBudget(home.loop)
+        self.callbacks: Callbacks = Callbacks(pool, home, self.budget)
+        self.terms: Terms = Terms(settings, home, max_block, self.callbacks.add)
+        self.identities: Identities = Identities()
+        self.batchers: Batchers = Batchers(self.terms, broker_of)
+        self.routing: Routing = Routing(self.batchers, self._new_topic)
+        self.deadlines: Deadlines = Deadlines(self.terms)
+        self.deadline_timer: DeadlineTimer = DeadlineTimer(self.deadlines, self.terms, self.expire, self.wake)
+        self.settlement: Settlement = _settlement(settings, pool, self.callbacks, self.deadlines)
+        self.hub_watch: HubWatch = HubWatch()
         self._wait_for_partitions = wait_for_partitions
         self.requests = 0
-        self.retries = 0
+        self.retries: int = 0
 
     def _new_topic(self, info: TopicInfo, partitioner: Any) -> Topic:
         return Topic(
@@ -148,7 +148,7 @@ class Producer:
         if course not in _SETTLED:
             partition.refused = Refused(refusal.code, refusal.message)
         if course not in _AT_REST:
-            self._goes_again(partition, batch, decision.backs_off)
+            self._goes_again(partition, batch, decision.backs_off, refusal.rule.soon)
         return decision
 
     def _reject(self, partition: Partition, batch: Batch, refusal: Refusal, decision: Decision) -> None:
@@ -171,9 +171,9 @@ class Producer:
         partition.refused = why
         self._goes_again(partition, batch, True)
 
-    def _goes_again(self, partition: Partition, batch: Batch, backs_off: bool) -> None:
-        """Count a retry of the partition and let it wait (KIP-580); `batch`, or its pieces, are back in it
-        already.
+    def _goes_again(self, partition: Partition, batch: Batch, backs_off: bool, soon: bool = False) -> None:
+        """Count a retry of the partition and let it wait (KIP-580), not long at first, if `soon`; `batch`, or its
+        pieces, are back in it already.
         """
         batch.attempts += 1
         self.retries += 1
@@ -182,7 +182,8 @@ class Producer:
         if backs_off:
             settings = self.settings
             partition.failures += 1
-            wait = backoff(partition.failures, settings.retry_backoff, settings.retry_backoff_max, random.random())
+            first = min(settings.retry_backoff, SOON) if soon else settings.retry_backoff
+            wait = backoff(partition.failures, first, settings.retry_backoff_max, random.random())
             partition.retry_at = monotonic() + wait
 
     # time

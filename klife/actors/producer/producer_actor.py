@@ -27,9 +27,9 @@ from klife.protocol.error_codes import ErrorCode, describe, is_retriable
 from klife.protocol.errors import UnsupportedVersion
 from klife.protocol.primitives import INT32_MAX
 from klife_supervision import ExitReason, SupervisionError
-from klife_supervision.logs import get_logger
+from klife_supervision.logs import Logger, get_logger
 
-log = get_logger("klife.producer")
+log: Logger = get_logger("klife.producer")
 
 _LOOK_FOR_LEADERS_EVERY = 0.25
 _ASK_AGAIN_WHEN_IDLE = 10.0  # seconds after a refusal that will hardly pass by itself, while no records want an id

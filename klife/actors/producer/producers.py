@@ -34,11 +34,11 @@ class Producers:
     def __init__(self, engine: Engine) -> None:
         settings = engine.settings
         self.engine = engine
-        self.pool = BufferPool(settings.max_buffered_bytes, block=settings.block_on_full)
-        self.serializers = _serializers(settings.topic_serializers)
+        self.pool: BufferPool = BufferPool(settings.max_buffered_bytes, block=settings.block_on_full)
+        self.serializers: dict[str, Any] = _serializers(settings.topic_serializers)
         self.topics: dict[str, Topic] = {}  # of topics produced to, by each topic's own producer
         self.plain_topics: dict[str, Topic] = {}  # those without serializers: the hot path's one look-up
-        self.by_name = {
+        self.by_name: dict[str, Producer] = {
             each.name: Producer(each, self.pool, engine.hub, settings.max_block, engine.metadata.broker, self._wait_for_partitions)
             for each in settings.producers
         }

@@ -46,18 +46,21 @@ class InFlightRequest(Call):
 
     def __init__(self, batcher: Batcher, batches: list[tuple[Partition, Batch]]) -> None:
         # What Call.__init__ does; a call less for each request.
-        self.request = self.response = self.error = self.on_done = None
+        self.request: Any = None
+        self.response: Any = None
+        self.error: Any = None
+        self.on_done: Any = None
         self.correlation_id = self.version = -1
-        self.sent_at = 0.0
+        self.sent_at: float = 0.0
         self.deadline = NEVER
-        self.is_done = False
-        self.batcher = batcher
-        self.batches = batches  # each with its partition
+        self.is_done: bool = False
+        self.batcher: Batcher = batcher
+        self.batches: list[tuple[Partition, Batch]] = batches  # each with its partition
         # By topic name and by topic id, as they were when it was sent: answers name topics as their request
         # did.
         self.by_topic: dict[str | bytes, dict[int, tuple[Partition, Batch]]] = {}
-        self.by_id = True  # whether all its topics have ids
-        self.submitted = False
+        self.by_id: bool = True  # whether all its topics have ids
+        self.submitted: bool = False
 
     @cython.locals(batch="Batch", partition="Partition", topics=dict, batches=list, topic=tuple, both=tuple)
     def pack(self, budget: LoopBudget, timeout_ms: int, not_encodable: Callable[[Partition, Batch, Exception], None]) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from klife.actors.metadata.snapshot import NO_LEADER, ClusterSnapshot, TopicInfo
-from klife.actors.producer.batcher import Batchers
+from klife.actors.producer.batcher import Batcher, Batchers
 from klife.actors.producer.topic import Topic
 from klife.protocol.error_codes import ErrorCode
 
@@ -21,7 +21,7 @@ class Routing:
 
     def __init__(self, batchers: Batchers, new_topic: Callable[[TopicInfo, Any], Topic]) -> None:
         self.topics: dict[str, Topic] = {}
-        self.batchers = batchers.all
+        self.batchers: dict[tuple[int, int], Batcher] = batchers.all
         self._new_topic = new_topic
         self._absent: dict[str, Topic] = {}  # topics that disappeared, with what is still queued for them
 

@@ -33,8 +33,8 @@ class Settlement:
         self._pool = pool
         self._callbacks = callbacks
         self._deadlines = deadlines
-        self.delivered_records = 0
-        self.failed_records = 0
+        self.delivered_records: int = 0
+        self.failed_records: int = 0
         self.first_error: ProduceError | None = None  # since a transaction set it back
 
     @cython.locals(batches=dict, both=tuple, partition="Partition", batch="Batch")

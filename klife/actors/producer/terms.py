@@ -43,22 +43,22 @@ class Terms:
     def __init__(
         self, settings: ProducerSettings, home: Any, max_block: float, call_when_settled: Callable[[Any, int, Any], None]
     ) -> None:
-        self.settings = settings
-        self.home = home  # a hub
-        self.own_thread = has_own_thread(home)  # then records come from other threads, too
-        self.max_block = max_block  # so long may a record wait for room, or for its partition
+        self.settings: ProducerSettings = settings
+        self.home: Any = home  # a hub
+        self.own_thread: bool = has_own_thread(home)  # then records come from other threads, too
+        self.max_block: float = max_block  # so long may a record wait for room, or for its partition
         # Those that are asked for with each batch or request.
-        self.idempotent = settings.idempotent
-        self.delivery_timeout = settings.delivery_timeout
-        self.batch_size_bytes = settings.batch_size_bytes
-        self.max_in_flight = settings.max_in_flight
-        self.linger = settings.linger  # an open batch waits so long for company; 0 while somebody waits for it to leave
-        self.skipping_linger = 0  # how many wait for records to leave
+        self.idempotent: bool = settings.idempotent
+        self.delivery_timeout: float = settings.delivery_timeout
+        self.batch_size_bytes: int = settings.batch_size_bytes
+        self.max_in_flight: int = settings.max_in_flight
+        self.linger: float = settings.linger  # an open batch waits so long for company; 0 while somebody waits for it to leave
+        self.skipping_linger: int = 0  # how many wait for records to leave
         self.closed: str | None = None  # why no records are taken any more
-        self.hub_ran_at = monotonic()  # when the hub is known to have run last, while anything is not settled
-        self.produce_versions = (ProduceRequest.MIN_VERSION, ProduceRequest.MAX_VERSION)  # those that may be used
+        self.hub_ran_at: float = monotonic()  # when the hub is known to have run last, while anything is not settled
+        self.produce_versions: tuple[int, int] = (ProduceRequest.MIN_VERSION, ProduceRequest.MAX_VERSION)  # those that may be used
         self.awaits_admission: Callable[[Any], bool] | None = None  # whether a partition has to join the transaction first
-        self.call_when_settled = call_when_settled  # (batch, index, callback); from any thread
+        self.call_when_settled: Callable[[Any, int, Any], None] = call_when_settled  # (batch, index, callback); from any thread
 
     def skip_linger(self, by: int) -> None:
         """One more (1) or one less (-1) who waits for records to leave: a flush, or callers for buffer space.

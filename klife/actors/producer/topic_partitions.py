@@ -65,15 +65,15 @@ class TopicPartitions:
         many, and returns what is known of it then; None where it has fewer at the `deadline`, or after so many
         `answers`.
         """
-        self.name = info.name
-        self.info = info
-        self.count = 0
+        self.name: str = info.name
+        self.info: TopicInfo = info
+        self.count: int = 0
         self.partitions: list[Partition | None] = []  # those there are now, each made when it is first produced to
         self._made: dict[int, Partition] = {}  # by id; also those beyond the ones there are now
-        self.partitioner = partitioner
-        self.sticks = bool(getattr(partitioner, "sticky_keyless", False))
-        self.sticky = NOWHERE
-        self.terms = terms
+        self.partitioner: Any = partitioner
+        self.sticks: bool = bool(getattr(partitioner, "sticky_keyless", False))
+        self.sticky: int = NOWHERE
+        self.terms: Terms = terms
         self._batchers = batchers
         self._wait_for_partitions = wait_for_partitions
         self.follow(info)

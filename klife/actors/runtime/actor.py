@@ -38,9 +38,9 @@ from klife.actors.runtime.latch import never_waits
 from klife.actors.runtime.life import Life
 from klife.actors.runtime.ref import GeventActorRef
 from klife_supervision import ExitReason
-from klife_supervision.logs import fields_here, get_logger, traceback_of
+from klife_supervision.logs import Logger, fields_here, get_logger, traceback_of
 
-log = get_logger("klife.actors")
+log: Logger = get_logger("klife.actors")
 
 POSTPONED: Final = object()
 """What `on_receive` returns where it has no answer yet: it gets the message again after each `on_wake`."""

@@ -70,7 +70,7 @@ def _wiped_page() -> mmap.mmap | None:
 
 _wiped = _wiped_page()
 _is_wiped = cython.declare(cython.bint, _wiped is not None)
-page = memoryview(_wiped or bytearray(1))
+page: memoryview[int] = memoryview(_wiped or bytearray(1))
 """Its first byte is 0 in a forked child that has not taken note of it: for those to whom a call of
 `is_forked` is too much.
 """

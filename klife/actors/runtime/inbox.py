@@ -34,9 +34,9 @@ class Inbox:
 
     def __init__(self) -> None:
         self.queue: deque[Any] = deque()
-        self.woken = False
-        self.idle = False  # whether it was woken because nothing else was ready; the actor takes it back
-        self.gathering = False  # whether it will be
+        self.woken: bool = False
+        self.idle: bool = False  # whether it was woken because nothing else was ready; the actor takes it back
+        self.gathering: bool = False  # whether it will be
         self.look: Any = None  # what is called in the hub, instead of a switch to an actor that was woken
         self._hub = get_hub()
         self._loop = self._hub.loop

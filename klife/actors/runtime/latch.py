@@ -223,7 +223,7 @@ class Wakeups:
     __slots__ = ("loop", "_poll", "_polling", "_lists", "_scheduled", "_budget", "_left")
 
     def __init__(self, loop: Any) -> None:
-        self.loop = loop
+        self.loop: Any = loop
         self._poll = loop.idle(priority=loop.MAXPRI)
         self._polling = False  # sockets and timers come first
         self._lists: deque[list[Any]] = deque()

@@ -24,8 +24,8 @@ class Life:
 
     def __init__(self) -> None:
         self.greenlet: Any = None
-        self.started = Latch()
-        self.ended = Latch()
+        self.started: Latch = Latch()
+        self.ended: Latch = Latch()
         self.start_error: BaseException | None = None
         self.exit_reason: ExitReason | None = None
         self.asked_reason: ExitReason | None = None

@@ -30,7 +30,7 @@ class SpareGreenlet:
     def __init__(self, home: Any) -> None:
         self.queue: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self.parked: Any = None  # the greenlet that waits for more, while there is one
-        self.keeps = True
+        self.keeps: bool = True
         self._home = home
         self._loop = home.loop
         self._scheduled = False

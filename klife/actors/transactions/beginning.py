@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from klife.actors.network.call import Call, CallFailed
 from klife.actors.producer.partition import Partition
-from klife.actors.transactions.asking import Asked, Asking
+from klife.actors.transactions.asking import Asked, Asking, log
 from klife.actors.transactions.outcome import Whose
 from klife.actors.transactions.policy import Action, Request, Rule
 from klife.actors.transactions.producer import TransactionalProducer
@@ -77,13 +77,16 @@ def initialised(asking: Asking, call: Call, now: float) -> None:
     rule = asking.rule(Request.INIT_PRODUCER_ID, call, code)
     if rule.action is Action.DONE and response is not None:
         asking.went_well()
+        log.debug(
+            "transactional_producer_initialised", id=producer.transactional_id, owned=(response.producer_id, response.producer_epoch)
+        )
         producer.initialised(response.producer_id, response.producer_epoch)
     elif rule.action is Action.ASK and producer.owned is not None:
         producer.is_in_question = True
     elif rule.action is Action.REFUSED:
         _refused(producer, rule, code)
     else:
-        asking.again(now, rule, soon=code == ErrorCode.CONCURRENT_TRANSACTIONS)
+        asking.again(now, rule)
 
 
 # the partitions of a transaction, in v1
@@ -123,8 +126,7 @@ def added(asking: Asking, call: Call, now: float) -> None:
         asking.went_well()
         producer.admit([each for each in producer.adding if _key(each) in codes])
     elif rule.action in (Action.AGAIN, Action.FIND):
-        first = not (producer.identities.current is not None and producer.identities.current.admitted)
-        asking.again(now, rule, soon=first and code == ErrorCode.CONCURRENT_TRANSACTIONS)
+        asking.again(now, rule)
     else:
         denied = sorted({topic for (topic, _), each in (codes or {}).items() if each == code})
         if denied:

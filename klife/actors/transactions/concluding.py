@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from klife.actors.network.call import Call, CallFailed
 from klife.actors.transactions import fate
-from klife.actors.transactions.asking import Asked, Asking
+from klife.actors.transactions.asking import Asked, Asking, log
 from klife.actors.transactions.fate import Verdict
 from klife.actors.transactions.outcome import Whose
 from klife.actors.transactions.policy import Action, Request, Rule, action_for
@@ -20,7 +20,6 @@ from klife.protocol.apis.describe_transactions import (
     TransactionState,
 )
 from klife.protocol.apis.end_txn import EndTxnRequest, EndTxnResponse
-from klife.protocol.error_codes import ErrorCode
 
 _END_V2 = 5  # the version of EndTxn that tells the next epoch (KIP-890)
 
@@ -73,7 +72,7 @@ def end_answered(asking: Asking, call: Call, now: float) -> None:
         elif not producer.end_in_doubt:
             producer.end_sent_at = None
     if rule.action in (Action.AGAIN, Action.FIND):
-        asking.again(now, rule, soon=code == ErrorCode.CONCURRENT_TRANSACTIONS)
+        asking.again(now, rule)
     elif rule.action is Action.DONE and response is not None:
         if producer.end_sent_at is not None and asking.is_first:
             producer.txn_pool.connections.answered(now - producer.end_sent_at)
@@ -93,8 +92,10 @@ def _ended_well(producer: TransactionalProducer, response: EndTxnResponse) -> No
     committed = producer.state is State.COMMITTING
     error = transaction.cause
     timed_out = error is not None and not committed and _asked(error)
-    # In v1 the epoch stays what it was, so that a record which was given up has lost its sequence for good.
-    clean = committed or (not timed_out and (producer.is_v2 or producer.settlement.first_error is None))
+    # In v1 the epoch stays what it was. So a record that was given up has lost its sequence for good, and an EndTxn
+    # or AddPartitionsToTxn that is still on its way somewhere would end, or open, the next transaction.
+    epoch_lasts = producer.is_v2 or not (producer.is_unheard or (producer.settlement.first_error is not None and not committed))
+    clean = epoch_lasts and not timed_out
     if producer.is_v2 and response.producer_id >= 0:
         producer.owned = response.producer_id, response.producer_epoch
     if timed_out and not getattr(error, "possibly_committed", False):
@@ -130,14 +131,25 @@ def described(asking: Asking, call: Call, now: float) -> None:
     """DescribeTransactions was answered."""
     producer = asking.producer
     response: DescribeTransactionsResponse | None = call.response
-    if producer.owned is None:
+    owned = producer.owned
+    if owned is None:
         producer.is_in_question = False
         return
     verdict = Verdict.CLOCK
     if response is None and isinstance(call.error, CallFailed):
         verdict = Verdict.FIND
     elif response is not None and response.transaction_states:
-        verdict = _verdict(producer, response.transaction_states[0], now)
+        told = response.transaction_states[0]
+        verdict = _verdict(producer, told, now)
+        log.debug(
+            "transaction_described",
+            id=producer.transactional_id,
+            owned=owned,
+            error=told.error_code,
+            transaction=told.transaction_state,
+            described=(told.producer_id, told.producer_epoch),
+            verdict=verdict.value,
+        )
     if verdict is Verdict.CLOCK:
         verdict = fate.by_clock(was_open=producer.was_open, is_overdue=producer.is_overdue(now))
         producer.owned = None if verdict is Verdict.TIMED_OUT else producer.owned

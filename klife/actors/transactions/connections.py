@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from klife.actors.network.purpose import OF_TRANSACTIONS, Purpose
+from klife.actors.settings import NEVER
 
 if TYPE_CHECKING:
     from klife.actors.metadata.metadata import Metadata
@@ -20,11 +21,8 @@ if TYPE_CHECKING:
 _QUICK = 0.01
 """Seconds: brokers that answer an EndTxn sooner are quick, see `are_quick`."""
 
-_MOST_COUNTED = 0.05
-"""Seconds that one answer counts at most: a broker's pause is no slowness."""
-
-_SHARE = 1 / 8
-"""What one answer counts for among those before it."""
+_RECENT = 32
+"""Answers to EndTxn that are looked back at, at least; at most twice as many."""
 
 
 class Connections:
@@ -34,18 +32,27 @@ class Connections:
         self._metadata = metadata
         self._taken: dict[Hashable, int] = {}  # places in OF_TRANSACTIONS
         self._users = [0] * len(OF_TRANSACTIONS)  # how many have each
-        self._answered_after = 0.0  # seconds, smoothed
+        # The soonest answer, in seconds, since counting began, and of the `_RECENT` before that. Brokers that
+        # nothing is known of are taken for quick ones.
+        self._soonest, self._soonest_before = NEVER, 0.0
+        self._answers = 0
 
     def answered(self, seconds: float) -> None:
         """An EndTxn was answered after so long: what a coordinator takes to write one change, and to say so."""
-        self._answered_after += _SHARE * (min(seconds, _MOST_COUNTED) - self._answered_after)
+        self._soonest = min(self._soonest, seconds)
+        self._answers += 1
+        if self._answers == _RECENT:
+            self._soonest, self._soonest_before, self._answers = NEVER, self._soonest, 0
 
     @property
     def are_quick(self) -> bool:
         """Whether three answers, one after the other, come sooner than three leaders that ask a coordinator at
         the same moment, and make each other wait for 20 ms.
+
+        The way there and back decides that, so the soonest of the recent answers is looked at: brokers that have
+        much to do answer late, too, and leaders that ask again and again give them more to do.
         """
-        return self._answered_after < _QUICK
+        return min(self._soonest, self._soonest_before) < _QUICK
 
     def take(self, user: Hashable) -> None:
         """`user` has a transaction from now on: it gets the connections that the fewest have."""

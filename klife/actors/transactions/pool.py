@@ -30,9 +30,9 @@ class Pool(PoolTerms):
     def __init__(self, settings: TxnPoolSettings, producers: Producers, connections: Connections) -> None:
         super().__init__(settings, producers, connections)
         self._base = settings.base_txn_id or f"klife-{uuid.uuid4().hex[:16]}"
-        self.post = Post()  # where its PoolActor is asked
+        self.post: Post = Post()  # where its PoolActor is asked
         self.producers: dict[int, TransactionalProducer] = {}
-        self.looked_after_until = 0.0  # monotonic seconds; when the PoolActor's timer has it look again
+        self.looked_after_until: float = 0.0  # monotonic seconds; when the PoolActor's timer has it look again
 
     # its producers
 

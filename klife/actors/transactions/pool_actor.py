@@ -15,9 +15,9 @@ from klife.actors.transactions.messages import CheckOut
 from klife.actors.transactions.pool import Pool
 from klife.actors.transactions.producer import TransactionalProducer
 from klife_supervision import ExitReason, SupervisionError
-from klife_supervision.logs import get_logger
+from klife_supervision.logs import Logger, get_logger
 
-log = get_logger("klife.transactions")
+log: Logger = get_logger("klife.transactions")
 
 _LOOK_FOR_OWNERS_EVERY = 1.0
 

@@ -18,7 +18,9 @@ from klife.actors.transactions.state import State
 from klife.errors import TransactionError, TransactionFenced
 
 if TYPE_CHECKING:
+    from klife.actors.metadata.metadata import Metadata
     from klife.actors.metadata.snapshot import TopicInfo
+    from klife.actors.producer.buffer_pool import BufferPool
     from klife.actors.producer.producer import Producer
     from klife.actors.producer.producers import Producers
     from klife.actors.producer.topic import Topic
@@ -34,12 +36,12 @@ class PoolTerms:
         engine = producers.engine
         self.settings = settings
         self.engine = engine
-        self.name = settings.name
-        self.hub = engine.hub
-        self.metadata = engine.metadata
+        self.name: str = settings.name
+        self.hub: Any = engine.hub
+        self.metadata: Metadata = engine.metadata
         self.connections = connections
-        self.buffer = producers.pool
-        self.max_block = engine.settings.max_block
+        self.buffer: BufferPool = producers.pool
+        self.max_block: float = engine.settings.max_block
         self._partitioner_of: Callable[[str], Any] = producers.partitioner_of
         self.inbox: Inbox | None = None  # the PoolActor's, while it lives
         self.open: dict[Any, None] = {}  # transactions, from asking until they are over
@@ -48,8 +50,8 @@ class PoolTerms:
         self.out: set[Any] = set()  # producers that somebody has, or that are not done yet with who had them
         self.fenced: TransactionFenced | None = None
         self.refusal: tuple[float, TransactionError] | None = None  # the last one, and when
-        self.committed = 0
-        self.aborted = 0
+        self.committed: int = 0
+        self.aborted: int = 0
 
     @property
     def is_v2(self) -> bool:

@@ -14,6 +14,7 @@ from enum import Enum
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from klife.actors.network.call import CallFailed
 from klife.actors.producer.identity import Identity
 from klife.actors.producer.producer import Producer
 from klife.actors.runtime.post import Post
@@ -24,6 +25,7 @@ from klife.protocol.apis.produce import ProduceRequest
 
 if TYPE_CHECKING:
     from klife.actors.network.broker import Broker
+    from klife.actors.network.call import Call
     from klife.actors.producer.partition import Partition
     from klife.actors.transactions.pool_terms import PoolTerms
     from klife.actors.transactions.transaction import Transaction
@@ -58,30 +60,32 @@ class TransactionalProducer(Producer):
         self.txn_pool = pool
         self.index = index
         self.transactional_id = transactional_id
-        self.post = Post()
+        self.post: Post = Post()
         self.has_actor = False  # whether its supervisor was told to run its actors
-        self.state = State.UNINITIALIZED
-        self.wanted = False  # somebody waits for it to be initialised
-        self.coordinator = Coordinator(transactional_id, pool.metadata, self.settings, self.broker_of)
+        self.state: State = State.UNINITIALIZED
+        self.wanted: bool = False  # somebody waits for it to be initialised
+        self.coordinator: Coordinator = Coordinator(transactional_id, pool.metadata, self.settings, self.broker_of)
         self.owned: tuple[int, int] | None = None  # the id and epoch that the coordinator gave last
-        self.renewal_in_doubt = False  # an InitProducerId for the next epoch of it had no answer
-        self.is_v2 = False  # what the cluster had settled when it was initialised: so it stays
-        self.rested_since = NEVER_USED
-        self.dropped_records = 0  # by aborts: they have not failed by themselves
-        self.rests = True  # no transaction is open, and nothing of the last one was on its way when that was looked at
+        self.is_asking: bool = False  # a request under this epoch is under way to the coordinator
+        self.is_unheard: bool = False  # one had no answer, and may reach it yet, however often it was repeated since
+        self.renewal_in_doubt: bool = False  # an InitProducerId for the next epoch of it had no answer
+        self.is_v2: bool = False  # what the cluster had settled when it was initialised: so it stays
+        self.rested_since: float = NEVER_USED
+        self.dropped_records: int = 0  # by aborts: they have not failed by themselves
+        self.rests: bool = True  # no transaction is open, and nothing of the last one was on its way when that was looked at
         # Of the transaction that is open:
         self.transaction: Transaction | None = None
-        self.begun_at = 0.0  # this, or the last one
+        self.begun_at: float = 0.0  # this, or the last one
         self.wishes: dict[Partition, None] = {}  # with batches that may not leave before they are admitted
         self.adding: list[Partition] = []  # who are being added to it: by their first batch (v2), or by a request (v1)
-        self.touched = False  # the coordinator may know of it
-        self.added = False  # it has said that it does, to an AddPartitionsToTxn
+        self.touched: bool = False  # the coordinator may know of it
+        self.added: bool = False  # it has said that it does, to an AddPartitionsToTxn
         self._delivered_before = 0
-        self.commits_when_delivered = False  # its owner has left the block
+        self.commits_when_delivered: bool = False  # its owner has left the block
         self.end_asked_at: float | None = None
         self.end_sent_at: float | None = None
-        self.end_in_doubt = False  # an EndTxn had no answer
-        self.is_in_question = False  # timed out, or fenced? The coordinator is asked next, by DescribeTransactions
+        self.end_in_doubt: bool = False  # an EndTxn had no answer
+        self.is_in_question: bool = False  # timed out, or fenced? The coordinator is asked next, by DescribeTransactions
         self.terms.closed = _AT_REST
         self.terms.awaits_admission = self.awaits_admission
 
@@ -253,6 +257,7 @@ class TransactionalProducer(Producer):
     def initialised(self, producer_id: int, epoch: int) -> None:
         """The coordinator has given it this id and epoch, and ended what was open before."""
         self.owned = producer_id, epoch
+        self.is_asking = self.is_unheard = False
         self.end_in_doubt = self.renewal_in_doubt = self.wanted = False
         self.is_v2 = self.txn_pool.is_v2
         last = ProduceRequest.MAX_VERSION
@@ -260,6 +265,12 @@ class TransactionalProducer(Producer):
         self.move(Event.INITIALIZED)
         self.txn_pool.came_to_rest(self)
         self.txn_pool.wake()
+
+    def heard(self, call: Call) -> None:
+        """What was asked of the coordinator is over, with an answer or without."""
+        if self.is_asking and isinstance(call.error, CallFailed) and call.error.sent:
+            self.is_unheard = True
+        self.is_asking = False
 
     def stop_taking(self) -> None:
         """Nothing joins the transaction any more."""

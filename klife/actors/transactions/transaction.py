@@ -60,16 +60,16 @@ class Transaction:
         self.pool = pool
         self.owner = owner
         self._by_owner = by_owner
-        self.asked_at = monotonic()
+        self.asked_at: float = monotonic()
         self.producer: Any = None  # a `TransactionalProducer`, which knows it, once it has one
-        self.begun_at = 0.0
+        self.begun_at: float = 0.0
         self.closed: str | None = None  # why nothing joins it any more: "committed", "aborted"
         self.forked = False  # this is the copy that a forked child has of a transaction of its parent's
         self.commits = False  # how it is to end
         self.cause: KlifeError | None = None  # what ended it, where that was not its owner
-        self.committed = False
+        self.committed: bool = False
         self.error: KlifeError | None = None  # of the end, once it is `over`
-        self.over = Latch(pool.hub)
+        self.over: Latch = Latch(pool.hub)
 
     @property
     def whose(self) -> Whose:

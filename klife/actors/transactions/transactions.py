@@ -37,7 +37,7 @@ class Transactions:
         self.engine = engine
         self.owners: dict[Any, Transaction] = {}  # by greenlet, from the beginning of a block to its end; mostly empty
         connections = Connections(engine.metadata)
-        self.pools = {each.name: Pool(each, producers, connections) for each in settings.txn_pools}
+        self.pools: dict[str, Pool] = {each.name: Pool(each, producers, connections) for each in settings.txn_pools}
         self._ends = False  # the client or the process does: what is open is to be ended
         self._default = settings.default_txn_pool or next(iter(self.pools), None)
 

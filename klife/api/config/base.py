@@ -25,7 +25,7 @@ class CrossCheckFailed(ValueError):
     """Carries the problems of an otherwise valid model through pydantic's ValidationError."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(problems)
+        self.problems: tuple[Problem, ...] = tuple(problems)
         super().__init__("; ".join(problem.line({}) for problem in problems))
 
 
@@ -49,7 +49,7 @@ else:
 class Options(_Model):
     """A frozen set of options. Building one raises `ConfigError`, listing everything that is wrong with it."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         frozen=True,
         extra="forbid",
         strict=True,

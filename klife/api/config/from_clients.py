@@ -52,8 +52,8 @@ _LOGGED = "klife logs it by itself, and `client.status()` has the last error of 
 _CALLBACKS: Final[dict[str, str]] = {
     "error_cb": _LOGGED,
     "throttle_cb": _LOGGED,
-    "log_cb": "klife logs through structlog; set it up there, and leave this out",
-    "logger": "klife logs through structlog; set it up there, and leave this out",
+    "log_cb": "klife logs through `logging` (`klife.*`), or a configured structlog; set it up there, and leave this out",
+    "logger": "klife logs through `logging` (`klife.*`), or a configured structlog; set it up there, and leave this out",
     "stats_cb": "call client.status() when you want numbers; leave it out",
     "on_delivery": "give a callback to each client.produce_async(record, callback), or wait for client.produce(record).get()",
     "oauth_cb": 'give sasl={"mechanism": "OAUTHBEARER", "token_provider": ...}, which returns (token, expires at)',
@@ -137,12 +137,12 @@ class ConfluentReader(PropertiesReader):
         elif self._topics:
             self.options["topics"] = [topic if (options := _as_options(topic)) is None else given | options for topic in self._topics]
         else:
-            self.problems += [
+            self.problems.extend(
                 f"{name}: serializers are those of topics here; name the topics that it is for: "
                 "ClientConfig.from_confluent({...}, topics=['orders', ...])"
                 for name, option in _TO_TOPICS.items()
                 if option in given
-            ]
+            )
 
 
 def _as_options(topic: object) -> dict[str, Any] | None:
@@ -232,7 +232,7 @@ class KafkaPythonReader(PropertiesReader):
             options["sasl"] = {"mechanism": dotted.pop("sasl.mechanism", "OAUTHBEARER"), "token_provider": provider.token}
             dotted["security.protocol"] = "SSL" if protocol == "SASL_SSL" and context is None else "PLAINTEXT"
         super().read(dotted)
-        self.options = KAFKA_PYTHON_DEFAULTS | self.options | options
+        self.options: dict[str, Any] = KAFKA_PYTHON_DEFAULTS | self.options | options
         if self.options.get("acks") not in (None, "all", -1):
             self.options.setdefault("enable_idempotence", False)
 

@@ -219,7 +219,7 @@ SaslMechanism = Annotated[
     PlainValidator(_mechanism),
     Expected(f"one of {', '.join(map(repr, SASL_MECHANISM_NAMES))}, or an object with a name and exchange(host)"),
 ]
-as_tuple = BeforeValidator(_sequence)
+as_tuple: BeforeValidator = BeforeValidator(_sequence)
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:

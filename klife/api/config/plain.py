@@ -81,7 +81,7 @@ class PlainConfig:
 
     def __init__(self, servers: tuple[str, ...], given: Mapping[str, Any]) -> None:
         self.bootstrap_servers = servers
-        self.model_fields_set = frozenset(given)
+        self.model_fields_set: frozenset[str] = frozenset(given)
         for option, (default, _) in OPTIONS.items():
             setattr(self, option, given.get(option, default))
 

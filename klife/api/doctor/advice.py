@@ -26,4 +26,5 @@ class StepFailed(Exception):
 
     def __init__(self, name: str, detail: str, next_step: str = "") -> None:
         super().__init__(detail)
-        self.name, self.next_step = name, next_step
+        self.name: str = name
+        self.next_step: str = next_step

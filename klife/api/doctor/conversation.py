@@ -33,11 +33,11 @@ class Conversation:
 
     def __init__(self, transport: Transport, host: str, settings: ConnectionSettings, security: Security) -> None:
         steps = [authenticating(security.mechanism, host)] if settings.sasl is not None else []
-        self.connection = KafkaConnection(CLIENT_ID, settings.max_response_bytes, steps)
+        self.connection: KafkaConnection = KafkaConnection(CLIENT_ID, settings.max_response_bytes, steps)
         self.transport = transport
         self._settings = settings
         self._security = security
-        self.has_answered = False
+        self.has_answered: bool = False
         self._woken = Event()
         transport.watch(self._woken.set)
 

@@ -41,7 +41,7 @@ class Probe:
 
     def __init__(self, finding: Finding, settings: ConnectionSettings, security: Security, patience: float) -> None:
         self.finding = finding
-        self.doing = "resolve"
+        self.doing: str = "resolve"
         self._settings = settings
         self._security = security
         self._patience = patience

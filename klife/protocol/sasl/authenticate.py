@@ -34,7 +34,7 @@ class Authentication:
     """
 
     def __init__(self, mechanism: Mechanism, host: str, ranges: Mapping[int, tuple[int, int]], again: bool) -> None:
-        self.session_lifetime_ms = 0
+        self.session_lifetime_ms: int = 0
         self._mechanism = mechanism
         self._host = host
         self._again = again

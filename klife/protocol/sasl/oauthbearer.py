@@ -28,7 +28,7 @@ class OAuthBearerExchange:
 
     def __init__(self) -> None:
         self.secrets: tuple[str, ...] = ()
-        self.words = ""
+        self.words: str = ""
 
     def start(self) -> TokenWanted:
         return TokenWanted()

@@ -18,7 +18,7 @@ class Plain:
     advice = "check username and password"
 
     def __init__(self, username: str, password: str) -> None:
-        self.who = f"user {username!r}"
+        self.who: str = f"user {username!r}"
         self._message = b"\0" + utf8(username, "username") + b"\0" + utf8(password, "password")
         self._password = password
 
@@ -30,7 +30,7 @@ class PlainExchange:
     """Says it all at once."""
 
     def __init__(self, message: bytes, password: str) -> None:
-        self.secrets = (password,)
+        self.secrets: tuple[str, ...] = (password,)
         self._message = message
 
     def start(self) -> bytes:

@@ -53,11 +53,11 @@ class Scram:
         if name not in HASHES:
             raise ValueError(f"there is no mechanism {name!r}; SCRAM's are {' and '.join(HASHES)}")
         self.name = name
-        self.who = f"user {username!r}"
-        self.hash = HASHES[name]
-        self.password = utf8(password, "password")
+        self.who: str = f"user {username!r}"
+        self.hash: str = HASHES[name]
+        self.password: bytes = utf8(password, "password")
         utf8(username, "username")
-        self.saslname = username.replace("=", "=3D").replace(",", "=2C")
+        self.saslname: str = username.replace("=", "=3D").replace(",", "=2C")
         self._salted: dict[tuple[bytes, int], bytes] = {}
 
     def exchange(self, host: str) -> ScramExchange:

@@ -23,7 +23,7 @@ class Faults:
 
     def __init__(self) -> None:
         self.failures: list[Failure] = []
-        self.answers_to_lose = 0
+        self.answers_to_lose: int = 0
 
     def next_failure(self, topic: str, partition: int) -> Failure | None:
         """The failure of a batch that came for this partition, counted off."""

@@ -48,11 +48,11 @@ class Connection:
     def __init__(self, sock: Any, node_id: int) -> None:
         self.sock = sock
         self.node_id = node_id
-        self.received = bytearray()
+        self.received: bytearray = bytearray()
         self.to_answer: deque[bytes] = deque()
         self.began: float | None = None  # when the first of those was first asked about
         self.answers: deque[tuple[float, bytes]] = deque()  # and when each may leave
-        self.to_send = bytearray()
+        self.to_send: bytearray = bytearray()
 
 
 Answer = Callable[[int, bytes, float], bytes | NotYet | None]
@@ -63,8 +63,8 @@ class Server:
     """Listeners and connections, and the thread that serves them. `answer` is called in it, with `lock`."""
 
     def __init__(self, answer: Answer, ports: dict[int, int]) -> None:
-        self.lock = _new_lock()
-        self.latency = 0.0  # seconds
+        self.lock: Any = _new_lock()
+        self.latency: float = 0.0  # seconds
         self.paused: set[int] = set()
         self._ports = ports  # by broker; filled in here
         self._answer = answer

@@ -21,8 +21,8 @@ class State:
         self.ports: dict[int, int] = {}
         self.auto_create_partitions = auto_create_partitions
         self.topics: dict[str, Topic] = {}
-        self.faults = Faults()
-        self.coordinator = Coordinator()
+        self.faults: Faults = Faults()
+        self.coordinator: Coordinator = Coordinator()
         self._producer_ids = count(_FIRST_PRODUCER_ID)
 
     def find(self, name: str | None, topic_id: bytes) -> Topic | None:

@@ -33,8 +33,8 @@ class Partition:
     """One partition."""
 
     def __init__(self, leader: int) -> None:
-        self.leader = leader
-        self.leader_epoch = 0
+        self.leader: int = leader
+        self.leader_epoch: int = 0
         self.written: list[Written] = []
         self._producers = Producers()
 
