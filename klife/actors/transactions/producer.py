@@ -41,6 +41,7 @@ class Standing(Enum):
     LOST = "lost"  # it rests, and has to be initialised before it goes out
     MADE = "made"  # it is being initialised, for somebody who waits
     OUT = "out"  # somebody has it, or it is not done yet with who had it
+    JOINED = "joined"  # its transaction is over, and a record that was to join that waits yet
     FENCED = "fenced"
 
 
@@ -70,6 +71,7 @@ class TransactionalProducer(Producer):
         self.may_fence_itself: bool = False  # requests of its own may raise the epoch, or have, without its hearing of it
         self.is_v2: bool = False  # what the cluster had settled when it was initialised: so it stays
         self.rested_since: float = NEVER_USED
+        self.joining: int = 0  # records that are on their way into the open transaction, perhaps waiting for room
         self.dropped_records: int = 0  # by aborts: they have not failed by themselves
         self.rests: bool = True  # no transaction is open, and nothing of the last one was on its way when that was looked at
         # Of the transaction that is open:
@@ -101,7 +103,7 @@ class TransactionalProducer(Producer):
         """Tell the pool if no transaction is open, and nothing of the last one on its way any more, and that is
         news.
         """
-        if not self.rests and self.transaction is None and self.is_quiet:
+        if not self.rests and self.transaction is None and self.is_quiet and not self.joining:
             self.rests = True
             self.txn_pool.came_to_rest(self)
 
@@ -110,6 +112,8 @@ class TransactionalProducer(Producer):
         """What it is to its pool."""
         state = self.state
         if self.transaction is None and (self.rests or self.is_quiet):
+            if self.joining:
+                return Standing.JOINED
             if state is State.READY:
                 return Standing.FREE
             if state is State.UNINITIALIZED and not self.wanted:
