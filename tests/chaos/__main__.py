@@ -23,10 +23,13 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=1.0, help="how long each runs (default: 1)")
     parser.add_argument("--folder", type=Path, help="where journals and reports go (default: a new one)")
     parser.add_argument("--kafka", metavar="VERSION", help="the brokers' version; 3.9 has transactions v1 (default: the newest tried)")
+    parser.add_argument(
+        "--transactions", metavar="1|2", type=int, choices=(1, 2), help="the transaction.version of 4.0 and newer (default: 2)"
+    )
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="klife-chaos-"))
     broken = 0
-    with World.up(arguments.kafka) as world:
+    with World.up(arguments.kafka, transactions=arguments.transactions) as world:
         for seed in arguments.seed:
             outcome = world.run(seed, arguments.minutes, folder / f"seed-{seed}")
             report = full_report(outcome)

@@ -77,14 +77,30 @@ class Violation(NamedTuple):
     detail: str
 
 
-def check(
-    entries: Sequence[Entry], found: Sequence[Found], promises: Mapping[str, Promise], slack: float
-) -> tuple[list[Violation], dict[str, int]]:
-    """All violations, and counts of what was seen.
+class Slack(NamedTuple):
+    """How late an outcome or a return may be: `seconds`, and what the machine kept the load waiting.
 
-    `slack` is how many seconds late an outcome or a return may be, because the machine may hold a process up
-    that long.
+    `waits` are its longer waits for a processor: when each ended (monotonic seconds), and how long it was.
     """
+
+    seconds: float
+    waits: Sequence[tuple[float, float]] = ()
+
+    def is_passed(self, due: float, came: float) -> bool:
+        """Whether what was `due` then came too late: by more than `seconds` and the longest wait, or all that there
+        were between the two, for on a busy machine one follows the other.
+        """
+        if came <= due + self.seconds:
+            return False
+        longest = max((wait for _, wait in self.waits), default=0.0)
+        between = sum(wait for ended, wait in self.waits if ended > due and ended - wait < came)
+        return came > due + self.seconds + max(longest, between)
+
+
+def check(
+    entries: Sequence[Entry], found: Sequence[Found], promises: Mapping[str, Promise], slack: Slack
+) -> tuple[list[Violation], dict[str, int]]:
+    """All violations, and counts of what was seen."""
     by_name: dict[Name, Entry] = {}
     violations: list[Violation] = []
     for entry in entries:
@@ -109,16 +125,17 @@ def check(
     return violations, dict(counts)
 
 
-def _punctual(entry: Entry, promise: Promise, slack: float) -> Iterable[Violation]:
+def _punctual(entry: Entry, promise: Promise, slack: Slack) -> Iterable[Violation]:
     blocked = entry.returned - entry.called
-    if entry.returned and blocked > promise.max_block + slack:
+    if slack.is_passed(entry.called + promise.max_block, entry.returned):
         yield Violation(BLOCKED, entry.name, f"{blocked:.2f} s in the call, max_block_ms is {promise.max_block:g} s")
     if entry.outcome == UNRESOLVED:
         yield Violation(OPEN, entry.name, "though its client was flushed and stopped")
         return
     # The clock starts when the record is queued, which is somewhere in the call.
-    waited = entry.settled - max(entry.returned, entry.called)
-    if waited > entry.allowed + slack:
+    queued = max(entry.returned, entry.called)
+    waited = entry.settled - queued
+    if slack.is_passed(queued + entry.allowed, entry.settled):
         yield Violation(LATE, entry.name, f"after {waited:.2f} s, {entry.allowed:g} s are allowed")
 
 

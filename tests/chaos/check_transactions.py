@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from tests.chaos.check import DAMAGED, DISORDERED, DOUBLED, FOREIGN, MISPLACED, Violation
+from tests.chaos.check import DAMAGED, DISORDERED, DOUBLED, FOREIGN, MISPLACED, Slack, Violation
 from tests.chaos.ledger import ABORTED, BROKEN, COMMITTED, FENCED, NOT_BEGUN, UNKNOWN, Dealing
 
 TORN = "a transaction is there in part"
@@ -52,7 +52,7 @@ class Seen(NamedTuple):
 
 
 def check_transactions(
-    dealings: Sequence[Dealing], seen: Sequence[Seen], held_up: Iterable[str], checkout: float, slack: float
+    dealings: Sequence[Dealing], seen: Sequence[Seen], held_up: Iterable[str], checkout: float, slack: Slack
 ) -> tuple[list[Violation], dict[str, int]]:
     """All violations, and counts of the outcomes.
 
@@ -82,13 +82,13 @@ def check_transactions(
     return violations, dict(counts)
 
 
-def _one(dealing: Dealing, found: Sequence[Seen], checkout: float, slack: float) -> Iterable[tuple[str, str]]:
+def _one(dealing: Dealing, found: Sequence[Seen], checkout: float, slack: Slack) -> Iterable[tuple[str, str]]:
     if dealing.outcome not in _EXPECTED:
         yield {FENCED: FENCED, BROKEN: BROKEN}.get(dealing.outcome, WITHOUT_OUTCOME), ""
-    waited = (dealing.begun or dealing.ended) - dealing.asked
-    if waited > checkout + slack:
-        yield WAITED, f"{waited:.2f} s to begin, checkout_timeout_ms is {checkout:g} s"
-    if dealing.ending and dealing.ended - dealing.ending > dealing.allowed + slack:
+    began = dealing.begun or dealing.ended
+    if slack.is_passed(dealing.asked + checkout, began):
+        yield WAITED, f"{began - dealing.asked:.2f} s to begin, checkout_timeout_ms is {checkout:g} s"
+    if dealing.ending and slack.is_passed(dealing.ending + dealing.allowed, dealing.ended):
         yield SLOW, f"{dealing.ended - dealing.ending:.2f} s, {dealing.allowed:g} s are allowed"
     there: dict[int, list[Seen]] = defaultdict(list)
     for each in found:

@@ -19,7 +19,7 @@ from gevent import subprocess
 
 from klife.admin import NewTopic
 from klife.testing.cluster import KafkaCluster
-from tests.chaos.check import Found, Promise, Violation, check
+from tests.chaos.check import Found, Promise, Slack, Violation, check
 from tests.chaos.check_transactions import check_transactions
 from tests.chaos.faults import Faults
 from tests.chaos.headers import BatchHeader, read_headers
@@ -29,13 +29,14 @@ from tests.chaos.plan import BROKERS, Plan, plan_for
 from tests.chaos.proxy import Proxy
 from tests.chaos.witness import held_up, read_committed, read_logs
 from tests.support import importing_tests
+from tests.support.txn_feature import settle_on
 
 START_SECONDS = 4.0
 """For the load and the control process to start, before the plan's beginning."""
 END_SECONDS = 60.0
 """For the load to end, after the last of its records must be settled."""
 LATE_SECONDS = 1.0
-"""How late an outcome may be; the most that the machine kept the load waiting at a time is added."""
+"""How late an outcome may be; what the machine kept the load waiting is added."""
 RARE_COMPUTED_MS, WORST_COMPUTED_MS = 50.0, 200.0
 """How long the load, its workers included, may compute between two ticks: what one in a thousand exceeds, and
 the worst.
@@ -73,8 +74,10 @@ class World:
 
     @classmethod
     @contextlib.contextmanager
-    def up(cls, version: str | None = None) -> Iterator[World]:
-        """Start brokers of that version, and proxies; end them with the block."""
+    def up(cls, version: str | None = None, *, transactions: int | None = None) -> Iterator[World]:
+        """Start brokers of that version, and proxies; end them with the block. `transactions` is the version of
+        those, where it is not the brokers' latest.
+        """
         proxies = {node_id: Proxy() for node_id in range(1, BROKERS + 1)}
         try:
             addresses = {node_id: proxy.address for node_id, proxy in proxies.items()}
@@ -89,6 +92,8 @@ class World:
                 for proxy, target in zip(proxies.values(), targets, strict=True):
                     host, _, port = target.rpartition(":")
                     proxy.target = host, int(port)
+                if transactions is not None:
+                    settle_on(cluster, transactions)
                 yield cls(cluster, proxies)
         finally:
             for proxy in proxies.values():
@@ -122,7 +127,7 @@ class World:
         entries = list(read_journal(folder / "journal.jsonl"))
         summary = _read_json(folder / "summary.json")
         noise = _read_json(folder / "control.json")
-        slack = LATE_SECONDS + float(summary["ticker"]["kept_waiting"] if summary else 0.0) / 1000
+        slack = Slack(LATE_SECONDS, summary["ticker"]["waits"] if summary else ())
         violations, counts = check(entries, found, _promises(plan, faults.whole_since), slack)
         violations += _bounds(plan, summary, ended)
         of_transactions, outcomes = self._check_transactions(plan, folder, slack)
@@ -131,11 +136,14 @@ class World:
         names_broken = {violation.name for violation in violations}
         places = {(each.topic, each.partition) for each in found if each.name in names_broken}
         headers = {place: read_headers(self._cluster, *place) for place in places}
+        if violations:
+            for node_id in self._cluster.broker_ids:
+                (folder / f"broker-{node_id}.log").write_text(self._cluster.log(node_id))
         with self._cluster.admin() as admin:
             admin.delete_topics([*names, *(topic.name for topic in plan.txn_topics)])
         return Outcome(plan, violations, counts, summary, noise, faults.notes, entries, found, headers, folder)
 
-    def _check_transactions(self, plan: Plan, folder: Path, slack: float) -> tuple[list[Violation], dict[str, int]]:
+    def _check_transactions(self, plan: Plan, folder: Path, slack: Slack) -> tuple[list[Violation], dict[str, int]]:
         servers, names = self._cluster.bootstrap_servers, [topic.name for topic in plan.txn_topics]
         held = held_up(servers, names, plan.dealing_time)  # what was given up without an answer the coordinator ends at its timeout
         dealings = list(read_ledger(folder / "ledger.jsonl"))

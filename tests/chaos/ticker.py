@@ -30,7 +30,7 @@ class Ticker:
         self._late: list[tuple[float, float, float, float]] = []
         self._held: list[float] = []
         self._computed: list[float] = []
-        self._most_kept_waiting = 0.0
+        self._waits: list[tuple[float, float]] = []
 
     def run(self, until: float) -> None:
         """Tick until `until` (monotonic seconds)."""
@@ -52,15 +52,16 @@ class Ticker:
         self._gaps.append(gap)
         self._held.append(held)
         self._computed.append(computed)
-        self._most_kept_waiting = max(self._most_kept_waiting, kept_waiting)
+        if kept_waiting > 0.02:
+            self._waits.append((now, kept_waiting))
         if gap > 0.1 or held > 0.02:
             self._late.append((now, gap, held, computed))
 
     def summary(self) -> dict[str, object]:
         """Milliseconds: the worst gap, and those that one in a hundred and one in a thousand exceed; what the
-        thread computed between two ticks; how long of a gap the hub was held; the most that the machine kept
-        it waiting. Of the long gaps, in seconds: when they ended, how long they were, for how long the hub
-        was held, and for how much of that it computed.
+        thread computed between two ticks; how long of a gap the hub was held. Of the long gaps, in seconds:
+        when they ended, how long they were, for how long the hub was held, and for how much of that it
+        computed. Of the longer waits for a processor: when they ended, and how long they were.
         """
 
         def at(share: float, of: list[float]) -> float:
@@ -75,8 +76,8 @@ class Ticker:
             "computed_max": at(1.0, self._computed),
             "held_p999": at(0.999, self._held),
             "held_max": at(1.0, self._held),
-            "kept_waiting": round(self._most_kept_waiting * 1000, 1),
             "late": [tuple(round(each, 3) for each in late) for late in self._late],
+            "waits": [tuple(round(each, 3) for each in wait) for wait in self._waits],
         }
 
 

@@ -16,7 +16,7 @@ def settle_on(cluster: KafkaCluster, version: int) -> None:
     """As `kafka-features.sh` does; returns when a client that connects is told so."""
 
     def update() -> None:
-        from kafka import KafkaAdminClient  # whose import warns of what is deprecated
+        from kafka import KafkaAdminClient  # type: ignore[import-untyped]  # whose import warns of what is deprecated
 
         admin = KafkaAdminClient(bootstrap_servers=cluster.bootstrap_servers.split(","))
         try:

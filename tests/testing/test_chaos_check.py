@@ -21,6 +21,7 @@ from tests.chaos.check import (
     TWICE,
     Found,
     Promise,
+    Slack,
     check,
 )
 from tests.chaos.journal import DELIVERED, FAILED, POSSIBLY, UNRESOLVED, Entry
@@ -48,7 +49,7 @@ def at(offset: int, number: int, worker: int = 0, crc: int = 7, topic: str = ORD
 
 
 def kinds(entries: list[Entry], log: list[Found], promise: Promise = FULL) -> list[str]:
-    violations, _ = check(entries, log, {ORDERS: promise}, slack=1.0)
+    violations, _ = check(entries, log, {ORDERS: promise}, slack=Slack(1.0))
     return [violation.kind for violation in violations]
 
 
@@ -121,6 +122,14 @@ def test_the_outcome_comes_within_the_delivery_timeout() -> None:
     assert kinds([entry(1, offset=0, settled=12.1)], [at(0, 1)]) == [LATE]
 
 
+def test_what_the_machine_kept_the_load_waiting_is_no_lateness() -> None:
+    waits = [(5.0, 0.5), (11.2, 0.4), (12.0, 0.6), (12.4, 0.3)]  # of which the first was over before the record was due
+    on_time, late = entry(1, offset=0, settled=13.2), entry(1, offset=0, settled=13.4)
+    for each, expected in ((on_time, []), (late, [LATE])):
+        violations, _ = check([each], [at(0, 1)], {ORDERS: FULL}, Slack(1.0, waits))
+        assert [violation.kind for violation in violations] == expected
+
+
 def test_the_call_returns_within_max_block() -> None:
     assert kinds([entry(1, FAILED, returned=3.9, settled=3.9)], []) == []
     assert kinds([entry(1, FAILED, returned=4.1, settled=4.1)], []) == [BLOCKED]
@@ -148,7 +157,7 @@ def test_without_idempotence_a_delivered_record_is_not_lost_either() -> None:
 
 
 def test_with_acks_1_a_delivered_record_may_be_lost_and_is_counted() -> None:
-    violations, counts = check([entry(1, offset=0)], [], {ORDERS: LEADER_ONLY}, slack=1.0)
+    violations, counts = check([entry(1, offset=0)], [], {ORDERS: LEADER_ONLY}, slack=Slack(1.0))
     assert violations == []
     assert counts == {DELIVERED: 1, "lost with acks=1": 1}
 
@@ -166,5 +175,7 @@ def test_of_a_deleted_topic_what_came_before_may_be_gone_and_what_comes_later_no
 
 
 def test_without_replies_or_violations_the_outcomes_are_counted() -> None:
-    _, counts = check([entry(1, offset=0), entry(2, POSSIBLY), entry(3, FAILED)], [at(0, 1), at(1, 2)], {ORDERS: FULL}, slack=1.0)
+    _, counts = check(
+        [entry(1, offset=0), entry(2, POSSIBLY), entry(3, FAILED)], [at(0, 1), at(1, 2)], {ORDERS: FULL}, slack=Slack(1.0)
+    )
     assert counts == {DELIVERED: 1, POSSIBLY: 1, FAILED: 1, "possibly persisted, and in the log": 1}

@@ -15,7 +15,7 @@ import pytest
 
 from klife.errors import ClientClosed, PoolExhausted, TransactionAborted, TransactionError, TransactionFenced
 from klife.record import Record
-from tests.chaos.check import DAMAGED, DISORDERED, DOUBLED, FOREIGN, MISPLACED
+from tests.chaos.check import DAMAGED, DISORDERED, DOUBLED, FOREIGN, MISPLACED, Slack
 from tests.chaos.check_transactions import (
     GHOST,
     HELD_UP,
@@ -49,7 +49,7 @@ def seen(number: int, position: int, offset: int = 0, **fields: Any) -> Seen:
 
 
 def kinds(dealings: list[Dealing], found: list[Seen], held_up: Sequence[str] = ()) -> list[str]:
-    violations, _ = check_transactions(dealings, found, held_up, checkout=5.0, slack=1.0)
+    violations, _ = check_transactions(dealings, found, held_up, checkout=5.0, slack=Slack(1.0))
     return [violation.kind for violation in violations]
 
 

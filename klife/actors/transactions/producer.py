@@ -14,6 +14,7 @@ from enum import Enum
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from klife.actors.network.call import CallFailed
 from klife.actors.producer.identity import Identity
 from klife.actors.producer.producer import Producer
 from klife.actors.runtime.post import Post
@@ -23,6 +24,7 @@ from klife.actors.transactions.state import Event, State, after
 from klife.protocol.apis.produce import ProduceRequest
 
 if TYPE_CHECKING:
+    from klife.actors.network.call import Call
     from klife.actors.producer.partition import Partition
     from klife.actors.transactions.pool_terms import PoolTerms
     from klife.actors.transactions.transaction import Transaction
@@ -39,6 +41,7 @@ class Standing(Enum):
     LOST = "lost"  # it rests, and has to be initialised before it goes out
     MADE = "made"  # it is being initialised, for somebody who waits
     OUT = "out"  # somebody has it, or it is not done yet with who had it
+    JOINED = "joined"  # its transaction is over, and a record that was to join that waits yet
     FENCED = "fenced"
 
 
@@ -63,9 +66,12 @@ class TransactionalProducer(Producer):
         self.wanted: bool = False  # somebody waits for it to be initialised
         self.coordinator: Coordinator = Coordinator(transactional_id, pool.metadata, self.settings, self.broker_of)
         self.owned: tuple[int, int] | None = None  # the id and epoch that the coordinator gave last
-        self.renewal_in_doubt: bool = False  # an InitProducerId for the next epoch of it had no answer
+        self.is_asking: bool = False  # a request under this epoch is under way to the coordinator
+        self.is_unheard: bool = False  # one had no answer, and may reach it yet, however often it was repeated since
+        self.may_fence_itself: bool = False  # requests of its own may raise the epoch, or have, without its hearing of it
         self.is_v2: bool = False  # what the cluster had settled when it was initialised: so it stays
         self.rested_since: float = NEVER_USED
+        self.joining: int = 0  # records that are on their way into the open transaction, perhaps waiting for room
         self.dropped_records: int = 0  # by aborts: they have not failed by themselves
         self.rests: bool = True  # no transaction is open, and nothing of the last one was on its way when that was looked at
         # Of the transaction that is open:
@@ -100,7 +106,7 @@ class TransactionalProducer(Producer):
         """Tell the pool if no transaction is open, and nothing of the last one on its way any more, and that is
         news.
         """
-        if not self.rests and self.transaction is None and self.is_quiet:
+        if not self.rests and self.transaction is None and self.is_quiet and not self.joining:
             self.rests = True
             self.txn_pool.came_to_rest(self)
 
@@ -109,6 +115,8 @@ class TransactionalProducer(Producer):
         """What it is to its pool."""
         state = self.state
         if self.transaction is None and (self.rests or self.is_quiet):
+            if self.joining:
+                return Standing.JOINED
             if state is State.READY:
                 return Standing.FREE
             if state is State.UNINITIALIZED and not self.wanted:
@@ -126,7 +134,7 @@ class TransactionalProducer(Producer):
 
     def is_overdue(self, now: float) -> bool:
         """Whether the coordinator may have ended the last transaction at its timeout, by `now`."""
-        return now - self.begun_at >= self.txn_pool.settings.txn_timeout
+        return now - self.begun_at >= self.txn_pool.marked_timeout_ms / 1000
 
     # a transaction
 
@@ -247,13 +255,25 @@ class TransactionalProducer(Producer):
     def initialised(self, producer_id: int, epoch: int) -> None:
         """The coordinator has given it this id and epoch, and ended what was open before."""
         self.owned = producer_id, epoch
-        self.end_in_doubt = self.renewal_in_doubt = self.wanted = False
+        self.is_asking = self.is_unheard = False
+        self.end_in_doubt = self.wanted = False
         self.is_v2 = self.txn_pool.is_v2
         last = ProduceRequest.MAX_VERSION
         self.terms.produce_versions = (_FIRST_V2_PRODUCE, last) if self.is_v2 else (ProduceRequest.MIN_VERSION, _FIRST_V2_PRODUCE - 1)
         self.move(Event.INITIALIZED)
         self.txn_pool.came_to_rest(self)
         self.txn_pool.wake()
+
+    def heard(self, call: Call) -> None:
+        """What was asked of the coordinator is over, with an answer or without."""
+        if self.is_asking and isinstance(call.error, CallFailed) and call.error.sent:
+            self.unheard()
+        self.is_asking = False
+
+    def unheard(self) -> None:
+        """A request to the coordinator had no answer, and will have none."""
+        self.is_unheard = self.may_fence_itself = True
+        self.is_asking = False
 
     def stop_taking(self) -> None:
         """Nothing joins the transaction any more."""

@@ -50,6 +50,8 @@ class TransactionalProducerActor(ProducerActor):
     def on_start(self) -> None:
         if self.producer.end_sent_at is not None:  # our predecessor's, whose answer we do not get
             self.producer.end_in_doubt = True
+        if self.producer.is_asking:
+            self.producer.unheard()
         super().on_start()
 
     @property
@@ -61,6 +63,7 @@ class TransactionalProducerActor(ProducerActor):
         """Say what is next; return when to look again."""
         if self._answer is not None:
             call, self._answer, self._call = self._answer, None, None
+            self.producer.heard(call)
             _TAKE[type(call.request)](self._asking, call, now)
         producer = self.producer
         if self._call is not None:
@@ -126,8 +129,10 @@ class TransactionalProducerActor(ProducerActor):
         if coordinator.node_id is None:
             sent = coordinator.find(self._done)
         else:
+            self.producer.is_asking = True
             sent = coordinator.ask(request, self._done, self.actor_inbox.wake, **versions)
         if isinstance(sent, float):
+            self.producer.is_asking = False
             return sent
         self._call = sent
         return NEVER if self._answer is None else monotonic()  # failed at once
