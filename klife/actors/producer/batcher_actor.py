@@ -150,6 +150,9 @@ class BatcherActor(GeventActor):
                 self._answered(in_flight_request)
                 batcher.calls.discard(in_flight_request)  # not before: a successor takes over what it still finds here
             self.producer.answered()
+        if not batcher.ready and batcher.next_due() == NEVER:
+            batcher.wake_at = NEVER
+            return
         now = monotonic()
         batcher.promote(now)
         room = batcher.max_in_flight - len(batcher.calls)
@@ -269,9 +272,10 @@ class BatcherActor(GeventActor):
         else:
             self._judge_each(by_topic, response)
         for batches in by_topic.values():
-            for partition, batch in batches.values():  # the broker left it out of its answer
-                self.producer.unanswered(partition, batch, _LEFT_OUT, True)
-            batches.clear()
+            if batches:  # the broker left them out of its answer
+                for partition, batch in batches.values():
+                    self.producer.unanswered(partition, batch, _LEFT_OUT, True)
+                batches.clear()
 
     def _judge_each(self, by_topic: dict[str | bytes, dict[int, tuple[Partition, Batch]]], response: ProduceResponse) -> None:
         for topic in response.responses:

@@ -97,7 +97,10 @@ class TransactionalProducer(Producer):
     @property
     def is_quiet(self) -> bool:
         """Whether no records are on their way."""
-        return not any(batcher.calls for batcher in self.batchers.all.values())
+        for batcher in self.batchers.all.values():  # noqa: SIM110 - a generator would be resumed for each
+            if batcher.calls:
+                return False
+        return True
 
     def look_for_rest(self) -> None:
         """Tell the pool if no transaction is open, and nothing of the last one on its way any more, and that is
@@ -172,7 +175,7 @@ class TransactionalProducer(Producer):
             self.wishes[partition] = None
             self.wake()
             return True
-        waits = self._turn_is_taken or bool(self.wishes)
+        waits = bool(self.wishes) or self._turn_is_taken
         self.wishes[partition] = None
         return waits
 
@@ -182,10 +185,10 @@ class TransactionalProducer(Producer):
         """
         if identity is not None:
             self.wishes.update(dict.fromkeys(partition for partition in partitions if not identity.admits(partition)))
-        if self._may_admit:
+        if self.is_v2 and self.state is State.IN_TRANSACTION and self.settlement.first_error is None and self.wishes:
             self.admit_next()
         else:
-            self.wake()
+            self.wake()  # in v1 they are admitted once the coordinator has answered
 
     def answered(self) -> None:
         """It may be time to commit, or, in v2, the next leader's turn. The actor looks, where it waits for all that
@@ -193,15 +196,10 @@ class TransactionalProducer(Producer):
         """
         if self.state is not State.IN_TRANSACTION or self.settlement.first_error is not None:
             self.wake()
-        elif self._may_admit:
+        elif self.wishes and self.is_v2:
             self.admit_next()
         else:
             self.commit_if_delivered()
-
-    @property
-    def _may_admit(self) -> bool:
-        """Whether partitions are admitted here and now: in v1 they are once the coordinator has answered."""
-        return self.is_v2 and self.state is State.IN_TRANSACTION and self.settlement.first_error is None and bool(self.wishes)
 
     def admit(self, partitions: list[Partition]) -> None:
         """Records may be written to them under the current identity."""
@@ -238,10 +236,11 @@ class TransactionalProducer(Producer):
         """Whether a leader that can be reached adds partitions, and the others are to wait for that."""
         if not self.adding or not self.txn_pool.connections.are_quick:
             return False
-        identity = self.identities.current
-        # One that still wishes was to be admitted by somebody who was interrupted.
-        not_added = (each for each in self.adding if each.log.accepted is not identity and each not in self.wishes)
-        return any((each.in_flight or not each.empty) and _is_reachable(each) for each in not_added)
+        identity, wishes = self.identities.current, self.wishes
+        for each in self.adding:  # one that still wishes was to be admitted by somebody who was interrupted
+            if each.log.accepted is not identity and each not in wishes and (each.in_flight or not each.empty) and _is_reachable(each):
+                return True
+        return False
 
     def reachable(self) -> list[Partition]:
         """Those that wish to send, and whose leaders can be reached. The batchers of the others connect first."""
