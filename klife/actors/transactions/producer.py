@@ -24,7 +24,6 @@ from klife.actors.transactions.state import Event, State, after
 from klife.protocol.apis.produce import ProduceRequest
 
 if TYPE_CHECKING:
-    from klife.actors.network.broker import Broker
     from klife.actors.network.call import Call
     from klife.actors.producer.partition import Partition
     from klife.actors.transactions.pool_terms import PoolTerms
@@ -42,6 +41,7 @@ class Standing(Enum):
     LOST = "lost"  # it rests, and has to be initialised before it goes out
     MADE = "made"  # it is being initialised, for somebody who waits
     OUT = "out"  # somebody has it, or it is not done yet with who had it
+    JOINED = "joined"  # its transaction is over, and a record that was to join that waits yet
     FENCED = "fenced"
 
 
@@ -54,7 +54,7 @@ class TransactionalProducer(Producer):
             pool.buffer,
             pool.hub,
             pool.max_block,
-            self.broker_of,
+            pool.connections.broker,
             pool.wait_for_partitions,
         )
         self.txn_pool = pool
@@ -68,9 +68,10 @@ class TransactionalProducer(Producer):
         self.owned: tuple[int, int] | None = None  # the id and epoch that the coordinator gave last
         self.is_asking: bool = False  # a request under this epoch is under way to the coordinator
         self.is_unheard: bool = False  # one had no answer, and may reach it yet, however often it was repeated since
-        self.renewal_in_doubt: bool = False  # an InitProducerId for the next epoch of it had no answer
+        self.may_fence_itself: bool = False  # requests of its own may raise the epoch, or have, without its hearing of it
         self.is_v2: bool = False  # what the cluster had settled when it was initialised: so it stays
         self.rested_since: float = NEVER_USED
+        self.joining: int = 0  # records that are on their way into the open transaction, perhaps waiting for room
         self.dropped_records: int = 0  # by aborts: they have not failed by themselves
         self.rests: bool = True  # no transaction is open, and nothing of the last one was on its way when that was looked at
         # Of the transaction that is open:
@@ -102,7 +103,7 @@ class TransactionalProducer(Producer):
         """Tell the pool if no transaction is open, and nothing of the last one on its way any more, and that is
         news.
         """
-        if not self.rests and self.transaction is None and self.is_quiet:
+        if not self.rests and self.transaction is None and self.is_quiet and not self.joining:
             self.rests = True
             self.txn_pool.came_to_rest(self)
 
@@ -111,6 +112,8 @@ class TransactionalProducer(Producer):
         """What it is to its pool."""
         state = self.state
         if self.transaction is None and (self.rests or self.is_quiet):
+            if self.joining:
+                return Standing.JOINED
             if state is State.READY:
                 return Standing.FREE
             if state is State.UNINITIALIZED and not self.wanted:
@@ -126,13 +129,9 @@ class TransactionalProducer(Producer):
         """
         return self.touched and (self.added or self.settlement.delivered_records > self._delivered_before)
 
-    def broker_of(self, node_id: int) -> Broker:
-        """The broker, by the connection that this producer's transaction goes over."""
-        return self.txn_pool.connections.broker(self, node_id)
-
     def is_overdue(self, now: float) -> bool:
         """Whether the coordinator may have ended the last transaction at its timeout, by `now`."""
-        return now - self.begun_at >= self.txn_pool.settings.txn_timeout
+        return now - self.begun_at >= self.txn_pool.marked_timeout_ms / 1000
 
     # a transaction
 
@@ -148,9 +147,9 @@ class TransactionalProducer(Producer):
         self.end_asked_at = self.end_sent_at = None
         self.settlement.first_error = None
         self.identities.found(Identity(*self.owned, admitted=set()))
-        self.txn_pool.connections.take(self)
         for batcher in self.batchers.all.values():
-            batcher.broker = self.broker_of(batcher.node_id)
+            if not batcher.broker.is_ready:  # another connection may be
+                batcher.broker = self.broker_of(batcher.node_id)
         self.begun_at = transaction.begun_at = monotonic()
         begun = after(self.state, Event.BEGIN)
         # From here on there is no call, in which a signal handler might raise: it is theirs altogether, or rests.
@@ -258,7 +257,7 @@ class TransactionalProducer(Producer):
         """The coordinator has given it this id and epoch, and ended what was open before."""
         self.owned = producer_id, epoch
         self.is_asking = self.is_unheard = False
-        self.end_in_doubt = self.renewal_in_doubt = self.wanted = False
+        self.end_in_doubt = self.wanted = False
         self.is_v2 = self.txn_pool.is_v2
         last = ProduceRequest.MAX_VERSION
         self.terms.produce_versions = (_FIRST_V2_PRODUCE, last) if self.is_v2 else (ProduceRequest.MIN_VERSION, _FIRST_V2_PRODUCE - 1)
@@ -269,7 +268,12 @@ class TransactionalProducer(Producer):
     def heard(self, call: Call) -> None:
         """What was asked of the coordinator is over, with an answer or without."""
         if self.is_asking and isinstance(call.error, CallFailed) and call.error.sent:
-            self.is_unheard = True
+            self.unheard()
+        self.is_asking = False
+
+    def unheard(self) -> None:
+        """A request to the coordinator had no answer, and will have none."""
+        self.is_unheard = self.may_fence_itself = True
         self.is_asking = False
 
     def stop_taking(self) -> None:
@@ -340,7 +344,6 @@ class TransactionalProducer(Producer):
         self.identities.current = None
         self.stop_taking()
         self.rested_since = monotonic()
-        self.txn_pool.connections.give_back(self)
         self.transaction = None
         if transaction is not None:
             transaction.ended(committed=committed, error=error)

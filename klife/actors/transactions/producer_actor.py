@@ -49,7 +49,7 @@ class TransactionalProducerActor(ProducerActor):
         if self.producer.end_sent_at is not None:  # our predecessor's, whose answer we do not get
             self.producer.end_in_doubt = True
         if self.producer.is_asking:
-            self.producer.is_asking, self.producer.is_unheard = False, True
+            self.producer.unheard()
         super().on_start()
 
     @property

@@ -91,6 +91,21 @@ class Transaction:
         if producer is not None:
             raise outcome.other_producer(self.pool.name, producer)
 
+    def joins(self) -> None:
+        """A record is put into it, for which it may have to wait. Until it has `joined`, or has not, the producer
+        begins no other transaction, which it would join then.
+
+        Raises as `check`.
+        """
+        self.check()
+        self.producer.joining += 1
+
+    def joined(self) -> None:
+        """That is over."""
+        self.producer.joining -= 1
+        if self.over.is_set:
+            self.producer.look_for_rest()
+
     def topic(self, name: Any, deadline: float) -> Topic:
         """The topic as its producer knows it. As `Producers.topic`."""
         return self.pool.topic(self.producer, name, deadline)
