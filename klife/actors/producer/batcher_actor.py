@@ -168,6 +168,9 @@ class BatcherActor(GeventActor):
             room -= self._send(self._drain(now))
             if batcher.ready and room > 0:
                 get_hub().loop.run_callback(inbox.wake_when_idle)  # behind those who were refused this turn
+        elif step is BatcherStep.WAIT:
+            if room > 0 and self.producer.batchers.held_up:
+                self.producer.batchers.broker_is_free()
         elif step is BatcherStep.GATHER:
             inbox.wake_when_idle()
         elif step is BatcherStep.CONNECT:

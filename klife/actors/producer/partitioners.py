@@ -4,7 +4,7 @@ A partitioner is any object with `partition(record, partition_count) -> int` (`k
 called in the caller's greenlet for every record, so it must be quick and must not block.
 
 Records without a key under the default partitioner *stick* (KIP-480): all those of a topic go to one
-partition until that partition's batch closes, then to another. Fewer, fuller batches result, and over time
+partition until that partition's batch closes, or waits while another broker is free, then to another. Fewer, fuller batches result, and over time
 all partitions get their share. Only the engine knows when a batch closes, so it keeps the sticky partition,
 and a partitioner just says with `sticky_keyless` that it wants that. Where `sticky_keyless` is false (or
 missing), `partition` is called for keyless records too.
