@@ -36,3 +36,4 @@ cdef class Batchers:
 
     cpdef wake(self)
     cpdef offer(self, Partition partition)
+    cpdef offer_again(self, list batches)
