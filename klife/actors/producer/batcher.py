@@ -282,6 +282,14 @@ class Batchers:
             self._leaderless[partition] = None
             self.wake()
 
+    @cython.locals(both=tuple, partition="Partition")
+    def offer_again(self, batches: list[tuple[Partition, Batch]]) -> None:
+        """The partitions of `batches`, which came back, may have more to send."""
+        for both in batches:
+            partition = both[0]
+            if partition.open is not None or partition.pending:
+                self.offer(partition)
+
     def has_leaderless(self) -> bool:
         """Whether records wait for a partition to have a leader."""
         for partition in list(self._leaderless):

@@ -254,9 +254,7 @@ class BatcherActor(GeventActor):
                 self.producer.settlement.delivered(partition, batch, -1, -1)
         else:
             self._judge(in_flight_request, in_flight_request.response)
-        for partition, _ in in_flight_request.batches:
-            if partition.open is not None or partition.pending:
-                self.producer.batchers.offer(partition)
+        self.producer.batchers.offer_again(in_flight_request.batches)
 
     def _unanswered(self, in_flight_request: InFlightRequest, error: KlifeError) -> None:
         if not isinstance(error, CallFailed):  # this broker can not be talked to like this, now or later
