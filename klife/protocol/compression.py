@@ -387,7 +387,7 @@ def _zstd_context(level: int) -> Any:
         from compression.zstd import CompressionParameter, ZstdCompressor
     else:
         from backports.zstd import CompressionParameter, ZstdCompressor
-    options = {CompressionParameter.compression_level: level}
+    options: dict[int, int] = {CompressionParameter.compression_level: level}
     if level == LEVELS["zstd"].default:
         options[CompressionParameter.hash_log] = ZSTD_HASH_LOG
         options[CompressionParameter.chain_log] = ZSTD_CHAIN_LOG

@@ -115,9 +115,18 @@ def _encoded(batch: Batch, settings: ProducerSettings, budget: LoopBudget) -> En
         if batch.size >= batch.count * _LARGE:
             return encode_large(fields, identity.producer_id, identity.epoch, batch.sequence, settings.transactional_id is not None)
         return encode_plain(fields, identity.producer_id, identity.epoch, batch.sequence, settings.transactional_id is not None)
-    payload, first_timestamp, max_timestamp = encode_payload(fields)
+    ahead = batch.ahead
+    if ahead is not None:
+        first_timestamp, max_timestamp = ahead.first_timestamp, ahead.max_timestamp
+        compressed = _from_ahead(ahead, settings, batch.topic)
+        batch.ahead = None
+    else:
+        payload, first_timestamp, max_timestamp = encode_payload(fields)
+        compressed = (
+            _compressed(payload, settings, budget) if settings.observer is None else _timed(payload, settings, budget, batch.topic)
+        )
     return seal(
-        _compressed(payload, settings, budget) if settings.observer is None else _timed(payload, settings, budget, batch.topic),
+        compressed,
         batch.count,
         first_timestamp,
         max_timestamp,
@@ -127,6 +136,14 @@ def _encoded(batch: Batch, settings: ProducerSettings, budget: LoopBudget) -> En
         base_sequence=batch.sequence,
         is_transactional=settings.transactional_id is not None,
     )
+
+
+def _from_ahead(ahead: Any, settings: Any, topic: str) -> bytes:
+    compressed: bytes
+    compressed, before, seconds = ahead.wait()
+    if settings.observer is not None:
+        settings.observer.compressed(settings.name, topic, settings.codec, before, len(compressed), seconds)
+    return compressed
 
 
 def _timed(payload: bytes, settings: Any, budget: Any, topic: str) -> bytes:
