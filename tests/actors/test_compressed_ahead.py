@@ -69,6 +69,21 @@ def test_all_are_sent_again_after_the_connection_broke(threads: list[int], start
         assert cluster.log("orders") == [b"first", *VALUES]
 
 
+def test_an_open_batch_that_is_as_good_as_full_is_in_line(threads: list[int], start_client: Callable[..., Client]) -> None:
+    answer = Event()
+    with ScriptedCluster(topics={"orders": 50}) as cluster:
+        client = start_client(cluster, **LINE)
+        client.produce(Record("orders", b"first")).get(PATIENCE)
+        threads.clear()
+        cluster[1].script(ProduceRequest, after(answer))
+        deliveries = [client.produce(Record("orders", value)) for value in VALUES]  # each batch in another partition, more or less
+        _until(lambda: len(threads) == 1 + ahead.IN_LINE)
+        answer.set()
+        assert [delivery.get(PATIENCE).error for delivery in deliveries] == [None] * len(VALUES)
+        written = [value for partition in range(50) for value in cluster.log("orders", partition)]
+        assert sorted(written) == sorted([b"first", *VALUES])
+
+
 def test_a_batcher_that_dies_leaves_what_it_had_compressed(threads: list[int], start_client: Callable[..., Client]) -> None:
     answer = Event()
     with ScriptedCluster() as cluster:

@@ -61,28 +61,35 @@ class Ahead:
     def __init__(self, settings: ProducerSettings, budget: LoopBudget) -> None:
         self._settings = settings
         self._budget = budget
+        self._full = settings.batch_size_bytes * 15 // 16
         self._smallest = min(WORTH_A_THREAD, settings.compress_elsewhere_from)
         self._jobs = QUICK_JOBS if settings.compress_elsewhere_from >= WORTH_A_THREAD else _cores()
 
     def begin(self, batcher: Batcher) -> None:
         """Begin with what is next in the line of `batcher`, as far as the pool has room."""
         pool = get_hub().threadpool
-        for batch in _next_in_line(batcher):
+        for batch in self._next_in_line(batcher):
             if batch.ahead is None and batch.wire is None and batch.size >= self._smallest and not batch.is_set:
                 if len(pool) >= self._jobs or self._budget.is_over():
                     return
                 batch.ahead = CompressedAhead(batch, self._settings)
 
+    def _next_in_line(self, batcher: Batcher) -> Sequence[Batch]:
+        """Closed batches that wait, as its requests will take them: in turn, one of each partition. An open one
+        that is as good as full is closed: records without a key are in another partition's by now.
+        """
+        partitions = list(batcher.ready)[:IN_LINE]
+        for partition in partitions:
+            growing = partition.open
+            if growing is not None and growing.size >= self._full:
+                partition.close()
+        lines = [partition.pending for partition in partitions]
+        return [line[place] for place in range(IN_LINE) for line in lines if place < len(line)][:IN_LINE]
+
 
 def ahead_of(settings: ProducerSettings, budget: LoopBudget) -> Ahead | None:
     """None where nothing is compressed, or there is no other core that could."""
     return Ahead(settings, budget) if settings.codec and _cores() > 1 else None
-
-
-def _next_in_line(batcher: Batcher) -> Sequence[Batch]:
-    """Closed batches that wait, as its requests will take them: in turn, one of each partition."""
-    lines = [partition.pending for partition in list(batcher.ready)[:IN_LINE]]
-    return [line[place] for place in range(IN_LINE) for line in lines if place < len(line)][:IN_LINE]
 
 
 def _cores() -> int:
