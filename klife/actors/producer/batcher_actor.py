@@ -165,7 +165,10 @@ class BatcherActor(GeventActor):
             self.producer.budget.is_over,
         )
         if step is BatcherStep.SEND:
-            room -= self._send(self._drain(now))
+            batches = self._drain(now)
+            if self.producer.ahead is not None:
+                self.producer.ahead.begin(batcher)  # while these are compressed, and until they are answered
+            room -= self._send(batches)
             if batcher.ready and room > 0:
                 get_hub().loop.run_callback(inbox.wake_when_idle)  # behind those who were refused this turn
         elif step is BatcherStep.WAIT:

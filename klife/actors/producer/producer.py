@@ -17,6 +17,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from klife.actors.network.backoff import SOON, backoff
+from klife.actors.producer.ahead import Ahead, ahead_of
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.batcher import Batchers
 from klife.actors.producer.buffer_pool import BufferPool
@@ -62,6 +63,7 @@ class Producer:
         self.settings = settings
         self.pool = pool
         self.budget: LoopBudget = LoopBudget(home.loop)
+        self.ahead: Ahead | None = ahead_of(settings, self.budget)
         self.callbacks: Callbacks = Callbacks(pool, home, self.budget)
         self.terms: Terms = Terms(settings, home, max_block, self.callbacks.add)
         self.identities: Identities = Identities()
