@@ -99,8 +99,14 @@ def test_who_only_names_the_client_imports_nothing_heavy(pure: str, monkeypatch:
     assert not modules_after("import klife; klife.Client") & HEAVY
 
 
-def test_a_client_of_plain_options_that_has_nothing_to_tell_has_imported_no_structlog_and_no_pydantic() -> None:
-    modules = modules_after("import klife; klife.Client.start('localhost:1', name='shop', linger_ms=5).status()")
+def test_a_client_of_plain_options_has_imported_no_structlog_and_no_pydantic_after_what_it_has_to_tell() -> None:
+    modules = modules_after("""
+import gevent, klife
+from klife_supervision.logs import flush, get_logger
+klife.Client.start("localhost:1", name="shop", linger_ms=5).status()
+get_logger("klife").warning("a warning", of="shop")
+assert flush(30)
+""")
     assert not modules & {"structlog", "rich", "asyncio", "pydantic", "pydantic_core"}
 
 

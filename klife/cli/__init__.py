@@ -13,11 +13,12 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        import rich  # noqa: F401  the commands need both
+        import rich  # noqa: F401  the commands need all three
+        import structlog  # noqa: F401
         import typer  # noqa: F401
     except ImportError as error:
         raise SystemExit(
-            f'the klife command needs typer and rich, and {error.name} is not installed: pip install "klife[cli]"'
+            f'the klife command needs typer, rich and structlog, and {error.name} is not installed: pip install "klife[cli]"'
         ) from None
 
     from klife.cli.app import run

@@ -12,8 +12,8 @@ can. And what repeats is folded (`log_repeats`).
 A handler may use what tells events itself. What it makes told is written too, and what that makes told is
 not: an event that leads to itself would never end.
 
-How an event is written says `log_output`. structlog is imported with the first event that is written
-(`structlog_import`); one told before it was configured is written as it is configured by then.
+How an event is written says `log_output`. One told before structlog was configured is written as it is
+configured by then.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ from gevent._hub_local import get_hub_if_exists
 
 from klife_supervision.log_output import Event, configuration, is_wanted, write
 from klife_supervision.log_repeats import Repeats
-from klife_supervision.structlog_import import load, load_beside, loaded
 
 QUEUED_AT_MOST = 1000
 """Events that wait to be written; later ones are dropped and counted."""
@@ -154,7 +153,7 @@ def _tell(level: str, event: str, logger_name: str, fields: dict[str, Any]) -> N
 def _pass_on(hub: Any, told: Event) -> None:
     """Have it written: by a greenlet of `hub`, the calling thread's, if it has one."""
     if _exiting or hub is None or hub.loop is None:
-        _write_here(told)
+        _write(told)
     elif _enqueue(told) and hub not in _writers and not _start_writer(hub):
         _write_all()
 
@@ -204,17 +203,6 @@ def _enqueue(told: Event) -> bool:
     return True
 
 
-def _write_here(told: Event) -> None:
-    """In a thread without a hub."""
-    is_first = loaded() is None
-    if not load():
-        _enqueue(told)
-        return
-    _write(told)
-    if is_first:
-        _write_all()  # what was told in the middle of the import
-
-
 def _start_writer(hub: Any) -> bool:
     """Start the greenlet that writes in `hub`, the calling thread's; False if that takes no more."""
     try:
@@ -226,7 +214,6 @@ def _start_writer(hub: Any) -> bool:
 
 def _run(hub: Any) -> None:
     try:
-        load_beside(hub)
         _write_all()
     finally:
         _writers.pop(hub, None)
@@ -234,7 +221,7 @@ def _run(hub: Any) -> None:
 
 def _write_all() -> None:
     global _dropped
-    while _queue and load():
+    while _queue:
         try:
             event = _queue.popleft()
         except IndexError:  # perhaps it went to another thread

@@ -39,6 +39,7 @@ def test_every_code_of_the_table_has_its_class(action: Action, code: int) -> Non
 
 
 OF_A_TRANSACTION = {Action.OVER_IF_LOST: {45}, Action.OVER: {47, 48, 49, 52, 59, 90, 120}}
+SOON = {51}
 
 
 def test_every_code_of_a_transactional_producer() -> None:
@@ -46,12 +47,13 @@ def test_every_code_of_a_transactional_producer() -> None:
         rule, usual = rule_for(code, transactional=True), rule_for(code)
         over = next((action for action, codes in OF_A_TRANSACTION.items() if code in codes), None)
         if over is None:
-            assert rule == usual
+            assert rule == usual._replace(soon=code in SOON)
         else:
             assert (rule.action, rule.fate_unknown) == (over, False)
             assert rule.advice
         assert rule.action not in (Action.RENUMBER, Action.NEW_ID)
         assert usual.action not in OF_A_TRANSACTION
+        assert not usual.soon
 
 
 @pytest.mark.parametrize("unknown", [False, True])

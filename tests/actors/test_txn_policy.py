@@ -46,6 +46,8 @@ def test_every_code_of_every_request_in_every_state(request_: Request, state: St
     codes = [*map(int, ErrorCode), *NOT_KAFKAS]
     found = {code: action_for(request_, code, state=state).action for code in codes}
     assert found == {code: expected(request_, code, state) for code in codes}
+    soon = {code for code in codes if action_for(request_, code, state=state).soon}
+    assert soon == ({51} & {code for code, action in found.items() if action is Action.AGAIN})
 
 
 @pytest.mark.parametrize("request_", Request, ids=lambda request: request.name)

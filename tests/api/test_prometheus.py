@@ -6,10 +6,11 @@ from typing import Any
 
 import gevent
 import pytest
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from klife import Client, Record
-from klife.metrics.prometheus import DELIVERY_BUCKETS, PrometheusHooks, _Times
+from klife.metrics.collectors import DELIVERY_BUCKETS
+from klife.metrics.prometheus import PrometheusHooks, _Times
 from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.error_codes import ErrorCode
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster, cut, refuse
@@ -51,6 +52,31 @@ def test_they_count_what_happened(registry: CollectorRegistry) -> None:
     assert (value(registry, "buffer_bytes"), value(registry, "buffer_limit_bytes")) == (0, 33554432)
     assert value(registry, "records_unsettled") == 0
     assert value(registry, "hub_gap_seconds_max") is not None
+
+
+def test_clients_with_hooks_of_their_own_count_in_the_same_metrics(registry: CollectorRegistry) -> None:
+    with ScriptedCluster() as cluster:
+        for name in ("shop", "shop", "bar"):
+            client = Client.start(cluster.bootstrap_servers, name=name, hooks=[PrometheusHooks(registry)])
+            client.produce(ORDER).get(PATIENCE)
+            client.stop(PATIENCE)
+    assert value(registry, "records_delivered_total", **OF_TOPIC) == 2
+    assert registry.get_sample_value("klife_records_delivered_total", {"client": "bar", **OF_TOPIC}) == 1
+
+
+def test_metrics_that_were_unregistered_are_made_again(registry: CollectorRegistry) -> None:
+    PrometheusHooks(registry)
+    for collector in set(registry._collector_to_names):
+        registry.unregister(collector)
+    assert b"klife_" not in generate_latest(registry)
+    PrometheusHooks(registry)
+    assert b"klife_records_delivered_total" in generate_latest(registry)
+
+
+def test_a_name_that_is_somebody_elses_is_said(registry: CollectorRegistry) -> None:
+    Counter("klife_bytes_delivered", "not klife's", registry=registry)
+    with pytest.raises(ValueError, match="klife_bytes_delivered"):
+        PrometheusHooks(registry)
 
 
 def test_a_hub_that_did_not_run_is_seen(registry: CollectorRegistry) -> None:

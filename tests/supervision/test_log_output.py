@@ -48,6 +48,13 @@ def test_an_event_is_a_record_of_its_parts_logger_with_its_fields(caplog: pytest
     assert record.msg == "no 100%% sure thing%s"  # the same whatever the fields: what groups by it has one group
 
 
+def test_fields_read_as_structlog_renders_them(caplog: pytest.LogCaptureFixture) -> None:
+    fields: dict[str, Any] = {"text": "it's", "bytes": b"\x00", "number": 1.5, "nothing": None, "list": [1, "two"], "percent": "5%s"}
+    log.warning("told", **fields)
+    assert logs.flush(DEADLINE)
+    assert caplog.messages == [f"told {structlog.processors.KeyValueRenderer()(None, 'warning', fields)}"]
+
+
 def test_a_traceback_stands_below_the_line(caplog: pytest.LogCaptureFixture) -> None:
     log.error("failed", topic="orders", exception="Traceback: of some length")
     assert logs.flush(DEADLINE)

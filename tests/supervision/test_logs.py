@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -167,14 +168,6 @@ def test_who_holds_loggings_lock_holds_up_nobody_who_tells_something() -> None:
     assert (done.stderr, done.returncode) == ("told\n", 0)
 
 
-def test_structlog_is_not_imported_for_what_nobody_wants() -> None:
-    done = run(
-        "import gevent, sys; from klife_supervision import logs; gevent.get_hub()\n"
-        "logs.get_logger('klife').info('not wanted'); assert logs.flush(30) and 'structlog' not in sys.modules\n"
-    )
-    assert (done.stderr, done.returncode) == ("", 0)
-
-
 def run(program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
 
@@ -221,80 +214,28 @@ def test_a_child_of_multiprocessing_writes_what_was_told_last() -> None:
     assert (done.stderr.count("of the child"), done.returncode) == (1, 0), done.stderr
 
 
-# structlog is imported when the first event is written
-
-WHILE_IT_IS_IMPORTED = """
-import sys
-{patching}
-import gevent, os, threading
-from gevent.monkey import get_original
-from klife_supervision import logs
-
-thread_ident, sleep = get_original("_thread", "get_ident"), get_original("time", "sleep")
-log = logs.get_logger("x")
-home = thread_ident()
-
-class Finder:
-    def find_spec(self, name, path=None, target=None):
-        if name == "structlog.dev":
-            in_the_middle()
-
-sys.meta_path.insert(0, Finder())
-assert "structlog" not in sys.modules
-"""
-UNPATCHED, PATCHED = "", "from gevent import monkey; monkey.patch_all()"
+# structlog is the application's to import and to configure
 
 
-def run_importing(program: str, patching: str = UNPATCHED) -> subprocess.CompletedProcess[str]:
-    return run(WHILE_IT_IS_IMPORTED.format(patching=patching) + program)
-
-
-@pytest.mark.parametrize("patching", [UNPATCHED, PATCHED], ids=["unpatched", "patched"])
-def test_a_thread_imports_structlog_while_the_hub_goes_on(patching: str) -> None:
-    done = run_importing(
-        "gevent.get_hub(); others = []\n"
-        "def in_the_middle():\n"
-        "    assert thread_ident() != home\n"
-        "    while not others: sleep(0.001)\n"  # for ever, if the hub stood still
-        "log.info('not wanted'); log.warning('first'); log.error('second')\n"
-        "gevent.spawn_later(0.01, others.append, 1)\n"
-        "assert logs.flush(30) and 'structlog' in sys.modules\n",
-        patching,
+def test_structlog_is_imported_by_nobody_but_the_application() -> None:
+    done = run(
+        "import gevent, sys; from klife_supervision import logs; gevent.get_hub()\n"
+        "logs.get_logger('x').warning('told', left=1)\n"
+        "assert logs.flush(30) and not sys.modules.keys() & {'structlog', 'rich', 'asyncio'}\n"
     )
-    assert (done.stderr, done.returncode) == ("first\nsecond\n", 0)
+    assert (done.stderr, done.returncode) == ("told left=1\n", 0)
 
 
-def test_what_is_told_in_the_middle_of_the_import_is_written_after_it() -> None:
-    done = run_importing("in_the_middle = lambda: log.warning('by a destructor')\nlog.warning('first')\n")
-    assert (done.stderr, done.returncode) == ("first\nby a destructor\n", 0)
-
-
-@pytest.mark.parametrize("patching", [UNPATCHED, PATCHED], ids=["unpatched", "patched"])
-def test_a_fork_waits_for_the_import_and_its_child_can_write(patching: str) -> None:
-    done = run_importing(
-        "gevent.get_hub(); begun = []\n"
-        "def in_the_middle():\n"
-        "    begun.append(1); sleep(0.3)\n"
-        "log.warning('of the parent')\n"
-        "while not begun: gevent.sleep(0.001)\n"
-        "child = os.fork()\n"
-        "if child == 0:\n"
-        "    gevent.reinit(); log.warning('of the child'); os._exit(0 if logs.flush(30) and not sys.stdout.flush() else 1)\n"
-        "assert os.waitpid(child, 0)[1] == 0\n",
-        patching,
+def test_what_is_told_while_structlog_is_half_imported_goes_to_logging() -> None:
+    done = run(
+        "import sys; from klife_supervision import logs\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'structlog.dev': logs.get_logger('x').warning('in the middle')\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "import structlog\n"
     )
-    assert (done.stderr.count("of the parent"), done.stderr.count("of the child"), done.returncode) == (1, 1, 0), done.stderr
-
-
-def test_in_uwsgis_master_no_thread_imports() -> None:
-    done = run_importing(
-        "import types; gevent.get_hub()\n"
-        "sys.modules['uwsgi'] = types.SimpleNamespace(worker_id=lambda: 0)\n"
-        "def in_the_middle():\n"
-        "    assert thread_ident() == home\n"
-        "log.warning('of the master'); assert logs.flush(30)\n"
-    )
-    assert (done.stderr, done.returncode) == ("of the master\n", 0)
+    assert (done.stderr, done.returncode) == ("in the middle\n", 0)
 
 
 def test_what_is_told_before_structlog_is_configured_is_written_as_it_is_configured_by_then() -> None:
@@ -304,4 +245,7 @@ def test_what_is_told_before_structlog_is_configured_is_written_as_it_is_configu
         "import structlog; structlog.configure(processors=[structlog.processors.JSONRenderer()])\n"
         "assert logs.flush(30)\n"
     )
-    assert (done.stdout, done.returncode) == ('{"logger_name": "x", "left": 1, "event": "early"}\n', 0), done.stderr
+    assert done.returncode == 0, done.stderr
+    written = json.loads(done.stdout)
+    written.pop("seconds_late", None)  # importing structlog may take that long on a busy machine
+    assert written == {"logger_name": "x", "left": 1, "event": "early"}

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+SOON = 0.02
+"""Seconds to wait at first where what is in the way mostly passes by itself in less (or the usual wait, if that
+is shorter). The waits double from there up to the usual highest.
+"""
+
 
 def backoff(attempt: int, first: float, highest: float, jitter: float) -> float:
     """Seconds to wait before retry number `attempt` (from 1): doubling from `first` up to `highest`, then ±

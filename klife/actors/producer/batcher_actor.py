@@ -205,6 +205,8 @@ class BatcherActor(GeventActor):
         if not batches:
             return False
         batcher, settings = self.batcher, self.settings
+        if settings.transactional_id is not None and not batcher.calls:  # else requests might change places
+            batcher.broker = self.producer.broker_of(batcher.node_id)
         in_flight_request = InFlightRequest(batcher, batches)
         batcher.calls.add(in_flight_request)
         if not in_flight_request.pack(self.producer.budget, self._timeout_ms, self._not_encodable):

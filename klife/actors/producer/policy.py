@@ -44,11 +44,15 @@ class Action(Enum):
 
 
 class Rule(NamedTuple):
-    """One row. `advice` ends the error a user reads; it may name the client's `{principal}` (`advice_for`)."""
+    """One row. `advice` ends the error a user reads; it may name the client's `{principal}` (`advice_for`).
+
+    `soon` where what is in the way passes in milliseconds, so that the backoff begins short (`SOON`).
+    """
 
     action: Action
     fate_unknown: bool = False
     advice: str = ""
+    soon: bool = False
 
     def advice_for(self, principal: object) -> str:
         """The advice, for a client whom brokers know so."""
@@ -135,6 +139,9 @@ TRANSACTIONAL_RULES: dict[int, Rule] = {
     Code.INVALID_PRODUCER_ID_MAPPING: Rule(OVER, advice=_ASK),
     Code.TRANSACTION_COORDINATOR_FENCED: Rule(OVER, advice=_RUN_AGAIN),
     Code.TRANSACTION_ABORTABLE: Rule(OVER, advice=_RUN_AGAIN),
+    # The leader has asked the coordinator for 100 ms by then: the markers of the id's last transaction are not
+    # written, or its other leaders add partitions. (Java: the usual backoff here, a short one where it asks itself.)
+    Code.CONCURRENT_TRANSACTIONS: Rule(RETRY, soon=True),
 }
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from klife.actors.network.backoff import backoff
+from klife.actors.network.backoff import SOON, backoff
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.batcher import Batchers
 from klife.actors.producer.buffer_pool import BufferPool
@@ -58,6 +58,7 @@ class Producer:
         wait_for_partitions: WaitForPartitions,
     ) -> None:
         """Its metadata: `broker_of(node_id)`, and what `TopicPartitions` asks by `wait_for_partitions`."""
+        self.broker_of = broker_of
         self.settings = settings
         self.pool = pool
         self.budget: LoopBudget = LoopBudget(home.loop)
@@ -148,7 +149,7 @@ class Producer:
         if course not in _SETTLED:
             partition.refused = Refused(refusal.code, refusal.message)
         if course not in _AT_REST:
-            self._goes_again(partition, batch, decision.backs_off)
+            self._goes_again(partition, batch, decision.backs_off, refusal.rule.soon)
         return decision
 
     def _reject(self, partition: Partition, batch: Batch, refusal: Refusal, decision: Decision) -> None:
@@ -171,9 +172,9 @@ class Producer:
         partition.refused = why
         self._goes_again(partition, batch, True)
 
-    def _goes_again(self, partition: Partition, batch: Batch, backs_off: bool) -> None:
-        """Count a retry of the partition and let it wait (KIP-580); `batch`, or its pieces, are back in it
-        already.
+    def _goes_again(self, partition: Partition, batch: Batch, backs_off: bool, soon: bool = False) -> None:
+        """Count a retry of the partition and let it wait (KIP-580), not long at first, if `soon`; `batch`, or its
+        pieces, are back in it already.
         """
         batch.attempts += 1
         self.retries += 1
@@ -182,7 +183,8 @@ class Producer:
         if backs_off:
             settings = self.settings
             partition.failures += 1
-            wait = backoff(partition.failures, settings.retry_backoff, settings.retry_backoff_max, random.random())
+            first = min(settings.retry_backoff, SOON) if soon else settings.retry_backoff
+            wait = backoff(partition.failures, first, settings.retry_backoff_max, random.random())
             partition.retry_at = monotonic() + wait
 
     # time

@@ -7,7 +7,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from klife.actors.network.backoff import backoff
+from klife.actors.network.backoff import SOON, backoff
 from klife.actors.network.call import Call, CallFailed
 from klife.actors.transactions.policy import DONE, Action, Request, Rule, action_for
 from klife.actors.transactions.producer import TransactionalProducer
@@ -15,8 +15,6 @@ from klife.protocol.error_codes import ErrorCode, describe
 from klife_supervision.logs import Logger, get_logger
 
 log: Logger = get_logger("klife.transactions")
-
-_MARKERS_BACKOFF = 0.02  # seconds; what the coordinator needs to end the id's last transaction
 
 Asked = tuple[Any, dict[str, int]]
 """A request, and the versions that it may be sent in, as arguments of `Broker.call`."""
@@ -48,16 +46,16 @@ class Asking:
             log.debug("transaction_request_refused", request=request.value, id=self.producer.transactional_id, error=why)
         return rule
 
-    def again(self, now: float, rule: Rule | None = None, *, soon: bool = False) -> None:
-        """The same once more, after a pause: a short one, if `soon`. Where `rule` says so, the coordinator is
-        looked up first.
+    def again(self, now: float, rule: Rule | None = None) -> None:
+        """The same once more, after a pause. Where `rule` says so, that is short at first, or the coordinator is
+        looked up.
         """
         settings = self.producer.settings
         self._failures += 1
         if rule is not None and rule.action is Action.FIND:
             self.producer.coordinator.lost()
-        wait = backoff(self._failures, settings.retry_backoff, settings.retry_backoff_max, random.random())
-        self.retry_at = now + (min(wait, _MARKERS_BACKOFF) if soon else wait)
+        first = min(settings.retry_backoff, SOON) if rule is not None and rule.soon else settings.retry_backoff
+        self.retry_at = now + backoff(self._failures, first, settings.retry_backoff_max, random.random())
 
     def went_well(self) -> None:
         """It was answered."""

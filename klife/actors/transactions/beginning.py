@@ -91,7 +91,7 @@ def initialised(asking: Asking, call: Call, now: float) -> None:
     elif rule.action is Action.REFUSED:
         _refused(producer, rule, code)
     else:
-        asking.again(now, rule, soon=code == ErrorCode.CONCURRENT_TRANSACTIONS)
+        asking.again(now, rule)
 
 
 # the partitions of a transaction, in v1
@@ -131,8 +131,7 @@ def added(asking: Asking, call: Call, now: float) -> None:
         asking.went_well()
         producer.admit([each for each in producer.adding if _key(each) in codes])
     elif rule.action in (Action.AGAIN, Action.FIND):
-        first = not (producer.identities.current is not None and producer.identities.current.admitted)
-        asking.again(now, rule, soon=first and code == ErrorCode.CONCURRENT_TRANSACTIONS)
+        asking.again(now, rule)
     else:
         denied = sorted({topic for (topic, _), each in (codes or {}).items() if each == code})
         if denied:

@@ -44,13 +44,15 @@ class Action(Enum):
 class Rule:
     """One row. `text` says what was answered, `advice` (which may be "") what a user can do about it.
 
-    `retriable` where the same transaction may well succeed when it is run again without anybody's help.
+    `retriable` where the same transaction may well succeed when it is run again without anybody's help; `soon`
+    where the backoff begins short, as what is in the way passes in milliseconds.
     """
 
     action: Action
     text: str = ""
     advice: str = ""
     retriable: bool = True
+    soon: bool = False
 
 
 def action_for(request: Request, error_code: int | None, *, state: State, principal: object = "the client's principal") -> Rule:
@@ -70,6 +72,7 @@ def action_for(request: Request, error_code: int | None, *, state: State, princi
 
 
 DONE, AGAIN, FIND, ABORT, ASK, ANEW, REFUSED = map(Rule, Action)
+_AGAIN_SOON = Rule(Action.AGAIN, soon=True)
 
 
 def _for_good(action: Action, advice: str) -> Rule:
@@ -95,6 +98,8 @@ def _passing(otherwise: Rule) -> dict[int, Rule]:
         Code.COORDINATOR_NOT_AVAILABLE: FIND,
         Code.NOT_COORDINATOR: FIND,
         Code.NETWORK_EXCEPTION: FIND,
+        # Markers of the id's last transaction are not written yet. (Java: so soon only to the first AddPartitionsToTxn.)
+        Code.CONCURRENT_TRANSACTIONS: _AGAIN_SOON,
     }
 
 

@@ -24,7 +24,6 @@ from klife.actors.transactions.state import Event, State, after
 from klife.protocol.apis.produce import ProduceRequest
 
 if TYPE_CHECKING:
-    from klife.actors.network.broker import Broker
     from klife.actors.network.call import Call
     from klife.actors.producer.partition import Partition
     from klife.actors.transactions.pool_terms import PoolTerms
@@ -55,7 +54,7 @@ class TransactionalProducer(Producer):
             pool.buffer,
             pool.hub,
             pool.max_block,
-            self.broker_of,
+            pool.connections.broker,
             pool.wait_for_partitions,
         )
         self.txn_pool = pool
@@ -130,10 +129,6 @@ class TransactionalProducer(Producer):
         """
         return self.touched and (self.added or self.settlement.delivered_records > self._delivered_before)
 
-    def broker_of(self, node_id: int) -> Broker:
-        """The broker, by the connection that this producer's transaction goes over."""
-        return self.txn_pool.connections.broker(self, node_id)
-
     def is_overdue(self, now: float) -> bool:
         """Whether the coordinator may have ended the last transaction at its timeout, by `now`."""
         return now - self.begun_at >= self.txn_pool.marked_timeout_ms / 1000
@@ -152,9 +147,9 @@ class TransactionalProducer(Producer):
         self.end_asked_at = self.end_sent_at = None
         self.settlement.first_error = None
         self.identities.found(Identity(*self.owned, admitted=set()))
-        self.txn_pool.connections.take(self)
         for batcher in self.batchers.all.values():
-            batcher.broker = self.broker_of(batcher.node_id)
+            if not batcher.broker.is_ready:  # another connection may be
+                batcher.broker = self.broker_of(batcher.node_id)
         self.begun_at = transaction.begun_at = monotonic()
         begun = after(self.state, Event.BEGIN)
         # From here on there is no call, in which a signal handler might raise: it is theirs altogether, or rests.
@@ -249,12 +244,14 @@ class TransactionalProducer(Producer):
         return any((each.in_flight or not each.empty) and _is_reachable(each) for each in not_added)
 
     def reachable(self) -> list[Partition]:
-        """Those that wish to send, and whose leaders can be reached. The batchers of the others connect first."""
+        """Those that wish to send, and whose leaders can be reached. The batchers of the others connect first; who has
+        no leader is offered again when it has one.
+        """
         reachable = []
         for partition in list(self.wishes):
             if _is_reachable(partition):
                 reachable.append(partition)
-            elif not partition.listed:
+            elif partition.served_by is not None and not partition.listed:
                 self.batchers.offer(partition)
         return reachable
 
@@ -349,7 +346,6 @@ class TransactionalProducer(Producer):
         self.identities.current = None
         self.stop_taking()
         self.rested_since = monotonic()
-        self.txn_pool.connections.give_back(self)
         self.transaction = None
         if transaction is not None:
             transaction.ended(committed=committed, error=error)

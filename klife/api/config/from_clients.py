@@ -52,8 +52,8 @@ _LOGGED = "klife logs it by itself, and `client.status()` has the last error of 
 _CALLBACKS: Final[dict[str, str]] = {
     "error_cb": _LOGGED,
     "throttle_cb": _LOGGED,
-    "log_cb": "klife logs through structlog; set it up there, and leave this out",
-    "logger": "klife logs through structlog; set it up there, and leave this out",
+    "log_cb": "klife logs through `logging` (`klife.*`), or a configured structlog; set it up there, and leave this out",
+    "logger": "klife logs through `logging` (`klife.*`), or a configured structlog; set it up there, and leave this out",
     "stats_cb": "call client.status() when you want numbers; leave it out",
     "on_delivery": "give a callback to each client.produce_async(record, callback), or wait for client.produce(record).get()",
     "oauth_cb": 'give sasl={"mechanism": "OAUTHBEARER", "token_provider": ...}, which returns (token, expires at)',
