@@ -22,7 +22,6 @@ from klife.protocol.apis.describe_transactions import (
     TransactionState,
 )
 from klife.protocol.apis.end_txn import EndTxnRequest, EndTxnResponse
-from klife.protocol.error_codes import ErrorCode
 
 _END_V2 = 5  # the version of EndTxn that tells the next epoch (KIP-890)
 
@@ -77,7 +76,7 @@ def end_answered(asking: Asking, call: Call, now: float) -> None:
         elif not producer.end_in_doubt:
             producer.end_sent_at = None
     if rule.action in (Action.AGAIN, Action.FIND):
-        asking.again(now, rule, soon=code == ErrorCode.CONCURRENT_TRANSACTIONS)
+        asking.again(now, rule)
     elif rule.action is Action.DONE and response is not None:
         if producer.end_sent_at is not None and asking.is_first:
             producer.txn_pool.connections.answered(now - producer.end_sent_at)
