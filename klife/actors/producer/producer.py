@@ -59,6 +59,7 @@ class Producer:
         wait_for_partitions: WaitForPartitions,
     ) -> None:
         """Its metadata: `broker_of(node_id)`, and what `TopicPartitions` asks by `wait_for_partitions`."""
+        self.broker_of = broker_of
         self.settings = settings
         self.pool = pool
         self.budget: LoopBudget = LoopBudget(home.loop)
