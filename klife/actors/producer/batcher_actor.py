@@ -142,7 +142,7 @@ class BatcherActor(GeventActor):
             self.batcher.inbox = None
 
     def on_wake(self) -> None:
-        batcher, inbox = self.batcher, self.actor_inbox
+        batcher, inbox, ahead = self.batcher, self.actor_inbox, self.producer.ahead
         idle, inbox.idle = inbox.idle, False
         if batcher.completed:
             while batcher.completed:
@@ -166,12 +166,14 @@ class BatcherActor(GeventActor):
         )
         if step is BatcherStep.SEND:
             batches = self._drain(now)
-            if self.producer.ahead is not None:
-                self.producer.ahead.begin(batcher)  # while these are compressed, and until they are answered
+            if ahead is not None:
+                ahead.begin(batcher)  # while these are compressed, and until they are answered
             room -= self._send(batches)
             if batcher.ready and room > 0:
                 get_hub().loop.run_callback(inbox.wake_when_idle)  # behind those who were refused this turn
         elif step is BatcherStep.WAIT:
+            if ahead is not None:
+                ahead.begin(batcher)
             if room > 0 and self.producer.batchers.held_up:
                 self.producer.batchers.broker_is_free()
         elif step is BatcherStep.GATHER:

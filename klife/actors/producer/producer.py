@@ -63,9 +63,10 @@ class Producer:
         self.settings = settings
         self.pool = pool
         self.budget: LoopBudget = LoopBudget(home.loop)
-        self.ahead: Ahead | None = ahead_of(settings, self.budget)
         self.callbacks: Callbacks = Callbacks(pool, home, self.budget)
         self.terms: Terms = Terms(settings, home, max_block, self.callbacks.add)
+        self.ahead: Ahead | None = ahead_of(settings, self.budget)
+        self.terms.compresses_ahead = self.ahead is not None
         self.identities: Identities = Identities()
         self.batchers: Batchers = Batchers(self.terms, broker_of)
         self.routing: Routing = Routing(self.batchers, self._new_topic)
