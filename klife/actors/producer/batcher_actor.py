@@ -142,7 +142,7 @@ class BatcherActor(GeventActor):
             self.batcher.inbox = None
 
     def on_wake(self) -> None:
-        batcher, inbox = self.batcher, self.actor_inbox
+        batcher, inbox, ahead = self.batcher, self.actor_inbox, self.producer.ahead
         idle, inbox.idle = inbox.idle, False
         if batcher.completed:
             while batcher.completed:
@@ -165,9 +165,17 @@ class BatcherActor(GeventActor):
             self.producer.budget.is_over,
         )
         if step is BatcherStep.SEND:
-            room -= self._send(self._drain(now))
+            batches = self._drain(now)
+            if ahead is not None:
+                ahead.begin(batcher)  # while these are compressed, and until they are answered
+            room -= self._send(batches)
             if batcher.ready and room > 0:
                 get_hub().loop.run_callback(inbox.wake_when_idle)  # behind those who were refused this turn
+        elif step is BatcherStep.WAIT:
+            if ahead is not None:
+                ahead.begin(batcher)
+            if room > 0 and self.producer.batchers.held_up:
+                self.producer.batchers.broker_is_free()
         elif step is BatcherStep.GATHER:
             inbox.wake_when_idle()
         elif step is BatcherStep.CONNECT:
@@ -251,9 +259,7 @@ class BatcherActor(GeventActor):
                 self.producer.settlement.delivered(partition, batch, -1, -1)
         else:
             self._judge(in_flight_request, in_flight_request.response)
-        for partition, _ in in_flight_request.batches:
-            if partition.open is not None or partition.pending:
-                self.producer.batchers.offer(partition)
+        self.producer.batchers.offer_again(in_flight_request.batches)
 
     def _unanswered(self, in_flight_request: InFlightRequest, error: KlifeError) -> None:
         if not isinstance(error, CallFailed):  # this broker can not be talked to like this, now or later

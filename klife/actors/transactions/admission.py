@@ -99,12 +99,14 @@ class Admission:
         return False
 
     def reachable(self) -> list[Partition]:
-        """Those that wish to send, and whose leaders can be reached. The batchers of the others connect first."""
+        """Those that wish to send, and whose leaders can be reached. The batchers of the others connect first; who
+        has no leader is offered again when it has one.
+        """
         reachable = []
         for partition in list(self.wishes):
             if _is_reachable(partition):
                 reachable.append(partition)
-            elif not partition.listed:
+            elif partition.served_by is not None and not partition.listed:
                 self._batchers.offer(partition)
         return reachable
 
