@@ -277,6 +277,8 @@ class TransactionalProducer(Producer):
         self.move(event)
         if event is Event.END:
             self.touched = False
+        elif event is Event.LOSE and self.touched and not self.is_overdue(monotonic()):
+            self.wanted = True  # else what may be open yet would keep readers waiting until its timeout
         self.is_in_question = False
         self.identities.current = None
         self.stop_taking()
