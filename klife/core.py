@@ -17,6 +17,8 @@ is for authors:
   again.
 - A chain of objects that the garbage collector does not look at is freed one by one (`klife/freeing.pxd`),
   and what goes along it asks whether there is stack left (`Record.__hash__`).
+- A call that C takes over (`klife/making.pxd`) is left to Python where anything about it is unusual, so its errors
+  are Python's.
 - A function that cannot tell of an exception (`exceptval(check=False)`) does nothing that may raise one.
 - A module with methods that users may replace begins with CYTHON_USE_TYPE_SPECS, which makes its classes take
   new attributes as Python's own do; such methods call each other by `self`.

@@ -30,6 +30,7 @@ if cython.compiled:
     import cython
     from cython.cimports.klife.capi import Py_EnterRecursiveCall, Py_LeaveRecursiveCall
     from cython.cimports.klife.freeing import free_one_by_one
+    from cython.cimports.klife.making import take_calls
 
 Header = tuple[str, bytes | None]
 
@@ -235,5 +236,20 @@ def _size(data: Any) -> str:
     return "None" if data is None else f"<{type(data).__name__}>"
 
 
+@cython.cfunc
+@cython.locals(record="Record")
+def _made(topic: Any, value: Any, key: Any, headers: Any, partition: Any, timestamp_ms: Any) -> Any:
+    """What the constructor does, for `take_calls`."""
+    record = Record.__new__(Record)
+    record.topic = topic
+    record.value = value
+    record.key = key
+    record.headers = headers
+    record.partition = partition
+    record.timestamp_ms = timestamp_ms
+    return record
+
+
 if cython.compiled:
     free_one_by_one(Record, Delivered)
+    take_calls(Record, _made, _NAMES[:6], (None, (), None, None))

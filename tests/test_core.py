@@ -82,7 +82,8 @@ def test_where_one_compiled_module_is_missing_none_is_used(tmp_path: Path) -> No
 def test_where_nothing_can_be_compiled_klife_is_installed_without_it(tmp_path: Path, compiler: str) -> None:
     (tmp_path / "klife").mkdir()
     (tmp_path / "README.md").touch()
-    for file in ("setup.py", "klife/core.py", "klife/record.py", "klife/record.pxd", "klife/capi.pxd", "klife/freeing.pxd"):
+    pxds = ("klife/record.pxd", "klife/capi.pxd", "klife/freeing.pxd", "klife/making.pxd")
+    for file in ("setup.py", "klife/core.py", "klife/record.py", *pxds):
         (tmp_path / file).write_text((ROOT / file).read_text())
     ended = subprocess.run(
         [sys.executable, "setup.py", "build_ext", "--inplace"],

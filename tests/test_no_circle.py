@@ -85,5 +85,5 @@ def test_no_module_can_reach_itself() -> None:
     paths = modules()
     graph = {name: imports_of(files, set(paths)) - {name} for name, files in paths.items()}
     assert graph["klife.actors.producer.batch"] >= {"klife.actors.producer.terms", "klife.actors.runtime.latch"}
-    assert graph["klife.record"] >= {"klife.capi", "klife.freeing"}, "what C takes is counted"
+    assert graph["klife.record"] >= {"klife.capi", "klife.freeing", "klife.making"}, "what C takes is counted"
     assert not [" -> ".join([*circle, circle[0]]) for circle in circles(graph)]

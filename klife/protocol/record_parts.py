@@ -41,6 +41,7 @@ def encode_varint(value: int) -> bytes:
 # Nearly every length, offset delta and timestamp delta is below this, so its varint is a list look-up instead
 # of a loop.
 TABLE_SIZE: Final = 16384
+_THREE_BYTES: Final = 1 << 20  # from here on a varint has four, as of the sizes of large values
 NULL: Final = encode_varint(-1)
 ZERO: Final = encode_varint(0)
 ZEROS: Final = ZERO * 3
@@ -85,8 +86,12 @@ def make_tables() -> None:
 
 
 def varint(value: int) -> bytes:
-    """`encode_varint`, from the table where it can be."""
-    return VARINT[value] if 0 <= value < TABLE_SIZE else encode_varint(value)
+    """`encode_varint`, from the table where it can be, and without a loop where it has three bytes."""
+    if 0 <= value < TABLE_SIZE:
+        return VARINT[value]
+    if TABLE_SIZE <= value < _THREE_BYTES:
+        return bytes((value << 1 & 0x7F | 0x80, value >> 6 & 0x7F | 0x80, value >> 13))
+    return encode_varint(value)
 
 
 def record_parts(

@@ -42,6 +42,17 @@ def test_the_bytes_are_those_of_any_other_batch(records: list[tuple[Any, ...]], 
     assert [part for part in parts if any(part is each for each in whole)] == whole
 
 
+@pytest.mark.parametrize("key", [None, b"", b"k" * 50, b"k" * (LARGE - 1), b"k" * LARGE], ids=lambda key: f"key {key and len(key)}")
+@pytest.mark.parametrize("size", [LARGE, 1 << 20, 1 << 21], ids=lambda size: f"value {size}")
+def test_one_alone_is_as_in_any_other_batch(size: int, key: bytes | None) -> None:
+    """Around sizes at which a length takes a byte more."""
+    for length in range(size, size + 12) if size == LARGE else range(size - 80, size + 12, 9 if key else 1):
+        fields = [key, bytes(length), (), NOW]
+        parts = encode_large(fields, *IDS)
+        assert b"".join(parts) == b"".join(encode_plain(fields, *IDS))
+        assert sum(part is fields[1] for part in parts) == 1
+
+
 @pytest.mark.parametrize("version", [ProduceRequest.MIN_VERSION, ProduceRequest.MAX_VERSION])
 def test_a_large_value_is_handed_to_the_socket_itself(version: int) -> None:
     values, larger = [MIB[: 64 * 1024 + n] for n in range(4)], MIB[:700_000]
