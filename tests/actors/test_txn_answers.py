@@ -143,7 +143,7 @@ def test_a_commit_whose_answer_is_lost_is_repeated_until_one_comes(world: World,
 
 def test_a_commit_without_any_answer_is_unknown_and_was_never_followed_by_anything_else(start_client: StartClient) -> None:
     with ScriptedCluster() as cluster:
-        short = {"txn_timeout_ms": 1_500, "delivery_timeout_ms": 400, "request_timeout_ms": 400}
+        short = {"txn_timeout_ms": 2_500, "delivery_timeout_ms": 2_400, "request_timeout_ms": 400}
         world = World(cluster, start_client, True, **short)
         world.broker.always(EndTxnRequest, cut)
         with pytest.raises(TransactionError, match="no coordinator answered") as caught:
