@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 
 import gevent
 
@@ -39,7 +40,14 @@ SETTINGS: dict[str, object] = {
 def also() -> dict[str, str]:
     from bench.machine import commit  # not in a process that measures
 
-    return {"klife's commit": commit()}
+    return {"klife's commit": commit(), "gzip": _version("zlib-ng") or "zlib"}
+
+
+def _version(distribution: str) -> str:
+    try:
+        return f"{distribution} {version(distribution)}"
+    except PackageNotFoundError:
+        return ""
 
 
 def run(job: Job, **more: object) -> Sample:

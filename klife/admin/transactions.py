@@ -111,7 +111,9 @@ def abort_transaction(admin: AdminClient, transactional_id: str) -> Transaction:
     if before is None or not before.is_open:
         state = "no broker knows it" if before is None else f"it is {before.state}"
         raise AdminError(f"nothing is open under the transactional id {transactional_id!r}: {state}")
-    request = InitProducerIdRequest(transactional_id=transactional_id, transaction_timeout_ms=before.timeout_ms or 60_000)
+    # Another timeout than it had: by that a producer of ours knows that it was not a request of its own which came late.
+    timeout_ms = max(before.timeout_ms - 1, 1) if before.timeout_ms else 60_000
+    request = InitProducerIdRequest(transactional_id=transactional_id, transaction_timeout_ms=timeout_ms)
 
     def fence() -> tuple[int, None]:
         return admin.send(request, _coordinator(admin, transactional_id)).error_code, None

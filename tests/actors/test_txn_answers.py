@@ -5,6 +5,7 @@ kinds, over real sockets. Which code is of which kind is for `test_txn_policy`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -19,7 +20,7 @@ from klife.actors.transactions.producer import TransactionalProducer
 from klife.actors.transactions.state import State
 from klife.protocol.apis.add_partitions_to_txn import AddPartitionsToTxnRequest
 from klife.protocol.apis.describe_transactions import DescribeTransactionsRequest
-from klife.protocol.apis.end_txn import EndTxnRequest
+from klife.protocol.apis.end_txn import EndTxnRequest, EndTxnResponse
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.error_codes import ErrorCode
@@ -36,7 +37,6 @@ class World:
     def __init__(self, cluster: ScriptedCluster, start_client: StartClient, is_v2: bool, **pool: Any) -> None:
         self.cluster = cluster
         self.broker = cluster[1]
-        self.has_given_ids = bool(pool.get("base_txn_id"))
         self.coordinator = ScriptedCoordinator(cluster, is_v2=is_v2)
         self.client = start_client(cluster, txn_pools=[{"name": "money", "pool_size": 1, **pool}])
         self.produce("warm")
@@ -53,10 +53,10 @@ class World:
         return [exchange.request.committed for exchange in self.broker.got(EndTxnRequest)]
 
     def goes_on(self) -> None:
-        """The next transaction commits."""
+        """The next transaction commits, whatever is still aborted meanwhile."""
         done = len(self.coordinator.ended)
         self.produce("next")
-        assert self.coordinator.ended[done:] == [True]
+        assert [commits for commits in self.coordinator.ended[done:] if commits] == [True]
 
 
 @pytest.fixture(params=[True, False], ids=["v2", "v1"])
@@ -107,8 +107,14 @@ def test_a_commit_whose_answer_was_lost_and_which_is_refused_when_it_is_repeated
     world.goes_on()
 
 
+def done_and_moved(exchange: Exchange) -> None:
+    """The coordinator writes it, and loses its log to another broker before it can say so."""
+    exchange.good_answer()
+    exchange.send(EndTxnResponse(error_code=ErrorCode.NOT_COORDINATOR))
+
+
 @pytest.mark.parametrize("commits", [True, False], ids=["commits", "aborts"])
-@pytest.mark.parametrize("lost", [done_then_cut, cut], ids=["done", "not done"])
+@pytest.mark.parametrize("lost", [done_then_cut, cut, done_and_moved], ids=["done", "not done", "done and moved"])
 def test_who_took_the_id_while_a_commit_was_in_doubt_keeps_it(world: World, lost: Any, commits: bool) -> None:
     def taken_over(exchange: Any) -> None:
         world.coordinator.take_over(commits)
@@ -137,7 +143,7 @@ def test_a_commit_whose_answer_is_lost_is_repeated_until_one_comes(world: World,
 
 def test_a_commit_without_any_answer_is_unknown_and_was_never_followed_by_anything_else(start_client: StartClient) -> None:
     with ScriptedCluster() as cluster:
-        short = {"txn_timeout_ms": 1_500, "delivery_timeout_ms": 400, "request_timeout_ms": 400}
+        short = {"txn_timeout_ms": 2_500, "delivery_timeout_ms": 2_400, "request_timeout_ms": 400}
         world = World(cluster, start_client, True, **short)
         world.broker.always(EndTxnRequest, cut)
         with pytest.raises(TransactionError, match="no coordinator answered") as caught:
@@ -230,12 +236,40 @@ def test_a_producer_that_is_not_initialised_says_why_and_the_next_call_tries_aga
         client = start_client(cluster, txn_pools=[{"name": "money"}])
         client.wait_ready(PATIENCE)
         client.produce(Record("orders", b"plain")).get(PATIENCE)  # so that the default producer has asked for its id
-        cluster[1].script(InitProducerIdRequest, answer(InitProducerIdResponse(error_code=code)))
+        cluster[1].always(InitProducerIdRequest, answer(InitProducerIdResponse(error_code=code)))
         with pytest.raises(TransactionError) as caught:
             client.produce_batch_txn([Record("orders", b"x")])
         assert names in str(caught.value)
         assert (caught.value.error_code, caught.value.possibly_committed) == (code, False)
+        cluster[1].always(InitProducerIdRequest, None)
         client.produce_batch_txn([Record("orders", b"y")])
+
+
+@pytest.mark.parametrize("commits", [True, False], ids=["commit", "abort"])
+def test_what_could_not_be_ended_is_ended_by_a_renewal_at_once(world: World, commits: bool) -> None:
+    """Not when the producer goes out again, nor at txn_timeout_ms: until then readers of committed records wait."""
+    world.broker.script(EndTxnRequest, refuse_end(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED))
+    with suppress(TransactionAborted), world.client.transaction() as txn:
+        world.client.produce(Record("orders", b"x")).get(PATIENCE)
+        if not commits:
+            txn.abort()
+    wait_until(lambda: not world.coordinator.is_open, PATIENCE)
+    assert world.coordinator.ended == [False]
+    world.goes_on()
+
+
+def test_a_timeout_that_is_just_what_the_brokers_allow(start_client: StartClient) -> None:
+    def allows(exchange: Exchange) -> None:
+        if exchange.request.transactional_id is not None and exchange.request.transaction_timeout_ms > 900_000:
+            return exchange.send(InitProducerIdResponse(error_code=ErrorCode.INVALID_TRANSACTION_TIMEOUT))
+        return good(exchange)
+
+    with ScriptedCluster() as cluster:
+        coordinator = ScriptedCoordinator(cluster, is_v2=True)
+        cluster[1].always(InitProducerIdRequest, allows)
+        client = start_client(cluster, txn_pools=[{"name": "money", "txn_timeout_ms": 900_000}])
+        client.produce_batch_txn([Record("orders", b"x")])
+        assert coordinator.ended == [True]
 
 
 def test_a_transaction_that_timed_out_in_its_block_may_be_run_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,24 +288,12 @@ def test_a_transaction_that_timed_out_in_its_block_may_be_run_again(world: World
 
 @pytest.fixture(params=["", "shop"], ids=["random id", "given id"])
 def world_of_v1(request: pytest.FixtureRequest, start_client: StartClient) -> Iterator[World]:
-    """In which an answer of the coordinator's is lost, so that the id looks as if somebody else had taken it:
-    one that is given may really have been.
-    """
+    """In which an answer of the coordinator's is lost, so that the id looks as if somebody else had taken it."""
     with ScriptedCluster() as cluster:
         yield World(cluster, start_client, False, base_txn_id=request.param)
 
 
-def goes_on_unless_somebody_may_have_the_id(world: World) -> None:
-    if world.has_given_ids:
-        with pytest.raises(TransactionFenced):
-            world.produce("next")
-    else:
-        world.goes_on()
-
-
-def test_a_transaction_that_was_never_answered_and_timed_out_does_not_fence_a_random_id(
-    world_of_v1: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_transaction_that_was_never_answered_and_timed_out_fences_nobody(world_of_v1: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world = world_of_v1
     monkeypatch.setattr(TransactionalProducer, "is_overdue", lambda _producer, _now: True)
     world.broker.always(AddPartitionsToTxnRequest, done_then_cut)
@@ -285,10 +307,10 @@ def test_a_transaction_that_was_never_answered_and_timed_out_does_not_fence_a_ra
     with pytest.raises(RuntimeError, match="regrets"):
         world.client.transaction(work)
     world.broker.always(AddPartitionsToTxnRequest, None)
-    goes_on_unless_somebody_may_have_the_id(world)
+    world.goes_on()
 
 
-def test_a_renewal_that_was_done_unheard_of_and_forgotten_does_not_fence_a_random_id(world_of_v1: World) -> None:
+def test_a_renewal_that_was_done_unheard_of_and_forgotten_fences_nobody(world_of_v1: World) -> None:
     world = world_of_v1
 
     def done_and_forgotten(exchange: Exchange) -> None:
@@ -308,5 +330,4 @@ def test_a_renewal_that_was_done_unheard_of_and_forgotten_does_not_fence_a_rando
             break
         world.produce("other")
     wait_until(lambda: bool(world.broker.got(DescribeTransactionsRequest)), PATIENCE)
-    wait_until(lambda: world.client.status().txn_pools[0].fenced or not world.has_given_ids, PATIENCE)
-    goes_on_unless_somebody_may_have_the_id(world)
+    world.goes_on()

@@ -46,9 +46,7 @@ class Transactional(Parts):
             hub=get_hub(),
             max_block=1.0,
             metadata=None,
-            connections=SimpleNamespace(
-                broker=lambda user, node: self.brokers.setdefault(node, ModelBroker(node)), give_back=lambda user: None
-            ),
+            connections=SimpleNamespace(broker=lambda node: self.brokers.setdefault(node, ModelBroker(node))),
             wait_for_partitions=lambda topic, *_: self.added.get(topic),
             wake=lambda: None,
             came_to_rest=lambda producer: None,

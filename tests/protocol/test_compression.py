@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 import time
+import zlib
 from threading import Event, Thread
 
 import cramjam
@@ -18,6 +19,8 @@ import zstandard
 from cramjam import snappy
 from hypothesis import given
 from hypothesis import strategies as st
+from isal import isal_zlib
+from zlib_ng import zlib_ng
 
 from klife.protocol.compression import CODECS, LEVELS, QUICK_SIZES, compress, decompress, quick_size
 from klife.protocol.errors import DecodeError
@@ -36,10 +39,10 @@ def test_what_was_compressed_comes_back(data: bytes, codec: int) -> None:
 
 
 @every_codec
-@pytest.mark.parametrize("size", [0, 1, 32767, 32768, 32769, 65535, 65536, 65537, 200_000])
+@pytest.mark.parametrize("size", [0, 1, 32767, 32768, 32769, 65535, 65536, 65537, 200_000, ROOM - 1, ROOM, ROOM + 1])
 def test_sizes_around_the_blocks_of_the_containers_come_back(codec: int, size: int) -> None:
-    data = TEXT[:size]
-    assert decompress(codec, compress(codec, data), ROOM) == data
+    data = (TEXT * 5)[:size]
+    assert decompress(codec, compress(codec, data), 2 * ROOM) == data
 
 
 @pytest.mark.parametrize(("name", "level"), [(name, level) for name, levels in LEVELS.items() for level in {*levels}])
@@ -75,8 +78,8 @@ def test_other_libraries_read_gzip_lz4_and_zstd() -> None:
 def test_snappy_is_written_in_javas_framing() -> None:
     written = compress(SNAPPY, TEXT)
     assert written[:16] == b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01"
-    size = int.from_bytes(written[16:20], "big")
-    assert bytes(snappy.decompress_raw(written[20 : 20 + size])) == TEXT[:32768]
+    assert int.from_bytes(written[16:20], "big") == len(written[20:])
+    assert bytes(snappy.decompress_raw(written[20:])) == TEXT
 
 
 def test_snappy_without_javas_framing_is_read() -> None:
@@ -102,6 +105,32 @@ def test_an_lz4_frame_of_another_library_is_read() -> None:
     compressor = cramjam.lz4.Compressor(level=4, content_checksum=True, block_linked=False)
     compressor.compress(TEXT)
     assert decompress(LZ4, bytes(compressor.finish()), ROOM) == TEXT
+
+
+GZIP_LEVELS = {None: "zlib_ng", -1: "zlib_ng", 1: "isal", 2: "zlib", 3: "zlib", **dict.fromkeys(range(4, 10), "zlib_ng")}
+
+
+@pytest.mark.parametrize("level", GZIP_LEVELS)
+def test_gzip_is_of_the_library_that_is_best_at_its_level(level: int | None) -> None:
+    number = -1 if level is None else level
+    by = {"zlib": zlib, "zlib_ng": zlib_ng, "isal": isal_zlib}[GZIP_LEVELS[level]]
+    written = compress(GZIP, TEXT, level)
+    assert written == by.compress(TEXT, number, 31)
+    assert gzip.decompress(written) == TEXT
+    assert len(written) < 1.05 * len(zlib.compress(TEXT, number))
+
+
+WITHOUT = """
+import sys, zlib
+sys.modules["isal"] = sys.modules["zlib_ng"] = None
+from klife.protocol.compression import compress
+print(all(compress(1, b"order" * 99, level) == zlib.compress(b"order" * 99, level, 31) for level in (-1, *range(1, 10))))
+"""
+
+
+def test_gzip_needs_nothing_but_zlib() -> None:
+    ran = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, encoding="utf-8", timeout=60)
+    assert ran.stdout.strip() == "True", ran.stderr
 
 
 SMALL_BLOCKS, LARGE_BLOCKS = (65536, b"\x60\x40\x82"), (262_144, b"\x60\x50\xfb")
@@ -257,10 +286,11 @@ def test_what_is_quick_at_every_default_level_is_not_at_the_slowest() -> None:
 
 
 def test_snappy_is_what_google_s_library_makes_in_the_framing_of_java_s() -> None:
-    blocks = [bytes(snappy.compress_raw(TEXT[start : start + 32 * 1024])) for start in range(0, len(TEXT), 32 * 1024)]
+    long = TEXT * 5
+    blocks = [bytes(snappy.compress_raw(long[start : start + ROOM])) for start in range(0, len(long), ROOM)]
     framed = b"".join(len(block).to_bytes(4, "big") + block for block in blocks)
-    assert compress(SNAPPY, TEXT) == b"\x82SNAPPY\0" + b"\0\0\0\1" * 2 + framed
-    assert decompress(SNAPPY, blocks[0], ROOM) == TEXT[: 32 * 1024]
+    assert compress(SNAPPY, long) == b"\x82SNAPPY\0" + b"\0\0\0\1" * 2 + framed
+    assert decompress(SNAPPY, blocks[0], ROOM) == long[:ROOM]
 
 
 BOMBS = """

@@ -40,6 +40,7 @@ class Id:
     epoch: int = -1
     repeats: int | None = None  # the epoch that an InitProducerId renewed last, until something else happens
     state: str = "Empty"
+    timeout_ms: int = 60_000  # as it was initialised with
 
 
 class ScriptedCoordinator:
@@ -82,6 +83,7 @@ class ScriptedCoordinator:
     def take_over(self, commits: bool) -> None:
         """Another process takes the ids, and ends a transaction of its own under each."""
         for own in self.ids.values():
+            own.timeout_ms = 60_000
             own.epoch += 2 if own.state == "Ongoing" else 1
             own.repeats = None
             self._complete(own, commits)
@@ -114,6 +116,11 @@ class ScriptedCoordinator:
         own = self.ids.setdefault(request.transactional_id, Id(7000 + len(self.ids)))
         # In v2 the epoch before the current one is that of a transaction whose end was not heard of.
         allowed = (own.epoch - 1, own.epoch) if self.is_v2 else (own.epoch,)
+        renews = request.producer_id == own.producer_id
+        if own.state == "Ongoing" and renews and (request.producer_epoch != own.epoch or not self.is_v2):
+            self._complete(own, False)  # Kafka's coordinator ends what is open before it looks at the epoch
+            own.epoch += not self.is_v2
+            return InitProducerIdResponse(error_code=51)
         if request.producer_id >= 0 and own.repeats == request.producer_epoch:  # its answer was lost (KIP-360)
             return InitProducerIdResponse(error_code=0, producer_id=own.producer_id, producer_epoch=own.epoch)
         if request.producer_id >= 0 and request.producer_epoch not in allowed:
@@ -123,6 +130,7 @@ class ScriptedCoordinator:
         own.repeats = request.producer_epoch if request.producer_id >= 0 else None
         own.epoch += 1
         own.state = "Empty"
+        own.timeout_ms = request.transaction_timeout_ms
         return InitProducerIdResponse(error_code=0, producer_id=own.producer_id, producer_epoch=own.epoch)
 
     def _add(self, exchange: Exchange) -> AddPartitionsToTxnResponse:
@@ -163,7 +171,9 @@ class ScriptedCoordinator:
         states = []
         for name in exchange.request.transactional_ids:
             own = self.ids[name]
-            state = TransactionState(error_code=0, transactional_id=name, transaction_state=own.state, transaction_timeout_ms=60_000)
+            state = TransactionState(
+                error_code=0, transactional_id=name, transaction_state=own.state, transaction_timeout_ms=own.timeout_ms
+            )
             state.transaction_start_time_ms, state.producer_id, state.producer_epoch = -1, own.producer_id, own.epoch
             states.append(state)
         return DescribeTransactionsResponse(transaction_states=states)

@@ -15,6 +15,8 @@ from enum import Enum
 class Purpose(Enum):
     """One connection for each, to each broker."""
 
+    __hash__ = object.__hash__  # a broker is looked up by it, and Enum's is a call of Python
+
     REQUESTS = "requests"
     """What a broker answers as soon as it can: all that producers send, metadata, ids, configurations."""
     TRANSACTIONS_2 = "transactions 2"

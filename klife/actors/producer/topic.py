@@ -251,6 +251,8 @@ class Topic(TopicPartitions):
                 self._watch(partition, batch)
             if batcher is not None:
                 batcher.batch_opened(partition, batch)
+                if len(batcher.calls) >= batcher.max_in_flight and partition.partition_id == self.sticky:
+                    self._batchers.held_up.add(self)
             else:
                 self._batchers.offer(partition)  # it waits for a leader
             if batch.created >= self._hub_watch.due:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from klife.actors.network.call import Call, CallFailed
 from klife.actors.producer.partition import Partition
 from klife.actors.transactions.asking import Asked, Asking, log
+from klife.actors.transactions.fate import MAY_BE_DONE
 from klife.actors.transactions.outcome import Whose
 from klife.actors.transactions.policy import Action, Request, Rule
 from klife.actors.transactions.producer import TransactionalProducer
@@ -56,10 +57,12 @@ def _refused(producer: TransactionalProducer, rule: Rule, code: int | None) -> N
 def initialise(producer: TransactionalProducer) -> Asked:
     """InitProducerId, for the next epoch of the id that it has, if it has one."""
     request = InitProducerIdRequest(
-        transactional_id=producer.transactional_id, transaction_timeout_ms=int(producer.txn_pool.settings.txn_timeout * 1000)
+        transactional_id=producer.transactional_id, transaction_timeout_ms=producer.txn_pool.marked_timeout_ms
     )
     if producer.owned is None:
         return request, {}
+    if producer.touched:  # what is open the coordinator ends first, by another epoch yet
+        producer.may_fence_itself = True
     request.producer_id, request.producer_epoch = producer.owned
     return request, {"min_version": _RENEWS_FROM}
 
@@ -72,8 +75,10 @@ def initialised(asking: Asking, call: Call, now: float) -> None:
     if code is None and producer.owned is not None and not isinstance(call.error, CallFailed):
         producer.owned = None  # this broker can not renew; an id that is asked for afresh fences what was before
         return
-    if isinstance(call.error, CallFailed) and call.error.sent and producer.owned is not None:
-        producer.renewal_in_doubt = True
+    if code in MAY_BE_DONE:
+        producer.may_fence_itself = True
+    if code == ErrorCode.INVALID_TRANSACTION_TIMEOUT and producer.txn_pool.drop_mark():
+        return
     rule = asking.rule(Request.INIT_PRODUCER_ID, call, code)
     if rule.action is Action.DONE and response is not None:
         asking.went_well()
@@ -93,11 +98,11 @@ def initialised(asking: Asking, call: Call, now: float) -> None:
 
 
 def add_partitions(producer: TransactionalProducer, partitions: list[Partition]) -> Asked:
-    """AddPartitionsToTxn, for `partitions`, which are those that `producer` is `adding` now."""
+    """AddPartitionsToTxn, for `partitions`, which are those that are being added now."""
     assert producer.owned is not None
-    producer.adding = partitions
+    producer.admission.adding = partitions
     topics: dict[str, list[int]] = {}
-    for partition in producer.adding:
+    for partition in partitions:
         topics.setdefault(partition.topic, []).append(partition.partition_id)
     if producer.coordinator.node_id is not None:
         producer.touched = True
@@ -124,7 +129,7 @@ def added(asking: Asking, call: Call, now: float) -> None:
     rule = asking.rule(Request.ADD_PARTITIONS, call, code)
     if rule.action is Action.DONE and codes is not None:
         asking.went_well()
-        producer.admit([each for each in producer.adding if _key(each) in codes])
+        producer.admission.admit([each for each in producer.admission.adding if _key(each) in codes])
     elif rule.action in (Action.AGAIN, Action.FIND):
         asking.again(now, rule)
     else:

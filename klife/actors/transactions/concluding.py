@@ -5,6 +5,8 @@ timed out or its producer was fenced, the questions that follow (`fate`). What i
 
 from __future__ import annotations
 
+from time import monotonic
+
 from klife.actors.network.call import Call, CallFailed
 from klife.actors.transactions import fate
 from klife.actors.transactions.asking import Asked, Asking, log
@@ -66,6 +68,8 @@ def end_answered(asking: Asking, call: Call, now: float) -> None:
     if call.request.committed != (producer.state is State.COMMITTING):
         return
     rule = asking.rule(Request.END_TXN, call, code)
+    if code in fate.MAY_BE_DONE:
+        producer.end_in_doubt = True
     if code is None and isinstance(call.error, CallFailed):
         if call.error.sent:
             producer.end_in_doubt = True
@@ -99,7 +103,7 @@ def _ended_well(producer: TransactionalProducer, response: EndTxnResponse) -> No
     if producer.is_v2 and response.producer_id >= 0:
         producer.owned = response.producer_id, response.producer_epoch
     if timed_out and not getattr(error, "possibly_committed", False):
-        error = transaction.whose.timed_out(producer.txn_pool.settings.txn_timeout, error_code=_code(error))
+        error = _ended_by_brokers(producer, transaction.whose, _code(error))
     producer.ended(Event.END if clean else Event.LOSE, committed=committed, error=None if committed else error)
 
 
@@ -135,7 +139,7 @@ def described(asking: Asking, call: Call, now: float) -> None:
     if owned is None:
         producer.is_in_question = False
         return
-    verdict = Verdict.CLOCK
+    verdict, told = Verdict.CLOCK, None
     if response is None and isinstance(call.error, CallFailed):
         verdict = Verdict.FIND
     elif response is not None and response.transaction_states:
@@ -153,13 +157,16 @@ def described(asking: Asking, call: Call, now: float) -> None:
     if verdict is Verdict.CLOCK:
         verdict = fate.by_clock(was_open=producer.was_open, is_overdue=producer.is_overdue(now))
         producer.owned = None if verdict is Verdict.TIMED_OUT else producer.owned
+    described = told if told is not None and not told.error_code else None
     if verdict is Verdict.FENCED and fate.is_own_doing(
-        is_random=not producer.txn_pool.settings.base_txn_id,
-        renewal_in_doubt=producer.renewal_in_doubt,
+        initialised_last=producer.txn_pool.initialised_last(described.transaction_timeout_ms if described is not None else None),
+        may_fence_itself=producer.may_fence_itself,
         was_touched=producer.touched,
         is_overdue=producer.is_overdue(now),
     ):
-        verdict, producer.owned = Verdict.TIMED_OUT, None  # which is asked for afresh, at whatever epoch it is
+        verdict = Verdict.TIMED_OUT
+        # Renewed from what it is now, it stays another's if one takes it over before.
+        producer.owned = (described.producer_id, described.producer_epoch) if described is not None else None
     if verdict in (Verdict.AGAIN, Verdict.FIND):
         if verdict is Verdict.FIND:
             producer.coordinator.lost()
@@ -207,9 +214,15 @@ def _settle(producer: TransactionalProducer, verdict: Verdict) -> None:
     elif transaction is not None:
         error = cause
         if cause is not None and not doubt and _asked(cause):
-            error = transaction.whose.timed_out(producer.txn_pool.settings.txn_timeout, error_code=_code(cause))
+            error = _ended_by_brokers(producer, transaction.whose, _code(cause))
         producer.ended(Event.LOSE, error=error)
     # Else it is being initialised, and goes on with what `owned` is now.
+
+
+def _ended_by_brokers(producer: TransactionalProducer, whose: Whose, code: int | None) -> KlifeError:
+    if producer.is_overdue(monotonic()):
+        return whose.timed_out(producer.txn_pool.settings.txn_timeout, error_code=code)
+    return whose.ended_early(error_code=code)
 
 
 def _code(error: KlifeError | None) -> int | None:

@@ -5,7 +5,8 @@ The coordinator is asked, first by an abort at the producer's own epoch. Answere
 the producer's own until now, or the coordinator had aborted it at its timeout (which v2 answers so); either
 way it is aborted, and nobody else has the id. What the abort does not settle DescribeTransactions does: at our
 epoch, or in one of `own_ends` at our epoch + 1, the id is ours. Brokers before 3.0 do not know that request;
-there the clock tells. Last, where requests had no answer, an id of a random name is still ours (`is_own_doing`).
+there the clock tells. Last, where requests had no answer, what looks like somebody else may be what these have
+left (`is_own_doing`).
 
 A commit that was sent without an answer, and was then refused so, stays unknown whatever the coordinator says
 now: it may have been done, and what is seen may be of a later owner. `settles_commit` tells the answers after
@@ -104,13 +105,22 @@ def by_clock(*, was_open: bool, is_overdue: bool) -> Verdict:
     return Verdict.TIMED_OUT if was_open and is_overdue else Verdict.FENCED
 
 
-def is_own_doing(*, is_random: bool, renewal_in_doubt: bool, was_touched: bool, is_overdue: bool) -> bool:
-    """Whether what looks like another owner is what requests of our own may have left whose answers were lost: a
-    renewal of the id, or a transaction that the coordinator ended at its timeout. That can be told for an id of
-    a random name alone, since nobody else can have it. Under a name that was given, the same may be another
-    process, which must not be fenced by us.
+def is_own_doing(*, initialised_last: bool, may_fence_itself: bool, was_touched: bool, is_overdue: bool) -> bool:
+    """Whether what looks like another owner was left by requests of our own: by a renewal of the id whose answer was
+    lost, or that found a transaction open, or came late and ended the next one; or by a transaction that the
+    coordinator ended at its timeout.
+
+    It was, if there may be such, and nobody but us has initialised the id, so that nobody else was given an epoch
+    (`PoolTerms.initialised_last`). If there can be none, somebody is about to take the id, and has ended what was
+    open first.
     """
-    return is_random and (renewal_in_doubt or (was_touched and is_overdue))
+    return initialised_last and (may_fence_itself or (was_touched and is_overdue))
+
+
+MAY_BE_DONE = frozenset({Code.COORDINATOR_NOT_AVAILABLE, Code.NOT_COORDINATOR, Code.REQUEST_TIMED_OUT, Code.UNKNOWN_SERVER_ERROR})
+"""What a coordinator may answer although what it was asked is done, or will be: it has written it to its log, and
+then its replicas were too slow, or it lost that log to another broker, which goes on with what is in it.
+"""
 
 
 def settles_commit(error_code: int) -> bool:

@@ -61,6 +61,12 @@ class Whose:
             advice="Do less in a transaction, or raise txn_timeout_ms, if it happens often",
         )
 
+    def ended_early(self, *, error_code: int | None = None) -> TransactionAborted:
+        """The coordinator aborted it before that, and nobody else has the id."""
+        return self.aborted(
+            "the brokers ended it before its time, as they do when a request that had no answer arrives late", error_code=error_code
+        )
+
     def fenced(self, *, error_code: int | None = None, possibly_committed: bool = False) -> TransactionFenced:
         """Somebody else has the id."""
         return TransactionFenced(self.transactional_id, pool=self.pool, error_code=error_code, possibly_committed=possibly_committed)

@@ -6,6 +6,7 @@ It imports nothing of a pool, and everything of a pool knows it, as `Terms` is k
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from klife.actors.runtime.inbox import Inbox
 
 FEATURE = "transaction.version"
+
+_LEAST_MARKS, _SHARE_OF_MARKS = 1_000, 20
 
 
 class PoolTerms:
@@ -50,6 +53,7 @@ class PoolTerms:
         self.out: set[Any] = set()  # producers that somebody has, or that are not done yet with who had them
         self.fenced: TransactionFenced | None = None
         self.refusal: tuple[float, TransactionError] | None = None  # the last one, and when
+        self._mark: int = _mark_for(settings)
         self.committed: int = 0
         self.aborted: int = 0
 
@@ -57,6 +61,26 @@ class PoolTerms:
     def is_v2(self) -> bool:
         """Whether the cluster has settled KIP-890's second part."""
         return self.metadata.features.levels.get(FEATURE, 0) >= 2
+
+    @property
+    def marked_timeout_ms(self) -> int:
+        """What the coordinator is told as the transactions' timeout: `txn_timeout` and a little more, which no other
+        process is likely to have. It tells it again when it describes an id, and so who initialised that last.
+        """
+        return int(self.settings.txn_timeout * 1000) + self._mark
+
+    def initialised_last(self, timeout_ms: int | None) -> bool:
+        """Whether an id with this timeout (None: it is not known) was initialised by this pool, and by nobody
+        since: by the mark, or, without one, if the id has a random name, which nobody else can have.
+        """
+        if timeout_ms is None or not self._mark:
+            return not self.settings.base_txn_id
+        return timeout_ms == self.marked_timeout_ms
+
+    def drop_mark(self) -> bool:
+        """The brokers allow no longer timeout, perhaps: do without. Whether there was a mark."""
+        mark, self._mark = self._mark, 0
+        return mark > 0
 
     def wake(self) -> None:
         """Have the PoolActor look."""
@@ -108,3 +132,8 @@ class PoolTerms:
     def wait_for_partitions(self, topic: str, count: int, deadline: float, answers: int) -> TopicInfo | None:
         """What its producers ask of the metadata."""
         return self.metadata.wait_for_partitions(topic, count, deadline, creates=True, answers=answers, so=NOT_QUEUED)
+
+
+def _mark_for(settings: TxnPoolSettings) -> int:
+    """Milliseconds."""
+    return random.randint(1, max(_LEAST_MARKS, int(settings.txn_timeout * 1000) // _SHARE_OF_MARKS))
