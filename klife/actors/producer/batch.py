@@ -145,7 +145,7 @@ class Batch(Latch):
         self.indices.append(index)  # type: ignore[union-attr]
         self.callbacks.append(callback)  # type: ignore[union-attr]
 
-    @cython.locals(result="Delivered", fields=list, at=cython.Py_ssize_t)
+    @cython.locals(result="Delivered", fields=list, at=cython.Py_ssize_t, first="long long")
     def result(self, index: int) -> Record:
         """The result record at `index`. Only for a settled batch.
 
@@ -160,7 +160,8 @@ class Batch(Latch):
         if self.outcomes is None:
             offset, append_time_ms, error = self.base_offset, self.append_time_ms, self.error
             if offset is not None:
-                offset += index
+                first = offset  # to C a number
+                offset = first + index
         else:
             outcome = self.outcomes[index]
             assert outcome is not None

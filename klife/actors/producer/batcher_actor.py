@@ -150,7 +150,7 @@ class BatcherActor(GeventActor):
                 self._answered(in_flight_request)
                 batcher.calls.discard(in_flight_request)  # not before: a successor takes over what it still finds here
             self.producer.answered()
-        if not batcher.ready and batcher.next_due() == NEVER:
+        if not batcher.ready and not self.producer.batchers.held_up and batcher.next_due() == NEVER:
             batcher.wake_at = NEVER
             return
         now = monotonic()

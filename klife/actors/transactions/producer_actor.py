@@ -87,10 +87,10 @@ class TransactionalProducerActor(ProducerActor):
                 return self._ask_coordinator(concluding.describe(producer))
             case State.INITIALIZING:
                 return self._ask_coordinator(beginning.initialise(producer))
-            case State.IN_TRANSACTION if producer.wishes:
+            case State.IN_TRANSACTION if producer.admission.wishes:
                 if producer.is_v2:
                     producer.admit_next()
-                elif reachable := producer.reachable():
+                elif reachable := producer.admission.reachable():
                     return self._ask_coordinator(beginning.add_partitions(producer, reachable))
             case State.COMMITTING | State.ABORTING:
                 return self._end_transaction(now)
