@@ -172,20 +172,37 @@ class AppendOne:
         validation.check(record)
         if transaction is not None:
             topic = transaction.topic(record.topic, deadline)
-            transaction.check()  # again: it may have waited
+            transaction.joins()
+            try:
+                return self._append_to(topic, record, partitioner, deadline, places, at, wanted, callback)
+            finally:
+                transaction.joined()
         else:
             engine = self._handle.current(deadline)
             producers = self._producers if engine is self._producers.engine else self._follow(engine)
             topic = producers.topic(record.topic, producer, deadline)
+        taken = self._append_to(topic, record, partitioner, deadline, places, at, wanted, callback)
+        if engine.exiting is not None:
+            engine.exiting()
+        return taken
+
+    def _append_to(
+        self,
+        topic: Any,
+        record: Record,
+        partitioner: Any,
+        deadline: float,
+        places: Places | None,
+        at: int,
+        wanted: bool,
+        callback: Any,
+    ) -> Any:
         try:
-            taken = topic.append(record, partitioner, deadline, True, places, at, wanted, callback)
+            return topic.append(record, partitioner, deadline, True, places, at, wanted, callback)
         except UnknownPartition as beyond:
             if beyond.partition is None or not topic.await_partition(beyond.partition, deadline, record.partition is None):
                 raise
-            taken = topic.append(record, partitioner, deadline, True, places, at, wanted, callback)
-        if transaction is None and engine.exiting is not None:
-            engine.exiting()
-        return taken
+            return topic.append(record, partitioner, deadline, True, places, at, wanted, callback)
 
     def join(self, transaction: Any, record: Record, producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:
         """As `Topic.append`, in `transaction`. From any thread."""
@@ -196,6 +213,16 @@ class AppendOne:
             joins = partial(AppendOne.join, self, transaction, record, None, partitioner, wanted, callback)
             return call_at_home(engine, joins, None, NOT_QUEUED)
         try:
+            topic = transaction.known_topic(record) if partitioner is None else None
+            if topic is not None:
+                transaction.joins()
+                try:
+                    return topic.append(record, None, None, True, None, 0, wanted, callback)
+                except AttributeError:  # perhaps for a field that was never set
+                    if not validation.completed(record):
+                        raise
+                finally:
+                    transaction.joined()
             return self._append(record, None, partitioner, None, None, 0, wanted, callback, transaction)
         except ClientClosed:
             transaction.check()  # it has ended while the record waited

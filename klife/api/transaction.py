@@ -23,7 +23,7 @@ from klife.actors.transactions import outcome
 from klife.actors.transactions.transaction import Owner
 from klife.actors.transactions.transactions import Transactions
 from klife.api.from_thread import call_at_home
-from klife.errors import InvalidRecordType, InvalidRecordValue, TransactionAborted, TransactionMisused
+from klife.errors import ClientClosed, InvalidRecordType, InvalidRecordValue, ProduceError, TransactionAborted, TransactionMisused
 from klife.record import Record
 
 if TYPE_CHECKING:
@@ -80,15 +80,25 @@ class Transaction:
                 waits = isinstance(error, Exception)  # else its greenlet is killed, or out of time
                 self._at_home(lambda: transactions.abort(opened, waits=waits), 5.0)
             elif opened.closed != "aborted" or opened.cause is not None:
-                settings = opened.pool.settings
-                limit = settings.producer.delivery_timeout + settings.txn_timeout + 10.0
-                self._at_home(lambda: transactions.commit(opened), limit)
+                self._commit(opened, transactions)
         except BaseException:
             if not opened.forked:
                 self._have_done_at_home(lambda: transactions.give_up(opened))
             raise
         finally:
             opened.forget()
+
+    def _commit(self, opened: OpenTransaction, transactions: Transactions) -> None:
+        settings = opened.pool.settings
+        limit = settings.producer.delivery_timeout + settings.txn_timeout + 10.0
+        try:
+            self._at_home(lambda: transactions.commit(opened), limit)
+        except (ProduceError, ClientClosed) as error:  # of the way to the home, or of that it has ended
+            if opened.over.is_set and opened.error is not None:
+                raise opened.error from error
+            if getattr(error, "possibly_persisted", False):
+                raise opened.whose.unknown(str(error).rstrip(".")) from error
+            raise opened.whose.aborted(f"its commit was not begun: {str(error).rstrip('.')}") from error
 
     # joining
 

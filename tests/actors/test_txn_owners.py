@@ -13,8 +13,9 @@ from typing import Any
 import gevent
 import pytest
 
-from klife import Client, Record
-from tests.support.scripted_broker import PATIENCE, ScriptedCluster
+from klife import Client, Record, TransactionAborted, TransactionError
+from klife.protocol.apis.end_txn import EndTxnRequest
+from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, good
 from tests.support.scripted_coordinator import ScriptedCoordinator
 from tests.support.waiting import wait_until
 
@@ -23,6 +24,7 @@ StartClient = Callable[..., Client]
 
 class World:
     def __init__(self, cluster: ScriptedCluster, client: Client) -> None:
+        self.broker = cluster[1]
         self.coordinator = ScriptedCoordinator(cluster, is_v2=True)
         self.client = client
         for _ in range(2):  # from now on the pool gives a producer out at once, and has nothing else to do
@@ -57,6 +59,42 @@ def test_a_greenlet_that_never_left_its_block_is_forgotten(world: World) -> None
     gc.collect()
     gevent.idle()
     assert ended() is None
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_thread_whose_commit_its_home_does_not_get_done_is_told_so(world: World, begun: bool) -> None:
+    """By a TransactionError, as ever, which says whether it may have been committed."""
+    leaving, held, told = threading.Event(), threading.Event(), threading.Event()
+    errors: list[TransactionError] = []
+
+    def work() -> None:
+        try:
+            with world.client.transaction():
+                world.client.produce(Record("orders", b"x")).get(PATIENCE)
+                leaving.set()
+                assert begun or held.wait(PATIENCE)
+        except TransactionError as error:
+            errors.append(error)
+        told.set()
+
+    def hold(exchange: Exchange) -> None:
+        assert told.wait(PATIENCE)  # natively: nothing of the hub runs meanwhile
+        good(exchange)
+
+    if begun:
+        world.broker.script(EndTxnRequest, hold)
+    owner = threading.Thread(target=work)
+    owner.start()
+    wait_until(leaving.is_set, PATIENCE)
+    if not begun:
+        held.set()
+        assert told.wait(PATIENCE)
+    wait_until(lambda: not owner.is_alive(), PATIENCE)
+    [error] = errors
+    assert isinstance(error, TransactionAborted) is not begun
+    assert error.possibly_committed is begun
+    wait_until(world.is_idle, PATIENCE)
+    assert world.coordinator.ended[-1] is begun
 
 
 def test_a_thread_that_never_left_its_block_is_noticed_by_an_idle_pool(world: World) -> None:

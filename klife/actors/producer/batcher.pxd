@@ -29,6 +29,7 @@ cdef class Batcher:
 cdef class Batchers:
     cdef public dict all
     cdef public object inbox
+    cdef public set held_up
     cdef public Terms _terms
     cdef public object _broker_of
     cdef public dict _placed
@@ -36,3 +37,4 @@ cdef class Batchers:
 
     cpdef wake(self)
     cpdef offer(self, Partition partition)
+    cpdef offer_again(self, list batches)

@@ -68,6 +68,11 @@ class Batcher:
         self._ticket = 0  # makes heap entries of the same time comparable
 
     @property
+    def is_full(self) -> bool:
+        """Whether an answer has to come before another request may leave."""
+        return len(self.calls) >= self.max_in_flight
+
+    @property
     def is_cut_off(self) -> bool:
         """Whether records wait for a broker that could not be reached."""
         if self.broker.last_error is None or self.broker.is_ready:
@@ -96,7 +101,9 @@ class Batcher:
             partition.listed = True
             self.ready.append(partition)
         inbox = self.inbox
-        if inbox is not None and not inbox.gathering and len(self.calls) < self.max_in_flight:
+        if inbox is None or inbox.gathering:
+            return
+        if len(self.calls) < self.max_in_flight or (terms.compresses_ahead and self.has_a_request):
             inbox.wake_when_idle()
 
     def offer(self, partition: Partition) -> None:
@@ -200,15 +207,22 @@ class Batcher:
 class Batchers:
     """The batchers of one producer, by their broker's node id and their index; and who waits for a leader."""
 
-    __slots__ = ("all", "inbox", "_terms", "_broker_of", "_placed", "_leaderless")
+    __slots__ = ("all", "inbox", "held_up", "_terms", "_broker_of", "_placed", "_leaderless")
 
     def __init__(self, terms: Terms, broker_of: Callable[[int], Broker]) -> None:
         self.all: dict[tuple[int, int], Batcher] = {}
         self.inbox: Inbox | None = None  # the ProducerActor's, while it lives: it starts batchers' actors, and looks for leaders
+        self.held_up: set[Any] = set()  # topics whose keyless records wait, and would not with another broker
         self._terms = terms
         self._broker_of = broker_of
         self._placed: dict[int, int] = {}  # by node id, how many partitions were placed there so far
         self._leaderless: dict[Partition, None] = {}  # with something to send, as far as known
+
+    def broker_is_free(self) -> None:
+        """One has answered all it was asked, and nothing waits for it: what comes may as well go there."""
+        held_up, self.held_up = self.held_up, set()
+        for topic in held_up:
+            topic.unstick()
 
     def wake(self) -> None:
         """Have the ProducerActor look."""
@@ -269,6 +283,14 @@ class Batchers:
         else:
             self._leaderless[partition] = None
             self.wake()
+
+    @cython.locals(both=tuple, partition="Partition")
+    def offer_again(self, batches: list[tuple[Partition, Batch]]) -> None:
+        """The partitions of `batches`, which came back, may have more to send."""
+        for both in batches:
+            partition = both[0]
+            if partition.open is not None or partition.pending:
+                self.offer(partition)
 
     def has_leaderless(self) -> bool:
         """Whether records wait for a partition to have a leader."""

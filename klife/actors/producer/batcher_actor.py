@@ -142,7 +142,7 @@ class BatcherActor(GeventActor):
             self.batcher.inbox = None
 
     def on_wake(self) -> None:
-        batcher, inbox = self.batcher, self.actor_inbox
+        batcher, inbox, ahead = self.batcher, self.actor_inbox, self.producer.ahead
         idle, inbox.idle = inbox.idle, False
         if batcher.completed:
             while batcher.completed:
@@ -150,6 +150,9 @@ class BatcherActor(GeventActor):
                 self._answered(in_flight_request)
                 batcher.calls.discard(in_flight_request)  # not before: a successor takes over what it still finds here
             self.producer.answered()
+        if not batcher.ready and not self.producer.batchers.held_up and batcher.next_due() == NEVER:
+            batcher.wake_at = NEVER
+            return
         now = monotonic()
         batcher.promote(now)
         room = batcher.max_in_flight - len(batcher.calls)
@@ -162,9 +165,17 @@ class BatcherActor(GeventActor):
             self.producer.budget.is_over,
         )
         if step is BatcherStep.SEND:
-            room -= self._send(self._drain(now))
+            batches = self._drain(now)
+            if ahead is not None:
+                ahead.begin(batcher)  # while these are compressed, and until they are answered
+            room -= self._send(batches)
             if batcher.ready and room > 0:
                 get_hub().loop.run_callback(inbox.wake_when_idle)  # behind those who were refused this turn
+        elif step is BatcherStep.WAIT:
+            if ahead is not None:
+                ahead.begin(batcher)
+            if room > 0 and self.producer.batchers.held_up:
+                self.producer.batchers.broker_is_free()
         elif step is BatcherStep.GATHER:
             inbox.wake_when_idle()
         elif step is BatcherStep.CONNECT:
@@ -248,9 +259,7 @@ class BatcherActor(GeventActor):
                 self.producer.settlement.delivered(partition, batch, -1, -1)
         else:
             self._judge(in_flight_request, in_flight_request.response)
-        for partition, _ in in_flight_request.batches:
-            if partition.open is not None or partition.pending:
-                self.producer.batchers.offer(partition)
+        self.producer.batchers.offer_again(in_flight_request.batches)
 
     def _unanswered(self, in_flight_request: InFlightRequest, error: KlifeError) -> None:
         if not isinstance(error, CallFailed):  # this broker can not be talked to like this, now or later
@@ -269,9 +278,10 @@ class BatcherActor(GeventActor):
         else:
             self._judge_each(by_topic, response)
         for batches in by_topic.values():
-            for partition, batch in batches.values():  # the broker left it out of its answer
-                self.producer.unanswered(partition, batch, _LEFT_OUT, True)
-            batches.clear()
+            if batches:  # the broker left them out of its answer
+                for partition, batch in batches.values():
+                    self.producer.unanswered(partition, batch, _LEFT_OUT, True)
+                batches.clear()
 
     def _judge_each(self, by_topic: dict[str | bytes, dict[int, tuple[Partition, Batch]]], response: ProduceResponse) -> None:
         for topic in response.responses:

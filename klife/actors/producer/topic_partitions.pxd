@@ -1,4 +1,4 @@
-from klife.actors.producer.batcher cimport Batchers
+from klife.actors.producer.batcher cimport Batcher, Batchers
 from klife.actors.producer.partition cimport Partition
 from klife.actors.producer.terms cimport Terms
 from klife.record cimport Record

@@ -8,7 +8,7 @@ ways to it are in `Topic.append`, the others here, with the errors for what is n
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import randrange
+from random import random
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from klife.actors.producer.terms import Terms
 
 WaitForPartitions = Callable[[str, int, float, int], "TopicInfo | None"]
+_LOOKS = 12  # at partitions at the most, until one is found whose broker has nothing to answer
 NOWHERE = -1  # keyless records stick to no partition: the next one chooses
 
 
@@ -163,16 +164,43 @@ class TopicPartitions:
             return 0  # it could but divide by that; `_unseen` looks whether there are any now
         available = self.info.available
         if 0 < len(available) < self.count and may_go_anywhere(partitioner, record):
-            return available[randrange(len(available))]
+            return available[int(random() * len(available))]
         return partitioner.partition(record, self.count)
 
+    @cython.locals(partition="Partition", batcher="Batcher", best=cython.Py_ssize_t, unanswered=cython.Py_ssize_t)
+    @cython.locals(fewest=cython.Py_ssize_t, chosen=cython.Py_ssize_t)
     def _stick_elsewhere(self) -> Partition:
         """The batch that keyless records stuck to is closed; they go to another partition from now on: this
         one (KIP-480).
+
+        Of a few that are drawn it is the one whose broker has the fewest requests to answer (KIP-794): all
+        that follows would wait for a broker that is slow just now.
         """
         available = self.info.available
-        self.sticky = available[randrange(len(available))] if available else randrange(self.count)
-        return self.partition(self.sticky)
+        best, fewest = -1, -1
+        for _ in range(_LOOKS):
+            chosen = available[int(random() * len(available))] if available else int(random() * self.count)
+            partition = self.partitions[chosen]
+            batcher = None if partition is None else partition.served_by
+            unanswered = 0 if batcher is None else len(batcher.calls)
+            if fewest < 0 or unanswered < fewest:
+                best, fewest = chosen, unanswered
+            if not fewest:
+                break
+        self.sticky = best
+        return self.partition(best)
+
+    @cython.locals(partition="Partition", batcher="Batcher")
+    def unstick(self) -> None:
+        """Some broker has nothing to do: have keyless records choose anew if those of theirs that wait do so
+        for another.
+        """
+        partition = self.partitions[self.sticky] if 0 <= self.sticky < self.count else None
+        if partition is None or partition.open is None:
+            return
+        batcher = partition.served_by
+        if batcher is not None and batcher.is_full:
+            self.sticky = NOWHERE
 
     def _unseen(self, record: Record, chosen: Any, partitioner: Any, deadline: float | None = None) -> Partition:
         """A partition seen for the first time, or the error that says what is wrong with what was `chosen`."""

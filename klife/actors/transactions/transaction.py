@@ -17,6 +17,7 @@ from gevent import getcurrent
 from klife.actors.runtime.latch import Latch
 from klife.actors.transactions import outcome
 from klife.actors.transactions.outcome import Whose
+from klife.record import Record
 
 if TYPE_CHECKING:
     from klife.actors.producer.topic import Topic
@@ -90,6 +91,27 @@ class Transaction:
             raise outcome.ended(self.pool.name, self.closed)
         if producer is not None:
             raise outcome.other_producer(self.pool.name, producer)
+
+    def joins(self) -> None:
+        """A record is put into it, for which it may have to wait. Until it has `joined`, or has not, the producer
+        begins no other transaction, which it would join then.
+
+        Raises as `check`.
+        """
+        self.check()
+        self.producer.joining += 1
+
+    def joined(self) -> None:
+        """That is over."""
+        self.producer.joining -= 1
+        if self.over.is_set:
+            self.producer.look_for_rest()
+
+    def known_topic(self, record: Any) -> Topic | None:
+        """The topic of `record`, if that is an ordinary one, and its producer has had others of it."""
+        name = getattr(record, "topic", None)
+        known: Topic | None = self.producer.routing.topics.get(name) if type(record) is Record and type(name) is str else None
+        return known
 
     def topic(self, name: Any, deadline: float) -> Topic:
         """The topic as its producer knows it. As `Producers.topic`."""
