@@ -66,13 +66,22 @@ $(VENV)/.demo-installed: $(SETTINGS) | $(BIN)/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cli]'
 	touch $@
 
-$(VENV)/.test-installed: $(SETTINGS) | $(BIN)/pip
+# What builds klife: with it the core can be compiled (make --jobs 2) while pip installs the rest. The pip that Python brought may
+# be years old, and such a one takes three times as long to choose versions.
+$(VENV)/.builder-installed: $(SETTINGS) | $(BIN)/pip
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip $$($(BIN)/python -c \
+		'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])')
+	touch $@
+
+# Python compiles what is imported, which is a part of what is installed. setuptools warns of editable installations as such.
+$(VENV)/.test-installed: $(VENV)/.builder-installed
 	@echo "Installing klife and what its tests need: about a minute, once."
-	KLIFE_PURE=1 $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,cli,bench]'
+	KLIFE_PURE=1 PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check \
+		--no-build-isolation --no-compile --editable '.[dev,cli,bench]'
 	touch $@
 
 # An editable installation does not notice that a source has changed since it was compiled; so that compiles nothing, and this does.
-$(VENV)/.core-built: $(CORE_SOURCES) $(VENV)/.test-installed
+$(VENV)/.core-built: $(CORE_SOURCES) $(VENV)/.builder-installed
 	@echo "Compiling the core, those of its modules that have changed: all of them take a minute or two."
 	$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
 	touch $@

@@ -49,7 +49,7 @@ def test_wrong_arguments_are_type_errors(arguments: tuple[Any, ...], names: dict
         Record(*arguments, **names)
 
 
-class Order(Record):  # type: ignore[type-arg]
+class Order(Record):
     """A record that knows its topic."""
 
     def __init__(self, value: bytes) -> None:

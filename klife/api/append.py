@@ -26,6 +26,7 @@ from klife.record import Record, Undelivered
 if cython.compiled:
     import cython
 
+_NO_NAME = object()
 _LOOKS_EVERY = cython.declare(cython.Py_ssize_t, 64)  # records of one call between two looks at the clock
 
 
@@ -199,6 +200,7 @@ class Append(AppendOne):
 def _peculiar(records: list[Record], topics: dict[str, Any], start: int) -> list[int]:
     """Of some records from `start` on, where those are that are not right at a glance, as most are."""
     found = []
+    known: Any = _NO_NAME  # a topic's, and mostly the next record's, too
     for index in range(start, min(start + AT_ONCE, len(records))):
         if type(records[index]) is Record:
             record = records[index]
@@ -208,9 +210,9 @@ def _peculiar(records: list[Record], topics: dict[str, Any], start: int) -> list
                 and record.headers is NO_HEADERS
                 and record.partition is None
                 and record.timestamp_ms is None
-                and type(record.topic) is str
-                and record.topic in topics
+                and (record.topic is known or (type(record.topic) is str and record.topic in topics))
             ):
+                known = record.topic
                 continue
         found.append(index)
     return found
@@ -221,9 +223,12 @@ def _peculiar(records: list[Record], topics: dict[str, Any], start: int) -> list
 @cython.locals(records=list, topics=dict, record="Record")
 def _unknown_names(records: list[Record], topics: dict[str, Any]) -> set[str]:
     found = set()
+    looked_up: Any = _NO_NAME
     for record in records:
-        if record.topic not in topics:
-            found.add(record.topic)
+        if record.topic is not looked_up:
+            looked_up = record.topic
+            if looked_up not in topics:
+                found.add(looked_up)
     return found
 
 

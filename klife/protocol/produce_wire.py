@@ -33,6 +33,9 @@ TopicBatches = tuple[str, bytes, list[tuple[int, EncodedBatch]]]
 _FLEXIBLE = 9
 _BY_ID = 13
 _MAX_NAME = 32767
+# Of small batches, that are joined. In larger pieces memory comes fresh from the kernel, page by page, and goes back
+# there with each request.
+_GATHERED_BYTES = cython.declare(cython.Py_ssize_t, 32_768)
 _HEAD = Layout(">hi")
 _LONG_HEAD = Layout(">hii")
 _COUNT = Layout(">i")
@@ -108,7 +111,7 @@ class BatchesRequest:
             raise EncodeError(f"a produce request could not be encoded: {error}") from None
 
     @cython.locals(parts=list, out=list, partitions=list, wire=tuple, start=bytes, rest=bytes)
-    @cython.locals(size=cython.Py_ssize_t, count=cython.Py_ssize_t)
+    @cython.locals(size=cython.Py_ssize_t, count=cython.Py_ssize_t, gathered=cython.Py_ssize_t)
     def _flexible(self, version: int) -> list[Buffer]:
         parts: list[Buffer] = []
         txn_id = self.transactional_id
@@ -119,6 +122,7 @@ class BatchesRequest:
             _SIZES[count] if count < _KNOWN_SIZES else uvarint(count),
         ]
         add = out.append
+        gathered = 0
         for name, topic_id, partitions in self.topics:
             out.append(topic_id if version >= _BY_ID else _compact(name))
             count = len(partitions) + 1
@@ -139,6 +143,11 @@ class BatchesRequest:
                     out.clear()
                 else:
                     add(rest)
+                    gathered += size
+                    if gathered > _GATHERED_BYTES:
+                        parts.append(b"".join(out))
+                        out.clear()
+                        gathered = 0
                 add(b"\0")
             out.append(b"\0")
         out.append(b"\0")

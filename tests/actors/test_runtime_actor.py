@@ -434,6 +434,21 @@ def test_a_wake_up_while_it_is_busy_is_not_lost(ref: Any, events: list[Any]) -> 
     assert "wake" in events
 
 
+def test_one_that_wakes_itself_each_time_holds_nobody_up() -> None:
+    class Restless(GeventActor):
+        def on_wake(self) -> None:
+            self.actor_inbox.wake()
+
+    ref = Restless.start()
+    ref.actor_inbox.wake()
+    with gevent.Timeout(10):
+        for _ in range(3):
+            gevent.sleep(0.001)
+        ref.kill()
+        while ref.is_alive():
+            gevent.sleep(0.001)
+
+
 def test_wake_after_wakes_once_and_not_before(ref: Any) -> None:
     done = Latch()
     times: list[float] = []

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import time_ns
 from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from klife import Client, Murmur2Partitioner, UnknownPartition
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.buffer_pool import BufferPool
 from klife.actors.producer.topic_partitions import NOWHERE
+from klife.protocol.apis.produce import ProduceRequest
 from klife.record import Record
 from klife.testing.fake import FakeCluster
 from tests.support.producer_parts import Parts, topic_info
+from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after
 from tests.support.waiting import wait_until
 
 TIMESTAMP = 3
@@ -114,6 +118,33 @@ def test_keyless_records_that_wait_for_one_broker_go_elsewhere_once_another_is_f
     parts.batcher(free + 1).calls.clear()
     parts.producer.batchers.broker_is_free()
     assert topic.append(Record("spread", b"v"))._batch.partition_id == free
+
+
+def test_a_broker_that_has_answered_all_gets_keyless_records_that_would_wait_elsewhere(
+    start_client: Callable[..., Client],
+) -> None:
+    with ScriptedCluster(brokers=2, topics={"spread": 2}) as cluster:
+        cluster.topics["spread"].partitions[1].leader = 2
+        client = start_client(cluster, max_in_flight_requests=1)
+        held = {partition_id: Event() for partition_id in (0, 1)}
+        for partition_id in held:
+            client.produce(Record("spread", b"first", partition=partition_id)).get(PATIENCE)
+        for partition_id, answered in held.items():
+            cluster[partition_id + 1].requests.clear()
+            cluster[partition_id + 1].script(ProduceRequest, after(answered))
+        under_way = [client.produce(Record("spread", b"v", partition=partition_id)) for partition_id in held]
+        for partition_id in held:
+            cluster[partition_id + 1].wait_for(ProduceRequest)
+        late = [client.produce(Record("spread", b"late")) for _ in range(2)]
+        free = 1 - late[0]._batch.partition_id
+        held[free].set()
+        under_way[free].get(PATIENCE)
+        gevent.idle()
+        assert client.produce(Record("spread", b"v")).get(PATIENCE).partition == free
+        assert not late[0].done()
+        held[1 - free].set()
+        for delivery in late:
+            delivery.get(PATIENCE)
 
 
 def test_a_broker_that_hangs_keeps_no_keyless_record_that_comes_after() -> None:

@@ -138,6 +138,24 @@ def test_a_bad_record_in_a_batch_is_named_and_nothing_of_the_batch_is_queued(cli
     assert cluster.log("orders") == []
 
 
+@pytest.mark.parametrize("topic", [None, 5, b"orders", ["orders"]], ids=repr)
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_topic_that_is_no_name_is_seen_in_a_batch_wherever_it_stands(client: Client, topic: Any, before: int) -> None:
+    client.produce(Record("orders", b"v", partition=0)).get(PATIENCE)
+    with pytest.raises(InvalidRecordType, match=rf"records\[{before}\]"):
+        client.produce_batch([*[Record("orders", b"0")] * before, Record(topic, b"1"), Record("orders", b"2")])
+    assert client.status().buffered_bytes == 0
+
+
+def test_a_batch_whose_topics_take_turns_has_each_record_in_its_own() -> None:
+    topics = ["orders", "clicks", "orders", "orders", "clicks"]
+    records = [Record(topic, str(place).encode(), partition=0) for place, topic in enumerate(topics)]
+    with ScriptedCluster(topics={"orders": 3, "clicks": 3}) as cluster, Client.start(cluster.bootstrap_servers, name="turns") as client:
+        for _ in range(2):  # new topics, and known ones
+            results = client.produce_batch(records).get(PATIENCE)
+            assert [(result.topic, result.value, result.error) for result in results] == [(r.topic, r.value, None) for r in records]
+
+
 @pytest.mark.parametrize("records", [Record("orders", b"v"), 5, None], ids=repr)
 def test_what_is_no_batch_is_refused(client: Client, records: Any) -> None:
     with pytest.raises(InvalidRecordType, match="produce_batch takes an iterable"):

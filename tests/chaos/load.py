@@ -57,11 +57,12 @@ class Load:
         gevent.sleep(max(begin_at - monotonic(), 0.0))
         end = begin_at + plan.seconds
         resident = resident_bytes()
-        ticker = Ticker()
+        ticker, later = Ticker(), Ticker()
         turns = count(1)
         workers = [gevent.spawn(Worker(plan, index, client, self._journal, turns).run, end) for index in range(plan.workers)]
         workers += [gevent.spawn(Owner(plan, index, client, self._ledger).run, end) for index in range(plan.owners)]
         others = [gevent.spawn(ticker.run, end), gevent.spawn(self._look, end), gevent.spawn(self._kill_actors, begin_at)]
+        ticking_on = gevent.spawn_later(max(end - monotonic(), 0.0), later.run, float("inf"))  # for records that are settled later
         # A worker may be in a call when the time is up, and then wait for its delivery.
         gevent.joinall([*workers, *others], timeout=plan.seconds + plan.max_block + plan.delivery_timeout + plan.dealing_time)
         stuck = [repr(greenlet) for greenlet in workers if not greenlet.dead]
@@ -75,6 +76,7 @@ class Load:
         restarts = sum(node.restarts for node in below(client.tree()))
         report = client.stop(GRACE_SECONDS)
         gevent.sleep(0.1)
+        ticking_on.kill()
         self._journal.close()
         self._ledger.close()
         (pool,) = status.txn_pools
@@ -83,6 +85,7 @@ class Load:
             "stuck": stuck,
             "broken": broken,
             "ticker": ticker.summary(),
+            "waits": ticker.waits + later.waits,
             "max_buffered_bytes": self._max_buffered,
             "left_in_buffer": status.buffered_bytes,
             "resident_growth": self._max_resident - resident,

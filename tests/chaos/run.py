@@ -127,7 +127,7 @@ class World:
         entries = list(read_journal(folder / "journal.jsonl"))
         summary = _read_json(folder / "summary.json")
         noise = _read_json(folder / "control.json")
-        slack = Slack(LATE_SECONDS, summary["ticker"]["waits"] if summary else ())
+        slack = Slack(LATE_SECONDS, summary["waits"] if summary else ())
         violations, counts = check(entries, found, _promises(plan, faults.whole_since), slack)
         violations += _bounds(plan, summary, ended)
         of_transactions, outcomes = self._check_transactions(plan, folder, slack)

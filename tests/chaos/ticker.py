@@ -57,11 +57,16 @@ class Ticker:
         if gap > 0.1 or held > 0.02:
             self._late.append((now, gap, held, computed))
 
+    @property
+    def waits(self) -> list[tuple[float, float]]:
+        """The longer waits for a processor, in seconds: when they ended, and how long they were."""
+        return [(round(ended, 3), round(wait, 3)) for ended, wait in self._waits]
+
     def summary(self) -> dict[str, object]:
         """Milliseconds: the worst gap, and those that one in a hundred and one in a thousand exceed; what the
         thread computed between two ticks; how long of a gap the hub was held. Of the long gaps, in seconds:
         when they ended, how long they were, for how long the hub was held, and for how much of that it
-        computed. Of the longer waits for a processor: when they ended, and how long they were.
+        computed.
         """
 
         def at(share: float, of: list[float]) -> float:
@@ -77,7 +82,6 @@ class Ticker:
             "held_p999": at(0.999, self._held),
             "held_max": at(1.0, self._held),
             "late": [tuple(round(each, 3) for each in late) for late in self._late],
-            "waits": [tuple(round(each, 3) for each in wait) for wait in self._waits],
         }
 
 

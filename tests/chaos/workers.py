@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 VERBS = ("sync", "pipelined", "batch", "async", "batch async")
 SIZES = (0, 20, 100, 100, 500, 1_000, 5_000, 15_000)
-WAIT_BEYOND_DEADLINE = 5.0
+WAIT_BEYOND_DEADLINE = 15.0
 """A worker waits that much longer than a delivery may take before it leaves it unresolved and goes on."""
 
 

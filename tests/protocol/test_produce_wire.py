@@ -67,6 +67,16 @@ def test_a_large_batch_is_not_copied() -> None:
         assert any(part is large for part in BatchesRequest(-1, 1, [("t", bytes(16), [(0, (b"", large))])]).encode_parts(version))
 
 
+def test_small_batches_are_gathered_in_parts_for_which_no_memory_has_to_be_mapped() -> None:
+    topics: list[TopicBatches] = [(f"t{n}", bytes(16), [(p, (b"start", b"r" * 700)) for p in range(60)]) for n in range(10)]
+    for version in VERSIONS:
+        parts = BatchesRequest(-1, 1, topics).encode_parts(version)
+        assert b"".join(parts) == declared(-1, 1, topics).encode(version)
+        if version >= 9:
+            assert 10 < len(parts) < 20
+            assert max(map(len, parts)) < 64 * 1024
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("topics", [[("x" * 40_000, bytes(16), [])], [("t", bytes(16), [(2**31, (b"", b""))])]])
 def test_what_does_not_fit_is_an_encode_error(version: int, topics: list[TopicBatches]) -> None:

@@ -114,7 +114,7 @@ def main() -> None:
     pending, settled = a_batch(settled=False), a_batch(settled=True)
     error = ProduceError("no")
     places = Places(2, 0)
-    places.batches, places.indices = [settled, settled], [0, 1]
+    places.batches[:], places.indices[1] = [settled, settled], 1
     abuse("Record", Record, lambda: Record("t", b"v"))
     abuse("Delivered", Delivered, lambda: Delivered("t", b"v", None, (), 0, 5, 7))
     abuse("Undelivered", Undelivered, lambda: Undelivered("t", b"v", None, (), 0, 5, error))

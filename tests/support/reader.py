@@ -132,7 +132,22 @@ def written(bootstrap_servers: str, topic: str) -> int:
 
 def _watermarks(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
     partitions = consumer.list_topics(topic, timeout=CALL_SECONDS).topics[topic].partitions
-    return {each: consumer.get_watermark_offsets(TopicPartition(topic, each), timeout=CALL_SECONDS) for each in partitions}
+    return {each: _watermark(consumer, TopicPartition(topic, each)) for each in partitions}
+
+
+def _watermark(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    deadline = time.monotonic() + CALL_SECONDS
+    while True:
+        try:
+            low, high = consumer.get_watermark_offsets(place, timeout=CALL_SECONDS)
+        except KafkaException as error:  # a leader that has just moved, which librdkafka hears of by this
+            if not error.args[0].retriable() and error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
+                raise
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return low, high
 
 
 def _ends(consumer: Consumer, topic: str, at_least: int) -> tuple[dict[int, int], list[TopicPartition]]:

@@ -56,6 +56,7 @@ class Batch(Latch):
         fate_unknown: bool = False  # some attempt ended without the broker's answer
         sequence_refused: bool = False  # sent again, and out of order: not in the log, or forgotten for newer ones
         wire: EncodedBatch | None = None
+        ahead: Any = None  # a `CompressedAhead`, from when it was begun until the batch is encoded
         # the outcome
         base_offset: int | None = None
         error: ProduceError | None = None
@@ -144,7 +145,7 @@ class Batch(Latch):
         self.indices.append(index)  # type: ignore[union-attr]
         self.callbacks.append(callback)  # type: ignore[union-attr]
 
-    @cython.locals(result="Delivered", fields=list, at=cython.Py_ssize_t)
+    @cython.locals(result="Delivered", fields=list, at=cython.Py_ssize_t, first="long long")
     def result(self, index: int) -> Record:
         """The result record at `index`. Only for a settled batch.
 
@@ -159,7 +160,8 @@ class Batch(Latch):
         if self.outcomes is None:
             offset, append_time_ms, error = self.base_offset, self.append_time_ms, self.error
             if offset is not None:
-                offset += index
+                first = offset  # to C a number
+                offset = first + index
         else:
             outcome = self.outcomes[index]
             assert outcome is not None

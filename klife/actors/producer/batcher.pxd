@@ -37,3 +37,4 @@ cdef class Batchers:
 
     cpdef wake(self)
     cpdef offer(self, Partition partition)
+    cpdef offer_again(self, list batches)

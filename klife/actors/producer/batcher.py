@@ -101,7 +101,9 @@ class Batcher:
             partition.listed = True
             self.ready.append(partition)
         inbox = self.inbox
-        if inbox is not None and not inbox.gathering and len(self.calls) < self.max_in_flight:
+        if inbox is None or inbox.gathering:
+            return
+        if len(self.calls) < self.max_in_flight or (terms.compresses_ahead and self.has_a_request):
             inbox.wake_when_idle()
 
     def offer(self, partition: Partition) -> None:
@@ -281,6 +283,14 @@ class Batchers:
         else:
             self._leaderless[partition] = None
             self.wake()
+
+    @cython.locals(both=tuple, partition="Partition")
+    def offer_again(self, batches: list[tuple[Partition, Batch]]) -> None:
+        """The partitions of `batches`, which came back, may have more to send."""
+        for both in batches:
+            partition = both[0]
+            if partition.open is not None or partition.pending:
+                self.offer(partition)
 
     def has_leaderless(self) -> bool:
         """Whether records wait for a partition to have a leader."""

@@ -146,6 +146,7 @@ class BatcherActor(GeventActor):
 
     def on_wake(self) -> None:
         batcher, inbox, producer = self.batcher, self.actor_inbox, self.producer
+        ahead = producer.ahead
         idle, inbox.idle = inbox.idle, False
         if batcher.completed:
             while batcher.completed:
@@ -153,12 +154,14 @@ class BatcherActor(GeventActor):
                 self._answered(in_flight_request)
                 batcher.calls.discard(in_flight_request)  # not before: a successor takes over what it still finds here
             producer.answered()
+        if not batcher.ready and not producer.batchers.held_up and batcher.next_due() == NEVER:
+            batcher.wake_at = NEVER
+            return
         now = monotonic()
-        deadlines = producer.deadlines
         batcher.promote(now)
         room = batcher.max_in_flight - len(batcher.calls)
         step = next_step(
-            now > deadlines.due and producer.catch_up(now),
+            now > producer.deadlines.due and producer.catch_up(now),
             bool(batcher.ready),
             room > 0,
             batcher.broker.is_ready,
@@ -166,10 +169,15 @@ class BatcherActor(GeventActor):
             producer.budget.is_over,
         )
         if step is _SEND:
-            room -= self._send(self._drain(now))
+            batches = self._drain(now)
+            if ahead is not None:
+                ahead.begin(batcher)  # while these are compressed, and until they are answered
+            room -= self._send(batches)
             if batcher.ready and room > 0:
                 get_hub().loop.run_callback(inbox.wake_when_idle)  # behind those who were refused this turn
         elif step is _WAIT:
+            if ahead is not None:
+                ahead.begin(batcher)
             if room > 0 and producer.batchers.held_up:
                 producer.batchers.broker_is_free()
         elif step is _GATHER:
@@ -255,9 +263,7 @@ class BatcherActor(GeventActor):
                 self.producer.settlement.delivered(partition, batch, -1, -1)
         else:
             self._judge(in_flight_request, in_flight_request.response)
-        for partition, _ in in_flight_request.batches:
-            if partition.open is not None or partition.pending:
-                self.producer.batchers.offer(partition)
+        self.producer.batchers.offer_again(in_flight_request.batches)
 
     def _unanswered(self, in_flight_request: InFlightRequest, error: KlifeError) -> None:
         if not isinstance(error, CallFailed):  # this broker can not be talked to like this, now or later
@@ -276,9 +282,10 @@ class BatcherActor(GeventActor):
         else:
             self._judge_each(by_topic, response)
         for batches in by_topic.values():
-            for partition, batch in batches.values():  # the broker left it out of its answer
-                self.producer.unanswered(partition, batch, _LEFT_OUT, True)
-            batches.clear()
+            if batches:  # the broker left them out of its answer
+                for partition, batch in batches.values():
+                    self.producer.unanswered(partition, batch, _LEFT_OUT, True)
+                batches.clear()
 
     def _judge_each(self, by_topic: dict[str | bytes, dict[int, tuple[Partition, Batch]]], response: ProduceResponse) -> None:
         for topic in response.responses:

@@ -8,7 +8,7 @@ cdef class Delivery:
 
 cdef class Places:
     cdef public list batches
-    cdef public list indices
+    cdef public long long[::1] indices
     cdef public dict failures
     cdef public object home
     cdef public object call_soon

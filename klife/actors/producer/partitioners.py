@@ -7,7 +7,7 @@ Records without a key under the default partitioner *stick* (KIP-480): all those
 partition until that partition's batch closes, or waits while another broker is free, then to another. Fewer,
 fuller batches result, and over time all partitions get their share. Only the engine knows when a batch closes,
 so it keeps the sticky partition, and a partitioner just says with `sticky_keyless` that it wants that. Where
-that is false (or missing), `partition` is called for keyless records too.
+`sticky_keyless` is false (or missing), `partition` is called for keyless records too.
 
 A choice that is free should not fall on a partition without a leader, where a record may wait until it
 expires. Who has leaders only the engine knows, too: while some partitions have none, it asks the partitioner

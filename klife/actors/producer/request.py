@@ -62,38 +62,42 @@ class InFlightRequest(Call):
         self.by_id: bool = True  # whether all its topics have ids
         self.submitted: bool = False
 
-    @cython.locals(batch="Batch", partition="Partition", topics=dict, batches=list, topic=tuple, both=tuple)
+    @cython.locals(batch="Batch", partition="Partition", both=tuple, topics=dict, found=tuple)
+    @cython.locals(asked=list, batches=list, wires=list, indexed=dict, codec=cython.Py_ssize_t, is_transactional=cython.bint)
     def pack(self, budget: LoopBudget, timeout_ms: int, not_encodable: Callable[[Partition, Batch, Exception], None]) -> bool:
         """Make `request`; False when no batch is left for it.
 
         A batch that can not be encoded must not stop its broker's others for ever: `not_encodable` ends it.
         """
         settings = self.batcher.terms.settings
-        topics: dict[str, TopicBatches] = {}
+        codec, is_transactional = settings.codec, settings.transactional_id is not None
         by_topic = self.by_topic
+        topics: dict[str, tuple[list[tuple[int, EncodedBatch]], dict[int, tuple[Partition, Batch]]]] = {}
+        asked: list[TopicBatches] = []
         batches: list[tuple[Partition, Batch]] = []
         for both in self.batches:
             partition, batch = both
             wire = batch.wire
             if wire is None:
                 try:
-                    wire = batch.wire = _encoded(batch, settings, budget)
+                    wire = batch.wire = _with_codec(batch, codec, settings, budget) if codec else _plain(batch, is_transactional)
                 except Exception as error:  # noqa: BLE001 - whatever it is, it must not take the other partitions' batches along
                     not_encodable(partition, batch, error)
                     continue
-            name = batch.topic
-            topic = topics.get(name)
-            if topic is None:
-                topic_id = partition.topic_id
+            found = topics.get(batch.topic)
+            if found is None:
+                name, topic_id = batch.topic, partition.topic_id
                 self.by_id = self.by_id and topic_id != ZERO_UUID
-                topic = topics[name] = (name, topic_id, [])
-                by_topic[name] = by_topic[topic_id] = {}
-            topic[2].append((batch.partition_id, wire))
-            by_topic[name][batch.partition_id] = both
+                found = topics[name] = ([], {})
+                asked.append((name, topic_id, found[0]))
+                by_topic[name] = by_topic[topic_id] = found[1]
+            wires, indexed = found
+            wires.append((batch.partition_id, wire))
+            indexed[batch.partition_id] = both
             batches.append(both)
         self.batches = batches  # without those that could not be encoded: they are settled, and no answer is theirs
-        self.request = BatchesRequest(settings.acks, timeout_ms, list(topics.values()), settings.transactional_id)
-        return bool(topics)
+        self.request = BatchesRequest(settings.acks, timeout_ms, asked, settings.transactional_id)
+        return bool(asked)
 
     def finish(self, error: KlifeError | None = None) -> None:
         """As a call does: its answer is there, or none will come. The batcher has to look."""
@@ -108,16 +112,30 @@ class InFlightRequest(Call):
 
 
 @cython.cfunc
+@cython.locals(batch="Batch", identity="Identity", fields=list, is_transactional=cython.bint)
+def _plain(batch: Batch, is_transactional: bool) -> EncodedBatch:
+    identity, fields = batch.identity or _NO_IDENTITY, batch.fields
+    if batch.size >= batch.count * _LARGE:
+        return encode_large(fields, identity.producer_id, identity.epoch, batch.sequence, is_transactional)
+    return encode_plain(fields, identity.producer_id, identity.epoch, batch.sequence, is_transactional)
+
+
+@cython.cfunc
 @cython.locals(batch="Batch", identity="Identity", fields=list)
-def _encoded(batch: Batch, settings: ProducerSettings, budget: LoopBudget) -> EncodedBatch:
-    identity, fields, codec = batch.identity or _NO_IDENTITY, batch.fields, settings.codec
-    if not codec:
-        if batch.size >= batch.count * _LARGE:
-            return encode_large(fields, identity.producer_id, identity.epoch, batch.sequence, settings.transactional_id is not None)
-        return encode_plain(fields, identity.producer_id, identity.epoch, batch.sequence, settings.transactional_id is not None)
-    payload, first_timestamp, max_timestamp = encode_payload(fields)
+def _with_codec(batch: Batch, codec: int, settings: ProducerSettings, budget: LoopBudget) -> EncodedBatch:
+    identity, fields = batch.identity or _NO_IDENTITY, batch.fields
+    ahead = batch.ahead
+    if ahead is not None:
+        first_timestamp, max_timestamp = ahead.first_timestamp, ahead.max_timestamp
+        compressed = _from_ahead(ahead, settings, batch.topic)
+        batch.ahead = None
+    else:
+        payload, first_timestamp, max_timestamp = encode_payload(fields)
+        compressed = (
+            _compressed(payload, settings, budget) if settings.observer is None else _timed(payload, settings, budget, batch.topic)
+        )
     return seal(
-        _compressed(payload, settings, budget) if settings.observer is None else _timed(payload, settings, budget, batch.topic),
+        compressed,
         batch.count,
         first_timestamp,
         max_timestamp,
@@ -127,6 +145,14 @@ def _encoded(batch: Batch, settings: ProducerSettings, budget: LoopBudget) -> En
         base_sequence=batch.sequence,
         is_transactional=settings.transactional_id is not None,
     )
+
+
+def _from_ahead(ahead: Any, settings: Any, topic: str) -> bytes:
+    compressed: bytes
+    compressed, before, seconds = ahead.wait()
+    if settings.observer is not None:
+        settings.observer.compressed(settings.name, topic, settings.codec, before, len(compressed), seconds)
+    return compressed
 
 
 def _timed(payload: bytes, settings: Any, budget: Any, topic: str) -> bytes:

@@ -38,6 +38,7 @@ from klife.record import Record
 
 if cython.compiled:
     import cython
+    from cython.cimports.klife.capi import wall_clock_ns
 
 if TYPE_CHECKING:
     from klife.actors.metadata.snapshot import TopicInfo
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 _NOWHERE = cython.declare(cython.Py_ssize_t, NOWHERE)
 _NEVER = cython.declare(cython.double, NEVER)
+_REAL_TIME_NS = time_ns
 _new_delivery: Any = partial(object.__new__, Delivery)  # in Python quicker than what it stands for
 
 
@@ -155,7 +157,10 @@ class Topic(TopicPartitions):
 
         hub_watch = self._hub_watch
         if looks:
-            now_ns = time_ns()
+            if cython.compiled and time_ns is _REAL_TIME_NS:  # a clock that a test has put there is looked at by its name
+                now_ns = wall_clock_ns()
+            else:
+                now_ns = time_ns()
             now_ms = now_ns // 1_000_000
             if now_ms != hub_watch.looked_ms and hub_watch.look(now_ms, monotonic()) and self.terms.closed is not None:
                 raise self.terms.closed_error()  # stopped while the hub ran, or this is another hub

@@ -38,6 +38,7 @@ from klife.actors.runtime.latch import never_waits
 from klife.actors.runtime.life import Life
 from klife.actors.runtime.ref import GeventActorRef
 from klife_supervision import ExitReason
+from klife_supervision.let_hub_run import let_hub_run
 from klife_supervision.logs import Logger, fields_here, get_logger, traceback_of
 
 log: Logger = get_logger("klife.actors")
@@ -200,6 +201,8 @@ class GeventActor(pykka.Actor):
                 self.on_wake()
                 for _ in range(len(postponed)):
                     self._handle(postponed.popleft())
+                if inbox.woken:  # meanwhile, perhaps by itself: what it waits for may need the hub
+                    let_hub_run()
             while queue:
                 self._handle(queue.popleft())
                 if stopped.is_set():

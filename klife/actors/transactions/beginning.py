@@ -98,11 +98,11 @@ def initialised(asking: Asking, call: Call, now: float) -> None:
 
 
 def add_partitions(producer: TransactionalProducer, partitions: list[Partition]) -> Asked:
-    """AddPartitionsToTxn, for `partitions`, which are those that `producer` is `adding` now."""
+    """AddPartitionsToTxn, for `partitions`, which are those that are being added now."""
     assert producer.owned is not None
-    producer.adding = partitions
+    producer.admission.adding = partitions
     topics: dict[str, list[int]] = {}
-    for partition in producer.adding:
+    for partition in partitions:
         topics.setdefault(partition.topic, []).append(partition.partition_id)
     if producer.coordinator.node_id is not None:
         producer.touched = True
@@ -129,7 +129,7 @@ def added(asking: Asking, call: Call, now: float) -> None:
     rule = asking.rule(Request.ADD_PARTITIONS, call, code)
     if rule.action is Action.DONE and codes is not None:
         asking.went_well()
-        producer.admit([each for each in producer.adding if _key(each) in codes])
+        producer.admission.admit([each for each in producer.admission.adding if _key(each) in codes])
     elif rule.action in (Action.AGAIN, Action.FIND):
         asking.again(now, rule)
     else:

@@ -51,18 +51,18 @@ class Connections:
         owes the fewest. Where none is idle another is opened, up to four: for what is asked later, as nobody
         waits for a connection who could have one.
         """
-        found, fewest = None, 0
+        found, fewest, brokers = None, 0, self._metadata.brokers
         for purpose in OF_TRANSACTIONS:
-            broker = self._metadata.broker(node_id, purpose)
+            broker = brokers.get((node_id, purpose)) or self._metadata.broker(node_id, purpose)
             if not broker.is_ready:
                 if found is not None:
                     broker.when_ready(_opened)
                 continue
-            owed = len(broker.calls)
+            owed = broker.calls
             if not owed:
                 return broker
-            if found is None or owed < fewest:
-                found, fewest = broker, owed
+            if found is None or len(owed) < fewest:
+                found, fewest = broker, len(owed)
         return found if found is not None else self._metadata.broker(node_id)
 
 

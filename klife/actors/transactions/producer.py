@@ -2,7 +2,7 @@
 
 It moves records as any producer does. What differs: nothing here makes an epoch of its own, so what would
 need one ends the transaction; a partition must be admitted to the transaction before its first batch leaves
-(`wishes`); and between transactions nothing is taken at all.
+(`Admission`); and between transactions nothing is taken at all.
 
 A plain value. `state` moves by the table in `state.py`; what is said to the coordinator, and what its answers
 mean, is the `TransactionalProducerActor`'s, which finds here all that its predecessor knew.
@@ -18,6 +18,7 @@ from klife.actors.network.call import CallFailed
 from klife.actors.producer.identity import Identity
 from klife.actors.producer.producer import Producer
 from klife.actors.runtime.post import Post
+from klife.actors.transactions.admission import Admission
 from klife.actors.transactions.choice import NEVER_USED
 from klife.actors.transactions.coordinator import Coordinator
 from klife.actors.transactions.state import Event, State, after
@@ -77,8 +78,7 @@ class TransactionalProducer(Producer):
         # Of the transaction that is open:
         self.transaction: Transaction | None = None
         self.begun_at: float = 0.0  # this, or the last one
-        self.wishes: dict[Partition, None] = {}  # with batches that may not leave before they are admitted
-        self.adding: list[Partition] = []  # who are being added to it: by their first batch (v2), or by a request (v1)
+        self.admission: Admission = Admission(self.identities, self.batchers, pool.connections)
         self.touched: bool = False  # the coordinator may know of it
         self.added: bool = False  # it has said that it does, to an AddPartitionsToTxn
         self._delivered_before = 0
@@ -88,7 +88,7 @@ class TransactionalProducer(Producer):
         self.end_in_doubt: bool = False  # an EndTxn had no answer
         self.is_in_question: bool = False  # timed out, or fenced? The coordinator is asked next, by DescribeTransactions
         self.terms.closed = _AT_REST
-        self.terms.awaits_admission = self.awaits_admission
+        self.terms.awaits_admission = self.admission.awaits
 
     def move(self, event: Event) -> None:
         """The only way from state to state."""
@@ -97,7 +97,10 @@ class TransactionalProducer(Producer):
     @property
     def is_quiet(self) -> bool:
         """Whether no records are on their way."""
-        return not any(batcher.calls for batcher in self.batchers.all.values())
+        for batcher in self.batchers.all.values():  # noqa: SIM110 - a generator would be resumed for each
+            if batcher.calls:
+                return False
+        return True
 
     def look_for_rest(self) -> None:
         """Tell the pool if no transaction is open, and nothing of the last one on its way any more, and that is
@@ -140,8 +143,7 @@ class TransactionalProducer(Producer):
         assert self.owned is not None
         self.txn_pool.went_out(self)
         self.rests = False
-        self.wishes.clear()
-        self.adding = []
+        self.admission.begin()
         self.touched = self.added = self.end_in_doubt = self.is_in_question = self.commits_when_delivered = False
         self._delivered_before = self.settlement.delivered_records
         self.end_asked_at = self.end_sent_at = None
@@ -158,34 +160,17 @@ class TransactionalProducer(Producer):
         self.transaction = transaction
         transaction.producer = self
 
-    def awaits_admission(self, partition: Partition) -> bool:
-        """Whether `partition`, which has a new batch, is left to be offered when it is admitted.
-
-        It wishes for that from now on. In v2 whoever comes first does so by its batcher, which then has a request
-        to send. Where the leader can not be reached, the batcher has to look in any case: it connects.
-        """
-        identity = self.identities.current
-        batcher = partition.served_by
-        if identity is None or identity.admits(partition) or not batcher.broker.is_ready:
-            return False
-        if not self.is_v2:
-            self.wishes[partition] = None
-            self.wake()
-            return True
-        waits = self._turn_is_taken or bool(self.wishes)
-        self.wishes[partition] = None
-        return waits
-
     def begin_anew(self, partitions: list[Partition], identity: Identity | None) -> None:
         """`partitions` have something to send, and are not admitted yet; or they lost a sequence, because a
         record failed, and then so did the transaction.
         """
+        admission = self.admission
         if identity is not None:
-            self.wishes.update(dict.fromkeys(partition for partition in partitions if not identity.admits(partition)))
-        if self._may_admit:
+            admission.wish(partition for partition in partitions if not identity.admits(partition))
+        if self.is_v2 and self.state is State.IN_TRANSACTION and self.settlement.first_error is None and admission.wishes:
             self.admit_next()
         else:
-            self.wake()
+            self.wake()  # in v1 they are admitted once the coordinator has answered
 
     def answered(self) -> None:
         """It may be time to commit, or, in v2, the next leader's turn. The actor looks, where it waits for all that
@@ -193,72 +178,24 @@ class TransactionalProducer(Producer):
         """
         if self.state is not State.IN_TRANSACTION or self.settlement.first_error is not None:
             self.wake()
-        elif self._may_admit:
+        elif self.admission.wishes and self.is_v2:
             self.admit_next()
         else:
             self.commit_if_delivered()
 
-    @property
-    def _may_admit(self) -> bool:
-        """Whether partitions are admitted here and now: in v1 they are once the coordinator has answered."""
-        return self.is_v2 and self.state is State.IN_TRANSACTION and self.settlement.first_error is None and bool(self.wishes)
-
-    def admit(self, partitions: list[Partition]) -> None:
-        """Records may be written to them under the current identity."""
-        identity = self.identities.current
-        assert identity is not None
-        assert identity.admitted is not None
-        identity.admitted.update(partitions)
-        for partition in partitions:
-            self.wishes.pop(partition, None)
-            self.batchers.offer(partition)
-            batcher = partition.served_by
-            if batcher is not None and batcher.inbox is not None:
-                batcher.inbox.idle = True  # they have waited: who has more for the request has given it by now
-
     def admit_next(self) -> None:
-        """In v2: admit the partitions of one leader, once those of the one before are added.
-
-        A leader adds them by asking the coordinator. Two that do so at once meet each other's change, and
-        then wait for 20 ms before they ask again. That is longer than one after the other takes, unless the
-        brokers are far away, or have much to do: then all are admitted at once.
-        """
-        if self._turn_is_taken:
-            return  # its answer wakes us
-        reachable = self.reachable()
-        if not reachable:
-            return
-        leader, in_turn = reachable[0].served_by, self.txn_pool.connections.are_quick
-        self.adding = [partition for partition in reachable if partition.served_by is leader or not in_turn]
-        self.touched = True
-        self.admit(self.adding)
-
-    @property
-    def _turn_is_taken(self) -> bool:
-        """Whether a leader that can be reached adds partitions, and the others are to wait for that."""
-        if not self.adding or not self.txn_pool.connections.are_quick:
-            return False
-        identity = self.identities.current
-        # One that still wishes was to be admitted by somebody who was interrupted.
-        not_added = (each for each in self.adding if each.log.accepted is not identity and each not in self.wishes)
-        return any((each.in_flight or not each.empty) and _is_reachable(each) for each in not_added)
-
-    def reachable(self) -> list[Partition]:
-        """Those that wish to send, and whose leaders can be reached. The batchers of the others connect first."""
-        reachable = []
-        for partition in list(self.wishes):
-            if _is_reachable(partition):
-                reachable.append(partition)
-            elif not partition.listed:
-                self.batchers.offer(partition)
-        return reachable
+        """In v2: admit those whose turn it is."""
+        turn = self.admission.turn()
+        if turn:
+            self.touched = True
+            self.admission.admit(turn)
 
     def initialised(self, producer_id: int, epoch: int) -> None:
         """The coordinator has given it this id and epoch, and ended what was open before."""
         self.owned = producer_id, epoch
         self.is_asking = self.is_unheard = False
         self.end_in_doubt = self.wanted = False
-        self.is_v2 = self.txn_pool.is_v2
+        self.is_v2 = self.admission.by_leaders = self.txn_pool.is_v2
         last = ProduceRequest.MAX_VERSION
         self.terms.produce_versions = (_FIRST_V2_PRODUCE, last) if self.is_v2 else (ProduceRequest.MIN_VERSION, _FIRST_V2_PRODUCE - 1)
         self.move(Event.INITIALIZED)
@@ -331,7 +268,7 @@ class TransactionalProducer(Producer):
 
     def drop_records(self) -> None:
         """Nothing of the transaction is sent any more."""
-        self.wishes.clear()
+        self.admission.wishes.clear()
         self.dropped_records += self.abandon("the transaction was aborted")
 
     def ended(self, event: Event, *, committed: bool = False, error: KlifeError | None = None) -> None:
@@ -340,6 +277,8 @@ class TransactionalProducer(Producer):
         self.move(event)
         if event is Event.END:
             self.touched = False
+        elif event is Event.LOSE and self.touched and not self.is_overdue(monotonic()):
+            self.wanted = True  # else what may be open yet would keep readers waiting until its timeout
         self.is_in_question = False
         self.identities.current = None
         self.stop_taking()
@@ -348,8 +287,3 @@ class TransactionalProducer(Producer):
         if transaction is not None:
             transaction.ended(committed=committed, error=error)
         self.look_for_rest()
-
-
-def _is_reachable(partition: Partition) -> bool:
-    batcher = partition.served_by
-    return batcher is not None and batcher.broker.is_ready

@@ -27,6 +27,8 @@ from klife.protocol.apis.end_txn import EndTxnRequest
 from klife.protocol.apis.find_coordinator import FindCoordinatorRequest
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest
 
+_TAKES_RECORDS = (State.IN_TRANSACTION, State.ABORTABLE_ERROR)  # or did, and its owner has not asked for the end
+
 _TAKE: dict[Any, Callable[[Asking, Call, float], None]] = {
     FindCoordinatorRequest: beginning.found,
     InitProducerIdRequest: beginning.initialised,
@@ -66,9 +68,11 @@ class TransactionalProducerActor(ProducerActor):
         producer = self.producer
         if self._call is not None:
             return NEVER
-        producer.look_for_failure()
-        producer.commit_if_delivered()
-        producer.look_for_rest()
+        if producer.state in _TAKES_RECORDS:
+            producer.look_for_failure()
+            producer.commit_if_delivered()
+        if not producer.rests:
+            producer.look_for_rest()
         if now < self._asking.retry_at:
             return self._asking.retry_at
         return self._say(now)
@@ -83,10 +87,10 @@ class TransactionalProducerActor(ProducerActor):
                 return self._ask_coordinator(concluding.describe(producer))
             case State.INITIALIZING:
                 return self._ask_coordinator(beginning.initialise(producer))
-            case State.IN_TRANSACTION if producer.wishes:
+            case State.IN_TRANSACTION if producer.admission.wishes:
                 if producer.is_v2:
                     producer.admit_next()
-                elif reachable := producer.reachable():
+                elif reachable := producer.admission.reachable():
                     return self._ask_coordinator(beginning.add_partitions(producer, reachable))
             case State.COMMITTING | State.ABORTING:
                 return self._end_transaction(now)

@@ -15,6 +15,8 @@ from enum import Enum
 class State(Enum):
     """Where a transactional producer is."""
 
+    __hash__ = object.__hash__  # Enum's is a call of Python, and transitions are looked up for each transaction
+
     UNINITIALIZED = "uninitialized"  # no identity, or one that must not be used before the coordinator renewed it
     INITIALIZING = "initializing"
     READY = "ready"
@@ -27,6 +29,8 @@ class State(Enum):
 
 class Event(Enum):
     """What may happen to it."""
+
+    __hash__ = object.__hash__
 
     INITIALIZE = "initialize"
     INITIALIZED = "initialized"

@@ -17,6 +17,7 @@ from gevent import getcurrent
 from klife.actors.runtime.latch import Latch
 from klife.actors.transactions import outcome
 from klife.actors.transactions.outcome import Whose
+from klife.record import Record
 
 if TYPE_CHECKING:
     from klife.actors.producer.topic import Topic
@@ -105,6 +106,12 @@ class Transaction:
         self.producer.joining -= 1
         if self.over.is_set:
             self.producer.look_for_rest()
+
+    def known_topic(self, record: Any) -> Topic | None:
+        """The topic of `record`, if that is an ordinary one, and its producer has had others of it."""
+        name = getattr(record, "topic", None)
+        known: Topic | None = self.producer.routing.topics.get(name) if type(record) is Record and type(name) is str else None
+        return known
 
     def topic(self, name: Any, deadline: float) -> Topic:
         """The topic as its producer knows it. As `Producers.topic`."""
