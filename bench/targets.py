@@ -26,7 +26,13 @@ _BYTES_PER_GENERATION = 2 * 1024**3
 
 # A test cluster declares a broker dead after 3 s; under full load on few cores that would move leaders in
 # mid-measurement.
-_BROKER_CONFIG = {"broker.session.timeout.ms": 18_000, "broker.heartbeat.interval.ms": 2_000}
+# With as many threads as Kafka has by default: a cluster for tests has fewer.
+_BROKER_CONFIG = {
+    "broker.session.timeout.ms": 18_000,
+    "broker.heartbeat.interval.ms": 2_000,
+    "num.io.threads": 8,
+    "num.network.threads": 3,
+}
 _VERSIONS: dict[TargetName, str | None] = {"cluster": None, "cluster-3.9": "3.9"}
 _IN_TIME_S = 2.0  # for a record to each partition, on a busy machine
 _READY_S = 120  # for brokers to have led and replicated new topics, at the worst

@@ -3,17 +3,18 @@ klife/core.py):
 
     python tests/both_builds.py [what pytest shall be told]
 
-Three pytests run beside each other: much of a suite is waiting, and two cores are three suites' worth. Two of
-them run what may differ between the builds, one for each. What can not, `ONCE`, is the third's, which has the
-compiled core, as users do. Minutes on real brokers, `IN_ONE_BUILD`, are shared out between the builds, and so is
-chaos (tests/testing/test_chaos_runs.py).
+Four pytests run beside each other: much of a suite is waiting, and two cores are four suites' worth. Two of
+them run what may differ between the builds, one for each. What can not is the other two's, which have the
+compiled core, as users do: `BROKERS` starts brokers of its own, and waits for them most of the time; `ONCE` does
+little of that. Minutes on real brokers, `IN_ONE_BUILD`, are shared out between the builds, and so is chaos
+(tests/testing/test_chaos_runs.py).
 
-The cluster of most tests, `kafka_cluster`, is one for all three (tests/support/shared_cluster.py), as a broker
+The cluster of most tests, `kafka_cluster`, is one for all four (tests/support/shared_cluster.py), as a broker
 takes more processor time to get warm than for the tests: so nothing may be said there of what others do on it. Those
 that break brokers have clusters of their own. Within a suite those files come last that use the session's
 clusters, so that no broker waits for its turn: three idle ones take a tenth of a core.
 
-Each line says whose it is; all summaries come again at the end. The exit status is 0 when none of the three
+Each line says whose it is; all summaries come again at the end. The exit status is 0 when none of the four
 failed.
 """
 
@@ -27,6 +28,7 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Generator
+from functools import cache
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -34,7 +36,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SUITES = {"compiled": "0", "pure": "1", "once": "0"}  # and what KLIFE_PURE is for them
+SUITES = {"compiled": "0", "pure": "1", "once": "0", "brokers": "0"}  # and what KLIFE_PURE is for them
 ONCE = [
     "tests/supervision",  # klife_supervision, which imports nothing of klife's: import-linter sees to that
     # These run programs in both builds by themselves.
@@ -48,28 +50,14 @@ ONCE = [
     "tests/typed",
     "tests/docs",
     "tests/examples",
-    # The clusters for tests, what administrates them, and the helpers for users' tests; nothing of them is compiled.
-    "tests/integration/test_admin.py",
-    "tests/integration/test_secure_errors.py",  # tests/actors/test_authenticating.py, test_tls.py, test_tokens.py
-    "tests/integration/test_secure_life.py",
-    "tests/integration/test_secure_smoke.py",
-    "tests/integration/test_secure_ways.py",
     # Others' serializers; what klife does with any is tested in both builds.
     "tests/api/test_confluent_serializers.py",  # tests/api/test_serializers.py, test_first_serialisation.py
     # Metrics and traces are made of what hooks hear, which tests/actors/test_hooks.py looks at in both builds.
     "tests/api/test_prometheus.py",
     "tests/api/test_prometheus_workers.py",
     "tests/api/test_tracing.py",
-    # What brokers do where klife's answer is tested in both builds on a scripted one.
-    "tests/integration/test_auto_created_topics.py",  # tests/actors/test_asking_metadata.py
-    "tests/integration/test_brokers_without_producer_ids.py",  # test_producer_id.py
-    "tests/integration/test_brokers_without_topic_ids.py",  # test_asking_metadata.py, test_metadata_snapshot.py
-    "tests/integration/test_failing_over.py",  # test_every_code.py, test_delivery_model.py, test_txn_answers.py
-    "tests/integration/test_forgetful_brokers.py",  # test_delivery_model.py, test_partition.py
-    "tests/integration/test_quotas.py",  # test_throttling.py
-    "tests/integration/test_transaction_versions.py",  # test_txn_answers.py, and each build meets a version: txn_versions.py
+    # Helpers for users' tests, and what is around clusters; nothing of them is compiled.
     "tests/testing/test_admin_connections.py",
-    "tests/testing/test_cli_cluster.py",
     "tests/testing/test_cluster_processes.py",
     "tests/testing/test_committed.py",
     "tests/testing/test_fake.py",
@@ -102,28 +90,46 @@ ONCE = [
     "tests/api/test_config_plain.py",
     "tests/api/test_config_properties.py",
 ]
+# What can not differ either, on brokers.
+BROKERS = [
+    # The clusters for tests, what administrates them, the command line, and the doctor; nothing of them is compiled.
+    "tests/cli",
+    "tests/integration/test_admin.py",
+    "tests/integration/test_doctor.py",  # what a client's doctor() says: tests/api/test_doctor.py
+    "tests/testing/test_cli_cluster.py",
+    "tests/testing/test_cluster.py",
+    "tests/testing/test_old_clusters.py",
+    "tests/testing/test_secure_cluster.py",
+    # What brokers do where klife's answer is tested in both builds on a scripted one.
+    "tests/integration/test_auto_created_topics.py",  # tests/actors/test_asking_metadata.py
+    "tests/integration/test_brokers_without_producer_ids.py",  # test_producer_id.py
+    "tests/integration/test_brokers_without_topic_ids.py",  # test_asking_metadata.py, test_metadata_snapshot.py
+    "tests/integration/test_failing_over.py",  # test_every_code.py, test_delivery_model.py, test_txn_answers.py
+    "tests/integration/test_forgetful_brokers.py",  # test_delivery_model.py, test_partition.py
+    "tests/integration/test_quotas.py",  # test_throttling.py
+    "tests/integration/test_transaction_versions.py",  # test_txn_answers.py, and each build meets a version: txn_versions.py
+    "tests/integration/test_secure_errors.py",  # tests/actors/test_authenticating.py, test_tls.py, test_tokens.py
+    "tests/integration/test_secure_life.py",
+    "tests/integration/test_secure_smoke.py",
+    "tests/integration/test_secure_ways.py",
+]
 # What real brokers do to a client, by the build whose suite runs it. What the client answers is tested in both on scripted
 # ones.
 IN_ONE_BUILD = {
     "tests/integration/test_brokers_gone.py": "pure",  # tests/actors/test_no_broker.py, test_exits.py, test_deadlines.py
-    "tests/integration/test_doctor.py": "pure",  # tests/api/test_doctor.py; the doctor is not compiled
     "tests/integration/test_forks.py": "compiled",  # tests/actors/test_forked_children.py, test_unannounced_forks.py
     "tests/integration/test_keys_and_partitions.py": "compiled",  # tests/actors/test_partitioners.py, test_topic.py
     "tests/integration/test_killed_actors.py": "compiled",  # tests/actors/test_surviving.py
     "tests/integration/test_secure_acls.py": "compiled",  # tests/actors/test_every_code.py
     "tests/integration/test_threads_and_logs.py": "compiled",  # tests/api/test_client.py, test_homes.py
     "tests/integration/test_topics.py": "pure",  # tests/actors/test_asking_metadata.py, test_added_partitions.py
-    # The same in both builds, as what is in ONCE, whose suite has enough to do.
-    "tests/cli": "compiled",
-    "tests/testing/test_cluster.py": "pure",
-    "tests/testing/test_old_clusters.py": "pure",
-    "tests/testing/test_secure_cluster.py": "pure",
 }
 CLUSTERS = {"kafka_cluster": 1, "secure_cluster": 2, "kafka_of_v1": 4}  # fixtures of the session
 OPTIONS_VARIABLE = "KAFKA_JVM_PERFORMANCE_OPTS"
 # For brokers that live for a minute, or are killed in it: the JVM's optimising compiler would take half of the
 # machine, and its parallel garbage collector has threads to start.
 OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+BUILDS = ("compiled", "pure")
 SUMMARY = "short test summary info"
 LAST_LINES = 20
 NO_TESTS = 5
@@ -179,17 +185,17 @@ def _program(name: str, argument: str, broker_options: str) -> subprocess.Popen[
 def main(arguments: list[str]) -> int:
     options = os.environ.get(OPTIONS_VARIABLE, OPTIONS)
     with tempfile.TemporaryDirectory(prefix="klife-tests-") as folder:
-        # There before the first cluster is, but for those of the third suite.
         archive = Path(folder) / "kafka.jsa"
         archiving = _program("shared_classes", str(archive), options)
         options += f" -XX:SharedArchiveFile={shlex.quote(str(archive))}"
         cluster = _program("shared_cluster", folder, options)
         # In one word: pytest would take a folder that stands alone for the tests', and look for its settings there.
-        suites = [Suite(name, [f"--shared-cluster={folder}", *arguments], options) for name in SUITES]
+        arguments = [f"--shared-cluster={folder}", *arguments]
+        suites = [Suite(name, arguments, options) for name in (*BUILDS, "once")]
+        archiving.wait()  # those start no cluster so soon
+        suites.append(Suite("brokers", arguments, options))
         statuses = [suite.wait() for suite in suites]
         cluster.communicate(b"keep the logs\n" if any(status not in (0, NO_TESTS) for status in statuses) else b"")
-        archiving.terminate()  # if nobody has waited for it
-        archiving.wait()
     if all(status == NO_TESTS for status in statuses):
         return NO_TESTS
     for suite, status in zip(suites, statuses, strict=True):
@@ -250,11 +256,16 @@ def _fixtures(item: Any) -> set[str]:
 
 
 def _is_mine(path: Path, config: Any) -> bool:
-    suite = config.getoption("suite")
-    for place, owner in IN_ONE_BUILD.items():
-        if path.is_relative_to(ROOT / place):
-            return bool(suite == owner)
-    return any(path.is_relative_to(ROOT / each) for each in ONCE) is (suite == "once")
+    suite, owner = config.getoption("suite"), _owner(path)
+    return suite in BUILDS if owner is None else bool(suite == owner)
+
+
+@cache  # asked for each test, of which a file has hundreds
+def _owner(path: Path) -> str | None:
+    """The one suite that runs this file; None where both builds do."""
+    owners = IN_ONE_BUILD | dict.fromkeys(ONCE, "once") | dict.fromkeys(BROKERS, "brokers")
+    places = [str(each.relative_to(ROOT)) for each in (path, *path.parents) if each.is_relative_to(ROOT)]
+    return next((owners[place] for place in places if place in owners), None)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,8 @@ def decode_response_header(frame: Buffer, request: type[Request[Any]], version: 
             pos = 5
             if tags > 127:
                 tags, pos = uvarint_rest(frame, pos, tags)
-            pos = skip_tags(frame, pos, tags)
+            if tags:
+                pos = skip_tags(frame, pos, tags)
     except (IndexError, Malformed, LayoutError):
         pos = len(frame) + 1
     if pos > len(frame):

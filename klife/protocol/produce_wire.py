@@ -115,10 +115,11 @@ class BatchesRequest:
     def _flexible(self, version: int) -> list[Buffer]:
         parts: list[Buffer] = []
         txn_id = self.transactional_id
+        count = len(self.topics) + 1
         out: list[bytes] = [
             b"\0" if txn_id is None else _compact(txn_id),
             _HEAD.pack(self.acks, self.timeout_ms),
-            uvarint(len(self.topics) + 1),
+            _SIZES[count] if count < _KNOWN_SIZES else uvarint(count),
         ]
         add = out.append
         gathered = 0

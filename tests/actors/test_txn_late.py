@@ -125,3 +125,20 @@ def test_who_takes_an_id_of_which_requests_are_late_has_it(world: World) -> None
     with pytest.raises(TransactionFenced):
         world.produce(b"third")
     assert {name: own.epoch for name, own in world.coordinator.ids.items()} == taken
+
+
+def test_who_is_about_to_take_an_id_of_which_requests_are_late_gets_it(world: World) -> None:
+    """They have ended what was open, and ask once more: the first of it looks as if we had done it ourselves."""
+    renewed_twice(world)
+
+    def work() -> None:
+        world.client.produce(Record("orders", b"second")).get(PATIENCE)
+        world.coordinator.time_out()
+
+    with pytest.raises(TransactionAborted):
+        world.client.transaction(work)
+    world.coordinator.take_over(commits=True)
+    taken = {name: own.epoch for name, own in world.coordinator.ids.items()}
+    with pytest.raises(TransactionFenced):
+        world.produce(b"third")
+    assert {name: own.epoch for name, own in world.coordinator.ids.items()} == taken

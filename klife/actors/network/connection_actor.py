@@ -48,6 +48,7 @@ from klife_supervision.logs import Logger, get_logger
 log: Logger = get_logger("klife.connection")
 
 _READS_A_TURN = 32
+_DISCONNECTED, _READY = State.DISCONNECTED, State.READY  # looking a member up in its class takes a while
 
 
 class ConnectionActor(GeventActor):
@@ -93,7 +94,7 @@ class ConnectionActor(GeventActor):
     def on_wake(self) -> None:
         broker, connection = self.broker, self.broker.connection
         now = monotonic()
-        if broker.failure is not None and connection.state is not State.DISCONNECTED:
+        if broker.failure is not None and connection.state is not _DISCONNECTED:
             self._failed(broker.failure, now)
         if self._connector is not None and self._connector.outcome is not None:
             self._adopt(now)
@@ -103,13 +104,13 @@ class ConnectionActor(GeventActor):
                 broker.write_more()
             if broker.transport.readable or now >= broker.wake_at:
                 all_read = self._read(now)
-        if broker.released and connection.state is State.READY and not broker.calls:
+        if broker.released and connection.state is _READY and not broker.calls:
             broker.released = False
             self._close_unneeded("not needed any more")
         if broker.throttled_until and now >= broker.throttled_until:
             broker.throttled_until = 0.0
             self._wake_waiting()
-        if connection.state is State.DISCONNECTED:
+        if connection.state is _DISCONNECTED:
             broker.failure = None
             if broker.waiting and broker.host is not None and self._connector is None:
                 if now >= self._retry_at:
@@ -162,7 +163,7 @@ class ConnectionActor(GeventActor):
         except AuthenticationFailed as error:
             self._refused(error, now)
             return False
-        if broker.connection.state is State.READY:
+        if broker.connection.state is _READY:
             self._session.settled(now)
             if self._ready_at == NEVER:
                 self._became_ready(now)
@@ -203,7 +204,7 @@ class ConnectionActor(GeventActor):
         """Take what has arrived, so much of it as a turn allows; return whether that was all."""
         broker = self.broker
         connection, transport = broker.connection, broker.transport
-        was_ready = connection.state is State.READY
+        was_ready = connection.state is _READY
         observer = broker.settings.observer
         for _ in range(_READS_A_TURN):
             try:
@@ -247,7 +248,7 @@ class ConnectionActor(GeventActor):
             if not was_ready:
                 if not self._handshake(self._session.go_on, now):
                     return True
-                was_ready = connection.state is State.READY
+                was_ready = connection.state is _READY
             if not transport.readable:
                 return True
         broker.due = now  # the rest in the loop's next turn: what a transport holds already makes no socket ready
@@ -287,7 +288,7 @@ class ConnectionActor(GeventActor):
             self._handshake(partial(self._session.renew, now), now)
         if not all_read:
             due = now
-        elif broker.connection.state is State.DISCONNECTED:
+        elif broker.connection.state is _DISCONNECTED:
             due = self._retry_at if broker.waiting and broker.host is not None and self._connector is None else NEVER
         else:
             due = next_look(broker, self._session, now)

@@ -49,6 +49,9 @@ class BatcherStep(Enum):
     JUDGE_FIRST = "judge first"  # what is late may have been answered: nothing leaves before the sockets were read
 
 
+_WAIT, _CONNECT, _GATHER, _SEND, _JUDGE_FIRST = BatcherStep  # looking a member up in its class takes a while
+
+
 def next_step(late: bool, ready: bool, room: bool, connected: bool, complete: bool, budget_is_over: Callable[[], bool]) -> BatcherStep:
     """What follows from a few facts: whether batches in flight are `late`, after a hub that did not run;
     partitions are `ready`; there is `room` for another request in flight; the broker is `connected`; the
@@ -57,12 +60,12 @@ def next_step(late: bool, ready: bool, room: bool, connected: bool, complete: bo
     would hold the hub. The last is asked only by who would send: to ask begins the budget.
     """
     if late:
-        return BatcherStep.JUDGE_FIRST
+        return _JUDGE_FIRST
     if not ready or not room:
-        return BatcherStep.WAIT
+        return _WAIT
     if not connected:
-        return BatcherStep.CONNECT
-    return BatcherStep.SEND if complete and not budget_is_over() else BatcherStep.GATHER
+        return _CONNECT
+    return _SEND if complete and not budget_is_over() else _GATHER
 
 
 class BatcherActor(GeventActor):
@@ -142,47 +145,48 @@ class BatcherActor(GeventActor):
             self.batcher.inbox = None
 
     def on_wake(self) -> None:
-        batcher, inbox, ahead = self.batcher, self.actor_inbox, self.producer.ahead
+        batcher, inbox, producer = self.batcher, self.actor_inbox, self.producer
+        ahead = producer.ahead
         idle, inbox.idle = inbox.idle, False
         if batcher.completed:
             while batcher.completed:
                 in_flight_request = batcher.completed.popleft()
                 self._answered(in_flight_request)
                 batcher.calls.discard(in_flight_request)  # not before: a successor takes over what it still finds here
-            self.producer.answered()
-        if not batcher.ready and not self.producer.batchers.held_up and batcher.next_due() == NEVER:
+            producer.answered()
+        if not batcher.ready and not producer.batchers.held_up and batcher.next_due() == NEVER:
             batcher.wake_at = NEVER
             return
         now = monotonic()
         batcher.promote(now)
         room = batcher.max_in_flight - len(batcher.calls)
         step = next_step(
-            now > self.producer.deadlines.due and self.producer.catch_up(now),
+            now > producer.deadlines.due and producer.catch_up(now),
             bool(batcher.ready),
             room > 0,
             batcher.broker.is_ready,
             idle or batcher.has_a_request,
-            self.producer.budget.is_over,
+            producer.budget.is_over,
         )
-        if step is BatcherStep.SEND:
+        if step is _SEND:
             batches = self._drain(now)
             if ahead is not None:
                 ahead.begin(batcher)  # while these are compressed, and until they are answered
             room -= self._send(batches)
             if batcher.ready and room > 0:
                 get_hub().loop.run_callback(inbox.wake_when_idle)  # behind those who were refused this turn
-        elif step is BatcherStep.WAIT:
+        elif step is _WAIT:
             if ahead is not None:
                 ahead.begin(batcher)
-            if room > 0 and self.producer.batchers.held_up:
-                self.producer.batchers.broker_is_free()
-        elif step is BatcherStep.GATHER:
+            if room > 0 and producer.batchers.held_up:
+                producer.batchers.broker_is_free()
+        elif step is _GATHER:
             inbox.wake_when_idle()
-        elif step is BatcherStep.CONNECT:
+        elif step is _CONNECT:
             batcher.broker.when_ready(batcher.wake)
             if self.settings.transactional_id is not None:
-                self.producer.wake()  # others wait for us to be admitted first
-        elif step is BatcherStep.JUDGE_FIRST:
+                producer.wake()  # others wait for us to be admitted first
+        elif step is _JUDGE_FIRST:
             get_hub().loop.run_callback(inbox.wake_when_idle)
         due = batcher.next_due()
         if due != batcher.wake_at:

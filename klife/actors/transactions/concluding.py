@@ -104,6 +104,7 @@ def _ended_well(producer: TransactionalProducer, response: EndTxnResponse) -> No
         producer.owned = response.producer_id, response.producer_epoch
     if timed_out and not getattr(error, "possibly_committed", False):
         error = _ended_by_brokers(producer, transaction.whose, _code(error))
+    producer.touched = False  # nothing is open any more
     producer.ended(Event.END if clean else Event.LOSE, committed=committed, error=None if committed else error)
 
 
@@ -158,12 +159,13 @@ def described(asking: Asking, call: Call, now: float) -> None:
         verdict = fate.by_clock(was_open=producer.was_open, is_overdue=producer.is_overdue(now))
         producer.owned = None if verdict is Verdict.TIMED_OUT else producer.owned
     described = told if told is not None and not told.error_code else None
-    if verdict is Verdict.FENCED and fate.is_own_doing(
+    is_own_doing = verdict is Verdict.FENCED and fate.is_own_doing(
         initialised_last=producer.txn_pool.initialised_last(described.transaction_timeout_ms if described is not None else None),
         may_fence_itself=producer.may_fence_itself,
         was_touched=producer.touched,
         is_overdue=producer.is_overdue(now),
-    ):
+    )
+    if is_own_doing:
         verdict = Verdict.TIMED_OUT
         # Renewed from what it is now, it stays another's if one takes it over before.
         producer.owned = (described.producer_id, described.producer_epoch) if described is not None else None
@@ -174,6 +176,8 @@ def described(asking: Asking, call: Call, now: float) -> None:
         return
     producer.is_in_question = False
     asking.went_well()
+    if is_own_doing:  # unless somebody is just about to take it: who then asks again before we do, and has it
+        asking.retry_at = now + producer.settings.retry_backoff_max
     _settle(producer, verdict)
 
 
