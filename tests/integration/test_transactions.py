@@ -105,6 +105,7 @@ def take_over(older: Client, newer: Client, topic: str) -> None:
         older.produce(Record(topic, b"fenced")).get()
         with newer.transaction():
             newer.produce(Record(topic, b"newer"))
+        wait_until(lambda: newer.status().txn_pools[0].resting == 2, 60.0)  # it may have had the other id first
 
 
 def is_idle(client: Client) -> bool:

@@ -62,7 +62,7 @@ def initialise(producer: TransactionalProducer) -> Asked:
     if producer.owned is None:
         return request, {}
     if producer.touched:  # what is open the coordinator ends first, by another epoch yet
-        producer.may_fence_itself = True
+        producer.renewal_in_doubt = True
     request.producer_id, request.producer_epoch = producer.owned
     return request, {"min_version": _RENEWS_FROM}
 
@@ -76,7 +76,7 @@ def initialised(asking: Asking, call: Call, now: float) -> None:
         producer.owned = None  # this broker can not renew; an id that is asked for afresh fences what was before
         return
     if code in MAY_BE_DONE:
-        producer.may_fence_itself = True
+        producer.renewal_in_doubt = True
     if code == ErrorCode.INVALID_TRANSACTION_TIMEOUT and producer.txn_pool.drop_mark():
         return
     rule = asking.rule(Request.INIT_PRODUCER_ID, call, code)

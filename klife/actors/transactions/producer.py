@@ -69,7 +69,8 @@ class TransactionalProducer(Producer):
         self.owned: tuple[int, int] | None = None  # the id and epoch that the coordinator gave last
         self.is_asking: bool = False  # a request under this epoch is under way to the coordinator
         self.is_unheard: bool = False  # one had no answer, and may reach it yet, however often it was repeated since
-        self.may_fence_itself: bool = False  # requests of its own may raise the epoch, or have, without its hearing of it
+        self.was_unheard: bool = False  # of any epoch
+        self.renewal_in_doubt: bool = False  # one may be done that was answered otherwise, or have ended what was open
         self.is_v2: bool = False  # what the cluster had settled when it was initialised: so it stays
         self.rested_since: float = NEVER_USED
         self.joining: int = 0  # records that are on their way into the open transaction, perhaps waiting for room
@@ -131,6 +132,11 @@ class TransactionalProducer(Producer):
         whose id was taken before its first record can not have timed out.
         """
         return self.touched and (self.added or self.settlement.delivered_records > self._delivered_before)
+
+    @property
+    def may_fence_itself(self) -> bool:
+        """Whether requests of its own may raise the epoch, or have, without its hearing of it."""
+        return self.was_unheard or self.renewal_in_doubt
 
     def is_overdue(self, now: float) -> bool:
         """Whether the coordinator may have ended the last transaction at its timeout, by `now`."""
@@ -194,7 +200,7 @@ class TransactionalProducer(Producer):
         """The coordinator has given it this id and epoch, and ended what was open before."""
         self.owned = producer_id, epoch
         self.is_asking = self.is_unheard = False
-        self.end_in_doubt = self.wanted = False
+        self.end_in_doubt = self.renewal_in_doubt = self.wanted = False
         self.is_v2 = self.admission.by_leaders = self.txn_pool.is_v2
         last = ProduceRequest.MAX_VERSION
         self.terms.produce_versions = (_FIRST_V2_PRODUCE, last) if self.is_v2 else (ProduceRequest.MIN_VERSION, _FIRST_V2_PRODUCE - 1)
@@ -210,7 +216,7 @@ class TransactionalProducer(Producer):
 
     def unheard(self) -> None:
         """A request to the coordinator had no answer, and will have none."""
-        self.is_unheard = self.may_fence_itself = True
+        self.is_unheard = self.was_unheard = True
         self.is_asking = False
 
     def stop_taking(self) -> None:
