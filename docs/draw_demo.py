@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 PICTURE = Path(__file__).resolve().parent / "demo.svg"
-COLUMNS = 126
+COLUMNS = 130
 STYLES = {r"^─.*─$": "bold cyan", r"^(all|each) .*": "green", r"^(starting|topics|warming|reading|\d+ greenlets produce).*": "dim"}
 REMOTE_FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 

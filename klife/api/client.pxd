@@ -1,5 +1,5 @@
 from klife.api.append cimport Append
+from klife.api.client_view cimport ClientView
 
-cdef class Client:
-    cdef public object _handle
+cdef class Client(ClientView):
     cdef public Append _append

@@ -2,7 +2,7 @@
 """`Client`: what users hold.
 
 A facade without state of its own worth losing: it has a `Handle`, which finds the engine that runs under the
-client's name, and an `Append`, which takes records for it.
+client's name, and an `Append`, which takes records for it. What it tells of itself is in `client_view.py`.
 
 All calls work from any OS thread. From the thread that started the client (its *home*, where its greenlets
 run) they go straight in; from others they are carried there, which is slower. The home thread must let its
@@ -14,30 +14,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from klife import cython_shim as cython
 from klife.actors import engines
 from klife.actors.engine import Engine
 from klife.actors.producer.callers_context import in_callers_context
 from klife.actors.producer.delivery import BatchDelivery, Delivery
-from klife.actors.producer.validation import checked_topic, not_a_callback
+from klife.actors.producer.validation import not_a_callback
 from klife.actors.runtime.forked import take_note
 from klife.api import lifecycle
 from klife.api.append import Append
+from klife.api.client_view import ClientView
 from klife.api.from_thread import call_at_home
 from klife.api.handle import Handle
-from klife.api.status import ClientStatus, PartitionStatus, StopReport, client_status, partition_statuses, stop_report
-from klife.errors import ClientClosed, ConfigError, FlushTimeout, InvalidRecordValue, NoSuchClient
+from klife.api.status import StopReport, stop_report
+from klife.errors import ConfigError, FlushTimeout, NoSuchClient
 from klife.record import Record
 from klife.wrong_self import refuse_wrong_self, wrong_self
-from klife_supervision import ChildSpec, TreeNode
+from klife_supervision import ChildSpec
 from klife_supervision.logs import flush as flush_logs
 
 if TYPE_CHECKING:
     from klife.api.config import ClientConfig
     from klife.api.config.keywords import ClientKeywords
-    from klife.api.doctor import DoctorReport
     from klife.api.transaction import Transacting
 
 if cython.compiled:
@@ -48,15 +48,15 @@ Callback = Callable[[Record], object]
 _LOGS_WRITTEN = 1.0  # seconds that `stop` leaves for the log to be written
 
 
-class Client:
+class Client(ClientView):
     """A Kafka client. Make one with `start`, or under a supervisor with `child_spec`, or find one with `get`."""
 
-    __slots__ = ("_handle", "_append")
+    __slots__ = ("_append",)
 
     def __init__(self, engine: Engine | None = None, *_more: object, supervised: bool = False, **_options: object) -> None:
         if not isinstance(engine, Engine) or _more or _options:
             raise TypeError(_HOW_TO_START)
-        self._handle = Handle(engine, supervised=supervised)
+        super().__init__(Handle(engine, supervised=supervised))
         self._append = _append(self._handle)
 
     # starting and finding
@@ -114,12 +114,6 @@ class Client:
         if engine is None:
             raise NoSuchClient(f"there is no client named {name!r} in this process; start it first, with name={name!r}")
         return cls(engine, supervised=not engine.after_fork)
-
-    @property
-    def name(self) -> str:
-        """What `get` calls this client."""
-        name: str = self._handle.name
-        return name
 
     def wait_ready(self, timeout: float = 30.0) -> None:
         """Wait until the cluster has answered and every idempotent producer has its id.
@@ -310,80 +304,6 @@ class Client:
 
     def __exit__(self, *_exc_info: object) -> None:
         self.stop()
-
-    # looking
-
-    def partitions(self, topic: str) -> tuple[PartitionStatus, ...]:
-        """The partitions of a topic, waiting up to `max_block_ms` where it is seen the first time. Looking
-        creates none.
-
-        Raises:
-            UnknownTopic: the cluster does not know it. BrokersUnreachable: no broker answered.
-        """
-        engine = self._handle.current(so="")
-        if not self._handle.is_at_home:
-            result: tuple[PartitionStatus, ...] = self._handle.from_thread(lambda: self.partitions(topic), so="")
-            return result
-        info = engine.metadata.topic(checked_topic(topic, "topic", ""), self._handle.by_max_block(), creates=False)
-        return partition_statuses(info)
-
-    def status(self) -> ClientStatus:
-        """The client at this moment, as a frozen value."""
-        return client_status(self._handle.here())
-
-    def healthy(self, max_silence_ms: float = 30_000) -> bool:
-        """Whether the brokers answer: the cluster was known once, the client was not stopped, and it has not
-        asked in vain for `max_silence_ms`. For readiness checks: answers at once, from any thread, and asks
-        nobody itself.
-
-        A client without traffic stays healthy as long as its brokers do: where none has answered for a third
-        of that time, a request of the client's own is on its way in the background, and if nothing comes of
-        it this turns False.
-
-        Raises:
-            InvalidRecordValue: `max_silence_ms` is no positive number.
-        """
-        if not isinstance(max_silence_ms, int | float) or not max_silence_ms > 0:
-            raise InvalidRecordValue(f"max_silence_ms is {max_silence_ms!r}; expected milliseconds, more than 0")
-        try:
-            engine = self._handle.here()
-        except ClientClosed:
-            return False
-        if engine.closing is not None:
-            engine = engines.find(self.name) or engine
-        return engine.closing is None and engine.health.is_good(max_silence_ms / 1000)
-
-    def doctor(self, timeout: float = 10.0) -> DoctorReport:
-        """Knock at every address of the cluster, those given and those that the brokers advertise: name,
-        connection, TLS, SASL, versions, metadata, leaders of the topics this client knows. Over connections
-        of its own, and within `timeout` seconds (and a little).
-
-        What is wrong is in the report, which prints as a table with a verdict; `ok` says whether anything is.
-
-        Raises:
-            ClientClosed: the client was stopped.
-        """
-        engine = self._handle.current(so="")
-        if not self._handle.is_at_home:
-            report: DoctorReport = self._handle.from_thread(lambda: self.doctor(timeout), timeout, so="")
-            return report
-        return lifecycle.examined(engine, timeout)
-
-    def tree(self) -> TreeNode:
-        """The supervision tree at this moment; prints as a drawing, and each node can be killed
-        (`node.kill()`).
-        """
-        tree: TreeNode = self._handle.here().supervisor.tree()
-        return tree
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "a Client can not be copied or pickled: its connections and records are those of one process. Pass its name or its options "
-            "on, and call Client.get or Client.start where it is needed"
-        )
-
-    def __repr__(self) -> str:
-        return f"<Client {self.name!r}>"
 
 
 def _stop_here(engine: Engine, timeout: float, in_callback: bool | None) -> None:

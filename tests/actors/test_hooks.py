@@ -119,7 +119,9 @@ def _errors_of(index: int) -> Any:
 def test_compression_and_waits_for_room(start_client: Any) -> None:
     heard = Heard()
     with ScriptedCluster() as cluster:
-        client = start_client(cluster, hooks=[heard], compression_type="gzip", max_buffered_bytes=2000, max_block_ms=50)
+        impatient = {"max_buffered_bytes": 2000, "max_block_ms": 50, "topics": [{"name": "orders"}]}
+        client = start_client(cluster, hooks=[heard], compression_type="gzip", **impatient)
+        client.wait_ready(PATIENCE)  # else the topic itself may take longer
         client.produce(Record("orders", bytes(1000), partition=0)).get(PATIENCE)
         cluster[1].always(ProduceRequest, silent)
         client.produce(Record("orders", bytes(1000), partition=0))
@@ -185,7 +187,8 @@ def test_from_another_thread_a_record_is_shown_once_and_there(start_client: Any,
 def test_what_was_shown_and_not_queued_is_told(start_client: Any) -> None:
     stamps = Stamps()
     with ScriptedCluster() as cluster:
-        client = start_client(cluster, hooks=[stamps], max_block_ms=50)
+        client = start_client(cluster, hooks=[stamps], max_block_ms=50, topics=[{"name": ORDER.topic}])
+        client.wait_ready(PATIENCE)  # else the topic that is there may take longer
         client.produce(ORDER).get(PATIENCE)
         with pytest.raises(UnknownTopic):
             client.produce(Record("nowhere", b"v"))

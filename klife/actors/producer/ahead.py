@@ -47,6 +47,8 @@ class CompressedAhead:
     __slots__ = ("first_timestamp", "max_timestamp", "_started")
 
     def __init__(self, batch: Batch, settings: ProducerSettings) -> None:
+        self.first_timestamp: int
+        self.max_timestamp: int
         payload, self.first_timestamp, self.max_timestamp = encode_payload(batch.fields)
         self._started: Started[Compressed] = start_in_thread(_compressed, settings.codec, payload, settings.compression_level)
 

@@ -29,7 +29,7 @@ class Connections:
 
     def __init__(self, metadata: Metadata) -> None:
         self._metadata = metadata
-        self.are_quick = True
+        self.are_quick: bool = True
         """Whether three answers, one after the other, come sooner than three leaders that ask a coordinator at
         the same moment, and make each other wait for 20 ms.
 

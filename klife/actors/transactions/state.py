@@ -10,12 +10,14 @@ nothing else, until a coordinator has answered.
 from __future__ import annotations
 
 from enum import Enum
+from typing import TYPE_CHECKING
 
 
 class State(Enum):
     """Where a transactional producer is."""
 
-    __hash__ = object.__hash__  # Enum's is a call of Python, and transitions are looked up for each transaction
+    if not TYPE_CHECKING:  # to which it is the same
+        __hash__ = object.__hash__  # Enum's is a call of Python, and transitions are looked up for each transaction
 
     UNINITIALIZED = "uninitialized"  # no identity, or one that must not be used before the coordinator renewed it
     INITIALIZING = "initializing"
@@ -30,7 +32,8 @@ class State(Enum):
 class Event(Enum):
     """What may happen to it."""
 
-    __hash__ = object.__hash__
+    if not TYPE_CHECKING:
+        __hash__ = object.__hash__
 
     INITIALIZE = "initialize"
     INITIALIZED = "initialized"

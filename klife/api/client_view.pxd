@@ -1,0 +1,2 @@
+cdef class ClientView:
+    cdef public object _handle
