@@ -6,8 +6,8 @@ klife/core.py):
 Four pytests run beside each other: much of a suite is waiting, and two cores are four suites' worth. Two of
 them run what may differ between the builds, one for each. What can not is the other two's, which have the
 compiled core, as users do: `BROKERS` starts brokers of its own, and waits for them most of the time; `ONCE` does
-little of that. Minutes on real brokers, `IN_ONE_BUILD`, are shared out between the builds, and so is chaos
-(tests/testing/test_chaos_runs.py).
+little of that. Minutes on real brokers, `IN_ONE_BUILD`, are shared out among the suites, and chaos between the
+builds (tests/testing/test_chaos_runs.py).
 
 The cluster of most tests, `kafka_cluster`, is one for all four (tests/support/shared_cluster.py), as a broker
 takes more processor time to get warm than for the tests: so nothing may be said there of what others do on it. Those
@@ -113,13 +113,13 @@ BROKERS = [
     "tests/integration/test_secure_smoke.py",
     "tests/integration/test_secure_ways.py",
 ]
-# What real brokers do to a client, by the build whose suite runs it. What the client answers is tested in both on scripted
-# ones.
+# What real brokers do to a client, by the suite that runs it, so that all end at about the same time. What the client
+# answers is tested in both builds on scripted ones.
 IN_ONE_BUILD = {
-    "tests/integration/test_brokers_gone.py": "pure",  # tests/actors/test_no_broker.py, test_exits.py, test_deadlines.py
-    "tests/integration/test_forks.py": "compiled",  # tests/actors/test_forked_children.py, test_unannounced_forks.py
+    "tests/integration/test_brokers_gone.py": "brokers",  # tests/actors/test_no_broker.py, test_exits.py, test_deadlines.py
+    "tests/integration/test_forks.py": "brokers",  # tests/actors/test_forked_children.py, test_unannounced_forks.py
     "tests/integration/test_keys_and_partitions.py": "compiled",  # tests/actors/test_partitioners.py, test_topic.py
-    "tests/integration/test_killed_actors.py": "compiled",  # tests/actors/test_surviving.py
+    "tests/integration/test_killed_actors.py": "brokers",  # tests/actors/test_surviving.py
     "tests/integration/test_secure_acls.py": "compiled",  # tests/actors/test_every_code.py
     "tests/integration/test_threads_and_logs.py": "compiled",  # tests/api/test_client.py, test_homes.py
     "tests/integration/test_topics.py": "pure",  # tests/actors/test_asking_metadata.py, test_added_partitions.py

@@ -27,10 +27,11 @@ def settled_cluster(kafka_cluster: KafkaCluster) -> KafkaCluster:
 def documented_cluster(settled_cluster: KafkaCluster) -> Iterator[KafkaCluster]:
     """The cluster for one page, with no topics but those of other tests: what the page needs it has to make.
 
-    Others make theirs meanwhile, under names that are on no page.
+    Others make theirs meanwhile, under names that are on no page; and the brokers their own, which are on some.
     """
     with settled_cluster.admin() as admin:
         before = admin.describe_topics().keys()
         yield settled_cluster
-        if made := [name for name in admin.describe_topics().keys() - before if name in _TEXT]:
-            admin.delete_topics(made)
+        made = admin.describe_topics().keys() - before
+        if of_page := [name for name in made if name in _TEXT and not name.startswith("__")]:
+            admin.delete_topics(of_page)
