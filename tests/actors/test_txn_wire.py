@@ -185,7 +185,8 @@ def test_a_pool_does_not_look_at_all_its_producers_for_each_transaction(
     monkeypatch.setattr(choice, "RESTED", PATIENCE)  # else a late machine's producers have rested, and no fourth is made
     client = ready(cluster, start_client, pool_size=2)
     one_open = Together(client, 1)
-    warm_up(client, cluster, rounds=8)  # now it has four
+    warm_up(client, cluster, rounds=8)
+    wait_until(lambda: [pool.resting for pool in client.status().txn_pools] == [3], PATIENCE)  # the fourth is made, too
     looked: list[TransactionalProducer] = []
     standing: Any = TransactionalProducer.standing
 

@@ -18,6 +18,8 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from klife import Client, ProduceError, Record, TransactionAborted, UnknownTopic, WaitTimeout
 from klife.admin import AdminClient, NewTopic
+from klife.protocol.apis.describe_transactions import DescribeTransactionsRequest
+from klife.protocol.error_codes import ErrorCode
 from klife.testing import all_produced, setup
 from klife.testing.fake import FakeCluster
 from tests.support import ROOT
@@ -160,6 +162,18 @@ def test_a_record_that_fails_ends_its_transaction(kafka: FakeCluster, client: Cl
     with pytest.raises(TransactionAborted), client.transaction():
         client.produce(Record("orders", b"v", partition=0))
     assert kafka.records("orders") == []
+
+
+def test_the_timeout_of_an_id_is_told_as_it_was_given(kafka: FakeCluster) -> None:
+    """By it a pool knows its own ids."""
+    pools = [{"name": "p", "base_txn_id": "shop", "txn_timeout_ms": 80_000}]
+    with Client.start(kafka.bootstrap_servers, txn_pools=pools) as shop, shop.transaction():
+        shop.produce(Record("orders", b"v")).get(PATIENCE)
+    question = DescribeTransactionsRequest(transactional_ids=["shop-0", "unknown"])
+    with AdminClient(kafka.bootstrap_servers) as admin:
+        known, unknown = admin.send(question, kafka.bootstrap_servers.split(",")[0]).transaction_states
+    assert 80_000 <= known.transaction_timeout_ms <= 84_000
+    assert (known.error_code, unknown.error_code) == (0, ErrorCode.TRANSACTIONAL_ID_NOT_FOUND)
 
 
 # other clients

@@ -204,7 +204,7 @@ def _init_producer_id(exchange: Exchange) -> InitProducerIdResponse:
         return InitProducerIdResponse(error_code=0, producer_id=cluster.next_producer_id(), producer_epoch=0)
     if cluster.coordinator.renewal_refused(request.transactional_id, request.producer_id, request.producer_epoch):
         return InitProducerIdResponse(error_code=ErrorCode.PRODUCER_FENCED)
-    own = cluster.coordinator.initialise(request.transactional_id)
+    own = cluster.coordinator.initialise(request.transactional_id, request.transaction_timeout_ms)
     return InitProducerIdResponse(error_code=0, producer_id=own.producer_id, producer_epoch=own.epoch)
 
 
@@ -292,9 +292,10 @@ def _end_txn(exchange: Exchange) -> EndTxnResponse:
 def _describe_transactions(exchange: Exchange) -> DescribeTransactionsResponse:
     states = []
     for name in exchange.request.transactional_ids:
-        code, state, producer_id, epoch = exchange.cluster.coordinator.described(name)
-        described = TransactionState(error_code=code, transactional_id=name, transaction_state=state, transaction_timeout_ms=60_000)
-        described.transaction_start_time_ms, described.producer_id, described.producer_epoch = -1, producer_id, epoch
+        code, state, own = exchange.cluster.coordinator.described(name)
+        described = TransactionState(error_code=code, transactional_id=name, transaction_state=state)
+        described.transaction_timeout_ms, described.transaction_start_time_ms = own.timeout_ms, -1
+        described.producer_id, described.producer_epoch = own.producer_id, own.epoch
         states.append(described)
     return DescribeTransactionsResponse(transaction_states=states)
 

@@ -21,6 +21,7 @@ class TransactionalId:
     epoch: int = -1
     partitions: list[Partition] = field(default_factory=list)  # of the open transaction
     last_committed: bool | None = None  # how the last one ended
+    timeout_ms: int = -1  # as whoever initialised it last has it
 
 
 class Coordinator:
@@ -29,12 +30,15 @@ class Coordinator:
     def __init__(self) -> None:
         self._ids: dict[str, TransactionalId] = {}
 
-    def initialise(self, name: str) -> TransactionalId:
-        """The id with its next epoch. What another had open under it is aborted."""
+    def initialise(self, name: str, timeout_ms: int) -> TransactionalId:
+        """The id with its next epoch. What another had open under it is aborted. Nothing ends by its timeout,
+        which is only told.
+        """
         own = self._ids.setdefault(name, TransactionalId(_FIRST_ID + len(self._ids)))
         self._complete(own, committed=False)
         own.epoch += 1
         own.last_committed = None
+        own.timeout_ms = timeout_ms
         return own
 
     def renewal_refused(self, name: str, producer_id: int, epoch: int) -> bool:
@@ -78,13 +82,13 @@ class Coordinator:
         own.epoch += is_v2
         return 0, own
 
-    def described(self, name: str) -> tuple[int, str, int, int]:
-        """(error code, state, producer id, epoch) of an id."""
+    def described(self, name: str) -> tuple[int, str, TransactionalId]:
+        """(error code, state, id) of an id; of one that is not known, an empty one."""
         own = self._ids.get(name)
         if own is None:
-            return ErrorCode.TRANSACTIONAL_ID_NOT_FOUND, "", -1, -1
+            return ErrorCode.TRANSACTIONAL_ID_NOT_FOUND, "", TransactionalId(-1)
         ended = {None: "Empty", True: "CompleteCommit", False: "CompleteAbort"}[own.last_committed]
-        return 0, "Ongoing" if own.partitions else ended, own.producer_id, own.epoch
+        return 0, "Ongoing" if own.partitions else ended, own
 
     def _complete(self, own: TransactionalId, *, committed: bool) -> None:
         for partition in own.partitions:
