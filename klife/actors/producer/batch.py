@@ -56,7 +56,6 @@ class Batch(Latch):
         fate_unknown: bool = False  # some attempt ended without the broker's answer
         sequence_refused: bool = False  # sent again, and out of order: not in the log, or forgotten for newer ones
         wire: EncodedBatch | None = None
-        ahead: Any = None  # a `CompressedAhead`, from when it was begun until the batch is encoded
         # the outcome
         base_offset: int | None = None
         error: ProduceError | None = None

@@ -101,9 +101,7 @@ class Batcher:
             partition.listed = True
             self.ready.append(partition)
         inbox = self.inbox
-        if inbox is None or inbox.gathering:
-            return
-        if len(self.calls) < self.max_in_flight or (terms.compresses_ahead and self.has_a_request):
+        if inbox is not None and not inbox.gathering and len(self.calls) < self.max_in_flight:
             inbox.wake_when_idle()
 
     def offer(self, partition: Partition) -> None:

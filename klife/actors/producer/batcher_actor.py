@@ -146,7 +146,6 @@ class BatcherActor(GeventActor):
 
     def on_wake(self) -> None:
         batcher, inbox, producer = self.batcher, self.actor_inbox, self.producer
-        ahead = producer.ahead
         idle, inbox.idle = inbox.idle, False
         if batcher.completed:
             while batcher.completed:
@@ -169,15 +168,10 @@ class BatcherActor(GeventActor):
             producer.budget.is_over,
         )
         if step is _SEND:
-            batches = self._drain(now)
-            if ahead is not None:
-                ahead.begin(batcher)  # while these are compressed, and until they are answered
-            room -= self._send(batches)
+            room -= self._send(self._drain(now))
             if batcher.ready and room > 0:
                 get_hub().loop.run_callback(inbox.wake_when_idle)  # behind those who were refused this turn
         elif step is _WAIT:
-            if ahead is not None:
-                ahead.begin(batcher)
             if room > 0 and producer.batchers.held_up:
                 producer.batchers.broker_is_free()
         elif step is _GATHER:

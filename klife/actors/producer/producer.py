@@ -17,7 +17,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from klife.actors.network.backoff import SOON, backoff
-from klife.actors.producer.ahead import Ahead, ahead_of
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.batcher import Batchers
 from klife.actors.producer.buffer_pool import BufferPool
@@ -65,8 +64,6 @@ class Producer:
         self.budget: LoopBudget = LoopBudget(home.loop)
         self.callbacks: Callbacks = Callbacks(pool, home, self.budget)
         self.terms: Terms = Terms(settings, home, max_block, self.callbacks.add)
-        self.ahead: Ahead | None = ahead_of(settings, self.budget)
-        self.terms.compresses_ahead = self.ahead is not None
         self.identities: Identities = Identities()
         self.batchers: Batchers = Batchers(self.terms, broker_of)
         self.routing: Routing = Routing(self.batchers, self._new_topic)

@@ -124,18 +124,9 @@ def _plain(batch: Batch, is_transactional: bool) -> EncodedBatch:
 @cython.locals(batch="Batch", identity="Identity", fields=list)
 def _with_codec(batch: Batch, codec: int, settings: ProducerSettings, budget: LoopBudget) -> EncodedBatch:
     identity, fields = batch.identity or _NO_IDENTITY, batch.fields
-    ahead = batch.ahead
-    if ahead is not None:
-        first_timestamp, max_timestamp = ahead.first_timestamp, ahead.max_timestamp
-        compressed = _from_ahead(ahead, settings, batch.topic)
-        batch.ahead = None
-    else:
-        payload, first_timestamp, max_timestamp = encode_payload(fields)
-        compressed = (
-            _compressed(payload, settings, budget) if settings.observer is None else _timed(payload, settings, budget, batch.topic)
-        )
+    payload, first_timestamp, max_timestamp = encode_payload(fields)
     return seal(
-        compressed,
+        _compressed(payload, settings, budget) if settings.observer is None else _timed(payload, settings, budget, batch.topic),
         batch.count,
         first_timestamp,
         max_timestamp,
@@ -145,14 +136,6 @@ def _with_codec(batch: Batch, codec: int, settings: ProducerSettings, budget: Lo
         base_sequence=batch.sequence,
         is_transactional=settings.transactional_id is not None,
     )
-
-
-def _from_ahead(ahead: Any, settings: Any, topic: str) -> bytes:
-    compressed: bytes
-    compressed, before, seconds = ahead.wait()
-    if settings.observer is not None:
-        settings.observer.compressed(settings.name, topic, settings.codec, before, len(compressed), seconds)
-    return compressed
 
 
 def _timed(payload: bytes, settings: Any, budget: Any, topic: str) -> bytes:

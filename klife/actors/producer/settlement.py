@@ -119,7 +119,7 @@ class Settlement:
             self.failed_records += batch.count
             if self.first_error is None:
                 self.first_error = error
-        batch.wire = batch.ahead = None
+        batch.wire = None
         if root is None:
             batch.base_offset = base_offset
             batch.append_time_ms = append_time_ms

@@ -7,7 +7,6 @@ cdef class Terms:
     cdef public Py_ssize_t batch_size_bytes
     cdef public Py_ssize_t max_in_flight
     cdef public double max_block
-    cdef public bint compresses_ahead
     cdef public double linger
     cdef public Py_ssize_t skipping_linger
     cdef public object closed

@@ -31,7 +31,6 @@ class Terms:
         "batch_size_bytes",
         "max_in_flight",
         "max_block",
-        "compresses_ahead",
         "linger",
         "skipping_linger",
         "closed",
@@ -53,7 +52,6 @@ class Terms:
         self.delivery_timeout: float = settings.delivery_timeout
         self.batch_size_bytes: int = settings.batch_size_bytes
         self.max_in_flight: int = settings.max_in_flight
-        self.compresses_ahead: bool = False  # whether what waits behind a request is looked at before its answer
         self.linger: float = settings.linger  # an open batch waits so long for company; 0 while somebody waits for it to leave
         self.skipping_linger: int = 0  # how many wait for records to leave
         self.closed: str | None = None  # why no records are taken any more

@@ -1,9 +1,9 @@
-"""`call_in_thread`, `start_in_thread`: work that would hold the hub, in its thread pool."""
+"""`call_in_thread`: work that would hold the hub, in its thread pool."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from gevent import get_hub
 
@@ -16,37 +16,14 @@ def call_in_thread(call: Callable[..., T], *arguments: Any) -> T:
     `threadpool.apply` raises it too, but its thread has printed a traceback before, whatever the caller makes
     of the error.
     """
-    returned: T = _returned(get_hub().threadpool.apply(_outcome, (call, arguments)))
-    return returned
-
-
-def start_in_thread(call: Callable[..., T], *arguments: Any) -> Started[T]:
-    """The same, without waiting for it; while the pool is full, for room in it."""
-    return Started(get_hub().threadpool.spawn(_outcome, call, arguments))
-
-
-class Started(Generic[T]):
-    """A call in a thread of the pool."""
-
-    __slots__ = ("_outcome",)
-
-    def __init__(self, outcome: Any) -> None:
-        self._outcome = outcome  # gevent's AsyncResult
-
-    def wait(self) -> T:
-        """What it returns or raises, while other greenlets run. Any number of greenlets may ask, one after the other."""
-        returned: T = _returned(self._outcome.get())
-        return returned
-
-
-def _returned(outcome: tuple[Any, Exception | None]) -> Any:
-    result, error = outcome
+    result, error = get_hub().threadpool.apply(_outcome, (call, arguments))
     if error is None:
-        return result
+        returned: T = result
+        return returned
     try:
         raise error
     finally:
-        del error, outcome  # it knows this frame
+        del error  # it knows this frame
 
 
 def _outcome(call: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, Exception | None]:
