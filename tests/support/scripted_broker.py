@@ -385,6 +385,7 @@ class ScriptedCluster:
         self.topic_ids = topic_ids
         self.auto_create = auto_create
         self.topics: dict[str, Topic] = {}
+        self._known: dict[str, Topic] = {}  # with those that were removed
         self.next_topic_id = 0
         self.hidden: set[str] = set()  # topics that clients may not see
         for name, partitions in (topics or {"orders": 1}).items():
@@ -432,7 +433,8 @@ class ScriptedCluster:
         return self.topics[topic].partitions[partition].log
 
     def topic_name(self, topic: Any) -> str:
-        return topic.name or next(name for name, known in self.topics.items() if known.topic_id == topic.topic_id)
+        self._known |= self.topics  # one may be removed while a request is on its way that names it by its id
+        return topic.name or next(name for name, known in self._known.items() if known.topic_id == topic.topic_id)
 
     # what a good broker answers
 
@@ -497,7 +499,7 @@ class ScriptedCluster:
         refused = refused or {}
         topics: dict[str, TopicProduceResponse] = {}
         for name, index, batch in exchange.batches:
-            topic = self.topics.get(name, Topic(bytes(16)))
+            topic = self.topics.get(name) or Topic(self._known[name].topic_id if name in self._known else bytes(16))
             code, offset, append_time, guilty = refused.get(index, refused.get(None, 0)), -1, -1, []
             partition = topic.partitions[index] if index < len(topic.partitions) else None
             if partition is None:
