@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 SOON = 0.02
-"""Seconds to wait at first where what is in the way mostly passes by itself in less (or the usual wait, if that
-is shorter). The waits double from there up to the usual highest.
-"""
+"""Seconds to wait at first, at most, for what passes by itself in milliseconds, mostly."""
 
 
-def backoff(attempt: int, first: float, highest: float, jitter: float) -> float:
+def backoff(attempt: int, first: float, highest: float, jitter: float, *, soon: bool = False) -> float:
     """Seconds to wait before retry number `attempt` (from 1): doubling from `first` up to `highest`, then ±
     20 % (KIP-580).
 
-    `jitter` is a random number in [0, 1), passed in so that this stays a pure function.
+    `jitter` is a random number in [0, 1), passed in so that this stays a pure function. With `soon` the first
+    wait is `SOON`, if `first` is not shorter yet.
     """
-    wait = first * float(2 ** min(attempt - 1, 30))
+    wait = (min(first, SOON) if soon else first) * float(2 ** min(attempt - 1, 30))
     return min(wait, highest) * (0.8 + 0.4 * jitter)

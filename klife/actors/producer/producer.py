@@ -16,7 +16,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from klife.actors.network.backoff import SOON, backoff
+from klife.actors.network.backoff import backoff
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.batcher import Batchers
 from klife.actors.producer.buffer_pool import BufferPool
@@ -183,8 +183,7 @@ class Producer:
         if backs_off:
             settings = self.settings
             partition.failures += 1
-            first = min(settings.retry_backoff, SOON) if soon else settings.retry_backoff
-            wait = backoff(partition.failures, first, settings.retry_backoff_max, random.random())
+            wait = backoff(partition.failures, settings.retry_backoff, settings.retry_backoff_max, random.random(), soon=soon)
             partition.retry_at = monotonic() + wait
 
     # time

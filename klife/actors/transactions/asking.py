@@ -7,7 +7,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from klife.actors.network.backoff import SOON, backoff
+from klife.actors.network.backoff import backoff
 from klife.actors.network.call import Call, CallFailed
 from klife.actors.transactions.policy import DONE, Action, Request, Rule, action_for
 from klife.actors.transactions.producer import TransactionalProducer
@@ -54,8 +54,9 @@ class Asking:
         self._failures += 1
         if rule is not None and rule.action is Action.FIND:
             self.producer.coordinator.lost()
-        first = min(settings.retry_backoff, SOON) if rule is not None and rule.soon else settings.retry_backoff
-        self.retry_at = now + backoff(self._failures, first, settings.retry_backoff_max, random.random())
+        soon = rule is not None and rule.soon
+        wait = backoff(self._failures, settings.retry_backoff, settings.retry_backoff_max, random.random(), soon=soon)
+        self.retry_at = now + wait
 
     def went_well(self) -> None:
         """It was answered."""
