@@ -158,17 +158,6 @@ def described(asking: Asking, call: Call, now: float) -> None:
     if verdict is Verdict.CLOCK:
         verdict = fate.by_clock(was_open=producer.was_open, is_overdue=producer.is_overdue(now))
         producer.owned = None if verdict is Verdict.TIMED_OUT else producer.owned
-    described = told if told is not None and not told.error_code else None
-    is_own_doing = verdict is Verdict.FENCED and fate.is_own_doing(
-        initialised_last=producer.txn_pool.initialised_last(described.transaction_timeout_ms if described is not None else None),
-        may_fence_itself=producer.may_fence_itself,
-        was_touched=producer.touched,
-        is_overdue=producer.is_overdue(now),
-    )
-    if is_own_doing:
-        verdict = Verdict.TIMED_OUT
-        # Renewed from what it is now, it stays another's if one takes it over before.
-        producer.owned = (described.producer_id, described.producer_epoch) if described is not None else None
     if verdict in (Verdict.AGAIN, Verdict.FIND):
         if verdict is Verdict.FIND:
             producer.coordinator.lost()
@@ -176,9 +165,27 @@ def described(asking: Asking, call: Call, now: float) -> None:
         return
     producer.is_in_question = False
     asking.went_well()
-    if is_own_doing:  # unless somebody is just about to take it: who then asks again before we do, and has it
+    if verdict is Verdict.FENCED and _is_own_doing(producer, told, now):
+        verdict = Verdict.TIMED_OUT
+        # Unless somebody is just about to take it: who then asks again before we do, and has it.
         asking.retry_at = now + producer.settings.retry_backoff_max
     _settle(producer, verdict)
+
+
+def _is_own_doing(producer: TransactionalProducer, told: TransactionState | None, now: float) -> bool:
+    """Whether what looks like another owner was left by requests of our own; then it is renewed from what it is
+    now, so that it stays another's if one takes it over before.
+    """
+    known = told if told is not None and not told.error_code else None
+    if not fate.is_own_doing(
+        initialised_last=producer.txn_pool.initialised_last(known.transaction_timeout_ms if known is not None else None),
+        may_fence_itself=producer.may_fence_itself,
+        was_touched=producer.touched,
+        is_overdue=producer.is_overdue(now),
+    ):
+        return False
+    producer.owned = (known.producer_id, known.producer_epoch) if known is not None else None
+    return True
 
 
 def _verdict(producer: TransactionalProducer, told: TransactionState, now: float) -> Verdict:
