@@ -83,6 +83,7 @@ class Transaction:
                 self._commit(opened, transactions)
         except BaseException:
             if not opened.forked:
+                opened.give_up()
                 self._have_done_at_home(lambda: transactions.give_up(opened))
             raise
         finally:
