@@ -6,8 +6,8 @@ klife/core.py):
 Four pytests run beside each other: much of a suite is waiting, and two cores are four suites' worth. Two of
 them run what may differ between the builds, one for each. What can not is the other two's, which have the
 compiled core, as users do: `BROKERS` starts brokers of its own, and waits for them most of the time; `ONCE` does
-little of that. Minutes on real brokers, `IN_ONE_BUILD`, are shared out among the suites, and chaos between the
-builds (tests/testing/test_chaos_runs.py).
+little of that. Minutes on real brokers, `IN_ONE_BUILD`, are shared out among the suites; chaos tries both builds by
+itself, on one cluster (tests/testing/test_chaos_runs.py).
 
 The cluster of most tests, `kafka_cluster`, is one for all four (tests/support/shared_cluster.py), as a broker
 takes more processor time to get warm than for the tests: so nothing may be said there of what others do on it. Those
@@ -122,6 +122,7 @@ IN_ONE_BUILD = {
     "tests/integration/test_killed_actors.py": "brokers",  # tests/actors/test_surviving.py
     "tests/integration/test_secure_acls.py": "compiled",  # tests/actors/test_every_code.py
     "tests/integration/test_threads_and_logs.py": "compiled",  # tests/api/test_client.py, test_homes.py
+    "tests/testing/test_chaos_runs.py": "brokers",  # both builds
     "tests/integration/test_topics.py": "pure",  # tests/actors/test_asking_metadata.py, test_added_partitions.py
 }
 CLUSTERS = {"kafka_cluster": 1, "secure_cluster": 2, "kafka_of_v1": 4}  # fixtures of the session
