@@ -26,6 +26,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Generator
 from functools import cache
@@ -131,6 +132,7 @@ OPTIONS_VARIABLE = "KAFKA_JVM_PERFORMANCE_OPTS"
 # machine, and its parallel garbage collector has threads to start.
 OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 BUILDS = ("compiled", "pure")
+COLLECTED = "collected"  # the file that says so
 SUMMARY = "short test summary info"
 LAST_LINES = 20
 NO_TESTS = 5
@@ -165,6 +167,11 @@ class Suite:
             self.summary.append(line)
             print(f"[{self.name}] {line}", end="", flush=True)
 
+    def wait_until(self, there: Path) -> None:
+        """Return when that file is there, or the suite has ended."""
+        while self._process.poll() is None and not there.exists():
+            time.sleep(0.1)
+
     def wait(self) -> int:
         """The exit status, when all is printed."""
         self._printer.join()
@@ -192,7 +199,10 @@ def main(arguments: list[str]) -> int:
         cluster = _program("shared_cluster", folder, options)
         # In one word: pytest would take a folder that stands alone for the tests', and look for its settings there.
         arguments = [f"--shared-cluster={folder}", *arguments]
-        suites = [Suite(name, arguments, options) for name in (*BUILDS, "once")]
+        # The first compiles to bytecode what others import as well, for seconds: each would do it for itself at the same time.
+        suites = [Suite("pure", arguments, options)]
+        suites[0].wait_until(Path(folder) / COLLECTED)
+        suites += [Suite(name, arguments, options) for name in ("compiled", "once")]
         archiving.wait()  # those start no cluster so soon
         suites.append(Suite("brokers", arguments, options))
         statuses = [suite.wait() for suite in suites]
@@ -227,10 +237,12 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
     items[:] = sorted((item for item in items if _is_mine(item.path, config)), key=lambda item: clusters[item.path])
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: Any) -> None:
     """What was collected, thousands of tests and their modules, stays; a tenth of the processor time would go
     into looking at it again and again.
     """
+    if folder := session.config.getoption("shared_cluster"):
+        (folder / COLLECTED).touch()
     gc.collect()
     gc.freeze()
 
