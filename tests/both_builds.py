@@ -45,6 +45,7 @@ ONCE = [
     "tests/test_abuse.py",
     "tests/bench",
     # Sources, packages and pages are read; the pages' programs use what the other tests test.
+    "tests/test_no_circle.py",
     "tests/test_packaging.py",
     "tests/test_installed.py",
     "tests/test_readme.py",
@@ -72,7 +73,9 @@ ONCE = [
     "tests/testing/test_chaos_plan.py",
     "tests/testing/test_chaos_proxy.py",
     "tests/testing/test_chaos_ticker.py",
+    "tests/testing/test_chaos_transactions.py",
     "tests/testing/test_chaos_workers.py",
+    "tests/testing/test_txn_book.py",
     # Messages: declarations, and what is generated from them.
     "tests/protocol/test_apis.py",
     "tests/protocol/test_compiler.py",
@@ -83,6 +86,21 @@ ONCE = [
     "tests/protocol/test_schema.py",
     "tests/protocol/test_schema_covers_kafka.py",
     "tests/protocol/test_versions.py",
+    # Codecs are libraries of others, and what is read of batches is not compiled; what is written is compared with a reference
+    # codec in both builds (tests/protocol/test_records.py).
+    "tests/protocol/test_compression.py",
+    "tests/protocol/test_record_decode.py",
+    "tests/protocol/test_record_fuzz.py",
+    "tests/protocol/test_records_java.py",
+    # SASL, and what is around TLS: values and files.
+    "tests/protocol/sasl/test_authenticate.py",
+    "tests/protocol/sasl/test_oauthbearer.py",
+    "tests/protocol/sasl/test_scram.py",
+    "tests/protocol/sasl/test_token.py",
+    "tests/protocol/sasl/test_words.py",
+    "tests/actors/test_tls_files.py",
+    "tests/api/test_doctor_verdict.py",
+    "tests/api/test_oidc.py",
     # Options are checked by pydantic models.
     "tests/api/test_config.py",
     "tests/api/test_config_checks.py",
@@ -90,6 +108,9 @@ ONCE = [
     "tests/api/test_config_from_clients.py",
     "tests/api/test_config_plain.py",
     "tests/api/test_config_properties.py",
+    "tests/api/test_config_properties_security.py",
+    "tests/api/test_config_security.py",
+    "tests/api/test_config_txn_pools.py",
 ]
 # What can not differ either, on brokers.
 BROKERS = [
