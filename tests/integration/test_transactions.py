@@ -193,7 +193,7 @@ print(client.stop())
 @pytest.mark.parametrize("how", [[], ["patched"], ["own-thread"]], ids=["unpatched", "patched", "own-thread"])
 def test_threads_and_greenlets_have_transactions_of_their_own(cluster: KafkaCluster, topic: str, how: list[str]) -> None:
     command = [sys.executable, "-c", THREADS, cluster.bootstrap_servers, topic, *how]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=100.0, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
     assert ended.stdout == "StopReport(delivered=20, failed=0, undelivered=0)\n"
     sees(cluster, topic, [f"{name}-{n}".encode() for name in "abcd" for n in range(5) if n != 3])
