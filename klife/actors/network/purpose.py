@@ -9,7 +9,7 @@ Whoever asks for a broker (`Metadata.broker`) says what for.
 
 from __future__ import annotations
 
-from klife.actors.runtime.key_enum import KeyEnum
+from klife.actors.key_enum import KeyEnum
 
 
 class Purpose(KeyEnum):

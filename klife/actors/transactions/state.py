@@ -9,7 +9,7 @@ nothing else, until a coordinator has answered.
 
 from __future__ import annotations
 
-from klife.actors.runtime.key_enum import KeyEnum
+from klife.actors.key_enum import KeyEnum
 
 
 class State(KeyEnum):
