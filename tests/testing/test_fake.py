@@ -256,6 +256,9 @@ def test_nobody_is_given_the_port_of_a_broker_that_is_stopped(kafka: FakeCluster
             other.bind(address)
         assert other.connect_ex(address) == errno.ECONNREFUSED
     kafka.start(3)
+    for _ in range(100):  # at once, while its thread still looks at the old one
+        kafka.stop(3)
+        kafka.start(3)
     with socket.create_connection(address, PATIENCE):
         kafka.stop(3)
     kafka.close()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from select import POLLIN, POLLOUT
-from socket import IPPROTO_TCP, SO_REUSEADDR, SOL_SOCKET, TCP_NODELAY
+from socket import IPPROTO_TCP, SHUT_RDWR, SO_REUSEADDR, SOL_SOCKET, TCP_NODELAY
 from struct import Struct
 from time import monotonic
 from typing import Any
@@ -102,6 +102,8 @@ class Server:
             for connection in gone:
                 self._drop(connection)
             if listener is not None:
+                with suppress(OSError):  # the thread's poll would keep it listening for a moment; only Linux has this
+                    listener.shutdown(SHUT_RDWR)
                 listener.close()
                 with suppress(OSError):  # somebody was quicker
                     self._kept[node_id] = _bound(self._ports[node_id])
