@@ -83,6 +83,7 @@ class Transaction:
                 self._commit(opened, transactions)
         except BaseException:
             if not opened.forked:
+                opened.give_up()
                 self._have_done_at_home(lambda: transactions.give_up(opened))
             raise
         finally:
@@ -108,7 +109,7 @@ class Transaction:
         Raises:
             TransactionMisused: it has ended. TransactionAborted: it was aborted meanwhile, and why.
         """
-        delivery: Delivery = self._append.joined(self._opened(), record, partitioner, True, None)
+        delivery: Delivery = self._append.accepted_in(self._opened(), record, partitioner, True, None)
         return delivery
 
     def produce_async(self, record: Record[Any, Any], callback: Callback | None = None, *, partitioner: Any = None) -> None:
@@ -117,7 +118,7 @@ class Transaction:
             raise not_a_callback(callback)
         if callback is not None:
             callback = in_callers_context(callback)
-        self._append.joined(self._opened(), record, partitioner, False, callback)
+        self._append.accepted_in(self._opened(), record, partitioner, False, callback)
 
     def produce_batch(self, records: Iterable[Record[Any, Any]], *, partitioner: Any = None) -> BatchDelivery:
         """As `Client.produce_batch`, in this transaction. A record that could not be queued ends it."""

@@ -118,15 +118,14 @@ class Inbox:
 
     def _look(self, greenlet: Any) -> None:
         """Do what `greenlet` would do, which waits to be woken."""
+        self.woken = False
         try:
-            while self.woken:
-                self.woken = False
-                self.look()
+            self.look()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the actor's
             greenlet.throw(error)
             return
         self._parked = greenlet
-        if self.queue:  # something was put there meanwhile
+        if self.queue or self.woken:  # meanwhile, perhaps by itself: its greenlet can let the hub run in between
             self._parked = None
             greenlet.switch()
 

@@ -241,13 +241,14 @@ class TransactionalProducer(Producer):
         """Have `transaction` ended. To ask again changes nothing, and after a commit was asked for nobody
         aborts it.
 
-        A commit is to be asked for when all deliveries are there. If one failed, it is an abort.
+        A commit is to be asked for when all deliveries are there. If one failed, or its owner has given it up
+        meanwhile, it is an abort.
         """
         if self.transaction is not transaction or self.state not in (State.IN_TRANSACTION, State.ABORTABLE_ERROR):
             return
         self.stop_taking()
         self.end_asked_at = monotonic()
-        if commits and self.state is State.IN_TRANSACTION and self.settlement.first_error is None:
+        if commits and self.state is State.IN_TRANSACTION and self.settlement.first_error is None and not transaction.given_up:
             transaction.commits = True
             self.move(Event.COMMIT)
         else:

@@ -67,6 +67,7 @@ class Transaction:
         self.closed: str | None = None  # why nothing joins it any more: "committed", "aborted"
         self.forked = False  # this is the copy that a forked child has of a transaction of its parent's
         self.commits = False  # how it is to end
+        self.given_up = False  # its owner waits for no commit any more: none is begun from now on
         self.cause: KlifeError | None = None  # what ended it, where that was not its owner
         self.committed: bool = False
         self.error: KlifeError | None = None  # of the end, once it is `over`
@@ -116,6 +117,13 @@ class Transaction:
     def topic(self, name: Any, deadline: float) -> Topic:
         """The topic as its producer knows it. As `Producers.topic`."""
         return self.pool.topic(self.producer, name, deadline)
+
+    def give_up(self) -> None:
+        """Its owner wants no commit any more. From any thread, and at once: before its home hears of it, that may
+        be about to commit.
+        """
+        self.given_up = True
+        self.closed = self.closed or "aborted"
 
     def fail(self, error: Any) -> None:
         """A record of it could not be queued, and nobody was told by an exception: it is not to be committed."""
