@@ -19,6 +19,10 @@
 #
 #   make containers
 #
+# A seventh has a Prometheus, if one is installed, scrape the example service, and ask all that the dashboard asks:
+#
+#   make monitoring
+#
 # They make .venv and install klife into it; a second run finds both done. PYTHON=python3.12 chooses the interpreter.
 
 PYTHON ?= python3
@@ -29,7 +33,7 @@ SETTINGS := setup.cfg pyproject.toml setup.py klife/core.py
 DECLARATIONS := $(shell find klife -name '*.pxd')
 CORE_SOURCES := $(DECLARATIONS) $(wildcard $(DECLARATIONS:.pxd=.py))
 
-.PHONY: containers demo dist docs lint test versions
+.PHONY: containers demo dist docs lint monitoring test versions
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-installed
@@ -49,6 +53,9 @@ versions: $(VENV)/.core-built
 
 containers: $(VENV)/.core-built
 	$(BIN)/python -m tests.containers
+
+monitoring: $(VENV)/.core-built
+	$(BIN)/python -m tests.monitoring
 
 dist: $(VENV)/.test-installed
 	rm -rf dist

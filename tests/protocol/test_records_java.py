@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from klife.protocol.compression import CODECS, LEVELS
+from klife.protocol.codecs import CODECS, LEVELS
 from klife.protocol.errors import DecodeError
 from klife.protocol.record_decode import RecordBatch, TimestampType, decode_batches
 from klife.protocol.records import RecordTuple, encode_batch

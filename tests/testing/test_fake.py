@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -244,3 +246,22 @@ with Client.start(kafka.bootstrap_servers) as client:
 """
     ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert (ended.stdout, ended.returncode) == ("0\n", 0), ended.stderr
+
+
+def test_nobody_is_given_the_port_of_a_broker_that_is_stopped(kafka: FakeCluster) -> None:
+    address = ("127.0.0.1", int(kafka.bootstrap_servers.split(":")[-1]))  # of the last one
+    kafka.stop(3)
+    with socket.socket() as other:
+        with pytest.raises(OSError, match="in use"):
+            other.bind(address)
+        assert other.connect_ex(address) == errno.ECONNREFUSED
+    kafka.start(3)
+    for _ in range(100):  # at once, while its thread still looks at the old one
+        kafka.stop(3)
+        kafka.start(3)
+    with socket.create_connection(address, PATIENCE):
+        kafka.stop(3)
+    kafka.close()
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(address)
