@@ -45,6 +45,7 @@ ONCE = [
     "tests/test_abuse.py",
     "tests/bench",
     # Sources, packages and pages are read; the pages' programs use what the other tests test.
+    "tests/test_both_builds.py",
     "tests/test_no_circle.py",
     "tests/test_packaging.py",
     "tests/test_installed.py",
@@ -88,7 +89,7 @@ ONCE = [
     "tests/protocol/test_versions.py",
     # Codecs are libraries of others, and what is read of batches is not compiled; what is written is compared with a reference
     # codec in both builds (tests/protocol/test_records.py).
-    "tests/protocol/test_compression.py",
+    "tests/protocol/test_codecs.py",
     "tests/protocol/test_record_decode.py",
     "tests/protocol/test_record_fuzz.py",
     "tests/protocol/test_records_java.py",
