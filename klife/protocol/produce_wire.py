@@ -219,33 +219,35 @@ def _put_large(parts: list[Buffer], out: list[bytes], wire: EncodedBatch) -> Non
 
 @cython.cfunc
 @cython.locals(
-    pos=cython.Py_ssize_t, by_id=cython.bint, count=cython.Py_ssize_t, partitions=cython.Py_ssize_t, topics=list, written=list
+    raw=bytes, pos=cython.Py_ssize_t, end=cython.Py_ssize_t, by_id=cython.bint, count=cython.Py_ssize_t, partitions=cython.Py_ssize_t
 )
+@cython.locals(topics=list, written=list, answers=bytes)
 def _plain(data: bytes | bytearray, pos: int, by_id: bool) -> PlainAnswer | None:
     """The answer if it is a plain one of these versions and well formed; None sends it to the general
     decoder.
     """
     topics: list[tuple[str | bytes, list[tuple[int, int, int]]]] = []
+    raw = data if type(data) is bytes else bytes(data)  # in C, a byte of bytes is a number at hand
     try:
-        count = data[pos] - 1
+        count = raw[pos] - 1
         pos += 1
         for _ in range(count):
             topic: str | bytes
             if by_id:
-                topic = bytes(data[pos : pos + 16])
+                topic = raw[pos : pos + 16]
                 pos += 16
             else:
-                end = pos + data[pos]
-                if data[pos] > 127:
+                end = pos + raw[pos]
+                if raw[pos] > 127:
                     return None
-                topic = data[pos + 1 : end].decode()
+                topic = raw[pos + 1 : end].decode()
                 pos = end
-            partitions = data[pos] - 1
-            if data[pos] > 127:
+            partitions = raw[pos] - 1
+            if raw[pos] > 127:
                 return None
             pos += 1
             end = pos + partitions * _WRITTEN.size
-            answers = data[pos:end]
+            answers = raw[pos:end]
             if len(answers) != partitions * _WRITTEN.size:
                 return None
             written: list[tuple[int, int, int]] = []
@@ -254,11 +256,11 @@ def _plain(data: bytes | bytearray, pos: int, by_id: bool) -> PlainAnswer | None
                     return None
                 written.append((index, base_offset, append_time))
             pos = end
-            if data[pos]:
+            if raw[pos]:
                 return None
             pos += 1
             topics.append((topic, written))
-        return PlainAnswer(topics) if data[pos:] == _NO_THROTTLE_NO_TAGS else None
+        return PlainAnswer(topics) if raw[pos:] == _NO_THROTTLE_NO_TAGS else None
     except (IndexError, ValueError, LayoutError):
         return None
 

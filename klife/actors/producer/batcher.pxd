@@ -18,10 +18,12 @@ cdef class Batcher:
     cdef public double wake_at
     cdef public list _later
     cdef public object _ticket
+    cdef public Py_ssize_t _seen
 
     cpdef wake(self)
     cpdef batch_opened(self, Partition partition, Batch batch)
     cpdef offer(self, Partition partition)
+    cpdef bint is_complete(self, bint waited, bint busy, double now)
     cpdef promote(self, double now)
     cpdef double next_due(self)
     cpdef tuple drain(self, double now, Identity identity)

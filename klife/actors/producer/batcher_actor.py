@@ -147,6 +147,7 @@ class BatcherActor(GeventActor):
     def on_wake(self) -> None:
         batcher, inbox, producer = self.batcher, self.actor_inbox, self.producer
         idle, inbox.idle = inbox.idle, False
+        busy, inbox.busy = inbox.busy, False
         if batcher.completed:
             while batcher.completed:
                 in_flight_request = batcher.completed.popleft()
@@ -164,7 +165,7 @@ class BatcherActor(GeventActor):
             bool(batcher.ready),
             room > 0,
             batcher.broker.is_ready,
-            idle or batcher.has_a_request,
+            batcher.is_complete(idle, busy, now),
             producer.budget.is_over,
         )
         if step is _SEND:

@@ -15,7 +15,7 @@ from klife.actors.network.call import Call
 from klife.actors.producer.identity import Identity
 from klife.actors.runtime.thread_pool import call_in_thread
 from klife.actors.settings import NEVER
-from klife.protocol.compression import compress
+from klife.protocol.codecs import compress
 from klife.protocol.large_records import LARGE, encode_large
 from klife.protocol.primitives import ZERO_UUID
 from klife.protocol.produce_wire import BatchesRequest, TopicBatches

@@ -10,6 +10,7 @@ cdef class Inbox:
     cdef public object _parked
     cdef public bint _scheduled
     cdef public bint idle
+    cdef public bint busy
     cdef public bint gathering
     cdef public object _idle
     cdef public object _latest
