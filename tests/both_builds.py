@@ -45,6 +45,7 @@ ONCE = [
     "tests/test_abuse.py",
     "tests/bench",
     # Sources, packages and pages are read; the pages' programs use what the other tests test.
+    "tests/test_both_builds.py",
     "tests/test_no_circle.py",
     "tests/test_packaging.py",
     "tests/test_installed.py",
@@ -88,7 +89,7 @@ ONCE = [
     "tests/protocol/test_versions.py",
     # Codecs are libraries of others, and what is read of batches is not compiled; what is written is compared with a reference
     # codec in both builds (tests/protocol/test_records.py).
-    "tests/protocol/test_compression.py",
+    "tests/protocol/test_codecs.py",
     "tests/protocol/test_record_decode.py",
     "tests/protocol/test_record_fuzz.py",
     "tests/protocol/test_records_java.py",
@@ -138,7 +139,7 @@ BROKERS = [
 # What real brokers do to a client, by the suite that runs it, so that all end at about the same time. What the client
 # answers is tested in both builds on scripted ones.
 IN_ONE_BUILD = {
-    "tests/integration/test_brokers_gone.py": "brokers",  # tests/actors/test_no_broker.py, test_exits.py, test_deadlines.py
+    "tests/integration/test_brokers_gone.py": "pure",  # tests/actors/test_no_broker.py, test_exits.py, test_deadlines.py
     "tests/integration/test_forks.py": "brokers",  # tests/actors/test_forked_children.py, test_unannounced_forks.py
     "tests/integration/test_keys_and_partitions.py": "compiled",  # tests/actors/test_partitioners.py, test_topic.py
     "tests/integration/test_killed_actors.py": "brokers",  # tests/actors/test_surviving.py
