@@ -41,7 +41,7 @@ _page = cython.declare("unsigned char[::1]", page)
 
 class AppendOne:
     """What takes records for a client, one by one. Its methods are for the home thread, except for
-    `from_thread`, `join` and `joined`.
+    `from_thread`, `join` and `accepted_in`.
     """
 
     __slots__ = ("_handle", "_producers", "_topics", "_known", "_home", "_own_thread", "_owners")
@@ -237,8 +237,8 @@ class AppendOne:
             transaction.check()  # it has ended while the record waited
             raise
 
-    def joined(self, transaction: Any, record: Record, partitioner: Any, wanted: bool, callback: Any) -> Any:
-        """As `join`, for a record that comes from its caller right now."""
+    def accepted_in(self, transaction: Any, record: Record, partitioner: Any, wanted: bool, callback: Any) -> Any:
+        """As `accepted`, in `transaction`: for a record that comes from its caller right now. From any thread."""
         return self.join(transaction, record, None, partitioner, wanted, callback)
 
     def open_transaction(self) -> Any:

@@ -124,7 +124,7 @@ class Transaction:
         Raises:
             TransactionMisused: it has ended. TransactionAborted: it was aborted meanwhile, and why.
         """
-        delivery: Delivery = self._append.joined(self._opened(), record, partitioner, True, None)
+        delivery: Delivery = self._append.accepted_in(self._opened(), record, partitioner, True, None)
         return delivery
 
     def produce_async(self, record: Record[Any, Any], callback: Callback | None = None, *, partitioner: Any = None) -> None:
@@ -133,7 +133,7 @@ class Transaction:
             raise not_a_callback(callback)
         if callback is not None:
             callback = in_callers_context(callback)
-        self._append.joined(self._opened(), record, partitioner, False, callback)
+        self._append.accepted_in(self._opened(), record, partitioner, False, callback)
 
     def produce_batch(self, records: Iterable[Record[Any, Any]], *, partitioner: Any = None) -> BatchDelivery:
         """As `Client.produce_batch`, in this transaction. A record that could not be queued ends it."""
