@@ -139,7 +139,7 @@ BROKERS = [
 # What real brokers do to a client, by the suite that runs it, so that all end at about the same time. What the client
 # answers is tested in both builds on scripted ones.
 IN_ONE_BUILD = {
-    "tests/integration/test_brokers_gone.py": "brokers",  # tests/actors/test_no_broker.py, test_exits.py, test_deadlines.py
+    "tests/integration/test_brokers_gone.py": "pure",  # tests/actors/test_no_broker.py, test_exits.py, test_deadlines.py
     "tests/integration/test_forks.py": "brokers",  # tests/actors/test_forked_children.py, test_unannounced_forks.py
     "tests/integration/test_keys_and_partitions.py": "compiled",  # tests/actors/test_partitioners.py, test_topic.py
     "tests/integration/test_killed_actors.py": "brokers",  # tests/actors/test_surviving.py

@@ -83,6 +83,8 @@ class Inbox:
         loop: wake once more.
         """
         self._scheduled = False
+        if self._idle is None or not self._idle.active:
+            self.gathering = False
         self.wake()
 
     def wake_when_idle(self) -> None:
@@ -99,9 +101,21 @@ class Inbox:
         self._idle.start(self._gathered)
         self._latest.again(self._at_last)  # `start` would go on with what was left of the time when it was stopped
 
+    def wake_after_ready(self) -> None:
+        """As `wake_when_idle`, after the greenlets that are ready now, and nothing else: for who knows that
+        waiting longer brings nothing.
+        """
+        if self.gathering or self._dead is not None:
+            return
+        self.gathering = True
+        self._loop.run_callback(self._ready_ran)
+
     def _gathered(self) -> None:
         self._idle.stop()
         self._latest.stop()
+        self._ready_ran()
+
+    def _ready_ran(self) -> None:
         self.gathering = False
         self.idle = self.woken = True
         self._switch()
