@@ -90,7 +90,7 @@ $(VENV)/.test-installed: $(VENV)/.builder-installed
 # An editable installation does not notice that a source has changed since it was compiled; so that compiles nothing, and this does.
 $(VENV)/.core-built: $(CORE_SOURCES) $(VENV)/.builder-installed
 	@echo "Compiling the core, those of its modules that have changed: all of them take a minute or two."
-	$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
+	CYTHON_CACHE_DIR=build/cython-cache $(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
 	touch $@
 
 # pip is the last thing venv makes: where it is missing, an earlier attempt was cut short.

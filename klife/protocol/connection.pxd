@@ -1,4 +1,4 @@
-from klife.protocol.framing cimport FrameReader, encode_request
+from klife.protocol.framing cimport FrameReader
 from klife.protocol.headers cimport decode_response_header
 from klife.protocol.in_flight cimport InFlight
 

@@ -77,7 +77,7 @@ def test_topics_are_made_looked_at_grown_and_deleted(kafka: FakeCluster) -> None
 def test_a_topic_that_is_produced_to_is_made_or_not(kafka: FakeCluster, client: Client) -> None:
     assert client.produce(Record("new", b"v")).get(PATIENCE).offset == 0
     kafka.auto_create_partitions = 0
-    with Client.start(kafka.bootstrap_servers, max_block_ms=300) as hasty, pytest.raises(UnknownTopic):
+    with Client.start(kafka.bootstrap_servers, unknown_topic_ms=100) as hasty, pytest.raises(UnknownTopic):
         hasty.produce(Record("newer", b"v"))
 
 
@@ -244,7 +244,7 @@ kafka = FakeCluster()
 with Client.start(kafka.bootstrap_servers) as client:
     print(client.produce(Record("orders", b"v")).get({PATIENCE}).offset)
 """
-    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert (ended.stdout, ended.returncode) == ("0\n", 0), ended.stderr
 
 
