@@ -30,13 +30,15 @@ from klife.actors.producer.topic import Topic
 from klife.api.config import ProducerConfig
 from klife.api.settings import producer_settings
 from klife.protocol.produce_wire import BatchesRequest, BatchesResponse
-from klife.protocol.records import encode_payload, encode_plain
+from klife.protocol.records import RECORD_OVERHEAD, encode_payload, encode_plain
+from klife.protocol.written_partitions import WrittenPartitions
 
 PARTITIONS = 30
 MANY = range(500)
 FEW = range(15)
 LOOPS = 300
 SMALL, LARGE, KEY, NOW = bytes(100), bytes(1000), bytes(50), 1_700_000_000_000
+BOUND = RECORD_OVERHEAD + len(KEY) + len(LARGE)
 
 
 def best(step: Callable[[], object], times: int) -> float:
@@ -95,17 +97,23 @@ def going_round(producer: Producer, topic: Topic, records: list[Record]) -> None
         producer.settlement.delivered(partition, batch, 7, -1)
 
 
-def sealing(fields: list[Any]) -> None:
-    for _ in MANY:
-        encode_plain(fields, 9, 0, 5)
+def requesting(fields: list[Any]) -> None:
+    """A batch of `fields` for each of some partitions, in a request."""
+    wires: Any
+    if klife.compiled:
+        wires = WrittenPartitions(len(FEW), len(FEW) * BOUND)
+        for partition in FEW:
+            wires.add(partition, fields, BOUND, 9, 0, 5, False)
+        wires.end()
+    else:
+        wires = [(partition, encode_plain(fields, 9, 0, 5)) for partition in FEW]
+    BatchesRequest(-1, 15_000, [("orders", bytes(16), wires)]).encode_parts(9)
 
 
 def steps() -> dict[str, float]:
     """Each step and what it costs."""
     small, large = (None, SMALL, (), NOW), (KEY, LARGE, (), NOW)
     placed = [Record("orders", LARGE, KEY, partition=partition) for partition in FEW]
-    one = encode_plain(list(large), 9, 0, 5)
-    request = BatchesRequest(-1, 15_000, [("orders", bytes(16), [(partition, one) for partition in FEW])])
     written = b"".join(pack(">ihqqqBBB", partition, 0, 7, -1, 0, 1, 0, 0) for partition in FEW)
     answer = b"\x02\x07orders" + bytes([len(FEW) + 1]) + written + b"\0" + bytes(5)
     settled = a_topic()[1].append(Record("orders", SMALL))._batch
@@ -122,8 +130,7 @@ def steps() -> dict[str, float]:
         "it is encoded, among 500": best(lambda: encode_payload(list(small) * 500), len(MANY)),
         "its result is got": best(partial(getting, Delivery(settled, 5)), len(MANY)),
         "a batch of one large record: opened, filled, taken, confirmed": best(partial(going_round, *a_topic(), placed), len(FEW)),
-        "such a batch is encoded": best(partial(sealing, list(large)), len(MANY)),
-        "it takes its place in a request (of 15)": best(lambda: request.encode_parts(9), len(FEW)),
+        "such a batch is encoded, in a request of 15": best(partial(requesting, list(large)), len(FEW)),
         "its answer is read": best(lambda: BatchesResponse.decode(answer, 9), len(FEW)),
     }
 

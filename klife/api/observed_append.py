@@ -70,7 +70,8 @@ class ObservedAppend(Append):
         return record
 
     def open_transaction(self) -> Any:
-        return self._real_owners.get(getcurrent()) if self._real_owners else None
+        transaction = self._real_owners.get(getcurrent()) if self._real_owners else None
+        return None if transaction is None or transaction.owner.has_lost_block else transaction
 
     def checked(self, records: Iterable[Record]) -> list[Record]:
         shown = [self._observer.shown(record) for record in super().checked(records)]

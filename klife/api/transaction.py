@@ -156,6 +156,7 @@ class Transaction:
         """
         opened, engine = self._opened(), self._engine
         assert engine is not None
+        take_note()
         opened.check()
         self._abort(opened, engine.part(Transactions), waits=True)
 

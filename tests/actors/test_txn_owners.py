@@ -12,8 +12,10 @@ from typing import Any
 
 import gevent
 import pytest
+from greenlet import greenlet
 
 from klife import Client, Record, TransactionAborted, TransactionError
+from klife.actors.transactions.transaction import Owner
 from klife.protocol.apis.end_txn import EndTxnRequest
 from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, good
 from tests.support.scripted_coordinator import ScriptedCoordinator
@@ -121,6 +123,15 @@ def test_what_a_thread_s_block_raises_passes_though_its_home_stands_still(world:
     assert [type(error) for error in errors] == [LookupError]
     wait_until(world.is_idle, PATIENCE)
     assert world.coordinator.ended[-1] is False
+
+
+def test_the_collector_finds_no_greenlet_of_a_thread_in_what_is_kept_of_its_transaction() -> None:
+    """greenlet 3.5 crashes if it finds that in a circle when the thread has ended."""
+    owners: list[Owner] = []
+    thread = threading.Thread(target=lambda: owners.append(Owner(thread)))
+    thread.start()
+    thread.join(PATIENCE)
+    assert not [each for each in gc.get_referents(owners[0]) if isinstance(each, greenlet)]
 
 
 def test_a_thread_that_never_left_its_block_is_noticed_by_an_idle_pool(world: World) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
+from threading import Lock
 
 COMMITTED = "committed"
 ABORTED = "aborted"  # by its owner, by its owner's end, or as the client told
@@ -52,6 +53,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._file: TextIOWrapper = path.open("w", buffering=1 << 16)
+        self._lock = Lock()  # owners may be threads
         self.under_way: dict[int, Dealing] = {}
 
     def begin(self, dealing: Dealing) -> None:
@@ -59,8 +61,10 @@ class Ledger:
 
     def settle(self, dealing: Dealing) -> None:
         """`dealing` has its outcome."""
-        del self.under_way[id(dealing)]
-        self._file.write(json.dumps(asdict(dealing)) + "\n")
+        line = json.dumps(asdict(dealing)) + "\n"
+        with self._lock:
+            del self.under_way[id(dealing)]
+            self._file.write(line)
 
     def close(self) -> None:
         for dealing in list(self.under_way.values()):

@@ -14,7 +14,8 @@ import random
 import resource
 import signal
 import sys
-from collections.abc import Iterator, MutableMapping
+import threading
+from collections.abc import Callable, Iterator, MutableMapping
 from itertools import count
 from pathlib import Path
 from time import monotonic
@@ -27,6 +28,7 @@ import klife
 from klife.api.client import Client
 from klife.errors import FlushTimeout
 from klife_supervision import TreeNode
+from tests.chaos.bodies import InThreads
 from tests.chaos.journal import Journal
 from tests.chaos.ledger import Ledger
 from tests.chaos.owners import Owner
@@ -37,6 +39,7 @@ from tests.chaos.workers import Worker
 READY_SECONDS = 30.0
 LOOK_SECONDS = 0.05
 GRACE_SECONDS = 10.0
+OWNERS_PER_THREAD = 4  # one of so many owners has its transactions in threads beside the hub
 
 
 class Load:
@@ -61,8 +64,14 @@ class Load:
         ticker, later = Ticker(), Ticker()
         turns = count(1)
         workers = [gevent.spawn(Worker(plan, index, client, self._journal, turns).run, end) for index in range(plan.workers)]
-        workers += [gevent.spawn(Owner(plan, index, client, self._ledger).run, end) for index in range(plan.owners)]
-        others = [gevent.spawn(ticker.run, end), gevent.spawn(self._look, end), gevent.spawn(self._kill_actors, begin_at)]
+        in_threads = range(0, plan.owners, OWNERS_PER_THREAD)
+        in_greenlets = [index for index in range(plan.owners) if index not in in_threads]
+        workers += [gevent.spawn(Owner(plan, index, client, self._ledger).run, end) for index in in_greenlets]
+        workers += [
+            gevent.spawn(self._in_thread, Owner(plan, index, client, self._ledger, InThreads()).run, end) for index in in_threads
+        ]
+        killing = gevent.spawn(kill_actors, client, plan, begin_at, self._killed, gevent.sleep)
+        others = [gevent.spawn(ticker.run, end), gevent.spawn(self._look, end), killing]
         ticking_on = gevent.spawn_later(max(end - monotonic(), 0.0), later.run, float("inf"))  # for records that are settled later
         # A worker may be in a call when the time is up, and then wait for its delivery.
         gevent.joinall([*workers, *others], timeout=plan.seconds + plan.max_block + plan.delivery_timeout + plan.dealing_time)
@@ -118,17 +127,37 @@ class Load:
             self._max_resident = max(self._max_resident, resident_bytes())
             gevent.sleep(LOOK_SECONDS)
 
-    def _kill_actors(self, begin_at: float) -> None:
-        faults = sorted((fault for track in self._plan.faults for fault in track if fault.kind == "kill actor"), key=lambda f: f.at)
-        for fault in faults:
-            gevent.sleep(max(begin_at + fault.at - monotonic(), 0.0))
-            nodes = list(below(self._client.tree()))
-            # Kinds first: there are more batchers than all others together.
-            rng = random.Random(fault.target)
-            kind = rng.choice(sorted({kind_of(node) for node in nodes}))
-            victim = rng.choice([node for node in nodes if kind_of(node) == kind])
-            victim.kill()
-            self._killed.append(f"{monotonic():.3f} {victim.id}")
+    @staticmethod
+    def _in_thread(work: Callable[[float], None], until: float) -> None:
+        """Do `work` in a thread of the system, beside the hub."""
+        errors: list[BaseException] = []
+
+        def do() -> None:
+            try:
+                work(until)
+            except BaseException as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=do, daemon=True)
+        thread.start()
+        while thread.is_alive():
+            gevent.sleep(LOOK_SECONDS)
+        if errors:
+            raise errors[0]
+
+
+def kill_actors(client: Client, plan: Plan, begin_at: float, killed: list[str], sleep: Callable[[float], None]) -> None:
+    """Kill nodes of the client's supervision tree when the plan says; note which in `killed`."""
+    faults = sorted((fault for track in plan.faults for fault in track if fault.kind == "kill actor"), key=lambda f: f.at)
+    for fault in faults:
+        sleep(max(begin_at + fault.at - monotonic(), 0.0))
+        nodes = list(below(client.tree()))
+        # Kinds first: there are more batchers than all others together.
+        rng = random.Random(fault.target)
+        kind = rng.choice(sorted({kind_of(node) for node in nodes}))
+        victim = rng.choice([node for node in nodes if kind_of(node) == kind])
+        victim.kill()
+        killed.append(f"{monotonic():.3f} {victim.id}")
 
 
 def below(node: TreeNode) -> Iterator[TreeNode]:
@@ -148,7 +177,9 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-def _log_to(path: Path) -> None:
+def log_to(path: Path) -> None:
+    """Write the client's events there."""
+
     def stamp(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         return {"at": round(monotonic(), 3), **event}
 
@@ -161,7 +192,7 @@ def _log_to(path: Path) -> None:
 
 def main(seed: str, minutes: str, bootstrap_servers: str, folder: str, begin_at: str) -> None:
     faulthandler.register(signal.SIGUSR1, all_threads=True)
-    _log_to(Path(folder) / "events.jsonl")
+    log_to(Path(folder) / "events.jsonl")
     gc.freeze()  # Python's full collections go through all that was imported, for some 30 ms: nothing that the client does to the hub
     Load(plan_for(int(seed), float(minutes)), bootstrap_servers, Path(folder)).run(float(begin_at))
 

@@ -59,7 +59,8 @@ class TopicPlan:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A run. `client` are the options of `Client.start`, producers, topics and the pool included. `txn_topics`
-    are those of the transactions, which have `owners` in place of workers.
+    are those of the transactions, which have `owners` in place of workers, and `thread_owners` in a process of its
+    own, whose client runs in a thread.
     """
 
     seed: int
@@ -71,6 +72,7 @@ class Plan:
     faults: tuple[tuple[Fault, ...], ...]
     txn_topics: tuple[TopicPlan, ...]
     owners: int
+    thread_owners: int
 
     @property
     def producers(self) -> dict[str, Mapping[str, Any]]:
@@ -81,6 +83,14 @@ class Plan:
         """The options of the pool."""
         (pool,) = self.client["txn_pools"]
         return dict(pool)
+
+    @property
+    def thread_client(self) -> dict[str, Any]:
+        """The options of the client in a thread of its own: a pool as the other's, and ids that are not."""
+        pool = self.pool
+        base = f"{pool['base_txn_id']}-threads" if pool["base_txn_id"] else ""
+        others = {name: value for name, value in self.client.items() if name not in ("producers", "topics", "txn_pools")}
+        return {**others, "run_in": "thread", "txn_pools": [{**pool, "base_txn_id": base}]}
 
     @property
     def max_block(self) -> float:
@@ -106,7 +116,8 @@ class Plan:
         ]
         faults = [f"    {fault}" for fault in sorted((f for track in self.faults for f in track), key=lambda f: f.at)]
         head = (
-            f"seed {self.seed}: {self.seconds:g} s, {self.workers} workers, {self.records_per_second} records/s, {self.owners} owners, "
+            f"seed {self.seed}: {self.seconds:g} s, {self.workers} workers, {self.records_per_second} records/s, "
+            f"{self.owners} owners and {self.thread_owners} in threads, "
             f"max_buffered_bytes {self.client['max_buffered_bytes']}, on_buffer_full {self.client['on_buffer_full']}, "
             f"max_block_ms {self.client['max_block_ms']}"
         )
@@ -137,6 +148,7 @@ def plan_for(seed: int, minutes: float) -> Plan:
         TopicPlan(f"chaos-{seed}-txn-{index}", dealing.randint(1, 6), "the pool", {}, doomed=False) for index in range(2)
     )
     owners = dealing.randint(4, 12)
+    thread_owners = random.Random(f"{seed}/threads").randint(2, 4)
     workers = rng.randint(24, 60)
     rate = rng.choice((300, 800, 1_500, 2_500))
     tracks = (
@@ -146,7 +158,7 @@ def plan_for(seed: int, minutes: float) -> Plan:
         _track(rng, seconds, ACTOR_FAULTS, every=(0.5, 6.0), lasting=(0.0, 0.0)),
         _track(dealing, seconds, COORDINATOR_FAULTS, every=(3.0, 10.0), lasting=(0.0, 0.0)),
     )
-    return Plan(seed, seconds, tuple(topics), client, workers, rate, tracks, txn_topics, owners)
+    return Plan(seed, seconds, tuple(topics), client, workers, rate, tracks, txn_topics, owners, thread_owners)
 
 
 def _producer(rng: random.Random, index: int, max_buffered: int) -> dict[str, Any]:

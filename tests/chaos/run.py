@@ -27,6 +27,7 @@ from tests.chaos.journal import Entry, read_journal
 from tests.chaos.ledger import read_ledger
 from tests.chaos.plan import BROKERS, Plan, plan_for
 from tests.chaos.proxy import Proxy
+from tests.chaos.threads import LEDGER, SUMMARY
 from tests.chaos.witness import held_up, read_committed, read_logs
 from tests.support import importing_tests
 from tests.support.txn_feature import settle_on
@@ -111,14 +112,16 @@ class World:
         begin_at = monotonic() + START_SECONDS
         bootstrap = ",".join(proxy.address for proxy in self._proxies.values())
         load = _start("load", str(seed), str(minutes), bootstrap, str(folder), str(begin_at), log=folder / "load.log")
+        threads = _start("threads", str(seed), str(minutes), bootstrap, str(folder), str(begin_at), log=folder / "threads.log")
         control = _start("ticker", str(folder / "control.json"), str(plan.seconds + START_SECONDS), log=folder / "control.log")
         try:
             faults.run(begin_at)
             patience = plan.seconds + plan.max_block + plan.delivery_timeout + 2 * plan.dealing_time + END_SECONDS
             ended = _await(load, begin_at + patience - monotonic())
+            threads_ended = _await(threads, begin_at + patience - monotonic())
             _await(control, END_SECONDS)
         finally:
-            for process in (load, control):
+            for process in (load, threads, control):
                 if process.poll() is None:
                     process.kill()
         self._cluster.wait_until_ready()
@@ -127,9 +130,12 @@ class World:
         entries = list(read_journal(folder / "journal.jsonl"))
         summary = _read_json(folder / "summary.json")
         noise = _read_json(folder / "control.json")
+        of_threads = _read_json(folder / SUMMARY)
         slack = Slack(LATE_SECONDS, summary["waits"] if summary else ())
         violations, counts = check(entries, found, _promises(plan, faults.whole_since), slack)
         violations += _bounds(plan, summary, ended)
+        violations += _bounds_of_threads(of_threads, threads_ended)
+        slack = Slack(LATE_SECONDS, sorted([*slack.waits, *of_threads.get("waits", ())]))
         of_transactions, outcomes = self._check_transactions(plan, folder, slack)
         violations += of_transactions
         counts = {**counts, **{f"transactions {outcome}": count for outcome, count in outcomes.items()}}
@@ -146,7 +152,7 @@ class World:
     def _check_transactions(self, plan: Plan, folder: Path, slack: Slack) -> tuple[list[Violation], dict[str, int]]:
         servers, names = self._cluster.bootstrap_servers, [topic.name for topic in plan.txn_topics]
         held = held_up(servers, names, plan.dealing_time)  # what was given up without an answer the coordinator ends at its timeout
-        dealings = list(read_ledger(folder / "ledger.jsonl"))
+        dealings = [*read_ledger(folder / "ledger.jsonl"), *read_ledger(folder / LEDGER)]
         return check_transactions(dealings, read_committed(servers, names), held, plan.pool["checkout_timeout_ms"] / 1000, slack)
 
 
@@ -187,6 +193,19 @@ def _bounds(plan: Plan, summary: Mapping[str, Any], ended: str) -> list[Violatio
         (not held, "the hub was held", for_so_long),
     )
     return [Violation(kind, None, str(detail)) for holds, kind, detail in checks if not holds]
+
+
+def _bounds_of_threads(summary: Mapping[str, Any], ended: str) -> list[Violation]:
+    """What must hold of the process of owners in threads."""
+    if not summary:
+        return [Violation("the owners in threads did not end by themselves", None, ended)]
+    kinds = {
+        "stuck": "an owner is stuck",
+        "broken": "a thread of an owner failed",
+        "open_transactions": "transactions are left open",
+        "fenced": "the pool is fenced",
+    }
+    return [Violation(kind, None, f"of threads: {summary[name]}") for name, kind in kinds.items() if summary[name]]
 
 
 def _start(module: str, *arguments: str, log: Path) -> Any:

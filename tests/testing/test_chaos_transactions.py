@@ -4,17 +4,22 @@ were kept; and their owners end when they are told to.
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
 from typing import Any
+from zlib import crc32
 
 import gevent
 import pytest
 
 from klife.errors import ClientClosed, PoolExhausted, TransactionAborted, TransactionError, TransactionFenced
 from klife.record import Record
+from klife.testing.fake import FakeCluster
 from tests.chaos.check import DAMAGED, DISORDERED, DOUBLED, FOREIGN, MISPLACED, Slack
 from tests.chaos.check_transactions import (
     GHOST,
@@ -31,6 +36,8 @@ from tests.chaos.check_transactions import (
 from tests.chaos.ledger import ABORTED, BROKEN, COMMITTED, FENCED, NOT_BEGUN, UNKNOWN, Dealing, Ledger, read_ledger
 from tests.chaos.owners import Owner
 from tests.chaos.plan import plan_for
+from tests.chaos.threads import FIRST_OWNER, LEDGER, SUMMARY
+from tests.support import importing_tests
 
 MONEY = "money"
 
@@ -149,7 +156,7 @@ class FakeClient:
 
 
 def owner(client: FakeClient, ledger: Any = None) -> Owner:
-    return Owner(plan_for(1, 1.0), 0, client, ledger)  # type: ignore[arg-type]
+    return Owner(plan_for(1, 1.0), 0, client, ledger, forks=0.0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -180,3 +187,35 @@ def test_an_owner_ends_and_leaves_no_transaction_without_an_outcome(tmp_path: Pa
         owner(FakeClient(), ledger).run(monotonic() + 0.3)
     ledger.close()
     assert {each.outcome for each in read_ledger(tmp_path / "ledger.jsonl")} <= {COMMITTED, ABORTED, UNKNOWN}
+
+
+def test_owners_without_a_hub_are_interrupted_and_fork_and_find_all_or_nothing(tmp_path: Path) -> None:
+    """The process of those as a run has it, on brokers that keep all they are told."""
+    seed, minutes = 5, 0.05
+    plan = plan_for(seed, minutes)
+    with FakeCluster(topics={topic.name: topic.partitions for topic in plan.txn_topics}) as kafka:
+        arguments = (str(seed), str(minutes), kafka.bootstrap_servers, str(tmp_path), "0", "0.3")
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.chaos.threads", *arguments],
+            env=importing_tests(),
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found = [record for topic in plan.txn_topics for record in kafka.records(topic.name)]
+    names = [(record, *map(int, (record.value or b"").split(b":", 3)[:3])) for record in found]
+    places = [
+        Seen(record.topic, record.partition, record.offset or 0, owner, number, index, crc32(record.value or b""))
+        for record, owner, number, index in names
+    ]
+    dealings = list(read_ledger(tmp_path / LEDGER))
+    summary = json.loads((tmp_path / SUMMARY).read_text())
+    slack = Slack(5.0, summary["waits"])
+    violations, counts = check_transactions(dealings, places, (), plan.pool["checkout_timeout_ms"] / 1000, slack)
+    assert violations == [], counts
+    assert {"stuck": [], "broken": [], "open_transactions": 0, "fenced": False}.items() <= summary.items()
+    assert counts[COMMITTED], [str(each) for each in dealings]
+    assert {"fork", "commit"} <= {each.way for each in dealings if each.outcome == COMMITTED}
+    assert {each.way for each in dealings if each.owner == FIRST_OWNER}

@@ -58,11 +58,9 @@ class Batch(Latch):
         wire: EncodedBatch | None = None
         # the outcome
         base_offset: int | None = None
-        error: ProduceError | None = None
         # pieces
         root: Batch | None = None
         positions: Sequence[int] | None = None  # of a piece: where its records stand in the root
-        outcomes: list[Outcome | None] | None = None  # of a root in pieces
         missing: int = 0
 
     def __init__(self, topic: str, partition_id: int, terms: Terms, created: float, ordinal: int) -> None:
@@ -80,6 +78,9 @@ class Batch(Latch):
         self.ordinal = ordinal  # its place among the partition's batches, from 1; 0 until it is opened
         self.sequence = -1
         self.append_time_ms = -1
+        if not cython.compiled:  # Python finds them sooner here than in the class, and each result asks for them
+            self.error: ProduceError | None = None
+            self.outcomes: list[Outcome | None] | None = None  # of a root in pieces
 
     def order(self) -> tuple[int, int]:
         """Where this batch, or a piece of one, stands among those of its partition."""
@@ -250,6 +251,6 @@ if not cython.compiled:
     for _name in (
         *("_home", "topic", "partition_id", "terms", "created", "fields", "count", "size", "ordinal", "sequence", "append_time_ms"),
         *("identity", "in_flight", "wire", "is_set", "base_offset", "_wakeups", "_greenlets", "_locks", "callbacks", "indices"),
-        *("attempts", "fate_unknown"),
+        *("error", "outcomes", "attempts", "fate_unknown"),
     ):
         setattr(_first, _name, None)

@@ -29,22 +29,34 @@ if TYPE_CHECKING:
 class Owner:
     """The greenlet that began a transaction, in whatever thread. Made in it.
 
+    It does not keep that one: greenlet 3.5 crashes when the collector finds a circle with the greenlet of a thread
+    that has ended, and a transaction is in one with whatever was raised in it.
+
     It leaves its block by an object of the user's, `block`. Where that is no more, the block can not be left: a signal
     handler raised before the first line of `__exit__`, say.
     """
 
-    __slots__ = ("greenlet", "_thread", "_told", "_block")
+    __slots__ = ("_greenlet", "_thread", "_told", "_block")
 
     def __init__(self, block: object) -> None:
         self._block = ref(block)
-        self.greenlet: Any = getcurrent()
-        self._thread = None if isinstance(self.greenlet, gevent.Greenlet) else threading.current_thread()
+        current = getcurrent()
+        self._greenlet = ref(current)
+        self._thread = None if isinstance(current, gevent.Greenlet) else threading.current_thread()
         self._told: Callable[[Any], None] | None = None
+
+    @property
+    def greenlet(self) -> Any:
+        """None when it is no more."""
+        return self._greenlet()
 
     @property
     def is_gone(self) -> bool:
         """Whether it will never leave the block of its transaction."""
-        return bool(self.greenlet.dead) or (self._thread is not None and not self._thread.is_alive()) or self.has_lost_block
+        greenlet = self.greenlet
+        if greenlet is None or greenlet.dead or self.has_lost_block:
+            return True
+        return self._thread is not None and not self._thread.is_alive()
 
     @property
     def has_lost_block(self) -> bool:
@@ -53,15 +65,17 @@ class Owner:
 
     def when_gone(self, tell: Callable[[], None]) -> None:
         """Call `tell` at once when it ends, if it is a greenlet that tells of that. Once."""
-        if isinstance(self.greenlet, gevent.Greenlet):
+        greenlet = self.greenlet
+        if isinstance(greenlet, gevent.Greenlet):
             self._told = lambda _greenlet: tell()
-            self.greenlet.rawlink(self._told)
+            greenlet.rawlink(self._told)
 
     def forget(self) -> None:
         """Nobody need be told any more."""
         told, self._told = self._told, None
-        if told is not None:
-            self.greenlet.unlink(told)
+        greenlet = self.greenlet
+        if told is not None and greenlet is not None:
+            greenlet.unlink(told)
 
 
 class Transaction:
@@ -150,5 +164,6 @@ class Transaction:
     def forget(self) -> None:
         """Its owner has left the block."""
         self.owner.forget()
-        if self._by_owner.get(self.owner.greenlet) is self:
-            del self._by_owner[self.owner.greenlet]
+        greenlet = self.owner.greenlet
+        if self._by_owner.get(greenlet) is self:
+            del self._by_owner[greenlet]
