@@ -140,8 +140,8 @@ def test_partitions_are_spread_over_the_batchers_of_a_broker() -> None:
     assert counts == [10] * 4
 
 
-def waits_for_an_idle_loop(parts: Parts, batcher: Batcher, left_at: float = 0.0) -> bool:
-    """Whether the next request does: of one record, which is delivered at once. It leaves at `left_at`."""
+def waits_for_an_idle_loop(parts: Parts, batcher: Batcher) -> bool:
+    """Whether the next request does: of one record, which is delivered at once."""
     inbox = batcher.inbox
     assert inbox is not None
     parts.batch()
@@ -150,7 +150,7 @@ def waits_for_an_idle_loop(parts: Parts, batcher: Batcher, left_at: float = 0.0)
     assert inbox.idle
     inbox.woken = inbox.idle = False
     (batch,) = parts.taken(batcher, NOW)
-    batcher.request_leaves(left_at)
+    batcher.request_leaves(batch.created, 1)
     parts.delivered(batch)
     return waits
 
@@ -161,7 +161,11 @@ def test_requests_wait_for_an_idle_loop_only_as_long_as_that_brings_them_company
     batcher.inbox = Inbox()
     first = [waits_for_an_idle_loop(parts, batcher) for _ in range(100)]
     assert first == [True] * 16 + [False] * 84
-    waits_for_an_idle_loop(parts, batcher, left_at=NOW)  # the next record comes right behind it
+    batcher.request_leaves(NOW, 1)
+    batcher.calls.add("without an answer")
+    parts.batch()  # right behind it
+    batcher.calls.clear()
+    parts.delivered(*parts.taken(batcher, NOW))
     then = [waits_for_an_idle_loop(parts, batcher) for _ in range(100)]
     assert then == [True] * 32 + [False] * 68
 
@@ -175,5 +179,5 @@ def test_the_more_often_a_request_left_too_soon_the_longer_they_wait_again() -> 
         waited.append(0)
         while waits_for_an_idle_loop(parts, batcher):
             waited[-1] += 1
-        batcher.request_leaves(NOW)
+        batcher.request_leaves(NOW, 2)  # of several who produce at once
     assert waited == [16, 32, 64, 128, 256, 512, 1024, 1024, 1024]

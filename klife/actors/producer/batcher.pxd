@@ -26,7 +26,7 @@ cdef class Batcher:
     cpdef wake(self)
     cpdef batch_opened(self, Partition partition, Batch batch)
     cpdef gather(self)
-    cpdef request_leaves(self, double now)
+    cpdef request_leaves(self, double now, Py_ssize_t batches)
     cdef _has_company(self)
     cpdef offer(self, Partition partition)
     cpdef bint is_complete(self, bint waited, bint busy, double now)

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 _WORTH_A_REQUEST = cython.declare(cython.Py_ssize_t, 65_536)
 _WORTH_A_BATCH = cython.declare(cython.Py_ssize_t, 4_096)
 _GROWS_AT_MOST = cython.declare(cython.double, 0.01)  # seconds
-# Seconds. Records that come so soon after a request would have been in it, had it waited for the loop to be idle.
+# Seconds. Records that come so soon behind a request, before its answer, would have been in it, had it waited for the
+# loop to be idle.
 _COMPANY = cython.declare(cython.double, 0.00025)
 _LEAST_PATIENCE = cython.declare(cython.Py_ssize_t, 16)
 _MOST_PATIENCE = cython.declare(cython.Py_ssize_t, 1024)
@@ -115,7 +116,7 @@ class Batcher:
         if not partition.listed:
             partition.listed = True
             self.ready.append(partition)
-        if batch.created - self._left_alone_at < _COMPANY:
+        if self.calls and batch.created - self._left_alone_at < _COMPANY:
             self._has_company()
         inbox = self.inbox
         if inbox is not None and not inbox.gathering and len(self.calls) < self.max_in_flight:
@@ -134,18 +135,20 @@ class Batcher:
         else:
             inbox.wake_after_ready()
 
-    def request_leaves(self, now: float) -> None:
-        """A request is sent at `now`."""
+    def request_leaves(self, now: float, batches: int) -> None:
+        """A request of so many is sent at `now`."""
         if self.gathers > 0:
             self.gathers -= 1
             self._left_alone_at = 0.0
+        elif batches > 1:  # several who produce at once
+            self._has_company()
         else:
             if self._left_alone_at and self._patience > _LEAST_PATIENCE:  # nothing came right behind the last one
                 self._patience -= 1
             self._left_alone_at = now
 
     def _has_company(self) -> None:
-        """A request left too soon: the next ones wait again, the more of them the more often that happens."""
+        """A request left too soon, or may have: the next ones wait again, the more of them the more often that happens."""
         self._left_alone_at = 0.0
         self._patience = min(2 * self._patience, _MOST_PATIENCE)
         self.gathers = self._patience

@@ -171,8 +171,9 @@ class BatcherActor(GeventActor):
             producer.budget.is_over,
         )
         if step is _SEND:
-            batcher.request_leaves(now)
-            room -= self._send(self._drain(now))
+            batches = self._drain(now)
+            batcher.request_leaves(now, len(batches))
+            room -= self._send(batches)
             if batcher.ready and room > 0:
                 get_hub().loop.run_callback(inbox.wake_when_idle)  # behind those who were refused this turn
         elif step is _WAIT:
