@@ -198,6 +198,11 @@ class BatchesRequest:
 def _gather(parts: list[Buffer], out: list[bytes], pieces: list[bytes], gathered: int) -> int:
     """Put `pieces` behind `out`, which had `gathered` bytes of batches before; return how many it has now."""
     for piece in pieces:
+        if len(piece) > SPLIT_BYTES:
+            parts += (b"".join(out), piece)
+            out.clear()
+            gathered = 0
+            continue
         out.append(piece)
         gathered += len(piece)
         if gathered > _GATHERED_BYTES:

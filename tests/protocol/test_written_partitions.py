@@ -52,6 +52,9 @@ def test_many_are_written_in_pieces_for_which_no_memory_has_to_be_mapped() -> No
     assert [index for index, _ in together] == list(range(100))
     assert 5 < len(together.pieces) < 10
     assert max(map(len, together.pieces)) <= 32 * 1024
+    parts = BatchesRequest(-1, 1000, [("t", b"i" * 16, together)]).encode_parts(ProduceRequest.MAX_VERSION)
+    assert [part for part in parts if len(part) > 100] == together.pieces
+    assert all(any(part is piece for part in parts) for piece in together.pieces), "they are not copied once more"
 
 
 @pytest.mark.parametrize("bound", [0, 20, -1, SMALL + 1])
