@@ -33,9 +33,9 @@ def test_faults_at_random_break_no_promise(
 ) -> None:
     monkeypatch.setenv("KLIFE_PURE", str(int(build == "pure")))  # for the load, which is a program of its own
     outcome = world.run(seed, MINUTES, tmp_path)
-    assert outcome.summary["compiled"] is (build == "compiled")
     print(headline(outcome))
     assert not outcome.violations, full_report(outcome)
+    assert outcome.summary["compiled"] is (build == "compiled")
     assert outcome.counts[DELIVERED] > 300
     assert outcome.counts["transactions committed"]
     assert outcome.summary["killed"]

@@ -92,7 +92,7 @@ class Transaction:
         self.closed: str | None = None  # why nothing joins it any more: "committed", "aborted"
         self.forked = False  # this is the copy that a forked child has of a transaction of its parent's
         self.commits = False  # how it is to end
-        self.given_up = False  # its owner waits for no commit any more: none is begun from now on
+        self.given_up: bool = False  # its owner waits for no commit any more: none is begun from now on
         self.cause: KlifeError | None = None  # what ended it, where that was not its owner
         self.committed: bool = False
         self.error: KlifeError | None = None  # of the end, once it is `over`
