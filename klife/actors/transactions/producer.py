@@ -73,9 +73,9 @@ class TransactionalProducer(Producer):
         self.renewal_in_doubt: bool = False  # one may be done that was answered otherwise, or have ended what was open
         self.is_v2: bool = False  # what the cluster had settled when it was initialised: so it stays
         self.rested_since: float = NEVER_USED
-        self.joining: int = 0  # records that are on their way into the open transaction, perhaps waiting for room
         self.dropped_records: int = 0  # by aborts: they have not failed by themselves
         self.rests: bool = True  # no transaction is open, and nothing of the last one was on its way when that was looked at
+        self.awaited: Transaction | None = None  # the last one, where a record waits to join it although it is over
         # Of the transaction that is open:
         self.transaction: Transaction | None = None
         self.begun_at: float = 0.0  # this, or the last one
@@ -103,12 +103,18 @@ class TransactionalProducer(Producer):
                 return False
         return True
 
+    @property
+    def is_joined(self) -> bool:
+        """Whether a record waits to join its last transaction, which is over."""
+        return self.awaited is not None and self.awaited.joining > 0
+
     def look_for_rest(self) -> None:
         """Tell the pool if no transaction is open, and nothing of the last one on its way any more, and that is
         news.
         """
-        if not self.rests and self.transaction is None and self.is_quiet and not self.joining:
+        if not self.rests and self.transaction is None and self.is_quiet and not self.is_joined:
             self.rests = True
+            self.awaited = None
             self.txn_pool.came_to_rest(self)
 
     @property
@@ -116,7 +122,7 @@ class TransactionalProducer(Producer):
         """What it is to its pool."""
         state = self.state
         if self.transaction is None and (self.rests or self.is_quiet):
-            if self.joining:
+            if self.is_joined:
                 return Standing.JOINED
             if state is State.READY:
                 return Standing.FREE
@@ -160,6 +166,7 @@ class TransactionalProducer(Producer):
                 batcher.broker = self.broker_of(batcher.node_id)
         self.begun_at = transaction.begun_at = monotonic()
         begun = after(self.state, Event.BEGIN)
+        transaction.topics = self.routing.topics
         # From here on there is no call, in which a signal handler might raise: it is theirs altogether, or rests.
         self.state = begun
         self.terms.closed = None
@@ -289,6 +296,7 @@ class TransactionalProducer(Producer):
         self.identities.current = None
         self.stop_taking()
         self.rested_since = monotonic()
+        self.awaited = transaction if transaction is not None and transaction.joining else None
         self.transaction = None
         if transaction is not None:
             transaction.ended(committed=committed, error=error)
