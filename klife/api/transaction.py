@@ -38,13 +38,14 @@ Callback = Callable[[Record], object]
 class Transaction:
     """A transaction, as its block sees it."""
 
-    __slots__ = ("_handle", "_append", "_pool", "_engine", "_open")
+    __slots__ = ("_handle", "_append", "_pool", "_engine", "_transactions", "_open")
 
     def __init__(self, handle: Handle, append: Append, pool: str | None) -> None:
         self._handle = handle
         self._append = append
         self._pool = pool
         self._engine: Engine | None = None
+        self._transactions: Transactions | None = None  # the engine's
         self._open: OpenTransaction | None = None
 
     def __enter__(self) -> Transaction:
@@ -55,7 +56,8 @@ class Transaction:
             raise InvalidRecordValue("there is no pool for transactions in this client: give it txn_pools=[{'name': ...}]")
         self._append.follow(engine)
         self._engine = engine
-        owner, transactions = Owner(), engine.part(Transactions)
+        owner = Owner()
+        transactions = self._transactions = engine.part(Transactions)
         if get_hub_if_exists() is engine.hub:
             self._open = transactions.begin(owner, self._pool)
             return self
@@ -68,10 +70,9 @@ class Transaction:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        opened, engine = self._opened(), self._engine
-        assert engine is not None
+        opened, transactions = self._opened(), self._transactions
+        assert transactions is not None
         take_note()
-        transactions = engine.part(Transactions)
         try:
             if opened.forked:
                 if error is None:
@@ -138,10 +139,10 @@ class Transaction:
         """Abort it now: nothing of it will be seen, and nothing joins it any more. The block goes on, and is left
         without an error.
         """
-        opened, engine = self._opened(), self._engine
-        assert engine is not None
+        opened, transactions = self._opened(), self._transactions
+        assert transactions is not None
         opened.check()
-        self._at_home(lambda: engine.part(Transactions).abort(opened, waits=True), 5.0)
+        self._at_home(lambda: transactions.abort(opened, waits=True), 5.0)
 
     def _opened(self) -> OpenTransaction:
         if self._open is None:

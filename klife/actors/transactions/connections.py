@@ -54,8 +54,9 @@ class Connections:
     @cython.locals(found="Broker", broker="Broker", brokers=dict, fewest=cython.Py_ssize_t, owed=cython.Py_ssize_t)
     def broker(self, node_id: int) -> Broker:
         """The broker as it is to be asked now: by the first connection that owes no answer, else by that which
-        owes the fewest. Where none is idle another is opened, up to four: for what is asked later, as nobody
-        waits for a connection who could have one.
+        owes the fewest, and of several such by the one where the broker has been longest at it. Where none is
+        idle another is opened, up to four: for what is asked later, as nobody waits for a connection who could
+        have one.
         """
         found, fewest, brokers = None, 0, self._metadata.brokers
         for purpose in OF_TRANSACTIONS:
@@ -67,7 +68,7 @@ class Connections:
             owed = broker.owes()
             if not owed:
                 return broker
-            if found is None or owed < fewest:
+            if found is None or owed < fewest or (owed == fewest and broker.used_at < found.used_at):
                 found, fewest = broker, owed
         return found if found is not None else self._metadata.broker(node_id)
 
