@@ -8,48 +8,45 @@ agreed upon.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from struct import Struct as Layout
 from struct import error as LayoutError  # noqa: N812  the exception is lower-case in the standard library
 from typing import Any
 
+from klife import cython_shim as cython
 from klife.protocol.api_keys import api_name
 from klife.protocol.errors import DecodeError, EncodeError
 from klife.protocol.message import Request
 from klife.protocol.primitives import MAX_STRING_BYTES, Buffer, Malformed, skip_tags, uvarint_rest
 
-_KEY_AND_VERSION = Layout(">hh")
-_LENGTH = Layout(">h")
+if cython.compiled:
+    import cython
+
+_REQUEST = Layout(">hhih")
 _CORRELATION_ID = Layout(">i")
 _API_VERSIONS = 18
 
 
-def encode_request_header(api_key: int, version: int, correlation_id: int, client_id: str | None, *, flexible: bool) -> bytes:
+@cython.locals(name=bytes, head=bytes, flexible=cython.bint)
+def encode_request_header(api_key: int, version: int, correlation_id: int, client_id: str | None, flexible: bool) -> bytes:
     """Header version 2 if `flexible`, else 1.
 
     Raises:
         EncodeError: a number is out of range, or the client id is no text of at most 32767 bytes.
     """
     try:
-        before, behind = _around_correlation_id(api_key, version, client_id, flexible)
-        return before + _CORRELATION_ID.pack(correlation_id) + behind
-    except (LayoutError, AttributeError, TypeError, UnicodeEncodeError):
+        name = b"" if client_id is None else client_id.encode()
+        if len(name) > MAX_STRING_BYTES:
+            raise EncodeError(f"client_id has {len(name)} bytes of UTF-8; Kafka's limit for strings is {MAX_STRING_BYTES}")
+        head = _REQUEST.pack(api_key, version, correlation_id, -1 if client_id is None else len(name))
+    except (LayoutError, AttributeError, UnicodeEncodeError):
         raise EncodeError(
             f"a request header takes int16 api_key, int16 version, int32 correlation_id and a str or None as client_id, not "
             f"{api_key!r}, {version!r}, {correlation_id!r} and a value of type {type(client_id).__name__}"
         ) from None
+    return head + name + b"\0" if flexible else head + name
 
 
-@lru_cache(maxsize=256, typed=True)  # a client sends the same few again and again
-def _around_correlation_id(api_key: int, version: int, client_id: str | None, flexible: bool) -> tuple[bytes, bytes]:
-    """What is before and behind it in a request's header."""
-    name = b"" if client_id is None else client_id.encode()
-    if len(name) > MAX_STRING_BYTES:
-        raise EncodeError(f"client_id has {len(name)} bytes of UTF-8; Kafka's limit for strings is {MAX_STRING_BYTES}")
-    length = _LENGTH.pack(-1 if client_id is None else len(name))
-    return _KEY_AND_VERSION.pack(api_key, version), length + name + (b"\0" if flexible else b"")
-
-
+@cython.locals(pos=cython.Py_ssize_t)
 def decode_response_header(frame: Buffer, request: type[Request[Any]], version: int) -> tuple[int, int]:
     """The correlation id of the response to `request` in `version`, and the offset at which its body begins.
 

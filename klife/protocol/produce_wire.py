@@ -23,11 +23,12 @@ from klife.protocol.apis.produce import ProduceRequest, ProduceResponse
 from klife.protocol.errors import EncodeError, UnsupportedVersion
 from klife.protocol.primitives import SPLIT_BYTES, Buffer, uvarint
 from klife.protocol.records import EncodedBatch
+from klife.protocol.written_partitions import WrittenPartitions
 
 if cython.compiled:
     import cython
 
-TopicBatches = tuple[str, bytes, list[tuple[int, EncodedBatch]]]
+TopicBatches = tuple[str, bytes, list[tuple[int, EncodedBatch]] | WrittenPartitions]
 """A topic's name and id, and for each partition its index and its encoded batch."""
 
 _FLEXIBLE = 9
@@ -110,7 +111,7 @@ class BatchesRequest:
         except (ValueError, TypeError, AttributeError, LayoutError) as error:
             raise EncodeError(f"a produce request could not be encoded: {error}") from None
 
-    @cython.locals(parts=list, out=list, partitions=list, wire=tuple, start=bytes, rest=bytes)
+    @cython.locals(parts=list, out=list, written="WrittenPartitions", wires=list, wire=tuple, start=bytes, rest=bytes)
     @cython.locals(size=cython.Py_ssize_t, count=cython.Py_ssize_t, gathered=cython.Py_ssize_t)
     def _flexible(self, version: int) -> list[Buffer]:
         parts: list[Buffer] = []
@@ -127,7 +128,13 @@ class BatchesRequest:
             out.append(topic_id if version >= _BY_ID else _compact(name))
             count = len(partitions) + 1
             out.append(_SIZES[count] if count < _KNOWN_SIZES else uvarint(count))
-            for index, wire in partitions:
+            if isinstance(partitions, WrittenPartitions):
+                written = partitions
+                gathered = _gather(parts, out, written.pieces, gathered)
+                out.append(b"\0")
+                continue
+            wires = partitions
+            for index, wire in wires:
                 add(_INDICES[index] if 0 <= index < _KNOWN_INDICES else _INDEX.pack(index))
                 if len(wire) != 2:
                     add(uvarint(sum(map(len, wire)) + 1))
@@ -185,6 +192,21 @@ class BatchesRequest:
         return f"BatchesRequest({sum(len(partitions) for _, _, partitions in self.topics)} partitions)"
 
 
+@cython.cfunc
+@cython.returns(cython.Py_ssize_t)
+@cython.locals(parts=list, out=list, pieces=list, piece=bytes, gathered=cython.Py_ssize_t)
+def _gather(parts: list[Buffer], out: list[bytes], pieces: list[bytes], gathered: int) -> int:
+    """Put `pieces` behind `out`, which had `gathered` bytes of batches before; return how many it has now."""
+    for piece in pieces:
+        out.append(piece)
+        gathered += len(piece)
+        if gathered > _GATHERED_BYTES:
+            parts.append(b"".join(out))
+            out.clear()
+            gathered = 0
+    return gathered
+
+
 def _put_large(parts: list[Buffer], out: list[bytes], wire: EncodedBatch) -> None:
     """Put a batch of large records behind `out`, which has what follows it from then on."""
     for part in wire:
@@ -197,33 +219,35 @@ def _put_large(parts: list[Buffer], out: list[bytes], wire: EncodedBatch) -> Non
 
 @cython.cfunc
 @cython.locals(
-    pos=cython.Py_ssize_t, by_id=cython.bint, count=cython.Py_ssize_t, partitions=cython.Py_ssize_t, topics=list, written=list
+    raw=bytes, pos=cython.Py_ssize_t, end=cython.Py_ssize_t, by_id=cython.bint, count=cython.Py_ssize_t, partitions=cython.Py_ssize_t
 )
+@cython.locals(topics=list, written=list, answers=bytes)
 def _plain(data: bytes | bytearray, pos: int, by_id: bool) -> PlainAnswer | None:
     """The answer if it is a plain one of these versions and well formed; None sends it to the general
     decoder.
     """
     topics: list[tuple[str | bytes, list[tuple[int, int, int]]]] = []
+    raw = data if type(data) is bytes else bytes(data)  # in C, a byte of bytes is a number at hand
     try:
-        count = data[pos] - 1
+        count = raw[pos] - 1
         pos += 1
         for _ in range(count):
             topic: str | bytes
             if by_id:
-                topic = bytes(data[pos : pos + 16])
+                topic = raw[pos : pos + 16]
                 pos += 16
             else:
-                end = pos + data[pos]
-                if data[pos] > 127:
+                end = pos + raw[pos]
+                if raw[pos] > 127:
                     return None
-                topic = data[pos + 1 : end].decode()
+                topic = raw[pos + 1 : end].decode()
                 pos = end
-            partitions = data[pos] - 1
-            if data[pos] > 127:
+            partitions = raw[pos] - 1
+            if raw[pos] > 127:
                 return None
             pos += 1
             end = pos + partitions * _WRITTEN.size
-            answers = data[pos:end]
+            answers = raw[pos:end]
             if len(answers) != partitions * _WRITTEN.size:
                 return None
             written: list[tuple[int, int, int]] = []
@@ -232,11 +256,11 @@ def _plain(data: bytes | bytearray, pos: int, by_id: bool) -> PlainAnswer | None
                     return None
                 written.append((index, base_offset, append_time))
             pos = end
-            if data[pos]:
+            if raw[pos]:
                 return None
             pos += 1
             topics.append((topic, written))
-        return PlainAnswer(topics) if data[pos:] == _NO_THROTTLE_NO_TAGS else None
+        return PlainAnswer(topics) if raw[pos:] == _NO_THROTTLE_NO_TAGS else None
     except (IndexError, ValueError, LayoutError):
         return None
 

@@ -199,7 +199,7 @@ def run(program: str, kafka: FakeCluster, before: str = "") -> str:
     text = before + PRELUDE + textwrap.dedent(program)
     environ = {**os.environ, "SERVERS": kafka.bootstrap_servers}
     ended: Any = get_hub().threadpool.apply(
-        lambda: subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=100, check=False, env=environ)
+        lambda: subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=280, check=False, env=environ)
     )
     assert ended.returncode == 0, ended.stderr
     return str(ended.stdout)
@@ -252,3 +252,20 @@ def test_where_sockets_are_patched_it_is_in_its_caller_s_greenlet(kafka: FakeClu
         before="from gevent import monkey; monkey.patch_all()\n",
     )
     assert told == "True\nTrue\n"
+
+
+def test_a_later_look_up_holds_nobody_up_where_the_serializer_is_put_into_the_thread_pool(kafka: FakeCluster) -> None:
+    looks_up = LooksUp()
+    looks_up.answered.set()
+    topic = TopicConfig(name="orders", value_serializer=lambda value, context: get_hub().threadpool.apply(looks_up, (value,)))
+    with Client.start(kafka.bootstrap_servers, topics=[topic]) as client:
+        assert client.produce(Record("orders", 1)).get(PATIENCE).value == b"1"
+        looks_up.answered.clear()
+        looks_up.asked.clear()
+        looks_up.known = False  # as when what a registry told is too old
+        producing = gevent.spawn(lambda: client.produce(Record("orders", 2)).get(PATIENCE))
+        with gevent.Timeout(PATIENCE):
+            while not looks_up.asked.is_set():
+                gevent.sleep(0.001)
+        looks_up.answered.set()  # which nobody could, if the hub were held
+        assert producing.get(timeout=PATIENCE).value == b"2"

@@ -30,7 +30,14 @@ if TYPE_CHECKING:
     from klife.actors.producer.terms import Terms
     from klife.actors.runtime.inbox import Inbox
 
-_WORTH_A_REQUEST = 65_536  # bytes; the cost of sending so many is that of the bytes, not of the request
+# Bytes. The cost of sending so many is that of the bytes, not of the request; and in a batch of so many, not of the batch.
+_WORTH_A_REQUEST = cython.declare(cython.Py_ssize_t, 65_536)
+_WORTH_A_BATCH = cython.declare(cython.Py_ssize_t, 4_096)
+_GROWS_AT_MOST = cython.declare(cython.double, 0.01)  # seconds
+# Seconds. Records that come so soon after a request would have been in it, had it waited for the loop to be idle.
+_COMPANY = cython.declare(cython.double, 0.00025)
+_LEAST_PATIENCE = cython.declare(cython.Py_ssize_t, 16)
+_MOST_PATIENCE = cython.declare(cython.Py_ssize_t, 1024)
 
 
 class Batcher:
@@ -48,8 +55,12 @@ class Batcher:
         "max_in_flight",
         "has_actor",
         "wake_at",
+        "gathers",
+        "_patience",
+        "_left_alone_at",
         "_later",
         "_ticket",
+        "_seen",
     )
 
     def __init__(self, terms: Terms, node_id: int, index: int, broker: Broker) -> None:
@@ -64,7 +75,11 @@ class Batcher:
         self.inbox: Inbox | None = None  # the actor's, while it lives; a new one looks at everything when it starts
         self.has_actor: bool = False  # whether its supervisor was told to run one
         self.wake_at: float = NEVER  # when the actor wakes by itself
+        self.gathers: int = _LEAST_PATIENCE  # so many requests wait for the loop to be idle, before one is tried that does not
+        self._patience: int = _LEAST_PATIENCE
+        self._left_alone_at: float = 0.0  # when the newest such one left, if nothing came right behind it
         self._later: list[tuple[float, int, Partition]] = []
+        self._seen = 0  # bytes that were ready at the last look, while they grow
         self._ticket = 0  # makes heap entries of the same time comparable
 
     @property
@@ -100,9 +115,40 @@ class Batcher:
         if not partition.listed:
             partition.listed = True
             self.ready.append(partition)
+        if batch.created - self._left_alone_at < _COMPANY:
+            self._has_company()
         inbox = self.inbox
         if inbox is not None and not inbox.gathering and len(self.calls) < self.max_in_flight:
+            self.gather()
+
+    @cython.locals(inbox="Inbox")
+    def gather(self) -> None:
+        """Have the actor send when others have had the chance to say what they have for its request: when the
+        loop is idle, or, where of late nobody had anything by then, after the greenlets that are ready now.
+        """
+        inbox = self.inbox
+        if inbox is None:
+            return
+        if self.gathers > 0:
             inbox.wake_when_idle()
+        else:
+            inbox.wake_after_ready()
+
+    def request_leaves(self, now: float) -> None:
+        """A request is sent at `now`."""
+        if self.gathers > 0:
+            self.gathers -= 1
+            self._left_alone_at = 0.0
+        else:
+            if self._left_alone_at and self._patience > _LEAST_PATIENCE:  # nothing came right behind the last one
+                self._patience -= 1
+            self._left_alone_at = now
+
+    def _has_company(self) -> None:
+        """A request left too soon: the next ones wait again, the more of them the more often that happens."""
+        self._left_alone_at = 0.0
+        self._patience = min(2 * self._patience, _MOST_PATIENCE)
+        self.gathers = self._patience
 
     def offer(self, partition: Partition) -> None:
         """`partition` may have something to send."""
@@ -121,15 +167,39 @@ class Batcher:
         if due < self.wake_at:
             self.wake()
 
-    @property
-    def has_a_request(self) -> bool:
-        """Whether what is ready (as far as the first partition tells) is worth a request, and need not wait
-        for company.
+    @cython.locals(partition="Partition", first="Batch", terms="Terms", size=cython.Py_ssize_t, seen=cython.Py_ssize_t)
+    def is_complete(self, waited: bool, busy: bool, now: float) -> bool:
+        """Whether what is ready may leave as a request: it has `waited` for company until the loop was idle,
+        or a millisecond on a `busy` one; or it is worth a request, as far as the first partition tells.
+
+        The cost of many small batches is theirs, however few records they have. So on a busy loop these wait
+        as long as each millisecond brings a sixteenth more, there is room in the request, and the first is not
+        ten milliseconds old.
         """
-        if not self.ready:
+        if waited and not busy:
+            return True
+        ready = self.ready
+        if not ready:
             return False
-        first = self.ready[0]
-        return bool(first.pending) or (first.open is not None and first.open.size * len(self.ready) >= _WORTH_A_REQUEST)
+        partition = ready[0]
+        if partition.pending:
+            return True
+        first = partition.open
+        if first is None:
+            return waited
+        if first.size * len(ready) < _WORTH_A_REQUEST:
+            return waited
+        terms = self.terms
+        if first.size >= _WORTH_A_BATCH or now >= first.created + _GROWS_AT_MOST or terms.linger or terms.skipping_linger:
+            return True
+        size = 0
+        for partition in list(ready):
+            if partition.open is not None:
+                size += partition.open.size
+        if size >= terms.batch_size_bytes or not waited:
+            return size >= terms.batch_size_bytes
+        seen, self._seen = self._seen, size
+        return size <= seen + (seen >> 4)
 
     @cython.locals(partition="Partition")
     def promote(self, now: float) -> None:
@@ -161,6 +231,7 @@ class Batcher:
         """
         limit, linger = self.terms.batch_size_bytes, self.terms.linger
         ready = self.ready
+        self._seen = 0
         batches: list[tuple[Partition, Batch]] = []
         stuck: list[Partition] = []
         taken: set[Partition] = set()

@@ -10,12 +10,15 @@ cdef class Inbox:
     cdef public object _parked
     cdef public bint _scheduled
     cdef public bint idle
+    cdef public bint busy
     cdef public bint gathering
     cdef public object _idle
     cdef public object _latest
 
     cpdef wake_when_idle(self)
+    cpdef wake_after_ready(self)
     cpdef _gathered(self)
+    cpdef _ready_ran(self)
 
     cpdef wake(self)
     cpdef wake_from_hub(self)

@@ -31,12 +31,16 @@ class Inbox:
     `park` and `get`.
     """
 
-    __slots__ = ("queue", "woken", "idle", "gathering", "look", "_dead", "_hub", "_loop", "_parked", "_scheduled", "_idle", "_latest")
+    __slots__ = (
+        *("queue", "woken", "idle", "busy", "gathering", "look"),
+        *("_dead", "_hub", "_loop", "_parked", "_scheduled", "_idle", "_latest"),
+    )
 
     def __init__(self) -> None:
         self.queue: deque[Any] = deque()
         self.woken: bool = False
         self.idle: bool = False  # whether it was woken because nothing else was ready; the actor takes it back
+        self.busy: bool = False  # whether others were ready even so, and it has only waited long enough; taken back, too
         self.gathering: bool = False  # whether it will be
         self.look: Any = None  # what is called in the hub, instead of a switch to an actor that was woken
         self._hub = get_hub()
@@ -80,6 +84,8 @@ class Inbox:
         loop: wake once more.
         """
         self._scheduled = False
+        if self._idle is None or not self._idle.active:
+            self.gathering = False
         self.wake()
 
     def wake_when_idle(self) -> None:
@@ -94,14 +100,30 @@ class Inbox:
         if self._idle is None:
             self._idle, self._latest = self._loop.idle(), self._loop.timer(_LATEST, _LATEST)
         self._idle.start(self._gathered)
-        self._latest.again(self._gathered)  # `start` would go on with what was left of the time when it was stopped
+        self._latest.again(self._at_last)  # `start` would go on with what was left of the time when it was stopped
+
+    def wake_after_ready(self) -> None:
+        """As `wake_when_idle`, after the greenlets that are ready now, and nothing else: for who knows that
+        waiting longer brings nothing.
+        """
+        if self.gathering or self._dead is not None:
+            return
+        self.gathering = True
+        self._loop.run_callback(self._ready_ran)
 
     def _gathered(self) -> None:
         self._idle.stop()
         self._latest.stop()
+        self._ready_ran()
+
+    def _ready_ran(self) -> None:
         self.gathering = False
         self.idle = self.woken = True
         self._switch()
+
+    def _at_last(self) -> None:
+        self.busy = True
+        self._gathered()
 
     def _switch(self) -> None:
         if is_forked():
@@ -119,17 +141,15 @@ class Inbox:
 
     def _look(self, greenlet: Any) -> None:
         """Do what `greenlet` would do, which waits to be woken."""
-        waits = False
+        self.woken = waits = False
         try:
-            while self.woken and not waits:
-                self.woken = False
-                waits = self.look()
+            waits = self.look()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the actor's
             greenlet.throw(error)
             return
         self._parked = greenlet
-        if waits or self.queue:  # it has to do that itself; or something was put there meanwhile
-            self.woken = self.woken or waits
+        self.woken = self.woken or waits
+        if self.queue or self.woken:  # meanwhile, perhaps by itself: its greenlet can let the hub run in between
             self._parked = None
             greenlet.switch()
 

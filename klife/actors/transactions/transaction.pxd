@@ -6,6 +6,7 @@ cdef class Owner:
     cdef public object greenlet
     cdef public object _thread
     cdef public object _told
+    cdef public object _block
 
     cpdef when_gone(self, tell)
     cpdef forget(self)
@@ -16,11 +17,11 @@ cdef class Transaction:
     cdef public double asked_at
     cdef public object producer
     cdef public dict topics
-    cdef public Py_ssize_t joining
     cdef public double begun_at
     cdef public object closed
     cdef public bint forked
     cdef public bint commits
+    cdef public bint given_up
     cdef public object cause
     cdef public bint committed
     cdef public object error

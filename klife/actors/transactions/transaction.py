@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import gevent
 from gevent import getcurrent
@@ -34,19 +35,29 @@ if TYPE_CHECKING:
 
 
 class Owner:
-    """The greenlet that began a transaction, in whatever thread. Made in it."""
+    """The greenlet that began a transaction, in whatever thread. Made in it.
 
-    __slots__ = ("greenlet", "_thread", "_told")
+    It leaves its block by an object of the user's, `block`. Where that is no more, the block can not be left: a signal
+    handler raised before the first line of `__exit__`, say.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("greenlet", "_thread", "_told", "_block")
+
+    def __init__(self, block: object) -> None:
+        self._block = ref(block)
         self.greenlet: Any = getcurrent()
         self._thread = None if isinstance(self.greenlet, gevent.Greenlet) else threading.current_thread()
         self._told: Callable[[Any], None] | None = None
 
     @property
     def is_gone(self) -> bool:
-        """Whether it has ended, so that it will never leave the block of its transaction."""
-        return bool(self.greenlet.dead) or (self._thread is not None and not self._thread.is_alive())
+        """Whether it will never leave the block of its transaction."""
+        return bool(self.greenlet.dead) or (self._thread is not None and not self._thread.is_alive()) or self.has_lost_block
+
+    @property
+    def has_lost_block(self) -> bool:
+        """Whether it is not in the block any more, and has not left it."""
+        return self._block() is None
 
     def when_gone(self, tell: Callable[[], None]) -> None:
         """Call `tell` at once when it ends, if it is a greenlet that tells of that. Once."""
@@ -74,11 +85,11 @@ class Transaction:
         "asked_at",
         "producer",
         "topics",
-        "joining",
         "begun_at",
         "closed",
         "forked",
         "commits",
+        "given_up",
         "cause",
         "committed",
         "error",
@@ -95,11 +106,11 @@ class Transaction:
         self.asked_at: float = monotonic()
         self.producer: Any = None  # a `TransactionalProducer`, which knows it, once it has one
         self.topics: dict[str, Topic] | None = None  # those that its producer has had records of
-        self.joining: int = 0  # records that are on their way into it, perhaps waiting for room
         self.begun_at: float = 0.0
         self.closed: str | None = None  # why nothing joins it any more: "committed", "aborted"
         self.forked = False  # this is the copy that a forked child has of a transaction of its parent's
         self.commits = False  # how it is to end
+        self.given_up = False  # its owner waits for no commit any more: none is begun from now on
         self.cause: KlifeError | None = None  # what ended it, where that was not its owner
         self.committed: bool = False
         self.error: KlifeError | None = None  # of the end, once it is `over`
@@ -126,18 +137,8 @@ class Transaction:
         if producer is not None:
             raise outcome.other_producer(self.pool.name, producer)
 
-    def joins(self) -> None:
-        """A record is put into it, for which it may have to wait. Until it has `joined`, or has not, the producer
-        begins no other transaction, which it would join then.
-
-        Raises as `check`.
-        """
-        self.check()
-        self.joining += 1
-
     def joined(self) -> None:
-        """That is over."""
-        self.joining -= 1
+        """A record was put into it, or was not: its producer counts one `joining` less."""
         if self.over.is_set:
             self.producer.look_for_rest()
 
@@ -156,8 +157,9 @@ class Transaction:
             topic = self.topics[taken.topic]
         except (KeyError, TypeError, AttributeError):
             return None
-        self.joining += 1
+        joined = self.producer
         try:
+            joined.joining += 1  # in here: a signal handler may raise after any call, and it is to be taken back once
             return topic.append(taken, None, None, True, None, 0, wanted, callback)
         except AttributeError:  # perhaps for a field that was never set
             if not validation.completed(record):
@@ -167,11 +169,19 @@ class Transaction:
             self.check()  # it has ended while the record waited
             raise
         finally:
+            joined.joining -= 1
             self.joined()
 
     def topic(self, name: Any, deadline: float) -> Topic:
         """The topic as its producer knows it. As `Producers.topic`."""
         return self.pool.topic(self.producer, name, deadline)
+
+    def give_up(self) -> None:
+        """Its owner wants no commit any more. From any thread, and at once: before its home hears of it, that may
+        be about to commit.
+        """
+        self.given_up = True
+        self.closed = self.closed or "aborted"
 
     def fail(self, error: Any) -> None:
         """A record of it could not be queued, and nobody was told by an exception: it is not to be committed."""
