@@ -210,29 +210,17 @@ class AppendOne:
     def join(self, transaction: Any, record: Record, producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:
         """As `Topic.append`, in `transaction`. From any thread."""
         take_note()
+        if producer is None and partitioner is None:
+            taken = transaction.append(record, wanted, callback)
+            if taken is not None:
+                return taken
         transaction.check(producer)
         engine = transaction.pool.engine
         if get_hub_if_exists() is not engine.hub:
             joins = partial(AppendOne.join, self, transaction, record, None, partitioner, wanted, callback)
             return call_at_home(engine, joins, None, NOT_QUEUED)
         try:
-            taken = None
-            topic = transaction.known_topic(record) if partitioner is None else None
-            if topic is not None:
-                transaction.check()
-                joined = transaction.producer
-                try:
-                    joined.joining += 1  # as in `_append`
-                    taken = topic.append(record, None, None, True, None, 0, wanted, callback)
-                except AttributeError:  # perhaps for a field that was never set
-                    if not validation.completed(record):
-                        raise
-                finally:
-                    joined.joining -= 1
-                    transaction.joined()
-            if taken is None:
-                taken = self._append(record, None, partitioner, None, None, 0, wanted, callback, transaction)
-            return taken
+            return self._append(record, None, partitioner, None, None, 0, wanted, callback, transaction)
         except ClientClosed:
             transaction.check()  # it has ended while the record waited
             raise

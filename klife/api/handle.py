@@ -58,11 +58,11 @@ class Handle:
         Raises:
             ClientClosed: there is none, and none came by `deadline` (monotonic seconds).
         """
-        if deadline is None:
-            deadline = self.by_max_block()
         engine = self.here(so)
         if engine.closing is None:
             return engine
+        if deadline is None:
+            deadline = self.by_max_block()
         found = engines.find(self.name)
         if found is engine and not engine.finished.is_set and not self._supervised:
             raise engine.closed_error(so)

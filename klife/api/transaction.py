@@ -38,13 +38,14 @@ Callback = Callable[[Record], object]
 class Transaction:
     """A transaction, as its block sees it."""
 
-    __slots__ = ("_handle", "_append", "_pool", "_engine", "_open", "__weakref__")
+    __slots__ = ("_handle", "_append", "_pool", "_engine", "_transactions", "_open", "__weakref__")
 
     def __init__(self, handle: Handle, append: Append, pool: str | None) -> None:
         self._handle = handle
         self._append = append
         self._pool = pool
         self._engine: Engine | None = None
+        self._transactions: Transactions | None = None  # the engine's
         self._open: OpenTransaction | None = None
 
     def __enter__(self) -> Transaction:
@@ -55,7 +56,8 @@ class Transaction:
             raise InvalidRecordValue("there is no pool for transactions in this client: give it txn_pools=[{'name': ...}]")
         self._append.follow(engine)
         self._engine = engine
-        owner, transactions = Owner(self), engine.part(Transactions)
+        owner = Owner(self)
+        transactions = self._transactions = engine.part(Transactions)
         timeout = max(pool.settings.checkout_timeout for pool in transactions.pools.values())
         try:
             self._open = self._at_home(lambda: transactions.begin(owner, self._pool), timeout)
@@ -72,10 +74,9 @@ class Transaction:
             raise
 
     def _leave(self, error: BaseException | None) -> None:
-        opened, engine = self._opened(), self._engine
-        assert engine is not None
+        opened, transactions = self._opened(), self._transactions
+        assert transactions is not None
         take_note()
-        transactions = engine.part(Transactions)
         if opened.forked:
             if error is None:
                 raise outcome.of_the_parent(opened.pool.name)
@@ -89,12 +90,12 @@ class Transaction:
 
     def _give_up(self) -> None:
         """Leave it to end by itself: by an abort, unless its commit is under way."""
-        opened, engine = self._open, self._engine
-        if opened is None or engine is None:
+        opened, transactions = self._open, self._transactions
+        if opened is None or transactions is None:
             return
         if not opened.forked:
             opened.give_up()
-            self._have_done_at_home(lambda: engine.part(Transactions).give_up(opened))
+            self._have_done_at_home(lambda: transactions.give_up(opened))
         opened.forget()
 
     def _commit(self, opened: OpenTransaction, transactions: Transactions) -> None:
@@ -154,11 +155,11 @@ class Transaction:
         """Abort it now: nothing of it will be seen, and nothing joins it any more. The block goes on, and is left
         without an error.
         """
-        opened, engine = self._opened(), self._engine
-        assert engine is not None
+        opened, transactions = self._opened(), self._transactions
+        assert transactions is not None
         take_note()
         opened.check()
-        self._abort(opened, engine.part(Transactions), waits=True)
+        self._abort(opened, transactions, waits=True)
 
     def _opened(self) -> OpenTransaction:
         if self._open is None:

@@ -23,4 +23,5 @@ cdef class KafkaConnection:
     cdef public list _handshake
 
     cpdef receive(self, data)
+    cpdef Py_ssize_t owes(self) except -1
     cpdef list _encode(self, InFlight call, version, client_id, bint expect_reply)

@@ -142,6 +142,10 @@ class KafkaConnection:
         """What was sent and is not answered, or not taken from what `receive` returned; oldest first."""
         return [*self._answered, *(sent for sent in self._in_flight if sent is not self._own)]
 
+    def owes(self) -> int:
+        """How many of those there are, where no handshake is under way."""
+        return len(self._in_flight) + len(self._answered)
+
     def connect(self) -> None:
         """A connection is being opened."""
         self._move(Event.CONNECT)

@@ -9,7 +9,7 @@ import gevent
 import pytest
 from gevent import get_hub, getcurrent
 
-from klife.actors.runtime.actor import GeventActor
+from klife.actors.runtime.actor import POSTPONED, GeventActor
 from klife_supervision.logs import fields_here, telling
 from tests.support.told_logs import told_logs
 from tests.support.waiting import wait_until
@@ -112,3 +112,32 @@ def test_disowned_it_looks_no_more(looker: Looker) -> None:
     looker.disown()
     woken(looker)
     assert looker.looked == []
+
+
+def test_what_it_would_have_to_wait_for_its_greenlet_does(looker: Looker) -> None:
+    def look_in_hub() -> bool:
+        return True
+
+    looker.actor_inbox.look = look_in_hub
+    woken(looker)
+    assert [in_hub for in_hub, _ in looker.looked] == [False]
+    woken(looker)
+    assert [in_hub for in_hub, _ in looker.looked] == [False, False], "it is parked, and can be woken, as before"
+
+
+def test_a_postponed_message_is_handled_in_its_greenlet_after_the_next_look() -> None:
+    class Postponing(Looker):
+        answer: Any = POSTPONED
+
+        def on_receive(self, message: Any) -> Any:
+            return self.answer if self.looked else POSTPONED
+
+    ref = Postponing.start()
+    actor: Any = ref._actor_weakref()
+    asked = gevent.spawn(ref.ask, "when?", timeout=10)
+    wait_until(lambda: bool(actor._postponed))
+    actor.answer = "now"
+    actor.actor_inbox.wake()
+    assert asked.get(timeout=10) == "now"
+    assert [in_hub for in_hub, _ in actor.looked] == [False]
+    ref.stop()

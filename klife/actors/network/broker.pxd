@@ -31,4 +31,5 @@ cdef class Broker:
     cdef public long long connects
     cdef public object _unwritten
 
+    cpdef Py_ssize_t owes(self) except -1
     cpdef write(self, list buffers)

@@ -94,6 +94,10 @@ class Broker:
         """Those without an outcome."""
         return [*self._unwritten, *self.connection.in_flight]
 
+    def owes(self) -> int:
+        """How many of those there are, of one that is ready."""
+        return self.connection.owes() + len(self._unwritten)
+
     @property
     def address(self) -> str:
         return f"{self.host}:{self.port}" if self.host is not None else "address unknown"

@@ -46,3 +46,4 @@ cdef class Batchers:
     cpdef wake(self)
     cpdef offer(self, Partition partition)
     cpdef offer_again(self, list batches)
+    cpdef bint all_at_work(self) except -1

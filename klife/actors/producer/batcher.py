@@ -335,6 +335,20 @@ class Batchers:
         return found
 
     @cython.locals(batcher="Batcher")
+    def all_at_work(self) -> bool:
+        """Whether each has an actor, and no records wait for a leader, or for a broker that could not be reached:
+        mostly so, and asked in one call.
+        """
+        if self._leaderless:
+            return False
+        for batcher in self.all.values():
+            if not batcher.has_actor:
+                return False
+            if batcher.broker.last_error is not None and batcher.is_cut_off:
+                return False
+        return True
+
+    @cython.locals(batcher="Batcher")
     def has_cut_off(self) -> bool:
         """Whether records wait for a broker that could not be reached."""
         for batcher in self.all.values():  # noqa: SIM110 - as above

@@ -86,23 +86,32 @@ class ProducerActor(GeventActor):
 
     def on_wake(self) -> None:
         producer, metadata = self.producer, self.metadata
-        batchers = producer.batchers
         now = monotonic()
         if self._snapshot is not metadata.snapshot:
             self._snapshot = metadata.snapshot
             producer.routing.apply(metadata.snapshot)
             self._forget_departed()
-        retry = self._start_batchers()
-        due = min(retry, self._get_identity(now))
-        if batchers.has_leaderless() or batchers.has_cut_off():
-            # A dead broker stays the leader until the cluster has missed it; the next attempt to reach it may
-            # be seconds away. Each answer wakes us, so it takes a clock not to ask again at once.
-            if now >= self._look_at:
-                self._look_at = now + _LOOK_FOR_LEADERS_EVERY
-                metadata.request_refresh()
-            due = min(due, self._look_at)
+        retry = NEVER if producer.batchers.all_at_work() else self._start_batchers()
+        due = self._get_identity(now)
+        if not producer.batchers.all_at_work():
+            due = min(due, retry, self._look_for_leaders(now))
         if due != NEVER:
             self.wake_after(due - now)
+
+    def _look_for_leaders(self, now: float) -> float:
+        """Ask the cluster, where records wait for a leader or for one that could not be reached; return when to
+        look again.
+
+        A dead broker stays the leader until the cluster has missed it; the next attempt to reach it may be
+        seconds away. Each answer wakes us, so it takes a clock not to ask again at once.
+        """
+        batchers = self.producer.batchers
+        if not batchers.has_leaderless() and not batchers.has_cut_off():
+            return NEVER
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_FOR_LEADERS_EVERY
+            self.metadata.request_refresh()
+        return self._look_at
 
     def _start_batchers(self) -> float:
         for batcher in self.producer.batchers.without_actors():

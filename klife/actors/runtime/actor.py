@@ -123,8 +123,17 @@ class GeventActor(pykka.Actor):
     @property
     def looks_in_hub(self) -> bool:
         """Whether `on_wake` waits for nothing, and calls nothing of the user's: then it may be called in the hub,
-        without a switch to the actor's greenlet. Asked once. Such an actor postpones no message.
+        without a switch to the actor's greenlet. Asked once.
         """
+        return False
+
+    def look_in_hub(self) -> bool:
+        """Call `on_wake`, in the hub, for the greenlet, which is parked. One that may have to wait this time does
+        nothing, and returns true: then its greenlet calls it.
+        """
+        if self._postponed:
+            return True
+        self.on_wake()
         return False
 
     def wake_after(self, seconds: float) -> None:
@@ -164,10 +173,6 @@ class GeventActor(pykka.Actor):
 
     # the loop
 
-    def _look(self) -> None:
-        """In the hub, for the greenlet, which is parked."""
-        self.on_wake()
-
     def _actor_loop(self) -> None:
         fields_here.set(self._log_fields)
         life = self._life
@@ -177,7 +182,7 @@ class GeventActor(pykka.Actor):
             self.on_start()
             life.started.set()
             if self.looks_in_hub:
-                self.actor_inbox.look = partial(copy_context().run, self._look)
+                self.actor_inbox.look = partial(copy_context().run, self.look_in_hub)
             self._run()
             reason = life.asked_reason or ExitReason.normal()
         except GreenletExit:

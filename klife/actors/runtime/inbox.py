@@ -7,7 +7,8 @@ ready now. `wake_when_idle` goes further: it comes after all that is ready in th
 greenlets which that wakes. That is what lets sixteen of them share a request.
 
 To an actor whose looking waits for nothing no switch is needed either: the inbox calls its `look` in the hub, as
-if in the actor's greenlet. What that raises is raised there.
+if in the actor's greenlet. What that raises is raised there. Where it would have to wait this time, it does nothing
+and returns true, and the greenlet looks itself.
 """
 
 from __future__ import annotations
@@ -140,13 +141,14 @@ class Inbox:
 
     def _look(self, greenlet: Any) -> None:
         """Do what `greenlet` would do, which waits to be woken."""
-        self.woken = False
+        self.woken = waits = False
         try:
-            self.look()
+            waits = self.look()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the actor's
             greenlet.throw(error)
             return
         self._parked = greenlet
+        self.woken = self.woken or waits
         if self.queue or self.woken:  # meanwhile, perhaps by itself: its greenlet can let the hub run in between
             self._parked = None
             greenlet.switch()

@@ -15,6 +15,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from klife import cython_shim as cython
+
+if cython.compiled:
+    import cython
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
 
 class Admission:
     """The wishes of one producer's partitions."""
+
+    __slots__ = ("by_leaders", "wishes", "adding", "_identities", "_batchers", "_connections")
 
     def __init__(self, identities: Identities, batchers: Batchers, connections: Connections) -> None:
         self._identities = identities
@@ -40,6 +47,7 @@ class Admission:
         self.wishes.clear()
         self.adding = []
 
+    @cython.locals(identity="Identity", batcher="Batcher", broker="Broker", waits=cython.bint)
     def awaits(self, partition: Partition) -> bool:
         """Whether `partition`, which has a new batch, is left to be offered when it is admitted.
 
@@ -48,13 +56,16 @@ class Admission:
         """
         identity = self._identities.current
         batcher = partition.served_by
-        if identity is None or identity.admits(partition) or not batcher.broker.is_ready:
+        if identity is None or identity.admits(partition):
+            return False
+        broker = batcher.broker
+        if not broker.is_ready:
             return False
         if not self.by_leaders:
             self.wishes[partition] = None
             self._batchers.wake()
             return True
-        waits = bool(self.wishes) or self._turn_is_taken
+        waits = bool(self.wishes) or self._turn_is_taken()
         self.wishes[partition] = None
         return waits
 
@@ -62,6 +73,7 @@ class Admission:
         """They have something to send."""
         self.wishes.update(dict.fromkeys(partitions))
 
+    @cython.locals(identity="Identity", partition="Partition", batcher="Batcher")
     def admit(self, partitions: list[Partition]) -> None:
         """Records may be written to them under the current identity."""
         identity = self._identities.current
@@ -75,19 +87,24 @@ class Admission:
             if batcher is not None and batcher.inbox is not None:
                 batcher.inbox.idle = True  # they have waited: who has more for the request has given it by now
 
+    @cython.locals(partition="Partition", first="Partition", reachable=list, adding=list, in_turn=cython.bint)
     def turn(self) -> list[Partition]:
         """In v2: those that are to be admitted now, which are one leader's, or all, or none as long as another
         leader adds some. Its answer is the time to look again.
         """
-        if self._turn_is_taken:
+        if self._turn_is_taken():
             return []
         reachable = self.reachable()
         if reachable:
-            leader, in_turn = reachable[0].served_by, self._connections.are_quick
-            self.adding = [partition for partition in reachable if partition.served_by is leader or not in_turn]
+            first, in_turn = reachable[0], self._connections.are_quick
+            adding: list[Partition] = []
+            for partition in reachable:
+                if not in_turn or partition.served_by is first.served_by:
+                    adding.append(partition)  # noqa: PERF401 - C has no types in a comprehension
+            self.adding = adding
         return self.adding if reachable else []
 
-    @property
+    @cython.locals(identity="Identity", each="Partition", wishes=dict)
     def _turn_is_taken(self) -> bool:
         """Whether a leader that can be reached adds partitions, and the others are to wait for that."""
         if not self.adding or not self._connections.are_quick:
@@ -98,6 +115,7 @@ class Admission:
                 return True
         return False
 
+    @cython.locals(partition="Partition", reachable=list)
     def reachable(self) -> list[Partition]:
         """Those that wish to send, and whose leaders can be reached. The batchers of the others connect first; who
         has no leader is offered again when it has one.
@@ -111,6 +129,14 @@ class Admission:
         return reachable
 
 
+@cython.cfunc
+@cython.returns(cython.bint)
+@cython.exceptval(-1)
+@cython.locals(partition="Partition", batcher="Batcher", broker="Broker")
 def _is_reachable(partition: Partition) -> bool:
     batcher = partition.served_by
-    return batcher is not None and batcher.broker.is_ready
+    if batcher is None:
+        return False
+    broker = batcher.broker
+    ready: bool = broker.is_ready
+    return ready

@@ -37,6 +37,14 @@ class Choice(NamedTuple):
     slot: Hashable = None
 
 
+def takes(rested_since: float, out: int, made: int, *, pool_size: int, now: float) -> bool:
+    """Whether a caller gets the producer that has rested longest, since `rested_since`, whoever else there is.
+
+    `made` is without those that are lost: where it is all that a pool may have, nobody is to be renewed or made.
+    """
+    return out < pool_size and (now - rested_since >= RESTED or made >= MADE_PER_OPEN * pool_size)
+
+
 def choose(
     resting: Mapping[Hashable, float],
     lost: Sequence[Hashable],
@@ -59,7 +67,7 @@ def choose(
     if out >= pool_size:
         return Choice(Way.WAIT)
     longest = min(resting, key=resting.__getitem__, default=None)  # of equals, the one that came first
-    if longest is not None and now - resting[longest] >= RESTED:
+    if longest is not None and takes(resting[longest], out, made - len(lost), pool_size=pool_size, now=now):
         return Choice(Way.TAKE, longest)
     if lost:
         return Choice(Way.RENEW, lost[0])

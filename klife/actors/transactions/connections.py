@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from klife import cython_shim as cython
 from klife.actors.network.purpose import OF_TRANSACTIONS
+
+if cython.compiled:
+    import cython
 
 if TYPE_CHECKING:
     from klife.actors.metadata.metadata import Metadata
     from klife.actors.network.broker import Broker
-
 
 _QUICK = 0.01
 """Seconds: an EndTxn that is answered sooner is quick, see `are_quick`."""
@@ -26,6 +29,8 @@ _MANY = 8
 
 class Connections:
     """The connections that the transactions of a client share."""
+
+    __slots__ = ("are_quick", "_metadata", "_late")
 
     def __init__(self, metadata: Metadata) -> None:
         self._metadata = metadata
@@ -41,15 +46,17 @@ class Connections:
     def answered(self, seconds: float) -> None:
         """An EndTxn was answered after so long: what a coordinator takes to write one change, and to say so."""
         if seconds < _QUICK:
-            self._late = max(self._late - 1, 0)
+            self._late -= self._late > 0
         else:
-            self._late = min(self._late + 1, 2 * _MANY)
+            self._late += self._late < 2 * _MANY
         self.are_quick = self._late < _MANY
 
+    @cython.locals(found="Broker", broker="Broker", brokers=dict, fewest=cython.Py_ssize_t, owed=cython.Py_ssize_t)
     def broker(self, node_id: int) -> Broker:
         """The broker as it is to be asked now: by the first connection that owes no answer, else by that which
-        owes the fewest. Where none is idle another is opened, up to four: for what is asked later, as nobody
-        waits for a connection who could have one.
+        owes the fewest, and of several such by the one where the broker has been longest at it. Where none is
+        idle another is opened, up to four: for what is asked later, as nobody waits for a connection who could
+        have one.
         """
         found, fewest, brokers = None, 0, self._metadata.brokers
         for purpose in OF_TRANSACTIONS:
@@ -58,11 +65,11 @@ class Connections:
                 if found is not None:
                     broker.when_ready(_opened)
                 continue
-            owed = broker.calls
+            owed = broker.owes()
             if not owed:
                 return broker
-            if found is None or len(owed) < fewest:
-                found, fewest = broker, len(owed)
+            if found is None or owed < fewest or (owed == fewest and broker.used_at < found.used_at):
+                found, fewest = broker, owed
         return found if found is not None else self._metadata.broker(node_id)
 
 

@@ -10,8 +10,8 @@ epochs well may write a record that comes after the abort, which then stays open
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class EndingStep(Enum):
@@ -23,8 +23,7 @@ class EndingStep(Enum):
     GIVE_UP = "give up"  # no coordinator answered for too long
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What is known of a transaction that is to end.
 
     Its owner asks for a commit only when all deliveries are there, and none failed.

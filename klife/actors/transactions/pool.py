@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from klife.actors.runtime.post import Post
 from klife.actors.settings import TxnPoolSettings
-from klife.actors.transactions.choice import MADE_PER_OPEN, Choice, Way, choose
+from klife.actors.transactions.choice import MADE_PER_OPEN, Choice, Way, choose, takes
 from klife.actors.transactions.pool_terms import PoolTerms
 from klife.actors.transactions.producer import Standing, TransactionalProducer
 from klife.actors.transactions.state import Event, State
@@ -38,13 +38,10 @@ class Pool(PoolTerms):
 
     def choose(self, now: float) -> Choice:
         """What the first of those who wait gets."""
+        first = self._first_rested(now)
+        if first is not None:
+            return Choice(Way.TAKE, first.index)
         is_v2 = self.is_v2
-        if self.rested:  # as a rule the first of them goes out, and nobody looks at all producers
-            first, made = next(iter(self.rested)), len(self.rested) + len(self.out)
-            if first.state is State.READY and first.is_v2 is is_v2:
-                choice = choose({first.index: first.rested_since}, (), len(self.out), made, pool_size=self.settings.pool_size, now=now)
-                if choice.way is Way.TAKE:
-                    return choice
         resting: dict[Hashable, float] = {}
         lost: list[Hashable] = []
         out = 0  # without those that are being made: while they are, one that rests may go out all the same
@@ -67,15 +64,26 @@ class Pool(PoolTerms):
         """Give `transaction` a producer that rests, if it need not wait; whoever asks for one by a message does."""
         if self.waiting or self.fenced is not None:
             return False
-        choice = self.choose(now)
-        if choice.way is not Way.TAKE:
-            return False
-        producer = self.carry_out(choice)
-        assert producer is not None
+        producer = self._first_rested(now)
+        if producer is None:
+            choice = self.choose(now)
+            if choice.way is not Way.TAKE:
+                return False
+            producer = self.carry_out(choice)
+            assert producer is not None
         producer.begin(transaction)
         if self.looked_after_until <= now:
             self.wake()
         return True
+
+    def _first_rested(self, now: float) -> TransactionalProducer | None:
+        """The producer that came to rest first, if that is the choice: as a rule it is, and nobody looks at all."""
+        first: TransactionalProducer | None = next(iter(self.rested), None)
+        if first is None or first.state is not State.READY or first.is_v2 is not self.is_v2:
+            return None
+        out = len(self.out)
+        made = out + len(self.rested)
+        return first if takes(first.rested_since, out, made, pool_size=self.settings.pool_size, now=now) else None
 
     def make(self) -> TransactionalProducer:
         """Another producer."""

@@ -162,6 +162,7 @@ class TransactionalProducer(Producer):
                 batcher.broker = self.broker_of(batcher.node_id)
         self.begun_at = transaction.begun_at = monotonic()
         begun = after(self.state, Event.BEGIN)
+        transaction.topics = self.routing.topics
         # From here on there is no call, in which a signal handler might raise: it is theirs altogether, or rests.
         self.state = begun
         self.terms.closed = None

@@ -47,6 +47,16 @@ class TransactionalProducerActor(ProducerActor):
         super().__init__(*args)
         self._asking = Asking(self.producer)
 
+    @property
+    def looks_in_hub(self) -> bool:
+        return self.producer.settings.observer is None  # else records that are dropped are shown to hooks, which may wait
+
+    def look_in_hub(self) -> bool:
+        """Starting and stopping batchers waits for their supervisor, and the cluster's news may demand it."""
+        if self._snapshot is not self.metadata.snapshot or not self.producer.batchers.all_at_work():
+            return True
+        return super().look_in_hub()
+
     def on_start(self) -> None:
         if self.producer.end_sent_at is not None:  # our predecessor's, whose answer we do not get
             self.producer.end_in_doubt = True

@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import gevent
 from gevent import getcurrent
+from gevent._hub_local import get_hub_if_exists
 
+from klife import cython_shim as cython
+from klife.actors.producer import validation
 from klife.actors.runtime.latch import Latch
 from klife.actors.transactions import outcome
 from klife.actors.transactions.outcome import Whose
+from klife.errors import ClientClosed
 from klife.record import Record
+
+if cython.compiled:
+    import cython
 
 if TYPE_CHECKING:
     from klife.actors.producer.topic import Topic
@@ -67,7 +75,7 @@ class Owner:
         """Call `tell` at once when it ends, if it is a greenlet that tells of that. Once."""
         greenlet = self.greenlet
         if isinstance(greenlet, gevent.Greenlet):
-            self._told = lambda _greenlet: tell()
+            self._told = partial(_tell, tell)
             greenlet.rawlink(self._told)
 
     def forget(self) -> None:
@@ -78,8 +86,31 @@ class Owner:
             greenlet.unlink(told)
 
 
+def _tell(tell: Callable[[], None], _greenlet: Any) -> None:
+    tell()
+
+
 class Transaction:
     """A transaction of `pool`. All is called in a greenlet of the client's home, but for `check`."""
+
+    __slots__ = (
+        "pool",
+        "owner",
+        "asked_at",
+        "producer",
+        "topics",
+        "begun_at",
+        "closed",
+        "forked",
+        "commits",
+        "given_up",
+        "cause",
+        "committed",
+        "error",
+        "over",
+        "_by_owner",
+        "_hub",
+    )
 
     def __init__(self, pool: PoolTerms, owner: Owner, by_owner: dict[Any, Transaction]) -> None:
         """`by_owner` are the client's transactions, by their owners' greenlets: this one until it is forgotten."""
@@ -88,6 +119,7 @@ class Transaction:
         self._by_owner = by_owner
         self.asked_at: float = monotonic()
         self.producer: Any = None  # a `TransactionalProducer`, which knows it, once it has one
+        self.topics: dict[str, Topic] | None = None  # those that its producer has had records of
         self.begun_at: float = 0.0
         self.closed: str | None = None  # why nothing joins it any more: "committed", "aborted"
         self.forked = False  # this is the copy that a forked child has of a transaction of its parent's
@@ -96,6 +128,7 @@ class Transaction:
         self.cause: KlifeError | None = None  # what ended it, where that was not its owner
         self.committed: bool = False
         self.error: KlifeError | None = None  # of the end, once it is `over`
+        self._hub = pool.hub
         self.over: Latch = Latch(pool.hub)
 
     @property
@@ -123,11 +156,35 @@ class Transaction:
         if self.over.is_set:
             self.producer.look_for_rest()
 
-    def known_topic(self, record: Any) -> Topic | None:
-        """The topic of `record`, if that is an ordinary one, and its producer has had others of it."""
-        name = getattr(record, "topic", None)
-        known: Topic | None = self.producer.routing.topics.get(name) if type(record) is Record and type(name) is str else None
-        return known
+    @cython.locals(taken="Record", topic="Topic")
+    def append(self, record: Any, wanted: bool, callback: Any) -> Any:
+        """As `Topic.append`, at home, of an ordinary record whose topic its producer knows; or return None, and
+        nothing was done. What all records of a transaction go through, in one call.
+
+        Raises as `check`.
+        """
+        self.check()
+        if get_hub_if_exists() is not self._hub or type(record) is not Record or self.topics is None:
+            return None
+        taken = record
+        try:
+            topic = self.topics[taken.topic]
+        except (KeyError, TypeError, AttributeError):
+            return None
+        joined = self.producer
+        try:
+            joined.joining += 1  # in here: a signal handler may raise after any call, and it is to be taken back once
+            return topic.append(taken, None, None, True, None, 0, wanted, callback)
+        except AttributeError:  # perhaps for a field that was never set
+            if not validation.completed(record):
+                raise
+            return None
+        except ClientClosed:
+            self.check()  # it has ended while the record waited
+            raise
+        finally:
+            joined.joining -= 1
+            self.joined()
 
     def topic(self, name: Any, deadline: float) -> Topic:
         """The topic as its producer knows it. As `Producers.topic`."""
