@@ -19,6 +19,10 @@
 #
 #   make containers
 #
+# A seventh has a Prometheus, if one is installed, scrape the example service, and ask all that the dashboard asks:
+#
+#   make monitoring
+#
 # They make .venv and install klife into it; a second run finds both done. PYTHON=python3.12 chooses the interpreter.
 
 PYTHON ?= python3
@@ -29,7 +33,7 @@ SETTINGS := setup.cfg pyproject.toml setup.py klife/core.py
 DECLARATIONS := $(shell find klife -name '*.pxd')
 CORE_SOURCES := $(DECLARATIONS) $(wildcard $(DECLARATIONS:.pxd=.py))
 
-.PHONY: containers demo dist docs lint test versions
+.PHONY: containers demo dist docs lint monitoring test versions
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-installed
@@ -49,6 +53,9 @@ versions: $(VENV)/.core-built
 
 containers: $(VENV)/.core-built
 	$(BIN)/python -m tests.containers
+
+monitoring: $(VENV)/.core-built
+	$(BIN)/python -m tests.monitoring
 
 dist: $(VENV)/.test-installed
 	rm -rf dist
@@ -83,7 +90,7 @@ $(VENV)/.test-installed: $(VENV)/.builder-installed
 # An editable installation does not notice that a source has changed since it was compiled; so that compiles nothing, and this does.
 $(VENV)/.core-built: $(CORE_SOURCES) $(VENV)/.builder-installed
 	@echo "Compiling the core, those of its modules that have changed: all of them take a minute or two."
-	$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
+	CYTHON_CACHE_DIR=build/cython-cache $(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
 	touch $@
 
 # pip is the last thing venv makes: where it is missing, an earlier attempt was cut short.

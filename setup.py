@@ -116,6 +116,7 @@ class BuildIfPossible(build_ext):
             compiler_directives=_DIRECTIVES,
             build_dir=folder,
             nthreads=os.cpu_count() or 1,
+            cache=os.environ.get("CYTHON_CACHE_DIR", False),  # of C that was made of the same sources before
             force=_older_than_this_file(generated),
         )
         # All that the sources say of how they are compiled, their macros included.

@@ -14,19 +14,23 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from bench import contestants, load, machine, process, processes
 from bench.contestants import NAMES
-from bench.scenarios import SCENARIOS, Case
+from bench.scenarios import LONGER, SCENARIOS, Case, kinds
 from bench.targets import Target, Targets
 from bench.workload import Job, Workload
 
 # Beyond warm-up and measurement: importing, connecting, draining.
 _GRACE_S = 75
 _MARKERS_S = 10
+# Warming up by transactions: how long each contestant commits in a pass, and by how much a pass's rate must
+# exceed that of the best before for the brokers to be still getting warm.
+_PASS_S, _RISE = 3.0, 1.05
 # The load that brokers are warmed up with, and its share of the time: as much as they get, then many small
 # requests, then single ones.
 _WARM_UP = (
@@ -41,7 +45,7 @@ Result = dict[str, Any]
 @dataclass(frozen=True)
 class Plan:
     """What to measure. `broker_warmup_s` is load on a real cluster before the first measurement: a cold JVM
-    is ten times slower.
+    is ten times slower. Where transactions are measured it is transactions as well, until their rate has stopped rising.
     """
 
     cases: Sequence[Case]
@@ -89,9 +93,7 @@ def run(plan: Plan, say: Callable[[str], None], save: Callable[[Result], None]) 
 
     def warm_up(target: Target) -> None:
         if plan.broker_warmup_s:
-            say(f"warming up the brokers for {plan.broker_warmup_s:g} s")
-            for contestant, workload, share in _WARM_UP:
-                _run_job(target, contestant, workload, 0, plan.broker_warmup_s * share, {})
+            _warm_up(plan, target, say)
 
     began = time.monotonic()
     try:
@@ -110,6 +112,33 @@ def run(plan: Plan, say: Callable[[str], None], save: Callable[[Result], None]) 
 
 class _OutOfTime(Exception):
     pass
+
+
+def _warm_up(plan: Plan, target: Target, say: Callable[[str], None]) -> None:
+    """Load on a new cluster, of the kinds that will be measured there: what brokers do for a transaction they do
+    for nothing else.
+    """
+    transactions, others = kinds([case for case in plan.cases if case.target == target.name])
+    if others:
+        say(f"warming up the brokers for {plan.broker_warmup_s:g} s")
+        for contestant, workload, share in _WARM_UP:
+            _run_job(target, contestant, workload, 0, plan.broker_warmup_s * share, {})
+    if transactions:
+        say(f"warming up the brokers by transactions, for {plan.broker_warmup_s * LONGER:g} s at most")
+        _warm_up_by(plan, target, max(transactions, key=lambda case: case.workload.workers), say)
+
+
+def _warm_up_by(plan: Plan, target: Target, case: Case, say: Callable[[str], None]) -> None:
+    """All contestants, in turn and for the same time each, until their rate has stopped rising."""
+    passes = replace(plan, warmup_s=0, seconds=_PASS_S)
+    until, best = time.monotonic() + plan.broker_warmup_s * LONGER, 0.0
+    for number in count():
+        samples = [_measure(passes, target, case.workload, each) for each in _rotated(case.contestants, number)]
+        rate = sum(sample["count"] for sample in samples) / sum(sample["elapsed_s"] for sample in samples)
+        say(f"  {rate:,.0f} {case.workload.unit}/s")
+        if rate < best * _RISE or time.monotonic() > until:
+            return
+        best = rate
 
 
 def _round(

@@ -16,7 +16,9 @@ TARGET_TITLES = {"mock": "mock", "cluster": "real brokers", "cluster-3.9": "real
 WARMUP_S = 0.5
 """Before each measurement, from the first record delivered on."""
 BROKER_WARMUP_S = 60
-"""Of real brokers, before the first measurement: a cold JVM is ten times slower."""
+"""Of real brokers, before the first measurement, by each of the `kinds` of load: a cold JVM is ten times slower."""
+LONGER = 1.5
+"""How many times as long that may take by transactions, until their rate has stopped rising."""
 # What a measurement takes beside warm-up and length, and a process more, a cluster and a layout of topics, on a
 # quiet machine. Counting what the logs hold takes its time with ten thousand partitions.
 _STARTING_S, _PROCESS_S, _COUNTING_S = 1.5, 0.5, 0.0004
@@ -339,12 +341,20 @@ def cases(scenarios: Sequence[str], targets: Sequence[TargetName]) -> list[Case]
     ]
 
 
+def kinds(chosen: Sequence[Case]) -> tuple[list[Case], list[Case]]:
+    """Those of transactions, and the others."""
+    transactions = [case for case in chosen if case.workload.style == "transaction"]
+    return transactions, [case for case in chosen if case not in transactions]
+
+
 def minutes(chosen: Sequence[Case], rounds: int, seconds: float) -> float:
     """About how long it takes to measure these cases."""
     whole = 0.0
     for target in dict.fromkeys(case.target for case in chosen):
         here = [case for case in chosen if case.target == target]
-        whole += _CLUSTER_S[target] + (0 if target == "mock" else BROKER_WARMUP_S)
+        transactions, others = kinds(here)
+        warmup = BROKER_WARMUP_S * (LONGER * bool(transactions) + bool(others))
+        whole += _CLUSTER_S[target] + (0 if target == "mock" else warmup)
         whole += _LAYOUT_S * len({case.workload.layout for case in here})
         for case in here:
             shape = case.workload

@@ -57,3 +57,26 @@ cdef extern from *:
     """
     list unvisited_list "klife_unvisited_list"(Py_ssize_t room)
     int put_four "klife_put_four"(list, a, b, c, d) except -1
+
+cdef extern from *:
+    """
+    // Bytes that are there, for a function that takes a buffer; whoever has them keeps them meanwhile.
+    static PyObject *klife_view(unsigned char *start, Py_ssize_t size) {
+        return PyMemoryView_FromMemory((char *)start, size, PyBUF_READ);
+    }
+
+    // The first bytes of some that were made larger than what was written into them: the same object, if nobody else has it.
+    static PyObject *klife_cut(PyObject *bytes, Py_ssize_t size) {
+        if (!PyBytes_CheckExact(bytes) || size < 0 || size > Py_SIZE(bytes)) {
+            PyErr_SetString(PyExc_ValueError, "not bytes, or not so many");
+            return NULL;
+        }
+        if (Py_REFCNT(bytes) != 1) return PyBytes_FromStringAndSize(PyBytes_AS_STRING(bytes), size);
+        Py_SET_SIZE(bytes, size);
+        PyBytes_AS_STRING(bytes)[size] = 0;
+        Py_INCREF(bytes);
+        return bytes;
+    }
+    """
+    object view_of "klife_view"(unsigned char *start, Py_ssize_t size)
+    object cut "klife_cut"(object bytes, Py_ssize_t size)

@@ -6,8 +6,8 @@ klife/core.py):
 Four pytests run beside each other: much of a suite is waiting, and two cores are four suites' worth. Two of
 them run what may differ between the builds, one for each. What can not is the other two's, which have the
 compiled core, as users do: `BROKERS` starts brokers of its own, and waits for them most of the time; `ONCE` does
-little of that. Minutes on real brokers, `IN_ONE_BUILD`, are shared out among the suites, and chaos between the
-builds (tests/testing/test_chaos_runs.py).
+little of that. Minutes on real brokers, `IN_ONE_BUILD`, are shared out among the suites; chaos tries both builds by
+itself, on one cluster (tests/testing/test_chaos_runs.py).
 
 The cluster of most tests, `kafka_cluster`, is one for all four (tests/support/shared_cluster.py), as a broker
 takes more processor time to get warm than for the tests: so nothing may be said there of what others do on it. Those
@@ -26,6 +26,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Generator
 from functools import cache
@@ -44,6 +45,8 @@ ONCE = [
     "tests/test_abuse.py",
     "tests/bench",
     # Sources, packages and pages are read; the pages' programs use what the other tests test.
+    "tests/test_both_builds.py",
+    "tests/test_no_circle.py",
     "tests/test_packaging.py",
     "tests/test_installed.py",
     "tests/test_readme.py",
@@ -71,7 +74,9 @@ ONCE = [
     "tests/testing/test_chaos_plan.py",
     "tests/testing/test_chaos_proxy.py",
     "tests/testing/test_chaos_ticker.py",
+    "tests/testing/test_chaos_transactions.py",
     "tests/testing/test_chaos_workers.py",
+    "tests/testing/test_txn_book.py",
     # Messages: declarations, and what is generated from them.
     "tests/protocol/test_apis.py",
     "tests/protocol/test_compiler.py",
@@ -82,6 +87,21 @@ ONCE = [
     "tests/protocol/test_schema.py",
     "tests/protocol/test_schema_covers_kafka.py",
     "tests/protocol/test_versions.py",
+    # Codecs are libraries of others, and what is read of batches is not compiled; what is written is compared with a reference
+    # codec in both builds (tests/protocol/test_records.py).
+    "tests/protocol/test_codecs.py",
+    "tests/protocol/test_record_decode.py",
+    "tests/protocol/test_record_fuzz.py",
+    "tests/protocol/test_records_java.py",
+    # SASL, and what is around TLS: values and files.
+    "tests/protocol/sasl/test_authenticate.py",
+    "tests/protocol/sasl/test_oauthbearer.py",
+    "tests/protocol/sasl/test_scram.py",
+    "tests/protocol/sasl/test_token.py",
+    "tests/protocol/sasl/test_words.py",
+    "tests/actors/test_tls_files.py",
+    "tests/api/test_doctor_verdict.py",
+    "tests/api/test_oidc.py",
     # Options are checked by pydantic models.
     "tests/api/test_config.py",
     "tests/api/test_config_checks.py",
@@ -89,6 +109,9 @@ ONCE = [
     "tests/api/test_config_from_clients.py",
     "tests/api/test_config_plain.py",
     "tests/api/test_config_properties.py",
+    "tests/api/test_config_properties_security.py",
+    "tests/api/test_config_security.py",
+    "tests/api/test_config_txn_pools.py",
 ]
 # What can not differ either, on brokers.
 BROKERS = [
@@ -116,12 +139,13 @@ BROKERS = [
 # What real brokers do to a client, by the suite that runs it, so that all end at about the same time. What the client
 # answers is tested in both builds on scripted ones.
 IN_ONE_BUILD = {
-    "tests/integration/test_brokers_gone.py": "brokers",  # tests/actors/test_no_broker.py, test_exits.py, test_deadlines.py
+    "tests/integration/test_brokers_gone.py": "pure",  # tests/actors/test_no_broker.py, test_exits.py, test_deadlines.py
     "tests/integration/test_forks.py": "brokers",  # tests/actors/test_forked_children.py, test_unannounced_forks.py
     "tests/integration/test_keys_and_partitions.py": "compiled",  # tests/actors/test_partitioners.py, test_topic.py
     "tests/integration/test_killed_actors.py": "brokers",  # tests/actors/test_surviving.py
     "tests/integration/test_secure_acls.py": "compiled",  # tests/actors/test_every_code.py
     "tests/integration/test_threads_and_logs.py": "compiled",  # tests/api/test_client.py, test_homes.py
+    "tests/testing/test_chaos_runs.py": "brokers",  # both builds
     "tests/integration/test_topics.py": "pure",  # tests/actors/test_asking_metadata.py, test_added_partitions.py
 }
 CLUSTERS = {"kafka_cluster": 1, "secure_cluster": 2, "kafka_of_v1": 4}  # fixtures of the session
@@ -130,6 +154,7 @@ OPTIONS_VARIABLE = "KAFKA_JVM_PERFORMANCE_OPTS"
 # machine, and its parallel garbage collector has threads to start.
 OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 BUILDS = ("compiled", "pure")
+COLLECTED = "collected"  # the file that says so
 SUMMARY = "short test summary info"
 LAST_LINES = 20
 NO_TESTS = 5
@@ -164,6 +189,11 @@ class Suite:
             self.summary.append(line)
             print(f"[{self.name}] {line}", end="", flush=True)
 
+    def wait_until(self, there: Path) -> None:
+        """Return when that file is there, or the suite has ended."""
+        while self._process.poll() is None and not there.exists():
+            time.sleep(0.1)
+
     def wait(self) -> int:
         """The exit status, when all is printed."""
         self._printer.join()
@@ -191,7 +221,10 @@ def main(arguments: list[str]) -> int:
         cluster = _program("shared_cluster", folder, options)
         # In one word: pytest would take a folder that stands alone for the tests', and look for its settings there.
         arguments = [f"--shared-cluster={folder}", *arguments]
-        suites = [Suite(name, arguments, options) for name in (*BUILDS, "once")]
+        # The first compiles to bytecode what others import as well, for seconds: each would do it for itself at the same time.
+        suites = [Suite("pure", arguments, options)]
+        suites[0].wait_until(Path(folder) / COLLECTED)
+        suites += [Suite(name, arguments, options) for name in ("compiled", "once")]
         archiving.wait()  # those start no cluster so soon
         suites.append(Suite("brokers", arguments, options))
         statuses = [suite.wait() for suite in suites]
@@ -226,10 +259,12 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
     items[:] = sorted((item for item in items if _is_mine(item.path, config)), key=lambda item: clusters[item.path])
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: Any) -> None:
     """What was collected, thousands of tests and their modules, stays; a tenth of the processor time would go
     into looking at it again and again.
     """
+    if folder := session.config.getoption("shared_cluster"):
+        (folder / COLLECTED).touch()
     gc.collect()
     gc.freeze()
 

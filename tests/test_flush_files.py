@@ -17,7 +17,7 @@ def test_a_flush_can_be_read_in_eight_files_besides_the_runtime_and_the_protocol
         capture_output=True,
         text=True,
         check=False,
-        timeout=90,
+        timeout=280,
     )
     assert ended.returncode == 0, ended.stderr
     own, runtime = (line.split() for line in ended.stdout.splitlines())

@@ -66,7 +66,7 @@ COMMAND = "from klife.cli import main; main()"
 
 
 def environment(**variables: str) -> dict[str, str]:
-    changing = ("KLIFE_", "PYTHONPATH", "CC", "CFLAGS", "COLUMNS")
+    changing = ("KLIFE_", "PYTHONPATH", "CC", "CFLAGS", "CYTHON_", "COLUMNS")
     return {name: value for name, value in os.environ.items() if not name.startswith(changing)} | variables
 
 
@@ -128,7 +128,7 @@ def sdist(dist: Path) -> Path:
 @pytest.fixture(scope="module")
 def compiled(dist: Path, sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What pip compiled of the source distribution, installed."""
-    made = wheel(sdist, dist, CC=str(dist / "cc"))
+    made = wheel(sdist, dist, CC=str(dist / "cc"), CYTHON_CACHE_DIR=str(ROOT / "build" / "cython-cache"))  # as in the Makefile
     assert made.name.startswith(f"klife-{__version__}-cp")
     return installed(made, tmp_path_factory.mktemp("compiled") / "site")
 

@@ -31,15 +31,15 @@ class Health:
 
     @property
     def unreachable_since(self) -> float | None:
-        """Since when none can be reached; None if one is connected, or some have not been tried in vain."""
+        """Since when no broker can be reached; None if one is connected, or some have not been tried in vain."""
         return unreachable_since(list(self._metadata.brokers.values()))
 
     def is_good(self, max_silence: float) -> bool:
-        """Whether the cluster has been known, and has not left questions without an answer for `max_silence`
-        seconds.
+        """Whether the cluster has been known, has not left questions without an answer for `max_silence`
+        seconds, nor been out of reach for so long while bootstrap addresses answered.
         """
-        metadata, now, last = self._metadata, monotonic(), self.last_answer
-        if last is None or not metadata.snapshots_seen:
+        metadata, now, last, unreachable = self._metadata, monotonic(), self.last_answer, self.unreachable_since
+        if last is None or not metadata.snapshots_seen or (unreachable is not None and now - unreachable > max_silence):
             return False
         if now - last <= max_silence * _ASKS_AFTER:
             return True
@@ -48,7 +48,7 @@ class Health:
             metadata.request_refresh()
         if now - last <= max_silence:
             return True
-        return self.unreachable_since is None and now - self._asked_at <= max_silence * _ASKS_AFTER
+        return unreachable is None and now - self._asked_at <= max_silence * _ASKS_AFTER
 
 
 def last_answer(brokers: Iterable[Broker]) -> float | None:
@@ -57,11 +57,14 @@ def last_answer(brokers: Iterable[Broker]) -> float | None:
 
 
 def unreachable_since(brokers: Iterable[Broker]) -> float | None:
-    """Since when none of them can be reached: the first that failed after the last answer."""
-    brokers = list(brokers)
-    failed = [broker.failing_since for broker in brokers if broker.host is not None and broker.answers_anything]
-    if not failed or None in failed or any(broker.is_connected for broker in brokers):
+    """Since when none of them can be reached: the first that failed after the last answer. Bootstrap
+    addresses only count where no broker is known: they take no records.
+    """
+    placed = [broker for broker in brokers if broker.host is not None]
+    counted = [broker for broker in placed if broker.node_id >= 0] or placed
+    failed = [broker.failing_since for broker in counted if broker.answers_anything]
+    if not failed or None in failed or any(broker.is_connected for broker in counted):
         return None
     first = min(since for since in failed if since is not None)
-    last = last_answer(brokers)
+    last = last_answer(counted)
     return first if last is None else max(first, last)

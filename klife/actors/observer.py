@@ -125,7 +125,7 @@ class Observer:
 
     def compressed(self, producer: str, topic: str, codec: int, before: int, after: int, seconds: float) -> None:
         if self.on_compression:
-            from klife.protocol.compression import CODECS
+            from klife.protocol.codecs import CODECS
 
             name = next(name for name, number in CODECS.items() if number == codec)
             self._tell(self.on_compression, Compression(self.client, producer, topic, name, before, after, seconds))

@@ -60,6 +60,9 @@ def _connection(engine: Engine, broker: Broker) -> ChildSpec:
     name = f"broker {broker.node_id}" if broker.node_id >= 0 else f"bootstrap {broker.address}"
     # One child for each Broker: the supervisor takes a second one of the same id for the first.
     child_id = name if broker.purpose is Purpose.REQUESTS else f"{name} {broker.purpose.value}"
+    metadata = engine.metadata
     return ChildSpec(
-        id=child_id, start=lambda: ConnectionActor.start(broker, lambda _broker: engine.metadata.request_refresh()), shutdown=2.0
+        id=child_id,
+        start=lambda: ConnectionActor.start(broker, lambda _broker: metadata.request_refresh(), metadata.connected),
+        shutdown=2.0,
     )

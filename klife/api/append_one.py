@@ -41,7 +41,7 @@ _page = cython.declare("unsigned char[::1]", page)
 
 class AppendOne:
     """What takes records for a client, one by one. Its methods are for the home thread, except for
-    `from_thread`, `join` and `joined`.
+    `from_thread`, `join` and `accepted_in`.
     """
 
     __slots__ = ("_handle", "_producers", "_topics", "_known", "_home", "_own_thread", "_owners")
@@ -87,7 +87,7 @@ class AppendOne:
     def accepted(self, record: Record, producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:
         """As `Topic.append`; or return None if this is not the home thread, and nothing was done."""
         if self._owners:
-            transaction = self._owners.get(getcurrent())
+            transaction = self.open_transaction()
             if transaction is not None:
                 return self.join(transaction, record, producer, partitioner, wanted, callback)
         if cython.compiled:
@@ -172,15 +172,18 @@ class AppendOne:
         validation.check(record)
         if transaction is not None:
             topic = transaction.topic(record.topic, deadline)
-            transaction.joins()
+            transaction.check()
+            joined = transaction.producer
             try:
-                return self._append_to(topic, record, partitioner, deadline, places, at, wanted, callback)
+                joined.joining += 1  # in here: a signal handler may raise after any call, and it is to be taken back once
+                taken = self._append_to(topic, record, partitioner, deadline, places, at, wanted, callback)
             finally:
+                joined.joining -= 1
                 transaction.joined()
-        else:
-            engine = self._handle.current(deadline)
-            producers = self._producers if engine is self._producers.engine else self._follow(engine)
-            topic = producers.topic(record.topic, producer, deadline)
+            return taken
+        engine = self._handle.current(deadline)
+        producers = self._producers if engine is self._producers.engine else self._follow(engine)
+        topic = producers.topic(record.topic, producer, deadline)
         taken = self._append_to(topic, record, partitioner, deadline, places, at, wanted, callback)
         if engine.exiting is not None:
             engine.exiting()
@@ -213,25 +216,32 @@ class AppendOne:
             joins = partial(AppendOne.join, self, transaction, record, None, partitioner, wanted, callback)
             return call_at_home(engine, joins, None, NOT_QUEUED)
         try:
+            taken = None
             topic = transaction.known_topic(record) if partitioner is None else None
             if topic is not None:
-                transaction.joins()
+                transaction.check()
+                joined = transaction.producer
                 try:
-                    return topic.append(record, None, None, True, None, 0, wanted, callback)
+                    joined.joining += 1  # as in `_append`
+                    taken = topic.append(record, None, None, True, None, 0, wanted, callback)
                 except AttributeError:  # perhaps for a field that was never set
                     if not validation.completed(record):
                         raise
                 finally:
+                    joined.joining -= 1
                     transaction.joined()
-            return self._append(record, None, partitioner, None, None, 0, wanted, callback, transaction)
+            if taken is None:
+                taken = self._append(record, None, partitioner, None, None, 0, wanted, callback, transaction)
+            return taken
         except ClientClosed:
             transaction.check()  # it has ended while the record waited
             raise
 
-    def joined(self, transaction: Any, record: Record, partitioner: Any, wanted: bool, callback: Any) -> Any:
-        """As `join`, for a record that comes from its caller right now."""
+    def accepted_in(self, transaction: Any, record: Record, partitioner: Any, wanted: bool, callback: Any) -> Any:
+        """As `accepted`, in `transaction`: for a record that comes from its caller right now. From any thread."""
         return self.join(transaction, record, None, partitioner, wanted, callback)
 
     def open_transaction(self) -> Any:
         """The transaction that what the calling greenlet produces joins, if it has one open."""
-        return self._owners.get(getcurrent()) if self._owners else None
+        transaction = self._owners.get(getcurrent()) if self._owners else None
+        return None if transaction is None or transaction.owner.has_lost_block else transaction

@@ -57,10 +57,10 @@ class ObservedAppend(Append):
             self._observer.refused(shown, error)
             raise
 
-    def joined(self, transaction: Any, record: Record, partitioner: Any, wanted: bool, callback: Any) -> Any:
+    def accepted_in(self, transaction: Any, record: Record, partitioner: Any, wanted: bool, callback: Any) -> Any:
         shown = self._observer.shown(record)
         try:
-            return super().joined(transaction, self._serialised(shown), partitioner, wanted, callback)
+            return super().accepted_in(transaction, self._serialised(shown), partitioner, wanted, callback)
         except BaseException as error:
             self._observer.refused(shown, error)
             raise

@@ -25,7 +25,7 @@ from klife.actors.settings import (
     TxnPoolSettings,
 )
 from klife.errors import ConfigError
-from klife.protocol.compression import CODECS, compress, quick_size
+from klife.protocol.codecs import CODECS, compress, quick_size
 
 if TYPE_CHECKING:
     import ssl

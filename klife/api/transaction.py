@@ -38,7 +38,7 @@ Callback = Callable[[Record], object]
 class Transaction:
     """A transaction, as its block sees it."""
 
-    __slots__ = ("_handle", "_append", "_pool", "_engine", "_open")
+    __slots__ = ("_handle", "_append", "_pool", "_engine", "_open", "__weakref__")
 
     def __init__(self, handle: Handle, append: Append, pool: str | None) -> None:
         self._handle = handle
@@ -55,38 +55,47 @@ class Transaction:
             raise InvalidRecordValue("there is no pool for transactions in this client: give it txn_pools=[{'name': ...}]")
         self._append.follow(engine)
         self._engine = engine
-        owner, transactions = Owner(), engine.part(Transactions)
-        if get_hub_if_exists() is engine.hub:
-            self._open = transactions.begin(owner, self._pool)
-            return self
+        owner, transactions = Owner(self), engine.part(Transactions)
         timeout = max(pool.settings.checkout_timeout for pool in transactions.pools.values())
         try:
             self._open = self._at_home(lambda: transactions.begin(owner, self._pool), timeout)
-        except BaseException:
+        except BaseException:  # perhaps a signal handler's, once it was begun
             self._have_done_at_home(lambda: transactions.withdraw(owner))
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        try:
+            self._leave(error)
+        except BaseException:
+            self._give_up()
+            raise
+
+    def _leave(self, error: BaseException | None) -> None:
         opened, engine = self._opened(), self._engine
         assert engine is not None
         take_note()
         transactions = engine.part(Transactions)
-        try:
-            if opened.forked:
-                if error is None:
-                    raise outcome.of_the_parent(opened.pool.name)
-            elif error is not None:
-                waits = isinstance(error, Exception)  # else its greenlet is killed, or out of time
-                self._at_home(lambda: transactions.abort(opened, waits=waits), 5.0)
-            elif opened.closed != "aborted" or opened.cause is not None:
-                self._commit(opened, transactions)
-        except BaseException:
-            if not opened.forked:
-                self._have_done_at_home(lambda: transactions.give_up(opened))
-            raise
-        finally:
-            opened.forget()
+        if opened.forked:
+            if error is None:
+                raise outcome.of_the_parent(opened.pool.name)
+        elif error is not None:
+            self._abort(opened, transactions, waits=isinstance(error, Exception))  # else its greenlet is killed, or out of time
+        elif opened.closed != "aborted" or opened.cause is not None:
+            self._commit(opened, transactions)
+        elif not opened.over.is_set:  # who called `abort` may have been interrupted in it
+            self._have_done_at_home(lambda: transactions.give_up(opened))
+        opened.forget()
+
+    def _give_up(self) -> None:
+        """Leave it to end by itself: by an abort, unless its commit is under way."""
+        opened, engine = self._open, self._engine
+        if opened is None or engine is None:
+            return
+        if not opened.forked:
+            opened.give_up()
+            self._have_done_at_home(lambda: engine.part(Transactions).give_up(opened))
+        opened.forget()
 
     def _commit(self, opened: OpenTransaction, transactions: Transactions) -> None:
         settings = opened.pool.settings
@@ -100,6 +109,13 @@ class Transaction:
                 raise opened.whose.unknown(str(error).rstrip(".")) from error
             raise opened.whose.aborted(f"its commit was not begun: {str(error).rstrip('.')}") from error
 
+    def _abort(self, opened: OpenTransaction, transactions: Transactions, *, waits: bool) -> None:
+        opened.give_up()
+        try:
+            self._at_home(lambda: transactions.abort(opened, waits=waits), 5.0)
+        except (ProduceError, ClientClosed):  # its home stands still, and does it later; or it has ended, and all with it
+            self._have_done_at_home(lambda: transactions.give_up(opened))
+
     # joining
 
     def produce(self, record: Record[Any, Any], *, partitioner: Any = None) -> Delivery:
@@ -108,7 +124,7 @@ class Transaction:
         Raises:
             TransactionMisused: it has ended. TransactionAborted: it was aborted meanwhile, and why.
         """
-        delivery: Delivery = self._append.joined(self._opened(), record, partitioner, True, None)
+        delivery: Delivery = self._append.accepted_in(self._opened(), record, partitioner, True, None)
         return delivery
 
     def produce_async(self, record: Record[Any, Any], callback: Callback | None = None, *, partitioner: Any = None) -> None:
@@ -117,7 +133,7 @@ class Transaction:
             raise not_a_callback(callback)
         if callback is not None:
             callback = in_callers_context(callback)
-        self._append.joined(self._opened(), record, partitioner, False, callback)
+        self._append.accepted_in(self._opened(), record, partitioner, False, callback)
 
     def produce_batch(self, records: Iterable[Record[Any, Any]], *, partitioner: Any = None) -> BatchDelivery:
         """As `Client.produce_batch`, in this transaction. A record that could not be queued ends it."""
@@ -141,7 +157,7 @@ class Transaction:
         opened, engine = self._opened(), self._engine
         assert engine is not None
         opened.check()
-        self._at_home(lambda: engine.part(Transactions).abort(opened, waits=True), 5.0)
+        self._abort(opened, engine.part(Transactions), waits=True)
 
     def _opened(self) -> OpenTransaction:
         if self._open is None:

@@ -1,7 +1,7 @@
 """`klife read TOPIC`: records become lines, as they come.
 
-It reads as the testing helpers do (`klife.testing.consumer`): from the leaders, without a consumer group, up to the high watermark;
-records of open and aborted transactions are among them. What it has in memory is at most one answer of each leader.
+It reads as the testing helpers do (`klife.testing.consumer`): from the leaders, without a consumer group, up to the high watermark,
+or to the last stable offset where committed records alone are wanted. What it has in memory is at most one answer of each leader.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -28,7 +29,14 @@ from klife.cli.terminal import (
     fail,
 )
 from klife.record import Record
-from klife.testing.consumer import Log, LogReader
+from klife.testing.consumer import READ_COMMITTED, READ_UNCOMMITTED, Log, LogReader
+
+
+class IsolationLevel(StrEnum):
+    """As Kafka names them."""
+
+    UNCOMMITTED = "read_uncommitted"
+    COMMITTED = "read_committed"
 
 
 def read(
@@ -40,6 +48,9 @@ def read(
     partition: Annotated[list[int] | None, typer.Option(min=0, help="Read this partition; once for each.", show_default="all")] = None,
     until_end: Annotated[bool, typer.Option("--until-end", help="End where the topic ends now, and do not wait for more.")] = False,
     count: Annotated[int | None, typer.Option(min=1, metavar="N", help="End after N records.", show_default="never")] = None,
+    isolation_level: Annotated[
+        IsolationLevel, typer.Option(help="Whether records of open and aborted transactions are written, too.")
+    ] = IsolationLevel.UNCOMMITTED,
     key_separator: Annotated[str | None, typer.Option(help="Write keys too, and this between key and value.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write all there is of a record, as an object of JSON.")] = False,
     bootstrap: Bootstrap = None,
@@ -52,17 +63,18 @@ def read(
         fail("--last and --from-beginning: give one of them")
     if as_json and key_separator is not None:
         fail("--json has the key anyway; --key-separator is for lines without it")
+    level = READ_COMMITTED if isolation_level is IsolationLevel.COMMITTED else READ_UNCOMMITTED
     line = _json if as_json else _text(key_separator)
     with errors_as_lines(), ctrl_c_here(), _quietly_without_reader():
         settings = configuration(bootstrap, config)
         servers = ",".join(settings.bootstrap_servers)
         with LogReader(servers, timeout=CONNECT_TIMEOUT_SECONDS, settings=connection_settings(settings)) as reader:
-            ends = _chosen(reader.end_offsets([topic]), topic, partition)
+            ends = _chosen(reader.end_offsets([topic], isolation_level=level), topic, partition)
             begins = ends if last is None and not from_beginning else reader.begin_offsets([topic])
             positions = {log: max(begins[log], end - (end if last is None else last)) for log, end in ends.items()}
             left = count
             try:
-                for records in _rounds(reader, positions, ends if until_end else None):
+                for records in _rounds(reader, positions, ends if until_end else None, level):
                     records = records[:left]
                     sys.stdout.buffer.write(b"".join(map(line, records)))
                     sys.stdout.buffer.flush()
@@ -79,16 +91,16 @@ def _chosen(ends: dict[Log, int], topic: str, partitions: list[int] | None) -> d
     return {log: end for log, end in ends.items() if not partitions or log.partition in partitions}
 
 
-def _rounds(reader: LogReader, positions: dict[Log, int], ends: dict[Log, int] | None) -> Iterator[list[Record]]:
+def _rounds(reader: LogReader, positions: dict[Log, int], ends: dict[Log, int] | None, level: int) -> Iterator[list[Record]]:
     """What is there from `positions` on, for ever or up to `ends`."""
     if ends is None:
-        yield from reader.follow(positions)
+        yield from reader.follow(positions, isolation_level=level)
         return
     left = {log: position for log, position in positions.items() if position < ends[log]}
     by_partition = {log.partition: end for log, end in ends.items()}
     while left:
         # One round, of the partitions that have more.
-        records = next(reader.follow(left))
+        records = next(reader.follow(left, isolation_level=level))
         yield [record for record in records if _offset(record) < by_partition[_partition(record)]]
         left = {log: position for log, position in left.items() if position < ends[log]}
 

@@ -1,4 +1,5 @@
 from klife.protocol.framing cimport FrameReader
+from klife.protocol.headers cimport decode_response_header
 from klife.protocol.in_flight cimport InFlight
 
 cdef class KafkaConnection:

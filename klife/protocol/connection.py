@@ -32,8 +32,9 @@ from typing import Any
 from klife import cython_shim as cython
 from klife.protocol.api_keys import api_name
 from klife.protocol.errors import DecodeError, TrailingBytes
-from klife.protocol.framing import FrameReader, decode_response_header, encode_request
+from klife.protocol.framing import FrameReader, encode_request
 from klife.protocol.handshake import Compute, Exchange, Question, Step, TokenWanted, VersionsExchange, Wish
+from klife.protocol.headers import decode_response_header
 from klife.protocol.in_flight import InFlight
 from klife.protocol.primitives import INT32_MAX
 from klife.protocol.versions import Features, negotiate

@@ -1,3 +1,5 @@
+from klife.protocol.headers cimport encode_request_header
+
 cdef class FrameReader:
     cdef public long long _max_frame_bytes
     cdef public object _whose_limit
@@ -5,3 +7,5 @@ cdef class FrameReader:
     cdef public object _partial
 
     cpdef list feed(self, data)
+
+cpdef list encode_request(request, version, correlation_id, client_id)

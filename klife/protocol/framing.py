@@ -38,7 +38,7 @@ def encode_request(request: Request[Any], version: int, correlation_id: int, cli
             and more.
     """
     parts = request.encode_parts(version)
-    header = encode_request_header(request.API_KEY, version, correlation_id, client_id, flexible=version >= request.FLEXIBLE_FROM)
+    header = encode_request_header(request.API_KEY, version, correlation_id, client_id, version >= request.FLEXIBLE_FROM)
     size = len(header)
     for part in parts:
         size += part.nbytes if isinstance(part, memoryview) else len(part)

@@ -12,17 +12,22 @@ from struct import Struct as Layout
 from struct import error as LayoutError  # noqa: N812  the exception is lower-case in the standard library
 from typing import Any
 
+from klife import cython_shim as cython
 from klife.protocol.api_keys import api_name
 from klife.protocol.errors import DecodeError, EncodeError
 from klife.protocol.message import Request
 from klife.protocol.primitives import MAX_STRING_BYTES, Buffer, Malformed, skip_tags, uvarint_rest
+
+if cython.compiled:
+    import cython
 
 _REQUEST = Layout(">hhih")
 _CORRELATION_ID = Layout(">i")
 _API_VERSIONS = 18
 
 
-def encode_request_header(api_key: int, version: int, correlation_id: int, client_id: str | None, *, flexible: bool) -> bytes:
+@cython.locals(name=bytes, head=bytes, flexible=cython.bint)
+def encode_request_header(api_key: int, version: int, correlation_id: int, client_id: str | None, flexible: bool) -> bytes:
     """Header version 2 if `flexible`, else 1.
 
     Raises:
@@ -41,6 +46,7 @@ def encode_request_header(api_key: int, version: int, correlation_id: int, clien
     return head + name + b"\0" if flexible else head + name
 
 
+@cython.locals(pos=cython.Py_ssize_t)
 def decode_response_header(frame: Buffer, request: type[Request[Any]], version: int) -> tuple[int, int]:
     """The correlation id of the response to `request` in `version`, and the offset at which its body begins.
 

@@ -1,3 +1,5 @@
+from klife.protocol.written_partitions cimport WrittenPartitions
+
 cdef class PlainAnswer:
     cdef public list topics
 

@@ -23,11 +23,12 @@ from klife.protocol.apis.produce import ProduceRequest, ProduceResponse
 from klife.protocol.errors import EncodeError, UnsupportedVersion
 from klife.protocol.primitives import SPLIT_BYTES, Buffer, uvarint
 from klife.protocol.records import EncodedBatch
+from klife.protocol.written_partitions import WrittenPartitions
 
 if cython.compiled:
     import cython
 
-TopicBatches = tuple[str, bytes, list[tuple[int, EncodedBatch]]]
+TopicBatches = tuple[str, bytes, list[tuple[int, EncodedBatch]] | WrittenPartitions]
 """A topic's name and id, and for each partition its index and its encoded batch."""
 
 _FLEXIBLE = 9
@@ -112,8 +113,8 @@ class BatchesRequest:
         except (ValueError, TypeError, AttributeError, LayoutError) as error:
             raise EncodeError(f"a produce request could not be encoded: {error}") from None
 
-    @cython.locals(parts=list, out=list, partitions=list, wire=tuple, start=bytes, rest=bytes)
-    @cython.locals(size=cython.Py_ssize_t, count=cython.Py_ssize_t, gathered=cython.Py_ssize_t, index=cython.Py_ssize_t)
+    @cython.locals(parts=list, out=list, written="WrittenPartitions", wires=list, wire=tuple, start=bytes, rest=bytes)
+    @cython.locals(size=cython.Py_ssize_t, count=cython.Py_ssize_t, gathered=cython.Py_ssize_t)
     def _flexible(self, version: int) -> list[Buffer]:
         parts: list[Buffer] = []
         txn_id = self.transactional_id
@@ -129,7 +130,13 @@ class BatchesRequest:
             out.append(topic_id if version >= _BY_ID else _compact(name))
             count = len(partitions) + 1
             out.append(_SIZES[count] if count < _KNOWN_SIZES else uvarint(count))
-            for index, wire in partitions:
+            if isinstance(partitions, WrittenPartitions):
+                written = partitions
+                gathered = _gather(parts, out, written.pieces, gathered)
+                out.append(b"\0")
+                continue
+            wires = partitions
+            for index, wire in wires:
                 add(_INDICES[index] if 0 <= index < _KNOWN_INDICES else _INDEX.pack(index))
                 if len(wire) != 2:
                     add(uvarint(sum(map(len, wire)) + 1))
@@ -185,6 +192,21 @@ class BatchesRequest:
 
     def __repr__(self) -> str:
         return f"BatchesRequest({sum(len(partitions) for _, _, partitions in self.topics)} partitions)"
+
+
+@cython.cfunc
+@cython.returns(cython.Py_ssize_t)
+@cython.locals(parts=list, out=list, pieces=list, piece=bytes, gathered=cython.Py_ssize_t)
+def _gather(parts: list[Buffer], out: list[bytes], pieces: list[bytes], gathered: int) -> int:
+    """Put `pieces` behind `out`, which had `gathered` bytes of batches before; return how many it has now."""
+    for piece in pieces:
+        out.append(piece)
+        gathered += len(piece)
+        if gathered > _GATHERED_BYTES:
+            parts.append(b"".join(out))
+            out.clear()
+            gathered = 0
+    return gathered
 
 
 def _put_large(parts: list[Buffer], out: list[bytes], wire: EncodedBatch) -> None:

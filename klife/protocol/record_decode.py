@@ -17,7 +17,7 @@ from enum import IntEnum
 from typing import Final
 
 from klife.protocol.checksum import crc32c
-from klife.protocol.compression import decompress
+from klife.protocol.codecs import decompress
 from klife.protocol.errors import DecodeError
 from klife.protocol.record_layout import (
     BATCH_OVERHEAD,

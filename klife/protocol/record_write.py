@@ -23,10 +23,16 @@ from klife.protocol.record_parts import encode_varint, make_varints, record_part
 if cython.compiled:
     import cython
     from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize
+    from cython.cimports.klife.capi import view_of
+    from cython.cimports.klife.checksum import short_checksum
     from cython.cimports.libc.string import memcpy
 
 _HEADER_SIZE: Final = cython.declare(cython.Py_ssize_t, CHECKED.size)
 _TRANSACTIONAL: Final = cython.declare("long long", TRANSACTIONAL)
+_CHECKED_FROM: Final = cython.declare(cython.Py_ssize_t, CHECKED_FROM)
+_AFTER_LENGTH: Final = cython.declare(cython.Py_ssize_t, CHECKED_FROM - LENGTH_FROM)  # of what the CRC does not cover
+_MAGIC: Final = cython.declare(cython.uint, MAGIC)
+_SHORT: Final = cython.declare(cython.Py_ssize_t, 4096)  # bytes; the package's way is quicker for more
 _LARGEST: Final = cython.declare(cython.Py_ssize_t, INT32_MAX - (CHECKED_FROM - LENGTH_FROM))
 _CHANGED = "the records of a batch were changed while they were encoded"
 
@@ -43,7 +49,13 @@ def write_payload(fields: Sequence[Any]) -> tuple[bytes, int, int]:
 
 
 @cython.locals(
-    count=cython.Py_ssize_t, size=cython.Py_ssize_t, at=cython.Py_ssize_t, first_timestamp="long long", p="unsigned char*", general=list
+    count=cython.Py_ssize_t,
+    size=cython.Py_ssize_t,
+    at=cython.Py_ssize_t,
+    first_timestamp="long long",
+    checksum="long long",
+    p="unsigned char*",
+    general=list,
 )
 def write_batch(
     fields: Sequence[Any], producer_id: int, producer_epoch: int, base_sequence: int, is_transactional: bool = False
@@ -58,23 +70,101 @@ def write_batch(
         raise OverflowError(f"a batch of {size} bytes is more than the protocol's {_LARGEST}")
     checked = _exactly(size)
     p = checked
-    at = _put_number(p, 0, _TRANSACTIONAL if is_transactional else 0, 2)  # attributes
+    at = _put_checked_header(
+        p, 0, count, first_timestamp, _latest(fields), producer_id, producer_epoch, base_sequence, is_transactional
+    )
+    _put_records(p, at, size, fields, general)
+    checksum = _checksum(p, 0, size)
+    start = _exactly(_CHECKED_FROM)
+    p = start
+    _put_start(p, 0, size, checksum)
+    return _done(start), _done(checked)
+
+
+@cython.locals(count=cython.Py_ssize_t, end=cython.Py_ssize_t, first_timestamp="long long")
+def put_batch(
+    p: Any, at: int, full: int, fields: Sequence[Any], producer_id: int, producer_epoch: int, base_sequence: int, is_transactional: bool
+) -> int:
+    """Write `records.encode_plain` from `at` on, at most to where `p` is `full`; return where it ends. For at
+    least one record.
+
+    Raises:
+        RuntimeError: they take more.
+    """
+    count, first_timestamp = len(fields) >> 2, fields[3]
+    if at + _CHECKED_FROM + _HEADER_SIZE > full:
+        raise RuntimeError(_CHANGED)
+    end = _records(p, at + _CHECKED_FROM + _HEADER_SIZE, full, fields, None)
+    if len(fields) >> 2 != count:
+        raise RuntimeError(_CHANGED)
+    _put_checked_header(
+        p, at + _CHECKED_FROM, count, first_timestamp, _latest(fields), producer_id, producer_epoch, base_sequence, is_transactional
+    )
+    _put_start(p, at, end - at - _CHECKED_FROM, _checksum(p, at + _CHECKED_FROM, end))
+    return end
+
+
+@cython.cfunc
+@cython.returns("long long")
+@cython.exceptval(-1)
+@cython.locals(p="unsigned char*", start=cython.Py_ssize_t, end=cython.Py_ssize_t, checksum="long long")
+def _checksum(p: Any, start: int, end: int) -> int:
+    """The CRC of what is written from `start` to `end`."""
+    if cython.compiled:
+        checksum = short_checksum(p + start, end - start) if end - start <= _SHORT else -1
+        if checksum == -1:
+            checksum = crc32c(view_of(p + start, end - start))
+    else:
+        checksum = crc32c(memoryview(p)[start:end])
+    return checksum
+
+
+@cython.cfunc
+@cython.returns(cython.Py_ssize_t)
+@cython.exceptval(check=False)
+@cython.locals(
+    p="unsigned char*",
+    at=cython.Py_ssize_t,
+    count="long long",
+    first_timestamp="long long",
+    latest="long long",
+    producer_id="long long",
+    producer_epoch="long long",
+    base_sequence="long long",
+    is_transactional=cython.bint,
+)
+def _put_checked_header(
+    p: Any,
+    at: int,
+    count: int,
+    first_timestamp: int,
+    latest: int,
+    producer_id: int,
+    producer_epoch: int,
+    base_sequence: int,
+    is_transactional: bool,
+) -> int:
+    at = _put_number(p, at, _TRANSACTIONAL if is_transactional else 0, 2)  # attributes
     at = _put_number(p, at, count - 1, 4)
     at = _put_number(p, at, first_timestamp, 8)
-    at = _put_number(p, at, _latest(fields), 8)
+    at = _put_number(p, at, latest, 8)
     at = _put_number(p, at, producer_id, 8)
     at = _put_number(p, at, producer_epoch, 2)
     at = _put_number(p, at, base_sequence, 4)
-    at = _put_number(p, at, count, 4)
-    _put_records(p, at, size, fields, general)
-    start = _exactly(CHECKED_FROM)
-    p = start
-    at = _put_number(p, 0, 0, 8)  # base offset
-    at = _put_number(p, at, size + CHECKED_FROM - LENGTH_FROM, 4)
+    return _put_number(p, at, count, 4)
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+@cython.returns(cython.Py_ssize_t)
+@cython.locals(p="unsigned char*", at=cython.Py_ssize_t, size=cython.Py_ssize_t, checksum="long long")
+def _put_start(p: Any, at: int, size: int, checksum: int) -> int:
+    """Write what stands before the `size` bytes that the CRC covers."""
+    at = _put_number(p, at, 0, 8)  # base offset
+    at = _put_number(p, at, size + _AFTER_LENGTH, 4)
     at = _put_number(p, at, -1, 4)  # leader epoch
-    p[at] = MAGIC
-    _put_number(p, at + 1, crc32c(checked), 4)
-    return _done(start), _done(checked)
+    p[at] = _MAGIC
+    return _put_number(p, at + 1, checksum, 4)
 
 
 @cython.cfunc
@@ -114,15 +204,16 @@ def _put_records(p: Any, at: int, full: int, fields: Sequence[Any], general: lis
     record=bytes,
     names=dict,
 )
-def _records(p: Any, at: int, full: int, fields: Sequence[Any], general: list[bytes]) -> int:
+def _records(p: Any, at: int, full: int, fields: Sequence[Any], general: list[bytes] | None) -> int:
     """Return where the records end that begin at `at`: only measured without a `p`; with one written, up to
     where it is `full`.
 
     Those with headers, and tombstones, are rare: they are encoded when they are measured, and wait in
-    `general`.
+    `general`; without it, when they are written.
 
     Raises:
-        RuntimeError: the records are not those that were measured. Not a byte was written beyond `full`.
+        RuntimeError: the records are not those that were measured, or there is no room for them. Not a byte
+            was written beyond `full`.
     """
     writes = p is not cython.NULL
     end = len(fields)
@@ -140,15 +231,18 @@ def _records(p: Any, at: int, full: int, fields: Sequence[Any], general: list[by
             delta_size = _varint_size(delta)
         start = at
         if headers or value is None:
-            if not writes:
+            if general is None or not writes:
                 if names is None:
                     names = {}
                     make_varints()
-                general.append(b"".join(record_parts(key, value, headers, encode_varint(delta), encode_varint(offset), names)))
+                record = b"".join(record_parts(key, value, headers, encode_varint(delta), encode_varint(offset), names))
+                if general is not None:
+                    general.append(record)
             elif taken == len(general):
                 raise RuntimeError(_CHANGED)
-            record = general[taken]
-            taken += 1
+            else:
+                record = general[taken]
+                taken += 1
             at += len(record)
             if writes:
                 if at > full:

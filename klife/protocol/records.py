@@ -1,7 +1,7 @@
 """Writing RecordBatch v2: from records to the bytes of a Produce request (KIP-98).
 
 Three steps, because they happen at different times: `encode_payload` once per batch,
-`klife.protocol.compression.compress` perhaps in a thread, `seal` when producer id and sequence are known.
+`klife.protocol.codecs.compress` perhaps in a thread, `seal` when producer id and sequence are known.
 
 `encode_payload` runs once per record ever produced. In pure Python records are joined from ready pieces
 (`record_parts`); compiled, `record_write` writes the same bytes in less time, as C does. Reading is
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from klife import cython_shim as cython
 from klife.protocol.checksum import crc32c
-from klife.protocol.compression import compress
+from klife.protocol.codecs import compress
 from klife.protocol.record_layout import BATCH_OVERHEAD, CHECKED, CHECKED_FROM, LENGTH_FROM, MAGIC, TRANSACTIONAL, UNCHECKED
 from klife.protocol.record_parts import Headers, joined_payload, joined_single
 from klife.protocol.record_write import write_batch, write_payload

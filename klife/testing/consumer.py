@@ -8,8 +8,8 @@
 It is an `AdminClient` in this, and shares with klife's client what opens connections, and nothing of what
 decides and keeps state; so what it finds does not depend on what the client believes. It reads up to the high
 watermark, what all in-sync replicas have; so a record made with `acks` 1 or 0 can be confirmed a moment before
-it is seen here. `read` tells committed records, and nothing behind a transaction that is open; `follow` tells
-those of open and aborted transactions, too.
+it is seen here. `read` tells committed records, and nothing behind a transaction that is open; `follow` does if
+asked to, and else tells those of open and aborted transactions, too.
 """
 
 from __future__ import annotations
@@ -85,11 +85,11 @@ class LogReader:
     def __exit__(self, *exc_info: object) -> None:
         self._admin.close()
 
-    def end_offsets(self, topics: Sequence[str] | None = None) -> dict[Log, int]:
-        """The offset that each partition's next record gets; of every topic that is not Kafka's own when
-        `topics` is None.
+    def end_offsets(self, topics: Sequence[str] | None = None, *, isolation_level: int = READ_UNCOMMITTED) -> dict[Log, int]:
+        """The offset that each partition's next record gets, or with `READ_COMMITTED` the one below which all
+        transactions have ended; of every topic that is not Kafka's own when `topics` is None.
         """
-        return self._until_answered(lambda: self._offsets(topics, LATEST_TIMESTAMP))
+        return self._until_answered(lambda: self._offsets(topics, LATEST_TIMESTAMP, isolation_level))
 
     def begin_offsets(self, topics: Sequence[str] | None = None) -> dict[Log, int]:
         """The offset of the first record that each partition has or will have: retention may have deleted
@@ -97,14 +97,15 @@ class LogReader:
         """
         return self._until_answered(lambda: self._offsets(topics, EARLIEST_TIMESTAMP))
 
-    def follow(self, positions: dict[Log, int]) -> Iterator[list[Record]]:
+    def follow(self, positions: dict[Log, int], *, isolation_level: int = READ_UNCOMMITTED) -> Iterator[list[Record]]:
         """Records of these partitions of a topic as they come, from `positions` on, which move with them.
 
-        Those of open and aborted transactions are among them. Never ends. Each list is what a round of requests
+        Those of open and aborted transactions are among them, unless `isolation_level` is `READ_COMMITTED`:
+        then those of transactions come when these are committed. Never ends. Each list is what a round of requests
         got, and may be empty; within one, records come by partition. Each round has `timeout` seconds.
         """
         ends = dict.fromkeys(positions, NO_END)
-        how = {"isolation_level": READ_UNCOMMITTED, "max_wait_ms": FOLLOWING_WAIT_MS}
+        how = {"isolation_level": isolation_level, "max_wait_ms": FOLLOWING_WAIT_MS}
         while True:
             self._deadline = time.monotonic() + self._timeout
             found: list[Record] = []
@@ -134,7 +135,7 @@ class LogReader:
         began = time.monotonic()
         ending: set[str] | None = None
         while True:
-            stable = self._until_answered(lambda: self._offsets([topic], LATEST_TIMESTAMP, isolation_level=READ_COMMITTED))
+            stable = self._until_answered(lambda: self._offsets([topic], LATEST_TIMESTAMP, READ_COMMITTED))
             if ending == set() or all(stable.get(log, 0) >= end for log, end in written.items()):
                 return stable
             now = self._until_answered(lambda: self._ending(began))

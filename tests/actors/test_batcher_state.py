@@ -5,6 +5,7 @@ from __future__ import annotations
 from klife import Record
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.batcher import Batcher
+from klife.actors.runtime.inbox import Inbox
 from tests.support.producer_parts import Parts
 
 NOW = 1e12
@@ -137,3 +138,42 @@ def test_partitions_are_spread_over_the_batchers_of_a_broker() -> None:
         for batcher in parts.producer.batchers.all.values()
     ]
     assert counts == [10] * 4
+
+
+def waits_for_an_idle_loop(parts: Parts, batcher: Batcher, left_at: float = 0.0) -> bool:
+    """Whether the next request does: of one record, which is delivered at once. It leaves at `left_at`."""
+    inbox = batcher.inbox
+    assert inbox is not None
+    parts.batch()
+    waits = inbox._idle is not None and inbox._idle.active
+    inbox.park()
+    assert inbox.idle
+    inbox.woken = inbox.idle = False
+    (batch,) = parts.taken(batcher, NOW)
+    batcher.request_leaves(left_at)
+    parts.delivered(batch)
+    return waits
+
+
+def test_requests_wait_for_an_idle_loop_only_as_long_as_that_brings_them_company() -> None:
+    parts = Parts()
+    batcher = batcher_of(parts)
+    batcher.inbox = Inbox()
+    first = [waits_for_an_idle_loop(parts, batcher) for _ in range(100)]
+    assert first == [True] * 16 + [False] * 84
+    waits_for_an_idle_loop(parts, batcher, left_at=NOW)  # the next record comes right behind it
+    then = [waits_for_an_idle_loop(parts, batcher) for _ in range(100)]
+    assert then == [True] * 32 + [False] * 68
+
+
+def test_the_more_often_a_request_left_too_soon_the_longer_they_wait_again() -> None:
+    parts = Parts()
+    batcher = batcher_of(parts)
+    batcher.inbox = Inbox()
+    waited = []
+    for _ in range(9):
+        waited.append(0)
+        while waits_for_an_idle_loop(parts, batcher):
+            waited[-1] += 1
+        batcher.request_leaves(NOW)
+    assert waited == [16, 32, 64, 128, 256, 512, 1024, 1024, 1024]

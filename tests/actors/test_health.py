@@ -13,7 +13,7 @@ import pytest
 from klife import Client, InvalidRecordValue, Record
 from klife.actors.health import last_answer, unreachable_since
 from klife.protocol.apis.metadata import MetadataRequest
-from tests.support.scripted_broker import PATIENCE, ScriptedCluster, silent
+from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, silent
 from tests.support.waiting import wait_until
 
 ORDER = Record("orders", b"v", partition=0)
@@ -68,6 +68,27 @@ def test_a_broker_that_takes_everything_and_answers_nothing_is_no_health(start_c
         assert client.status().brokers[-1].state == "ready"
 
 
+def test_brokers_that_can_not_be_reached_where_the_cluster_says_are_no_health(start_client: Any) -> None:
+    """As where a balancer answers, and the listeners it tells of are behind a firewall."""
+
+    def elsewhere(exchange: Exchange) -> None:
+        answer = exchange.good_answer()
+        answer.brokers[0].host = "127.0.0.2"
+        exchange.send(answer)
+
+    with ScriptedCluster() as cluster:
+        cluster[1].always(MetadataRequest, elsewhere)
+        client = start_client(cluster)
+        wait_until(lambda: client.status().cluster_id is not None)
+        client.produce(ORDER)
+        wait_until(lambda: client.status().state == "unreachable")
+        wait_until(lambda: not healthy(client)())
+        assert not any(healthy(client)() for _ in range(100))
+        cluster[1].always(MetadataRequest, None)
+        wait_until(healthy(client))
+        assert client.status().state == "running"
+
+
 def test_it_asks_nobody_where_brokers_have_just_answered(start_client: Any) -> None:
     with ScriptedCluster() as cluster:
         client = start_client(cluster)
@@ -117,6 +138,7 @@ class Known:
 
     def __init__(self, *, answered: float | None = None, failing: float | None = None, connected: bool = False, **other: Any) -> None:
         self.answered_at, self.failing_since, self.is_connected = answered, failing, connected
+        self.node_id = other.get("node_id", 1)
         self.host, self.answers_anything = other.get("host", "kafka"), other.get("answers_anything", True)
 
 
@@ -133,6 +155,9 @@ class Known:
         ([Known(failing=5), Known(answers_anything=False)], 5),  # what is only produced to is not asked for metadata
         ([Known(failing=5), Known(answers_anything=False, connected=True)], None),
         ([Known(failing=5), Known(host=None)], 5),
+        ([Known(failing=5, node_id=-1)], 5),
+        ([Known(failing=5), Known(connected=True, node_id=-1)], 5),  # a bootstrap address takes no records
+        ([Known(connected=True), Known(failing=5, node_id=-1)], None),
     ],
 )
 def test_unreachable_is_when_all_were_tried_in_vain(brokers: Any, since: float | None) -> None:

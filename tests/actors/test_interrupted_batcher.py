@@ -100,9 +100,12 @@ class Scene:
 
     def check(self) -> None:
         actor = self.actor()
-        for _ in range(20):
-            self.work(actor, None)
         producer, records = self.parts.producer, len(self.batches)
+        for _ in range(20):
+            settled = not producer.deadlines.pending
+            self.work(actor, None)
+            if settled:  # and once more, for what is left to be put down
+                break
         assert not producer.deadlines.pending
         assert all(batch.is_set for batch in self.batches)
         assert self.waiter.get(timeout=PATIENCE)

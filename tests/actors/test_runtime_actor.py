@@ -434,8 +434,11 @@ def test_a_wake_up_while_it_is_busy_is_not_lost(ref: Any, events: list[Any]) -> 
     assert "wake" in events
 
 
-def test_one_that_wakes_itself_each_time_holds_nobody_up() -> None:
+@pytest.mark.parametrize("in_hub", [False, True])
+def test_one_that_wakes_itself_each_time_holds_nobody_up(in_hub: bool) -> None:
     class Restless(GeventActor):
+        looks_in_hub = in_hub
+
         def on_wake(self) -> None:
             self.actor_inbox.wake()
 

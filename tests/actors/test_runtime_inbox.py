@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from time import monotonic
 
+import gevent
 import pytest
 from gevent import get_hub
 
@@ -51,3 +52,28 @@ def test_waits_that_an_idle_loop_ended_take_nothing_from_later_ones(request: pyt
         gathered(inbox)
     request.getfixturevalue("busy_loop")
     assert gathered(inbox) >= 0.9 * LATEST_SECONDS
+
+
+def test_who_wants_no_company_is_woken_after_the_greenlets_that_are_ready_now(busy_loop: None) -> None:
+    inbox = Inbox()
+    ran: list[str] = []
+    gevent.spawn(ran.append, "ready")
+    inbox.wake_after_ready()
+    inbox.wake_after_ready()  # nothing more
+    assert inbox.gathering
+    turn = get_hub().loop.iteration
+    inbox.park()
+    assert (ran, inbox.idle, inbox.gathering) == (["ready"], True, False)
+    assert get_hub().loop.iteration <= turn + 1
+
+
+def test_a_wake_up_that_was_lost_before_a_request_is_made_up_for() -> None:
+    inbox = Inbox()
+    inbox.gathering = True  # as a signal handler's exception leaves it, in the callback
+    inbox.look_again()
+    inbox.park()
+    assert not inbox.gathering
+    inbox.woken = False
+    inbox.wake_when_idle()
+    inbox.park()
+    assert inbox.idle

@@ -7,7 +7,7 @@ can do besides (lost answers, timeouts) is for `test_txn_answers`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -48,24 +48,22 @@ class Regret(Exception):
 
 
 class World:
-    """A cluster of one broker, which coordinates, and a client with one transactional producer."""
+    """A cluster of one broker, which coordinates, and a client with pools of one transactional producer each.
 
-    def __init__(self, start_client: StartClient, is_v2: bool, base_txn_id: str = "") -> None:
-        self._base_txn_id = base_txn_id
-        self._start_client = start_client
+    `pool` is the one in use. A pool for each code costs far less than a client for each.
+    """
+
+    def __init__(self, start_client: StartClient, is_v2: bool, pools: Sequence[object] = ("money",), *, named: bool = False) -> None:
         self.cluster = ScriptedCluster()
         self.broker = self.cluster[1]
         self.coordinator = ScriptedCoordinator(self.cluster, is_v2=is_v2)
         self.is_v2 = is_v2
-        self.client = self.another()
+        options = {"pool_size": 1, "retry_backoff_ms": 1, "retry_backoff_max_ms": 1}
+        txn_pools = [{"name": str(pool), "base_txn_id": f"shop-{pool}" if named else "", **options} for pool in pools]
+        self.client = start_client(self.cluster, txn_pools=txn_pools)
+        self.client.produce(Record("orders", b"plain")).get(PATIENCE)  # with its own producer's id, so that scripts are a pool's
+        self.pool = str(pools[0])
         self._numbers = count()
-
-    def another(self) -> Client:
-        """A client that has had no transaction."""
-        money = {"name": "money", "base_txn_id": self._base_txn_id, "pool_size": 1, "retry_backoff_ms": 1, "retry_backoff_max_ms": 1}
-        client = self._start_client(self.cluster, txn_pools=[money])
-        client.produce(Record("orders", b"plain")).get(PATIENCE)  # with its own producer's id, so that scripts are a pool's
-        return client
 
     def run(self, *, regrets: bool = False, until: Callable[[], object] | None = None) -> tuple[bytes, BaseException | None]:
         """A transaction of one record: its value, and what its owner is told. It regrets after `until`, or when
@@ -73,7 +71,7 @@ class World:
         """
         value = b"%d" % next(self._numbers)
         try:
-            with self.client.transaction():
+            with self.client.transaction(pool=self.pool):
                 delivery = self.client.produce(Record("orders", value))
                 if regrets:
                     (until or delivery.get)()
@@ -106,10 +104,6 @@ def world(request: pytest.FixtureRequest, start_client: StartClient) -> Iterator
     made = World(start_client, request.param)
     with made.cluster:
         yield made
-
-
-NEWEST = pytest.mark.parametrize("world", [True], ids=["v2"], indirect=True)
-"""For what comes before the versions differ, and costs a client for each code."""
 
 
 def is_told(rule: Rule, code: int, told: BaseException | None) -> None:
@@ -145,8 +139,7 @@ def not_initialised(code: int) -> Step:
 
 def first_use(world: World, request: Request, wire: Any, step: Callable[[int], Step]) -> None:
     for code in REFUSALS:
-        world.client.stop(0)
-        world.client = world.another()
+        world.pool = str(code)
         world.broker.script(wire, *[step(code)] * (times(code) if wire is InitProducerIdRequest else 1))
         since = len(world.coordinator.ended)
         value, told = world.run()
@@ -158,14 +151,16 @@ def first_use(world: World, request: Request, wire: Any, step: Callable[[int], S
         world.check(value, told, since)
 
 
-@NEWEST
-def test_to_find_coordinator_before_the_first_transaction(world: World) -> None:
-    first_use(world, Request.FIND_COORDINATOR, FindCoordinatorRequest, no_coordinator)
+def test_to_find_coordinator_before_the_first_transaction(start_client: StartClient) -> None:
+    world = World(start_client, True, REFUSALS)  # it comes before the versions differ
+    with world.cluster:
+        first_use(world, Request.FIND_COORDINATOR, FindCoordinatorRequest, no_coordinator)
 
 
-@NEWEST
-def test_to_init_producer_id_before_the_first_transaction(world: World) -> None:
-    first_use(world, Request.INIT_PRODUCER_ID, InitProducerIdRequest, not_initialised)
+def test_to_init_producer_id_before_the_first_transaction(start_client: StartClient) -> None:
+    world = World(start_client, True, REFUSALS)
+    with world.cluster:
+        first_use(world, Request.INIT_PRODUCER_ID, InitProducerIdRequest, not_initialised)
 
 
 @pytest.mark.parametrize("regrets", [False, True], ids=["committing", "aborting"])
@@ -294,14 +289,15 @@ def test_to_the_question_whether_a_transaction_timed_out_or_was_fenced(start_cli
     """Answered with an error that does not pass it leaves the clock, which says that there was no time to time
     out, and the name, which others may have been given.
     """
-    world = World(start_client, is_v2, base_txn_id="shop")
+    world = World(start_client, is_v2, CODES, named=True)
     with world.cluster:
         _ask_with_each_code(world)
 
 
 def _ask_with_each_code(world: World) -> None:
     passing = [code for code in ErrorCode if code.retriable]
-    for code in CODES[1:]:
+    for code in CODES:
+        world.pool = str(code)
         asks_again = code in passing or code in (ErrorCode.COORDINATOR_NOT_AVAILABLE, ErrorCode.NOT_COORDINATOR)
         goes_on = asks_again or code in (ErrorCode.NETWORK_EXCEPTION, ErrorCode.TRANSACTIONAL_ID_NOT_FOUND)
         world.broker.script(EndTxnRequest, refuse_end(ErrorCode.PRODUCER_FENCED), refuse_end(ErrorCode.PRODUCER_FENCED))
@@ -316,5 +312,3 @@ def _ask_with_each_code(world: World) -> None:
             assert isinstance(told, TransactionFenced)
             assert True not in world.coordinator.ended[since:]
             assert isinstance(world.run()[1], TransactionFenced)
-            world.client.stop(0)
-            world.client = world.another()

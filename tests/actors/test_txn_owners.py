@@ -97,6 +97,32 @@ def test_a_thread_whose_commit_its_home_does_not_get_done_is_told_so(world: Worl
     assert world.coordinator.ended[-1] is begun
 
 
+def test_what_a_thread_s_block_raises_passes_though_its_home_stands_still(world: World) -> None:
+    in_block, held, told = threading.Event(), threading.Event(), threading.Event()
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            with world.client.transaction():
+                world.client.produce(Record("orders", b"x")).get(PATIENCE)
+                in_block.set()
+                assert held.wait(PATIENCE)
+                raise LookupError
+        except BaseException as error:
+            errors.append(error)
+        told.set()
+
+    owner = threading.Thread(target=work)
+    owner.start()
+    wait_until(in_block.is_set, PATIENCE)
+    held.set()
+    assert told.wait(PATIENCE)  # natively: nothing of the hub runs meanwhile
+    wait_until(lambda: not owner.is_alive(), PATIENCE)
+    assert [type(error) for error in errors] == [LookupError]
+    wait_until(world.is_idle, PATIENCE)
+    assert world.coordinator.ended[-1] is False
+
+
 def test_a_thread_that_never_left_its_block_is_noticed_by_an_idle_pool(world: World) -> None:
     owner = threading.Thread(target=world.enter)
     owner.start()

@@ -9,7 +9,7 @@ import pytest
 
 from klife import Client, Record
 from klife.actors.producer import request
-from klife.protocol.compression import compress
+from klife.protocol.codecs import compress
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster
 
 TEXT = b"an order is on its way; " * 15_000  # 360 kB

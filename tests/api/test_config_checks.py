@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from klife.api.config import ClientConfig, ProducerConfig
 from klife.errors import ConfigError
-from klife.protocol.compression import LEVELS
+from klife.protocol.codecs import LEVELS
 
 BROKER = "localhost:9092"
 

@@ -199,7 +199,7 @@ def run(program: str, kafka: FakeCluster, before: str = "") -> str:
     text = before + PRELUDE + textwrap.dedent(program)
     environ = {**os.environ, "SERVERS": kafka.bootstrap_servers}
     ended: Any = get_hub().threadpool.apply(
-        lambda: subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=100, check=False, env=environ)
+        lambda: subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=280, check=False, env=environ)
     )
     assert ended.returncode == 0, ended.stderr
     return str(ended.stdout)

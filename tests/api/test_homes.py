@@ -24,7 +24,7 @@ from klife.protocol.apis.produce import ProduceRequest
 def run(program: str, *, patched: bool = False) -> str:
     """What the program prints."""
     text = "from gevent import monkey; monkey.patch_all()\n" * patched + PRELUDE + textwrap.dedent(program)
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -30,7 +30,7 @@ def the_hub_here():
 def run(program: str, *, patched: bool = False) -> str:
     """What the program prints."""
     text = "from gevent import monkey; monkey.patch_all()\n" * patched + PRELUDE + textwrap.dedent(program)
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -305,7 +305,7 @@ while not cluster.has_seen(ProduceRequest): time.sleep(0.01)  # somebody thinks;
 client.produce(order()).get(60).offset
 client.stop(10)
 """
-    told = subprocess.run([sys.executable, *prompt], input=lines, capture_output=True, text=True, timeout=100, check=True).stdout
+    told = subprocess.run([sys.executable, *prompt], input=lines, capture_output=True, text=True, timeout=280, check=True).stdout
     assert "1\nStopReport(delivered=2, failed=0, undelivered=0)\n" in told.replace(">>> ", "").replace("... ", "")
 
 

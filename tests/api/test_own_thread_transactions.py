@@ -18,6 +18,7 @@ import gevent
 import pytest
 
 from klife import Client, Record, Transaction, TransactionAborted, TransactionMisused
+from klife.actors.transactions.transactions import Transactions
 from klife.testing.fake import FakeCluster
 from tests.support import ROOT
 from tests.support.broker_thread import in_thread
@@ -257,6 +258,33 @@ def test_who_is_interrupted_before_its_records_are_delivered_has_aborted(
         kafka.pause()
         client.produce(order("never"))
         interruptible(0.3)  # in the commit, which waits for the record
+
+    with pytest.raises(Interrupted):
+        client.transaction(work)
+    kafka.resume()
+    wait_until_idle(client)
+    client.produce_batch_txn([order("next")])
+    assert values(kafka) == [b"before", b"next"]
+    assert client.status().txn_pools[0].aborted == 1
+
+
+def test_who_is_interrupted_has_aborted_however_late_its_home_hears_of_that(
+    kafka: FakeCluster, client: Client, interruptible: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy home may first see that all is delivered, which is what the commit waited for."""
+    client.produce_batch_txn([order("before")])
+    give_up = Transactions.give_up
+
+    def when_over(self: Transactions, transaction: Any) -> None:
+        assert transaction.over.wait(PATIENCE)
+        give_up(self, transaction)
+
+    monkeypatch.setattr(Transactions, "give_up", when_over)
+
+    def work() -> None:
+        kafka.pause()
+        client.produce(order("never"))
+        interruptible(0.1)
 
     with pytest.raises(Interrupted):
         client.transaction(work)

@@ -275,6 +275,38 @@ class TestRun:
         assert measured["samples"] == []
 
 
+class TestWarmUp:
+    def run(self, monkeypatch: pytest.MonkeyPatch, cases: list[scenarios.Case], rates: list[int], seconds: float = 60) -> list[str]:
+        """Who loads the brokers before anything is measured, where a pass of transactions has each of these rates."""
+        taken: list[str] = []
+        passes = iter(rates)
+
+        def measure(plan: runner.Plan, _target: Any, of: Workload, contestant: str) -> dict[str, Any]:
+            taken.append(f"{contestant} {of.case}")
+            return {"count": next(passes) * plan.seconds, "elapsed_s": plan.seconds}
+
+        monkeypatch.setattr(runner, "_measure", measure)
+        monkeypatch.setattr(runner, "_run_job", lambda _target, contestant, of, *_: taken.append(f"{contestant} {of.scenario}"))
+        plan = runner.Plan(cases, rounds=1, seconds=1, warmup_s=0, broker_warmup_s=seconds)
+        runner._warm_up(plan, FakeTarget(0), lambda _line: None)
+        return taken
+
+    def transactions(self, *contestants: str) -> list[scenarios.Case]:
+        return [scenarios.Case("mock", workload("transactions", case), contestants) for case in ("N=1", "N=16", "N=4")]
+
+    def test_brokers_that_are_to_commit_do_so_until_the_rate_has_stopped_rising(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        taken = self.run(monkeypatch, self.transactions("klife", "aiokafka"), [100, 100, 200, 200, 204, 204])
+        assert taken == [f"{name} N=16" for name in ("klife", "aiokafka", "aiokafka", "klife", "klife", "aiokafka")]
+
+    def test_it_ends_in_time_all_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert len(self.run(monkeypatch, self.transactions("klife"), [100, 200], seconds=-1)) == 1
+
+    def test_other_load_warms_up_for_other_load(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        plain = scenarios.Case("mock", SYNC, ("klife",))
+        assert set(self.run(monkeypatch, [plain], [])) == {"confluent-kafka async", "aiokafka sync"}
+        assert self.run(monkeypatch, [plain, *self.transactions("klife")], [1, 1])[-2:] == ["klife N=16"] * 2
+
+
 class TestPayloads:
     def test_differ_by_worker_and_have_the_asked_size_and_go_to_every_topic(self) -> None:
         first, second = (next(job().iterations(worker)) for worker in (0, 1))

@@ -23,6 +23,7 @@ from typing import Any
 import gevent
 import structlog
 
+import klife
 from klife.api.client import Client
 from klife.errors import FlushTimeout
 from klife_supervision import TreeNode
@@ -81,6 +82,7 @@ class Load:
         self._ledger.close()
         (pool,) = status.txn_pools
         summary = {
+            "compiled": klife.compiled,
             "outcomes": self._journal.outcomes,
             "stuck": stuck,
             "broken": broken,

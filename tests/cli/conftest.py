@@ -19,7 +19,7 @@ from klife.testing.cluster import KafkaCluster
 from tests.support import importing_tests
 from tests.support.cli_command import NewTopic, RunKlife, environment
 
-TIMEOUT_SECONDS = 90
+TIMEOUT_SECONDS = 280
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import pytest
 
 from klife import Client, Record
 from klife.testing.cluster import KafkaCluster
+from klife.testing.fake import FakeCluster
 from tests.support.cli_command import COMMAND, NewTopic, RunKlife, environment
 
 
@@ -87,7 +88,7 @@ def test_options_that_make_no_sense_together_are_told(run_klife: RunKlife, optio
     assert done.stderr.count("\n") == 1
 
 
-def test_records_of_open_and_aborted_transactions_are_read_and_hold_nothing_up(
+def test_records_of_open_and_aborted_transactions_are_read_unless_committed_ones_are_asked_for(
     run_klife: RunKlife, kafka_cluster: KafkaCluster, topic: str
 ) -> None:
     with Client.start(kafka_cluster.bootstrap_servers, txn_pools=[{"name": "money"}]) as client:
@@ -98,4 +99,30 @@ def test_records_of_open_and_aborted_transactions_are_read_and_hold_nothing_up(
             client.produce(Record(topic, b"open", partition=0)).get()
             options = ["--from-beginning", "--until-end", "--bootstrap", kafka_cluster.bootstrap_servers]
             found = run_klife("read", topic, *options).stdout.splitlines()
+            committed = run_klife("read", topic, *options, "--isolation-level", "read_committed")
+            last = run_klife("read", topic, "--last", "1", "--until-end", *options[2:], "--isolation-level", "read_committed")
     assert {"aborted", "open"} <= set(found)
+    assert (committed.returncode, committed.stderr) == (0, "")
+    assert sorted(committed.stdout.splitlines()) == ["", *(f"line {number}" for number in range(5))]
+    assert last.stdout.splitlines() == ["line 4"]  # before the open transaction; the other partition ends with a marker
+
+
+def test_committed_records_are_told_when_their_transaction_is_committed(klife_fake: FakeCluster) -> None:
+    klife_fake.create_topic("payments")
+    command = [*COMMAND, "read", "payments", "--bootstrap", klife_fake.bootstrap_servers, "--isolation-level", "read_committed"]
+    with (
+        Client.start(klife_fake.bootstrap_servers, txn_pools=[{"name": "money", "pool_size": 2}]) as client,
+        subprocess.Popen([*command, "--from-beginning"], stdout=subprocess.PIPE, text=True, env=environment()) as follower,
+    ):
+        try:
+            assert follower.stdout is not None
+            client.produce(Record("payments", b"plain")).get()
+            assert follower.stdout.readline() == "plain\n"
+            with client.transaction() as txn:
+                client.produce(Record("payments", b"aborted")).get()
+                txn.abort()
+            with client.transaction():
+                client.produce(Record("payments", b"committed")).get()
+            assert follower.stdout.readline() == "committed\n"
+        finally:
+            follower.kill()

@@ -16,7 +16,7 @@ from tests.support.doc_pages import PAGES
 
 # What `make docs` does, but for the pages that show sources, which take a third of the time.
 EXTENSIONS = "extensions=myst_parser,sphinx.ext.autodoc,sphinx.ext.napoleon"
-TIMEOUT_SECONDS = 110
+TIMEOUT_SECONDS = 280
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from tests.support import importing_tests
 from tests.support.doc_pages import PAGES, commands, kinds, programs
 
 WITH_PROGRAMS = [page for page in PAGES if programs(page)]
-TIMEOUT_SECONDS = 110.0
+TIMEOUT_SECONDS = 280
 
 
 def run_page(page: Path, servers: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -22,9 +22,9 @@ WORKERS = 4
 ORDERS = 500
 IMPATIENT = {
     "SHOP_MAX_SILENCE_MS": "2000",
-    "KLIFE_MAX_BLOCK_MS": "2000",
-    "KLIFE_DELIVERY_TIMEOUT_MS": "2000",
-    "KLIFE_REQUEST_TIMEOUT_MS": "1000",
+    "KLIFE_MAX_BLOCK_MS": "5000",
+    "KLIFE_DELIVERY_TIMEOUT_MS": "5000",  # which visitors of a broker that is away wait out; a loaded machine needs some of it
+    "KLIFE_REQUEST_TIMEOUT_MS": "3000",
 }
 
 
@@ -88,10 +88,9 @@ def test_from_a_wheel_to_a_service_that_loses_nothing(python: Path, tmp_path: Pa
         FakeCluster(topics={"orders": 6}) as kafka,
         running(NAME, command, kafka.bootstrap_servers, tmp_path, IMPATIENT, python=python) as service,
     ):
-        wait_until(lambda: readiness(service) == {200}, PATIENCE)
-        load = Load(service, "/orders", ORDERS // VISITORS)
+        load = Load(service, "/orders", ORDERS // VISITORS, once_ready="/readyz")
         load.wait()
-        assert load.statuses == {201}
+        assert load.refusals == []
         assert assert_each_once(kafka.records("orders"), load) == ORDERS
         wait_until(lambda: counted(service, "klife_records_delivered_total") == ORDERS)
         assert {counted(service, "klife_records_delivered_total") for _ in range(2 * WORKERS)} == {ORDERS}
@@ -103,10 +102,9 @@ def test_from_a_wheel_to_a_service_that_loses_nothing(python: Path, tmp_path: Pa
         refused.wait()
         assert refused.statuses == {503}
         kafka.start(1)
-        wait_until(lambda: readiness(service) == {200}, PATIENCE)
-        again = Load(service, "/orders", 5)
+        again = Load(service, "/orders", 5, once_ready="/readyz")
         again.wait()
-        assert again.statuses == {201}
+        assert again.refusals == []
         delivered = len(load.answered) + len(again.answered)
         wait_until(lambda: counted(service, "klife_records_delivered_total") == delivered)
         assert counted(service, "klife_records_failed_total") <= len(refused.answered)

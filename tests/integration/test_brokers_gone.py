@@ -24,6 +24,8 @@ from tests.support.reader import Read, by_partition, read_topic
 from tests.support.waiting import wait_until
 
 BROKER = 1
+MINUTES, MINUTES_MS = 200.0, 200_000
+"""For a broker to start: on a busy machine it may take more than the one that a record has by default."""
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +135,7 @@ def test_a_stall_delays_nothing_but_its_records(lone_cluster: KafkaCluster, topi
 
 
 def test_a_broker_that_restarts_under_load_costs_no_record_and_no_order(lone_cluster: KafkaCluster, topic: str) -> None:
-    client = Client.start(lone_cluster.bootstrap_servers, max_in_flight_requests=5)
+    client = Client.start(lone_cluster.bootstrap_servers, max_in_flight_requests=5, delivery_timeout_ms=MINUTES_MS)
     client.produce_batch([Record(topic, b"warm", partition=partition) for partition in range(3)]).get(30)
     going = True
     results: list[list[Record]] = [[] for _ in range(6)]
@@ -146,7 +148,7 @@ def test_a_broker_that_restarts_under_load_costs_no_record_and_no_order(lone_clu
                 deliveries.append(client.produce(Record(topic, b"%d" % number, key=b"%d" % worker, partition=worker % 3)))
                 number += 1
                 gevent.sleep(0)
-            results[worker] += [delivery.get(60) for delivery in deliveries]
+            results[worker] += [delivery.get(MINUTES) for delivery in deliveries]
 
     workers = [gevent.spawn(work, worker) for worker in range(6)]
     for way in (lone_cluster.stop, lone_cluster.kill):
@@ -168,10 +170,11 @@ def test_a_broker_that_restarts_under_load_costs_no_record_and_no_order(lone_clu
 
 def test_a_client_starts_while_kafka_is_away_and_is_ready_when_it_comes(lone_cluster: KafkaCluster, topic: str) -> None:
     lone_cluster.kill(BROKER)
-    with Client.start(lone_cluster.bootstrap_servers, reconnect_backoff_max_ms=500) as client:
+    patience = {"max_block_ms": MINUTES_MS, "delivery_timeout_ms": MINUTES_MS}
+    with Client.start(lone_cluster.bootstrap_servers, reconnect_backoff_max_ms=500, **patience) as client:
         with pytest.raises(NotReady, match=r"127\.0\.0\.1:.*refused"):
             client.wait_ready(1)
-        waiting = gevent.spawn(lambda: client.produce(Record(topic, b"early")).get(60))
+        waiting = gevent.spawn(lambda: client.produce(Record(topic, b"early")).get(MINUTES))
         lone_cluster.start(BROKER)
         client.wait_ready(30)
         assert waiting.get(timeout=30).offset == 0

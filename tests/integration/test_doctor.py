@@ -180,7 +180,7 @@ def test_the_commands_speak_tls_and_log_in_as_a_file_says(cluster: KafkaCluster,
 
     def klife(*arguments: str, text: str = "") -> str:
         command = [*COMMAND, *arguments, "--config", str(file)]
-        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=90, check=False, env=environment())
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=280, check=False, env=environment())
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
 

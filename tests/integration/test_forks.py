@@ -30,7 +30,7 @@ def test_a_fork_loses_and_doubles_nothing_and_the_child_produces(
     topic = make_topic(6)
     command = [sys.executable, str(PROGRAM), kafka_cluster.bootstrap_servers, topic, *manner.split()]
     ended = get_hub().threadpool.apply(
-        lambda: subprocess.run(command, env=importing_tests(), capture_output=True, text=True, timeout=100, check=False)
+        lambda: subprocess.run(command, env=importing_tests(), capture_output=True, text=True, timeout=280, check=False)
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     said: dict[str, dict[str, Any]] = {line["who"]: line for line in map(json.loads, ended.stdout.splitlines())}
@@ -82,6 +82,6 @@ def test_a_process_that_multiprocessing_starts_anew_has_its_own_client(
     program = tmp_path / "program.py"
     program.write_text(STARTED_ANEW)
     command = [sys.executable, str(program), kafka_cluster.bootstrap_servers, topic, how]
-    ended = get_hub().threadpool.apply(lambda: subprocess.run(command, capture_output=True, text=True, timeout=100, check=False))
+    ended = get_hub().threadpool.apply(lambda: subprocess.run(command, capture_output=True, text=True, timeout=280, check=False))
     assert (ended.returncode, ended.stderr) == (0, "")
     assert [read.value for read in read_back(topic)] == [b"child", b"parent"]

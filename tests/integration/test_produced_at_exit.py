@@ -57,7 +57,7 @@ noisy = Noisy()
 def run(program: str, *arguments: str) -> str:
     """Run a program to its end, without an error; what it wrote to standard error."""
     command = [sys.executable, "-c", program, *arguments]
-    ended = get_hub().threadpool.apply(lambda: subprocess.run(command, capture_output=True, text=True, timeout=90, check=False))
+    ended = get_hub().threadpool.apply(lambda: subprocess.run(command, capture_output=True, text=True, timeout=280, check=False))
     assert ended.returncode == 0, ended.stderr
     return ended.stderr
 

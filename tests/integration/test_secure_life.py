@@ -28,7 +28,7 @@ PATIENCE = 60.0
 def run(command: list[str], environment: dict[str, str]) -> str:
     """What the program printed; it must have ended well."""
     ended = get_hub().threadpool.apply(
-        lambda: subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+        lambda: subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout

@@ -18,7 +18,7 @@ def test_the_smoke_suite_passes_over_tls_and_sasl(secure_cluster: KafkaCluster) 
     command = [sys.executable, str(SMOKE), secure_cluster.bootstrap_servers, "patched"]
     environment = with_options(secure_cluster, client_options(secure_cluster, "SASL_SSL"))
     ended = get_hub().threadpool.apply(
-        lambda: subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110, check=False)
+        lambda: subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.splitlines()[-1] == "all checks hold"

@@ -38,7 +38,7 @@ def test_each_use_of_a_producer_works_by_every_way(cluster: KafkaCluster, how: s
     cluster.create_topic(topic, partitions=3)
     command = [sys.executable, str(PROGRAM), how, topic]
     environment = with_options(cluster, ways)
-    ended = get_hub().threadpool.apply(lambda: subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100))
+    ended = get_hub().threadpool.apply(lambda: subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280))
     assert ended.returncode == 0, ended.stderr
     told = json.loads(ended.stdout.splitlines()[-1])
     assert {name: (len(said) if isinstance(said, list) else said) for name, said in told.items()} == dict.fromkeys(ways, RECORDS)

@@ -47,7 +47,7 @@ def run(kafka_cluster: KafkaCluster, make_topic: MakeTopic, read_back: ReadBack)
                 [sys.executable, "-c", text, kafka_cluster.bootstrap_servers, topic],
                 capture_output=True,
                 text=True,
-                timeout=100,
+                timeout=280,
                 check=False,
             )
         )

@@ -193,7 +193,7 @@ print(client.stop())
 @pytest.mark.parametrize("how", [[], ["patched"], ["own-thread"]], ids=["unpatched", "patched", "own-thread"])
 def test_threads_and_greenlets_have_transactions_of_their_own(cluster: KafkaCluster, topic: str, how: list[str]) -> None:
     command = [sys.executable, "-c", THREADS, cluster.bootstrap_servers, topic, *how]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=100.0, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
     assert ended.stdout == "StopReport(delivered=20, failed=0, undelivered=0)\n"
     sees(cluster, topic, [f"{name}-{n}".encode() for name in "abcd" for n in range(5) if n != 3])
@@ -342,6 +342,7 @@ def test_in_a_forked_child_the_transaction_is_the_parents(cluster: KafkaCluster,
     sees(cluster, topic, [b"parents", b"parents too"])
 
 
+@pytest.mark.timeout(600)  # it takes two minutes of two cores
 def test_what_is_committed_is_what_was_reported_while_owners_and_actors_are_killed_and_coordinators_move(cluster: KafkaCluster) -> None:
     """Sixteen owners, of whose transactions a third regret and a sixth are killed; any actor at any time; and,
     where there is more than one broker, coordinators that move.
@@ -366,7 +367,7 @@ def test_what_is_committed_is_what_was_reported_while_owners_and_actors_are_kill
         book = Book(client, topics, PARTITIONS, seed=3)
         chaos = [gevent.spawn(kill_actors, client, random.Random(7), over), gevent.spawn(mover)]
         owners = [gevent.spawn(book.run, owner, range(each)) for owner in range(OWNERS)]
-        gevent.joinall(owners, timeout=200.0, raise_error=True)
+        gevent.joinall(owners, timeout=400.0, raise_error=True)
         over.set()
         gevent.joinall(chaos, raise_error=True)
         assert all(owner.ready() for owner in owners), f"owners still wait\n{client.tree()}\n{client.status()}"

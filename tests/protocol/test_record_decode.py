@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klife.protocol.compression import CODECS
+from klife.protocol.codecs import CODECS
 from klife.protocol.errors import DecodeError
 from klife.protocol.record_decode import DecodedRecord, RecordBatch, TimestampType, decode_batches
 from klife.protocol.records import RecordTuple

@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from klife.protocol.compression import CODECS, compress
+from klife.protocol.codecs import CODECS, compress
 from klife.protocol.errors import DecodeError
 from klife.protocol.record_decode import decode_batches
 from klife.protocol.records import RecordTuple, encode_payload, fields_of, seal

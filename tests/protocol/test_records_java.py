@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from klife.protocol.compression import CODECS, LEVELS
+from klife.protocol.codecs import CODECS, LEVELS
 from klife.protocol.errors import DecodeError
 from klife.protocol.record_decode import RecordBatch, TimestampType, decode_batches
 from klife.protocol.records import RecordTuple, encode_batch
@@ -91,7 +91,7 @@ class Questions:
     def ask(self, kafka_jars: Path) -> Answers:
         question = {"read": [text(batch) for batch in self.read.values()], "write": list(self.write.values())}
         command = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{kafka_jars}/*", str(ORACLE)]
-        done = subprocess.run(command, input=json.dumps(question), capture_output=True, encoding="utf-8", timeout=100)
+        done = subprocess.run(command, input=json.dumps(question), capture_output=True, encoding="utf-8", timeout=280)
         assert done.returncode == 0, done.stderr
         answer = json.loads(done.stdout)
         return Answers(

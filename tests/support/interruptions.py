@@ -42,8 +42,12 @@ def places_in(code: CodeType) -> frozenset[int]:
 
 
 @contextmanager
-def at_place(number: int, intruder: Intruder) -> Iterator[list[bool]]:
-    """Run `intruder` at the place of that number, counted from here on; tell whether there was one."""
+def at_place(
+    number: int, intruder: Intruder, within: tuple[str, ...] = (KLIFE,), counts: Callable[[], bool] = lambda: True
+) -> Iterator[list[bool]]:
+    """Run `intruder` at the place of that number, counted from here on; tell whether there was one. In Python
+    only files are looked at whose path begins as one of `within`, and places where `counts()`.
+    """
     left, ran = number, [False]
 
     def one_place_less() -> None:
@@ -74,12 +78,12 @@ def at_place(number: int, intruder: Intruder) -> Iterator[list[bool]]:
         return
 
     def inside(frame: FrameType, event: str, _argument: Any) -> Any:
-        if event == "opcode" and frame.f_lasti in places_in(frame.f_code):
+        if event == "opcode" and frame.f_lasti in places_in(frame.f_code) and counts():
             one_place_less()
         return inside
 
     def entered(frame: FrameType, _event: str, _argument: Any) -> Any:
-        if not frame.f_code.co_filename.startswith(KLIFE):
+        if not frame.f_code.co_filename.startswith(within):
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         return inside

@@ -12,16 +12,23 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 from klife import Client, Record
 from klife.testing.cluster import KafkaCluster
-from klife.testing.cluster_jars import OPTIONS_VARIABLE
+from klife.testing.cluster_jars import OPTIONS_VARIABLE, JarsBackend
 
 
 def write(archive: Path) -> None:
     unfinished = archive.with_suffix(".part")
-    os.environ[OPTIONS_VARIABLE] = f"{os.environ.get(OPTIONS_VARIABLE, '')} -XX:ArchiveClassesAtExit={shlex.quote(str(unfinished))}"
-    with KafkaCluster(brokers=1, backend="jars") as cluster:
+    options = f"{os.environ.get(OPTIONS_VARIABLE, '')} -XX:ArchiveClassesAtExit={shlex.quote(str(unfinished))}"
+    start = JarsBackend.start
+
+    def starting(self: JarsBackend, node_id: int) -> None:
+        os.environ[OPTIONS_VARIABLE] = options  # not before: the tool that formats the storage would write one as well
+        start(self, node_id)
+
+    with patch.object(JarsBackend, "start", starting), KafkaCluster(brokers=1, backend="jars") as cluster:
         cluster.create_topic("orders", 1)
         with Client.start(cluster.bootstrap_servers) as client:
             client.produce(Record("orders", b"v")).get(60)

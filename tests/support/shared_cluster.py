@@ -19,7 +19,7 @@ from klife.testing.cluster_processes import wait_until
 
 WANTED = "wanted"
 ADDRESSES = "addresses"
-PATIENCE_SECONDS = 100.0  # less than a test may take, and more than the cluster does
+PATIENCE_SECONDS = 250.0  # less than a test may take, and more than the cluster does
 
 
 def shared_with(folder: Path) -> str:

@@ -24,7 +24,8 @@ class Book:
     and they come in by all ways there are.
     """
 
-    def __init__(self, client: Client, topics: list[str], partitions: int, seed: int) -> None:
+    def __init__(self, client: Client, topics: list[str], partitions: int, seed: int, pause: float = 0.0) -> None:
+        """An owner rests for `pause` seconds, on average, before its next transaction."""
         assert len(topics) == 3
         self.client = client
         self.topics = topics
@@ -33,6 +34,7 @@ class Book:
         self.fates: dict[str, str] = {}  # "committed", "aborted", "unknown", "unknown, killed"
         self.called_back: Counter[str] = Counter()
         self.over = False
+        self._pause = pause
 
     @property
     def counts(self) -> Counter[str]:
@@ -46,6 +48,8 @@ class Book:
             if self.over:
                 return
             self._one(f"{owner}-{number}")
+            if self._pause:
+                gevent.sleep(self.random.uniform(0.0, 2 * self._pause))
 
     def _one(self, name: str) -> None:
         phase = ["before"]

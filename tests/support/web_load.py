@@ -13,7 +13,8 @@ from klife import Record
 from klife.testing.cluster import KafkaCluster
 from tests.support.example import Example
 from tests.support.reader import Read, read_topic
-from tests.support.web_service import Visitor, WebService
+from tests.support.waiting import wait_until
+from tests.support.web_service import PATIENCE, Visitor, WebService
 
 VISITORS = 20
 
@@ -21,16 +22,30 @@ VISITORS = 20
 class Load:
     """Visitors who send orders, each one after the other, and note what they were answered."""
 
-    def __init__(self, service: WebService | Example, path: str, requests_each: int, visitors: Sequence[Visitor] = ()) -> None:
+    def __init__(
+        self,
+        service: WebService | Example,
+        path: str,
+        requests_each: int,
+        visitors: Sequence[Visitor] = (),
+        *,
+        once_ready: str | None = None,
+    ) -> None:
+        """With `once_ready`, the path of a readiness check, each begins when the worker that it is connected
+        to says that it is.
+        """
         self.answered: dict[bytes, tuple[int, bytes]] = {}
         self.unanswered = 0
         self.sent: set[bytes] = set()
+        self._once_ready = once_ready
         self._visitors = [
             gevent.spawn(self._visit, visitor, path, who, requests_each)
             for who, visitor in enumerate(visitors or [Visitor(service.port) for _ in range(VISITORS)])
         ]
 
     def _visit(self, visitor: Visitor, path: str, who: int, requests: int) -> None:
+        if self._once_ready is not None:
+            wait_until(lambda: _is_ready(visitor, self._once_ready), PATIENCE)
         for number in range(requests):
             body = b"%d %d %d" % (id(self), who, number)
             self.sent.add(body)
@@ -45,7 +60,7 @@ class Load:
 
     def wait(self) -> None:
         """Until all visitors have sent all they had, or nobody listens any more."""
-        gevent.joinall(self._visitors, timeout=40, raise_error=True)
+        gevent.joinall(self._visitors, timeout=PATIENCE, raise_error=True)
         assert all(visitor.ready() for visitor in self._visitors)
 
     @property
@@ -53,10 +68,22 @@ class Load:
         return {status for status, _ in self.answered.values()}
 
     @property
+    def refusals(self) -> list[bytes]:
+        """What was answered where an order was not taken."""
+        return [answer for status, answer in self.answered.values() if status != 201]
+
+    @property
     def places(self) -> dict[tuple[int, int], bytes]:
         """The orders that were answered with a partition and an offset."""
         answers = {body: json.loads(answer) for body, (status, answer) in self.answered.items() if status == 201}
         return {(answer["partition"], answer["offset"]): body for body, answer in answers.items()}
+
+
+def _is_ready(visitor: Visitor, path: str) -> bool:
+    try:
+        return visitor.get(path)[0] == 200
+    except (OSError, HTTPException):  # the worker has ended, or the connection was idle for too long
+        return False
 
 
 def assert_kept(cluster: KafkaCluster, topic: str, *loads: Load) -> int:

@@ -1,8 +1,8 @@
 """Chaos against real brokers: each of three seeds, and no promise is broken.
 
-The builds share the seeds out in both_builds.py: which of them runs a fault matters less than that many are
-run. They run for as long as it takes to have brokers killed, stopped, paused (one and all) and elected, and
-each other kind of fault, among the three; `python -m tests.chaos` runs for longer.
+The builds share the seeds out: which of them runs a fault matters less than that many are run. They run for as
+long as it takes to have brokers killed, stopped, paused (one and all) and elected, and each other kind of fault,
+among the three; `python -m tests.chaos` runs for longer.
 """
 
 from __future__ import annotations
@@ -12,19 +12,13 @@ from pathlib import Path
 
 import pytest
 
-import klife
 from tests.chaos.journal import DELIVERED
 from tests.chaos.plan import ACTOR_FAULTS, BROKER_FAULTS, COORDINATOR_FAULTS, NETWORK_FAULTS, TOPIC_FAULTS, plan_for
 from tests.chaos.report import full_report, headline
 from tests.chaos.run import World
 
-SEEDS = {"compiled": (33,), "pure": (156, 393), None: (33, 393) if klife.compiled else (156,)}
+SEEDS = {"compiled": (33,), "pure": (156, 393)}
 MINUTES = 0.4
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "seed" in metafunc.fixturenames:
-        metafunc.parametrize("seed", SEEDS[metafunc.config.getoption("suite", None)])
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +27,13 @@ def world() -> Iterator[World]:
         yield running
 
 
-@pytest.mark.timeout(300)
-def test_faults_at_random_break_no_promise(world: World, tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(("build", "seed"), [(build, seed) for build, seeds in SEEDS.items() for seed in seeds])
+def test_faults_at_random_break_no_promise(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build: str, seed: int
+) -> None:
+    monkeypatch.setenv("KLIFE_PURE", str(int(build == "pure")))  # for the load, which is a program of its own
     outcome = world.run(seed, MINUTES, tmp_path)
+    assert outcome.summary["compiled"] is (build == "compiled")
     print(headline(outcome))
     assert not outcome.violations, full_report(outcome)
     assert outcome.counts[DELIVERED] > 300

@@ -196,7 +196,7 @@ def test_a_second_cluster_of_an_older_kafka_runs_beside_in_a_patched_process_and
 ) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     ended = subprocess.run(
-        [sys.executable, "-c", SECOND_CLUSTER], env=environment, capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, "-c", SECOND_CLUSTER], env=environment, capture_output=True, text=True, timeout=280, check=False
     )
     nothing_secure = "this cluster has the listeners PLAINTEXT, and none with TLS or SASL\n[]\n"
     assert ended.stdout == f"[0, 1, 2, 3, 4]\n{nothing_secure}3.9.1 4\n", ended.stderr

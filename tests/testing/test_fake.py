@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -75,7 +77,7 @@ def test_topics_are_made_looked_at_grown_and_deleted(kafka: FakeCluster) -> None
 def test_a_topic_that_is_produced_to_is_made_or_not(kafka: FakeCluster, client: Client) -> None:
     assert client.produce(Record("new", b"v")).get(PATIENCE).offset == 0
     kafka.auto_create_partitions = 0
-    with Client.start(kafka.bootstrap_servers, max_block_ms=300) as hasty, pytest.raises(UnknownTopic):
+    with Client.start(kafka.bootstrap_servers, unknown_topic_ms=100) as hasty, pytest.raises(UnknownTopic):
         hasty.produce(Record("newer", b"v"))
 
 
@@ -242,5 +244,24 @@ kafka = FakeCluster()
 with Client.start(kafka.bootstrap_servers) as client:
     print(client.produce(Record("orders", b"v")).get({PATIENCE}).offset)
 """
-    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert (ended.stdout, ended.returncode) == ("0\n", 0), ended.stderr
+
+
+def test_nobody_is_given_the_port_of_a_broker_that_is_stopped(kafka: FakeCluster) -> None:
+    address = ("127.0.0.1", int(kafka.bootstrap_servers.split(":")[-1]))  # of the last one
+    kafka.stop(3)
+    with socket.socket() as other:
+        with pytest.raises(OSError, match="in use"):
+            other.bind(address)
+        assert other.connect_ex(address) == errno.ECONNREFUSED
+    kafka.start(3)
+    for _ in range(100):  # at once, while its thread still looks at the old one
+        kafka.stop(3)
+        kafka.start(3)
+    with socket.create_connection(address, PATIENCE):
+        kafka.stop(3)
+    kafka.close()
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(address)

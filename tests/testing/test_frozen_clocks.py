@@ -10,7 +10,7 @@ from textwrap import dedent
 
 import pytest
 
-SECONDS = 120.0
+SECONDS = 280.0
 
 
 def run(folder: Path, suite: str) -> str:

@@ -270,6 +270,16 @@ class Metadata:
                 self._features = told
         return self._features
 
+    def connected(self, broker: Broker) -> None:
+        """A broker, or a bootstrap address, is connected. If no other is, whatever kept us from the others
+        may be over, too. So they are tried at once: records wait for their leaders, and each of these would
+        else sit out the backoff of a long absence.
+        """
+        others = [each for each in self.brokers.values() if each is not broker]
+        if not any(each.is_connected for each in others):
+            for each in others:
+                each.another_connected()
+
     def troubles(self) -> list[str]:
         """Each address and what happened there last."""
         told = [broker.describe() for broker in self.brokers.values() if not broker.is_ready]
@@ -305,6 +315,8 @@ class Metadata:
             listed = snapshot.brokers.get(broker.node_id)
             if listed is not None:
                 broker.set_address(listed.host, listed.port)
+                if broker.node_id in self._absent:
+                    broker.try_now()
         self.snapshot = snapshot
         for node_id in snapshot.brokers:
             self.broker(node_id)

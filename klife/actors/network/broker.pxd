@@ -25,6 +25,8 @@ cdef class Broker:
     cdef public double used_at
     cdef public object answered_at
     cdef public object failing_since
+    cdef public bint skips_backoff
+    cdef public bint tried_early
     cdef public long long requests_sent
     cdef public long long connects
     cdef public object _unwritten

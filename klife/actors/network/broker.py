@@ -65,6 +65,8 @@ class Broker:
         self.used_at: float = 0.0  # when a request was last sent or answered
         self.answered_at: float | None = None  # when it answered last, a handshake included
         self.failing_since: float | None = None  # its first failure since then; None if there was none
+        self.skips_backoff: bool = False  # there is a reason to think that it is back
+        self.tried_early: bool = False  # whether, since that failure, another's connection was such a reason
         self.requests_sent: int = 0
         self.connects = 0
         self._unwritten: deque[Call] = deque()  # calls without a reply whose bytes the transport has not all taken
@@ -143,6 +145,21 @@ class Broker:
             self.failure = reason
         if self.inbox is not None:
             self.inbox.wake()
+
+    def try_now(self) -> None:
+        """It may be back: if it could not be reached, whoever waits for a connection waits out no backoff."""
+        if self.failing_since is not None:
+            self.skips_backoff = True
+            if self.inbox is not None:
+                self.inbox.wake()
+
+    def another_connected(self) -> None:
+        """`try_now`, the first time since it failed: an address that works says no more when it is opened
+        often.
+        """
+        if not self.tried_early and self.failing_since is not None:
+            self.tried_early = True
+            self.try_now()
 
     def release(self) -> None:
         """Close the connection without that being a failure; it is opened again when somebody wants it."""

@@ -4,7 +4,8 @@ One greenlet does it all, because nothing here waits: the socket never blocks, i
 and the only thing that takes time, connecting (with the name look-up), runs in a helper greenlet that the
 actor owns and can drop (`Connector`). So a stop or a kill is served at once in every state.
 
-An unreachable broker is a state with a backoff, never a crash. Every step has a deadline: connecting and the
+An unreachable broker is a state with a backoff, never a crash. The backoff ends early where there is a reason
+to think that the broker is back (`Broker.try_now`). Every step has a deadline: connecting and the
 handshake `connect_timeout`, each request its own. When a request's passes, the connection is closed: answers
 come in order, so whatever is behind the missing one is stuck too, and a half-open connection is found only
 this way. But first everything that has arrived is read: where the hub did not run, the answer may have been
@@ -56,10 +57,12 @@ class ConnectionActor(GeventActor):
 
     may_wait_for_klife = False
 
-    def __init__(self, broker: Broker, on_trouble: Callable[[Broker], None]) -> None:
+    def __init__(self, broker: Broker, on_trouble: Callable[[Broker], None], on_connected: Callable[[Broker], None]) -> None:
+        """`on_trouble` is told of each failure, `on_connected` of each connection that can be used."""
         super().__init__()
         self.broker = broker
         self._on_trouble = on_trouble
+        self._on_connected = on_connected
         self._addresses = Addresses(broker.host or "")
         self._connector: Any = None
         self._session = Session(broker, self.actor_inbox.wake)
@@ -112,6 +115,9 @@ class ConnectionActor(GeventActor):
             self._wake_waiting()
         if connection.state is _DISCONNECTED:
             broker.failure = None
+            if broker.skips_backoff:
+                broker.skips_backoff = False
+                self._retry_at = now
             if broker.waiting and broker.host is not None and self._connector is None:
                 if now >= self._retry_at:
                     self._connect()
@@ -183,6 +189,7 @@ class ConnectionActor(GeventActor):
             return
         self._ready_at = broker.used_at = broker.answered_at = now
         broker.failing_since = None
+        broker.skips_backoff = broker.tried_early = False
         self._answered = False
         self._addresses.worked()
         broker.last_error = broker.awaited = None
@@ -191,6 +198,7 @@ class ConnectionActor(GeventActor):
             self._throttled(broker.connection.throttle_ms / 1000, now)
         self._observed("ready")
         self._wake_waiting()
+        self._on_connected(broker)
 
     def _wake_waiting(self) -> None:
         if self.broker.is_ready:

@@ -9,15 +9,11 @@ Whoever asks for a broker (`Metadata.broker`) says what for.
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TYPE_CHECKING
+from klife.actors.key_enum import KeyEnum
 
 
-class Purpose(Enum):
+class Purpose(KeyEnum):
     """One connection for each, to each broker."""
-
-    if not TYPE_CHECKING:  # to which it is the same
-        __hash__ = object.__hash__  # a broker is looked up by it, and Enum's is a call of Python
 
     REQUESTS = "requests"
     """What a broker answers as soon as it can: all that producers send, metadata, ids, configurations."""

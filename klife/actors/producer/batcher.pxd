@@ -16,12 +16,18 @@ cdef class Batcher:
     cdef public Py_ssize_t max_in_flight
     cdef public bint has_actor
     cdef public double wake_at
+    cdef public Py_ssize_t gathers
+    cdef public Py_ssize_t _patience
+    cdef public double _left_alone_at
     cdef public list _later
     cdef public object _ticket
     cdef public Py_ssize_t _seen
 
     cpdef wake(self)
     cpdef batch_opened(self, Partition partition, Batch batch)
+    cpdef gather(self)
+    cpdef request_leaves(self, double now)
+    cdef _has_company(self)
     cpdef offer(self, Partition partition)
     cpdef bint is_complete(self, bint waited, bint busy, double now)
     cpdef promote(self, double now)

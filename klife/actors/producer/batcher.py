@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 _WORTH_A_REQUEST = cython.declare(cython.Py_ssize_t, 65_536)
 _WORTH_A_BATCH = cython.declare(cython.Py_ssize_t, 4_096)
 _GROWS_AT_MOST = cython.declare(cython.double, 0.01)  # seconds
+# Seconds. Records that come so soon after a request would have been in it, had it waited for the loop to be idle.
+_COMPANY = cython.declare(cython.double, 0.00025)
+_LEAST_PATIENCE = cython.declare(cython.Py_ssize_t, 16)
+_MOST_PATIENCE = cython.declare(cython.Py_ssize_t, 1024)
 
 
 class Batcher:
@@ -51,6 +55,9 @@ class Batcher:
         "max_in_flight",
         "has_actor",
         "wake_at",
+        "gathers",
+        "_patience",
+        "_left_alone_at",
         "_later",
         "_ticket",
         "_seen",
@@ -68,6 +75,9 @@ class Batcher:
         self.inbox: Inbox | None = None  # the actor's, while it lives; a new one looks at everything when it starts
         self.has_actor: bool = False  # whether its supervisor was told to run one
         self.wake_at: float = NEVER  # when the actor wakes by itself
+        self.gathers: int = _LEAST_PATIENCE  # so many requests wait for the loop to be idle, before one is tried that does not
+        self._patience: int = _LEAST_PATIENCE
+        self._left_alone_at: float = 0.0  # when the newest such one left, if nothing came right behind it
         self._later: list[tuple[float, int, Partition]] = []
         self._seen = 0  # bytes that were ready at the last look, while they grow
         self._ticket = 0  # makes heap entries of the same time comparable
@@ -105,9 +115,40 @@ class Batcher:
         if not partition.listed:
             partition.listed = True
             self.ready.append(partition)
+        if batch.created - self._left_alone_at < _COMPANY:
+            self._has_company()
         inbox = self.inbox
         if inbox is not None and not inbox.gathering and len(self.calls) < self.max_in_flight:
+            self.gather()
+
+    @cython.locals(inbox="Inbox")
+    def gather(self) -> None:
+        """Have the actor send when others have had the chance to say what they have for its request: when the
+        loop is idle, or, where of late nobody had anything by then, after the greenlets that are ready now.
+        """
+        inbox = self.inbox
+        if inbox is None:
+            return
+        if self.gathers > 0:
             inbox.wake_when_idle()
+        else:
+            inbox.wake_after_ready()
+
+    def request_leaves(self, now: float) -> None:
+        """A request is sent at `now`."""
+        if self.gathers > 0:
+            self.gathers -= 1
+            self._left_alone_at = 0.0
+        else:
+            if self._left_alone_at and self._patience > _LEAST_PATIENCE:  # nothing came right behind the last one
+                self._patience -= 1
+            self._left_alone_at = now
+
+    def _has_company(self) -> None:
+        """A request left too soon: the next ones wait again, the more of them the more often that happens."""
+        self._left_alone_at = 0.0
+        self._patience = min(2 * self._patience, _MOST_PATIENCE)
+        self.gathers = self._patience
 
     def offer(self, partition: Partition) -> None:
         """`partition` may have something to send."""

@@ -151,7 +151,9 @@ class BatcherActor(GeventActor):
         if batcher.completed:
             while batcher.completed:
                 in_flight_request = batcher.completed.popleft()
-                self._answered(in_flight_request)
+                if not producer.settlement.written(in_flight_request):
+                    self._answered(in_flight_request)
+                producer.batchers.offer_again(in_flight_request.batches)
                 batcher.calls.discard(in_flight_request)  # not before: a successor takes over what it still finds here
             producer.answered()
         if not batcher.ready and not producer.batchers.held_up and batcher.next_due() == NEVER:
@@ -169,6 +171,7 @@ class BatcherActor(GeventActor):
             producer.budget.is_over,
         )
         if step is _SEND:
+            batcher.request_leaves(now)
             room -= self._send(self._drain(now))
             if batcher.ready and room > 0:
                 get_hub().loop.run_callback(inbox.wake_when_idle)  # behind those who were refused this turn
@@ -176,7 +179,10 @@ class BatcherActor(GeventActor):
             if room > 0 and producer.batchers.held_up:
                 producer.batchers.broker_is_free()
         elif step is _GATHER:
-            inbox.wake_when_idle()
+            if idle:  # others have used up this turn of the loop
+                inbox.wake_when_idle()
+            else:
+                batcher.gather()
         elif step is _CONNECT:
             batcher.broker.when_ready(batcher.wake)
             if self.settings.transactional_id is not None:
@@ -258,7 +264,6 @@ class BatcherActor(GeventActor):
                 self.producer.settlement.delivered(partition, batch, -1, -1)
         else:
             self._judge(in_flight_request, in_flight_request.response)
-        self.producer.batchers.offer_again(in_flight_request.batches)
 
     def _unanswered(self, in_flight_request: InFlightRequest, error: KlifeError) -> None:
         if not isinstance(error, CallFailed):  # this broker can not be talked to like this, now or later
@@ -272,9 +277,7 @@ class BatcherActor(GeventActor):
 
     def _judge(self, in_flight_request: InFlightRequest, response: PlainAnswer | ProduceResponse) -> None:
         by_topic = in_flight_request.by_topic
-        if isinstance(response, PlainAnswer):
-            self.producer.settlement.written(in_flight_request, response)
-        else:
+        if not isinstance(response, PlainAnswer):
             self._judge_each(by_topic, response)
         for batches in by_topic.values():
             if batches:  # the broker left them out of its answer

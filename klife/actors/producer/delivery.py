@@ -17,7 +17,7 @@ from array import array
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from klife import cython_shim as cython
 from klife.actors.producer.batch import Batch
@@ -30,7 +30,7 @@ from klife.record import Delivered, Record, Undelivered
 from klife.wrong_self import refuse_wrong_self, wrong_self
 from klife_supervision.logs import Logger, get_logger, traceback_of
 
-if cython.compiled:
+if not TYPE_CHECKING and cython.compiled:  # else pyright, to which Cython is of unknown types, knows none of users' deliveries
     import cython
 
 log: Logger = get_logger("klife.producer")

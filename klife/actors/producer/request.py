@@ -15,11 +15,12 @@ from klife.actors.network.call import Call
 from klife.actors.producer.identity import Identity
 from klife.actors.runtime.thread_pool import call_in_thread
 from klife.actors.settings import NEVER
-from klife.protocol.compression import compress
+from klife.protocol.codecs import compress
 from klife.protocol.large_records import LARGE, encode_large
 from klife.protocol.primitives import ZERO_UUID
 from klife.protocol.produce_wire import BatchesRequest, TopicBatches
 from klife.protocol.records import EncodedBatch, encode_payload, encode_plain, seal
+from klife.protocol.written_partitions import SMALL, WrittenPartitions
 from klife_supervision.let_hub_run import let_hub_run
 
 if cython.compiled:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from klife.errors import KlifeError
 
 _LARGE = cython.declare(cython.Py_ssize_t, LARGE)
+_SMALL = cython.declare(cython.Py_ssize_t, SMALL)
 _NO_IDENTITY = Identity(-1, -1)  # what batches of a producer without idempotence carry; their sequence is -1 too
 
 
@@ -62,42 +64,67 @@ class InFlightRequest(Call):
         self.by_id: bool = True  # whether all its topics have ids
         self.submitted: bool = False
 
-    @cython.locals(batch="Batch", partition="Partition", both=tuple, topics=dict, found=tuple)
-    @cython.locals(asked=list, batches=list, wires=list, indexed=dict, codec=cython.Py_ssize_t, is_transactional=cython.bint)
+    @cython.locals(batch="Batch", partition="Partition", both=tuple, topics=dict, of_topic=list, asked=list, left=list)
+    @cython.locals(codec=cython.Py_ssize_t)
     def pack(self, budget: LoopBudget, timeout_ms: int, not_encodable: Callable[[Partition, Batch, Exception], None]) -> bool:
         """Make `request`; False when no batch is left for it.
 
         A batch that can not be encoded must not stop its broker's others for ever: `not_encodable` ends it.
         """
         settings = self.batcher.terms.settings
-        codec, is_transactional = settings.codec, settings.transactional_id is not None
-        by_topic = self.by_topic
-        topics: dict[str, tuple[list[tuple[int, EncodedBatch]], dict[int, tuple[Partition, Batch]]]] = {}
-        asked: list[TopicBatches] = []
-        batches: list[tuple[Partition, Batch]] = []
+        codec = settings.codec
+        topics: dict[str, list[tuple[Partition, Batch]]] = {}
         for both in self.batches:
+            batch = both[1]
+            of_topic = topics.get(batch.topic)
+            if of_topic is None:
+                topics[batch.topic] = [both]
+            else:
+                of_topic.append(both)
+        asked: list[TopicBatches] = []
+        left: list[tuple[Partition, Batch]] = []
+        for name, of_topic in topics.items():
+            wires: Any = None
+            if cython.compiled and not codec:
+                wires = _in_one_piece(of_topic, settings.transactional_id is not None)
+            if wires is None:
+                wires, of_topic = self._one_by_one(of_topic, budget, not_encodable)
+                if not of_topic:
+                    continue
+            partition = of_topic[0][0]
+            topic_id = partition.topic_id
+            self.by_id = self.by_id and topic_id != ZERO_UUID
+            asked.append((name, topic_id, wires))
+            self.by_topic[name] = self.by_topic[topic_id] = _by_partition(of_topic)
+            left += of_topic
+        self.batches = left  # without those that could not be encoded: they are settled, and no answer is theirs
+        self.request = BatchesRequest(settings.acks, timeout_ms, asked, settings.transactional_id)
+        return bool(asked)
+
+    @cython.locals(batch="Batch", partition="Partition", both=tuple, of_topic=list, wires=list, left=list, codec=cython.Py_ssize_t)
+    def _one_by_one(
+        self, of_topic: list[tuple[Partition, Batch]], budget: LoopBudget, not_encodable: Callable[[Partition, Batch, Exception], None]
+    ) -> tuple[list[tuple[int, EncodedBatch]], list[tuple[Partition, Batch]]]:
+        """Each partition's batch encoded by itself; and those that could be."""
+        settings = self.batcher.terms.settings
+        codec = settings.codec
+        wires: list[tuple[int, EncodedBatch]] = []
+        left: list[tuple[Partition, Batch]] = []
+        for both in of_topic:
             partition, batch = both
             wire = batch.wire
             if wire is None:
                 try:
-                    wire = batch.wire = _with_codec(batch, codec, settings, budget) if codec else _plain(batch, is_transactional)
+                    if codec:
+                        wire = batch.wire = _with_codec(batch, codec, settings, budget)
+                    else:
+                        wire = batch.wire = _plain(batch, settings.transactional_id is not None)
                 except Exception as error:  # noqa: BLE001 - whatever it is, it must not take the other partitions' batches along
                     not_encodable(partition, batch, error)
                     continue
-            found = topics.get(batch.topic)
-            if found is None:
-                name, topic_id = batch.topic, partition.topic_id
-                self.by_id = self.by_id and topic_id != ZERO_UUID
-                found = topics[name] = ([], {})
-                asked.append((name, topic_id, found[0]))
-                by_topic[name] = by_topic[topic_id] = found[1]
-            wires, indexed = found
             wires.append((batch.partition_id, wire))
-            indexed[batch.partition_id] = both
-            batches.append(both)
-        self.batches = batches  # without those that could not be encoded: they are settled, and no answer is theirs
-        self.request = BatchesRequest(settings.acks, timeout_ms, asked, settings.transactional_id)
-        return bool(asked)
+            left.append(both)
+        return wires, left
 
     def finish(self, error: KlifeError | None = None) -> None:
         """As a call does: its answer is there, or none will come. The batcher has to look."""
@@ -109,6 +136,41 @@ class InFlightRequest(Call):
             self.error = error
         self.batcher.completed.append(self)
         self.batcher.wake()
+
+
+@cython.cfunc
+@cython.locals(of_topic=list, both=tuple, batch="Batch", found=dict)
+def _by_partition(of_topic: list[tuple[Partition, Batch]]) -> dict[int, tuple[Partition, Batch]]:
+    found: dict[int, tuple[Partition, Batch]] = {}
+    for both in of_topic:
+        batch = both[1]
+        found[batch.partition_id] = both
+    return found
+
+
+@cython.cfunc
+@cython.locals(of_topic=list, both=tuple, batch="Batch", identity="Identity", written="WrittenPartitions")
+@cython.locals(bound=cython.Py_ssize_t, is_transactional=cython.bint)
+def _in_one_piece(of_topic: list[tuple[Partition, Batch]], is_transactional: bool) -> WrittenPartitions | None:
+    """All partitions' batches, if they are small; None where each is to be encoded by itself."""
+    bound = 0
+    for both in of_topic:
+        batch = both[1]
+        if batch.wire is not None or batch.size > _SMALL:
+            return None
+        bound += batch.size
+    written = WrittenPartitions(len(of_topic), bound)
+    try:
+        for both in of_topic:
+            batch = both[1]
+            identity = batch.identity or _NO_IDENTITY
+            written.add(
+                batch.partition_id, batch.fields, batch.size, identity.producer_id, identity.epoch, batch.sequence, is_transactional
+            )
+    except Exception:  # noqa: BLE001 - whatever it is: which batch it is of is seen when each is encoded by itself
+        return None
+    written.end()
+    return written
 
 
 @cython.cfunc

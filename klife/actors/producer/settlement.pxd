@@ -14,7 +14,7 @@ cdef class Settlement:
     cdef public long long failed_records
     cdef public object first_error
 
-    cpdef written(self, InFlightRequest request, PlainAnswer answer)
+    cpdef bint written(self, InFlightRequest request) except -1
     cpdef delivered(self, Partition partition, Batch batch, long long base_offset, long long append_time_ms)
     cdef _end(self, Batch batch, base_offset, long long append_time_ms, error)
     cpdef finish(self, Batch batch)

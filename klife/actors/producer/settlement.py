@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from klife import cython_shim as cython
+from klife.protocol.produce_wire import PlainAnswer
 
 if cython.compiled:
     import cython
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from klife.actors.producer.partition import Partition
     from klife.actors.producer.request import InFlightRequest
     from klife.errors import ProduceError
-    from klife.protocol.produce_wire import PlainAnswer
 
 
 class Settlement:
@@ -37,9 +37,14 @@ class Settlement:
         self.failed_records: int = 0
         self.first_error: ProduceError | None = None  # since a transaction set it back
 
-    @cython.locals(batches=dict, both=tuple, partition="Partition", batch="Batch")
-    def written(self, request: InFlightRequest, answer: PlainAnswer) -> None:
-        """The broker has written all that `answer` names."""
+    @cython.locals(batches=dict, both=tuple, partition="Partition", batch="Batch", answer="PlainAnswer")
+    def written(self, request: InFlightRequest) -> bool:
+        """If the broker has written what it was asked to, say so of each batch that the answer names; return
+        whether that is all there is to say of `request`.
+        """
+        if type(request.response) is not PlainAnswer:
+            return False
+        answer = request.response
         for key, partitions in answer.topics:
             batches = request.by_topic.get(key)
             if batches is None:
@@ -49,6 +54,10 @@ class Settlement:
                 if both is not None:
                     partition, batch = both
                     self.delivered(partition, batch, base_offset, append_time_ms)
+        for batches in request.by_topic.values():  # noqa: SIM110 - C has no types in a comprehension
+            if batches:
+                return False
+        return True
 
     def delivered(self, partition: Partition, batch: Batch, base_offset: int, append_time_ms: int) -> None:
         """`batch` came back written, at `base_offset` if that is known (else -1). Once for nearly every

@@ -16,7 +16,9 @@ cdef class Inbox:
     cdef public object _latest
 
     cpdef wake_when_idle(self)
+    cpdef wake_after_ready(self)
     cpdef _gathered(self)
+    cpdef _ready_ran(self)
 
     cpdef wake(self)
     cpdef wake_from_hub(self)

@@ -83,6 +83,8 @@ class Inbox:
         loop: wake once more.
         """
         self._scheduled = False
+        if self._idle is None or not self._idle.active:
+            self.gathering = False
         self.wake()
 
     def wake_when_idle(self) -> None:
@@ -99,9 +101,21 @@ class Inbox:
         self._idle.start(self._gathered)
         self._latest.again(self._at_last)  # `start` would go on with what was left of the time when it was stopped
 
+    def wake_after_ready(self) -> None:
+        """As `wake_when_idle`, after the greenlets that are ready now, and nothing else: for who knows that
+        waiting longer brings nothing.
+        """
+        if self.gathering or self._dead is not None:
+            return
+        self.gathering = True
+        self._loop.run_callback(self._ready_ran)
+
     def _gathered(self) -> None:
         self._idle.stop()
         self._latest.stop()
+        self._ready_ran()
+
+    def _ready_ran(self) -> None:
         self.gathering = False
         self.idle = self.woken = True
         self._switch()
@@ -126,15 +140,14 @@ class Inbox:
 
     def _look(self, greenlet: Any) -> None:
         """Do what `greenlet` would do, which waits to be woken."""
+        self.woken = False
         try:
-            while self.woken:
-                self.woken = False
-                self.look()
+            self.look()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the actor's
             greenlet.throw(error)
             return
         self._parked = greenlet
-        if self.queue:  # something was put there meanwhile
+        if self.queue or self.woken:  # meanwhile, perhaps by itself: its greenlet can let the hub run in between
             self._parked = None
             greenlet.switch()
 

@@ -112,8 +112,8 @@ class Latch:
         if waiters is None:
             self._wakeups = _wakeups_of(hub)
             waiters = self._greenlets = []
-        waiters.append(current)
         try:
+            waiters.append(current)  # in here, for a signal handler may raise after any call
             return self._wait_until(None if timeout is None else monotonic() + timeout, hub, current)
         finally:
             if current in waiters:
@@ -165,13 +165,14 @@ class Latch:
 
     def _wait_in_hub(self, hub: Any, current: Any, timeout: float | None) -> bool:
         waker = _Waker(hub, current)
-        locks = self._list_for(waker)
         try:
+            self._list_for(waker)
             return self._wait_until(None if timeout is None else monotonic() + timeout, hub, current)  # looks at the flag first
         finally:
-            with suppress(ValueError):
-                locks.remove(waker)
             waker.close()
+            if self._locks is not None:
+                with suppress(ValueError):
+                    self._locks.remove(waker)
 
     def _list_for(self, lock: Any) -> list[Any]:
         with _first_in_thread:  # another thread may be the first at the same time

@@ -14,7 +14,7 @@ from klife.actors.transactions.fate import Verdict
 from klife.actors.transactions.outcome import Whose
 from klife.actors.transactions.policy import Action, Request, Rule, action_for
 from klife.actors.transactions.producer import TransactionalProducer
-from klife.actors.transactions.state import Event, State
+from klife.actors.transactions.state import Event, State, after
 from klife.errors import KlifeError
 from klife.protocol.apis.describe_transactions import (
     DescribeTransactionsRequest,
@@ -100,12 +100,11 @@ def _ended_well(producer: TransactionalProducer, response: EndTxnResponse) -> No
     # or AddPartitionsToTxn that is still on its way somewhere would end, or open, the next transaction.
     epoch_lasts = producer.is_v2 or not (producer.is_unheard or (producer.settlement.first_error is not None and not committed))
     clean = epoch_lasts and not timed_out
-    if producer.is_v2 and response.producer_id >= 0:
-        producer.owned = response.producer_id, response.producer_epoch
+    owned = (response.producer_id, response.producer_epoch) if producer.is_v2 and response.producer_id >= 0 else None
     if timed_out and not getattr(error, "possibly_committed", False):
         error = _ended_by_brokers(producer, transaction.whose, _code(error))
-    producer.touched = False  # nothing is open any more
-    producer.ended(Event.END if clean else Event.LOSE, committed=committed, error=None if committed else error)
+    event = Event.END if clean else Event.LOSE
+    producer.ended(event, committed=committed, error=None if committed else error, owned=owned, is_done=True)
 
 
 def _commit_refused(producer: TransactionalProducer, rule: Rule, code: int | None) -> None:
@@ -118,9 +117,8 @@ def _commit_refused(producer: TransactionalProducer, rule: Rule, code: int | Non
     if rule.action is Action.ANEW:
         producer.ended(Event.LOSE, error=transaction.cause)
         return
-    producer.move(Event.FAIL)
-    producer.move(Event.ABORT)
-    producer.end_sent_at = None
+    aborting = after(after(producer.state, Event.FAIL), Event.ABORT)
+    producer.state, producer.end_sent_at = aborting, None  # both or, if a signal handler raises, none
     producer.drop_records()
 
 

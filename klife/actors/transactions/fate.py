@@ -126,7 +126,9 @@ then its replicas were too slow, or it lost that log to another broker, which go
 def settles_commit(error_code: int) -> bool:
     """Whether an answer to a *repeated* commit tells the fate of the earlier attempt, too, which got none.
 
-    0: committed, now or then. 48 and 120: not committed, for a commit that was done is answered with 0 as
-    long as nobody has taken the id over. Any other refusal is of this attempt alone.
+    0: committed, now or then. 48: not committed, for a commit that was done is answered with 0 as long as
+    nobody has taken the id over. 120: not committed, for it says that the transaction can be aborted, which one
+    that was committed can not; coordinators up to Kafka 4.3 answer no EndTxn so, and Java's producer aborts then,
+    too. Any other refusal is of this attempt alone.
     """
     return error_code in (Code.NONE, Code.INVALID_TXN_STATE, Code.TRANSACTION_ABORTABLE)

@@ -82,6 +82,10 @@ class PoolActor(GeventActor):
         if pool.waiting:
             pool.take_over()
         while pool.waiting and pool.fenced is None:
+            transaction = next(iter(pool.waiting))
+            if transaction.producer is not None:  # our predecessor was interrupted when it had begun
+                del pool.waiting[transaction]
+                continue
             choice = pool.choose(monotonic())
             if choice.way in (Way.RENEW, Way.MAKE) and pool.being_made >= len(pool.waiting):
                 return  # one is on its way for each who waits
@@ -90,7 +94,6 @@ class PoolActor(GeventActor):
                 if choice.way is Way.WAIT:
                     return
                 continue
-            transaction = next(iter(pool.waiting))
             producer.begin(transaction)
             del pool.waiting[transaction]
 

@@ -73,7 +73,9 @@ class TransactionalProducer(Producer):
         self.renewal_in_doubt: bool = False  # one may be done that was answered otherwise, or have ended what was open
         self.is_v2: bool = False  # what the cluster had settled when it was initialised: so it stays
         self.rested_since: float = NEVER_USED
-        self.joining: int = 0  # records that are on their way into the open transaction, perhaps waiting for room
+        # Records that are on their way into the open transaction, perhaps waiting for room. While there are, it begins
+        # no other transaction, which they would join then.
+        self.joining: int = 0
         self.dropped_records: int = 0  # by aborts: they have not failed by themselves
         self.rests: bool = True  # no transaction is open, and nothing of the last one was on its way when that was looked at
         # Of the transaction that is open:
@@ -241,15 +243,16 @@ class TransactionalProducer(Producer):
         """Have `transaction` ended. To ask again changes nothing, and after a commit was asked for nobody
         aborts it.
 
-        A commit is to be asked for when all deliveries are there. If one failed, it is an abort.
+        A commit is to be asked for when all deliveries are there. If one failed, or its owner has given it up
+        meanwhile, it is an abort.
         """
         if self.transaction is not transaction or self.state not in (State.IN_TRANSACTION, State.ABORTABLE_ERROR):
             return
         self.stop_taking()
         self.end_asked_at = monotonic()
-        if commits and self.state is State.IN_TRANSACTION and self.settlement.first_error is None:
-            transaction.commits = True
-            self.move(Event.COMMIT)
+        if commits and self.state is State.IN_TRANSACTION and self.settlement.first_error is None and not transaction.given_up:
+            committing = after(self.state, Event.COMMIT)
+            self.state, transaction.commits = committing, True  # both or, if a signal handler raises, none
         else:
             if transaction.cause is None:
                 first = self.settlement.first_error
@@ -277,19 +280,34 @@ class TransactionalProducer(Producer):
         self.admission.wishes.clear()
         self.dropped_records += self.abandon("the transaction was aborted")
 
-    def ended(self, event: Event, *, committed: bool = False, error: KlifeError | None = None) -> None:
-        """The transaction is over, and the state moves by `event`."""
+    def ended(
+        self,
+        event: Event,
+        *,
+        committed: bool = False,
+        error: KlifeError | None = None,
+        owned: tuple[int, int] | None = None,
+        is_done: bool = False,
+    ) -> None:
+        """The transaction is over, and the state moves by `event`. `owned` is what the coordinator has given for the
+        next one; `is_done`: it said that nothing is open.
+        """
         transaction = self.transaction
-        self.move(event)
-        if event is Event.END:
+        if transaction is not None:  # first: if a signal handler raises behind it, the end comes once more, and told it is
+            transaction.ended(committed=committed, error=error)
+        following, now = after(self.state, event), monotonic()
+        reopens = event is Event.LOSE and self.touched and not is_done and not self.is_overdue(now)
+        # From here on there is no call until all is noted, as in `begin`.
+        if owned is not None:
+            self.owned = owned
+        if event is Event.END or is_done:
             self.touched = False
-        elif event is Event.LOSE and self.touched and not self.is_overdue(monotonic()):
+        elif reopens:
             self.wanted = True  # else what may be open yet would keep readers waiting until its timeout
         self.is_in_question = False
         self.identities.current = None
-        self.stop_taking()
-        self.rested_since = monotonic()
+        self.terms.closed = _AT_REST
+        self.rested_since = now
+        self.state = following
         self.transaction = None
-        if transaction is not None:
-            transaction.ended(committed=committed, error=error)
         self.look_for_rest()

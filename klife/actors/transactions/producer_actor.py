@@ -100,6 +100,8 @@ class TransactionalProducerActor(ProducerActor):
         """End the transaction, as far as it can be now."""
         producer = self.producer
         assert producer.end_asked_at is not None
+        if producer.state is State.ABORTING and producer.deadlines.pending:
+            producer.drop_records()  # who asked for the abort was interrupted in that
         facts = ending.Facts(
             is_v2=producer.is_v2,
             commits=producer.state is State.COMMITTING,

@@ -9,15 +9,11 @@ nothing else, until a coordinator has answered.
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TYPE_CHECKING
+from klife.actors.key_enum import KeyEnum
 
 
-class State(Enum):
+class State(KeyEnum):
     """Where a transactional producer is."""
-
-    if not TYPE_CHECKING:  # to which it is the same
-        __hash__ = object.__hash__  # Enum's is a call of Python, and transitions are looked up for each transaction
 
     UNINITIALIZED = "uninitialized"  # no identity, or one that must not be used before the coordinator renewed it
     INITIALIZING = "initializing"
@@ -29,11 +25,8 @@ class State(Enum):
     FATAL_ERROR = "fatal error"  # fenced: the id belongs to somebody else
 
 
-class Event(Enum):
+class Event(KeyEnum):
     """What may happen to it."""
-
-    if not TYPE_CHECKING:
-        __hash__ = object.__hash__
 
     INITIALIZE = "initialize"
     INITIALIZED = "initialized"

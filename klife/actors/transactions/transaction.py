@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import gevent
 from gevent import getcurrent
@@ -26,19 +27,29 @@ if TYPE_CHECKING:
 
 
 class Owner:
-    """The greenlet that began a transaction, in whatever thread. Made in it."""
+    """The greenlet that began a transaction, in whatever thread. Made in it.
 
-    __slots__ = ("greenlet", "_thread", "_told")
+    It leaves its block by an object of the user's, `block`. Where that is no more, the block can not be left: a signal
+    handler raised before the first line of `__exit__`, say.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("greenlet", "_thread", "_told", "_block")
+
+    def __init__(self, block: object) -> None:
+        self._block = ref(block)
         self.greenlet: Any = getcurrent()
         self._thread = None if isinstance(self.greenlet, gevent.Greenlet) else threading.current_thread()
         self._told: Callable[[Any], None] | None = None
 
     @property
     def is_gone(self) -> bool:
-        """Whether it has ended, so that it will never leave the block of its transaction."""
-        return bool(self.greenlet.dead) or (self._thread is not None and not self._thread.is_alive())
+        """Whether it will never leave the block of its transaction."""
+        return bool(self.greenlet.dead) or (self._thread is not None and not self._thread.is_alive()) or self.has_lost_block
+
+    @property
+    def has_lost_block(self) -> bool:
+        """Whether it is not in the block any more, and has not left it."""
+        return self._block() is None
 
     def when_gone(self, tell: Callable[[], None]) -> None:
         """Call `tell` at once when it ends, if it is a greenlet that tells of that. Once."""
@@ -67,6 +78,7 @@ class Transaction:
         self.closed: str | None = None  # why nothing joins it any more: "committed", "aborted"
         self.forked = False  # this is the copy that a forked child has of a transaction of its parent's
         self.commits = False  # how it is to end
+        self.given_up = False  # its owner waits for no commit any more: none is begun from now on
         self.cause: KlifeError | None = None  # what ended it, where that was not its owner
         self.committed: bool = False
         self.error: KlifeError | None = None  # of the end, once it is `over`
@@ -92,18 +104,8 @@ class Transaction:
         if producer is not None:
             raise outcome.other_producer(self.pool.name, producer)
 
-    def joins(self) -> None:
-        """A record is put into it, for which it may have to wait. Until it has `joined`, or has not, the producer
-        begins no other transaction, which it would join then.
-
-        Raises as `check`.
-        """
-        self.check()
-        self.producer.joining += 1
-
     def joined(self) -> None:
-        """That is over."""
-        self.producer.joining -= 1
+        """A record was put into it, or was not: its producer counts one `joining` less."""
         if self.over.is_set:
             self.producer.look_for_rest()
 
@@ -116,6 +118,13 @@ class Transaction:
     def topic(self, name: Any, deadline: float) -> Topic:
         """The topic as its producer knows it. As `Producers.topic`."""
         return self.pool.topic(self.producer, name, deadline)
+
+    def give_up(self) -> None:
+        """Its owner wants no commit any more. From any thread, and at once: before its home hears of it, that may
+        be about to commit.
+        """
+        self.given_up = True
+        self.closed = self.closed or "aborted"
 
     def fail(self, error: Any) -> None:
         """A record of it could not be queued, and nobody was told by an exception: it is not to be committed."""

@@ -55,8 +55,11 @@ class Transactions:
             ClientClosed: the client was stopped.
         """
         pool = self._named(name)
-        if owner.greenlet in self.owners:
-            raise outcome.nested(pool.name)
+        last = self.owners.get(owner.greenlet)
+        if last is not None:
+            if not last.owner.has_lost_block:
+                raise outcome.nested(pool.name)
+            last.pool.wake()  # its PoolActor ends it
         if self.engine.in_child and pool.settings.base_txn_id:
             raise outcome.forked(pool.name)
         if self.engine.closing is not None:
@@ -115,9 +118,10 @@ class Transactions:
             self.pools[transaction.pool.name].leave(transaction)
 
     def give_up(self, transaction: Transaction) -> None:
-        """Its owner does not wait for the end any more: abort what was not asked to commit by now."""
-        if not transaction.commits and transaction.producer is not None:
+        """Its owner does not wait for the end any more: abort what is not committing by now."""
+        if transaction.producer is not None:
             transaction.producer.end(transaction, commits=False)
+            transaction.producer.wake()  # who asked for the end before may have been interrupted in that
 
     def _named(self, name: str | None) -> Pool:
         wanted = self._default if name is None else name

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from klife.actors.producer.partition import MAX_IN_FLIGHT
 from klife.api.config.problem import Problem
 from klife.api.config.words import Loc, describe, format_path, suggest
-from klife.protocol.compression import LEVELS
+from klife.protocol.codecs import LEVELS
 
 if TYPE_CHECKING:
     from klife.api.config.options import ClientOptions, DeliveryOptions, ProducerConfig, TopicConfig, TxnPoolConfig

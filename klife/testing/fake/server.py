@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from select import POLLIN, POLLOUT
-from socket import IPPROTO_TCP, SO_REUSEADDR, SOL_SOCKET, TCP_NODELAY
+from socket import IPPROTO_TCP, SHUT_RDWR, SO_REUSEADDR, SOL_SOCKET, TCP_NODELAY
 from struct import Struct
 from time import monotonic
 from typing import Any
@@ -69,6 +69,7 @@ class Server:
         self._ports = ports  # by broker; filled in here
         self._answer = answer
         self._listeners: dict[int, Any] = {}
+        self._kept: dict[int, Any] = {}  # sockets that keep the ports of closed brokers
         self._connections: dict[int, Connection] = {}
         self._wakes, self._wake_end = os.pipe()
         os.set_blocking(self._wakes, False)
@@ -82,26 +83,36 @@ class Server:
         """Take connections for a broker, on the port it had before."""
         if self._stopping:
             raise RuntimeError("the cluster was closed; make another one")
-        listener = _Socket()
-        listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
-        listener.bind((_HOST, self._ports.get(node_id, 0)))
+        listener = _bound(self._ports.get(node_id, 0))
         listener.listen(128)
         listener.setblocking(False)
         self._ports[node_id] = listener.getsockname()[1]
         with self.lock:
             self._listeners[node_id] = listener
+            self._let_go(node_id)
         self.wake()
 
     def close(self, node_id: int) -> None:
-        """Refuse connections to a broker, and end those there are."""
+        """Refuse connections to a broker, and end those there are. Its port stays its own: somebody's outgoing
+        connection might be given it else, one to this very port even.
+        """
         with self.lock:
             listener = self._listeners.pop(node_id, None)
             gone = [each for each in self._connections.values() if each.node_id == node_id]
             for connection in gone:
                 self._drop(connection)
             if listener is not None:
+                with suppress(OSError):  # the thread's poll would keep it listening for a moment; only Linux has this
+                    listener.shutdown(SHUT_RDWR)
                 listener.close()
+                with suppress(OSError):  # somebody was quicker
+                    self._kept[node_id] = _bound(self._ports[node_id])
         self.wake()
+
+    def _let_go(self, node_id: int) -> None:
+        kept = self._kept.pop(node_id, None)
+        if kept is not None:
+            kept.close()
 
     def wake(self) -> None:
         """There is news: what was not answered yet is asked about again."""
@@ -129,7 +140,7 @@ class Server:
                     self._read_and_write(ready)
         finally:
             with self.lock:
-                for listener in self._listeners.values():
+                for listener in [*self._listeners.values(), *self._kept.values()]:
                     listener.close()
                 for connection in list(self._connections.values()):
                     self._drop(connection)
@@ -234,3 +245,14 @@ class Server:
     def _drop(self, connection: Connection) -> None:
         self._connections.pop(connection.sock.fileno(), None)
         connection.sock.close()
+
+
+def _bound(port: int) -> Any:
+    sock = _Socket()
+    try:
+        sock.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        sock.bind((_HOST, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock

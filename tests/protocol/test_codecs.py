@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from isal import isal_zlib
 from zlib_ng import zlib_ng
 
-from klife.protocol.compression import CODECS, LEVELS, QUICK_SIZES, compress, decompress, quick_size
+from klife.protocol.codecs import CODECS, LEVELS, QUICK_SIZES, compress, decompress, quick_size
 from klife.protocol.errors import DecodeError
 
 NONE, GZIP, SNAPPY, LZ4, ZSTD = CODECS.values()
@@ -123,7 +123,7 @@ def test_gzip_is_of_the_library_that_is_best_at_its_level(level: int | None) -> 
 WITHOUT = """
 import sys, zlib
 sys.modules["isal"] = sys.modules["zlib_ng"] = None
-from klife.protocol.compression import compress
+from klife.protocol.codecs import compress
 print(all(compress(1, b"order" * 99, level) == zlib.compress(b"order" * 99, level, 31) for level in (-1, *range(1, 10))))
 """
 
