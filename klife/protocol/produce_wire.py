@@ -47,6 +47,8 @@ _SHORT = Layout(">h")
 # no record errors, no message, no tags.
 _WRITTEN = Layout(">ihqq8x3s")
 _WELL = b"\1\0\0"
+_WRITTEN_SIZE = cython.declare(cython.Py_ssize_t, _WRITTEN.size)
+_TWO_BYTES = cython.declare(cython.Py_ssize_t, 0x7F)  # elements of an array, from which on their number, plus one, takes so many
 _NO_THROTTLE_NO_TAGS = b"\0\0\0\0\0"  # a quota's throttle time is for the general decoder, whose answers can tell it
 
 
@@ -72,7 +74,7 @@ class BatchesResponse:
             DecodeError, UnsupportedVersion: as `ProduceResponse.decode`.
         """
         if version >= _FLEXIBLE and isinstance(data, (bytes, bytearray)):
-            plain = _plain(data, offset, version >= _BY_ID)
+            plain = _plain(bytes(data), offset, version >= _BY_ID)
             if plain is not None:
                 return plain
         return ProduceResponse.decode(data, version, offset)
@@ -223,51 +225,80 @@ def _put_large(parts: list[Buffer], out: list[bytes], wire: EncodedBatch) -> Non
 
 
 @cython.cfunc
-@cython.locals(
-    raw=bytes, pos=cython.Py_ssize_t, end=cython.Py_ssize_t, by_id=cython.bint, count=cython.Py_ssize_t, partitions=cython.Py_ssize_t
-)
-@cython.locals(topics=list, written=list, answers=bytes)
-def _plain(data: bytes | bytearray, pos: int, by_id: bool) -> PlainAnswer | None:
+@cython.locals(data=bytes, pos=cython.Py_ssize_t, by_id=cython.bint, p="const unsigned char*", size=cython.Py_ssize_t)
+@cython.locals(count=cython.Py_ssize_t, partitions=cython.Py_ssize_t, end=cython.Py_ssize_t, topics=list, written=list)
+def _plain(data: bytes, pos: int, by_id: bool) -> PlainAnswer | None:
     """The answer if it is a plain one of these versions and well formed; None sends it to the general
     decoder.
     """
     topics: list[tuple[str | bytes, list[tuple[int, int, int]]]] = []
-    raw = data if type(data) is bytes else bytes(data)  # in C, a byte of bytes is a number at hand
-    try:
-        count = raw[pos] - 1
+    p, size = data, len(data)
+    if pos + 1 >= size:
+        return None
+    count = p[pos] - 1
+    pos += 1
+    if count >= _TWO_BYTES:
+        count = (count + 1 & 0x7F | p[pos] << 7) - 1
+        if p[pos] > 0x7F:
+            return None
         pos += 1
-        for _ in range(count):
-            topic: str | bytes
-            if by_id:
-                topic = raw[pos : pos + 16]
-                pos += 16
-            else:
-                end = pos + raw[pos]
-                if raw[pos] > 127:
-                    return None
-                topic = raw[pos + 1 : end].decode()
-                pos = end
-            partitions = raw[pos] - 1
-            if raw[pos] > 127:
+    for _ in range(count):
+        topic: str | bytes
+        end = pos + 16 if by_id else pos + 1
+        if end > size:
+            return None
+        if by_id:
+            topic = data[pos:end]
+        else:
+            end = pos + p[pos]
+            if end > size or p[pos] > 0x7F or not p[pos]:
+                return None
+            try:
+                topic = data[pos + 1 : end].decode()
+            except ValueError:
+                return None
+        pos = end
+        if pos + 1 >= size or not p[pos]:
+            return None
+        partitions = p[pos] - 1
+        pos += 1
+        if partitions >= _TWO_BYTES:
+            partitions = (partitions + 1 & 0x7F | p[pos] << 7) - 1
+            if p[pos] > 0x7F:
                 return None
             pos += 1
-            end = pos + partitions * _WRITTEN.size
-            answers = raw[pos:end]
-            if len(answers) != partitions * _WRITTEN.size:
-                return None
-            written: list[tuple[int, int, int]] = []
-            for index, code, base_offset, append_time, rest in _WRITTEN.iter_unpack(answers):
-                if code or rest != _WELL:
+        end = pos + partitions * _WRITTEN_SIZE
+        if end >= size or p[end]:  # the topic's tags
+            return None
+        written: list[tuple[int, int, int]] = []
+        if cython.compiled:
+            while pos < end:
+                if p[pos] & 0x80 or p[pos + 4] | p[pos + 5] | (p[pos + 30] ^ 1) | p[pos + 31] | p[pos + 32]:  # as below
+                    return None
+                written.append((_number(p, pos, 4), _number(p, pos + 6, 8), _number(p, pos + 14, 8)))
+                pos += _WRITTEN_SIZE
+        else:
+            for index, code, base_offset, append_time, rest in _WRITTEN.iter_unpack(data[pos:end]):
+                if index < 0 or code or rest != _WELL:
                     return None
                 written.append((index, base_offset, append_time))
-            pos = end
-            if raw[pos]:
-                return None
-            pos += 1
-            topics.append((topic, written))
-        return PlainAnswer(topics) if raw[pos:] == _NO_THROTTLE_NO_TAGS else None
-    except (IndexError, ValueError, LayoutError):
-        return None
+        pos = end + 1
+        topics.append((topic, written))
+    return PlainAnswer(topics) if data[pos:] == _NO_THROTTLE_NO_TAGS else None
+
+
+@cython.cfunc
+@cython.returns("long long")
+@cython.exceptval(check=False)
+@cython.locals(
+    p="const unsigned char*", at=cython.Py_ssize_t, size=cython.Py_ssize_t, value="unsigned long long", place=cython.Py_ssize_t
+)
+def _number(p: bytes, at: int, size: int) -> int:
+    """The number in `size` bytes at `at`, big-endian, as C has it."""
+    value = 0
+    for place in range(at, at + size):
+        value = value << 8 | p[place]
+    return value
 
 
 def _name(name: str) -> bytes:
@@ -283,7 +314,7 @@ def _compact(name: str) -> bytes:
     return uvarint(len(encoded) + 1) + encoded
 
 
-_KNOWN_SIZES = 4200  # beyond SPLIT_BYTES a batch is large enough for its size's varint not to matter
-_SIZES = [uvarint(size) for size in range(_KNOWN_SIZES)]
-_KNOWN_INDICES = 1024
-_INDICES = [_INDEX.pack(index) for index in range(_KNOWN_INDICES)]
+_KNOWN_SIZES = cython.declare(cython.Py_ssize_t, 4200)  # beyond SPLIT_BYTES a batch is large enough for its size's varint not to matter
+_SIZES = cython.declare(list, [uvarint(size) for size in range(_KNOWN_SIZES)])
+_KNOWN_INDICES = cython.declare(cython.Py_ssize_t, 1024)
+_INDICES = cython.declare(list, [_INDEX.pack(index) for index in range(_KNOWN_INDICES)])

@@ -128,6 +128,16 @@ def test_a_plain_answer_is_what_the_declared_message_says(
     assert decoded.topics == [(topic_id if version >= 13 else name, partitions) for name, topic_id, partitions in topics]
 
 
+@pytest.mark.parametrize("version", [9, 13])
+@pytest.mark.parametrize("many", [126, 127, 128, 5000])
+def test_a_plain_answer_may_be_of_any_number_of_partitions(version: int, many: int) -> None:
+    responses = [PartitionProduceResponse(index=index, base_offset=2**40 + index, log_append_time_ms=-1) for index in range(many)]
+    response = ProduceResponse(responses=[TopicProduceResponse(name="t", topic_id=b"\1" * 16, partition_responses=responses)])
+    decoded = BatchesResponse.decode(response.encode(version), version)
+    assert isinstance(decoded, PlainAnswer)
+    assert decoded.topics == [("t" if version == 9 else b"\1" * 16, [(index, 2**40 + index, -1) for index in range(many)])]
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_any_other_answer_is_the_declared_message(version: int) -> None:
     rng = random.Random(version)
