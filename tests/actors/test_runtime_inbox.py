@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from time import monotonic
 
@@ -10,6 +11,7 @@ import pytest
 from gevent import get_hub
 
 from klife.actors.runtime.inbox import Inbox
+from tests.support.broker_thread import in_thread
 
 LATEST_SECONDS = 0.001
 
@@ -77,3 +79,25 @@ def test_a_wake_up_that_was_lost_before_a_request_is_made_up_for() -> None:
     inbox.wake_when_idle()
     inbox.park()
     assert inbox.idle
+
+
+def test_a_wake_up_from_another_thread_just_before_it_sleeps_is_not_lost() -> None:
+    inbox = Inbox()
+
+    class Interrupting(deque[object]):
+        """The last that is looked at before sleeping."""
+
+        interrupts = 2
+
+        def __len__(self) -> int:
+            if self.interrupts:
+                self.interrupts -= 1
+                inbox.woken = False
+                in_thread(inbox.wake)
+                inbox.woken = self.interrupts == 0  # as if it had been looked at before
+            return 0
+
+    inbox.queue = Interrupting()
+    with gevent.Timeout(10.0):
+        inbox.park()
+    assert inbox.woken

@@ -179,12 +179,13 @@ class Inbox:
 
     def park(self) -> None:
         """Sleep until there is an envelope or a wake-up."""
-        while not self.queue and not self.woken:
-            self._parked = getcurrent()
-            try:
+        greenlet = self._parked = getcurrent()  # before each look: who comes from another thread behind it, knows whom to wake
+        try:
+            while not self.woken and not self.queue:
                 self._hub.switch()
-            finally:
-                self._parked = None
+                self._parked = greenlet
+        finally:
+            self._parked = None
 
     def get(self) -> Any:
         """Take the next envelope, waiting for it. (pykka's interface; the actor loop itself drains `queue`.)"""
