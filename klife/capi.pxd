@@ -25,41 +25,6 @@ cdef extern from *:
 
 cdef extern from *:
     """
-    // An empty list with room for `room` items, of what can not be part of a circle: bytes, numbers, text. The collector leaves it out.
-    static CYTHON_INLINE PyObject *klife_unvisited_list(Py_ssize_t room) {
-        PyObject *list = PyList_New(room);
-        if (!list) return NULL;
-        Py_SET_SIZE(list, 0);
-        PyObject_GC_UnTrack(list);
-        return list;
-    }
-
-    // `list.extend((a, b, c, d))`, without a tuple, and without a look at each of them.
-    static CYTHON_INLINE int klife_put_four(PyObject *list, PyObject *a, PyObject *b, PyObject *c, PyObject *d) {
-        PyListObject *items = (PyListObject *)list;
-        Py_ssize_t size;
-        if (list == Py_None) {
-            PyErr_SetString(PyExc_TypeError, "a list was expected, and not None");
-            return -1;
-        }
-        size = Py_SIZE(list);
-        if (size + 4 <= items->allocated) {
-            Py_INCREF(a); PyList_SET_ITEM(list, size, a);
-            Py_INCREF(b); PyList_SET_ITEM(list, size + 1, b);
-            Py_INCREF(c); PyList_SET_ITEM(list, size + 2, c);
-            Py_INCREF(d); PyList_SET_ITEM(list, size + 3, d);
-            Py_SET_SIZE(list, size + 4);
-            return 0;
-        }
-        if (PyList_Append(list, a) < 0 || PyList_Append(list, b) < 0 || PyList_Append(list, c) < 0) return -1;
-        return PyList_Append(list, d);
-    }
-    """
-    list unvisited_list "klife_unvisited_list"(Py_ssize_t room)
-    int put_four "klife_put_four"(list, a, b, c, d) except -1
-
-cdef extern from *:
-    """
     // Bytes that are there, for a function that takes a buffer; whoever has them keeps them meanwhile.
     static PyObject *klife_view(unsigned char *start, Py_ssize_t size) {
         return PyMemoryView_FromMemory((char *)start, size, PyBUF_READ);

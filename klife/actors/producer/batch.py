@@ -31,7 +31,7 @@ from klife.record import Delivered, Record, Undelivered
 
 if cython.compiled:
     import cython
-    from cython.cimports.klife.capi import PyObject_GC_UnTrack, unvisited_list
+    from cython.cimports.klife.capi import PyObject_GC_UnTrack
 
 if TYPE_CHECKING:
     from klife.actors.producer.terms import Terms
@@ -63,8 +63,7 @@ class Batch(Latch):
         positions: Sequence[int] | None = None  # of a piece: where its records stand in the root
         missing: int = 0
 
-    def __init__(self, topic: str, partition_id: int, terms: Terms, created: float, ordinal: int, room: int = 0) -> None:
-        """In C there is `room` for so many records before more has to be found."""
+    def __init__(self, topic: str, partition_id: int, terms: Terms, created: float, ordinal: int) -> None:
         if cython.compiled:
             # The collector need not visit it: it is in a circle only until it is settled, as each one is.
             PyObject_GC_UnTrack(self)
@@ -73,7 +72,7 @@ class Batch(Latch):
         self.partition_id = partition_id
         self.terms = terms
         self.created = created
-        self.fields: Fields = _unvisited(4 * room) if cython.compiled else []  # a call less, as above
+        self.fields: Fields = _unvisited() if cython.compiled else []  # a call less, as above
         self.count = 0  # records
         self.size = 0
         self.ordinal = ordinal  # its place among the partition's batches, from 1; 0 until it is opened
@@ -137,7 +136,7 @@ class Batch(Latch):
     def expect_callbacks(self) -> None:
         """Have empty `callbacks` and their `indices`."""
         self.callbacks = []
-        self.indices = _unvisited(0)
+        self.indices = _unvisited()
 
     def add_callback(self, index: int, callback: Callback) -> None:
         """Note that `callback` wants the result at `index`."""
@@ -234,14 +233,14 @@ def what_to_do(possibly_persisted: bool) -> str:
 
 @cython.cfunc
 @cython.returns(list)
-@cython.locals(room=cython.Py_ssize_t)
-def _unvisited(room: int) -> list[Any]:
-    """An empty list with `room`, for what can not be part of a circle: bytes, numbers, text. In the compiled
-    core the collector leaves it out.
+def _unvisited() -> list[Any]:
+    """An empty list, for what can not be part of a circle: bytes, numbers, text. In the compiled core the
+    collector leaves it out.
     """
+    items: list[Any] = []
     if cython.compiled:
-        return unvisited_list(room)
-    return []
+        PyObject_GC_UnTrack(items)
+    return items
 
 
 if not cython.compiled:

@@ -3,26 +3,25 @@ from klife.actors.producer.identity cimport Identity
 from klife.actors.producer.known_log cimport KnownLog
 
 cdef class Partition:
-    cdef public Batch open  # first, as each record looks at it
+    cdef public object topic
     cdef public object partition_id
-    cdef public Py_ssize_t usual
+    cdef public object topic_id
+    cdef public object leader_error
     cdef public object served_by
+    cdef public Batch open
     cdef public list pending
     cdef public list in_flight
     cdef public double retry_at
+    cdef public Py_ssize_t failures
+    cdef public object refused
     cdef public Identity identity
     cdef public long long next_sequence
     cdef public bint sequence_lost
+    cdef public KnownLog log
     cdef public bint listed
     cdef public bint growing
-    cdef public bint _idempotent
     cdef public object opened
-    cdef public object topic_id
-    cdef public KnownLog log
-    cdef public Py_ssize_t failures
-    cdef public object refused
-    cdef public object topic
-    cdef public object leader_error
+    cdef public bint _idempotent
 
     cpdef close(self)
     cpdef Batch take_fresh(self, Py_ssize_t room, Identity identity)

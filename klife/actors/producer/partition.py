@@ -66,7 +66,6 @@ class Partition:
         "leader_error",
         "served_by",
         "open",
-        "usual",
         "pending",
         "in_flight",
         "retry_at",
@@ -91,7 +90,6 @@ class Partition:
         # partition has no known leader.
         self.served_by: Any = None
         self.open: Batch | None = None
-        self.usual: int = 0  # records that the last batch had
         self.pending: list[Batch] = []  # closed batches, oldest first
         self.in_flight: list[Batch] = []
         self.retry_at: float = 0.0
@@ -114,7 +112,6 @@ class Partition:
         if batch is None:
             return
         self.open = None
-        self.usual = batch.count
         self.pending.append(batch)
 
     def close_if_older(self, opened_before: float) -> bool:
@@ -182,7 +179,6 @@ class Partition:
             batch.sequence = sequence = self.next_sequence
             self.next_sequence = (sequence + batch.count) & _SEQUENCE_MASK
         self.open = None
-        self.usual = batch.count
         self.in_flight.append(batch)
         batch.in_flight = True
         return batch

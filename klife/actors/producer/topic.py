@@ -38,7 +38,7 @@ from klife.record import Record
 
 if cython.compiled:
     import cython
-    from cython.cimports.klife.capi import put_four, wall_clock_ns
+    from cython.cimports.klife.capi import wall_clock_ns
 
 if TYPE_CHECKING:
     from klife.actors.metadata.snapshot import TopicInfo
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 
 _NOWHERE = cython.declare(cython.Py_ssize_t, NOWHERE)
 _NEVER = cython.declare(cython.double, NEVER)
-_ROOM_AT_MOST = cython.declare(cython.Py_ssize_t, 32)  # records, for which a batch has room as it is opened
 _REAL_TIME_NS = time_ns
 _new_delivery: Any = partial(object.__new__, Delivery)  # in Python quicker than what it stands for
 
@@ -180,7 +179,7 @@ class Topic(TopicPartitions):
                 places.batches[at] = batch
                 places.indices[at] = index
             if cython.compiled:
-                put_four(batch.fields, key, value, headers, timestamp_ms)
+                batch.fields.extend((key, value, headers, timestamp_ms))
             else:
                 batch.fields.extend(entry)
         else:
@@ -206,9 +205,7 @@ class Topic(TopicPartitions):
         delivery._index = index
         return delivery
 
-    @cython.locals(
-        batch="Batch", pool="BufferPool", room="long long", deadlines="Deadlines", batcher="Batcher", expected=cython.Py_ssize_t
-    )
+    @cython.locals(batch="Batch", pool="BufferPool", room="long long", deadlines="Deadlines", batcher="Batcher")
     def _begin(self, partition: Partition, entry: Any, size: int, claim: Claim | None, places: Places | None, at: int) -> Batch | None:
         """Close `partition`'s open batch, if any, and open another, with `entry` for its first record; return
         it.
@@ -223,12 +220,8 @@ class Topic(TopicPartitions):
         if partition.open is not None:
             partition.close()
         deadlines = self._deadlines
-        expected = min(partition.usual + (partition.usual >> 2), _ROOM_AT_MOST) if cython.compiled else 0
-        batch = Batch(self.name, partition.partition_id, self.terms, monotonic(), 0, expected)
-        if cython.compiled:
-            put_four(batch.fields, entry[0], entry[1], entry[2], entry[3])
-        else:
-            batch.fields.extend(entry)
+        batch = Batch(self.name, partition.partition_id, self.terms, monotonic(), 0)
+        batch.fields.extend(entry)
         batch.count = 1
         batch.size = size
         # From this look until it is the open batch there is no call: something that produces, too, might run

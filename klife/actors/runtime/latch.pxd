@@ -12,11 +12,11 @@ cdef class Wakeups:
     cpdef add(self, list waiters)
 
 cdef class Latch:
+    cdef public bint is_set
     cdef public object _home
     cdef public Wakeups _wakeups
     cdef public list _greenlets
     cdef public list _locks
-    cdef public bint is_set
 
     cpdef set(self)
     cpdef bint wait(self, timeout=*) except *

@@ -3,7 +3,7 @@ from klife.actors.runtime.latch cimport Latch
 from klife.record cimport Record
 
 cdef class Owner:
-    cdef public object greenlet
+    cdef public object _greenlet
     cdef public object _thread
     cdef public object _told
     cdef public object _block
