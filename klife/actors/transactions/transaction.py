@@ -114,16 +114,16 @@ class Transaction:
 
     def __init__(self, pool: PoolTerms, owner: Owner, by_owner: dict[Any, Transaction]) -> None:
         """`by_owner` are the client's transactions, by their owners' greenlets: this one until it is forgotten."""
-        self.pool = pool
-        self.owner = owner
+        self.pool: PoolTerms = pool
+        self.owner: Owner = owner
         self._by_owner = by_owner
         self.asked_at: float = monotonic()
         self.producer: Any = None  # a `TransactionalProducer`, which knows it, once it has one
         self.topics: dict[str, Topic] | None = None  # those that its producer has had records of
         self.begun_at: float = 0.0
         self.closed: str | None = None  # why nothing joins it any more: "committed", "aborted"
-        self.forked = False  # this is the copy that a forked child has of a transaction of its parent's
-        self.commits = False  # how it is to end
+        self.forked: bool = False  # this is the copy that a forked child has of a transaction of its parent's
+        self.commits: bool = False  # how it is to end
         self.given_up: bool = False  # its owner waits for no commit any more: none is begun from now on
         self.cause: KlifeError | None = None  # what ended it, where that was not its owner
         self.committed: bool = False
