@@ -249,15 +249,13 @@ def test_who_is_interrupted_in_the_commit_leaves_it_to_end_by_itself(
     assert set(values(kafka)) - {b"open"} == {b"before", b"next 0", b"next 1", b"next 2"}
 
 
-def test_who_is_interrupted_before_its_records_are_delivered_has_aborted(
-    kafka: FakeCluster, client: Client, interruptible: Callable[[float], None]
-) -> None:
+def aborts_when_interrupted_before_its_records_are_delivered(kafka: FakeCluster, client: Client, interrupt: Callable[[], None]) -> None:
     client.produce_batch_txn([order("before")])
 
     def work() -> None:
         kafka.pause()
         client.produce(order("never"))
-        interruptible(0.3)  # in the commit, which waits for the record
+        interrupt()  # in the commit, which waits for the record
 
     with pytest.raises(Interrupted):
         client.transaction(work)
@@ -268,11 +266,16 @@ def test_who_is_interrupted_before_its_records_are_delivered_has_aborted(
     assert client.status().txn_pools[0].aborted == 1
 
 
+def test_who_is_interrupted_before_its_records_are_delivered_has_aborted(
+    kafka: FakeCluster, client: Client, interruptible: Callable[[float], None]
+) -> None:
+    aborts_when_interrupted_before_its_records_are_delivered(kafka, client, lambda: interruptible(0.3))
+
+
 def test_who_is_interrupted_has_aborted_however_late_its_home_hears_of_that(
     kafka: FakeCluster, client: Client, interruptible: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A busy home may first see that all is delivered, which is what the commit waited for."""
-    client.produce_batch_txn([order("before")])
     give_up = Transactions.give_up
 
     def when_over(self: Transactions, transaction: Any) -> None:
@@ -280,19 +283,7 @@ def test_who_is_interrupted_has_aborted_however_late_its_home_hears_of_that(
         give_up(self, transaction)
 
     monkeypatch.setattr(Transactions, "give_up", when_over)
-
-    def work() -> None:
-        kafka.pause()
-        client.produce(order("never"))
-        interruptible(0.1)
-
-    with pytest.raises(Interrupted):
-        client.transaction(work)
-    kafka.resume()
-    wait_until_idle(client)
-    client.produce_batch_txn([order("next")])
-    assert values(kafka) == [b"before", b"next"]
-    assert client.status().txn_pools[0].aborted == 1
+    aborts_when_interrupted_before_its_records_are_delivered(kafka, client, lambda: interruptible(0.1))
 
 
 FORKS = f"""

@@ -82,7 +82,7 @@ class Load:
         except FlushTimeout as error:
             broken.append(f"the client's last flush: {error}")
         gevent.sleep(0.1)  # callbacks are done when flush returns; greenlets that wait for deliveries run now
-        status = self._when_all_ended()
+        status = when_all_ended(self._client, self._plan, gevent.sleep)
         restarts = sum(node.restarts for node in below(client.tree()))
         report = client.stop(GRACE_SECONDS)
         gevent.sleep(0.1)
@@ -111,15 +111,6 @@ class Load:
             "fenced": pool.fenced,
         }
         (self._folder / "summary.json").write_text(json.dumps(summary, indent=1))
-
-    def _when_all_ended(self) -> Any:
-        """The status once no transaction is open; those whose owners are gone may take a little longer."""
-        deadline = monotonic() + self._plan.dealing_time
-        while True:
-            status = self._client.status()
-            if not any(pool.open or pool.waiting for pool in status.txn_pools) or monotonic() > deadline:
-                return status
-            gevent.sleep(LOOK_SECONDS)
 
     def _look(self, until: float) -> None:
         while monotonic() < until:
@@ -158,6 +149,16 @@ def kill_actors(client: Client, plan: Plan, begin_at: float, killed: list[str], 
         victim = rng.choice([node for node in nodes if kind_of(node) == kind])
         victim.kill()
         killed.append(f"{monotonic():.3f} {victim.id}")
+
+
+def when_all_ended(client: Client, plan: Plan, sleep: Callable[[float], None]) -> Any:
+    """The status once no transaction is open; those whose owners are gone may take a little longer."""
+    deadline = monotonic() + plan.dealing_time
+    while True:
+        status = client.status()
+        if not any(pool.open or pool.waiting for pool in status.txn_pools) or monotonic() > deadline:
+            return status
+        sleep(LOOK_SECONDS)
 
 
 def below(node: TreeNode) -> Iterator[TreeNode]:

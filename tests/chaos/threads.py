@@ -20,7 +20,7 @@ from typing import Any
 from klife import Client
 from tests.chaos.bodies import InMainThread, InThreads
 from tests.chaos.ledger import Ledger
-from tests.chaos.load import GRACE_SECONDS, LOOK_SECONDS, READY_SECONDS, below, kill_actors, log_to
+from tests.chaos.load import GRACE_SECONDS, READY_SECONDS, below, kill_actors, log_to, when_all_ended
 from tests.chaos.owners import FORK_SHARE, Owner
 from tests.chaos.plan import Plan, plan_for
 from tests.chaos.ticker import Ticker
@@ -63,7 +63,7 @@ class Threads:
         for thread in (*owners, killing):
             thread.join(max(deadline - monotonic(), 0.0))
         stuck = [thread.name for thread in owners if thread.is_alive()]
-        status = self._when_all_ended()
+        status = when_all_ended(self._client, self._plan, time.sleep)
         restarts = sum(node.restarts for node in below(client.tree()))
         client.stop(GRACE_SECONDS)
         self._ended = True
@@ -95,15 +95,6 @@ class Threads:
     def _tick(self, ticker: Ticker) -> None:
         while not self._ended:
             ticker.run(monotonic() + 1.0)
-
-    def _when_all_ended(self) -> Any:
-        """The status once no transaction is open; those whose owners are gone may take a little longer."""
-        deadline = monotonic() + self._plan.dealing_time
-        while True:
-            status = self._client.status()
-            if not any(pool.open or pool.waiting for pool in status.txn_pools) or monotonic() > deadline:
-                return status
-            time.sleep(LOOK_SECONDS)
 
 
 def main(seed: str, minutes: str, bootstrap_servers: str, folder: str, begin_at: str, forks: str = str(FORK_SHARE)) -> None:
