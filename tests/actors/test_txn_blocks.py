@@ -18,8 +18,9 @@ from klife.api import append_one
 from klife.protocol.apis.end_txn import EndTxnRequest
 from klife.protocol.apis.find_coordinator import FindCoordinatorRequest
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest
+from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
-from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after, done_then_cut, refuse, silent
+from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, after, done_then_cut, refuse, silent
 from tests.support.scripted_coordinator import ScriptedCoordinator, refuse_end
 from tests.support.waiting import wait_until
 
@@ -39,6 +40,19 @@ class World:
 
     def start(self, **pool: Any) -> Client:
         return self._start(self.cluster, txn_pools=[{"name": "money", **pool}])
+
+    def leads_nothing(self, node_id: int, then: int) -> None:
+        """Nor do the brokers list it: its partitions are those of `then`."""
+        for partition in self.cluster.topics["orders"].partitions:
+            partition.leader = then if partition.leader == node_id else partition.leader
+        tell = self.cluster.answers[MetadataRequest]
+
+        def without(exchange: Exchange) -> Any:
+            response = tell(exchange)
+            response.brokers = [each for each in response.brokers if each.node_id != node_id]
+            return response
+
+        self.cluster.answers[MetadataRequest] = without
 
     def got(self, request: type) -> list[Any]:
         return [exchange.request for broker in self.cluster.brokers.values() for exchange in broker.got(request)]
@@ -91,6 +105,21 @@ def test_who_gets_no_coordinator_is_told_when_its_time_is_over(world: World) -> 
     assert (told.value.retriable, told.value.possibly_committed) == (True, False)
     assert client.status().txn_pools[0].waiting == 0
     assert [record.error for record in client.produce_batch(everywhere()).get(PATIENCE)] == [None] * BROKERS
+
+
+def test_the_coordinator_is_kept_while_its_pool_is_there_though_the_cluster_does_not_list_it(world: World) -> None:
+    world.leads_nothing(1, then=2)
+    client = world._start(world.cluster, metadata_max_age_ms=50, txn_pools=[{"name": "money", "pool_size": 1}])
+    for _ in range(3):
+        client.produce_batch_txn(everywhere())
+    asked = len(world.got(FindCoordinatorRequest))
+    listed = len(world.got(MetadataRequest))
+    wait_until(lambda: len(world.got(MetadataRequest)) > listed + 5, PATIENCE)
+    before = world.cluster[1].connections
+    client.produce_batch_txn(everywhere())
+    assert [broker.node_id for broker in client.status().brokers if broker.state == "ready" and broker.node_id == 1] == [1]
+    assert len(world.got(FindCoordinatorRequest)) <= asked + 1  # of a producer that has not been out before
+    assert world.cluster[1].connections == before
 
 
 # the end
