@@ -15,6 +15,7 @@ from gevent.event import Event
 from klife import Client, Record, TransactionAborted, TransactionError
 from klife.actors.network.purpose import OF_TRANSACTIONS
 from klife.api import append_one
+from klife.protocol.apis.api_versions import ApiVersionsRequest, FinalizedFeatureKey
 from klife.protocol.apis.end_txn import EndTxnRequest
 from klife.protocol.apis.find_coordinator import FindCoordinatorRequest
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest
@@ -120,6 +121,27 @@ def test_the_coordinator_is_kept_while_its_pool_is_there_though_the_cluster_does
     assert [broker.node_id for broker in client.status().brokers if broker.state == "ready" and broker.node_id == 1] == [1]
     assert len(world.got(FindCoordinatorRequest)) <= asked + 1  # of a producer that has not been out before
     assert world.cluster[1].connections == before
+
+
+@pytest.mark.parametrize("latest", [1, 2])
+@pytest.mark.parametrize("knows", range(1, BROKERS + 1))
+def test_the_version_is_what_the_broker_tells_that_knew_it_latest(start_client: StartClient, latest: int, knows: int) -> None:
+    world = World(start_client, is_v2=False)
+    tell = world.cluster.answers[ApiVersionsRequest]
+
+    def told(exchange: Exchange) -> Any:
+        response = tell(exchange)
+        knows_it = exchange.broker.node_id == knows
+        level = latest if knows_it else 3 - latest
+        response.finalized_features_epoch = 9 if knows_it else 3
+        response.finalized_features = [FinalizedFeatureKey(name="transaction.version", max_version_level=level, min_version_level=1)]
+        return response
+
+    world.cluster.answers[ApiVersionsRequest] = told
+    with world.cluster:
+        client = world.start()
+        client.produce_batch(everywhere()).get(PATIENCE)  # so that each broker is connected to
+        assert client.status().txn_pools[0].transaction_version == latest
 
 
 # the end
