@@ -16,12 +16,14 @@ FIRST_OUTPUT = re.findall(r"```text\n(.*?)```", README.read_text(), re.DOTALL)[0
 
 def test_the_readmes_programs_run_one_after_the_other(capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {}
-    printed = []
-    for program in PROGRAMS:
+
+    def printed_by(program: str) -> str:
         exec(compile(program, README.name, "exec"), names)
-        printed.append(capsys.readouterr().out)
-    # How many crashes fit into the first example's 30 ms depends on the machine.
-    assert re.sub(r"  \d restarts?", "", printed[0]) == re.sub(r"  \d restarts?", "", FIRST_OUTPUT)
-    assert "restart" in printed[0]
+        return capsys.readouterr().out
+
+    # How many crashes fit into the first example's 30 ms depends on the machine; on a busy one none may.
+    first = next(text for text in (printed_by(PROGRAMS[0]) for _ in range(100)) if "restart" in text)
+    assert re.sub(r"  \d restarts?", "", first) == re.sub(r"  \d restarts?", "", FIRST_OUTPUT)
+    printed = [printed_by(program) for program in PROGRAMS[1:]]
     assert printed[-1].endswith("└─ till  running  1 restart\n")
     assert "the porter left: killed" in printed[-1]
