@@ -73,6 +73,7 @@ ONCE = [
     "tests/testing/test_chaos_check.py",
     "tests/testing/test_chaos_plan.py",
     "tests/testing/test_chaos_proxy.py",
+    "tests/testing/test_chaos_start.py",
     "tests/testing/test_chaos_ticker.py",
     "tests/testing/test_chaos_transactions.py",
     "tests/testing/test_chaos_workers.py",
