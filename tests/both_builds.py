@@ -56,6 +56,7 @@ ONCE = [
     # Others' serializers; what klife does with any is tested in both builds.
     "tests/api/test_confluent_serializers.py",  # tests/api/test_serializers.py, test_first_serialisation.py
     # Metrics and traces are made of what hooks hear, which tests/actors/test_hooks.py looks at in both builds.
+    "tests/api/test_dashboard.py",
     "tests/api/test_prometheus.py",
     "tests/api/test_prometheus_workers.py",
     "tests/api/test_tracing.py",

@@ -106,7 +106,7 @@ class Transaction:
             self._at_home(lambda: transactions.commit(opened), limit)
         except (ProduceError, ClientClosed) as error:  # of the way to the home, or of that it has ended
             if opened.over.is_set and opened.error is not None:
-                raise opened.error from error
+                raise outcome.told(opened.error) from error
             if getattr(error, "possibly_persisted", False):
                 raise opened.whose.unknown(str(error).rstrip(".")) from error
             raise opened.whose.aborted(f"its commit was not begun: {str(error).rstrip('.')}") from error

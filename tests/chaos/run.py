@@ -23,8 +23,8 @@ from tests.chaos.check import Found, Promise, Slack, Violation, check
 from tests.chaos.check_transactions import check_transactions
 from tests.chaos.faults import Faults
 from tests.chaos.headers import BatchHeader, read_headers
-from tests.chaos.journal import Entry, read_journal
-from tests.chaos.ledger import read_ledger
+from tests.chaos.journal import DELIVERED, Entry, read_journal
+from tests.chaos.ledger import COMMITTED, read_ledger
 from tests.chaos.plan import BROKERS, Plan, plan_for
 from tests.chaos.proxy import Proxy
 from tests.chaos.threads import LEDGER, SUMMARY
@@ -64,6 +64,14 @@ class Outcome:
     found: list[Found]
     headers: Mapping[tuple[str, int], list[BatchHeader]]
     folder: Path
+
+    @property
+    def missing(self) -> list[str]:
+        """What there was none of. Without either a run shows nothing, as one does whose machine was too busy for its
+        load.
+        """
+        wanted = {"records delivered": DELIVERED, "transactions committed": f"transactions {COMMITTED}"}
+        return [name for name, count in wanted.items() if not self.counts.get(count)]
 
 
 class World:

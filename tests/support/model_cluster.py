@@ -80,7 +80,7 @@ class ModelPartition:
                 if batch.producer_epoch > entry.epoch:
                     if first != 0:
                         return 45, -1, -1, []
-                elif first != (entry.batches[-1][1] + 1) & 0x7FFFFFFF:
+                elif first != (entry.batches[-1][1] + 1 if entry.batches else 0) & 0x7FFFFFFF:
                     return 45, -1, -1, []
             if entry is None or entry.epoch != batch.producer_epoch:
                 entry = self.producers[batch.producer_id] = ProducerEntry(batch.producer_epoch)

@@ -69,7 +69,11 @@ class Delivery:
             raise WaitTimeout(_still_on_its_way(timeout))
         record = batch.result(self._index)
         if (batch.error is not None or batch.outcomes is not None) and record.error is not None:
-            raise record.error
+            failure = record.error
+            try:
+                raise failure
+            finally:
+                del failure, record  # it knows this frame
         return record  # type: ignore[return-value]  # the other kind of result has an error
 
     def result(self, timeout: float | None = None) -> Delivered:

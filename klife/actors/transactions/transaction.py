@@ -145,7 +145,7 @@ class Transaction:
         if self.forked:
             raise outcome.of_the_parent(self.pool.name)
         if self.cause is not None:
-            raise self.cause
+            raise outcome.told(self.cause)
         if self.closed is not None:
             raise outcome.ended(self.pool.name, self.closed)
         if producer is not None:

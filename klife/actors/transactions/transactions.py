@@ -95,7 +95,7 @@ class Transactions:
             if not over.wait(transaction.pool.settings.txn_timeout + _GRACE):
                 raise transaction.whose.unknown("no coordinator answered within txn_timeout_ms")
         if transaction.error is not None:
-            raise transaction.error
+            raise outcome.told(transaction.error)
         if not transaction.committed:
             raise transaction.whose.aborted("a record was still on its way when its time was over")
 
