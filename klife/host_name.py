@@ -20,3 +20,8 @@ def why_no_host(host: str) -> str | None:
     except UnicodeError:
         return "a part of it is longer than 63 characters, or holds one that no name has"
     return None
+
+
+def address_of(host: str, port: int) -> str:
+    """Host and port as one text: an IPv6 address in brackets, as users write it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
