@@ -5,6 +5,7 @@ raises one.
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import signal
 import threading
@@ -159,16 +160,22 @@ def _raise_in(thread: int | None) -> None:
 
 
 def _in_thread(work: Work) -> None:
+    """In a bare thread, whose end is waited for at a bare lock: who waits may be interrupted, and `threading` is not
+    made for that. Between any two of its instructions that leaves a lock held for ever, or releases it twice.
+    """
     errors: list[BaseException] = []
+    over = _thread.allocate_lock()
+    over.acquire()
 
     def do() -> None:
         try:
             work()
         except BaseException as error:
             errors.append(error)
+        finally:
+            over.release()
 
-    thread = threading.Thread(target=do, daemon=True)
-    thread.start()
-    thread.join()
+    _thread.start_new_thread(do, ())
+    over.acquire()
     if errors:
         raise errors[0]
