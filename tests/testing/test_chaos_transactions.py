@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
@@ -36,6 +38,7 @@ from tests.chaos.check_transactions import (
 from tests.chaos.ledger import ABORTED, BROKEN, COMMITTED, FENCED, NOT_BEGUN, UNKNOWN, Dealing, Ledger, read_ledger
 from tests.chaos.owners import Owner
 from tests.chaos.plan import plan_for
+from tests.chaos.start import begin_when_ready
 from tests.chaos.threads import FIRST_OWNER, LEDGER, SUMMARY
 from tests.support import importing_tests
 
@@ -194,7 +197,8 @@ def test_owners_without_a_hub_are_interrupted_and_fork_and_find_all_or_nothing(t
     seed, minutes = 5, 0.05
     plan = plan_for(seed, minutes)
     with FakeCluster(topics={topic.name: topic.partitions for topic in plan.txn_topics}) as kafka:
-        arguments = (str(seed), str(minutes), kafka.bootstrap_servers, str(tmp_path), "0", "0.3")
+        arguments = (str(seed), str(minutes), kafka.bootstrap_servers, str(tmp_path), "0.3")
+        threading.Thread(target=begin_when_ready, args=(tmp_path, ["threads"], time.sleep)).start()
         done = subprocess.run(
             [sys.executable, "-m", "tests.chaos.threads", *arguments],
             env=importing_tests(),
