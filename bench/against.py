@@ -1,5 +1,5 @@
 """`python -m bench --against REV`: klife of this tree beside klife of a commit, compiled and pure, and nobody
-else: whether a change made it quicker or dearer.
+else (at a given rate also with a linger): whether a change made it quicker or dearer.
 
 The two builds of a kind are measured back to back, and which goes first changes from round to round. So each
 round has a ratio of its own, of the same minute of the machine; the median of these is what counts, and their
@@ -23,7 +23,7 @@ from bench.results import Place, Result, failed, places, samples_of
 from bench.runner import Plan
 from bench.scenarios import SCENARIOS, TARGET_TITLES, Case, Scenario
 
-KINDS = ("klife", "klife-pure")
+KINDS = {"klife": "compiled", "klife-pure": "pure", "klife-linger": "compiled, linger 5 ms"}
 # Where a scenario does not name them: what a change of the client is looked at for.
 _ALWAYS = ("rate", "cpu")
 _BROKER_WARMUP_S = 30
@@ -73,7 +73,7 @@ def _table(result: Result, here: list[Place], name: str) -> str:
 
 def _row(result: Result, place: Place, kind: str, revision: str, figure: Figure) -> list[str]:
     before, now = (samples_of(result, place, name) for name in (f"{kind}@{revision}", kind))
-    row = [TARGET_TITLES[place[0]], place[1].case, {"klife": "compiled", "klife-pure": "pure"}[kind]]
+    row = [TARGET_TITLES[place[0]], place[1].case, KINDS[kind]]
     if not before or not now:
         return [*row, *("failed" if failed(result, place, name) else "" for name in (f"{kind}@{revision}", kind)), "", "", ""]
     values = [[figure.value(sample) for sample in samples] for samples in (before, now)]

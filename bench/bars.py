@@ -16,7 +16,7 @@ from bench.scenarios import TARGET_TITLES
 from bench.workload import Workload
 
 # Ours, and whether each is compiled.
-_COMPILED = {"klife": True, "klife-threads": True, "klife-prometheus": True, "klife-pure": False}
+_COMPILED = {"klife": True, "klife-threads": True, "klife-prometheus": True, "klife-linger": True, "klife-pure": False}
 
 
 @dataclass(frozen=True)

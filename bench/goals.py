@@ -18,6 +18,7 @@ from bench.workload import TargetName
 _CONFLUENT = ("confluent-kafka", "confluent-gevent", "confluent-defaults")
 _BATCHING = ("confluent-kafka", "confluent-defaults")  # those that are driven by threads
 _PEERS = (*_CONFLUENT, "aiokafka")
+_AT_ONCE = ("confluent-kafka", "confluent-gevent", "aiokafka")  # those that do not wait for more records
 _TRANSACTIONAL = ("confluent-kafka", "aiokafka")
 
 
@@ -55,6 +56,26 @@ def _transactions(target: TargetName, where: str, rates: dict[int, float]) -> tu
         ),
         _less(f"transactions N = 16, {where}: CPU of each, × best peer", sixteen, cpu_us, 0.6, _TRANSACTIONAL),
         _less(f"transactions N = 16, {where}: TCP connections", sixteen, sockets, 13),
+    )
+
+
+def _at_rate(rate: str, target: TargetName, where: str, goal: float, *cases: str) -> tuple[Bar, ...]:
+    """Processor time at a given rate: beside those who wait as long for more records, and klife that does not wait
+    beside all, which is the strictest.
+    """
+    places = _places(target, "latency", *cases)
+    return (
+        _less(f"{rate} records/s, {where}: CPU, × best peer that does not linger either", places, cpu_us, goal, _AT_ONCE),
+        Bar(
+            f"{rate} records/s, {where}: CPU, both with a linger of 5 ms, × confluent-kafka's defaults",
+            places,
+            cpu_us,
+            goal,
+            ("confluent-defaults",),
+            more_is_better=False,
+            of="klife-linger",
+        ),
+        _less(f"{rate} records/s, {where}: CPU, × best peer, though that lingers and klife does not", places, cpu_us, goal, _PEERS),
     )
 
 
@@ -97,11 +118,11 @@ _GROUPS = (
     Group(
         "latency",
         (
-            _less("1 000 records/s, mock: CPU, × best peer", _places("mock", "latency", _AT_1000[0]), cpu_us, 1, _PEERS),
-            _less("1 000 records/s, real brokers: CPU, × best peer", _places("cluster", "latency", *_AT_1000), cpu_us, 1, _PEERS),
+            *_at_rate("1 000", "mock", "mock", 1, _AT_1000[0]),
+            *_at_rate("1 000", "cluster", "real brokers", 1, *_AT_1000),
             _less("1 000 records/s, real brokers: p99, × best peer", _places("cluster", "latency", *_AT_1000), p99_ms, 1, _PEERS),
-            _less("10 000 records/s, mock: CPU, × best peer", _places("mock", "latency", _AT_10_000[0]), cpu_us, 0.8, _PEERS),
-            _less("10 000 records/s, real brokers: CPU, × best peer", _places("cluster", "latency", *_AT_10_000), cpu_us, 0.8, _PEERS),
+            *_at_rate("10 000", "mock", "mock", 0.8, _AT_10_000[0]),
+            *_at_rate("10 000", "cluster", "real brokers", 0.8, *_AT_10_000),
         ),
     ),
     Group(

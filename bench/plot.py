@@ -20,9 +20,9 @@ from bench.figures import FIGURES, Figure
 from bench.results import Place, Result, places, samples_of
 from bench.scenarios import SCENARIOS, TARGET_TITLES, Scenario
 
-_COLOURS = dict(
-    zip(NAMES, ("#1a936f", "#74b49b", "#3d8d9e", "#88a23b", "#d1495b", "#e38f9b", "#a85c8a", "#e0a030", "#7189b8"), strict=True)
-)
+_OURS = ("#1a936f", "#74b49b", "#3d8d9e", "#88a23b", "#2f6f4f")
+_THEIRS = ("#d1495b", "#e38f9b", "#a85c8a", "#e0a030", "#7189b8")
+_COLOURS = dict(zip(NAMES, (*_OURS, *_THEIRS), strict=True))
 _PANEL_WIDTH, _PANEL_HEIGHT = 460, 180
 _LEFT, _TOP, _BELOW, _LEGEND_WIDTH = 56, 62, 72, 130
 _INK = "#7f858d"

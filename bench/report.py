@@ -15,7 +15,7 @@ from bench.results import Place, Result, failed, median_of, places, ratio, sampl
 from bench.scenarios import SCENARIOS, TARGET_TITLES, Scenario
 from bench.workload import Workload
 
-OURS = ("klife", "klife-pure", "klife-threads", "klife-prometheus")
+OURS = ("klife", "klife-pure", "klife-threads", "klife-prometheus", "klife-linger")
 
 
 def markdown(result: Result, judged: Sequence[Bar] = goals.BARS) -> str:

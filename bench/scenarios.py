@@ -174,8 +174,9 @@ SCENARIOS: dict[str, Scenario] = {
             "latency",
             "Latency at an offered rate",
             "One worker sends records of 100 bytes at a fixed rate, however long they take, with one request in flight to a broker, or "
-            "with five (aiokafka always has one, confluent-defaults any number). From the call to the callback; where the "
-            "client held the sender up by more than 2 ms, from when the record was due.",
+            "with five (aiokafka always has one, confluent-defaults any number). confluent-defaults waits 5 ms for more records, "
+            "klife-linger as well, the others not. From the call to the callback; where the client held the sender up by more "
+            "than 2 ms, from when the record was due.",
             ("latency", "cpu", "rate"),
             tuple(
                 replace(
@@ -189,6 +190,7 @@ SCENARIOS: dict[str, Scenario] = {
                 for rate in (1_000, 10_000)
                 for in_flight in (1, 5)
             ),
+            contestants=(*GENERAL, "klife-linger"),
             repeats=2,
         ),
         Scenario(

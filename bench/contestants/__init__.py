@@ -6,8 +6,9 @@ workers call it, in words) and `run(job) -> Sample`. It is imported in the measu
 no contestant's import or event loop touches another's. What it can do is in `scenarios.py`, which only asks
 for that.
 
-All but `confluent-defaults` run with equal semantics: acks all, idempotent, one request in flight per broker,
-linger 0, batches of up to 512 000 bytes, 32 MiB of buffer. A record that fails ends the measurement with an error.
+All but `confluent-defaults`, and `klife-linger` which waits as long, run with equal semantics: acks all,
+idempotent, one request in flight per broker, linger 0, batches of up to 512 000 bytes, 32 MiB of buffer. A
+record that fails ends the measurement with an error.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ ENTRIES = {
     "klife-pure": Entry("klife", {"KLIFE_PURE": "1"}),
     "klife-threads": Entry("klife_threads"),
     "klife-prometheus": Entry("klife_prometheus"),
+    "klife-linger": Entry("klife_linger"),
     "confluent-kafka": Entry("confluent"),
     "confluent-gevent": Entry("confluent_gevent"),
     "confluent-defaults": Entry("confluent_defaults"),
@@ -49,7 +51,7 @@ ENTRIES = {
     "kafka-python": Entry("kafka_python"),
 }
 NAMES = tuple(ENTRIES)
-GENERAL = tuple(name for name in NAMES if name not in ("klife-threads", "klife-prometheus"))
+GENERAL = tuple(name for name in NAMES if name not in ("klife-threads", "klife-prometheus", "klife-linger"))
 """Those that take part where nothing else is said."""
 
 

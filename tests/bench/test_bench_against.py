@@ -90,8 +90,9 @@ class TestPlan:
         monkeypatch.setattr(builds, "of_tree", lambda: Build("", tmp_path / "mine"))
         monkeypatch.setattr(builds, "of_commit", lambda _revision, like: Build("a1b2c3d", tmp_path / "theirs"))
         plan = against.plan("HEAD", [Case("mock", SYNC, contestants.NAMES)], 3, 1, lambda _line: None)
-        assert [case.contestants for case in plan.cases] == [("klife", "klife@a1b2c3d"), ("klife-pure", "klife-pure@a1b2c3d")]
-        assert plan.contestants == ["klife", "klife@a1b2c3d", "klife-pure", "klife-pure@a1b2c3d"]
+        kinds = ["klife", "klife-pure", "klife-linger"]
+        assert [case.contestants for case in plan.cases] == [(kind, f"{kind}@a1b2c3d") for kind in kinds]
+        assert plan.contestants == [name for kind in kinds for name in (kind, f"{kind}@a1b2c3d")]
         started: list[dict[str, Any]] = []
 
         def run(command: list[str], **how: Any) -> Any:
@@ -101,9 +102,9 @@ class TestPlan:
         monkeypatch.setattr(process.subprocess, "run", run)
         for name in plan.contestants:
             process.ask(name, [], "", 1, plan.folders)
-        assert [how["cwd"].name for how in started] == ["mine", "theirs"] * 2
+        assert [how["cwd"].name for how in started] == ["mine", "theirs"] * 3
         assert [how["env"]["PYTHONPATH"].split(":")[0] for how in started] == [str(how["cwd"]) for how in started]
-        assert [how["env"].get("KLIFE_PURE") for how in started] == [None, None, "1", "1"]
+        assert [how["env"].get("KLIFE_PURE") for how in started] == [None, None, "1", "1", None, None]
 
 
 class TestReport:

@@ -110,6 +110,22 @@ class TestWorstCase:
         assert (some.figure.value, some.missing, some.met) == (1.3, ("N=64",), False)
 
 
+class TestLinger:
+    """At a given rate records that wait for company are cheaper."""
+
+    AT_ONCE = "1 000 records/s, mock: CPU, × best peer that does not linger either"
+    WAITING = "1 000 records/s, mock: CPU, both with a linger of 5 ms, × confluent-kafka's defaults"
+    STRICTEST = "1 000 records/s, mock: CPU, × best peer, though that lingers and klife does not"
+
+    def test_is_compared_with_linger_and_none_with_none(self) -> None:
+        counts = {"klife": 100, "klife-linger": 200} | dict.fromkeys(PEERS, 120) | {"confluent-defaults": 150}
+        samples = [sample(name, count, of=workload("latency", "1,000 records/s")) for name, count in counts.items()]
+        measured = result(*samples)
+        measured["contestants"]["klife-linger"]["compiled"] = True
+        figures = [bars.finding(bar(title), measured).figure for title in (self.AT_ONCE, self.WAITING, self.STRICTEST)]
+        assert [each and each.value for each in figures] == [pytest.approx(1.2), 0.75, 1.5]
+
+
 class TestOwn:
     def test_an_uncompiled_klife_says_nothing_of_the_compiled_one(self) -> None:
         measured = result(sample("klife", 900), sample("aiokafka", 100))
@@ -173,7 +189,7 @@ class TestCases:
 
     def findings(self, *groups: str) -> list[Finding]:
         measured = result(*self.of(*groups))
-        for name in ("klife-threads", "klife-prometheus"):
+        for name in ("klife-threads", "klife-prometheus", "klife-linger"):
             measured["contestants"].setdefault(name, {})["compiled"] = True
         return [bars.finding(each, measured) for each in goals.bars_of(groups)]
 

@@ -155,8 +155,15 @@ class _Ending:
                 do()
 
 
+_starting = threading.Lock()
+"""Held by a body that starts a thread: until that runs CPython 3.11 takes its state for the body's own, and what is
+raised in the body would end it instead, before it has told that it runs, for which the body waits.
+"""
+
+
 def _raise_in(thread: int | None) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread or 0), ctypes.py_object(Interrupted))
+    with _starting:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread or 0), ctypes.py_object(Interrupted))
 
 
 def _in_thread(work: Work) -> None:
@@ -175,7 +182,8 @@ def _in_thread(work: Work) -> None:
         finally:
             over.release()
 
-    _thread.start_new_thread(do, ())
+    with _starting:
+        _thread.start_new_thread(do, ())
     over.acquire()
     if errors:
         raise errors[0]

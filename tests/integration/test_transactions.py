@@ -119,8 +119,8 @@ def is_idle(client: Client) -> bool:
 def test_what_is_committed_is_seen_and_what_is_aborted_is_not(cluster: KafkaCluster, make_client: MakeClient, topic: str) -> None:
     client = make_client()
     with client.transaction():
-        for record in records(topic, "first"):
-            client.produce(record)
+        assert [client.produce(record).get().offset for record in records(topic, "first")] == [0, 0, 0]
+        assert committed(cluster, topic) == [], "an offset that was told is not committed yet"
     with pytest.raises(KeyError):
         client.transaction(fail_after, client, records(topic, "raised"))
     with client.transaction() as txn:
