@@ -156,7 +156,7 @@ class _Ending:
 
 
 _starting = threading.Lock()
-"""Held by a body that starts a thread: until that runs CPython 3.11 takes its state for the body's own, and what is
+"""Held by a body that starts a thread: until it runs CPython 3.11 takes its state for the body's own, and what is
 raised in the body would end it instead, before it has told that it runs, for which the body waits.
 """
 
@@ -171,10 +171,12 @@ def _in_thread(work: Work) -> None:
     made for that. Between any two of its instructions that leaves a lock held for ever, or releases it twice.
     """
     errors: list[BaseException] = []
-    over = _thread.allocate_lock()
+    runs, over = _thread.allocate_lock(), _thread.allocate_lock()
+    runs.acquire()
     over.acquire()
 
     def do() -> None:
+        runs.release()
         try:
             work()
         except BaseException as error:
@@ -184,6 +186,7 @@ def _in_thread(work: Work) -> None:
 
     with _starting:
         _thread.start_new_thread(do, ())
+        runs.acquire()
     over.acquire()
     if errors:
         raise errors[0]
