@@ -155,9 +155,21 @@ class _Ending:
 
 
 _starting = threading.Lock()
-"""Held by a body that starts a thread: until that runs CPython 3.11 takes its state for the body's own, and what is
-raised in the body would end it instead, before it has told that it runs, for which the body waits.
-"""
+
+
+def _start(thread: threading.Thread) -> None:
+    """Start it, and let nobody interrupt that.
+
+    Until it runs CPython 3.11 takes its state for that of the thread that starts it, and what is raised in that one
+    would end this one, before it has told that it runs, for which the other waits. And what a signal handler raises in
+    a `threading.Condition`, by which it waits, may become a RuntimeError, of a lock that is released twice.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    try:
+        with _starting:
+            thread.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _raise_in(thread: int | None) -> None:
@@ -175,8 +187,7 @@ def _in_thread(work: Work) -> None:
             errors.append(error)
 
     thread = threading.Thread(target=do, daemon=True)
-    with _starting:
-        thread.start()
+    _start(thread)
     thread.join()
     if errors:
         raise errors[0]
