@@ -14,6 +14,7 @@ from klife.protocol.apis.describe_configs import (
     DescribeConfigsResult,
 )
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
+from klife.protocol.error_codes import describe
 
 # DescribeConfigs' config_source (Java's DescribeConfigsResponse.ConfigSource)
 _SOURCES: dict[int, ConfigSource] = {1: "topic", 2: "broker", 3: "brokers", 4: "server.properties", 5: "default"}
@@ -60,3 +61,17 @@ def configs_of(result: DescribeConfigsResult) -> dict[str, ConfigEntry]:
         each.name: ConfigEntry(each.name, each.value, _SOURCES.get(each.config_source, "unknown"), each.read_only, each.is_sensitive)
         for each in result.configs
     }
+
+
+def config_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def text_or_none(value: object) -> str | None:
+    return None if value is None else config_text(value)
+
+
+def check(what: str, error_code: int, message: str | None) -> None:
+    """AdminError for a code that is one, in Kafka's words."""
+    if error_code:
+        raise AdminError(f"{what}: {describe(error_code)}" + (f" ({message})" if message else ""), error_code)

@@ -78,6 +78,7 @@ class Reach:
                 return self.send(request, address)
             except (OSError, DecodeError) as error:
                 self.check_time(deadline, f"{address}: {error}")
+                gevent.sleep(RETRY_SECONDS)
 
     def controller(self, deadline: float) -> str:
         """The address of the broker that changes topics, connected: what fails before that has changed

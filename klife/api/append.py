@@ -13,7 +13,7 @@ from gevent._hub_local import get_hub_if_exists
 
 from klife import cython_shim as cython
 from klife.actors.closed import NOT_QUEUED
-from klife.actors.producer import validation
+from klife.actors.producer import keyless_run, validation
 from klife.actors.producer.delivery import Places
 from klife.actors.producer.validation import NO_HEADERS, exact_str
 from klife.actors.runtime.forked import take_note
@@ -159,6 +159,10 @@ class Append(AppendOne):
                     if topic is None:
                         return index
                     terms = topic.terms
+                    if not cython.compiled and record.key is None and (joined := keyless_run.join(topic, records, index, places)):
+                        looked = terms
+                        index += joined
+                        continue
                     topic.append(record, None, deadline, index % _LOOKS_EVERY == 0 or looked is not terms, places, index, False)
                     looked = terms
                     index += 1

@@ -1,4 +1,6 @@
-"""`python -m tests.chaos`: run seeds, print what they came to; the exit status is 1 if a promise was broken."""
+"""`python -m tests.chaos`: run seeds, print what they came to; the exit status is 1 if a promise was broken, or
+a run came to nothing.
+"""
 
 from __future__ import annotations
 
@@ -28,15 +30,15 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="klife-chaos-"))
-    broken = 0
+    failed = 0
     with World.up(arguments.kafka, transactions=arguments.transactions) as world:
         for seed in arguments.seed:
             outcome = world.run(seed, arguments.minutes, folder / f"seed-{seed}")
             report = full_report(outcome)
             (outcome.folder / "report.txt").write_text(report + "\n")
             print(report if outcome.violations else headline(outcome), flush=True)
-            broken += bool(outcome.violations)
-    return 1 if broken else 0
+            failed += bool(outcome.violations or outcome.missing)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ BEFORE_SECONDS, AFTER_SECONDS = 2.0, 1.0
 def headline(outcome: Outcome) -> str:
     """One line: the seed, what came of the records, and the figures."""
     summary, counts = outcome.summary, dict(sorted(outcome.counts.items()))
-    verdict = f"{len(outcome.violations)} VIOLATIONS" if outcome.violations else "ok"
+    verdict = f"EMPTY, no {' and no '.join(outcome.missing)}" if outcome.missing else "ok"
+    verdict = f"{len(outcome.violations)} VIOLATIONS" if outcome.violations else verdict
     gaps = ""
     if summary:
         gaps = (

@@ -17,7 +17,7 @@ from klife import Client, Crc32Partitioner, DeliveryTimeout, Partitioner, Phash2
 from klife.testing.cluster import KafkaCluster
 from tests.support.coordinators import wait_for_moved_coordinators
 from tests.support.own_cluster import own_cluster
-from tests.support.reader import read_isolated
+from tests.support.reader import held_up, read_isolated
 from tests.support.txn_book import Book, kill_actors
 from tests.support.txn_feature import settle_on, version_of
 from tests.support.waiting import wait_until
@@ -115,6 +115,7 @@ def test_what_is_committed_is_what_was_reported_while_coordinators_move_and_brok
         book.fates["last"] = "committed"
         with client.transaction():
             client.produce_batch([Record(topic, b"last", partition=0) for topic in topics])
+    wait_until(lambda: not held_up(servers, topics), PATIENCE)
     book.check([read_isolated(servers, topic, committed=True) for topic in topics])
     mortal_cluster.start(2)
     mortal_cluster.wait_until_in_sync(PATIENCE)

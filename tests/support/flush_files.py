@@ -94,6 +94,8 @@ def _entered_by_one_more(client: Client) -> list[str]:
 
 
 if __name__ == "__main__":
+    if klife.compiled:
+        sys.exit("a profiler sees no function of the compiled core: set KLIFE_PURE=1")
     found = files_of_a_flush()
     print(*(name for name in found if not name.startswith(RUNTIME)))
     print(*(name for name in found if name.startswith(RUNTIME)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,9 +23,13 @@ from tests.chaos.check import (
     Found,
     Promise,
     Slack,
+    Violation,
     check,
 )
 from tests.chaos.journal import DELIVERED, FAILED, POSSIBLY, UNRESOLVED, Entry
+from tests.chaos.plan import plan_for
+from tests.chaos.report import headline
+from tests.chaos.run import Outcome
 
 FULL = Promise(acks="all", idempotent=True, max_block=2.0)
 PLAIN = replace(FULL, idempotent=False)
@@ -179,3 +184,20 @@ def test_without_replies_or_violations_the_outcomes_are_counted() -> None:
         [entry(1, offset=0), entry(2, POSSIBLY), entry(3, FAILED)], [at(0, 1), at(1, 2)], {ORDERS: FULL}, slack=Slack(1.0)
     )
     assert counts == {DELIVERED: 1, POSSIBLY: 1, FAILED: 1, "possibly persisted, and in the log": 1}
+
+
+@pytest.mark.parametrize(
+    ("counts", "verdict"),
+    [
+        ({DELIVERED: 1, "transactions committed": 1}, "ok"),
+        ({"transactions committed": 1}, "EMPTY, no records delivered"),
+        ({DELIVERED: 1, "transactions aborted": 9}, "EMPTY, no transactions committed"),
+        ({DELIVERED: 0}, "EMPTY, no records delivered and no transactions committed"),
+    ],
+)
+def test_a_run_that_came_to_nothing_is_not_ok(counts: dict[str, int], verdict: str) -> None:
+    outcome = Outcome(plan_for(1, 1.0), [], counts, {}, {}, [], [], [], {}, Path())
+    assert f": {verdict};" in headline(outcome)
+    assert bool(outcome.missing) is (verdict != "ok")
+    broken = replace(outcome, violations=[Violation(LOST, None, "")])
+    assert ": 1 VIOLATIONS;" in headline(broken)
