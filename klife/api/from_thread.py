@@ -79,9 +79,13 @@ class _Call:
                 raise self._given_up(f"it took over {limit:g} s")
         except HubStandsStill as pause:
             raise self._given_up(hub_stands_still(self._engine.hub, pause.seconds)) from None
-        if self._error is not None:
-            raise self._error
-        return self._value
+        error, self._error = self._error, None
+        if error is None:
+            return self._value
+        try:
+            raise error
+        finally:
+            del error  # it knows this frame, and those before it
 
     def home_ended(self) -> None:
         """It can not be carried out, or not to its end, any more."""

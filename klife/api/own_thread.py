@@ -85,8 +85,12 @@ class OwnThread:
             threading.Thread(target=self._run, args=(start,), name=self.name, daemon=True).start()
         if not self._up.wait(_PATIENCE):
             raise KlifeError(f"{self.name!r}, the thread a client is to run in, has not started within {_PATIENCE:g} s")
-        if self._error is not None:
-            raise self._error
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # it knows this frame
         assert self._engine is not None
         return self._engine
 

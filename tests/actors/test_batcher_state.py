@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 from klife import Record
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.batcher import Batcher
@@ -68,6 +70,43 @@ def test_a_lingering_batch_waits_in_the_heap_and_a_flush_takes_it_at_once() -> N
     parts.producer.skip_linger(1)
     batcher.promote(again.created)
     assert parts.taken(batcher, again.created) == [again]
+
+
+def test_what_lingers_travels_along_with_what_has_lingered_and_not_with_an_answer() -> None:
+    parts = Parts([1] * 3, linger=5.0)
+    batcher = batcher_of(parts)
+    first, second = (parts.topic.append(Record("t", b"v", partition=number))._batch for number in (0, 1))
+    backing_off = parts.partition(2)
+    third = parts.topic.append(Record("t", b"v", partition=2))._batch
+    backing_off.retry_at = first.created + 60
+    batcher.promote(first.created + 5)
+    assert parts.taken(batcher, first.created + 5) == [first, second]
+    assert not batcher.ready
+    batcher.promote(third.created + 59)
+    assert parts.taken(batcher, third.created + 59) == []
+    # What an answer finds open goes on lingering, as the heap knows.
+    again = parts.topic.append(Record("t", b"v", partition=0))._batch
+    parts.delivered(first)
+    parts.producer.batchers.offer_again([(parts.partition(0), first)])
+    assert not batcher.ready
+    batcher.promote(again.created + 5)
+    assert parts.taken(batcher, again.created + 5) == [again]
+
+
+def test_what_has_lingered_while_a_request_was_unanswered_leaves_after_the_answer() -> None:
+    parts = Parts(linger=0.001)
+    batcher = batcher_of(parts)
+    first = parts.topic.append(Record("t", b"v", partition=0))._batch
+    batcher.promote(NOW)
+    assert parts.taken(batcher, NOW) == [first]
+    second = parts.topic.append(Record("t", b"v", partition=0))._batch
+    batcher.promote(NOW)
+    assert parts.taken(batcher, NOW) == []
+    while monotonic() < second.created + 0.001:
+        pass
+    parts.delivered(first)
+    parts.producer.batchers.offer_again([(parts.partition(0), first)])
+    assert parts.taken(batcher, NOW) == [second]
 
 
 def test_a_full_batch_does_not_linger() -> None:

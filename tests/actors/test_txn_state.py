@@ -74,6 +74,7 @@ def facts(**changes: object) -> Facts:
         "commits": True,
         "touched": True,
         "in_flight": False,
+        "late_may_join": False,
         "end_asked_at": 0.0,
         "end_sent_at": None,
         "txn_timeout": 90.0,
@@ -93,6 +94,17 @@ def test_an_abort_waits_for_what_is_in_flight_in_v1_and_need_not_in_v2() -> None
     """KAFKA-14053: a record that comes after the marker stays open for ever."""
     assert next_step(facts(is_v2=False, commits=False, in_flight=True), 0) is EndingStep.WAIT
     assert next_step(facts(is_v2=True, commits=False, in_flight=True), 0) is EndingStep.SEND
+
+
+def test_an_abort_before_which_a_record_may_arrive_late_is_a_renewal_and_a_commit_or_what_is_being_ended_is_not() -> None:
+    """KAFKA-14402: only markers of the next epoch keep it out, where leaders ask nobody."""
+    late = facts(is_v2=False, commits=False, late_may_join=True, end_asked_at=100.0)
+    assert next_step(late, 100.0) is EndingStep.RENEW
+    assert next_step(late._replace(in_flight=True), 100.0) is EndingStep.WAIT
+    assert next_step(late._replace(touched=False), 100.0) is EndingStep.NOTHING
+    assert next_step(late._replace(commits=True), 100.0) is EndingStep.SEND
+    assert next_step(late._replace(end_sent_at=100.0), 100.0) is EndingStep.SEND
+    assert next_step(late, 190.0) is EndingStep.GIVE_UP
 
 
 @pytest.mark.parametrize("is_v2", [False, True])

@@ -4,16 +4,20 @@ records all are visible, or none; it does not stay open, and nothing else ever j
 
 from __future__ import annotations
 
+import gc
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
+from typing import Any
+from weakref import ref
 
 import gevent
 import pytest
 
 import klife
-from klife import Client, Record
+from klife import Client, KlifeError, ProduceError, Record
 from klife.testing.fake import FakeCluster
 from tests.support.interruptions import KLIFE, Interrupted, at_place
 
@@ -124,6 +128,54 @@ def test_a_block_that_can_not_be_left_any_more_is_aborted(run_in: str) -> None:
         del transaction
         world.client.produce(Record("orders", b"0 outside")).get(PATIENCE)
         assert b"0 outside" in world.there()
+        world.check(0, Regret)
+
+    worlds(run_in, use)
+
+
+def undelivered(world: World) -> None:
+    world.kafka.fail_next(87, topic="orders")
+    world.client.produce(Record("orders", b"refused")).get(PATIENCE)
+
+
+def ended_meanwhile(world: World) -> None:
+    with suppress(ProduceError):
+        undelivered(world)
+    while True:  # its home may have to hear of it first
+        world.client.produce(Record("orders", b"joins nothing"))
+
+
+def misused(world: World) -> None:
+    world.client.produce(Record("orders", b"another's"), producer="klife_default_producer")
+
+
+def begun_twice(world: World) -> None:
+    with world.client.transaction():
+        pass
+
+
+@pytest.mark.parametrize("run_in", ["home", "thread"])
+@pytest.mark.parametrize("raises", [undelivered, ended_meanwhile, misused, begun_twice])
+def test_what_was_raised_in_a_block_and_caught_does_not_keep_it(run_in: str, raises: Callable[[World], None]) -> None:
+    """Else a block that can not be left any more would last until Python's collector has found the circle."""
+
+    def use(world: World) -> None:
+        blocks: list[Any] = []
+
+        def deal() -> None:
+            transaction = world.client.transaction()
+            blocks.append(ref(transaction))
+            transaction.__enter__()
+            raises(world)
+
+        gc.collect()
+        gc.disable()
+        try:
+            with suppress(KlifeError):
+                deal()
+            assert blocks[0]() is None, gc.get_referrers(blocks[0]())
+        finally:
+            gc.enable()
         world.check(0, Regret)
 
     worlds(run_in, use)

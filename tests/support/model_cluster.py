@@ -80,7 +80,7 @@ class ModelPartition:
                 if batch.producer_epoch > entry.epoch:
                     if first != 0:
                         return 45, -1, -1, []
-                elif first != (entry.batches[-1][1] + 1) & 0x7FFFFFFF:
+                elif first != (entry.batches[-1][1] + 1 if entry.batches else 0) & 0x7FFFFFFF:
                     return 45, -1, -1, []
             if entry is None or entry.epoch != batch.producer_epoch:
                 entry = self.producers[batch.producer_id] = ProducerEntry(batch.producer_epoch)
@@ -102,6 +102,7 @@ class ModelBroker:
         self.calls: list[Call] = []
         self.waiting: dict[Callable[[], None], None] = {}
         self.last_error: str | None = None
+        self.answered_at: float | None = 0.0
         self.throttled_until = 0.0
 
     def describe(self) -> str:

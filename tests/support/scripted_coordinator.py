@@ -8,7 +8,7 @@ with ScriptedCluster() as cluster:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from klife.protocol.apis.add_partitions_to_txn import (
@@ -27,6 +27,7 @@ from klife.protocol.apis.end_txn import EndTxnRequest, EndTxnResponse
 from klife.protocol.apis.find_coordinator import Coordinator, FindCoordinatorRequest, FindCoordinatorResponse
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.produce import ProduceRequest
+from tests.support.model_cluster import ProducerEntry
 from tests.support.scripted_broker import Exchange, ScriptedCluster, Step
 
 _LISTS_FROM = 4  # the version of FindCoordinator
@@ -41,14 +42,21 @@ class Id:
     repeats: int | None = None  # the epoch that an InitProducerId renewed last, until something else happens
     state: str = "Empty"
     timeout_ms: int = 60_000  # as it was initialised with
+    partitions: set[tuple[str, int]] = field(default_factory=set)  # of what is open
 
 
 class ScriptedCoordinator:
-    """Broker 1, as the coordinator of all transactional ids."""
+    """Broker 1, as the coordinator of all transactional ids. Leaders ask it whether a transaction is open, unless
+    they do not (`verifies`), as before Kafka 3.6.
+    """
 
-    def __init__(self, cluster: ScriptedCluster, *, is_v2: bool) -> None:
+    def __init__(self, cluster: ScriptedCluster, *, is_v2: bool, verifies: bool = True) -> None:
         self.cluster = cluster
         self.is_v2 = is_v2
+        self.verifies = verifies
+        if verifies:
+            for broker in cluster.brokers.values():
+                broker.versions[AddPartitionsToTxnRequest] = (0, 5)
         self.ids: dict[str, Id] = {}
         self.ended: list[bool] = []
         self._usual = dict(cluster.answers)
@@ -75,10 +83,8 @@ class ScriptedCoordinator:
     def time_out(self) -> None:
         """Abort what is open, as at its timeout."""
         [opened] = [each for each in self.ids.values() if each.state == "Ongoing"]
+        opened.epoch += not self.is_v2
         self._complete(opened, False)
-        if not self.is_v2:
-            opened.epoch += 1
-            opened.repeats = None
 
     def take_over(self, commits: bool) -> None:
         """Another process takes the ids, and ends a transaction of its own under each."""
@@ -93,6 +99,15 @@ class ScriptedCoordinator:
         own.state = "CompleteCommit" if commits else "CompleteAbort"
         own.epoch += self.is_v2
         own.repeats = None
+        self._write_markers(own, own.epoch)
+
+    def _write_markers(self, own: Id, epoch: int) -> None:
+        """From them leaders learn of `epoch`."""
+        for topic, partition in own.partitions:
+            known = self.cluster.topics[topic].partitions[partition].producers
+            if own.producer_id not in known or known[own.producer_id].epoch < epoch:
+                known[own.producer_id] = ProducerEntry(epoch)
+        own.partitions.clear()
 
     def _features(self, exchange: Exchange) -> Any:
         response = self._usual[ApiVersionsRequest](exchange)
@@ -118,8 +133,8 @@ class ScriptedCoordinator:
         allowed = (own.epoch - 1, own.epoch) if self.is_v2 else (own.epoch,)
         renews = request.producer_id == own.producer_id
         if own.state == "Ongoing" and renews and (request.producer_epoch != own.epoch or not self.is_v2):
-            self._complete(own, False)  # Kafka's coordinator ends what is open before it looks at the epoch
             own.epoch += not self.is_v2
+            self._complete(own, False)  # Kafka's coordinator ends what is open before it looks at the epoch
             return InitProducerIdResponse(error_code=51)
         if request.producer_id >= 0 and own.repeats == request.producer_epoch:  # its answer was lost (KIP-360)
             return InitProducerIdResponse(error_code=0, producer_id=own.producer_id, producer_epoch=own.epoch)
@@ -138,12 +153,16 @@ class ScriptedCoordinator:
         if exchange.request.v3_and_below_producer_epoch != own.epoch:
             return added(exchange, 90)
         own.state = "Ongoing"
+        for topic in exchange.request.v3_and_below_topics:
+            own.partitions.update((topic.name, partition) for partition in topic.partitions)
         return added(exchange, 0)
 
     def _produce(self, exchange: Exchange) -> Any:
         if exchange.request.transactional_id is None:
             return self.cluster.produce(exchange)
         own = self.ids[exchange.request.transactional_id]
+        if not self.verifies:
+            return self.cluster.produce(exchange)
         if any(epoch != own.epoch for _, _, epoch, _ in exchange.numbers):
             return self.cluster.produce(exchange, {None: 47})
         if self.is_v2:

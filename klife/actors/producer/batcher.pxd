@@ -32,6 +32,8 @@ cdef class Batcher:
     cpdef bint is_complete(self, bint waited, bint busy, double now)
     cpdef promote(self, double now)
     cpdef double next_due(self)
+    cdef bint _one_may_leave(self, double now, double linger) except -1
+    cdef _end_linger(self, double now)
     cpdef tuple drain(self, double now, Identity identity)
 
 cdef class Batchers:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import chain
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from klife import cython_shim as cython
@@ -173,15 +174,16 @@ class Batcher:
     @cython.locals(partition="Partition", first="Batch", terms="Terms", size=cython.Py_ssize_t, seen=cython.Py_ssize_t)
     def is_complete(self, waited: bool, busy: bool, now: float) -> bool:
         """Whether what is ready may leave as a request: it has `waited` for company until the loop was idle,
-        or a millisecond on a `busy` one; or it is worth a request, as far as the first partition tells.
+        or a millisecond on a `busy` one; or it has waited long enough anyway, for its linger; or it is worth a
+        request, as far as the first partition tells.
 
         The cost of many small batches is theirs, however few records they have. So on a busy loop these wait
         as long as each millisecond brings a sixteenth more, there is room in the request, and the first is not
         ten milliseconds old.
         """
-        if waited and not busy:
-            return True
         ready = self.ready
+        if (waited and not busy) or (ready and self.terms.linger):
+            return True
         if not ready:
             return False
         partition = ready[0]
@@ -193,7 +195,7 @@ class Batcher:
         if first.size * len(ready) < _WORTH_A_REQUEST:
             return waited
         terms = self.terms
-        if first.size >= _WORTH_A_BATCH or now >= first.created + _GROWS_AT_MOST or terms.linger or terms.skipping_linger:
+        if first.size >= _WORTH_A_BATCH or now >= first.created + _GROWS_AT_MOST or terms.skipping_linger:
             return True
         size = 0
         for partition in list(ready):
@@ -220,6 +222,26 @@ class Batcher:
         """When `promote` will have something; infinity when nothing waits for a time."""
         return self._later[0][0] if self._later else NEVER
 
+    @cython.locals(partition="Partition", linger=cython.double)
+    def _one_may_leave(self, now: float, linger: float) -> bool:
+        """Whether there is a request anyway, though batches linger."""
+        for partition in list(self.ready):  # noqa: SIM110 - C has no types in a comprehension
+            if partition.served_by is self and partition.head(now, linger) is not None:
+                return True
+        return False
+
+    @cython.locals(partition="Partition")
+    def _end_linger(self, now: float) -> None:
+        """What waits for company has it; in the heap is left what backs off."""
+        later, self._later = self._later, []  # what is put there meanwhile stays
+        for each in later:
+            partition = each[2]
+            if partition.retry_at > now:
+                heappush(self._later, each)
+            elif partition.served_by is self and not partition.listed and not partition.empty:
+                partition.listed = True
+                self.ready.append(partition)
+
     @cython.locals(partition="Partition", batch="Batch", fresh="Batch", batches=list, stuck=list, taken=set)
     @cython.locals(limit=cython.Py_ssize_t, total=cython.Py_ssize_t, linger=cython.double)
     def drain(self, now: float, identity: Identity | None) -> tuple[list[tuple[Partition, Batch]], list[Partition]]:
@@ -227,13 +249,16 @@ class Batcher:
         (as Kafka demands), and `batch_size_bytes` in all. `identity` is the producer's now.
 
         Partitions take turns: one that has more goes to the end of the ready list. A batch larger than the
-        limit travels alone.
+        limit travels alone. Where one has lingered long enough, those that linger travel along.
 
         Returned, too, are the partitions that have something to send and need another identity first: they
         are ready no longer, and to be offered again under that.
         """
         limit, linger = self.terms.batch_size_bytes, self.terms.linger
         ready = self.ready
+        if linger and self._one_may_leave(now, linger):
+            self._end_linger(now)
+            linger = 0.0
         self._seen = 0
         batches: list[tuple[Partition, Batch]] = []
         stuck: list[Partition] = []
@@ -370,13 +395,16 @@ class Batchers:
             self._leaderless[partition] = None
             self.wake()
 
-    @cython.locals(both=tuple, partition="Partition")
+    @cython.locals(both=tuple, partition="Partition", linger=cython.double)
     def offer_again(self, batches: list[tuple[Partition, Batch]]) -> None:
         """The partitions of `batches`, which came back, may have more to send."""
+        linger = self._terms.linger
         for both in batches:
             partition = both[0]
-            if partition.open is not None or partition.pending:
+            if partition.pending:
                 self.offer(partition)
+            elif partition.open is not None and (not linger or partition.open.created + linger <= monotonic()):
+                self.offer(partition)  # else it lingers, and its batcher knows until when
 
     def has_leaderless(self) -> bool:
         """Whether records wait for a partition to have a leader."""

@@ -49,7 +49,10 @@ class GeventFuture(pykka.Future[T]):
         if self._get_hook is not None:  # a hook set while we waited is the value
             return super().get(timeout=timeout)
         if self._error is not None:
-            raise self._error
+            try:
+                raise self._error
+            finally:
+                del self  # its error knows this frame
         return self._value
 
     def set(self, value: Any = None) -> None:

@@ -78,6 +78,7 @@ class Post:
         finally:
             self._awaited.discard(reply)
             reply.withdraw()
+            del reply  # its error knows this frame
 
     def close(self, error: Callable[[], KlifeError]) -> None:
         """There are no more answers: whoever waits for one, or asks, gets what `error` makes."""

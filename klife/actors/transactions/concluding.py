@@ -22,6 +22,7 @@ from klife.protocol.apis.describe_transactions import (
     TransactionState,
 )
 from klife.protocol.apis.end_txn import EndTxnRequest, EndTxnResponse
+from klife.protocol.apis.init_producer_id import InitProducerIdResponse
 
 _END_V2 = 5  # the version of EndTxn that tells the next epoch (KIP-890)
 
@@ -122,11 +123,31 @@ def _commit_refused(producer: TransactionalProducer, rule: Rule, code: int | Non
     producer.drop_records()
 
 
+def aborted_by_renewal(asking: Asking, call: Call, now: float) -> None:
+    """InitProducerId was answered, which was to abort. As a rule it is refused once it has: by raising the epoch it
+    made ours an old one.
+    """
+    producer = asking.producer
+    response: InitProducerIdResponse | None = call.response
+    rule = asking.rule(Request.INIT_PRODUCER_ID, call, response.error_code if response is not None else None)
+    if rule.action is Action.DONE and response is not None:
+        asking.went_well()
+        producer.owned = response.producer_id, response.producer_epoch
+        _settle(producer, Verdict.TIMED_OUT)
+    elif rule.action is Action.ASK:
+        producer.is_in_question = True
+    elif rule.action in (Action.AGAIN, Action.FIND):
+        asking.again(now, rule)
+    else:
+        assert producer.transaction is not None
+        producer.ended(Event.LOSE, error=producer.transaction.cause)
+
+
 # timed out, or fenced
 
 
 def describe(producer: TransactionalProducer) -> Asked:
-    """DescribeTransactions, of its id."""
+    """DescribeTransactions, of its id: of one that was refused, or is about to be renewed (`asks_first`)."""
     return DescribeTransactionsRequest(transactional_ids=[producer.transactional_id]), {}
 
 
@@ -138,7 +159,7 @@ def described(asking: Asking, call: Call, now: float) -> None:
     if owned is None:
         producer.is_in_question = False
         return
-    verdict, told = Verdict.CLOCK, None
+    verdict, told, was_refused = Verdict.CLOCK, None, producer.is_in_question
     if response is None and isinstance(call.error, CallFailed):
         verdict = Verdict.FIND
     elif response is not None and response.transaction_states:
@@ -153,7 +174,9 @@ def described(asking: Asking, call: Call, now: float) -> None:
             described=(told.producer_id, told.producer_epoch),
             verdict=verdict.value,
         )
-    if verdict is Verdict.CLOCK:
+    if verdict is Verdict.CLOCK and not was_refused:
+        verdict = Verdict.TIMED_OUT  # nobody tells: it is renewed as if nobody had been asked
+    elif verdict is Verdict.CLOCK:
         verdict = fate.by_clock(was_open=producer.was_open, is_overdue=producer.is_overdue(now))
         producer.owned = None if verdict is Verdict.TIMED_OUT else producer.owned
     if verdict in (Verdict.AGAIN, Verdict.FIND):
@@ -167,6 +190,10 @@ def described(asking: Asking, call: Call, now: float) -> None:
         verdict = Verdict.TIMED_OUT
         # Unless somebody is just about to take it: who then asks again before we do, and has it.
         asking.retry_at = now + producer.settings.retry_backoff_max
+    if verdict is Verdict.TIMED_OUT:
+        producer.described = producer.owned
+        if not was_refused and producer.owned is not None:
+            return  # it is renewed next
     _settle(producer, verdict)
 
 

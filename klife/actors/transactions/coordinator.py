@@ -6,10 +6,12 @@ pool uses it; where it no longer is, its answers say.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from klife.protocol.apis.add_partitions_to_txn import AddPartitionsToTxnRequest
+from klife.protocol.apis.describe_transactions import DescribeTransactionsRequest
 from klife.protocol.apis.find_coordinator import TRANSACTION, FindCoordinatorRequest, FindCoordinatorResponse
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _LOOK_AGAIN = 0.1  # seconds
 _LISTS_FROM = 4  # the version of FindCoordinator
+_VERIFIES_FROM = 4  # the version of AddPartitionsToTxn by which leaders ask whether a transaction is open (KIP-890)
 
 
 class Coordinator:
@@ -75,6 +78,23 @@ class Coordinator:
                 self.node_id = None
             return monotonic() + _LOOK_AGAIN
         return self._call(broker, request, on_done, min_version=min_version, max_version=max_version)
+
+    @property
+    def takes_late_records(self) -> bool:
+        """Whether it is known, and of a Kafka before 3.6, whose leaders write whatever has the current epoch."""
+        ranges = self._ranges
+        return bool(ranges) and ranges.get(AddPartitionsToTxnRequest.API_KEY, (0, 0))[1] < _VERIFIES_FROM
+
+    @property
+    def describes(self) -> bool:
+        """Whether it tells who has an id; Kafka before 3.0 does not."""
+        return DescribeTransactionsRequest.API_KEY in self._ranges
+
+    @property
+    def _ranges(self) -> Mapping[int, tuple[int, int]]:
+        """What it can be asked now."""
+        broker = self._broker_of(self.node_id) if self.node_id is not None else None
+        return broker.connection.ranges if broker is not None and broker.is_ready else {}
 
     def lost(self) -> None:
         """It may be another."""

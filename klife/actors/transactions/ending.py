@@ -4,8 +4,9 @@ Each rule here has cost some client dearly. An EndTxn for a transaction that the
 is an error, or, in v2, fences the producer that sent it (KAFKA-18464). One that overtakes the
 AddPartitionsToTxn before it is the same (librdkafka 4849); here a producer's actor has one request to the
 coordinator under way, and asks what is next when that was answered. A commit that was sent may be done at any
-time, so that after it nothing but the same may be said (librdkafka 4016). And brokers that do not check
-epochs well may write a record that comes after the abort, which then stays open for ever (KAFKA-14053).
+time, so that after it nothing but the same may be said (librdkafka 4016). And brokers that do not
+ask the coordinator may write a record that comes after the abort, which then stays open for ever, or becomes part
+of the producer's next transaction (KAFKA-14053, KAFKA-14402).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ class EndingStep(Enum):
 
     WAIT = "wait"  # for answers that are under way
     SEND = "send"  # EndTxn, for the first time or once more
+    RENEW = "renew"  # abort it by a renewal of the id, whose markers have the next epoch: they keep late records out
     NOTHING = "nothing"  # there is nothing to end
     GIVE_UP = "give up"  # no coordinator answered for too long
 
@@ -33,6 +35,7 @@ class Facts(NamedTuple):
     commits: bool
     touched: bool  # something was sent that may have made the coordinator add a partition (v1: AddPartitionsToTxn, v2: Produce)
     in_flight: bool  # a Produce is under way
+    late_may_join: bool  # one had no answer, may arrive yet, and would be written as long as its epoch is the current one
     end_asked_at: float  # monotonic seconds
     end_sent_at: float | None  # of the first EndTxn
     txn_timeout: float  # seconds; what the coordinator has not ended by then, it aborts by itself
@@ -47,4 +50,6 @@ def next_step(facts: Facts, now: float) -> EndingStep:
         if not facts.touched:
             return EndingStep.NOTHING
         since = facts.end_asked_at  # it may be that it can not even be sent
+        if facts.late_may_join and not facts.commits and now - since < facts.txn_timeout:
+            return EndingStep.RENEW
     return EndingStep.GIVE_UP if now - since >= facts.txn_timeout else EndingStep.SEND

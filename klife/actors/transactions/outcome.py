@@ -4,11 +4,12 @@ others.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 from klife.actors.transactions.policy import Action, Request, Rule, action_for
 from klife.actors.transactions.state import State
-from klife.errors import ProduceError, TransactionAborted, TransactionError, TransactionFenced, TransactionMisused
+from klife.errors import KlifeError, ProduceError, TransactionAborted, TransactionError, TransactionFenced, TransactionMisused
 
 _RUN_AGAIN = "Run it again"
 _NO_ADVICE = "Look into the broker's log for the cause"
@@ -99,6 +100,15 @@ def _what_to_do(advice: str, retriable: bool) -> str:
     if retriable:
         return f"{_RUN_AGAIN}. {advice}" if advice else _RUN_AGAIN
     return f"{advice or _NO_ADVICE}; until then it ends the same way"
+
+
+def told(error: KlifeError) -> KlifeError:
+    """`error` as an object of its own, to be raised: a traceback in it would tie the transaction, which keeps it, to
+    all that went on at the time, its owner's block included.
+    """
+    own = copy(error)
+    own.__cause__ = error.__cause__
+    return own
 
 
 # Calls that do not fit. None of them changes anything.

@@ -26,7 +26,8 @@ from klife.protocol.apis.produce import ProduceRequest
 
 if TYPE_CHECKING:
     from klife.actors.network.call import Call
-    from klife.actors.producer.partition import Partition
+    from klife.actors.producer.batch import Batch
+    from klife.actors.producer.partition import Partition, Refused
     from klife.actors.transactions.pool_terms import PoolTerms
     from klife.actors.transactions.transaction import Transaction
     from klife.errors import KlifeError
@@ -67,6 +68,7 @@ class TransactionalProducer(Producer):
         self.wanted: bool = False  # somebody waits for it to be initialised
         self.coordinator: Coordinator = Coordinator(transactional_id, pool.metadata, self.settings, self.broker_of)
         self.owned: tuple[int, int] | None = None  # the id and epoch that the coordinator gave last
+        self.described: tuple[int, int] | None = None  # as what the coordinator said, when asked just now, that it is ours
         self.is_asking: bool = False  # a request under this epoch is under way to the coordinator
         self.is_unheard: bool = False  # one had no answer, and may reach it yet, however often it was repeated since
         self.was_unheard: bool = False  # of any epoch
@@ -84,6 +86,7 @@ class TransactionalProducer(Producer):
         self.admission: Admission = Admission(self.identities, self.batchers, pool.connections)
         self.touched: bool = False  # the coordinator may know of it
         self.added: bool = False  # it has said that it does, to an AddPartitionsToTxn
+        self.produce_unheard: bool = False  # a Produce had no answer, and may reach its leader yet
         self._delivered_before = 0
         self.commits_when_delivered: bool = False  # its owner has left the block
         self.end_asked_at: float | None = None
@@ -140,6 +143,25 @@ class TransactionalProducer(Producer):
         """Whether requests of its own may raise the epoch, or have, without its hearing of it."""
         return self.was_unheard or self.renewal_in_doubt
 
+    @property
+    def late_may_join(self) -> bool:
+        """Whether a record that arrives after the abort would be written, and be part of what comes next.
+
+        A pool whose ids others may have has to be told who has them, when it has raised the epoch of one.
+        """
+        if self.is_v2 or not self.produce_unheard or not self.coordinator.takes_late_records:
+            return False
+        return self.coordinator.describes or not self.txn_pool.settings.base_txn_id
+
+    @property
+    def asks_first(self) -> bool:
+        """Whether to ask who has the id before it is renewed: of somebody who has taken it the coordinator would end
+        the open transaction, and raise the epoch, before it looks at ours.
+        """
+        if self.owned is None or self.owned == self.described or not self.txn_pool.settings.base_txn_id:
+            return False
+        return self.coordinator.describes
+
     def is_overdue(self, now: float) -> bool:
         """Whether the coordinator may have ended the last transaction at its timeout, by `now`."""
         return now - self.begun_at >= self.txn_pool.marked_timeout_ms / 1000
@@ -152,9 +174,9 @@ class TransactionalProducer(Producer):
         self.txn_pool.went_out(self)
         self.rests = False
         self.admission.begin()
-        self.touched = self.added = self.end_in_doubt = self.is_in_question = self.commits_when_delivered = False
+        self.touched = self.added = self.produce_unheard = self.end_in_doubt = self.is_in_question = self.commits_when_delivered = False
         self._delivered_before = self.settlement.delivered_records
-        self.end_asked_at = self.end_sent_at = None
+        self.end_asked_at = self.end_sent_at = self.described = None
         self.settlement.first_error = None
         self.identities.found(Identity(*self.owned, admitted=set()))
         for batcher in self.batchers.all.values():
@@ -180,6 +202,10 @@ class TransactionalProducer(Producer):
             self.admit_next()
         else:
             self.wake()  # in v1 they are admitted once the coordinator has answered
+
+    def unanswered(self, partition: Partition, batch: Batch, why: Refused, sent: bool) -> None:
+        self.produce_unheard = self.produce_unheard or sent
+        super().unanswered(partition, batch, why, sent)
 
     def answered(self) -> None:
         """It may be time to commit, or, in v2, the next leader's turn. The actor looks, where it waits for all that

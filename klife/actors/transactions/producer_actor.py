@@ -29,9 +29,15 @@ from klife.protocol.apis.init_producer_id import InitProducerIdRequest
 
 _TAKES_RECORDS = (State.IN_TRANSACTION, State.ABORTABLE_ERROR)  # or did, and its owner has not asked for the end
 
+
+def _renewed(asking: Asking, call: Call, now: float) -> None:
+    take = concluding.aborted_by_renewal if asking.producer.state is State.ABORTING else beginning.initialised
+    take(asking, call, now)
+
+
 _TAKE: dict[Any, Callable[[Asking, Call, float], None]] = {
     FindCoordinatorRequest: beginning.found,
-    InitProducerIdRequest: beginning.initialised,
+    InitProducerIdRequest: _renewed,
     AddPartitionsToTxnRequest: beginning.added,
     EndTxnRequest: concluding.end_answered,
     DescribeTransactionsRequest: concluding.described,
@@ -91,12 +97,13 @@ class TransactionalProducerActor(ProducerActor):
         """Send the next request, if there is one; return when to look again."""
         producer = self.producer
         if producer.state is State.UNINITIALIZED and producer.wanted:
+            producer.described = None  # it may have rested for long since
             producer.move(Event.INITIALIZE)
         match producer.state:
             case State.INITIALIZING | State.COMMITTING | State.ABORTING if producer.is_in_question:
                 return self._ask_coordinator(concluding.describe(producer))
             case State.INITIALIZING:
-                return self._ask_coordinator(beginning.initialise(producer))
+                return self._renew()
             case State.IN_TRANSACTION if producer.admission.wishes:
                 if producer.is_v2:
                     producer.admit_next()
@@ -117,6 +124,7 @@ class TransactionalProducerActor(ProducerActor):
             commits=producer.state is State.COMMITTING,
             touched=producer.touched,
             in_flight=not producer.is_quiet,
+            late_may_join=producer.late_may_join,
             end_asked_at=producer.end_asked_at,
             end_sent_at=producer.end_sent_at,
             txn_timeout=producer.txn_pool.settings.txn_timeout,
@@ -126,6 +134,8 @@ class TransactionalProducerActor(ProducerActor):
                 concluding.nothing_to_end(producer)
             case EndingStep.GIVE_UP:
                 concluding.give_up(producer)
+            case EndingStep.RENEW:
+                return self._renew()
             case EndingStep.SEND:
                 request, versions = concluding.end(producer)
                 due = self._ask_coordinator((request, versions))
@@ -133,6 +143,11 @@ class TransactionalProducerActor(ProducerActor):
                     producer.end_sent_at = now
                 return due
         return NEVER  # what it waits for wakes us
+
+    def _renew(self) -> float:
+        """Have the coordinator give the next epoch; return when to look again."""
+        producer = self.producer
+        return self._ask_coordinator(concluding.describe(producer) if producer.asks_first else beginning.initialise(producer))
 
     def _ask_coordinator(self, asked: Asked) -> float:
         """Ask the coordinator, which is looked up first if it is not known; return when to look again."""

@@ -94,8 +94,10 @@ class Transactions:
             producer.end(transaction, commits=False)  # unless that was for the coordinator
             if not over.wait(transaction.pool.settings.txn_timeout + _GRACE):
                 raise transaction.whose.unknown("no coordinator answered within txn_timeout_ms")
+        if transaction.forked:  # while it waited
+            raise outcome.of_the_parent(transaction.pool.name)
         if transaction.error is not None:
-            raise transaction.error
+            raise outcome.told(transaction.error)
         if not transaction.committed:
             raise transaction.whose.aborted("a record was still on its way when its time was over")
 
