@@ -5,6 +5,7 @@ raises one.
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import signal
 import threading
@@ -155,21 +156,9 @@ class _Ending:
 
 
 _starting = threading.Lock()
-
-
-def _start(thread: threading.Thread) -> None:
-    """Start it, and let nobody interrupt that.
-
-    Until it runs CPython 3.11 takes its state for that of the thread that starts it, and what is raised in that one
-    would end this one, before it has told that it runs, for which the other waits. And what a signal handler raises in
-    a `threading.Condition`, by which it waits, may become a RuntimeError, of a lock that is released twice.
-    """
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
-    try:
-        with _starting:
-            thread.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+"""Held by a body that starts a thread: until it runs CPython 3.11 takes its state for the body's own, and what is
+raised in the body would end it instead, before it has told that it runs, for which the body waits.
+"""
 
 
 def _raise_in(thread: int | None) -> None:
@@ -178,16 +167,26 @@ def _raise_in(thread: int | None) -> None:
 
 
 def _in_thread(work: Work) -> None:
+    """In a bare thread, whose end is waited for at a bare lock: who waits may be interrupted, and `threading` is not
+    made for that. Between any two of its instructions that leaves a lock held for ever, or releases it twice.
+    """
     errors: list[BaseException] = []
+    runs, over = _thread.allocate_lock(), _thread.allocate_lock()
+    runs.acquire()
+    over.acquire()
 
     def do() -> None:
+        runs.release()
         try:
             work()
         except BaseException as error:
             errors.append(error)
+        finally:
+            over.release()
 
-    thread = threading.Thread(target=do, daemon=True)
-    _start(thread)
-    thread.join()
+    with _starting:
+        _thread.start_new_thread(do, ())
+        runs.acquire()
+    over.acquire()
     if errors:
         raise errors[0]

@@ -5,12 +5,11 @@ were kept; and their owners end when they are told to.
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
@@ -23,7 +22,7 @@ import pytest
 from klife.errors import ClientClosed, PoolExhausted, TransactionAborted, TransactionError, TransactionFenced
 from klife.record import Record
 from klife.testing.fake import FakeCluster
-from tests.chaos.bodies import InMainThread, InThreads
+from tests.chaos.bodies import InThreads
 from tests.chaos.check import DAMAGED, DISORDERED, DOUBLED, FOREIGN, MISPLACED, Slack
 from tests.chaos.check_transactions import (
     GHOST,
@@ -204,28 +203,6 @@ def test_a_body_is_interrupted_and_not_the_thread_that_it_is_starting() -> None:
 
     for _ in range(50):
         assert body.run(work, lambda _is_over: time.sleep(0.001), 20.0) == (True, None)
-
-
-def test_a_signal_that_comes_while_a_thread_is_being_started_is_handled_behind_that(monkeypatch: pytest.MonkeyPatch) -> None:
-    body, start, started = InMainThread(), threading.Thread.start, list[threading.Thread]()
-
-    def interrupted(thread: threading.Thread) -> None:
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR2)
-        start(thread)
-        started.append(thread)
-
-    def work() -> None:
-        with monkeypatch.context() as patch:
-            patch.setattr(threading.Thread, "start", interrupted)
-            body.elsewhere(lambda: None)
-        raise AssertionError("it was not interrupted")
-
-    def until_it_is_over(is_over: Callable[[], bool]) -> None:
-        while not is_over():
-            time.sleep(0.001)
-
-    assert body.run(work, until_it_is_over, 20.0) == (True, None)
-    assert len(started) == 1
 
 
 def test_owners_without_a_hub_are_interrupted_and_fork_and_find_all_or_nothing(tmp_path: Path) -> None:
