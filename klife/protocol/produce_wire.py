@@ -140,7 +140,7 @@ class BatchesRequest:
                 add(_INDICES[index] if 0 <= index < _KNOWN_INDICES else _INDEX.pack(index))
                 if len(wire) != 2:
                     add(uvarint(sum(map(len, wire)) + 1))
-                    _put_large(parts, out, wire)
+                    _put_parts(parts, out, wire)
                     add(b"\0")
                     continue
                 start, rest = wire
@@ -178,7 +178,7 @@ class BatchesRequest:
             for index, wire in partitions:
                 if len(wire) != 2:
                     out.append(_PARTITION.pack(index, sum(map(len, wire))))
-                    _put_large(parts, out, wire)
+                    _put_parts(parts, out, wire)
                     continue
                 start, rest = wire
                 out += (_PARTITION.pack(index, len(start) + len(rest)), start)
@@ -214,8 +214,8 @@ def _gather(parts: list[Buffer], out: list[bytes], pieces: list[bytes], gathered
     return gathered
 
 
-def _put_large(parts: list[Buffer], out: list[bytes], wire: EncodedBatch) -> None:
-    """Put a batch of large records behind `out`, which has what follows it from then on."""
+def _put_parts(parts: list[Buffer], out: list[bytes], wire: EncodedBatch) -> None:
+    """Put a batch of any number of parts behind `out`, which has what follows it from then on."""
     for part in wire:
         if len(part) > SPLIT_BYTES:
             parts += (b"".join(out), part)
