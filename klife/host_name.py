@@ -13,6 +13,8 @@ def why_no_host(host: str) -> str | None:
     """
     if _PLAIN.fullmatch(host):
         return None
+    if not host:
+        return "it is empty"
     if "" in host.removesuffix(".").split("."):
         return "there is nothing between two of its dots, or before the first"
     try:
@@ -20,3 +22,8 @@ def why_no_host(host: str) -> str | None:
     except UnicodeError:
         return "a part of it is longer than 63 characters, or holds one that no name has"
     return None
+
+
+def address_of(host: str, port: int) -> str:
+    """Host and port as one text: an IPv6 address in brackets, as users write it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -7,8 +7,10 @@ is named `ctx` or `context`, gets a `SerializationContext`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from inspect import Parameter, isasyncgenfunction, iscoroutinefunction, signature
+from inspect import Parameter, signature
 from typing import Any, Final, Literal
+
+from klife.coroutines import is_coroutine_function
 
 Serializer = Callable[[Any], bytes | None] | Callable[[Any, Any], bytes | None]
 
@@ -45,9 +47,7 @@ def takes_context(serializer: Any) -> bool:
         raise ValueError("it is a class; give an object of it, or a function")
     if not callable(serializer):
         raise ValueError("it can not be called")
-    if any(
-        is_async(each) for is_async in (iscoroutinefunction, isasyncgenfunction) for each in (serializer, type(serializer).__call__)
-    ):
+    if is_coroutine_function(serializer):
         raise ValueError("it is a coroutine function; give one that returns bytes, and waits as greenlets do if it has to")
     try:
         parameters = signature(serializer).parameters.values()

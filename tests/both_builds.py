@@ -74,6 +74,7 @@ ONCE = [
     "tests/testing/test_chaos_check.py",
     "tests/testing/test_chaos_plan.py",
     "tests/testing/test_chaos_proxy.py",
+    "tests/testing/test_chaos_start.py",
     "tests/testing/test_chaos_ticker.py",
     "tests/testing/test_chaos_transactions.py",
     "tests/testing/test_chaos_workers.py",
@@ -130,6 +131,7 @@ BROKERS = [
     "tests/integration/test_brokers_without_topic_ids.py",  # test_asking_metadata.py, test_metadata_snapshot.py
     "tests/integration/test_failing_over.py",  # test_every_code.py, test_delivery_model.py, test_txn_answers.py
     "tests/integration/test_forgetful_brokers.py",  # test_delivery_model.py, test_partition.py
+    "tests/integration/test_late_records.py",  # test_txn_late.py
     "tests/integration/test_quotas.py",  # test_throttling.py
     "tests/integration/test_transaction_versions.py",  # test_txn_answers.py, and each build meets a version: txn_versions.py
     "tests/integration/test_secure_errors.py",  # tests/actors/test_authenticating.py, test_tls.py, test_tokens.py

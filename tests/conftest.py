@@ -5,6 +5,7 @@ hanging it; and one on the log, debug events included, so that a secret in it fa
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -20,6 +21,10 @@ pytest_plugins = ["pytester"]
 # A machine that is busy is no mistake of a test.
 hypothesis.settings.register_profile("klife", deadline=None)
 hypothesis.settings.load_profile("klife")
+
+# Python 3.12 and newer warns of each fork in a process of several threads (docs/support.md), on the stderr of the
+# programs that tests start.
+os.environ.setdefault("PYTHONWARNINGS", "ignore:This process:DeprecationWarning")
 
 # A shell that puts `make test` into the background has it ignore SIGINT, and so would the programs that tests
 # start and interrupt.

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from klife.host_name import address_of
+
 ConfigSource = Literal["topic", "broker", "brokers", "server.properties", "default", "unknown"]
 """Who set a setting: the topic's own config, one broker's or all brokers' dynamic config, server.properties,
 or nobody.
@@ -34,7 +36,7 @@ class Broker:
 
     @property
     def address(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return address_of(self.host, self.port)
 
 
 @dataclass(frozen=True, slots=True)

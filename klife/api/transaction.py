@@ -23,6 +23,7 @@ from klife.actors.transactions import outcome
 from klife.actors.transactions.transaction import Owner
 from klife.actors.transactions.transactions import Transactions
 from klife.api.from_thread import call_at_home
+from klife.coroutines import is_coroutine_function
 from klife.errors import ClientClosed, InvalidRecordType, InvalidRecordValue, ProduceError, TransactionAborted, TransactionMisused
 from klife.record import Record
 
@@ -226,6 +227,8 @@ class Transacting:
                 and ValueError).
         """
         if function is None:
+            if args or retries:
+                raise InvalidRecordValue("retries is for transaction(function, ...): a block can not be run again. Leave it out")
             return Transaction(self._handle, self._append, pool)
         _check_call(function, retries)
         while True:
@@ -244,6 +247,10 @@ def _check_call(function: Any, retries: Any) -> None:
         raise InvalidRecordType(
             f"the first argument of transaction() is a {type(function).__name__}; expected a function to call in the transaction. "
             "A pool is named by pool='...'"
+        )
+    if is_coroutine_function(function):
+        raise InvalidRecordType(
+            "the first argument of transaction() is a coroutine function, which the commit would not wait for; expected a plain one"
         )
     if type(retries) is not int:
         raise InvalidRecordType(f"retries is a {type(retries).__name__}; expected an int, 0 or more")

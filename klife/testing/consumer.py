@@ -22,6 +22,7 @@ import gevent
 
 from klife.actors.settings import ConnectionSettings
 from klife.admin import AdminClient, AdminError
+from klife.host_name import address_of
 from klife.protocol.apis.fetch import FetchPartition, FetchRequest, FetchTopic, PartitionData
 from klife.protocol.apis.list_offsets import (
     EARLIEST_TIMESTAMP,
@@ -209,7 +210,7 @@ class LogReader:
         topics = None if names is None else [MetadataRequestTopic(name=name) for name in names]
         request = MetadataRequest(topics=topics, allow_auto_topic_creation=False)
         metadata = self._admin.send(request, self._admin.brokers()[0].address)
-        addresses = {broker.node_id: f"{broker.host}:{broker.port}" for broker in metadata.brokers}
+        addresses = {broker.node_id: address_of(broker.host, broker.port) for broker in metadata.brokers}
         logs: dict[str, list[Log]] = {}
         for topic in metadata.topics:
             # A topic that the brokers do not know is an answer; waiting for one to appear is not a reader's

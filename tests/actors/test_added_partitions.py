@@ -13,6 +13,7 @@ from klife import Client, ClientClosed, InvalidRecordValue, ProduceError, Record
 from klife.protocol.apis.metadata import MetadataRequest
 from tests.support.model_cluster import ModelPartition
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster
+from tests.support.waiting import wait_until_known
 
 
 def add_partitions(cluster: ScriptedCluster, count: int, topic: str = "orders") -> None:
@@ -60,7 +61,8 @@ def test_a_partition_that_is_added_while_a_record_waits_for_it_is_used(start_cli
 
 def test_a_partition_that_does_not_come_is_a_retriable_error_that_tells_how_many_there_are(start_client: Any) -> None:
     with ScriptedCluster(topics={"orders": 2}) as cluster:
-        client: Client = start_client(cluster, max_block_ms=300)
+        client: Client = start_client(cluster, max_block_ms=300, topics=[{"name": "orders"}])
+        wait_until_known(client, "orders")
         client.produce(Record("orders", b"v")).get(PATIENCE)
         began = monotonic()
         with pytest.raises(UnknownPartition, match=r"Record\.partition is 2, but topic 'orders' has 2 partitions") as raised:

@@ -14,7 +14,7 @@ from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster, after, silent
 from tests.support.told_logs import told_logs
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_until, wait_until_known
 
 
 def asked(cluster: ScriptedCluster) -> list[tuple[set[str | None], bool]]:
@@ -129,7 +129,8 @@ def test_a_broker_that_does_not_answer_holds_nobody_up_who_can_be_told_by_anothe
 
 def test_a_configured_topic_that_does_not_exist_is_told_once(start_client: Any) -> None:
     with ScriptedCluster(topics={"orders": 1}) as cluster, told_logs() as logs:
-        client = start_client(cluster, topics=[{"name": "nope"}], max_block_ms=200)
+        client = start_client(cluster, topics=[{"name": "nope"}, {"name": "orders"}], max_block_ms=200)
+        wait_until_known(client, "orders")
         client.produce(Record("orders", b"v")).get(PATIENCE)
         told = wait_until(lambda: [entry for entry in logs if entry["event"] == "topic_not_found"])
         assert (told[0]["topic"], told[0]["log_level"]) == ("nope", "warning")

@@ -12,6 +12,7 @@ from klife.actors.network.broker import Broker
 from klife.actors.network.call import Call, CallFailed
 from klife.api.config import ClientConfig
 from klife.api.settings import client_settings
+from klife.host_name import address_of
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.connection import State
 
@@ -117,3 +118,10 @@ def test_what_was_stuck_is_done_once_the_rest_is_written(broker: Broker, wire: W
     broker.write_more()
     assert call.is_done
     assert broker.calls == []
+
+
+def test_an_address_of_ipv6_is_told_as_users_write_it(broker: Broker) -> None:
+    assert address_of("::1", 9092) == "[::1]:9092"
+    assert address_of("kafka.example.org", 9092) == "kafka.example.org:9092"
+    broker.host = "fe80::1%lo"
+    assert broker.describe().startswith("[fe80::1%lo]:9092 ")

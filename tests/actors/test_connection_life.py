@@ -17,7 +17,7 @@ from klife.protocol.apis.produce import ProduceRequest
 from tests.support.inside_client import broker_status, nodes, tells_why_it_is_not_ready
 from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, Step, answer, cut, good, throttle
 from tests.support.told_logs import told_logs
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_until, wait_until_known
 
 ORDER = Record(topic="orders", value=b"v")
 
@@ -117,7 +117,8 @@ def test_a_broker_that_left_for_good_is_forgotten_with_all_that_belonged_to_it(s
 
 def test_a_broker_that_is_away_for_a_while_is_kept(start_client: Any) -> None:
     with ScriptedCluster(brokers=2) as cluster:
-        client = start_client(cluster, max_block_ms=300)
+        client = start_client(cluster, max_block_ms=300, topics=[{"name": ORDER.topic}])
+        wait_until_known(client, ORDER.topic)
         client.produce(ORDER).get(PATIENCE)
         gone = cluster.brokers.pop(2)
         gone.stop()

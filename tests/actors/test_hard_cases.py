@@ -18,14 +18,14 @@ from klife_supervision.let_hub_run import let_hub_run
 from tests.support.inside_client import node
 from tests.support.producer_parts import sent_by_now
 from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, after, good, refuse, silent
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_until, wait_until_known
 
 
 def test_with_acks_0_a_stalled_broker_fills_the_buffer_and_no_more(start_client: Any) -> None:
     with ScriptedCluster() as cluster:
-        client = start_client(
-            cluster, acks=0, max_buffered_bytes=2_000_000, max_block_ms=300, request_timeout_ms=20_000, delivery_timeout_ms=30_000
-        )
+        timeouts = {"request_timeout_ms": 60_000, "delivery_timeout_ms": 90_000}  # nothing of them is to be over here
+        client = start_client(cluster, acks=0, max_buffered_bytes=2_000_000, max_block_ms=300, topics=[{"name": "orders"}], **timeouts)
+        wait_until_known(client, "orders")
         client.produce(Record("orders", b"0")).get(PATIENCE)
         stalled = Event()
         cluster[1].always(ProduceRequest, after(stalled))  # it reads one request and then no more

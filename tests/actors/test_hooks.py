@@ -197,6 +197,11 @@ def test_what_was_shown_and_not_queued_is_told(start_client: Any) -> None:
     assert [(dict(headers), name) for headers, name in stamps.refused] == [({"stamp": b"1"}, "UnknownTopic")] * 2
 
 
+class Awaited(Hooks):
+    async def on_sample(self, sample: Any) -> None:  # type: ignore[override]
+        raise AssertionError("nobody awaits it")
+
+
 class Broken(Hooks):
     """Fails in every way, everywhere."""
 
@@ -234,7 +239,13 @@ def test_what_nobody_overrides_costs_nothing(start_client: Any) -> None:
 
 @pytest.mark.parametrize(
     ("hooks", "words"),
-    [([7], "klife.hooks.Hooks"), (Hooks(), "a list"), ([Record], "klife.hooks.Hooks"), (["Hooks"], "klife.hooks.Hooks")],
+    [
+        ([Awaited()], "on_sample is a coroutine function"),
+        ([7], "klife.hooks.Hooks"),
+        (Hooks(), "a list"),
+        ([Record], "klife.hooks.Hooks"),
+        (["Hooks"], "klife.hooks.Hooks"),
+    ],
 )
 def test_what_is_no_hook_is_refused_at_the_start(hooks: Any, words: str) -> None:
     with pytest.raises(ConfigError, match=words):

@@ -20,6 +20,7 @@ from klife.protocol.apis.init_producer_id import InitProducerIdRequest
 from klife.protocol.apis.metadata import MetadataRequest
 from tests.support.inside_client import tells_why_it_is_not_ready
 from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, cut, good, silent
+from tests.support.waiting import wait_until_known
 
 ORDER = Record(topic="orders", value=b"v")
 
@@ -51,7 +52,8 @@ def test_a_topic_that_the_cluster_does_not_know_is_not_told_as_unreachable_broke
 
 def test_brokers_that_are_gone_are_told_though_they_were_there_before(start_client: Any) -> None:
     with ScriptedCluster() as cluster:
-        client = start_client(cluster, max_block_ms=400)
+        client = start_client(cluster, max_block_ms=400, topics=[{"name": ORDER.topic}])
+        wait_until_known(client, ORDER.topic)
         client.produce(ORDER).get(PATIENCE)
         cluster[1].stop()
         with pytest.raises(BrokersUnreachable, match=cluster[1].address):

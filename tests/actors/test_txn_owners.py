@@ -5,6 +5,8 @@ aborted, and nothing of it is kept.
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -140,3 +142,37 @@ def test_a_thread_that_never_left_its_block_is_noticed_by_an_idle_pool(world: Wo
     gevent.get_hub().threadpool.apply(owner.join, (PATIENCE,))
     wait_until(world.is_idle, PATIENCE)
     assert world.coordinator.ended[-1] is False
+
+
+FORKS = """
+import os
+import gevent
+from klife import Client, Record
+from klife.actors.transactions import transactions
+from klife.testing.fake import FakeCluster
+
+transactions._GRACE = 0.0
+with FakeCluster(topics={"orders": 1}) as kafka:
+    times = {"request_timeout_ms": 5_000, "delivery_timeout_ms": 5_000, "txn_timeout_ms": 5_000}
+    with Client.start(kafka.bootstrap_servers, txn_pools=[{"name": "money", **times}]) as client:
+        client.produce_batch_txn([Record("orders", b"warm")])
+        kafka.pause()
+        owner = gevent.spawn(client.transaction, lambda: client.produce(Record("orders", b"once")), retries=1)
+        while not client.status().txn_pools[0].open:
+            gevent.sleep(0.005)
+        gevent.sleep(0)  # its block is left behind the record: it waits for the delivery
+        child = gevent.fork()
+        if not child:
+            owner.join(60)
+            print(type(owner.exception).__name__, flush=True)
+            os._exit(0)
+        kafka.resume()
+        owner.get(60)
+        os.waitpid(child, 0)
+    print([record.value for record in kafka.records("orders")])
+"""
+
+
+def test_a_commit_that_waits_in_a_forked_child_is_the_parents_and_is_not_run_again_there() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=100, check=False)
+    assert done.stdout.splitlines() == ["TransactionMisused", "[b'warm', b'once']"], done.stderr

@@ -220,6 +220,22 @@ def test_a_callback_for_an_empty_batch_that_raises_is_logged(client: Client) -> 
     assert [entry["event"] for entry in logs] == ["delivery_callback_failed"]
 
 
+def test_a_coroutine_that_a_callback_makes_is_told_since_nobody_awaits_it(client: Client) -> None:
+    async def late(_result: Any) -> None:
+        raise AssertionError("nobody awaits it")
+
+    record = Record("orders", b"v", partition=0)
+    with told_logs(folds=False) as logs:
+        client.produce_async(record, late)
+        client.produce_batch_async([record], late)
+        client.produce_batch_async([], late)
+        client.produce(record).add_done_callback(late)
+        client.flush(PATIENCE)
+    told = [entry["exception"] for entry in logs if entry["event"] == "delivery_callback_failed"]
+    assert len(told) == 4
+    assert all("late, which nothing awaits; expected a plain function" in each for each in told)
+
+
 def test_neither_checking_nor_getting_a_large_batch_keeps_the_hub(client: Client) -> None:
     ticks = 0
 

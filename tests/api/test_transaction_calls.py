@@ -63,11 +63,17 @@ def test_a_pool_that_is_not_there_is_named_with_those_that_are(paying: Client) -
         enter(paying, pool=3)
 
 
+async def a_coroutine_function(*_arguments: Any) -> None:
+    raise AssertionError("nobody awaits it")
+
+
 NONSENSE: list[tuple[Callable[[Client], Any], type[Exception], str]] = [
     (lambda client: client.transaction("money"), TypeError, r"is a str; expected a function.*pool='\.\.\.'"),
     (lambda client: client.transaction(print, retries=-1), ValueError, "retries is -1"),
     (lambda client: client.transaction(print, retries="3"), TypeError, "retries is a str"),
     (lambda client: client.transaction(print, retries=True), TypeError, "retries is a bool"),
+    (lambda client: client.transaction(retries=3), ValueError, r"retries is for transaction\(function, \.\.\.\)"),
+    (lambda client: client.transaction(a_coroutine_function), TypeError, "is a coroutine function"),
     (lambda client: client.produce_batch_txn([Record("orders", b"v"), b"w"]), TypeError, "bytes"),
     (lambda client: client.transaction().produce(Record("orders", b"v")), TransactionMisused, "has not begun"),
     (lambda client: client.transaction().abort(), TransactionMisused, "has not begun"),

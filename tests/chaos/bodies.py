@@ -154,8 +154,15 @@ class _Ending:
                 do()
 
 
+_starting = threading.Lock()
+"""Held by a body that starts a thread: until that runs CPython 3.11 takes its state for the body's own, and what is
+raised in the body would end it instead, before it has told that it runs, for which the body waits.
+"""
+
+
 def _raise_in(thread: int | None) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread or 0), ctypes.py_object(Interrupted))
+    with _starting:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread or 0), ctypes.py_object(Interrupted))
 
 
 def _in_thread(work: Work) -> None:
@@ -168,7 +175,8 @@ def _in_thread(work: Work) -> None:
             errors.append(error)
 
     thread = threading.Thread(target=do, daemon=True)
-    thread.start()
+    with _starting:
+        thread.start()
     thread.join()
     if errors:
         raise errors[0]

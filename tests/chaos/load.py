@@ -1,7 +1,7 @@
 """The load: a client under the plan's workers, with its actors killed under it (`python -m
 tests.chaos.load`).
 
-A process of its own. It makes the plan from the seed, begins at a time it is told, writes the journal and the
+A process of its own. It makes the plan from the seed, begins when it is told (`start`), writes the journal and the
 client's log events, and a summary of what is to be bounded: buffered bytes, resident memory, the hub's gaps.
 """
 
@@ -33,6 +33,7 @@ from tests.chaos.journal import Journal
 from tests.chaos.ledger import Ledger
 from tests.chaos.owners import Owner
 from tests.chaos.plan import Plan, plan_for
+from tests.chaos.start import wait_at_line
 from tests.chaos.ticker import Ticker
 from tests.chaos.workers import Worker
 
@@ -55,10 +56,10 @@ class Load:
         self._max_buffered = 0
         self._max_resident = 0
 
-    def run(self, begin_at: float) -> None:
+    def run(self) -> None:
         plan, client = self._plan, self._client
         client.wait_ready(READY_SECONDS)
-        gevent.sleep(max(begin_at - monotonic(), 0.0))
+        begin_at = wait_at_line(self._folder, "load", gevent.sleep)
         end = begin_at + plan.seconds
         resident = resident_bytes()
         ticker, later = Ticker(), Ticker()
@@ -191,11 +192,11 @@ def log_to(path: Path) -> None:
     )
 
 
-def main(seed: str, minutes: str, bootstrap_servers: str, folder: str, begin_at: str) -> None:
+def main(seed: str, minutes: str, bootstrap_servers: str, folder: str) -> None:
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     log_to(Path(folder) / "events.jsonl")
     gc.freeze()  # Python's full collections go through all that was imported, for some 30 ms: nothing that the client does to the hub
-    Load(plan_for(int(seed), float(minutes)), bootstrap_servers, Path(folder)).run(float(begin_at))
+    Load(plan_for(int(seed), float(minutes)), bootstrap_servers, Path(folder)).run()
 
 
 if __name__ == "__main__":

@@ -27,13 +27,12 @@ from tests.chaos.journal import DELIVERED, Entry, read_journal
 from tests.chaos.ledger import COMMITTED, read_ledger
 from tests.chaos.plan import BROKERS, Plan, plan_for
 from tests.chaos.proxy import Proxy
+from tests.chaos.start import begin_when_ready, clear_line
 from tests.chaos.threads import LEDGER, SUMMARY
 from tests.chaos.witness import held_up, read_committed, read_logs
 from tests.support import importing_tests
 from tests.support.txn_feature import settle_on
 
-START_SECONDS = 4.0
-"""For the load and the control process to start, before the plan's beginning."""
 END_SECONDS = 60.0
 """For the load to end, after the last of its records must be settled."""
 LATE_SECONDS = 1.0
@@ -117,11 +116,12 @@ class World:
             topics = [*plan.topics, *plan.txn_topics]
             admin.create_topics([NewTopic(topic.name, topic.partitions, config=topic.config) for topic in topics])
         faults = Faults(plan, self._cluster, self._proxies)
-        begin_at = monotonic() + START_SECONDS
+        clear_line(folder)
         bootstrap = ",".join(proxy.address for proxy in self._proxies.values())
-        load = _start("load", str(seed), str(minutes), bootstrap, str(folder), str(begin_at), log=folder / "load.log")
-        threads = _start("threads", str(seed), str(minutes), bootstrap, str(folder), str(begin_at), log=folder / "threads.log")
-        control = _start("ticker", str(folder / "control.json"), str(plan.seconds + START_SECONDS), log=folder / "control.log")
+        load = _start("load", str(seed), str(minutes), bootstrap, str(folder), log=folder / "load.log")
+        threads = _start("threads", str(seed), str(minutes), bootstrap, str(folder), log=folder / "threads.log")
+        begin_at = begin_when_ready(folder, ("load", "threads"), gevent.sleep)
+        control = _start("ticker", str(folder / "control.json"), str(plan.seconds), log=folder / "control.log")
         try:
             faults.run(begin_at)
             patience = plan.seconds + plan.max_block + plan.delivery_timeout + 2 * plan.dealing_time + END_SECONDS

@@ -23,6 +23,7 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.load import GRACE_SECONDS, READY_SECONDS, below, kill_actors, log_to, when_all_ended
 from tests.chaos.owners import FORK_SHARE, Owner
 from tests.chaos.plan import Plan, plan_for
+from tests.chaos.start import wait_at_line
 from tests.chaos.ticker import Ticker
 
 FIRST_OWNER = 100
@@ -44,12 +45,11 @@ class Threads:
         self._broken: list[str] = []
         self._ended = False
 
-    def run(self, begin_at: float) -> None:
-        """Have transactions from `begin_at` on (monotonic seconds; 0: from now on), and write the summary."""
+    def run(self) -> None:
+        """Have transactions from the run's beginning on, and write the summary."""
         plan, client, forks = self._plan, self._client, self._forks
         client.wait_ready(READY_SECONDS)
-        begin_at = begin_at or monotonic()
-        time.sleep(max(begin_at - monotonic(), 0.0))
+        begin_at = wait_at_line(self._folder, "threads", time.sleep)
         end = begin_at + plan.seconds
         ticker = Ticker()
         owners = [
@@ -97,10 +97,10 @@ class Threads:
             ticker.run(monotonic() + 1.0)
 
 
-def main(seed: str, minutes: str, bootstrap_servers: str, folder: str, begin_at: str, forks: str = str(FORK_SHARE)) -> None:
+def main(seed: str, minutes: str, bootstrap_servers: str, folder: str, forks: str = str(FORK_SHARE)) -> None:
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     log_to(Path(folder) / EVENTS)
-    Threads(plan_for(int(seed), float(minutes)), bootstrap_servers, Path(folder), float(forks)).run(float(begin_at))
+    Threads(plan_for(int(seed), float(minutes)), bootstrap_servers, Path(folder), float(forks)).run()
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from klife import (
     UnknownPartition,
 )
 from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
+from tests.support.waiting import wait_until_known
 
 BAD_RECORDS = [
     ({"value": "text"}, InvalidRecordType, r"Record\.value is a str; expected bytes, or None for a tombstone"),
@@ -53,8 +54,9 @@ BAD_RECORDS = [
 
 @pytest.fixture
 def shop(start_client: StartClient, make_topic: MakeTopic) -> tuple[Client, str]:
-    client, topic = start_client(max_block_ms=500), make_topic(3)  # a partition that is not there is waited for so long
-    client.partitions(topic)
+    topic = make_topic(3)
+    client = start_client(max_block_ms=500, topics=[{"name": topic}])  # a partition that is not there is waited for so long
+    wait_until_known(client, topic)
     return client, topic
 
 

@@ -14,7 +14,7 @@ from klife import BatchError, Record, RecordTooLarge, UnknownTopic, WaitTimeout
 from klife.actors.producer.delivery import Delivery
 from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
 from tests.support.reader import as_read
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_until, wait_until_known
 
 
 def test_a_delivery_speaks_the_verbs_of_pykka_and_of_concurrent_futures(start_client: StartClient, make_topic: MakeTopic) -> None:
@@ -141,8 +141,9 @@ def test_a_callback_may_produce(start_client: StartClient, make_topic: MakeTopic
 
 
 def test_an_async_batch_calls_back_once_with_all_results_in_input_order(start_client: StartClient, make_topic: MakeTopic) -> None:
-    client = start_client(max_block_ms=300)
     topic = make_topic(3)
+    client = start_client(max_block_ms=300, topics=[{"name": topic}])
+    wait_until_known(client, topic)
     told: list[list[Record]] = []
     records = [Record(topic, b"%d" % number, partition=number % 3) for number in range(30)]
     client.produce_batch_async([*records, Record("no-such-topic", b"x")], told.append)
@@ -158,8 +159,9 @@ def test_an_async_batch_calls_back_once_with_all_results_in_input_order(start_cl
 
 
 def test_verify_batch_returns_the_results_or_raises_with_both_kinds(start_client: StartClient, make_topic: MakeTopic) -> None:
-    client = start_client(max_block_ms=300)
     topic = make_topic(1)
+    client = start_client(max_block_ms=300, topics=[{"name": topic}])
+    wait_until_known(client, topic)
     results = client.produce_batch([Record(topic, b"1"), Record(topic, b"2")]).get(30)
     assert Record.verify_batch(results) == results
     mixed = client.produce_batch([Record("no-such-topic", b"3"), Record(topic, b"4")]).get(30)

@@ -15,6 +15,7 @@ from klife.protocol import connection
 from klife.testing.cluster import KafkaCluster
 from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
 from tests.support.reader import as_read, codecs_in
+from tests.support.waiting import wait_until_known
 
 PRODUCE = 0  # the request's api key
 
@@ -149,9 +150,9 @@ def test_a_full_buffer_raises_at_once_where_asked_and_what_was_accepted_arrives(
 
 
 def test_a_full_buffer_blocks_until_max_block_ms(start_client: StartClient, make_topic: MakeTopic, read_back: ReadBack) -> None:
-    client = start_client(max_buffered_bytes=50_000, linger_ms=20_000, max_block_ms=400)
     topic = make_topic(1)
-    client.partitions(topic)
+    client = start_client(max_buffered_bytes=50_000, linger_ms=20_000, max_block_ms=400, topics=[{"name": topic}])
+    wait_until_known(client, topic)
     # Callbacks that do not end keep the buffer full: their records' bytes come free when they begin.
     let_go = Event()
     called = Event()

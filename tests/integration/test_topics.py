@@ -11,7 +11,7 @@ import pytest
 from klife import Client, DeliveryTimeout, Record, UnknownPartition, UnknownTopic
 from klife.testing.cluster import KafkaCluster
 from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_until, wait_until_known
 
 
 def new_name() -> str:
@@ -47,8 +47,9 @@ def test_waiting_for_an_unknown_topic_delays_nobody_else(start_client: StartClie
 def test_a_batch_with_an_unknown_topic_delivers_the_other_records(
     start_client: StartClient, make_topic: MakeTopic, read_back: ReadBack
 ) -> None:
-    client = start_client(max_block_ms=500)
     topic = make_topic(1)
+    client = start_client(max_block_ms=500, topics=[{"name": topic}])
+    wait_until_known(client, topic)
     first, second, third = client.produce_batch([Record(topic, b"1"), Record("no-such-topic", b"2"), Record(topic, b"3")]).get(30)
     assert isinstance(second.error, UnknownTopic)
     assert (first.error, third.error) == (None, None)
@@ -74,7 +75,8 @@ def test_a_partition_that_was_just_added_is_used_at_once(
     kafka_cluster: KafkaCluster, start_client: StartClient, make_topic: MakeTopic
 ) -> None:
     topic = make_topic(1)
-    impatient = start_client(max_block_ms=500)
+    impatient = start_client(max_block_ms=500, topics=[{"name": topic}])
+    wait_until_known(impatient, topic)
     with pytest.raises(UnknownPartition, match=r"Record\.partition is 1, but topic .* has 1 partitions: expected an int from 0 to 0"):
         impatient.produce(Record(topic, b"v", partition=1))
     client = start_client()
@@ -90,7 +92,7 @@ def test_a_partition_that_was_just_added_is_used_at_once(
 def test_a_deleted_topic_disappears_and_comes_back_anew_with_fewer_partitions(
     kafka_cluster: KafkaCluster, start_client: StartClient, read_back: ReadBack
 ) -> None:
-    client = start_client(metadata_max_age_ms=300, max_block_ms=1_000)
+    client = start_client(metadata_max_age_ms=300, max_block_ms=3_000)
     topic = new_name()
     kafka_cluster.create_topic(topic, partitions=20)
     client.produce_batch([Record(topic, b"old", partition=partition) for partition in range(20)]).get(30)

@@ -46,11 +46,11 @@ class World:
         self.topic = self.make_topic()
         self.clients: list[Client] = []
 
-    def make_topic(self) -> str:
+    def make_topic(self, **config: str) -> str:
         name = f"txn-{uuid.uuid4().hex[:12]}"
         self.topics.append(name)
         with AdminClient(self.servers) as admin:
-            admin.create_topics([NewTopic(name, partitions=2)])
+            admin.create_topics([NewTopic(name, partitions=2, config={key.replace("_", "."): value for key, value in config.items()})])
         return name
 
     def start(self, *, client: dict[str, Any] | None = None, **pool: Any) -> Client:
@@ -214,6 +214,22 @@ def test_an_idle_producer_whose_new_owner_has_aborted_is_fenced_and_has_not_time
         older.produce(world.record(b"fenced"))
     with newer.transaction():
         newer.produce(world.record(b"new"))
+
+
+def test_an_older_owner_that_has_to_renew_its_ids_leaves_what_the_newer_has_open(world: World) -> None:
+    """A coordinator ends what is open under an id before it looks at the epoch of who renews it."""
+    base, compacted = f"shop-{uuid.uuid4().hex[:8]}", world.make_topic(cleanup_policy="compact")
+    older, newer = (world.start(base_txn_id=base, pool_size=1) for _ in range(2))
+    for _ in range(2):  # in v1 each of its producers has to be renewed now
+        with pytest.raises(TransactionAborted):
+            older.produce_batch_txn([world.record(b"aborted"), Record(compacted, b"without a key")])
+    with newer.transaction():
+        newer.produce(world.record(b"first")).get(PATIENCE)
+        with pytest.raises(TransactionFenced), older.transaction():
+            older.produce(world.record(b"fenced"))
+        newer.produce(world.record(b"second"))
+    world.until_nothing_is_open()
+    assert world.committed() == [b"first", b"second"]
 
 
 def test_what_a_dead_process_left_open_under_whatever_number_ends_with_the_first_transaction_of_the_next(world: World) -> None:

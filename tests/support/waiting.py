@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import gevent
+
+if TYPE_CHECKING:
+    from klife import Client
 
 T = TypeVar("T")
 
@@ -16,3 +19,10 @@ def wait_until(condition: Callable[[], T], timeout: float = 30.0) -> T:
         while not (result := condition()):
             gevent.sleep(0.005)
     return result
+
+
+def wait_until_known(client: Client, topic: str) -> None:
+    """Return when a client has heard of a topic that is among its `topics`: for one with a `max_block_ms` of
+    a moment, in which a busy machine might not answer.
+    """
+    wait_until(lambda: topic in client.status().topics)

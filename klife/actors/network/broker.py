@@ -22,6 +22,7 @@ from klife.actors.network.transport import NoTransport, Transport
 from klife.actors.runtime.forked import is_forked, take_note
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.settings import NEVER, ConnectionSettings
+from klife.host_name import address_of
 from klife.protocol.connection import KafkaConnection, State
 from klife.protocol.errors import EncodeError, UnsupportedVersion
 from klife.protocol.handshake import Exchange
@@ -100,7 +101,7 @@ class Broker:
 
     @property
     def address(self) -> str:
-        return f"{self.host}:{self.port}" if self.host is not None else "address unknown"
+        return address_of(self.host, self.port) if self.host is not None else "address unknown"
 
     def describe(self) -> str:
         """State and last error, for errors and status."""

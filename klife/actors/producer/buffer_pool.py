@@ -161,7 +161,8 @@ class BufferPool:
             else (f"{size} more bytes do not fit, and on_buffer_full is 'raise'")
         )
         return BufferFull(
-            f"{self.used} of max_buffered_bytes {self.limit} are waiting to be delivered; {waited}. The record was not queued. "
-            "Produce slower, raise max_buffered_bytes, or see client.status() for what holds deliveries up.",
+            f"{self.used} of max_buffered_bytes {self.limit} are waiting to be delivered, or for callbacks to begin; {waited}. "
+            "The record was not queued. "
+            "Produce slower, raise max_buffered_bytes, or see what holds them up: callbacks that wait, or what client.status() tells.",
             retriable=True,
         )

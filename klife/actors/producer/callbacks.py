@@ -27,6 +27,7 @@ from klife.actors.runtime.home import has_own_thread
 from klife.actors.runtime.latch import Latch
 from klife.actors.runtime.loop_budget import LoopBudget
 from klife.actors.runtime.spare_greenlet import SpareGreenlet
+from klife.coroutines import refuse_coroutine
 from klife.errors import ForkedDelivery
 from klife_supervision.let_hub_run import let_hub_run
 from klife_supervision.logs import Logger, fields_here, get_logger, traceback_of
@@ -220,7 +221,9 @@ def _call(callback: Any, batch: Batch, index: int) -> None:
     except ForkedDelivery:  # this greenlet is a copy, in a forked child; the callback is called in the parent
         return
     try:
-        callback(result)
+        returned = callback(result)
+        if returned is not None:
+            refuse_coroutine(returned)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001 - a user's callback must not take down what runs the others

@@ -25,6 +25,7 @@ from klife.actors.producer.callers_context import in_callers_context
 from klife.actors.producer.validation import not_a_callback
 from klife.actors.runtime.future import WaitTimeout
 from klife.actors.runtime.loop_budget import AT_ONCE, let_home_run
+from klife.coroutines import refuse_coroutine
 from klife.errors import ProduceError
 from klife.record import Delivered, Record, Undelivered
 from klife.wrong_self import refuse_wrong_self, wrong_self
@@ -199,11 +200,10 @@ class BatchDelivery:
             return
         left = len(batches)
 
-        def one_settled(_record: Record) -> None:
+        def one_settled(_record: Record) -> object:
             nonlocal left
             left -= 1
-            if left == 0:
-                callback(self)
+            return callback(self) if left == 0 else None
 
         for batch in batches:
             batch.terms.call_when_settled(batch, 0, one_settled)
@@ -217,7 +217,7 @@ class BatchDelivery:
 
 def _call(callback: Callable[[BatchDelivery], object], delivery: BatchDelivery) -> None:
     try:
-        callback(delivery)
+        refuse_coroutine(callback(delivery))
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001 - the records are settled, whatever the callback thinks of it

@@ -192,7 +192,7 @@ def described(asking: Asking, call: Call, now: float) -> None:
         asking.retry_at = now + producer.settings.retry_backoff_max
     if verdict is Verdict.TIMED_OUT:
         producer.described = producer.owned
-        if not was_refused:
+        if not was_refused and producer.owned is not None:
             return  # it is renewed next
     _settle(producer, verdict)
 

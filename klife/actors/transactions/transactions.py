@@ -94,6 +94,8 @@ class Transactions:
             producer.end(transaction, commits=False)  # unless that was for the coordinator
             if not over.wait(transaction.pool.settings.txn_timeout + _GRACE):
                 raise transaction.whose.unknown("no coordinator answered within txn_timeout_ms")
+        if transaction.forked:  # while it waited
+            raise outcome.of_the_parent(transaction.pool.name)
         if transaction.error is not None:
             raise outcome.told(transaction.error)
         if not transaction.committed:

@@ -20,6 +20,8 @@ def split_address(address: str) -> tuple[str, int]:
         host, colon, port = address.rpartition(":")
         if not colon:
             raise ValueError("there is no port; add one, e.g. :9092")
+        if "," in host:
+            raise ValueError("it holds several; make each an element of its own")
         if ":" in host:
             raise ValueError("write an IPv6 address in brackets, e.g. [::1]:9092")
     if not host or any(character.isspace() or character in "/@?#" for character in host):

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainValidator, SecretStr
 
 from klife.api.config.addresses import split_address
+from klife.coroutines import is_coroutine_function
 from klife.partitioner import Partitioner
 from klife.protocol.primitives import INT32_MAX
 from klife.protocol.sasl.mechanism import Mechanism
@@ -109,11 +110,14 @@ def _hook(value: Any) -> Any:
 
     if isinstance(value, type) and issubclass(value, Hooks):
         try:
-            return value()
+            value = value()
         except TypeError:
             raise ValueError("the class cannot be made without arguments; give an instance") from None
     if not isinstance(value, Hooks):
         raise ValueError("it is no klife.hooks.Hooks")
+    methods = (name for name in vars(Hooks) if name.startswith("on_"))
+    if asynchronous := [name for name in methods if is_coroutine_function(getattr(value, name))]:
+        raise ValueError(f"{asynchronous[0]} is a coroutine function, which nothing would await; make it a plain one")
     return value
 
 

@@ -26,6 +26,7 @@ from klife.api.doctor.conversation import Closed, Conversation
 from klife.api.doctor.reach import connect, look_up, open_socket, text_of
 from klife.api.doctor.report import Check
 from klife.api.doctor.verdict import Finding
+from klife.host_name import address_of
 from klife.protocol.api_keys import ApiKey
 from klife.protocol.apis.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from klife.protocol.connection import State
@@ -178,7 +179,7 @@ class Probe:
             raise StepFailed("metadata", str(error)) from None
         self.finding.cluster = metadata.cluster_id or ""
         brokers = sorted(metadata.brokers, key=lambda broker: broker.node_id)
-        listed = ", ".join(f"{broker.node_id} at {broker.host}:{broker.port}" for broker in brokers[:_MOST_BROKERS])
+        listed = ", ".join(f"{broker.node_id} at {address_of(broker.host, broker.port)}" for broker in brokers[:_MOST_BROKERS])
         what = f"cluster {metadata.cluster_id or 'without an id'}, brokers {listed or 'none'}"
         if not brokers:
             raise StepFailed("metadata", what, advice.NO_BROKERS)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from klife.api.doctor.report import Check, DoctorReport
+from klife.host_name import address_of
 
 _UNREACHABLE = ("resolve", "connect")
 _LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
@@ -30,7 +31,7 @@ class Finding:
 
     @property
     def address(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return address_of(self.host, self.port)
 
     @property
     def target(self) -> str:
