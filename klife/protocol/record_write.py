@@ -23,7 +23,7 @@ from klife.protocol.record_parts import encode_varint, make_varints, record_part
 if cython.compiled:
     import cython
     from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize
-    from cython.cimports.klife.capi import view_of
+    from cython.cimports.klife.capi import cut, view_of
     from cython.cimports.libc.string import memcpy
 
 _HEADER_SIZE: Final = cython.declare(cython.Py_ssize_t, CHECKED.size)
@@ -100,6 +100,30 @@ def put_batch(
     )
     _put_start(p, at, end - at - _CHECKED_FROM, _checksum(p, at + _CHECKED_FROM, end))
     return end
+
+
+@cython.locals(size=cython.Py_ssize_t, end=cython.Py_ssize_t, p="unsigned char*")
+def write_within(
+    bound: int, fields: Sequence[Any], producer_id: int, producer_epoch: int, base_sequence: int, is_transactional: bool
+) -> bytes:
+    """`records.encode_plain` in one piece, for at least one record. None of them is measured first: there is room
+    for the `bound` bytes that they take at most.
+
+    Raises:
+        RuntimeError: they take more, or may take more than the protocol has room for.
+    """
+    if not 0 <= bound <= _LARGEST - _HEADER_SIZE:
+        raise RuntimeError(f"the records of a batch take at most {_LARGEST - _HEADER_SIZE} bytes, these up to {bound}")
+    size = _CHECKED_FROM + _HEADER_SIZE + bound
+    buffer = _exactly(size)
+    p = buffer
+    end = put_batch(p, 0, size, fields, producer_id, producer_epoch, base_sequence, is_transactional)
+    written: bytes
+    if cython.compiled:
+        written = cut(buffer, end)
+    else:
+        written = bytes(buffer[:end])
+    return written
 
 
 @cython.cfunc
