@@ -88,7 +88,7 @@ class JarsBackend:
         self._java = find_java()
         self._jars = kafka_jars(self._spec.version)
         if self._write_classes is None:
-            self._class_options = shared_classes.options_for(self._java, self._spec.version, self._spec.brokers)
+            self._class_options = shared_classes.options_for(self._java, self._spec.version, self._spec.brokers, JarsBackend)
         self._keeper = ProcessKeeper(Path(tempfile.mkdtemp(prefix="klife-kafka-")))
         self._reserve_ports(self._keeper)
         if self._spec.is_secure:

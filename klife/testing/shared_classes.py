@@ -27,20 +27,25 @@ from klife.testing.cluster_spec import ClusterSpec
 from klife.testing.jars import kafka_jars
 
 if TYPE_CHECKING:
-    from klife.testing.cluster_jars import JarsBackend
+    from collections.abc import Callable
+
+    from klife.testing.cluster_backend import Backend
+
+    MakeBackend = Callable[[ClusterSpec, Path], Backend]
+    """Of brokers that write the classes when they are stopped, and where to."""
 
 PAYS_AFTER = 5
 READY_TIMEOUT_SECONDS = 90
 
 
-def options_for(java: str, version: str, brokers: int) -> list[str]:
+def options_for(java: str, version: str, brokers: int, make: MakeBackend) -> list[str]:
     """What JVMs of a cluster of so many brokers are told, so that they map the classes; nothing where there is
     no file. It is written first, if it is time.
     """
     archive = archive_of(java, version)
     with contextlib.suppress(OSError):  # a cache that others filled, and that may only be read
         if not archive.exists() and _are_enough(archive, brokers):
-            write(java, version)
+            write(java, version, make)
     return [f"-XX:SharedArchiveFile={archive}"] if archive.exists() else []
 
 
@@ -53,7 +58,7 @@ def archive_of(java: str, version: str) -> Path:
     return jars.with_name(f"{jars.name}-{name}.jsa")
 
 
-def write(java: str, version: str) -> None:
+def write(java: str, version: str, make: MakeBackend) -> None:
     """Write the file, unless another process is at it, or has just been, or it can not be written."""
     archive = archive_of(java, version)
     with _count_of(archive).open("ab") as lock:
@@ -67,14 +72,11 @@ def write(java: str, version: str) -> None:
         with kept(Path(tempfile.mkdtemp(prefix=f"{archive.stem}.part-", dir=archive.parent))) as keeper:
             unfinished = keeper.folder / archive.name
             with contextlib.suppress(ClusterError, AdminError, DecodeError):
-                _write(unfinished, version)
+                _write(make(ClusterSpec(1, version), unfinished))
                 unfinished.rename(archive)
 
 
-def _write(archive: Path, version: str) -> None:
-    from klife.testing.cluster_jars import JarsBackend  # which asks for the options
-
-    backend = JarsBackend(ClusterSpec(1, version), archive)
+def _write(backend: Backend) -> None:
     try:
         backend.up()
         address = backend.addresses("PLAINTEXT")[1]
@@ -87,7 +89,7 @@ def _write(archive: Path, version: str) -> None:
         backend.down()
 
 
-def _serves(backend: JarsBackend, admin: AdminClient, address: str) -> bool:
+def _serves(backend: Backend, admin: AdminClient, address: str) -> bool:
     if backend.ended():
         raise ClusterError("the broker ended by itself")
     try:

@@ -111,9 +111,7 @@ def test_each_greenlet_has_its_own_span(spans: Any, tracing: Any) -> None:
 
 def test_a_span_ends_with_the_error_of_its_record(spans: Any, tracing: Any) -> None:
     tracer, hooks = tracing
-    options = {"hooks": [hooks], "max_block_ms": 50, "topics": [{"name": ORDER.topic}]}
-    with ScriptedCluster() as cluster, Client.start(cluster.bootstrap_servers, **options) as client:
-        client.wait_ready(PATIENCE)  # else the topic that is there may take longer
+    with ScriptedCluster() as cluster, Client.start(cluster.bootstrap_servers, hooks=[hooks], unknown_topic_ms=50) as client:
         client.produce(ORDER).get(PATIENCE)
         cluster[1].script(ProduceRequest, refuse(ErrorCode.TOPIC_AUTHORIZATION_FAILED))
         with tracer.start_as_current_span("request"):

@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+from klife.testing.cluster_jars import JarsBackend
 from klife.testing.jars import DEFAULT_VERSION
 from klife.testing.java import find_java
 from klife.testing.shared_classes import write
 
 if __name__ == "__main__":
-    write(find_java(), DEFAULT_VERSION)
+    write(find_java(), DEFAULT_VERSION, JarsBackend)

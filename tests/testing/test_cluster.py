@@ -21,6 +21,7 @@ from klife.admin import AdminError
 from klife.protocol.error_codes import ErrorCode
 from klife.testing import shared_classes
 from klife.testing.cluster import BackendUnavailable, ClusterError, KafkaCluster
+from klife.testing.cluster_jars import JarsBackend
 from klife.testing.cluster_processes import wait_until
 from klife.testing.jars import DEFAULT_VERSION
 from klife.testing.java import find_java
@@ -35,7 +36,7 @@ def ready_after() -> list[float]:
 
 @pytest.fixture(scope="module")
 def cluster(ready_after: list[float]) -> Iterator[KafkaCluster]:
-    shared_classes.write(find_java(), DEFAULT_VERSION)  # else it is so only after some clusters
+    shared_classes.write(find_java(), DEFAULT_VERSION, JarsBackend)  # else it is so only after some clusters
     begin = time.monotonic()
     with KafkaCluster(brokers=3) as running:
         ready_after.append(time.monotonic() - begin)

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import fcntl
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from klife.testing import shared_classes
 from klife.testing.cluster_errors import ClusterError
+from klife.testing.cluster_spec import ClusterSpec
 from klife.testing.shared_classes import PAYS_AFTER, archive_of, options_for, write
 
 VERSION = "4.3.1"
@@ -30,7 +32,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """How often the classes were written, which takes no broker here."""
     calls: list[Path] = []
 
-    def write_at_once(archive: Path, _version: str) -> None:
+    def write_at_once(archive: Any) -> None:
         calls.append(archive)
         archive.write_text("classes")
 
@@ -38,9 +40,14 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return calls
 
 
+def where(_spec: ClusterSpec, archive: Path) -> Any:
+    """In place of brokers that would write there."""
+    return archive
+
+
 def started(java: str, brokers: int) -> bool:
     """Whether a cluster of so many has its classes."""
-    options = options_for(java, VERSION, brokers)
+    options = options_for(java, VERSION, brokers, where)
     assert options in ([], [f"-XX:SharedArchiveFile={archive_of(java, VERSION)}"])
     return bool(options)
 
@@ -73,14 +80,14 @@ def test_where_they_can_not_be_written_brokers_start_without_and_it_is_tried_aga
 ) -> None:
     tried: list[Path] = []
 
-    def fail(archive: Path, _version: str) -> None:
+    def fail(archive: Any) -> None:
         tried.append(archive)
         raise ClusterError("the broker ended by itself")
 
     monkeypatch.setattr(shared_classes, "_write", fail)
     assert not any(started(java, 1) for _ in range(2 * PAYS_AFTER + 2))
     assert len(tried) == 2
-    monkeypatch.setattr(shared_classes, "_write", lambda archive, _version: tried.append(archive))  # a Java that knows no such files
+    monkeypatch.setattr(shared_classes, "_write", tried.append)  # a Java that knows no such files
     assert not started(java, 6)
     assert len(tried) == 3
     assert [path.suffix for path in archive_of(java, VERSION).parent.iterdir() if path.name != VERSION] == [".started"]
@@ -92,7 +99,7 @@ def test_while_another_process_writes_them_nobody_waits(java: str, written: list
         assert not started(java, 6)
     assert not written
     assert started(java, 1)
-    write(java, VERSION)
+    write(java, VERSION, where)
     assert len(written) == 1
 
 
