@@ -24,7 +24,6 @@ if cython.compiled:
     import cython
     from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize
     from cython.cimports.klife.capi import cut, view_of
-    from cython.cimports.klife.checksum import short_checksum
     from cython.cimports.libc.string import memcpy
 
 _HEADER_SIZE: Final = cython.declare(cython.Py_ssize_t, CHECKED.size)
@@ -32,7 +31,6 @@ _TRANSACTIONAL: Final = cython.declare("long long", TRANSACTIONAL)
 _CHECKED_FROM: Final = cython.declare(cython.Py_ssize_t, CHECKED_FROM)
 _AFTER_LENGTH: Final = cython.declare(cython.Py_ssize_t, CHECKED_FROM - LENGTH_FROM)  # of what the CRC does not cover
 _MAGIC: Final = cython.declare(cython.uint, MAGIC)
-_SHORT: Final = cython.declare(cython.Py_ssize_t, 4096)  # bytes; the package's way is quicker for more
 _LARGEST: Final = cython.declare(cython.Py_ssize_t, INT32_MAX - (CHECKED_FROM - LENGTH_FROM))
 _CHANGED = "the records of a batch were changed while they were encoded"
 
@@ -135,9 +133,7 @@ def write_within(
 def _checksum(p: Any, start: int, end: int) -> int:
     """The CRC of what is written from `start` to `end`."""
     if cython.compiled:
-        checksum = short_checksum(p + start, end - start) if end - start <= _SHORT else -1
-        if checksum == -1:
-            checksum = crc32c(view_of(p + start, end - start))
+        checksum = crc32c(view_of(p + start, end - start))
     else:
         checksum = crc32c(memoryview(p)[start:end])
     return checksum
