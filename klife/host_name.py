@@ -13,6 +13,8 @@ def why_no_host(host: str) -> str | None:
     """
     if _PLAIN.fullmatch(host):
         return None
+    if not host:
+        return "it is empty"
     if "" in host.removesuffix(".").split("."):
         return "there is nothing between two of its dots, or before the first"
     try:

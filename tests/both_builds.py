@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import gc
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -68,6 +67,7 @@ ONCE = [
     "tests/testing/test_helpers.py",
     "tests/testing/test_jars.py",
     "tests/testing/test_pytest_plugin.py",
+    "tests/testing/test_shared_classes.py",
     "tests/actors/test_txn_every_code.py",  # of the actors' tables, which are not compiled; a code of each kind: test_txn_answers.py
     # Programs of the tests' own.
     "tests/versions",
@@ -210,18 +210,16 @@ def _environment(broker_options: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | {OPTIONS_VARIABLE: broker_options}
 
 
-def _program(name: str, argument: str, broker_options: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", f"tests.support.{name}", argument]
+def _program(name: str, broker_options: str, *arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", f"tests.support.{name}", *arguments]
     return subprocess.Popen(command, cwd=ROOT, env=_environment(broker_options), stdin=subprocess.PIPE)
 
 
 def main(arguments: list[str]) -> int:
     options = os.environ.get(OPTIONS_VARIABLE, OPTIONS)
     with tempfile.TemporaryDirectory(prefix="klife-tests-") as folder:
-        archive = Path(folder) / "kafka.jsa"
-        archiving = _program("shared_classes", str(archive), options)
-        options += f" -XX:SharedArchiveFile={shlex.quote(str(archive))}"
-        cluster = _program("shared_cluster", folder, options)
+        archiving = _program("shared_classes", options)
+        cluster = _program("shared_cluster", options, folder)
         # In one word: pytest would take a folder that stands alone for the tests', and look for its settings there.
         arguments = [f"--shared-cluster={folder}", *arguments]
         # The first compiles to bytecode what others import as well, for seconds: each would do it for itself at the same time.

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import klife
-from klife.protocol.record_write import write_batch, write_payload
+from klife.protocol.record_write import write_batch, write_payload, write_within
 from tests.support import ROOT, SUPPORT
 
 SECONDS = 240.0  # for what takes five
@@ -110,3 +110,11 @@ def test_records_that_change_while_they_are_encoded_are_refused(headers: str) ->
         odd.fields = [None, b"v", odd, 5]
         with pytest.raises(RuntimeError, match="changed while they were encoded"):
             write(odd.fields)
+
+
+@pytest.mark.parametrize("headers", ["more than was counted", "add a record"])
+def test_nor_are_records_written_that_take_more_than_was_counted(headers: str) -> None:
+    odd: Any = Adding() if headers == "add a record" else Flickering(True)
+    odd.fields = [None, b"v", odd, 5]
+    with pytest.raises(RuntimeError, match="changed while they were encoded"):
+        write_within(33, odd.fields, 1, 0, 0, False)

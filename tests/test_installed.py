@@ -128,7 +128,9 @@ def sdist(dist: Path) -> Path:
 @pytest.fixture(scope="module")
 def compiled(dist: Path, sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What pip compiled of the source distribution, installed."""
-    made = wheel(sdist, dist, CC=str(dist / "cc"), CYTHON_CACHE_DIR=str(ROOT / "build" / "cython-cache"))  # as in the Makefile
+    made = wheel(
+        sdist, dist, CC=shlex.quote(str(dist / "cc")), CYTHON_CACHE_DIR=str(ROOT / "build" / "cython-cache")
+    )  # as in the Makefile
     assert made.name.startswith(f"klife-{__version__}-cp")
     return installed(made, tmp_path_factory.mktemp("compiled") / "site")
 

@@ -26,6 +26,7 @@ from klife.admin.answers import brokers_of, check, configs_of, describe_configs_
 from klife.admin.reach import RETRY_SECONDS, Reach
 from klife.admin.values import Broker, ConfigEntry, NewTopic, Partition
 from klife.api.settings import checked_config, connection_settings
+from klife.errors import ConfigError
 from klife.protocol.apis.describe_configs import TOPIC_RESOURCE
 from klife.protocol.apis.incremental_alter_configs import (
     DELETE,
@@ -52,7 +53,7 @@ class AdminClient:
     an AdminError at once.
 
     Raises:
-        ConfigError: an address, `tls` or `sasl` is wrong.
+        ConfigError: an address, `timeout`, `tls` or `sasl` is wrong.
     """
 
     def __init__(
@@ -64,6 +65,8 @@ class AdminClient:
         sasl: SaslConfig | Mapping[str, Any] | None = None,
     ) -> None:
         config = checked_config(None, {"bootstrap_servers": bootstrap_servers, "tls": tls, "sasl": sasl})
+        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0:
+            raise ConfigError([f"timeout: got {type(timeout).__name__} {timeout!r}, expected seconds as a number, 0 or more"])
         self._reach = Reach(config.bootstrap_servers, connection_settings(config), timeout=timeout, quiet=False)
 
     @classmethod

@@ -210,16 +210,16 @@ class AppendOne:
     def join(self, transaction: Any, record: Record, producer: str | None, partitioner: Any, wanted: bool, callback: Any) -> Any:
         """As `Topic.append`, in `transaction`. From any thread."""
         take_note()
-        if producer is None and partitioner is None:
-            taken = transaction.append(record, wanted, callback)
-            if taken is not None:
-                return taken
-        transaction.check(producer)
-        engine = transaction.pool.engine
-        if get_hub_if_exists() is not engine.hub:
-            joins = partial(AppendOne.join, self, transaction, record, None, partitioner, wanted, callback)
-            return call_at_home(engine, joins, None, NOT_QUEUED)
         try:
+            if producer is None and partitioner is None:
+                taken = transaction.append(record, wanted, callback)
+                if taken is not None:
+                    return taken
+            transaction.check(producer)
+            engine = transaction.pool.engine
+            if get_hub_if_exists() is not engine.hub:
+                joins = partial(AppendOne.join, self, transaction, record, None, partitioner, wanted, callback)
+                return call_at_home(engine, joins, None, NOT_QUEUED)
             return self._append(record, None, partitioner, None, None, 0, wanted, callback, transaction)
         except ClientClosed:
             transaction.check()  # it has ended while the record waited

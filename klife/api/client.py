@@ -13,7 +13,6 @@ client does; the next use starts it afresh, in the thread that uses it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from klife import cython_shim as cython
@@ -27,7 +26,7 @@ from klife.api import lifecycle
 from klife.api.append import Append
 from klife.api.client_view import ClientView
 from klife.api.from_thread import call_at_home
-from klife.api.handle import Handle
+from klife.api.handle import Handle, deadline_in
 from klife.api.status import StopReport, stop_report
 from klife.errors import ConfigError, FlushTimeout, NoSuchClient
 from klife.record import Record
@@ -122,7 +121,7 @@ class Client(ClientView):
             NotReady: not within `timeout` seconds; the text says what each address answered.
             ClientClosed: the client was stopped.
         """
-        engine = self._handle.current(monotonic() + timeout, so="")
+        engine = self._handle.current(deadline_in(timeout), so="")
         if not self._handle.is_at_home:
             self._handle.from_thread(lambda: self.wait_ready(timeout), timeout, so="")
             return
@@ -262,10 +261,11 @@ class Client(ClientView):
         engine = self._handle.current(so="")
         if timeout is None:
             timeout = 1.0 + engine.longest_wait
+        deadline = deadline_in(timeout)
         if self._handle.is_at_home:
-            left = engine.flush(monotonic() + timeout)
+            left = engine.flush(deadline)
         else:
-            deadline, in_callback = monotonic() + timeout, engine.calls_back_here
+            in_callback = engine.calls_back_here
             left = self._handle.from_thread(lambda: engine.flush(deadline, in_callback=in_callback), timeout, so="")
         if left:
             raise FlushTimeout(left, timeout)
@@ -280,6 +280,7 @@ class Client(ClientView):
         client, and never the parent's.
         """
         take_note()
+        deadline_in(timeout)  # refused here, and not at home
         handle = self._handle
         if handle.is_left_behind and not handle.finds_successor():
             engines.forget_inherited(handle.name)

@@ -13,7 +13,7 @@ from klife import cython_shim as cython
 from klife.actors import engines
 from klife.actors.producer.validation import checked_topic
 from klife.api import lifecycle
-from klife.api.handle import Handle
+from klife.api.handle import Handle, deadline_in
 from klife.api.status import ClientStatus, PartitionStatus, client_status, partition_statuses
 from klife.errors import ClientClosed, InvalidRecordValue
 from klife.wrong_self import refuse_wrong_self
@@ -90,6 +90,7 @@ class ClientView:
         Raises:
             ClientClosed: the client was stopped.
         """
+        deadline_in(timeout)  # refused here, and not at home
         engine = self._handle.current(so="")
         if not self._handle.is_at_home:
             report: DoctorReport = self._handle.from_thread(lambda: self.doctor(timeout), timeout, so="")

@@ -21,8 +21,21 @@ from klife.actors.runtime.forked import take_note
 from klife.api import lifecycle
 from klife.api.from_thread import call_at_home
 from klife.api.held import held_for
+from klife.errors import InvalidRecordType
 
 T = TypeVar("T")
+
+
+def deadline_in(timeout: float) -> float:
+    """When a call has to end that may take `timeout` seconds, in monotonic seconds.
+
+    Raises:
+        InvalidRecordType: that is no number (a TypeError).
+    """
+    try:
+        return monotonic() + timeout
+    except TypeError:
+        raise InvalidRecordType(f"timeout is a {type(timeout).__name__}; expected seconds as a number") from None
 
 
 class Handle:

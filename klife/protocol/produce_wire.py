@@ -37,6 +37,7 @@ _MAX_NAME = 32767
 # Of small batches, that are joined. In larger pieces memory comes fresh from the kernel, page by page, and goes back
 # there with each request.
 _GATHERED_BYTES = cython.declare(cython.Py_ssize_t, 32_768)
+_SPLIT_BYTES = cython.declare(cython.Py_ssize_t, SPLIT_BYTES)
 _HEAD = Layout(">hi")
 _LONG_HEAD = Layout(">hii")
 _COUNT = Layout(">i")
@@ -48,7 +49,6 @@ _SHORT = Layout(">h")
 _WRITTEN = Layout(">ihqq8x3s")
 _WELL = b"\1\0\0"
 _WRITTEN_SIZE = cython.declare(cython.Py_ssize_t, _WRITTEN.size)
-_TWO_BYTES = cython.declare(cython.Py_ssize_t, 0x7F)  # elements of an array, from which on their number, plus one, takes so many
 _NO_THROTTLE_NO_TAGS = b"\0\0\0\0\0"  # a quota's throttle time is for the general decoder, whose answers can tell it
 
 
@@ -113,7 +113,7 @@ class BatchesRequest:
         except (ValueError, TypeError, AttributeError, LayoutError) as error:
             raise EncodeError(f"a produce request could not be encoded: {error}") from None
 
-    @cython.locals(parts=list, out=list, written="WrittenPartitions", wires=list, wire=tuple, start=bytes, rest=bytes)
+    @cython.locals(parts=list, out=list, written="WrittenPartitions", wires=list, wire=tuple, piece=bytes)
     @cython.locals(size=cython.Py_ssize_t, count=cython.Py_ssize_t, gathered=cython.Py_ssize_t)
     def _flexible(self, version: int) -> list[Buffer]:
         parts: list[Buffer] = []
@@ -132,31 +132,19 @@ class BatchesRequest:
             out.append(_SIZES[count] if count < _KNOWN_SIZES else uvarint(count))
             if isinstance(partitions, WrittenPartitions):
                 written = partitions
-                gathered = _gather(parts, out, written.pieces, gathered)
+                for piece in written.pieces:
+                    gathered = _put(parts, out, piece, gathered)
                 out.append(b"\0")
                 continue
             wires = partitions
             for index, wire in wires:
                 add(_INDICES[index] if 0 <= index < _KNOWN_INDICES else _INDEX.pack(index))
-                if len(wire) != 2:
-                    add(uvarint(sum(map(len, wire)) + 1))
-                    _put_large(parts, out, wire)
-                    add(b"\0")
-                    continue
-                start, rest = wire
-                size = len(start) + len(rest) + 1
+                size = 1
+                for piece in wire:
+                    size += len(piece)
                 add(_SIZES[size] if size < _KNOWN_SIZES else uvarint(size))
-                add(start)
-                if size > SPLIT_BYTES:
-                    parts += (b"".join(out), rest)
-                    out.clear()
-                else:
-                    add(rest)
-                    gathered += size
-                    if gathered > _GATHERED_BYTES:
-                        parts.append(b"".join(out))
-                        out.clear()
-                        gathered = 0
+                for piece in wire:
+                    gathered = _put(parts, out, piece, gathered)
                 add(b"\0")
             out.append(b"\0")
         out.append(b"\0")
@@ -172,21 +160,14 @@ class BatchesRequest:
             encoded = _name(txn_id)
             out = [_SHORT.pack(len(encoded)), encoded]
         out.append(_LONG_HEAD.pack(self.acks, self.timeout_ms, len(self.topics)))
+        gathered = 0
         for name, _topic_id, partitions in self.topics:
             encoded = _name(name)
             out += (_SHORT.pack(len(encoded)), encoded, _COUNT.pack(len(partitions)))
             for index, wire in partitions:
-                if len(wire) != 2:
-                    out.append(_PARTITION.pack(index, sum(map(len, wire))))
-                    _put_large(parts, out, wire)
-                    continue
-                start, rest = wire
-                out += (_PARTITION.pack(index, len(start) + len(rest)), start)
-                if len(rest) > SPLIT_BYTES:
-                    parts += (b"".join(out), rest)
-                    out.clear()
-                else:
-                    out.append(rest)
+                out.append(_PARTITION.pack(index, sum(map(len, wire))))
+                for piece in wire:
+                    gathered = _put(parts, out, piece, gathered)
         parts.append(b"".join(out))
         return parts
 
@@ -196,32 +177,21 @@ class BatchesRequest:
 
 @cython.cfunc
 @cython.returns(cython.Py_ssize_t)
-@cython.locals(parts=list, out=list, pieces=list, piece=bytes, gathered=cython.Py_ssize_t)
-def _gather(parts: list[Buffer], out: list[bytes], pieces: list[bytes], gathered: int) -> int:
-    """Put `pieces` behind `out`, which had `gathered` bytes of batches before; return how many it has now."""
-    for piece in pieces:
-        if len(piece) > SPLIT_BYTES:
-            parts += (b"".join(out), piece)
-            out.clear()
-            gathered = 0
-            continue
-        out.append(piece)
-        gathered += len(piece)
-        if gathered > _GATHERED_BYTES:
-            parts.append(b"".join(out))
-            out.clear()
-            gathered = 0
+@cython.exceptval(-1)
+@cython.locals(parts=list, out=list, piece=bytes, gathered=cython.Py_ssize_t)
+def _put(parts: list[Buffer], out: list[bytes], piece: bytes, gathered: int) -> int:
+    """Put a piece of a batch behind `out`, which has `gathered` bytes of them; return how many it has then."""
+    if len(piece) > _SPLIT_BYTES:
+        parts += (b"".join(out), piece)
+        out.clear()
+        return 0
+    out.append(piece)
+    gathered += len(piece)
+    if gathered > _GATHERED_BYTES:
+        parts.append(b"".join(out))
+        out.clear()
+        return 0
     return gathered
-
-
-def _put_large(parts: list[Buffer], out: list[bytes], wire: EncodedBatch) -> None:
-    """Put a batch of large records behind `out`, which has what follows it from then on."""
-    for part in wire:
-        if len(part) > SPLIT_BYTES:
-            parts += (b"".join(out), part)
-            out.clear()
-        else:
-            out.append(part)
 
 
 @cython.cfunc
@@ -235,13 +205,10 @@ def _plain(data: bytes, pos: int, by_id: bool) -> PlainAnswer | None:
     p, size = data, len(data)
     if pos + 1 >= size:
         return None
-    count = p[pos] - 1
-    pos += 1
-    if count >= _TWO_BYTES:
-        count = (count + 1 & 0x7F | p[pos] << 7) - 1
-        if p[pos] > 0x7F:
-            return None
-        pos += 1
+    count = _elements(p, pos)
+    if count < 0:
+        return None
+    pos += 1 if p[pos] <= 0x7F else 2
     for _ in range(count):
         topic: str | bytes
         end = pos + 16 if by_id else pos + 1
@@ -258,15 +225,12 @@ def _plain(data: bytes, pos: int, by_id: bool) -> PlainAnswer | None:
             except ValueError:
                 return None
         pos = end
-        if pos + 1 >= size or not p[pos]:
+        if pos + 1 >= size:
             return None
-        partitions = p[pos] - 1
-        pos += 1
-        if partitions >= _TWO_BYTES:
-            partitions = (partitions + 1 & 0x7F | p[pos] << 7) - 1
-            if p[pos] > 0x7F:
-                return None
-            pos += 1
+        partitions = _elements(p, pos)
+        if partitions < 0:
+            return None
+        pos += 1 if p[pos] <= 0x7F else 2
         end = pos + partitions * _WRITTEN_SIZE
         if end >= size or p[end]:  # the topic's tags
             return None
@@ -285,6 +249,17 @@ def _plain(data: bytes, pos: int, by_id: bool) -> PlainAnswer | None:
         pos = end + 1
         topics.append((topic, written))
     return PlainAnswer(topics) if data[pos:] == _NO_THROTTLE_NO_TAGS else None
+
+
+@cython.cfunc
+@cython.returns(cython.Py_ssize_t)
+@cython.exceptval(check=False)
+@cython.locals(p="const unsigned char*", at=cython.Py_ssize_t)
+def _elements(p: bytes, at: int) -> int:
+    """How many elements an array has, by its compact length at `at`; -1 where that is null, or takes more than two bytes."""
+    if p[at] <= 0x7F:
+        return p[at] - 1
+    return -1 if p[at + 1] > 0x7F else (p[at] & 0x7F | p[at + 1] << 7) - 1
 
 
 @cython.cfunc

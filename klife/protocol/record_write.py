@@ -23,8 +23,7 @@ from klife.protocol.record_parts import encode_varint, make_varints, record_part
 if cython.compiled:
     import cython
     from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize
-    from cython.cimports.klife.capi import view_of
-    from cython.cimports.klife.checksum import short_checksum
+    from cython.cimports.klife.capi import cut, view_of
     from cython.cimports.libc.string import memcpy
 
 _HEADER_SIZE: Final = cython.declare(cython.Py_ssize_t, CHECKED.size)
@@ -32,7 +31,6 @@ _TRANSACTIONAL: Final = cython.declare("long long", TRANSACTIONAL)
 _CHECKED_FROM: Final = cython.declare(cython.Py_ssize_t, CHECKED_FROM)
 _AFTER_LENGTH: Final = cython.declare(cython.Py_ssize_t, CHECKED_FROM - LENGTH_FROM)  # of what the CRC does not cover
 _MAGIC: Final = cython.declare(cython.uint, MAGIC)
-_SHORT: Final = cython.declare(cython.Py_ssize_t, 4096)  # bytes; the package's way is quicker for more
 _LARGEST: Final = cython.declare(cython.Py_ssize_t, INT32_MAX - (CHECKED_FROM - LENGTH_FROM))
 _CHANGED = "the records of a batch were changed while they were encoded"
 
@@ -104,6 +102,30 @@ def put_batch(
     return end
 
 
+@cython.locals(size=cython.Py_ssize_t, end=cython.Py_ssize_t, p="unsigned char*")
+def write_within(
+    bound: int, fields: Sequence[Any], producer_id: int, producer_epoch: int, base_sequence: int, is_transactional: bool
+) -> bytes:
+    """`records.encode_plain` in one piece, for at least one record. None of them is measured first: there is room
+    for the `bound` bytes that they take at most.
+
+    Raises:
+        RuntimeError: they take more, or may take more than the protocol has room for.
+    """
+    if not 0 <= bound <= _LARGEST - _HEADER_SIZE:
+        raise RuntimeError(f"the records of a batch take at most {_LARGEST - _HEADER_SIZE} bytes, these up to {bound}")
+    size = _CHECKED_FROM + _HEADER_SIZE + bound
+    buffer = _exactly(size)
+    p = buffer
+    end = put_batch(p, 0, size, fields, producer_id, producer_epoch, base_sequence, is_transactional)
+    written: bytes
+    if cython.compiled:
+        written = cut(buffer, end)
+    else:
+        written = bytes(buffer[:end])
+    return written
+
+
 @cython.cfunc
 @cython.returns("long long")
 @cython.exceptval(-1)
@@ -111,9 +133,7 @@ def put_batch(
 def _checksum(p: Any, start: int, end: int) -> int:
     """The CRC of what is written from `start` to `end`."""
     if cython.compiled:
-        checksum = short_checksum(p + start, end - start) if end - start <= _SHORT else -1
-        if checksum == -1:
-            checksum = crc32c(view_of(p + start, end - start))
+        checksum = crc32c(view_of(p + start, end - start))
     else:
         checksum = crc32c(memoryview(p)[start:end])
     return checksum

@@ -49,7 +49,7 @@ each would be an object more for each record, to be made, visited by the garbage
 
 EncodedBatch = tuple[bytes, ...]
 """A complete batch, in parts that follow each other on the wire: putting them together would copy every byte
-once more. Two, or one more on either side of each large value (`large_records`).
+once more. One or two, or one more on either side of each large value (`large_records`).
 """
 
 RECORD_OVERHEAD: Final = 32

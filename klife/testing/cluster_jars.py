@@ -14,6 +14,8 @@ than a second each. `bootstrap.checkpoint` holds the initial feature levels, the
 checkpoint and a `meta.properties` of their own. Kafka before 3.3 has no such levels, and writes no
 checkpoint. With ZooKeeper there is nothing to format.
 
+Every JVM maps Kafka's classes from a file, once there is one (`klife.testing.shared_classes`).
+
 KAFKA_JVM_PERFORMANCE_OPTS in the environment adds options of the JVM's, as it does for Kafka's own scripts.
 """
 
@@ -27,6 +29,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from klife.testing import shared_classes
 from klife.testing.cluster_backend import broker_properties, kafka_uuid
 from klife.testing.cluster_errors import BackendUnavailable, ClusterError
 from klife.testing.cluster_processes import ProcessKeeper
@@ -66,10 +69,14 @@ OPTIONS_VARIABLE = "KAFKA_JVM_PERFORMANCE_OPTS"
 
 
 class JarsBackend:
-    """See `klife.testing.cluster_backend.Backend` for what each method promises."""
+    """See `klife.testing.cluster_backend.Backend` for what each method promises. Brokers that are stopped write
+    their classes to `write_classes`, if that is given; of several, one would write over the other's.
+    """
 
-    def __init__(self, spec: ClusterSpec) -> None:
+    def __init__(self, spec: ClusterSpec, write_classes: Path | None = None) -> None:
         self._spec = spec
+        self._write_classes = write_classes
+        self._class_options: list[str] = []
         self._keeper: ProcessKeeper | None = None
         self._java = ""
         self._jars = Path()
@@ -80,6 +87,8 @@ class JarsBackend:
     def up(self) -> None:
         self._java = find_java()
         self._jars = kafka_jars(self._spec.version)
+        if self._write_classes is None:
+            self._class_options = shared_classes.options_for(self._java, self._spec.version, self._spec.brokers, JarsBackend)
         self._keeper = ProcessKeeper(Path(tempfile.mkdtemp(prefix="klife-kafka-")))
         self._reserve_ports(self._keeper)
         if self._spec.is_secure:
@@ -122,7 +131,8 @@ class JarsBackend:
         if self._zookeeper is not None:
             self._zookeeper.wait_until_forgotten(node_id)
         node = self._node(node_id)
-        command = self._java_command(*HEAP_OPTIONS, main="kafka.Kafka")
+        writing = [] if self._write_classes is None else [f"-XX:ArchiveClassesAtExit={self._write_classes}"]
+        command = self._java_command(*HEAP_OPTIONS, *writing, main="kafka.Kafka")
         self._running().spawn(_name(node_id), [*command, str(node / "server.properties")], node / "server.log")
 
     def pause(self, node_id: int) -> None:
@@ -233,6 +243,7 @@ class JarsBackend:
             self._java,
             *JVM_OPTIONS,
             *options,
+            *self._class_options,
             *_options_of_the_environment(),
             # Native compression libraries unpack themselves there, and a killed JVM does not remove them.
             f"-Djava.io.tmpdir={self.folder / 'tmp'}",

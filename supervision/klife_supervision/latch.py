@@ -8,6 +8,7 @@ operating system lock.
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import TIMEOUT_MAX
 from typing import Any
 
 from gevent.event import Event
@@ -40,6 +41,8 @@ class Latch:
 
     def wait(self, timeout: float | None) -> bool:
         """Wait for it, at most `timeout` seconds (None: no limit); whether it has happened."""
+        if timeout is not None:  # to a lock -1 is for ever and more than TIMEOUT_MAX an error; a timer of nan holds the loop
+            timeout = min(timeout, TIMEOUT_MAX) if timeout > 0 else 0.0
         if self._home.is_here():
             self._event.wait(timeout)
         else:

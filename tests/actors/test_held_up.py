@@ -112,6 +112,15 @@ def test_a_broker_that_nobody_answers_for_is_named_with_its_address_and_why(star
         assert error.error_code is None
 
 
+def test_an_advertised_address_that_never_worked_is_told_as_that() -> None:
+    with ScriptedCluster() as cluster:
+        bootstrap, cluster.host = cluster.bootstrap_servers, "127.0.0.2"  # where nobody listens
+        with Client.start(bootstrap) as client:
+            error = timed_out(client, client.produce(ORDER))
+        assert f"broker 1 can not be reached (127.0.0.2:{cluster[1].port} " in str(error)
+        assert "), and never was: check that it runs, and that this address, of its advertised.listeners, can be reached" in str(error)
+
+
 def test_a_broker_that_hangs_up_on_each_request_is_told_as_that(start_client: StartClient) -> None:
     with ScriptedCluster() as cluster:
         client = start_client(cluster, retry_backoff_ms=30_000, retry_backoff_max_ms=30_000)

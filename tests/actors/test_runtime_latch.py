@@ -37,6 +37,7 @@ def test_a_set_latch_lets_everyone_through_at_once() -> None:
 def test_a_wait_of_no_time_looks_and_goes() -> None:
     assert not Latch().wait(0)
     assert not Latch().wait(-1)
+    assert not Latch().wait(float("nan"))  # a timer of so many seconds would hold the loop, and all greenlets, for good
 
 
 def test_greenlets_are_woken_in_the_order_they_came_and_in_one_turn_of_the_loop() -> None:

@@ -70,6 +70,25 @@ def test_beside_a_larger_one_each_is_by_itself() -> None:
     assert whole(partitions) == [expected(batch) for batch in request.batches]
 
 
+def test_what_is_counted_of_a_record_is_room_enough_to_write_it() -> None:
+    odd = [
+        Record("t", None, bytes(5000), headers=[("", None)] * 300, timestamp_ms=2**63 - 1, partition=0),
+        Record("t", bytes(20_000), b"", headers=[("ü" * 70, bytes(70))] * 70, partition=1),
+        Record("t", b"", b"", headers=[("", b"")] * 20_000, timestamp_ms=0, partition=2),
+    ]
+    request = Request(odd)
+    for number in range(200):  # beside those that begin their batches
+        request.parts.topic.append(Record("t", b"", timestamp_ms=2**63 - 1 - number, partition=0))
+        request.parts.topic.append(Record("t", bytes(100), timestamp_ms=number, partition=0))
+    assert whole(request.packed()) == [expected(batch) for batch in request.batches]
+    for batch in request.batches:
+        request.parts.delivered(batch)
+    request.taken, _ = request.parts.batcher().drain(1e12, request.parts.producer.identity)
+    request.batches = [batch for _, batch in request.taken]
+    assert [batch.count for batch in request.batches] == [400]
+    assert whole(request.packed()) == [expected(batch) for batch in request.batches]
+
+
 def test_one_that_can_not_be_encoded_takes_none_along() -> None:
     request = Request(SMALL, spoilt=1)
     partitions = request.packed()

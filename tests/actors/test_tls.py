@@ -17,6 +17,8 @@ from gevent.server import StreamServer
 from klife import Record
 from klife.actors import engines
 from klife.actors.network import connector, session, tls_context
+from klife.actors.network.tls_trouble import in_handshake
+from klife.actors.settings import TlsSettings
 from klife.protocol.apis.produce import ProduceRequest
 from tests.support.inside_client import broker_status, node, tells_why_it_is_not_ready
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster
@@ -285,3 +287,8 @@ class closing_at_once:  # noqa: N801
 
     def __exit__(self, *_exc_info: object) -> None:
         self._server.stop(timeout=0)
+
+
+@pytest.mark.parametrize("error", [ssl.SSLEOFError(8, "EOF"), ssl.SSLZeroReturnError(6, "closed"), ConnectionResetError(104, "reset")])
+def test_an_end_in_the_handshake_tells_of_a_listener_without_tls_whatever_this_python_calls_it(error: OSError) -> None:
+    assert "a listener without TLS does that" in in_handshake(error, TlsSettings(), "localhost", None)

@@ -15,9 +15,9 @@ from klife import Client, Record, TransactionAborted, TransactionFenced
 from klife.actors.transactions import choice, pool
 from klife.protocol.apis.add_partitions_to_txn import AddPartitionsToTxnRequest
 from klife.protocol.apis.end_txn import EndTxnRequest
-from klife.protocol.apis.init_producer_id import InitProducerIdRequest
+from klife.protocol.apis.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from klife.protocol.apis.produce import ProduceRequest
-from tests.support.scripted_broker import PATIENCE, CutOff, Exchange, ScriptedCluster, refuse
+from tests.support.scripted_broker import PATIENCE, CutOff, Exchange, ScriptedCluster, answer, cut, done_then_cut, refuse
 from tests.support.scripted_coordinator import ScriptedCoordinator
 from tests.support.waiting import wait_until
 
@@ -133,6 +133,36 @@ def test_a_record_that_arrives_after_the_abort_is_in_no_transaction(old_world: W
     assert world.cluster.log("orders") == [b"next"]
     ends = sum(isinstance(each.request, EndTxnRequest) for each in world.broker.requests)
     assert ends == (2 if verifies else 1), "markers of the next epoch are those of a renewal"
+
+
+@pytest.mark.parametrize("verifies", [False], ids=["before Kafka 3.6"])
+def test_a_stop_waits_for_the_abort_that_keeps_it_out(old_world: World) -> None:
+    world = old_world
+    world.hold_back(ProduceRequest)
+    with suppress(TransactionAborted), world.client.transaction():
+        world.client.produce(Record("orders", b"late"))
+        wait_until(lambda: world.is_on_its_way)
+        world.client.stop(PATIENCE)
+    assert world.coordinator.ended == [False]
+    assert not world.coordinator.is_open
+    assert world.arrive().responses[0].partition_responses[0].error_code == 47
+
+
+@pytest.mark.parametrize("verifies", [False], ids=["before Kafka 3.6"])
+@pytest.mark.parametrize("trouble", [*(answer(InitProducerIdResponse(error_code=code)) for code in (15, 16, 51)), cut, done_then_cut])
+def test_an_abort_that_keeps_it_out_is_asked_for_until_it_is_done(old_world: World, trouble: Any) -> None:
+    world = old_world
+    world.produce(b"first")
+    world.hold_back(ProduceRequest)
+    with world.client.transaction() as txn:
+        world.client.produce(Record("orders", b"late"))
+        wait_until(lambda: world.is_on_its_way)
+        world.broker.script(InitProducerIdRequest, trouble, trouble)
+        txn.abort()
+    wait_until(lambda: world.coordinator.ended == [True, False], PATIENCE)
+    assert world.arrive().responses[0].partition_responses[0].error_code == 47
+    world.produce(b"next")
+    assert world.cluster.log("orders") == [b"first", b"next"]
 
 
 def renewed_twice(world: World) -> None:

@@ -220,6 +220,19 @@ def test_a_callback_for_an_empty_batch_that_raises_is_logged(client: Client) -> 
     assert [entry["event"] for entry in logs] == ["delivery_callback_failed"]
 
 
+@pytest.mark.parametrize("options", [{}, {"run_in": "thread"}])
+def test_a_timeout_that_is_no_number_is_named_and_nothing_is_stopped(cluster: ScriptedCluster, options: dict[str, Any]) -> None:
+    with Client.start(cluster.bootstrap_servers, **options) as client:
+        client.wait_ready(PATIENCE)
+        calls: list[Any] = [client.wait_ready, client.flush, client.doctor, client.stop]
+        for call in calls:
+            with pytest.raises(InvalidRecordType, match="timeout is a str; expected seconds as a number"):
+                call("5")
+        with pytest.raises(InvalidRecordType, match="timeout is a NoneType"):
+            client.stop(None)  # type: ignore[arg-type]
+        assert client.produce(Record("orders", b"v")).get(PATIENCE).offset == 0
+
+
 def test_a_coroutine_that_a_callback_makes_is_told_since_nobody_awaits_it(client: Client) -> None:
     async def late(_result: Any) -> None:
         raise AssertionError("nobody awaits it")

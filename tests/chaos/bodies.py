@@ -5,6 +5,7 @@ raises one.
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import signal
 import threading
@@ -154,21 +155,38 @@ class _Ending:
                 do()
 
 
+_starting = threading.Lock()
+"""Held by a body that starts a thread: until it runs CPython 3.11 takes its state for the body's own, and what is
+raised in the body would end it instead, before it has told that it runs, for which the body waits.
+"""
+
+
 def _raise_in(thread: int | None) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread or 0), ctypes.py_object(Interrupted))
+    with _starting:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread or 0), ctypes.py_object(Interrupted))
 
 
 def _in_thread(work: Work) -> None:
+    """In a bare thread, whose end is waited for at a bare lock: who waits may be interrupted, and `threading` is not
+    made for that. Between any two of its instructions that leaves a lock held for ever, or releases it twice.
+    """
     errors: list[BaseException] = []
+    runs, over = _thread.allocate_lock(), _thread.allocate_lock()
+    runs.acquire()
+    over.acquire()
 
     def do() -> None:
+        runs.release()
         try:
             work()
         except BaseException as error:
             errors.append(error)
+        finally:
+            over.release()
 
-    thread = threading.Thread(target=do, daemon=True)
-    thread.start()
-    thread.join()
+    with _starting:
+        _thread.start_new_thread(do, ())
+        runs.acquire()
+    over.acquire()
     if errors:
         raise errors[0]

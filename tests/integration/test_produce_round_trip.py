@@ -60,7 +60,7 @@ def test_values_and_keys_by_their_serializers_are_read_back_as_they_were(
     registry = SchemaRegistryClient.new_client({"url": "mock://round-trip"})
     schema = '{"type": "record", "name": "Order", "fields": [{"name": "number", "type": "int"}, {"name": "what", "type": "string"}]}'
     typed = TopicConfig(name=orders, key_serializer=StringSerializer(), value_serializer=AvroSerializer(registry, schema))
-    client = start_client(topics=[typed], txn_pools=[{"name": "money"}])
+    client = start_client(topics=[typed], txn_pools=[{"name": "money", "checkout_timeout_ms": 60_000}])
     sent = [Record(orders, {"number": number, "what": "c\u00f4t\u00e9 " * number}, f"table {number % 7}") for number in range(60)]
 
     def work(records: list[Record[Any, Any]]) -> None:

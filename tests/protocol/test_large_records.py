@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import klife
 from klife.actors.producer.request import InFlightRequest
 from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.framing import encode_request
@@ -75,4 +76,6 @@ def test_small_values_beside_each_other_are_one_part() -> None:
     [batch] = parts.drained(0.0)
     in_flight_request = InFlightRequest(parts.batcher(), [(parts.partition(0), batch)])
     in_flight_request.pack(parts.producer.budget, 1000, lambda *_: pytest.fail("it could be encoded"))
-    assert len(batch.wire or ()) == 2
+    *before, records = batch.wire or ()
+    assert len(before) == (0 if klife.compiled else 1), "in Python what the CRC does not cover is a part of its own"
+    assert sum(map(len, before)) < 100 < 100 * 1000 < len(records)

@@ -72,9 +72,8 @@ def test_small_batches_are_gathered_in_parts_for_which_no_memory_has_to_be_mappe
     for version in VERSIONS:
         parts = BatchesRequest(-1, 1, topics).encode_parts(version)
         assert b"".join(parts) == declared(-1, 1, topics).encode(version)
-        if version >= 9:
-            assert 10 < len(parts) < 20
-            assert max(map(len, parts)) < 64 * 1024
+        assert 10 < len(parts) < 20
+        assert max(map(len, parts)) < 64 * 1024
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -164,3 +163,9 @@ def test_a_truncated_answer_is_a_decode_error() -> None:
         for end in range(len(encoded)):
             with pytest.raises(DecodeError):
                 BatchesResponse.decode(encoded[:end], version)
+
+
+@pytest.mark.parametrize("version", [9, 13])
+def test_an_answer_whose_topics_are_null_is_a_decode_error(version: int) -> None:
+    with pytest.raises(DecodeError):
+        BatchesResponse.decode(bytes(6), version)

@@ -12,7 +12,7 @@ import klife
 from klife.protocol import record_parts
 from klife.protocol.record_layout import TRANSACTIONAL
 from klife.protocol.record_parts import joined_payload
-from klife.protocol.record_write import write_batch, write_payload
+from klife.protocol.record_write import write_batch, write_payload, write_within
 from klife.protocol.records import (
     BATCH_OVERHEAD,
     RECORD_OVERHEAD,
@@ -42,8 +42,15 @@ def plain_batch_of(records: list[RecordTuple], producer_id: int, epoch: int, seq
     taken, written, joined = (
         b"".join(way(fields, producer_id, epoch, sequence, transactional)) for way in (encode_plain, write_batch, joined_batch)
     )
-    assert written == joined == taken
+    bound = sum(size_bound(*record[:3]) for record in records)
+    assert write_within(bound, fields, producer_id, epoch, sequence, transactional) == written == joined == taken
     return taken
+
+
+@pytest.mark.parametrize("bound", [-100, -61, 0, 20, 2**31])
+def test_a_batch_that_takes_more_than_was_said_is_refused(bound: int) -> None:
+    with pytest.raises(RuntimeError):
+        write_within(bound, fields_of([(None, b"v" * 100, (), NOW)]), 7, 3, 0, False)
 
 
 def reference(records: list[RecordTuple]) -> list[ReferenceRecord]:

@@ -320,6 +320,24 @@ def test_calls_that_wait_when_the_supervisor_ends_are_answered(family: Family, s
     assert family.journal.take() == []
 
 
+@pytest.mark.parametrize("seconds", [-1, -0.5, float("nan")])
+def test_a_wait_whose_time_is_over_ends_at_once_in_any_thread(family: Family, supervise: Supervise, seconds: float) -> None:
+    supervisor = supervise(family.specs("a"))
+    assert supervisor.wait(seconds) is None
+    pool = ThreadPool(1)
+    assert pool.spawn(supervisor.wait, seconds).get(timeout=DEADLINE) is None
+    pool.kill()
+
+
+def test_a_wait_may_be_as_long_as_it_likes_in_another_thread(family: Family, supervise: Supervise) -> None:
+    supervisor = supervise(family.specs("a"))
+    pool = ThreadPool(1)
+    waits = pool.spawn(supervisor.wait, 1e300)
+    supervisor.stop()
+    assert waits.get(timeout=DEADLINE) is not None
+    pool.kill()
+
+
 def test_calls_work_from_another_thread(family: Family, supervise: Supervise) -> None:
     def elsewhere() -> list[str]:
         assert threading.get_ident() != here

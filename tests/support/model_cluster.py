@@ -102,6 +102,7 @@ class ModelBroker:
         self.calls: list[Call] = []
         self.waiting: dict[Callable[[], None], None] = {}
         self.last_error: str | None = None
+        self.answered_at: float | None = 0.0
         self.throttled_until = 0.0
 
     def describe(self) -> str:

@@ -84,5 +84,8 @@ def test_a_connection_that_ends_in_the_middle_is_told() -> None:
 def test_files_and_credentials_are_checked_at_the_start() -> None:
     with pytest.raises(ConfigError, match=r"tls\.ca_file"):
         AdminClient("localhost:9092", tls={"ca_file": "/nowhere/ca.pem"})
+    for wrong in (float("nan"), -1, "5", None, True):
+        with pytest.raises(ConfigError, match=r"timeout: got .* expected seconds as a number, 0 or more"):
+            AdminClient("localhost:9092", timeout=wrong)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="sasl"):
         AdminClient("localhost:9092", sasl={"mechanism": "PLAIN", "username": "klife"})

@@ -22,6 +22,7 @@ import pytest
 from klife.errors import ClientClosed, PoolExhausted, TransactionAborted, TransactionError, TransactionFenced
 from klife.record import Record
 from klife.testing.fake import FakeCluster
+from tests.chaos.bodies import InThreads
 from tests.chaos.check import DAMAGED, DISORDERED, DOUBLED, FOREIGN, MISPLACED, Slack
 from tests.chaos.check_transactions import (
     GHOST,
@@ -192,9 +193,32 @@ def test_an_owner_ends_and_leaves_no_transaction_without_an_outcome(tmp_path: Pa
     assert {each.outcome for each in read_ledger(tmp_path / "ledger.jsonl")} <= {COMMITTED, ABORTED, UNKNOWN}
 
 
+def test_a_body_is_interrupted_and_not_the_thread_that_it_is_starting() -> None:
+    """Until that runs, CPython 3.11 finds its state by the number of the thread that starts it."""
+    body = InThreads()
+
+    def work() -> None:
+        while True:
+            body.elsewhere(lambda: None)
+
+    for _ in range(50):
+        assert body.run(work, lambda _is_over: time.sleep(0.001), 20.0) == (True, None)
+
+
 def test_owners_without_a_hub_are_interrupted_and_fork_and_find_all_or_nothing(tmp_path: Path) -> None:
-    """The process of those as a run has it, on brokers that keep all they are told."""
-    seed, minutes = 5, 0.05
+    """The process of those as a run has it, on brokers that keep all they are told. For longer where a machine is so busy that
+    none of them committed.
+    """
+    for minutes in (0.05, 0.2, 1.0):
+        (folder := tmp_path / f"{minutes}").mkdir()
+        committed = ways_of_those_that_committed(minutes, folder)
+        if {"fork", "commit"} <= committed:
+            return
+    raise AssertionError(committed)
+
+
+def ways_of_those_that_committed(minutes: float, tmp_path: Path) -> set[str]:
+    seed = 5
     plan = plan_for(seed, minutes)
     with FakeCluster(topics={topic.name: topic.partitions for topic in plan.txn_topics}) as kafka:
         arguments = (str(seed), str(minutes), kafka.bootstrap_servers, str(tmp_path), "0.3")
@@ -204,7 +228,7 @@ def test_owners_without_a_hub_are_interrupted_and_fork_and_find_all_or_nothing(t
             env=importing_tests(),
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=200,
             check=False,
         )
         assert done.returncode == 0, done.stderr
@@ -220,6 +244,5 @@ def test_owners_without_a_hub_are_interrupted_and_fork_and_find_all_or_nothing(t
     violations, counts = check_transactions(dealings, places, (), plan.pool["checkout_timeout_ms"] / 1000, slack)
     assert violations == [], counts
     assert {"stuck": [], "broken": [], "open_transactions": 0, "fenced": False}.items() <= summary.items()
-    assert counts[COMMITTED], [str(each) for each in dealings]
-    assert {"fork", "commit"} <= {each.way for each in dealings if each.outcome == COMMITTED}
     assert {each.way for each in dealings if each.owner == FIRST_OWNER}
+    return {each.way for each in dealings if each.outcome == COMMITTED}

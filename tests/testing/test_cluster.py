@@ -19,8 +19,12 @@ from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]  
 
 from klife.admin import AdminError
 from klife.protocol.error_codes import ErrorCode
+from klife.testing import shared_classes
 from klife.testing.cluster import BackendUnavailable, ClusterError, KafkaCluster
+from klife.testing.cluster_jars import JarsBackend
 from klife.testing.cluster_processes import wait_until
+from klife.testing.jars import DEFAULT_VERSION
+from klife.testing.java import find_java
 
 READY_SECONDS = 90  # seven on an idle machine
 
@@ -32,6 +36,7 @@ def ready_after() -> list[float]:
 
 @pytest.fixture(scope="module")
 def cluster(ready_after: list[float]) -> Iterator[KafkaCluster]:
+    shared_classes.write(find_java(), DEFAULT_VERSION, JarsBackend)  # else it is so only after some clusters
     begin = time.monotonic()
     with KafkaCluster(brokers=3) as running:
         ready_after.append(time.monotonic() - begin)
@@ -59,6 +64,13 @@ def leaders(cluster: KafkaCluster, topic: str) -> set[int]:
 def test_three_brokers_are_ready_in_time_and_an_independent_client_sees_them(cluster: KafkaCluster, ready_after: list[float]) -> None:
     assert confluent_brokers(cluster) == {1, 2, 3} == set(cluster.broker_ids)
     assert ready_after[0] < READY_SECONDS
+
+
+def test_brokers_map_the_classes_that_another_has_loaded(cluster: KafkaCluster) -> None:
+    classes = str(shared_classes.archive_of(find_java(), DEFAULT_VERSION))
+    keeper: int = cluster._running._keeper._pid  # type: ignore[union-attr]
+    brokers = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+    assert [classes in Path(f"/proc/{broker}/maps").read_text() for broker in brokers] == [True] * 3
 
 
 def test_a_created_topic_is_there_for_an_independent_client_with_its_partitions_replicas_and_config(cluster: KafkaCluster) -> None:

@@ -124,7 +124,7 @@ class Metadata:
             pause = pause_told(monotonic() - deadline - WORTH_TELLING)
             raise BrokersUnreachable(
                 f"no broker answered within max_block_ms ({self.settings.max_block * 1000:g} ms), so topic {name!r} is not known: "
-                f"{'; '.join([*self.troubles(), pause] if pause else self.troubles())}. "
+                f"{'; '.join([*self.troubles(), pause] if pause else self.troubles()).rstrip('.')}. "
                 f"{_told(so, f'the client goes on trying: {CHECK_ADDRESSES}')}",
                 topic=name,
                 retriable=True,

@@ -46,7 +46,8 @@ def in_handshake(error: OSError, settings: TlsSettings, host: str, certificate: 
     """Why the handshake failed. `certificate` is what a second look has found, if there was one."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _unverified(error, settings, host, certificate or {})
-    if isinstance(error, ssl.SSLEOFError | ConnectionError):
+    # Python 3.11 before its fourth patch release has OpenSSL call this an end in order.
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ConnectionError):
         return (
             "the broker closed the connection in the TLS handshake; a listener without TLS does that: "
             "name one with TLS, or leave out tls"

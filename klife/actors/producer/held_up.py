@@ -67,13 +67,16 @@ def _described(code: int, principal: object, words: str | None = None) -> str:
 
 def _waits_for(batch: Batch, batcher: Batcher, identities: Identities) -> str:
     """What is in the way of a batch that is not in flight, apart from a refusal; empty if nothing is."""
-    if batch.terms.idempotent and identities.current is None:
+    if batch.terms.idempotent and identities.current is None and (identities.error or batcher.broker.is_ready):
         return f"no producer id could be had ({identities.error or 'no broker answered'})"
     if batcher.broker.is_ready:
         return ""
     if batcher.broker.throttled_until:
         return f"broker {batcher.node_id} throttles this client: a quota is exceeded; produce slower, or raise it"
-    return f"broker {batcher.node_id} can not be reached ({batcher.broker.describe()})"
+    away = f"broker {batcher.node_id} can not be reached ({batcher.broker.describe()})"
+    if batcher.broker.answered_at is not None:
+        return away
+    return f"{away}, and never was: check that it runs, and that this address, of its advertised.listeners, can be reached from here"
 
 
 def _waits_its_turn(batch: Batch, partition: Partition, batcher: Batcher) -> str:

@@ -91,6 +91,8 @@ class ProducerActor(GeventActor):
             self._snapshot = metadata.snapshot
             producer.routing.apply(metadata.snapshot)
             self._forget_departed()
+        # Asked again below: to start one waits, so only what was there before the wake-up counts here (`look_in_hub` of
+        # transactions has looked at that, and nothing later), while the answer may leave records without a leader.
         retry = NEVER if producer.batchers.all_at_work() else self._start_batchers()
         due = self._get_identity(now)
         if not producer.batchers.all_at_work():

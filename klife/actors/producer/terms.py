@@ -9,6 +9,7 @@ reach the producer's callbacks.
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import random
 from time import monotonic
 from typing import Any
 
@@ -32,6 +33,8 @@ class Terms:
         "max_in_flight",
         "max_block",
         "linger",
+        "drawn",
+        "drawn_until",
         "skipping_linger",
         "closed",
         "hub_ran_at",
@@ -53,6 +56,8 @@ class Terms:
         self.batch_size_bytes: int = settings.batch_size_bytes
         self.max_in_flight: int = settings.max_in_flight
         self.linger: float = settings.linger  # an open batch waits so long for company; 0 while somebody waits for it to leave
+        self.drawn: float = 0.0  # by topics whose records linger, until then
+        self.drawn_until: float = 0.0
         self.skipping_linger: int = 0  # how many wait for records to leave
         self.closed: str | None = None  # why no records are taken any more
         self.hub_ran_at: float = monotonic()  # when the hub is known to have run last, while anything is not settled
@@ -66,6 +71,15 @@ class Terms:
         """
         self.skipping_linger += by
         self.linger = 0.0 if self.skipping_linger else self.settings.linger
+
+    def draw_together(self) -> float:
+        """A random number from 0 to 1, the same for all whose records begin to linger before the first of them
+        has lingered long enough.
+        """
+        now = monotonic()
+        if now >= self.drawn_until:
+            self.drawn, self.drawn_until = random(), now + self.settings.linger
+        return self.drawn
 
     def close(self, reason: str) -> None:
         """Take no more records; `reason` ends the error that `produce` raises from now on."""

@@ -17,6 +17,7 @@ cdef class TopicPartitions:
     cdef public object _wait_for_partitions
     cdef public object _partition
     cdef public bint _hashes
+    cdef public object _by_leader
 
     cdef bint _sticks(self, Record record, partitioner) except -1
     cdef Partition _stick_elsewhere(self)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 WaitForPartitions = Callable[[str, int, float, int], "TopicInfo | None"]
 _LOOKS = 12  # at partitions at the most, until one is found whose broker has nothing to answer
+_STRIDE = cython.declare(cython.double, 0.6180339887498949)  # of the golden ratio: steps of it spread evenly
 NOWHERE = -1  # keyless records stick to no partition: the next one chooses
 
 
@@ -57,6 +58,7 @@ class TopicPartitions:
         "_wait_for_partitions",
         "_partition",
         "_hashes",
+        "_by_leader",
     )
 
     def __init__(
@@ -91,6 +93,8 @@ class TopicPartitions:
         # The default partitioner, without its call.
         self._hashes = info.partition_count > 0 and type(self.partitioner) is Murmur2Partitioner
         self._partition = self.partitioner.partition if all_led else self._choice_among_the_led
+        lingers = self.terms.settings.linger > 0
+        self._by_leader = tuple(sorted(info.available, key=info.leaders.__getitem__)) if lingers else None
         # A topic made anew with fewer partitions: what was queued beyond them waits. Should there be as many
         # again, they go on where they were: with sequences that were used, a broker would take new records
         # for those it has.
@@ -168,18 +172,27 @@ class TopicPartitions:
         return partitioner.partition(record, self.count)
 
     @cython.locals(partition="Partition", batcher="Batcher", best=cython.Py_ssize_t, unanswered=cython.Py_ssize_t)
-    @cython.locals(fewest=cython.Py_ssize_t, chosen=cython.Py_ssize_t)
+    @cython.locals(fewest=cython.Py_ssize_t, chosen=cython.Py_ssize_t, drawn=cython.double, together=cython.bint)
     def _stick_elsewhere(self) -> Partition:
         """The batch that keyless records stuck to is closed; they go to another partition from now on: this
         one (KIP-480).
 
         Of a few that are drawn it is the one whose broker has the fewest requests to answer (KIP-794): all
         that follows would wait for a broker that is slow just now.
+
+        Topics whose records linger draw the same: with their partitions in the order of the leaders, that is
+        mostly one broker, so that they share its request. Each partition of a topic is as likely as before.
         """
         available = self.info.available
+        before = self.partitions[self.sticky] if 0 <= self.sticky < self.count else None
+        together = False
+        if self._by_leader is not None and (before is None or before.empty):  # else it is full, and other brokers may help
+            available, together = self._by_leader, True
+        drawn = self.terms.draw_together() if together else random()
         best, fewest = -1, -1
         for _ in range(_LOOKS):
-            chosen = available[int(random() * len(available))] if available else int(random() * self.count)
+            chosen = available[int(drawn * len(available))] if available else int(drawn * self.count)
+            drawn = (drawn + _STRIDE) % 1.0 if together else random()
             partition = self.partitions[chosen]
             batcher = None if partition is None else partition.served_by
             unanswered = 0 if batcher is None else len(batcher.calls)

@@ -93,7 +93,7 @@ class Latch:
             take_note()
             if self.is_set:
                 return True
-        if timeout is not None and timeout <= 0:
+        if timeout is not None and not timeout > 0:  # so that nan is over, too: a timer with it holds the loop for good
             return False
         hub = get_hub_if_exists()
         if hub is None:

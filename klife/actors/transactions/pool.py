@@ -39,8 +39,9 @@ class Pool(PoolTerms):
     def choose(self, now: float) -> Choice:
         """What the first of those who wait gets."""
         first = self._first_rested(now)
-        if first is not None:
-            return Choice(Way.TAKE, first.index)
+        return Choice(Way.TAKE, first.index) if first is not None else self._choose_among_all(now)
+
+    def _choose_among_all(self, now: float) -> Choice:
         is_v2 = self.is_v2
         resting: dict[Hashable, float] = {}
         lost: list[Hashable] = []
@@ -66,7 +67,7 @@ class Pool(PoolTerms):
             return False
         producer = self._first_rested(now)
         if producer is None:
-            choice = self.choose(now)
+            choice = self._choose_among_all(now)
             if choice.way is not Way.TAKE:
                 return False
             producer = self.carry_out(choice)

@@ -22,7 +22,6 @@ from klife.actors.producer import validation
 from klife.actors.runtime.latch import Latch
 from klife.actors.transactions import outcome
 from klife.actors.transactions.outcome import Whose
-from klife.errors import ClientClosed
 from klife.record import Record
 
 if cython.compiled:
@@ -161,7 +160,7 @@ class Transaction:
         """As `Topic.append`, at home, of an ordinary record whose topic its producer knows; or return None, and
         nothing was done. What all records of a transaction go through, in one call.
 
-        Raises as `check`.
+        Raises as `check`, and ClientClosed.
         """
         self.check()
         if get_hub_if_exists() is not self._hub or type(record) is not Record or self.topics is None:
@@ -179,9 +178,6 @@ class Transaction:
             if not validation.completed(record):
                 raise
             return None
-        except ClientClosed:
-            self.check()  # it has ended while the record waited
-            raise
         finally:
             joined.joining -= 1
             self.joined()
