@@ -225,6 +225,7 @@ def test_an_older_owner_that_has_to_renew_its_ids_leaves_what_the_newer_has_open
             older.produce_batch_txn([world.record(b"aborted"), Record(compacted, b"without a key")])
     with newer.transaction():
         newer.produce(world.record(b"first")).get(PATIENCE)
+        wait_until(lambda: newer.status().txn_pools[0].resting == 1, PATIENCE)  # it has taken the other id, too
         with pytest.raises(TransactionFenced), older.transaction():
             older.produce(world.record(b"fenced"))
         newer.produce(world.record(b"second"))
