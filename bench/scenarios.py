@@ -17,7 +17,7 @@ WARMUP_S = 0.5
 """Before each measurement, from the first record delivered on."""
 BROKER_WARMUP_S = 60
 """Of real brokers, before the first measurement, by each of the `kinds` of load: a cold JVM is ten times slower."""
-LONGER = 1.5
+LONGER = 4
 """How many times as long that may take by transactions, until their rate has stopped rising."""
 # What a measurement takes beside warm-up and length, and a process more, a cluster and a layout of topics, on a
 # quiet machine. Counting what the logs hold takes its time with ten thousand partitions.
