@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from bench.contestants import OURS
 from bench.page import aligned
 from bench.results import Place, Result, by_round, failed, median_of, ratio, samples_of
 from bench.scenarios import TARGET_TITLES
 from bench.workload import Workload
-
-# Ours, and whether each is compiled.
-_COMPILED = {"klife": True, "klife-threads": True, "klife-prometheus": True, "klife-linger": True, "klife-pure": False}
 
 
 @dataclass(frozen=True)
@@ -128,4 +126,4 @@ def _named(bar: Bar, place: Place) -> str:
 
 def _is_itself(result: Result, name: str) -> bool:
     """An uncompiled klife says nothing of the compiled one."""
-    return name not in _COMPILED or result["contestants"].get(name, {}).get("compiled") is _COMPILED[name]
+    return name not in OURS or result["contestants"].get(name, {}).get("compiled") is (name != "klife-pure")

@@ -9,13 +9,12 @@ from statistics import median
 
 from bench import bars, goals
 from bench.bars import Bar
+from bench.contestants import OURS
 from bench.figures import FIGURES, Figure
 from bench.page import aligned
 from bench.results import Place, Result, failed, median_of, places, ratio, samples_of
 from bench.scenarios import SCENARIOS, TARGET_TITLES, Scenario
 from bench.workload import Workload
-
-OURS = ("klife", "klife-pure", "klife-threads", "klife-prometheus", "klife-linger")
 
 
 def markdown(result: Result, judged: Sequence[Bar] = goals.BARS) -> str:

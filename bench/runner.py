@@ -30,7 +30,7 @@ _GRACE_S = 75
 _MARKERS_S = 10
 # Warming up by transactions: how long each contestant commits in a pass; by how much a pass's rate must exceed
 # that of the best before for the brokers to be still getting warm; and how many passes in a row that do not are
-# enough. Java compiles in steps: after a pass or two without a rise the next has been 1.8 times as quick.
+# enough. Java compiles in steps: one pass without a rise is not the end of them.
 _PASS_S, _RISE, _LEVEL = 3.0, 1.05, 3
 # The load that brokers are warmed up with, and its share of the time: as much as they get, then many small
 # requests, then single ones.

@@ -51,6 +51,7 @@ ENTRIES = {
     "kafka-python": Entry("kafka_python"),
 }
 NAMES = tuple(ENTRIES)
+OURS = tuple(name for name in NAMES if name.startswith("klife"))
 GENERAL = tuple(name for name in NAMES if name not in ("klife-threads", "klife-prometheus", "klife-linger"))
 """Those that take part where nothing else is said."""
 
