@@ -19,6 +19,7 @@ from klife.actors.metadata.snapshot import BrokerInfo
 from klife.actors.network.call import CallFailed
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.batcher import Batcher
+from klife.actors.producer.compressed_ahead import compress_ahead
 from klife.actors.producer.partition import Partition, Refused
 from klife.actors.producer.policy import Action, rule_for
 from klife.actors.producer.producer import Producer
@@ -176,6 +177,8 @@ class BatcherActor(GeventActor):
             room -= self._send(batches)
             if batcher.ready and room > 0:
                 get_hub().loop.run_callback(inbox.wake_when_idle)  # behind those who were refused this turn
+            elif batcher.ready and self.settings.codec:
+                compress_ahead(batcher, self.settings, producer.budget)
         elif step is _WAIT:
             if room > 0 and producer.batchers.held_up:
                 producer.batchers.broker_is_free()
