@@ -13,7 +13,7 @@ from gevent.monkey import get_original
 from klife import Client, Delivery, ProduceError, Record
 from klife.actors.producer import compressed_ahead, request
 from klife.actors.producer.batch import Batch
-from klife.actors.producer.compressed_ahead import WORTH_IT, worth_ahead
+from klife.actors.producer.compressed_ahead import WORTH_IT, compress_ahead, worth_ahead
 from klife.protocol import codecs
 from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.error_codes import ErrorCode
@@ -89,6 +89,20 @@ def test_not_what_has_moved_to_another_broker() -> None:
     batcher, ready = parts.batcher(), list(parts.batcher().ready)
     parts.apply([2, 1])
     assert [batch.partition_id for batch in worth_ahead(ready, batcher, 512_000)] == [1]
+
+
+def test_no_more_is_made_ahead_than_one_request_takes_whatever_changes_places() -> None:
+    parts = Parts([1] * 4, codec=codecs.CODECS["snappy"], batch_size_bytes=2 * LARGE + 1000)
+    batches = [parts.batch(partition=partition, size=LARGE) for partition in range(4)]
+    batcher, settings, budget = parts.batcher(), parts.producer.settings, parts.producer.budget
+    compress_ahead(batcher, settings, budget)
+    assert [batch.ahead is not None for batch in batches] == [True, True, False, False]
+    batcher.ready.rotate(2)
+    compress_ahead(batcher, settings, budget)
+    assert [batch.ahead is not None for batch in batches] == [True, True, False, False]
+    parts.failed(batches[0], ProduceError("no"))
+    compress_ahead(batcher, settings, budget)
+    assert [batch.ahead is not None for batch in batches] == [False, True, True, False]
 
 
 # what becomes of them

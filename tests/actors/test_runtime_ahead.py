@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from threading import get_ident
+from weakref import ref
 
 import gevent
 import pytest
@@ -75,6 +76,19 @@ def test_a_call_that_was_not_begun_is_the_callers_for_good(held: Held) -> None:
     assert made == [3]
 
 
+def test_who_makes_the_call_himself_leaves_nothing_large_in_line(held: Held) -> None:
+    class Large:
+        pass
+
+    large = Large()
+    gone = ref(large)
+    second = make_ahead(repr, large)
+    del large
+    assert second.left_to_caller(PATIENCE)
+    assert gone() is None
+    assert second in ahead._line._waiting
+
+
 def test_a_call_that_takes_too_long_is_the_callers_too(held: Held) -> None:
     assert held.made.left_to_caller(0.001)
     held.let_go()
@@ -136,6 +150,16 @@ def test_a_forked_child_has_a_thread_of_its_own_and_none_of_its_parents_calls(he
     _, status = os.waitpid(pid, 0)
     second = ahead._line._waiting.popleft()
     assert second.left_to_caller(PATIENCE)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_a_forked_child_that_exits_does_not_wait_for_its_parents_call(held: Held) -> None:
+    pid = os.fork()
+    if pid == 0:
+        line = ahead._line
+        ahead._stop()
+        os._exit(ahead._line is line)
+    _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0
 
 

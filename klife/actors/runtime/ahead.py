@@ -25,7 +25,7 @@ from gevent import get_hub
 from gevent.event import Event
 from gevent.monkey import get_original
 
-from klife.actors.runtime.forked import call_in_child
+from klife.actors.runtime.forked import call_in_child, take_note
 from klife.actors.runtime.thread_pool import outcome_of, returned
 
 T = TypeVar("T")
@@ -56,6 +56,7 @@ class Ahead(Generic[T]):
         within `patience` seconds. Whoever asks again is told the same, unless it ended after all.
         """
         if not self._owner.setdefault(None, False):
+            self._call, self._arguments = None, ()  # the thread may take long to come to its place in line
             return True
         if self._outcome is None:
             woken = self._woken = Event()
@@ -104,20 +105,28 @@ class _Line:
                 except RuntimeError:  # no more threads: then callers do it
                     self._waiting.clear()
                     return
-                self._has_thread = True
+                self._has_thread = True  # should a signal handler raise before this there may be two: who comes first
             if self._bell.locked():
                 self._bell.release()
 
     def _run(self) -> None:
         while True:
-            while self._waiting:
-                with self._at_work:
-                    self._waiting.popleft().make()
+            while self._make_next():
+                pass
             if not self._bell.acquire(timeout=_IDLE):
                 with self._gate:
                     if not self._waiting:
                         self._has_thread = False
                         return
+
+    def _make_next(self) -> bool:
+        with self._at_work:
+            try:
+                ahead = self._waiting.popleft()
+            except IndexError:
+                return False
+            ahead.make()
+        return True
 
     def stop(self) -> None:
         """Have no further call made; wait for the one that is being made."""
@@ -138,6 +147,7 @@ def _forget() -> None:
 
 
 def _stop() -> None:
+    take_note()  # a child's copy of the lock may be held for ever
     _line.stop()
 
 
