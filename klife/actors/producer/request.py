@@ -197,14 +197,13 @@ def _with_codec(batch: Batch, codec: int, settings: ProducerSettings, budget: Lo
     if ahead is None:
         payload, first_timestamp, max_timestamp = encode_payload(batch.fields)
     else:
-        payload, first_timestamp, max_timestamp = ahead.payload, ahead.first_timestamp, ahead.max_timestamp
-    if ahead is not None and not ahead.job.left_to_caller(PATIENCE):
-        compressed = ahead.job.result()
-        seconds = ahead.job.seconds
-    else:
+        payload, first_timestamp, max_timestamp, job = ahead
+    if ahead is None or job.left_to_caller(PATIENCE):
         began = monotonic()
         compressed = _compressed(payload, settings, budget)
         seconds = monotonic() - began
+    else:
+        compressed, seconds = job.result(), job.seconds
     if settings.observer is not None:
         settings.observer.compressed(settings.name, batch.topic, codec, len(payload), len(compressed), seconds)
     return seal(
