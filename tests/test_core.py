@@ -127,7 +127,8 @@ BYTES = """
     from klife import Record
     from klife.actors.producer.murmur2 import murmur2
     from klife.protocol.produce_wire import BatchesRequest
-    from klife.protocol.records import encode_batch, encode_payload, encode_plain, fields_of
+    from klife.protocol.records import encode_payload, encode_plain
+    from tests.support.encoded_records import bound_of, encode_batch, fields_of
 
     source, seen = random.Random(5), hashlib.sha256()
 
@@ -143,10 +144,10 @@ BYTES = """
         for codec in (0, 1, 2, 3, 4):
             ids = dict(producer_id=source.randrange(2**62), producer_epoch=3, base_sequence=source.randrange(2**31))
             batch = encode_batch(records, codec=codec, **ids)
-            seen.update(batch if codec != 1 else encode_payload(fields_of(records))[0])  # gzip writes the time
-        seen.update(b"".join(encode_plain(fields_of(records), **ids)))
+            seen.update(batch if codec != 1 else encode_payload(fields_of(records), bound_of(records))[0])  # gzip writes the time
+        seen.update(b"".join(encode_plain(fields_of(records), bound_of(records), **ids, is_transactional=False)))
         if count == 1:
-            single = encode_plain(fields_of(records[:1]), 1, 2, 3)
+            single = encode_plain(fields_of(records[:1]), bound_of(records[:1]), 1, 2, 3, False)
             for version in range(3, 14):
                 request = BatchesRequest(-1, 15_000, [("orders", b"i" * 16, [(0, single), (200, (batch[:61], batch[61:]))])])
                 seen.update(b"".join(request.encode_parts(version)))
