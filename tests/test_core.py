@@ -41,8 +41,8 @@ def test_what_is_compiled_is_no_older_than_its_source() -> None:
             assert compiled.stat().st_mtime >= source.stat().st_mtime, f"{source} has changed: python setup.py build_ext --inplace"
 
 
-def test_nothing_else_is_compiled() -> None:
-    compiled = {path for suffix in EXTENSION_SUFFIXES for path in (ROOT / "klife").rglob(f"*{suffix}")}
+def test_nothing_else_is_compiled_for_this_python() -> None:
+    compiled = {path for path in (ROOT / "klife").rglob("*.so") if path.name[path.name.index(".") :] in EXTENSION_SUFFIXES}
     assert compiled <= {path for source in SOURCES for path in compiled_files(source)}, "python setup.py build_ext --inplace"
 
 
@@ -97,6 +97,24 @@ def test_where_nothing_can_be_compiled_klife_is_installed_without_it(tmp_path: P
     assert ended.returncode == 0, ended.stderr
     assert "klife is installed without its compiled core" in ended.stdout + ended.stderr
     assert not compiled_files(tmp_path / "klife/record.py")
+
+
+def test_a_build_in_place_removes_what_this_python_would_import_and_leaves_other_pythons_theirs(tmp_path: Path) -> None:
+    (tmp_path / "klife").mkdir()
+    (tmp_path / "README.md").touch()
+    for file in ("setup.py", "klife/core.py"):
+        (tmp_path / file).write_text((ROOT / file).read_text())
+    for name, text in [("kept.py", "kept = True\n"), ("kept.pxd", ""), ("gone.py", "")]:
+        (tmp_path / "klife" / name).write_text(text)
+    former = [tmp_path / "klife" / f"gone{suffix}" for suffix in EXTENSION_SUFFIXES]
+    others = [tmp_path / "klife" / f"{name}.cpython-399-x86_64-linux-gnu.so" for name in ("gone", "kept")]
+    for compiled in former + others:
+        compiled.touch()
+    inherited = {name: value for name, value in os.environ.items() if name != "KLIFE_PURE"}
+    command = [sys.executable, "setup.py", "build_ext", "--inplace"]
+    ended = subprocess.run(command, cwd=tmp_path, env=inherited, capture_output=True, text=True, check=False)
+    assert len(compiled_files(tmp_path / "klife/kept.py")) == 1, ended.stdout + ended.stderr
+    assert [compiled for compiled in former + others if compiled.exists()] == others
 
 
 def _copy_of(folder: Path, into: Path) -> None:
