@@ -26,7 +26,7 @@ from bench.scenarios import SCENARIOS, TARGET_TITLES, Case, Scenario
 KINDS = {"klife": "compiled", "klife-pure": "pure", "klife-linger": "compiled, linger 5 ms"}
 # Where a scenario does not name them: what a change of the client is looked at for.
 _ALWAYS = ("rate", "cpu")
-_BROKER_WARMUP_S = 30
+_BROKER_WARMUP_S = 60
 _WARMUP_S = 0.5
 
 

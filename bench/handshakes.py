@@ -1,5 +1,5 @@
 """`python -m bench.handshakes`: how long secure connections hold the hub as they are opened, for the table in
-docs/performance.md.
+docs/speed-notes.md.
 
 A greenlet wants to be woken every 5 ms meanwhile; beside it, a process that does nothing else wants the same
 (`bench.ticking`). Each row is done some times over; the median and the worst count.

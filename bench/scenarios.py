@@ -15,9 +15,11 @@ TARGET_TITLES = {"mock": "mock", "cluster": "real brokers", "cluster-3.9": "real
 
 WARMUP_S = 0.5
 """Before each measurement, from the first record delivered on."""
-BROKER_WARMUP_S = 60
-"""Of real brokers, before the first measurement, by each of the `kinds` of load: a cold JVM is ten times slower."""
-LONGER = 4
+BROKER_WARMUP_S = 120
+"""Of real brokers, before the first measurement, by each of the `kinds` of load: a cold JVM is ten times slower, and
+one that was loaded for a minute still got quicker in the next two.
+"""
+LONGER = 2
 """How many times as long that may take by transactions, until their rate has stopped rising."""
 # What a measurement takes beside warm-up and length, and a process more, a cluster and a layout of topics, on a
 # quiet machine. Counting what the logs hold takes its time with ten thousand partitions.

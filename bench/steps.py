@@ -1,5 +1,5 @@
 """`python -m bench.steps`: what each step of a record's way costs, compiled and pure, for the table in
-docs/performance.md.
+docs/speed-notes.md.
 
 Each step is run some hundred times over in a loop, and the fastest loop counts: what the machine does besides
 only ever adds. Nothing is sent; sockets, greenlets and the garbage of a real load come on top, and are what

@@ -77,6 +77,7 @@ CONTENTS = {
         "benchmarks",
         "benchmark-tables",
         "performance",
+        "speed-notes",
         "How to measure <../bench/README>",
         "../bench/failures",
         "../bench/actors/README",

@@ -142,12 +142,13 @@ class Append(AppendOne):
             for index in sorted(range(start, len(records)), key=late.__contains__):
                 self._append_at(records, index, places, producer, partitioner, deadline)
 
-    @cython.locals(topic="Topic", record="Record", looked="Terms", terms="Terms")
+    @cython.locals(topic="Topic", record="Record", looked="Terms", terms="Terms", looks=cython.bint, looks_from=cython.Py_ssize_t)
     def _append_straight(self, records: list[Record], index: int, places: Places, deadline: float) -> int:
         """Queue `records` from `index` on, and note where they went; return where the first is that must go
         the slow path.
         """
         looked = None  # whose clock: topics may have producers of their own
+        looks_from = index
         while index < len(records):
             try:
                 while index < len(records):
@@ -159,12 +160,16 @@ class Append(AppendOne):
                     if topic is None:
                         return index
                     terms = topic.terms
-                    if not cython.compiled and record.key is None and (joined := keyless_run.join(topic, records, index, places)):
+                    looks = index >= looks_from or looked is not terms
+                    if looks:
+                        looks_from = index + _LOOKS_EVERY
                         looked = terms
-                        index += joined
-                        continue
-                    topic.append(record, None, deadline, index % _LOOKS_EVERY == 0 or looked is not terms, places, index, False)
-                    looked = terms
+                    if not cython.compiled and record.key is None:
+                        joined = keyless_run.join(topic, records, index, places, looks)
+                        if joined:
+                            index += joined
+                            continue
+                    topic.append(record, None, deadline, looks, places, index, False)
                     index += 1
             except UnknownPartition:
                 return index

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from random import Random
+from time import time_ns
 
+import gevent
 import pytest
 
 import klife
 from klife import Client, Murmur2Partitioner, Record
-from klife.actors.producer import keyless_run
+from klife.actors.producer import hub_watch, keyless_run, topic
 from klife.actors.producer.delivery import Places
 from tests.support.interruptions import Interrupted, at_place
 from tests.support.producer_parts import Parts
@@ -78,13 +80,32 @@ def sticking(**settings: int) -> Parts:
     return parts
 
 
+def test_in_the_middle_of_a_few_records_the_hub_is_not_let_run(
+    start_client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However late the machine is: they leave in one request."""
+    milliseconds = count(time_ns() // 1_000_000)
+    with ScriptedCluster() as cluster:
+        client = start_client(cluster)
+        client.produce(Record("orders", b"first")).get(PATIENCE)
+        monkeypatch.setattr(hub_watch, "_EVERY", 0.0)
+        for module in (topic, keyless_run):
+            monkeypatch.setattr(module, "time_ns", lambda: next(milliseconds) * 1_000_000)
+        gevent.sleep(0)  # the hub has run
+        ran: list[bool] = []
+        gevent.spawn(ran.append, True)
+        delivery = client.produce_batch([Record("orders", b"v")] * 64)
+        assert ran == []
+        assert len(delivery.get(PATIENCE)) == 64
+
+
 @pure_only
 def test_as_many_join_as_the_batch_has_room_for() -> None:
     records = [Record("t", bytes(100)) for _ in range(50)]
     together, one_by_one = sticking(batch_size_bytes=LIMIT), sticking(batch_size_bytes=LIMIT)
     open_at_first = together.partition().open
     places = Places(len(records), None)
-    joined = keyless_run.join(together.topic, records, 0, places)
+    joined = keyless_run.join(together.topic, records, 0, places, True)
     assert 0 < joined < len(records)
     for record in records[:joined]:
         one_by_one.topic.append(record)
@@ -98,7 +119,7 @@ def test_as_many_join_as_the_batch_has_room_for() -> None:
     assert places.batches[:joined] == [ours] * joined
     assert places.batches[joined:] == [None] * (len(records) - joined)
     assert list(places.indices[:joined]) == list(range(1, joined + 1))
-    assert keyless_run.join(together.topic, records, joined, places) == 0
+    assert keyless_run.join(together.topic, records, joined, places, True) == 0
 
 
 @pure_only
@@ -107,9 +128,9 @@ def test_none_joins_without_room_in_the_buffer() -> None:
     pool = parts.producer.pool
     pool.take(pool.room - 300, 0.0, 0.0)
     records, places = [Record("t", bytes(100)) for _ in range(9)], Places(9, None)
-    joined = keyless_run.join(parts.topic, records, 0, places)
+    joined = keyless_run.join(parts.topic, records, 0, places, True)
     assert joined == 2
-    assert keyless_run.join(parts.topic, records, joined, places) == 0
+    assert keyless_run.join(parts.topic, records, joined, places, True) == 0
     assert 0 <= pool.room < 300
 
 
@@ -140,7 +161,7 @@ def test_a_run_is_taken_whole_or_not_at_all(intruder: Callable[[Parts, list[byte
                 raise Interrupted
 
         with suppress(Interrupted), at_place(number, run) as ran:
-            keyless_run.join(parts.topic, records, 0, places)
+            keyless_run.join(parts.topic, records, 0, places, True)
         batches = {batch for batch in (first, parts.partition().open) if batch is not None}
         found = [value for batch in batches for value in batch.fields[1::4]]
         joined = [record.value for record, batch in zip(records, places.batches, strict=True) if batch is not None]

@@ -189,7 +189,7 @@ def test_a_full_buffer_whose_waiters_gave_up_is_as_good_as_new(start_client: Any
         assert all(client.produce(Record("orders", bytes(900))).get(PATIENCE).error is None for _ in range(30))
 
 
-def test_after_an_outage_what_was_held_drains_in_few_requests_over_one_connection(start_client: Any) -> None:
+def test_after_an_outage_what_was_held_drains_in_few_requests_over_one_connection(start_client: Any, never_late: None) -> None:
     with ScriptedCluster(topics={"orders": 8}) as cluster:
         client = start_client(cluster, max_buffered_bytes=200_000, max_block_ms=60_000, reconnect_backoff_max_ms=100)
         client.produce(ORDER).get(PATIENCE)

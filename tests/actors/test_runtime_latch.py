@@ -40,7 +40,7 @@ def test_a_wait_of_no_time_looks_and_goes() -> None:
     assert not Latch().wait(float("nan"))  # a timer of so many seconds would hold the loop, and all greenlets, for good
 
 
-def test_greenlets_are_woken_in_the_order_they_came_and_in_one_turn_of_the_loop() -> None:
+def test_greenlets_are_woken_in_the_order_they_came_and_in_one_turn_of_the_loop(never_late: None) -> None:
     latch, woken, loop = Latch(), [], get_hub().loop
     greenlets = [gevent.spawn(lambda number=number: (latch.wait(), woken.append((number, loop.iteration)))) for number in range(10)]
     gevent.sleep(0)

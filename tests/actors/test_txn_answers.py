@@ -177,7 +177,9 @@ def test_what_an_abort_dropped_has_not_failed(world: World) -> None:
     assert (report.delivered, report.failed, report.undelivered) == (1, 1, 0)
 
 
-def test_one_transaction_on_the_wire_in_v2_is_a_produce_and_an_end(start_client: StartClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_transaction_on_the_wire_in_v2_is_a_produce_and_an_end(
+    start_client: StartClient, monkeypatch: pytest.MonkeyPatch, never_late: None
+) -> None:
     monkeypatch.setattr(choice, "RESTED", 0.0)  # else the second transaction may get another producer, which is made first
     with ScriptedCluster() as cluster:
         world = World(cluster, start_client, True)

@@ -22,7 +22,7 @@ from klife.protocol.apis.find_coordinator import FindCoordinatorRequest
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.protocol.apis.produce import ProduceRequest
-from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, after, done_then_cut, refuse, silent
+from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, after, done_then_cut, refuse
 from tests.support.scripted_coordinator import ScriptedCoordinator, refuse_end
 from tests.support.waiting import wait_until
 
@@ -106,12 +106,14 @@ def test_of_a_pool_nothing_is_there_before_its_first_transaction(world: World, b
 
 def test_who_gets_no_coordinator_is_told_when_its_time_is_over(world: World) -> None:
     client = world.start(checkout_timeout_ms=300)
+    held = Event()
     for broker in world.cluster.brokers.values():
-        broker.always(FindCoordinatorRequest, silent)
+        broker.always(FindCoordinatorRequest, after(held))
     with pytest.raises(TransactionError, match=r"within checkout_timeout_ms \(300\): no transaction coordinator has answered") as told:
         client.produce_batch_txn(everywhere())
     assert (told.value.retriable, told.value.possibly_committed) == (True, False)
     assert client.status().txn_pools[0].waiting == 0
+    held.set()
     assert [record.error for record in client.produce_batch(everywhere()).get(PATIENCE)] == [None] * BROKERS
 
 

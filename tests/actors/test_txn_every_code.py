@@ -34,6 +34,7 @@ from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.error_codes import ErrorCode
 from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, Step, after, answer, done_then_cut, good, refuse
 from tests.support.scripted_coordinator import ScriptedCoordinator, refuse_adding, refuse_end
+from tests.support.waiting import wait_until
 
 StartClient = Callable[..., Client]
 NOT_KAFKAS = 4711
@@ -180,12 +181,18 @@ def test_to_find_coordinator_while_a_transaction_is_ended(world: World, regrets:
 
 def test_to_init_producer_id_when_an_identity_in_doubt_is_renewed(world: World) -> None:
     """ASK: DescribeTransactions says that nobody else has it."""
+    world.run()
     for code in REFUSALS:
+        # It is renewed at once, whoever wants it; the answer is the next owner's.
+        awaited = Event()
         world.broker.script(EndTxnRequest, refuse_end(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED))
+        world.broker.script(InitProducerIdRequest, after(awaited, not_initialised(code)), *[not_initialised(code)] * (times(code) - 1))
         assert isinstance(world.run(regrets=True)[1], Regret)
-        world.broker.script(InitProducerIdRequest, *[not_initialised(code)] * times(code))
         since = len(world.coordinator.ended)
-        value, told = world.run()
+        owner = gevent.spawn(world.run)
+        wait_until(lambda: world.client.status().txn_pools[0].waiting)
+        awaited.set()
+        value, told = owner.get(timeout=PATIENCE)
         rule = action_for(Request.INIT_PRODUCER_ID, code, state=State.INITIALIZING)
         if rule.action is Action.ASK:
             assert told is None

@@ -15,9 +15,7 @@ from greenlet import settrace
 
 from klife import Client, Delivery, Record
 from klife.actors.network.purpose import OF_TRANSACTIONS
-from klife.actors.producer import hub_watch
 from klife.actors.producer.batcher_actor import BatcherActor
-from klife.actors.runtime import inbox, loop_budget
 from klife.actors.transactions import choice, connections
 from klife.actors.transactions.producer import TransactionalProducer
 from klife.protocol.apis.end_txn import EndTxnRequest
@@ -29,6 +27,7 @@ from tests.support.waiting import wait_until
 
 StartClient = Callable[..., Client]
 BROKERS, PARTITIONS = 3, 6
+pytestmark = pytest.mark.usefixtures("never_late")
 
 
 @pytest.fixture
@@ -38,16 +37,6 @@ def cluster() -> Iterator[ScriptedCluster]:
         for index, partition in enumerate(cluster.topics["orders"].partitions):
             partition.leader = 1 + index % BROKERS
         yield cluster
-
-
-@pytest.fixture(autouse=True)
-def never_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if no turn of the loop ever took too long. On a busy machine one may, in the middle of records that are
-    produced together; then the hub runs there, and the first of them leave in a request of their own.
-    """
-    monkeypatch.setattr(loop_budget, "TURN_SECONDS", PATIENCE)
-    monkeypatch.setattr(inbox, "_LATEST", PATIENCE)
-    monkeypatch.setattr(hub_watch, "_EVERY", PATIENCE)
 
 
 def ready(cluster: ScriptedCluster, start_client: StartClient, *, is_v2: bool = True, pool_size: int = 4) -> Client:

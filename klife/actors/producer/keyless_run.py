@@ -20,15 +20,17 @@ from klife.protocol.records import RECORD_OVERHEAD
 from klife.record import Record
 
 if TYPE_CHECKING:
+    from klife.actors.producer.batch import Batch
     from klife.actors.producer.delivery import Places
+    from klife.actors.producer.partition import Partition
     from klife.actors.producer.topic import Topic
 
 _AT_ONCE = 64  # records, at most: one look at the clock is for so many
 
 
-def join(topic: Topic, records: list[Record], start: int, places: Places) -> int:
+def join(topic: Topic, records: list[Record], start: int, places: Places, looks: bool) -> int:
     """Queue those records from `start` on that can be queued at once, note in `places` where they are, and
-    return how many.
+    return how many. Where it `looks`, the clock is looked at first, if there is a batch to join.
 
     Raises:
         ClientClosed: the client was stopped meanwhile. Nothing was queued.
@@ -37,11 +39,14 @@ def join(topic: Topic, records: list[Record], start: int, places: Places) -> int
     if not topic.sticks or first.key is not None or first.partition is not None or first.headers is not NO_HEADERS:
         return 0  # without a look at the clock: whoever sends such records sends many
     hub_watch, terms = topic._hub_watch, topic.terms
-    now_ms = time_ns() // 1_000_000
-    if now_ms != hub_watch.looked_ms and hub_watch.look(now_ms, monotonic()) and terms.closed is not None:
-        raise terms.closed_error()
-    partition = topic.partitions[topic.sticky] if 0 <= topic.sticky < topic.count else None
-    batch = None if partition is None else partition.open
+    partition, batch = _stuck_to(topic)
+    if batch is None:
+        return 0
+    if looks:
+        now_ms = time_ns() // 1_000_000
+        if now_ms != hub_watch.looked_ms and hub_watch.look(now_ms, monotonic()) and terms.closed is not None:
+            raise terms.closed_error()
+        partition, batch = _stuck_to(topic)
     if partition is None or batch is None:
         return 0
     pool, limit = topic._pool, topic._limit
@@ -58,6 +63,12 @@ def join(topic: Topic, records: list[Record], start: int, places: Places) -> int
     places.indices[span] = indices
     batch.fields.extend(entries)
     return count
+
+
+def _stuck_to(topic: Topic) -> tuple[Partition | None, Batch | None]:
+    """The partition that keyless records stick to, and its open batch."""
+    partition = topic.partitions[topic.sticky] if 0 <= topic.sticky < topic.count else None
+    return partition, None if partition is None else partition.open
 
 
 def _plain(records: list[Record], topic: str, timestamp_ms: int, room: int) -> tuple[list[Any], int]:
