@@ -154,9 +154,9 @@ def test_a_forked_child_has_a_thread_of_its_own_and_none_of_its_parents_calls(he
 
 
 def test_a_forked_child_that_exits_does_not_wait_for_its_parents_call(held: Held) -> None:
+    line = ahead._line
     pid = os.fork()
     if pid == 0:
-        line = ahead._line
         ahead._stop()
         os._exit(ahead._line is line)
     _, status = os.waitpid(pid, 0)

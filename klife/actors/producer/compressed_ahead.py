@@ -50,7 +50,7 @@ def compress_ahead(batcher: Batcher, settings: ProducerSettings, budget: LoopBud
     room = settings.batch_size_bytes - sum(batch.size for batch in waiting)
     for batch in worth_ahead(list(batcher.ready), batcher, room):
         try:
-            payload, first_timestamp, max_timestamp = encode_payload(batch.fields)
+            payload, first_timestamp, max_timestamp = encode_payload(batch.fields, batch.size)
         except Exception:  # noqa: BLE001 - told when it is its turn, and it is tried again
             continue
         job = make_ahead(compress, settings.codec, payload, settings.compression_level)
