@@ -56,7 +56,7 @@ def test_not_a_small_batch() -> None:
     assert of(parts) == [(1, 1)]
 
 
-def test_no_more_than_there_is_room_for_in_the_next_request() -> None:
+def test_no_more_than_there_is_room_for() -> None:
     parts = Parts([1, 1, 1])
     for partition in range(3):
         parts.batch(partition=partition, size=LARGE)
@@ -91,8 +91,8 @@ def test_not_what_has_moved_to_another_broker() -> None:
     assert [batch.partition_id for batch in worth_ahead(ready, batcher, 512_000)] == [1]
 
 
-def test_no_more_is_made_ahead_than_one_request_takes_whatever_changes_places() -> None:
-    parts = Parts([1] * 4, codec=codecs.CODECS["snappy"], batch_size_bytes=2 * LARGE + 1000)
+def test_no_more_is_made_ahead_than_two_requests_take_whatever_changes_places() -> None:
+    parts = Parts([1] * 4, codec=codecs.CODECS["snappy"], batch_size_bytes=LARGE + 500)
     batches = [parts.batch(partition=partition, size=LARGE) for partition in range(4)]
     batcher, settings, budget = parts.batcher(), parts.producer.settings, parts.producer.budget
     compress_ahead(batcher, settings, budget)

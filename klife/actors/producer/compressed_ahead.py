@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 WORTH_IT = 32 * 1024
 """Bytes. Handing over costs what compressing some 20 KB does."""
 
+_REQUESTS = 2
+"""So many requests' batches: with one the thread runs dry, as brokers answer in bunches."""
+
 PATIENCE = 10.0
 """Seconds, more than any codec takes: a batcher waits so long for a payload that is just being compressed, and then
 compresses it itself.
@@ -40,14 +43,14 @@ class CompressedAhead(NamedTuple):
 
 
 def compress_ahead(batcher: Batcher, settings: ProducerSettings, budget: LoopBudget) -> None:
-    """A request of `batcher` has left, and the next one waits for its answer: have that one's batches compressed
+    """A request of `batcher` has left, and the next ones wait for its answer: have their batches compressed
     meanwhile, as far as it pays. In the batcher's greenlet.
     """
     if budget.is_over():
         let_hub_run()  # what is sent had its turn, and to encode what waits takes one, too
         budget.is_over()
     waiting = batcher.ahead = [batch for batch in batcher.ahead if batch.ahead is not None]
-    room = settings.batch_size_bytes - sum(batch.size for batch in waiting)
+    room = _REQUESTS * settings.batch_size_bytes - sum(batch.size for batch in waiting)
     for batch in worth_ahead(list(batcher.ready), batcher, room):
         try:
             payload, first_timestamp, max_timestamp = encode_payload(batch.fields, batch.size)
@@ -59,7 +62,7 @@ def compress_ahead(batcher: Batcher, settings: ProducerSettings, budget: LoopBud
 
 
 def worth_ahead(ready: Iterable[Partition], batcher: Batcher, room: int) -> list[Batch]:
-    """Of the batches that the next request of `batcher` would take from its `ready` partitions, as far as there is
+    """Of the batches that the next requests of `batcher` would take from its `ready` partitions, as far as there is
     `room` in bytes: those that are closed, never were encoded, and are large enough.
     """
     found = []
