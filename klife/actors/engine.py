@@ -234,7 +234,7 @@ class Engine:
         self.close("it was stopped")
         self.flush(deadline, in_callback=in_callback)
         for part in self.parts:
-            self.undelivered += part.abandon(f"client {self.name!r} was stopped before the brokers had confirmed")
+            self.undelivered += part.abandon(f"client {self.name!r} was stopped before the brokers had confirmed", lets_hub_run=True)
         self.supervisor.stop(timeout=max(deadline - monotonic(), 2.0))
         self.ended(ExitReason.shutdown("stopped"))
 

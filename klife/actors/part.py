@@ -69,9 +69,9 @@ class Part(MetadataUser, Protocol):
         through.
         """
 
-    def abandon(self, why: str) -> int:
+    def abandon(self, why: str, *, lets_hub_run: bool = False) -> int:
         """Settle all that is left as failed, or possibly persisted: nobody works for it any more. Return how
-        many records that was.
+        many records that was. With `lets_hub_run` the caller may wait, and others run meanwhile.
         """
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from time import monotonic
 from typing import Any
 
@@ -78,6 +79,7 @@ def test_thousands_of_quick_ones_let_the_hub_run_meanwhile() -> None:
     ticker.join(5)
     assert len(turns) == count
     assert len(set(turns)) > 5, "the hub ran between them, and not only before and after"
+    assert max(Counter(turns).values()) < 50, "twenty use up a turn, and there is a look before as many again have run"
 
 
 def test_one_that_blocks_holds_up_its_own_partition_only() -> None:

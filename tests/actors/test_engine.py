@@ -111,7 +111,7 @@ class Noted:
         self.calls.append("wait_for_callbacks")
         return True
 
-    def abandon(self, why: str) -> int:
+    def abandon(self, why: str, *, lets_hub_run: bool = False) -> int:
         self.calls.append("abandon")
         left, self.left = self.left, 0
         return left

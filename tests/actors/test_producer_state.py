@@ -17,6 +17,7 @@ from klife.actors.producer.identity import Identities, Identity
 from klife.actors.producer.partition import Partition
 from klife.actors.producer.producer import Producer
 from klife.actors.producer.topic import Topic
+from klife.actors.runtime import loop_budget
 from tests.support.producer_parts import Parts
 
 # identity
@@ -70,6 +71,31 @@ def test_what_is_abandoned_is_failed_or_possibly_persisted_and_counted() -> None
         assert "the end came" in str(error)
     assert (parts.producer.unsettled, parts.producer.settlement.failed_records, parts.producer.pool.used) == (0, 6, 0)
     assert parts.partition().empty
+
+
+def test_the_hub_runs_while_much_is_abandoned_and_what_is_settled_meanwhile_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = Parts([1] * 4)
+    batches = [parts.sent(1, partition) for partition in range(4)]
+    monkeypatch.setattr(loop_budget, "TURN_SECONDS", 0)  # each turn is over at once
+    answered = gevent.spawn(lambda: parts.producer.settlement.delivered(parts.partition(3), batches[3], 7, -1))
+    assert parts.producer.abandon("the end came", lets_hub_run=True) == 3
+    assert answered.ready()
+    assert [batch.result(0).error is None for batch in batches] == [False, False, False, True]
+    assert parts.producer.unsettled == 0
+
+
+def test_the_hub_runs_while_thousands_flush_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts, turns = Parts(), []
+    loop = gevent.get_hub().loop
+    monkeypatch.setattr(loop_budget, "TURN_SECONDS", 0)
+
+    def flush() -> None:
+        parts.producer.flush(monotonic() + 5)  # there is nothing to wait for
+        turns.append(loop.iteration)
+
+    gevent.joinall([gevent.spawn(flush) for _ in range(10)], timeout=5)
+    assert len(turns) == 10
+    assert turns[0] < turns[-1], "the first begins a turn, and the others find it over"
 
 
 def test_only_what_was_never_sent_fails_when_it_never_can_be() -> None:

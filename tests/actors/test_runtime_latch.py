@@ -10,11 +10,12 @@ from typing import Any
 
 import gevent
 import pytest
-from gevent import get_hub, getcurrent
+from gevent import GreenletExit, get_hub, getcurrent
 from gevent.monkey import get_original
 from greenlet import greenlet as bare_greenlet
 
 from klife.actors.runtime.latch import Latch
+from klife_supervision.let_hub_run import let_hub_run
 
 start_thread = get_original("_thread", "start_new_thread")
 allocate_lock = get_original("_thread", "allocate_lock")
@@ -100,6 +101,53 @@ def test_waiters_that_wake_one_another_share_their_turns_too() -> None:
     latches[0].set()
     gevent.joinall(greenlets)
     assert max(Counter(turns).values()) <= 3
+
+
+def test_many_whose_time_is_up_at_once_do_not_keep_the_hub() -> None:
+    latch, turns, late = Latch(), [], monotonic() + 0.05
+    loop = get_hub().loop
+
+    def work() -> None:
+        assert not latch.wait(late - monotonic())
+        turns.append(loop.iteration)
+        until = monotonic() + 0.001
+        while monotonic() < until:
+            pass
+
+    greenlets = [gevent.spawn(work) for _ in range(20)]
+    gevent.sleep(0)
+    while monotonic() < late:  # the hub does not run until all are due
+        pass
+    gevent.joinall(greenlets)
+    assert max(Counter(turns).values()) <= 3
+
+
+def test_who_is_killed_when_its_time_is_up_is_not_switched_to_again() -> None:
+    latch, due, seen = Latch(), monotonic() + 0.02, []
+
+    def hold_the_turn() -> None:
+        latch.wait(due - monotonic())
+        until = monotonic() + 0.005
+        while monotonic() < until:
+            pass
+
+    def be_late() -> None:
+        try:
+            latch.wait(due + 0.005 - monotonic())
+        except GreenletExit:
+            seen.append("killed")
+        get_hub().switch()  # nobody knows of it, so nobody wakes it
+        seen.append("woken")
+
+    first, second = gevent.spawn(hold_the_turn), gevent.spawn(be_late)
+    gevent.sleep(0)
+    while monotonic() < due + 0.01:
+        pass
+    first.join(5)
+    second.kill(block=False)
+    for _ in range(10):
+        let_hub_run()
+    assert seen == ["killed"]
 
 
 def test_a_waiter_that_ends_with_an_exception_takes_no_other_along() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic
@@ -86,6 +87,27 @@ def test_a_postponed_question_is_answered_once_the_actor_has_looked_and_knows(pl
     place.learn("42")
     gevent.joinall(askers, timeout=PATIENCE)
     assert [asker.value for asker in askers] == ["42"] * 3
+
+
+def test_many_postponed_questions_do_not_keep_the_hub(place: Place) -> None:
+    turns, loop = [], gevent.get_hub().loop
+
+    class Slow(Answers):
+        def on_receive(self, message: GetAnswer) -> Any:
+            turns.append(loop.iteration)
+            until = monotonic() + 0.001
+            while monotonic() < until:
+                pass
+            return super().on_receive(message)
+
+    place.holders.append(place.post.start(lambda: Slow.start(place.known)))
+    askers = [place.ask() for _ in range(20)]
+    turns.clear()
+    place.learn("42")
+    gevent.joinall(askers, timeout=PATIENCE)
+    assert [asker.value for asker in askers] == ["42"] * 20
+    assert len(turns) == 20, "each was handled once"
+    assert max(Counter(turns).values()) <= 3
 
 
 def test_who_asks_before_anybody_holds_the_post_is_answered_by_the_first(place: Place) -> None:

@@ -11,6 +11,7 @@ cdef class Callbacks:
     cdef public dict _runners
     cdef public object _spare
     cdef public object _budget
+    cdef public Py_ssize_t _look_after
     cdef public bint _own_thread
     cdef public object _log_fields
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 log: Logger = get_logger("klife.producer")
 
-_LOOK_EVERY = 64  # callbacks between two looks at the clock
+_LOOK_EVERY = 64  # callbacks between two looks at the clock, at most
 
 
 class Callbacks:
@@ -55,6 +55,7 @@ class Callbacks:
         self._runners: dict[tuple[str, int], Any] = {}  # those greenlets
         self._spare = SpareGreenlet(home)
         self._budget = budget
+        self._look_after = 1  # callbacks; doubled as long as all together leave time, so that slow ones take at most twice their share
         self._own_thread = has_own_thread(home)  # then they may block, and run beside it
         self._log_fields = fields_here.get()
 
@@ -183,7 +184,7 @@ class Callbacks:
             else:
                 del self._backlogs[partition]
 
-    @cython.locals(callbacks=list, indices=list, place=cython.Py_ssize_t)
+    @cython.locals(callbacks=list, indices=list, place=cython.Py_ssize_t, look_at=cython.Py_ssize_t)
     def _call_all(self, batch: Batch) -> None:
         """Call what is to be called, and what is added meanwhile; what an exception leaves out stays to be
         called.
@@ -191,14 +192,18 @@ class Callbacks:
         while batch.callbacks:
             callbacks, indices = batch.callbacks, batch.indices
             assert indices is not None
-            place = 0
+            place, look_at = 0, 1
             try:
                 batch.expect_callbacks()
                 while place < len(callbacks):
                     place += 1  # before it: whatever happens in it, it was called
                     _call(callbacks[place - 1], batch, indices[place - 1])
-                    if place % _LOOK_EVERY == 1 and self._budget.is_over():
-                        let_hub_run()
+                    if place == look_at:
+                        is_over = self._budget.is_over()
+                        self._look_after = 1 if is_over else min(2 * self._look_after, _LOOK_EVERY)
+                        look_at = place + self._look_after
+                        if is_over:
+                            let_hub_run()
             finally:
                 if place < len(callbacks) and batch.callbacks is not callbacks:
                     batch.callbacks = callbacks[place:] + batch.callbacks

@@ -33,7 +33,7 @@ from klife.actors.producer.settlement import Settlement
 from klife.actors.producer.terms import Terms
 from klife.actors.producer.topic import Topic
 from klife.actors.producer.topic_partitions import WaitForPartitions
-from klife.actors.runtime.loop_budget import LoopBudget
+from klife.actors.runtime.loop_budget import LoopBudget, let_home_run
 from klife.actors.settings import ProducerSettings
 from klife.errors import ClientClosed, ProduceError
 
@@ -230,10 +230,17 @@ class Producer:
     def closed_error(self) -> ClientClosed:
         return self.terms.closed_error()
 
-    def abandon(self, reason: str) -> int:
-        """Settle everything that is left as failed, or possibly persisted; return how many records that were."""
+    def abandon(self, reason: str, *, lets_hub_run: bool = False) -> int:
+        """Settle everything that is left as failed, or possibly persisted; return how many records that were.
+
+        With `lets_hub_run`, where the caller may wait, what is answered meanwhile is none of them.
+        """
         count = 0
         for batch, partition in list(self.deadlines.pending.items()):
+            if lets_hub_run and self.budget.is_over():
+                let_home_run(self.terms.home)
+            if batch not in self.deadlines.pending:
+                continue
             if batch.is_set:  # who gave it its outcome was interrupted
                 self.settlement.finish(batch)
                 continue
@@ -279,6 +286,8 @@ class Producer:
         """Wait until `deadline` (monotonic seconds) for all that is pending now; return how many records are
         left. The caller sees to it that nothing lingers meanwhile (`skip_linger`).
         """
+        if self.budget.is_over():  # thousands of greenlets may flush at once, and each looks at all that is pending
+            let_home_run(self.terms.home)
         # Of a batch in pieces, the whole: a piece that is split once more is nobody's to settle.
         batches = list(dict.fromkeys([batch.root or batch for batch in list(self.deadlines.pending)]))
         for batch in batches:

@@ -168,8 +168,8 @@ class Producers:
         unfinished = [(producer.callbacks, producer.callbacks.unfinished()) for producer in self.by_name.values()]
         return all(callbacks.wait_for(batches, deadline) for callbacks, batches in unfinished)
 
-    def abandon(self, why: str) -> int:
-        return sum(producer.abandon(why) for producer in self.by_name.values())
+    def abandon(self, why: str, *, lets_hub_run: bool = False) -> int:
+        return sum(producer.abandon(why, lets_hub_run=lets_hub_run) for producer in self.by_name.values())
 
     def orphan(self) -> None:
         for producer in self.by_name.values():

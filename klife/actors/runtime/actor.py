@@ -36,6 +36,7 @@ from klife.actors.runtime.future import GeventFuture
 from klife.actors.runtime.inbox import Inbox
 from klife.actors.runtime.latch import never_waits
 from klife.actors.runtime.life import Life
+from klife.actors.runtime.loop_budget import LoopBudget
 from klife.actors.runtime.ref import GeventActorRef
 from klife_supervision import ExitReason
 from klife_supervision.let_hub_run import let_hub_run
@@ -197,21 +198,28 @@ class GeventActor(pykka.Actor):
 
     def _run(self) -> None:
         inbox, queue, stopped = self.actor_inbox, self.actor_inbox.queue, self.actor_stopped
-        postponed = self._postponed
+        budget = LoopBudget(get_hub().loop)
         while True:
             if not queue and not inbox.woken:
                 inbox.park()
             if inbox.woken:
                 inbox.woken = False
                 self.on_wake()
-                for _ in range(len(postponed)):
-                    self._handle(postponed.popleft())
+                self._handle_postponed(budget)
                 if inbox.woken:  # meanwhile, perhaps by itself: what it waits for may need the hub
                     let_hub_run()
             while queue:
                 self._handle(queue.popleft())
                 if stopped.is_set():
                     return
+
+    def _handle_postponed(self, budget: LoopBudget) -> None:
+        """Once more. Thousands may wait for the same, and the actor may be woken several times in a turn."""
+        postponed = self._postponed
+        for _ in range(len(postponed)):
+            if budget.is_over():
+                let_hub_run()
+            self._handle(postponed.popleft())
 
     def _handle(self, envelope: Any) -> None:
         reply_to = envelope.reply_to

@@ -125,6 +125,7 @@ class Latch:
                 hub.switch()
             return True
         timer = None
+        late: list[Any] = []  # the caller, from when its time is up until it goes on
         turns = _TURNS
         try:
             while not self.is_set:
@@ -139,10 +140,11 @@ class Latch:
                     if timer is not None:
                         timer.close()
                     timer = hub.loop.timer(left)
-                    timer.start(current.switch)
+                    timer.start(_time_is_up, _wakeups_of(hub), late, current)
                 hub.switch()
             return self.is_set
         finally:
+            late.clear()
             if timer is not None:
                 timer.stop()
                 timer.close()
@@ -277,6 +279,14 @@ class Wakeups:
         self._poll.stop()
         self._polling = False
         self.loop.run_callback(self._run)
+
+
+def _time_is_up(wakeups: Wakeups, late: list[Any], greenlet: Any) -> None:
+    """In the hub. Timers that are due are all called in one turn of the loop, and what each of ten thousand
+    greenlets does next would be done in that turn, too.
+    """
+    late.append(greenlet)
+    wakeups.add(late)
 
 
 @cython.cfunc

@@ -211,10 +211,10 @@ class Transactions:
         unfinished = [(producer.callbacks, producer.callbacks.unfinished()) for producer in self._producers()]
         return all(callbacks.wait_for(batches, deadline) for callbacks, batches in unfinished)
 
-    def abandon(self, why: str) -> int:
+    def abandon(self, why: str, *, lets_hub_run: bool = False) -> int:
         count = 0
         for producer in self._producers():
-            count += producer.abandon(why)
+            count += producer.abandon(why, lets_hub_run=lets_hub_run)
             transaction = producer.transaction
             if transaction is not None and not transaction.over.is_set:
                 unsure = transaction.commits and producer.end_sent_at is not None
