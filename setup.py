@@ -137,14 +137,14 @@ class BuildIfPossible(build_ext):
             compiler.compile([str(source)], output_dir=folder, include_dirs=self.include_dirs)
 
     def _forget_former_modules(self) -> None:
-        """Remove what was once compiled and is not of the core any more: Python would import it, and not its
-        source.
+        """Remove what was once compiled and is not of the core any more: this Python would import it, and not its
+        source. What is another Python's is left to that.
         """
         built = {Path(self.get_ext_fullpath(extension.name)).resolve() for extension in self.extensions}
-        for suffix in EXTENSION_SUFFIXES:
-            for file in Path("klife").rglob(f"*{suffix}"):
-                if file.resolve() not in built:
-                    file.unlink()
+        for file in Path("klife").rglob("*"):
+            suffix = file.name[file.name.find(".") :]
+            if suffix in EXTENSION_SUFFIXES and file.resolve() not in built:
+                file.unlink()
 
 
 def _older_than_this_file(generated: Iterable[str]) -> bool:

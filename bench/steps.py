@@ -106,7 +106,7 @@ def requesting(fields: list[Any]) -> None:
             wires.add(partition, fields, BOUND, 9, 0, 5, False)
         wires.end()
     else:
-        wires = [(partition, encode_plain(fields, 9, 0, 5)) for partition in FEW]
+        wires = [(partition, encode_plain(fields, BOUND, 9, 0, 5, False)) for partition in FEW]
     BatchesRequest(-1, 15_000, [("orders", bytes(16), wires)]).encode_parts(9)
 
 
@@ -127,7 +127,7 @@ def steps() -> dict[str, float]:
         "the same with a key of 50 bytes that was seen before (murmur2)": best(
             partial(appending, a_topic()[1], Record("orders", SMALL, KEY)), len(MANY)
         ),
-        "it is encoded, among 500": best(lambda: encode_payload(list(small) * 500), len(MANY)),
+        "it is encoded, among 500": best(lambda: encode_payload(list(small) * 500, 500 * (RECORD_OVERHEAD + len(SMALL))), len(MANY)),
         "its result is got": best(partial(getting, Delivery(settled, 5)), len(MANY)),
         "a batch of one large record: opened, filled, taken, confirmed": best(partial(going_round, *a_topic(), placed), len(FEW)),
         "such a batch is encoded, in a request of 15": best(partial(requesting, list(large)), len(FEW)),

@@ -6,12 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import klife
-from klife.protocol.record_write import write_batch, write_payload, write_within
+from klife.protocol.batch_write import write_batch
+from klife.protocol.record_layout import BATCH_OVERHEAD
+from klife.protocol.record_write import write_payload
 from tests.support import ROOT, SUPPORT
 
 SECONDS = 240.0  # for what takes five
@@ -59,21 +62,11 @@ def test_records_within_records_are_freed_and_hashed_without_their_number_in_sta
 class Later:
     """A number that is another the second time it is looked at."""
 
-    looked = False
+    def __init__(self, *numbers: int) -> None:
+        self.numbers = list(numbers)
 
     def __int__(self) -> int:
-        self.looked, looked = True, self.looked
-        return 10**15 if looked else 5
-
-
-@pytest.mark.skipif(not klife.compiled, reason="in Python a number that is none is refused before anything is written")
-def test_a_batch_is_not_written_beyond_the_place_that_was_made_for_it() -> None:
-    fields = [None, b"v", (), 5, None, b"v", (), Later()]
-    with pytest.raises(RuntimeError, match="changed while they were encoded"):
-        write_payload(fields)
-    fields[-1] = Later()
-    with pytest.raises(RuntimeError, match="changed while they were encoded"):
-        write_batch(fields, 1, 0, 0)
+        return self.numbers.pop(0) if len(self.numbers) > 1 else self.numbers[0]
 
 
 class Flickering(tuple):  # type: ignore[type-arg]
@@ -93,28 +86,51 @@ class Flickering(tuple):  # type: ignore[type-arg]
         return there
 
 
-class Adding(tuple):  # type: ignore[type-arg]
-    """Headers that put another record into their batch when they are looked at."""
+class Changing(tuple):  # type: ignore[type-arg]
+    """Headers that put another record into their batch when they are looked at, or take all out of it."""
 
     fields: list[Any]
+    adds: bool
 
     def __bool__(self) -> bool:
-        self.fields += [None, b"v" * 100, (), 5]
+        if self.adds:
+            self.fields += [None, b"v" * 100, (), 5]
+        else:
+            self.fields.clear()
         return False
 
 
-@pytest.mark.parametrize("headers", ["come", "go", "add a record"])
-def test_records_that_change_while_they_are_encoded_are_refused(headers: str) -> None:
-    for write in (write_payload, lambda fields: write_batch(fields, 1, 0, 0)):
-        odd: Any = Adding() if headers == "add a record" else Flickering(headers == "go")
-        odd.fields = [None, b"v", odd, 5]
-        with pytest.raises(RuntimeError, match="changed while they were encoded"):
-            write(odd.fields)
+ROOM = 8  # what a record of one byte takes
+WAYS: list[Callable[[list[Any], int], bytes]] = [
+    lambda fields, bound: write_payload(fields, bound)[0],
+    lambda fields, bound: write_batch(fields, bound, 1, 0, 0, False)[BATCH_OVERHEAD:],
+]
 
 
-@pytest.mark.parametrize("headers", ["more than was counted", "add a record"])
-def test_nor_are_records_written_that_take_more_than_was_counted(headers: str) -> None:
-    odd: Any = Adding() if headers == "add a record" else Flickering(True)
-    odd.fields = [None, b"v", odd, 5]
+@pytest.mark.parametrize("write", WAYS, ids=["payload", "batch"])
+@pytest.mark.skipif(not klife.compiled, reason="in Python a number that is none is refused before anything is written")
+def test_a_number_is_written_as_it_was_when_its_room_was_looked_at(write: Callable[[list[Any], int], bytes]) -> None:
+    fields = [None, b"v", (), 5, None, b"v", ()]
+    assert write([*fields, Later(5, 10**15)], 2 * ROOM) == write([*fields, 5], 2 * ROOM)
     with pytest.raises(RuntimeError, match="changed while they were encoded"):
-        write_within(33, odd.fields, 1, 0, 0, False)
+        write([*fields, Later(10**15, 5)], 2 * ROOM)
+
+
+@pytest.mark.parametrize("write", WAYS, ids=["payload", "batch"])
+def test_records_that_take_more_than_was_counted_are_refused(write: Callable[[list[Any], int], bytes]) -> None:
+    assert write([None, b"v", Flickering(False), 5], ROOM) == write([None, b"v", (), 5], ROOM)
+    for fields in ([None, b"v", Flickering(True), 5], [None, b"vv", (), 5], [b"", b"v", (("h", None),), 5], [bytes(9), None, (), 5]):
+        with pytest.raises(RuntimeError, match="changed while they were encoded"):
+            write(fields, ROOM)
+
+
+@pytest.mark.parametrize("write", WAYS, ids=["payload", "batch"])
+@pytest.mark.parametrize("adds", [True, False], ids=["others come", "they go"])
+@pytest.mark.parametrize("beside", [0, 1, 2])
+def test_records_that_change_while_they_are_encoded_are_refused(
+    beside: int, adds: bool, write: Callable[[list[Any], int], bytes]
+) -> None:
+    odd = Changing()
+    odd.adds, odd.fields = adds, [None, b"v", odd, 5] + [None, b"v", (), 5] * beside
+    with pytest.raises((RuntimeError, IndexError)):
+        write(odd.fields, 1000)

@@ -41,8 +41,8 @@ def test_what_is_compiled_is_no_older_than_its_source() -> None:
             assert compiled.stat().st_mtime >= source.stat().st_mtime, f"{source} has changed: python setup.py build_ext --inplace"
 
 
-def test_nothing_else_is_compiled() -> None:
-    compiled = {path for suffix in EXTENSION_SUFFIXES for path in (ROOT / "klife").rglob(f"*{suffix}")}
+def test_nothing_else_is_compiled_for_this_python() -> None:
+    compiled = {path for path in (ROOT / "klife").rglob("*.so") if path.name[path.name.index(".") :] in EXTENSION_SUFFIXES}
     assert compiled <= {path for source in SOURCES for path in compiled_files(source)}, "python setup.py build_ext --inplace"
 
 
@@ -99,6 +99,24 @@ def test_where_nothing_can_be_compiled_klife_is_installed_without_it(tmp_path: P
     assert not compiled_files(tmp_path / "klife/record.py")
 
 
+def test_a_build_in_place_removes_what_this_python_would_import_and_leaves_other_pythons_theirs(tmp_path: Path) -> None:
+    (tmp_path / "klife").mkdir()
+    (tmp_path / "README.md").touch()
+    for file in ("setup.py", "klife/core.py"):
+        (tmp_path / file).write_text((ROOT / file).read_text())
+    for name, text in [("kept.py", "kept = True\n"), ("kept.pxd", ""), ("gone.py", "")]:
+        (tmp_path / "klife" / name).write_text(text)
+    former = [tmp_path / "klife" / f"gone{suffix}" for suffix in EXTENSION_SUFFIXES]
+    others = [tmp_path / "klife" / f"{name}.cpython-399-x86_64-linux-gnu.so" for name in ("gone", "kept")]
+    for compiled in former + others:
+        compiled.touch()
+    inherited = {name: value for name, value in os.environ.items() if name != "KLIFE_PURE"}
+    command = [sys.executable, "setup.py", "build_ext", "--inplace"]
+    ended = subprocess.run(command, cwd=tmp_path, env=inherited, capture_output=True, text=True, check=False)
+    assert len(compiled_files(tmp_path / "klife/kept.py")) == 1, ended.stdout + ended.stderr
+    assert [compiled for compiled in former + others if compiled.exists()] == others
+
+
 def _copy_of(folder: Path, into: Path) -> None:
     for file in folder.rglob("*"):
         if file.suffix in (".py", ".pxd", ".so"):
@@ -127,7 +145,8 @@ BYTES = """
     from klife import Record
     from klife.actors.producer.murmur2 import murmur2
     from klife.protocol.produce_wire import BatchesRequest
-    from klife.protocol.records import encode_batch, encode_payload, encode_plain, fields_of
+    from klife.protocol.records import encode_payload, encode_plain
+    from tests.support.encoded_records import bound_of, encode_batch, fields_of
 
     source, seen = random.Random(5), hashlib.sha256()
 
@@ -143,10 +162,10 @@ BYTES = """
         for codec in (0, 1, 2, 3, 4):
             ids = dict(producer_id=source.randrange(2**62), producer_epoch=3, base_sequence=source.randrange(2**31))
             batch = encode_batch(records, codec=codec, **ids)
-            seen.update(batch if codec != 1 else encode_payload(fields_of(records))[0])  # gzip writes the time
-        seen.update(b"".join(encode_plain(fields_of(records), **ids)))
+            seen.update(batch if codec != 1 else encode_payload(fields_of(records), bound_of(records))[0])  # gzip writes the time
+        seen.update(b"".join(encode_plain(fields_of(records), bound_of(records), **ids, is_transactional=False)))
         if count == 1:
-            single = encode_plain(fields_of(records[:1]), 1, 2, 3)
+            single = encode_plain(fields_of(records[:1]), bound_of(records[:1]), 1, 2, 3, False)
             for version in range(3, 14):
                 request = BatchesRequest(-1, 15_000, [("orders", b"i" * 16, [(0, single), (200, (batch[:61], batch[61:]))])])
                 seen.update(b"".join(request.encode_parts(version)))

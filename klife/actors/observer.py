@@ -106,7 +106,7 @@ class Observer:
             error = None if call.error is None else str(call.error)
             api = _api_name(call.request.API_KEY)
             told = tuple.__new__(
-                Request, (self.client, _node(broker), broker.address, api, now - call.sent_at, error)
+                Request, (self.client, broker.told_id, broker.address, api, now - call.sent_at, error)
             )  # as in `settled`
             self._tell(self.on_request, told)
 
@@ -117,11 +117,11 @@ class Observer:
 
     def connection(self, broker: Broker, state: Any, reason: str | None = None) -> None:
         if self.on_connection:
-            self._tell(self.on_connection, Connection(self.client, _node(broker), broker.address, state, reason))
+            self._tell(self.on_connection, Connection(self.client, broker.told_id, broker.address, state, reason))
 
     def throttled(self, broker: Broker, seconds: float) -> None:
         if self.on_throttle:
-            self._tell(self.on_throttle, Throttle(self.client, _node(broker), broker.address, seconds))
+            self._tell(self.on_throttle, Throttle(self.client, broker.told_id, broker.address, seconds))
 
     def compressed(self, producer: str, topic: str, codec: int, before: int, after: int, seconds: float) -> None:
         if self.on_compression:
@@ -153,7 +153,3 @@ class Observer:
 
 def _overridden(hooks: Sequence[Hooks], name: str) -> Methods:
     return tuple(getattr(each, name) for each in hooks if getattr(type(each), name) is not getattr(Hooks, name))
-
-
-def _node(broker: Broker) -> int | None:
-    return broker.node_id if broker.node_id >= 0 else None

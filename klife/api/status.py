@@ -138,7 +138,7 @@ def stop_report(engine: Engine) -> StopReport:
 
 def _broker(broker: Broker) -> BrokerStatus:
     return BrokerStatus(
-        node_id=broker.node_id if broker.node_id >= 0 else None,
+        node_id=broker.told_id,
         address=broker.address,
         state=broker.connection.state.value,
         in_flight=len(broker.calls),

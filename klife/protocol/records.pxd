@@ -1,4 +1,12 @@
-from klife.protocol.record_write cimport write_batch, write_payload
+from klife.protocol.batch_write cimport write_batch
+from klife.protocol.record_write cimport write_payload
 
-cpdef tuple encode_payload(list fields)
-cpdef tuple encode_plain(list fields, producer_id, producer_epoch, base_sequence, bint is_transactional=*)
+cpdef tuple encode_payload(list fields, Py_ssize_t bound)
+cpdef tuple encode_plain(
+    list fields,
+    Py_ssize_t bound,
+    long long producer_id,
+    short producer_epoch,
+    int base_sequence,
+    bint is_transactional,
+)

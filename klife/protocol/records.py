@@ -3,23 +3,20 @@
 Three steps, because they happen at different times: `encode_payload` once per batch,
 `klife.protocol.codecs.compress` perhaps in a thread, `seal` when producer id and sequence are known.
 
-`encode_payload` runs once per record ever produced. In pure Python records are joined from ready pieces
-(`record_parts`); compiled, `record_write` writes the same bytes in less time, as C does. Reading is
-`klife.protocol.record_decode`.
+There are two ways to the same bytes. In pure Python records are joined from ready pieces (`record_parts`); compiled,
+`record_write` and `batch_write` write them in less time, as C does. Reading is `klife.protocol.record_decode`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import chain
 from typing import Any, Final
 
 from klife import cython_shim as cython
+from klife.protocol.batch_write import write_batch
 from klife.protocol.checksum import crc32c
-from klife.protocol.codecs import compress
 from klife.protocol.record_layout import BATCH_OVERHEAD, CHECKED, CHECKED_FROM, LENGTH_FROM, MAGIC, TRANSACTIONAL, UNCHECKED
 from klife.protocol.record_parts import Headers, joined_payload, joined_single
-from klife.protocol.record_write import write_batch, write_payload
+from klife.protocol.record_write import write_payload
 
 if cython.compiled:
     import cython
@@ -30,21 +27,17 @@ __all__ = [
     "EncodedBatch",
     "Fields",
     "Headers",
-    "RecordTuple",
-    "encode_batch",
     "encode_payload",
     "encode_plain",
-    "fields_of",
+    "joined_batch",
     "seal",
     "size_bound",
 ]
 
-RecordTuple = tuple[bytes | None, bytes | None, Headers, int]
-"""A record inside a batch: key, value, headers, timestamp in milliseconds since the epoch."""
-
 Fields = list[Any]
-"""The same of many records, one after another: key, value, headers, timestamp, key, value, ... A tuple for
-each would be an object more for each record, to be made, visited by the garbage collector, and freed.
+"""The records of a batch, one after another: key, value, headers, timestamp in milliseconds since the epoch, key,
+value, ... A tuple for each would be an object more for each record, to be made, visited by the garbage collector, and
+freed.
 """
 
 EncodedBatch = tuple[bytes, ...]
@@ -62,13 +55,9 @@ MORE_HEADER_COUNT: Final = 4
 _NO_RECORDS: Final = "a batch needs at least one record, got none"
 
 
-def fields_of(records: Iterable[RecordTuple]) -> Fields:
-    """`records` as what the encoders take."""
-    return list(chain.from_iterable(records))
-
-
-def encode_payload(fields: Fields) -> tuple[bytes, int, int]:
-    """The records section of a batch, uncompressed, with the first and the largest timestamp.
+def encode_payload(fields: Fields, bound: int) -> tuple[bytes, int, int]:
+    """The records section of a batch, uncompressed, with the first and the largest timestamp. The records take at
+    most `bound` bytes (`size_bound`).
 
     The n-th record gets offset delta n. Timestamps may be in any order; deltas count from the first record's.
     `ValueError` for no records: a producer's batch is never empty.
@@ -76,17 +65,18 @@ def encode_payload(fields: Fields) -> tuple[bytes, int, int]:
     count = len(fields) // 4
     if not count:
         raise ValueError(_NO_RECORDS)
-    return write_payload(fields) if cython.compiled else joined_payload(fields, count)
+    return write_payload(fields, bound) if cython.compiled else joined_payload(fields, count)
 
 
 def encode_plain(
-    fields: Fields, producer_id: int, producer_epoch: int, base_sequence: int, is_transactional: bool = False
+    fields: Fields, bound: int, producer_id: int, producer_epoch: int, base_sequence: int, is_transactional: bool
 ) -> EncodedBatch:
     """The complete batch, uncompressed: `encode_payload` and `seal` in one go. `ValueError` for no records."""
     if not fields:
         raise ValueError(_NO_RECORDS)
+    batch: EncodedBatch
     if cython.compiled:
-        batch = write_batch(fields, producer_id, producer_epoch, base_sequence, is_transactional)
+        batch = (write_batch(fields, bound, producer_id, producer_epoch, base_sequence, is_transactional),)
     else:
         batch = joined_batch(fields, producer_id, producer_epoch, base_sequence, is_transactional)
     return batch
@@ -143,32 +133,6 @@ def seal(
     )
     length = BATCH_OVERHEAD - LENGTH_FROM + len(payload)
     return UNCHECKED.pack(0, length, -1, MAGIC, crc32c(payload, crc32c(checked))) + checked, payload
-
-
-def encode_batch(
-    records: Sequence[RecordTuple],
-    *,
-    codec: int = 0,
-    level: int | None = None,
-    producer_id: int = -1,
-    producer_epoch: int = -1,
-    base_sequence: int = -1,
-    is_transactional: bool = False,
-) -> bytes:
-    """The complete batch of `records`: `encode_payload`, `compress` and `seal` in one go, and in one piece."""
-    payload, first_timestamp, max_timestamp = encode_payload(fields_of(records))
-    sealed = seal(
-        compress(codec, payload, level),
-        len(records),
-        first_timestamp,
-        max_timestamp,
-        codec=codec,
-        producer_id=producer_id,
-        producer_epoch=producer_epoch,
-        base_sequence=base_sequence,
-        is_transactional=is_transactional,
-    )
-    return b"".join(sealed)
 
 
 def size_bound(key: bytes | None, value: bytes | None, headers: Headers) -> int:

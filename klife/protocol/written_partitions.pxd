@@ -1,3 +1,5 @@
+from klife.protocol cimport batch_write
+
 cdef class WrittenPartitions:
     cdef readonly list pieces
     cdef Py_ssize_t _count

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from klife import cython_shim as cython
-from klife.protocol import record_write
+from klife.protocol import batch_write
 from klife.protocol.primitives import SPLIT_BYTES, uvarint_rest
 from klife.protocol.record_layout import BATCH_OVERHEAD, CHECKED_FROM
 
@@ -22,7 +22,6 @@ if cython.compiled:
     import cython
     from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize
     from cython.cimports.klife.capi import cut
-    from cython.cimports.klife.protocol.record_write import put_batch
     from cython.cimports.libc.string import memmove
 
 SMALL: Final = SPLIT_BYTES
@@ -87,10 +86,7 @@ class WrittenPartitions:
         p[at + 2] = index >> 8 & 0xFF
         p[at + 3] = index & 0xFF
         start, full = at + _INDEX_BYTES + _SIZE_BYTES, at + most - 1
-        if cython.compiled:
-            at = put_batch(p, start, full, fields, producer_id, producer_epoch, base_sequence, is_transactional)
-        else:
-            at = record_write.put_batch(p, start, full, fields, producer_id, producer_epoch, base_sequence, is_transactional)
+        at = batch_write.put_batch(p, start, full, fields, producer_id, producer_epoch, base_sequence, is_transactional)
         size = at - start + 1  # compact sizes are written as one more
         if size < 128:
             at = _moved_down(p, start, at)

@@ -18,10 +18,11 @@ _VARYING = frozenset(("attempt", "exception"))
 
 
 class _Told:
-    __slots__ = ("since", "repeated", "fields")
+    __slots__ = ("since", "latest", "repeated", "fields")
 
     def __init__(self, since: float) -> None:
         self.since = since  # when it was told last, or its count
+        self.latest = since
         self.repeated = 0
         self.fields: Mapping[str, Any] = {}  # of the latest
 
@@ -49,19 +50,19 @@ class Repeats:
             self._told[key] = _Told(now)
             return False
         told.repeated += 1
-        told.fields = fields
+        told.latest, told.fields = now, fields
         return True
 
-    def due(self, now: float) -> list[tuple[Kind, dict[str, Any]]]:
-        """The counts whose minute is over: the latest fields of each, and `repeated`. What did not repeat
-        in its minute is forgotten.
+    def due(self, now: float) -> list[tuple[Kind, dict[str, Any], float]]:
+        """The counts whose minute is over: the latest fields of each with `repeated`, and when that was. What
+        did not repeat in its minute is forgotten.
         """
         counts = []
         for key, told in list(self._told.items()):
             if told.since + INTERVAL <= now:
                 self._told.pop(key, None)
                 if told.repeated:
-                    counts.append((key[0], {**told.fields, "repeated": told.repeated}))
+                    counts.append((key[0], {**told.fields, "repeated": told.repeated}, told.latest))
                     self._told[key] = _Told(now)
         return counts
 

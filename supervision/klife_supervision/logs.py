@@ -190,9 +190,10 @@ def _stop_timer(hub: Any) -> None:
 
 def _tell_repeats(hub: Any, now: float) -> None:
     wrapper, processors = configuration()
-    for (level, logger_name, event), fields in _repeats.due(now):
-        # Not in the context of who told it last, which would live as long.
-        _pass_on(hub, Event(level, event, fields, logger_name, wrapper, processors, Context(), now, time()))
+    for (level, logger_name, event), fields, latest in _repeats.due(now):
+        # Of the time when it was told last: else a trouble that is over would seem to go on. Not in the context of
+        # who told it, which would live as long.
+        _pass_on(hub, Event(level, event, fields, logger_name, wrapper, processors, Context(), latest, time() - (now - latest)))
 
 
 def _enqueue(told: Event) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -62,16 +63,24 @@ class Place:
         self.holders[-1].actor_inbox.wake()  # type: ignore[attr-defined]
 
 
-def test_an_answer_that_is_there_comes_at_once() -> None:
+@pytest.fixture
+def place() -> Iterator[Place]:
+    """A place of which nobody is left when the test is over."""
     place = Place()
+    yield place
+    for holder in place.holders:
+        holder.kill()
+        assert holder.wait(PATIENCE)
+
+
+def test_an_answer_that_is_there_comes_at_once(place: Place) -> None:
     place.begin()
     place.known["life"] = "42"
     answer: str = place.post.ask(GetAnswer(), monotonic() + PATIENCE)
     assert answer == "42"
 
 
-def test_a_postponed_question_is_answered_once_the_actor_has_looked_and_knows() -> None:
-    place = Place()
+def test_a_postponed_question_is_answered_once_the_actor_has_looked_and_knows(place: Place) -> None:
     place.begin()
     askers = [place.ask() for _ in range(3)]
     assert not any(asker.ready() for asker in askers)
@@ -80,7 +89,7 @@ def test_a_postponed_question_is_answered_once_the_actor_has_looked_and_knows() 
     assert [asker.value for asker in askers] == ["42"] * 3
 
 
-def test_many_postponed_questions_do_not_keep_the_hub() -> None:
+def test_many_postponed_questions_do_not_keep_the_hub(place: Place) -> None:
     turns, loop = [], gevent.get_hub().loop
 
     class Slow(Answers):
@@ -91,7 +100,6 @@ def test_many_postponed_questions_do_not_keep_the_hub() -> None:
                 pass
             return super().on_receive(message)
 
-    place = Place()
     place.holders.append(place.post.start(lambda: Slow.start(place.known)))
     askers = [place.ask() for _ in range(20)]
     turns.clear()
@@ -102,8 +110,7 @@ def test_many_postponed_questions_do_not_keep_the_hub() -> None:
     assert max(Counter(turns).values()) <= 3
 
 
-def test_who_asks_before_anybody_holds_the_post_is_answered_by_the_first() -> None:
-    place = Place()
+def test_who_asks_before_anybody_holds_the_post_is_answered_by_the_first(place: Place) -> None:
     asker = place.ask()
     place.begin()
     place.learn("42")
@@ -111,8 +118,7 @@ def test_who_asks_before_anybody_holds_the_post_is_answered_by_the_first() -> No
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_a_holder_that_is_killed_costs_the_asker_nothing(times: int) -> None:
-    place = Place()
+def test_a_holder_that_is_killed_costs_the_asker_nothing(place: Place, times: int) -> None:
     place.begin()
     asker = place.ask()
     for _ in range(times):
@@ -125,8 +131,7 @@ def test_a_holder_that_is_killed_costs_the_asker_nothing(times: int) -> None:
     assert asker.get(timeout=PATIENCE) == "42"
 
 
-def test_a_holder_that_is_killed_before_it_has_seen_the_question_costs_nothing_either() -> None:
-    place = Place()
+def test_a_holder_that_is_killed_before_it_has_seen_the_question_costs_nothing_either(place: Place) -> None:
     place.begin()
     place.known["life"] = "42"
     place.holders[-1].kill()
@@ -136,8 +141,7 @@ def test_a_holder_that_is_killed_before_it_has_seen_the_question_costs_nothing_e
     assert asker.get(timeout=PATIENCE) == "42"
 
 
-def test_a_holder_that_crashes_when_it_looks_costs_nothing_either() -> None:
-    place = Place()
+def test_a_holder_that_crashes_when_it_looks_costs_nothing_either(place: Place) -> None:
     crashing = place.begin()
     asker = place.ask()
     crashing._actor_weakref().on_wake = lambda: 1 / 0  # type: ignore[union-attr, method-assign]
@@ -148,8 +152,7 @@ def test_a_holder_that_crashes_when_it_looks_costs_nothing_either() -> None:
     assert asker.get(timeout=PATIENCE) == "42"
 
 
-def test_the_deadline_holds_whether_the_holder_does_not_know_or_there_is_none() -> None:
-    place = Place()
+def test_the_deadline_holds_whether_the_holder_does_not_know_or_there_is_none(place: Place) -> None:
     for _ in range(2):
         with pytest.raises(WaitTimeout):
             place.post.ask(GetAnswer(), monotonic() + 0.01)
@@ -159,8 +162,7 @@ def test_the_deadline_holds_whether_the_holder_does_not_know_or_there_is_none() 
         place.post.ask(GetAnswer(), monotonic() + 0.01)
 
 
-def test_a_question_whose_asker_has_left_is_not_handled_again() -> None:
-    place = Place()
+def test_a_question_whose_asker_has_left_is_not_handled_again(place: Place) -> None:
     holder = place.begin()
     leaving = [place.ask(seconds=0.01), place.ask()]
     leaving[1].kill()
@@ -174,8 +176,7 @@ def test_a_question_whose_asker_has_left_is_not_handled_again() -> None:
     assert holder.is_alive()
 
 
-def test_what_the_actor_raises_is_the_asker_s_and_the_actor_goes_on() -> None:
-    place = Place()
+def test_what_the_actor_raises_is_the_asker_s_and_the_actor_goes_on(place: Place) -> None:
     holder = place.begin()
     with pytest.raises(LookupError, match="mine to raise"):
         place.post.ask(GetAnswer("crash"), monotonic() + PATIENCE)
@@ -183,8 +184,7 @@ def test_what_the_actor_raises_is_the_asker_s_and_the_actor_goes_on() -> None:
 
 
 @pytest.mark.parametrize("held", [True, False])
-def test_a_post_that_is_closed_tells_who_waits_and_who_asks_later(held: bool) -> None:
-    place = Place()
+def test_a_post_that_is_closed_tells_who_waits_and_who_asks_later(place: Place, held: bool) -> None:
     if held:
         place.begin()
     asker = place.ask()

@@ -10,7 +10,7 @@ import klife
 from klife import Record
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.request import InFlightRequest
-from klife.protocol.records import encode_plain
+from klife.protocol.records import joined_batch
 from klife.protocol.written_partitions import WrittenPartitions
 from tests.support.producer_parts import Parts
 
@@ -49,7 +49,7 @@ class Request:
 def expected(batch: Batch) -> tuple[int, bytes]:
     assert batch.identity is not None
     ids = batch.identity.producer_id, batch.identity.epoch, batch.sequence
-    return batch.partition_id, b"".join(encode_plain(batch.fields, *ids))
+    return batch.partition_id, b"".join(joined_batch(batch.fields, *ids))
 
 
 def whole(partitions: Any) -> list[tuple[int, bytes]]:

@@ -298,7 +298,8 @@ import resource, sys, zlib
 from cramjam import lz4, snappy
 from klife.protocol.errors import DecodeError
 from klife.protocol.record_decode import decode_batches
-from klife.protocol.records import encode_batch, seal
+from klife.protocol.records import seal
+from tests.support.encoded_records import encode_batch
 
 MIB = 1 << 20
 nothing = bytes(MIB)

@@ -12,7 +12,7 @@ from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.framing import encode_request
 from klife.protocol.large_records import LARGE, encode_large
 from klife.protocol.record_decode import decode_batches
-from klife.protocol.records import encode_plain
+from klife.protocol.records import joined_batch
 from klife.record import Record
 from tests.support.producer_parts import Parts
 
@@ -35,7 +35,7 @@ MIB = bytes(range(256)) * 4096
 def test_the_bytes_are_those_of_any_other_batch(records: list[tuple[Any, ...]], is_transactional: bool) -> None:
     fields = [field for record in records for field in record]
     parts = encode_large(fields, *IDS, is_transactional)
-    assert b"".join(parts) == b"".join(encode_plain(fields, *IDS, is_transactional))
+    assert b"".join(parts) == b"".join(joined_batch(fields, *IDS, is_transactional))
     [batch] = decode_batches(b"".join(parts))
     assert [record.value for record in batch.records] == [value for _, value, _, _ in records]
     contents = [content for key, value, headers, _ in records for content in (key, value, *(content for _, content in headers))]
@@ -50,7 +50,7 @@ def test_one_alone_is_as_in_any_other_batch(size: int, key: bytes | None) -> Non
     for length in range(size, size + 12) if size == LARGE else range(size - 80, size + 12, 9 if key else 1):
         fields = [key, bytes(length), (), NOW]
         parts = encode_large(fields, *IDS)
-        assert b"".join(parts) == b"".join(encode_plain(fields, *IDS))
+        assert b"".join(parts) == b"".join(joined_batch(fields, *IDS))
         assert sum(part is fields[1] for part in parts) == 1
 
 

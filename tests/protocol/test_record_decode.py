@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from klife.protocol.codecs import CODECS
 from klife.protocol.errors import DecodeError
 from klife.protocol.record_decode import DecodedRecord, RecordBatch, TimestampType, decode_batches
-from klife.protocol.records import RecordTuple
-from klife.protocol.records import encode_batch as encode
+from tests.support.encoded_records import RecordTuple
+from tests.support.encoded_records import encode_batch as encode
 from tests.support.record_strategies import NOW, record_lists
 from tests.support.reference_records import ReferenceBatch, ReferenceRecord, crc32c, encode_batch, signed, zigzag_varint
 

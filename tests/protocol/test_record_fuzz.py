@@ -14,7 +14,8 @@ import pytest
 from klife.protocol.codecs import CODECS, compress
 from klife.protocol.errors import DecodeError
 from klife.protocol.record_decode import decode_batches
-from klife.protocol.records import RecordTuple, encode_payload, fields_of, seal
+from klife.protocol.records import encode_payload, seal
+from tests.support.encoded_records import RecordTuple, bound_of, fields_of
 from tests.support.reference_records import crc32c
 
 ROUNDS_PER_CODEC = 20_000
@@ -29,7 +30,7 @@ RECORDS: list[RecordTuple] = [
     (b"", None, (("größe", b""),), NOW - 3),
     (b"k" * 70, b"z" * 100, (), NOW),
 ]
-PAYLOAD, FIRST, LATEST = encode_payload(fields_of(RECORDS))
+PAYLOAD, FIRST, LATEST = encode_payload(fields_of(RECORDS), bound_of(RECORDS))
 INTERESTING = [0x00, 0x01, 0x7F, 0x80, 0xFE, 0xFF]
 
 

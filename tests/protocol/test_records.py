@@ -10,47 +10,53 @@ from hypothesis import strategies as st
 
 import klife
 from klife.protocol import record_parts
+from klife.protocol.batch_write import write_batch
 from klife.protocol.record_layout import TRANSACTIONAL
 from klife.protocol.record_parts import joined_payload
-from klife.protocol.record_write import write_batch, write_payload, write_within
+from klife.protocol.record_write import write_payload
 from klife.protocol.records import (
     BATCH_OVERHEAD,
     RECORD_OVERHEAD,
     Headers,
-    RecordTuple,
     encode_payload,
     encode_plain,
-    fields_of,
     joined_batch,
     seal,
     size_bound,
 )
+from tests.support.encoded_records import RecordTuple, bound_of, fields_of
 from tests.support.record_strategies import BOUNDARIES, NOW, record_lists
 from tests.support.reference_records import ReferenceBatch, ReferenceRecord, encode_batch, encode_record, encode_records, nullable_bytes
 
 
 def payload_of(records: list[RecordTuple]) -> tuple[bytes, int, int]:
     """The payload, for which there are two ways. A build takes one of them; here both are gone."""
-    fields = fields_of(records)
-    taken = encode_payload(fields)
-    assert write_payload(fields) == joined_payload(fields, len(records)) == taken
+    fields, bound = fields_of(records), bound_of(records)
+    taken = encode_payload(fields, bound)
+    assert write_payload(fields, bound) == joined_payload(fields, len(records)) == taken
     return taken
 
 
 def plain_batch_of(records: list[RecordTuple], producer_id: int, epoch: int, sequence: int, transactional: bool = False) -> bytes:
-    fields = fields_of(records)
-    taken, written, joined = (
-        b"".join(way(fields, producer_id, epoch, sequence, transactional)) for way in (encode_plain, write_batch, joined_batch)
-    )
-    bound = sum(size_bound(*record[:3]) for record in records)
-    assert write_within(bound, fields, producer_id, epoch, sequence, transactional) == written == joined == taken
+    fields, bound = fields_of(records), bound_of(records)
+    taken = b"".join(encode_plain(fields, bound, producer_id, epoch, sequence, transactional))
+    joined = b"".join(joined_batch(fields, producer_id, epoch, sequence, transactional))
+    assert write_batch(fields, bound, producer_id, epoch, sequence, transactional) == joined == taken
     return taken
 
 
-@pytest.mark.parametrize("bound", [-100, -61, 0, 20, 2**31])
+@pytest.mark.parametrize("bound", [-100, -61, 0, 20, 107, 2**31 - 1])
 def test_a_batch_that_takes_more_than_was_said_is_refused(bound: int) -> None:
+    fields = fields_of([(None, b"v" * 100, (), NOW)])
     with pytest.raises(RuntimeError):
-        write_within(bound, fields_of([(None, b"v" * 100, (), NOW)]), 7, 3, 0, False)
+        write_batch(fields, bound, 7, 3, 0, False)
+    with pytest.raises(RuntimeError):
+        write_payload(fields, bound)
+
+
+def test_one_that_takes_just_what_was_said_is_written() -> None:
+    fields = fields_of([(None, b"v" * 100, (), NOW)])
+    assert len(write_batch(fields, 109, 7, 3, 0, False)) == BATCH_OVERHEAD + len(write_payload(fields, 109)[0]) == BATCH_OVERHEAD + 109
 
 
 def reference(records: list[RecordTuple]) -> list[ReferenceRecord]:
@@ -144,7 +150,7 @@ def test_the_first_batch_makes_the_tables_that_it_needs_and_is_like_all_others(c
     for table in (record_parts.VARINT, record_parts.RECORD_START, record_parts.NO_KEY, record_parts.SIZED):
         table.clear()
     records: list[RecordTuple] = [(b"k", b"v", headers, NOW)] * count
-    first = b"".join(encode_plain(fields_of(records), 7, 1, 2))
+    first = b"".join(encode_plain(fields_of(records), bound_of(records), 7, 1, 2, False))
     assert bool(record_parts.VARINT) is (bool(headers) or not klife.compiled)
     assert bool(record_parts.SIZED) is not klife.compiled
     assert plain_batch_of(records, 7, 1, 2) == first
@@ -165,7 +171,7 @@ def test_offsets_past_a_million_keep_growing_their_varint() -> None:
 @given(record_lists)
 def test_the_size_bound_of_a_record_is_never_too_small(records: list[RecordTuple]) -> None:
     payload, _, _ = payload_of(records)
-    assert len(payload) <= sum(size_bound(key, value, headers) for key, value, headers, _ in records)
+    assert len(payload) <= bound_of(records)
 
 
 def test_the_size_bound_of_a_record_without_headers_is_its_bytes_and_a_constant() -> None:
@@ -185,16 +191,16 @@ def test_a_batch_is_its_payload_and_a_constant() -> None:
 
 def test_a_batch_of_no_records_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one record"):
-        encode_payload([])
+        encode_payload([], 0)
     with pytest.raises(ValueError, match="at least one record"):
-        encode_plain([], 1, 1, 1)
+        encode_plain([], 0, 1, 1, 1, False)
 
 
 @pytest.mark.parametrize("numbers", [(1 << 63, 0, 0), (7, 1 << 15, 0), (7, 0, 1 << 31)])
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_number_that_is_out_of_range_is_not_written_as_another(numbers: tuple[int, int, int], count: int) -> None:
     with pytest.raises((OverflowError, error)):
-        encode_plain(fields_of([(None, b"v", (), NOW)] * count), *numbers)
+        encode_plain(fields_of([(None, b"v", (), NOW)] * count), 100, *numbers, False)
 
 
 def test_the_reference_knows_null_from_empty() -> None:

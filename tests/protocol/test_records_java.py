@@ -16,8 +16,8 @@ import pytest
 from klife.protocol.codecs import CODECS, LEVELS
 from klife.protocol.errors import DecodeError
 from klife.protocol.record_decode import RecordBatch, TimestampType, decode_batches
-from klife.protocol.records import RecordTuple, encode_batch
 from tests.support import TESTS
+from tests.support.encoded_records import RecordTuple, encode_batch
 
 ORACLE = TESTS / "oracle" / "RecordsOracle.java"
 NOW = 1_760_000_000_000

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.produce_wire import BatchesRequest
-from klife.protocol.records import encode_plain, fields_of, size_bound
+from klife.protocol.records import joined_batch
 from klife.protocol.written_partitions import SMALL, WrittenPartitions
+from tests.support.encoded_records import bound_of, fields_of
 
 NOW = 1_700_000_000_000
 VERSIONS = range(ProduceRequest.MIN_VERSION, ProduceRequest.MAX_VERSION + 1)
@@ -21,10 +22,6 @@ HEADERS = st.lists(st.tuples(st.text(max_size=5), st.none() | st.binary(max_size
 VALUES = st.none() | st.binary(max_size=90) | st.sampled_from([0, 60, 61, 62, 900, 1300]).map(bytes)
 RECORDS = st.lists(st.tuples(st.none() | st.binary(max_size=20), VALUES, HEADERS | st.just(()), TIMES), min_size=1, max_size=3)
 BATCHES = st.lists(st.tuples(st.integers(0, 2**31 - 1), RECORDS), min_size=1, max_size=40)
-
-
-def bound_of(records: list[Any]) -> int:
-    return sum(size_bound(*record[:3]) for record in records)
 
 
 def written(batches: list[tuple[int, list[Any]]], is_transactional: bool = False) -> WrittenPartitions:
@@ -37,7 +34,7 @@ def written(batches: list[tuple[int, list[Any]]], is_transactional: bool = False
 
 @given(BATCHES, st.booleans(), st.sampled_from(VERSIONS))
 def test_they_are_byte_for_byte_what_each_is_by_itself(batches: list[tuple[int, list[Any]]], transactional: bool, version: int) -> None:
-    alone = [(index, encode_plain(fields_of(records), 7, 3, 2**31 - 1, transactional)) for index, records in batches]
+    alone = [(index, joined_batch(fields_of(records), 7, 3, 2**31 - 1, transactional)) for index, records in batches]
     together = written(batches, transactional)
     assert [(index, b"".join(wire)) for index, wire in together] == [(index, b"".join(wire)) for index, wire in alone]
     assert len(together) == len(alone)

@@ -20,10 +20,10 @@ def test_the_first_is_told_and_others_are_counted_once_a_minute() -> None:
     assert [repeats.folds(KIND, {"broker": 1, "attempt": attempt}, 0.1 * attempt) for attempt in range(5)] == [False] + [True] * 4
     assert repeats.next_due() == INTERVAL
     assert repeats.due(INTERVAL - 1) == []
-    assert repeats.due(INTERVAL) == [(KIND, {"broker": 1, "attempt": 4, "repeated": 4})]
+    assert repeats.due(INTERVAL) == [(KIND, {"broker": 1, "attempt": 4, "repeated": 4}, 0.4)]
     assert repeats.next_due() is None
     assert repeats.folds(KIND, {"broker": 1, "attempt": 5}, INTERVAL + 1)
-    assert repeats.due(2 * INTERVAL) == [(KIND, {"broker": 1, "attempt": 5, "repeated": 1})]
+    assert repeats.due(2 * INTERVAL) == [(KIND, {"broker": 1, "attempt": 5, "repeated": 1}, INTERVAL + 1)]
 
 
 def test_what_did_not_repeat_for_a_minute_is_told_anew() -> None:

@@ -126,7 +126,7 @@ class MetadataActor(GeventActor):
                 try:
                     self._start_connection(broker)
                 except SupervisionError as error:  # when it is up, it starts them all itself
-                    log.debug("connection_not_started", broker=broker.node_id, error=str(error))
+                    log.debug("connection_not_started", broker=broker.told_id, error=str(error))
                     return False
         return True
 

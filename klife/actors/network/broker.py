@@ -77,6 +77,16 @@ class Broker:
         return self.node_id, self.purpose
 
     @property
+    def told_id(self) -> int | None:
+        """The id as users are told it: an address of `bootstrap_servers` has none."""
+        return self.node_id if self.node_id >= 0 else None
+
+    @property
+    def called(self) -> str:
+        """What errors call it, without its address."""
+        return "bootstrap" if self.node_id < 0 else f"broker {self.node_id}"
+
+    @property
     def is_ready(self) -> bool:
         return self.connection.state is _READY and self.failure is None and not self.throttled_until
 
@@ -209,7 +219,7 @@ class Broker:
         call.sent_at = now
         call.deadline = now + timeout
         if not self.is_ready:
-            call.finish(CallFailed(f"broker {self.node_id} is not connected ({self.describe()})", sent=False))
+            call.finish(CallFailed(f"{self.called} is not connected ({self.describe()})", sent=False))
             return
         try:
             buffers = self.connection.send(

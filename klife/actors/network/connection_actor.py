@@ -237,11 +237,13 @@ class ConnectionActor(GeventActor):
                 if connection.state is State.NEGOTIATING and broker.settings.tls is None and is_tls(data):
                     self._failed(TLS, now)
                     return True
-                log.error("response_not_understood", broker=broker.node_id, address=broker.address, error=str(error))
+                log.error("response_not_understood", broker=broker.told_id, address=broker.address, error=str(error))
                 self._failed(f"a response was not understood: {error}", now)
                 return True
             if answered:
-                self._failures = 0  # not by the handshake: a broker whose answers break us must not be tried without a pause
+                if self._failures:  # not by the handshake: a broker whose answers break us must not be tried without a pause
+                    log.info("connection_restored", broker=broker.told_id, address=broker.address, attempt=self._failures + 1)
+                    self._failures = 0
                 self._answered = True
                 broker.used_at = broker.answered_at = now
             while answered:
@@ -330,7 +332,7 @@ class ConnectionActor(GeventActor):
     def _close_unneeded(self, reason: str) -> None:
         """Close the connection, which is no failure; it is opened again when somebody wants it."""
         broker = self.broker
-        log.debug("connection_closed", broker=broker.node_id, address=broker.address, reason=reason)
+        log.debug("connection_closed", broker=broker.told_id, address=broker.address, reason=reason)
         self._close(reason)
         broker.last_error = None
         self._observed("closed", reason)
@@ -352,7 +354,7 @@ class ConnectionActor(GeventActor):
             broker.failing_since = now
         self._retry_at = now + backoff(self._failures, settings.reconnect_backoff, settings.reconnect_backoff_max, random.random())
         broker.due = self._retry_at
-        log.warning("connection_failed", broker=broker.node_id, address=broker.address, reason=reason, attempt=self._failures)
+        log.warning("connection_failed", broker=broker.told_id, address=broker.address, reason=reason, attempt=self._failures)
         self._close(reason)
         broker.last_error = self._addresses.all_told() or reason
         self._observed("failed", reason)
@@ -371,7 +373,7 @@ class ConnectionActor(GeventActor):
             if call.response is not None:  # it came right before what ended the connection
                 call.finish()
             else:
-                call.finish(CallFailed(f"broker {broker.node_id} ({broker.address}): {reason}", sent=True))
+                call.finish(CallFailed(f"{broker.called} ({broker.address}): {reason}", sent=True))
             if observer is not None:
                 observer.answered(broker, call, monotonic())
 

@@ -20,6 +20,7 @@ from gevent import socket
 from gevent.event import Event
 
 from klife.actors.network.addresses import Address, Addresses
+from klife.actors.network.look_up import looked_up
 from klife.actors.network.security import Security
 from klife.actors.network.transport import NoTransport, PlainTransport, Transport, close_at_once
 from klife.actors.network.wrong_listener import wants_sasl
@@ -143,8 +144,8 @@ class Connector:
         while True:
             began = monotonic()
             self._step = ("the name is not looked up", began)
-            with gevent.Timeout(timeout, False):
-                found = socket.getaddrinfo(self._addresses.host, self._port, 0, socket.SOCK_STREAM)
+            found = looked_up(self._addresses.host, self._port, timeout)
+            if found is not None:
                 if not found:
                     raise OSError(f"{self._addresses.host} has no address")
                 return found

@@ -55,7 +55,7 @@ class Session:
         self.renew_at = NEVER
         broker = self._broker
         if broker.connection.state is State.READY:
-            log.debug("session_renewed", broker=broker.node_id, address=broker.address)
+            log.debug("session_renewed", broker=broker.told_id, address=broker.address)
             answered_by = max((call.deadline for call in broker.calls), default=now)
             self.deadline = max(answered_by, broker.throttled_until) + broker.settings.connect_timeout
             self._go_on(broker.connection.renew())

@@ -3,8 +3,7 @@ from klife.actors.producer.batch cimport Batch
 from klife.actors.producer.batcher cimport Batcher
 from klife.actors.producer.identity cimport Identity
 from klife.actors.producer.partition cimport Partition
-from klife.protocol.record_write cimport write_within
-from klife.protocol.records cimport encode_payload
+from klife.protocol.records cimport encode_payload, encode_plain
 from klife.protocol.written_partitions cimport WrittenPartitions
 
 cdef class InFlightRequest(Call):

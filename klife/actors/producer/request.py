@@ -19,7 +19,6 @@ from klife.protocol.codecs import compress
 from klife.protocol.large_records import LARGE, encode_large
 from klife.protocol.primitives import ZERO_UUID
 from klife.protocol.produce_wire import BatchesRequest, TopicBatches
-from klife.protocol.record_write import write_within
 from klife.protocol.records import EncodedBatch, encode_payload, encode_plain, seal
 from klife.protocol.written_partitions import SMALL, WrittenPartitions
 from klife_supervision.let_hub_run import let_hub_run
@@ -185,19 +184,14 @@ def _plain(batch: Batch, is_transactional: bool) -> EncodedBatch:
     identity, fields = batch.identity or _NO_IDENTITY, batch.fields
     if batch.size >= batch.count * _LARGE:
         return encode_large(fields, identity.producer_id, identity.epoch, batch.sequence, is_transactional)
-    wire: EncodedBatch
-    if cython.compiled:
-        wire = (write_within(batch.size, fields, identity.producer_id, identity.epoch, batch.sequence, is_transactional),)
-    else:
-        wire = encode_plain(fields, identity.producer_id, identity.epoch, batch.sequence, is_transactional)
-    return wire
+    return encode_plain(fields, batch.size, identity.producer_id, identity.epoch, batch.sequence, is_transactional)
 
 
 @cython.cfunc
 @cython.locals(batch="Batch", identity="Identity", fields=list)
 def _with_codec(batch: Batch, codec: int, settings: ProducerSettings, budget: LoopBudget) -> EncodedBatch:
     identity, fields = batch.identity or _NO_IDENTITY, batch.fields
-    payload, first_timestamp, max_timestamp = encode_payload(fields)
+    payload, first_timestamp, max_timestamp = encode_payload(fields, batch.size)
     return seal(
         _compressed(payload, settings, budget) if settings.observer is None else _timed(payload, settings, budget, batch.topic),
         batch.count,

@@ -13,6 +13,7 @@ import gevent
 from gevent import socket
 
 from klife.actors.network.addresses import Address, interleaved
+from klife.actors.network.look_up import looked_up
 from klife.actors.settings import ConnectionSettings
 from klife.api.doctor import advice
 from klife.api.doctor.advice import StepFailed
@@ -32,8 +33,8 @@ def look_up(host: str, port: int, patience: float) -> list[Address]:
     if (impossible := why_no_host(host)) is not None:
         raise StepFailed("resolve", f"the name {host!r} leads nowhere: {impossible}", advice.NAME)
     try:
-        with gevent.Timeout(patience, False):
-            return interleaved([(*found[:3], found[4]) for found in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)])
+        if (answers := looked_up(host, port, patience)) is not None:
+            return interleaved([(*found[:3], found[4]) for found in answers])
     except OSError as error:
         why = f"leads nowhere: {getattr(error, 'strerror', None) or error}"
     raise StepFailed("resolve", f"the name {host!r} {why}", advice.NAME)
