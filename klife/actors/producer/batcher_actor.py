@@ -31,6 +31,7 @@ from klife.errors import KlifeError, ProduceError
 from klife.protocol.apis.produce import PartitionProduceResponse, ProduceResponse
 from klife.protocol.error_codes import describe
 from klife.protocol.produce_wire import PlainAnswer
+from klife.words import counted
 from klife_supervision import ExitReason
 from klife_supervision.logs import Logger, get_logger, traceback_of
 
@@ -85,7 +86,7 @@ class BatcherActor(GeventActor):
     @property
     def state(self) -> str:
         """Shown in the supervision tree."""
-        return f"{len(self.batcher.calls)} in flight, {len(self.batcher.ready)} partitions ready"
+        return f"{len(self.batcher.calls)} in flight, {counted(len(self.batcher.ready), 'partition')} ready"
 
     @property
     def looks_in_hub(self) -> bool:
