@@ -127,7 +127,7 @@ class ConfluentReader(PropertiesReader):
             )
         if type(most) is int and type(options["batch_size_bytes"]) is int:
             options["batch_size_bytes"] = min(options["batch_size_bytes"], most)
-        self.options = _fitted(options, self.options)
+        self.options: dict[str, Any] = _fitted(options, self.options)
 
     def _give_to_topics(self, serializers: Mapping[str, Any]) -> None:
         """Those of the whole producer are each topic's here, unless it has one of its own."""
