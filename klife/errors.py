@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from klife.words import counted, were
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -79,8 +81,8 @@ class FlushTimeout(KlifeError, TimeoutError):
     def __init__(self, undelivered: int, timeout: float) -> None:
         self.undelivered = undelivered
         super().__init__(
-            f"{undelivered} records were not settled within {timeout:g} s. They are still being delivered, each until its "
-            "delivery_timeout_ms; call flush() again with more time, or look at client.status() for what holds them."
+            f"{counted(undelivered, 'record')} {were(undelivered)} not settled within {timeout:g} s. Delivery goes on, of each until "
+            "its delivery_timeout_ms; call flush() again with more time, or look at client.status() for what holds them."
         )
 
 
@@ -219,7 +221,8 @@ class BatchError(KlifeError):
         self.failed: list[RecordResult] = list(failed)
         first = self.failed[0].error
         super().__init__(
-            f"{len(self.failed)} of {len(self.failed) + len(self.delivered)} records were not delivered; the first error: {first}"
+            f"{len(self.failed)} of {counted(len(self.failed) + len(self.delivered), 'record')} {were(len(self.failed))} not "
+            f"delivered; the first error: {first}"
         )
 
     @property

@@ -2,7 +2,7 @@ cdef extern from *:
     """
     // `Record(...)` is what there is most of, and Python calls a class by a tuple and a dict that it makes of the arguments. This
     // takes them from where they are. Whatever is unusual about a call (an argument that is missing, not known or given twice, a
-    // class that was patched) is left to that way, with its errors.
+    // class that was patched) is left to that way; what is wrong with its arguments is said in Python's words.
     #define KLIFE_FIELDS 6
 
     typedef PyObject *(*klife_maker)(PyObject *, PyObject *, PyObject *, PyObject *, PyObject *, PyObject *);
@@ -12,6 +12,7 @@ cdef extern from *:
     static newfunc klife_record_new;
     static PyObject *klife_fields;  // their names, interned as those of keywords in a program are
     static PyObject *klife_defaults;  // from the third on
+    static PyObject *klife_signature;  // a function of Python's that takes the same, and a self
 
     static PyObject *klife_call_class(PyObject *type, PyObject *const *args, Py_ssize_t count, PyObject *names) {
         PyObject *positional = PyTuple_New(count), *named = NULL, *made = NULL;
@@ -35,10 +36,32 @@ cdef extern from *:
         return made;
     }
 
+    static void klife_say_it_as_python_does(PyObject *const *args, Py_ssize_t count, PyObject *names) {
+        Py_ssize_t size = count + (names ? PyTuple_GET_SIZE(names) : 0);
+        PyObject *kind, *error, *traceback, *taken = NULL, **all = PyMem_New(PyObject *, size + 1);
+        PyErr_Fetch(&kind, &error, &traceback);
+        if (all) {
+            all[0] = Py_None;
+            memcpy(all + 1, args, size * sizeof(PyObject *));
+            taken = PyObject_Vectorcall(klife_signature, all, count + 1, names);
+            PyMem_Free(all);
+        }
+        if (taken || !PyErr_Occurred()) {
+            Py_XDECREF(taken);
+            PyErr_Restore(kind, error, traceback);
+            return;
+        }
+        Py_XDECREF(kind);
+        Py_XDECREF(error);
+        Py_XDECREF(traceback);
+    }
+
     static PyObject *klife_call_record(PyObject *type, PyObject *const *args, size_t flags, PyObject *names) {
-        PyObject *fields[KLIFE_FIELDS] = {0};
+        PyObject *fields[KLIFE_FIELDS] = {0}, *made;
         Py_ssize_t count = PyVectorcall_NARGS(flags), named = names ? PyTuple_GET_SIZE(names) : 0, i, at;
-        if (((PyTypeObject *)type)->tp_init != klife_record_init || ((PyTypeObject *)type)->tp_new != klife_record_new) goto unusual;
+        if (((PyTypeObject *)type)->tp_init != klife_record_init || ((PyTypeObject *)type)->tp_new != klife_record_new) {
+            return klife_call_class(type, args, count, names);
+        }
         if (count > KLIFE_FIELDS) goto unusual;
         for (i = 0; i < count; i++) fields[i] = args[i];
         for (i = 0; i < named; i++) {
@@ -52,12 +75,16 @@ cdef extern from *:
         }
         return klife_make(fields[0], fields[1], fields[2], fields[3], fields[4], fields[5]);
     unusual:
-        return klife_call_class(type, args, count, names);
+        made = klife_call_class(type, args, count, names);
+        if (!made && PyErr_ExceptionMatches(PyExc_TypeError)) klife_say_it_as_python_does(args, count, names);
+        return made;
     }
 
-    static void take_calls(PyObject *record, klife_maker make, PyObject *fields, PyObject *defaults) {
+    static void take_calls(PyObject *record, klife_maker make, PyObject *signature, PyObject *fields, PyObject *defaults) {
         PyTypeObject *type = (PyTypeObject *)record;
         klife_make = make;
+        Py_INCREF(signature);
+        klife_signature = signature;
         Py_INCREF(fields);
         klife_fields = fields;
         Py_INCREF(defaults);
@@ -68,4 +95,4 @@ cdef extern from *:
     }
     """
     ctypedef object (*klife_maker)(object, object, object, object, object, object)
-    void take_calls(object record, klife_maker make, tuple fields, tuple defaults)
+    void take_calls(object record, klife_maker make, object signature, tuple fields, tuple defaults)

@@ -23,7 +23,9 @@ from types import GenericAlias
 from typing import Any
 
 from klife import cython_shim as cython
+from klife import record_signature
 from klife.errors import BatchError, InvalidRecordType, ProduceError
+from klife.words import counted, kind_of
 from klife.wrong_self import refuse_wrong_self
 
 if cython.compiled:
@@ -98,7 +100,7 @@ class Record:
         for record in records:
             if not isinstance(record, Record):
                 raise InvalidRecordType(
-                    f"verify_batch takes the records a batch returned; one of them is a {type(record).__name__}. "
+                    f"verify_batch takes the records a batch returned; one of them is {kind_of(record)}. "
                     "Pass client.produce_batch(records).get()."
                 )
         failed = [record for record in records if record.error is not None]
@@ -122,7 +124,7 @@ class Record:
             InvalidRecordType: `error` is no ProduceError.
         """
         if not isinstance(error, ProduceError):
-            raise InvalidRecordType(f"error is a {type(error).__name__}; a record fails with a ProduceError")
+            raise InvalidRecordType(f"error is {kind_of(error)}; a record fails with a ProduceError")
         topic, value, key, headers, partition, timestamp_ms, *_ = self._values()
         return Undelivered(topic, value, key, headers, partition, timestamp_ms, error)
 
@@ -232,7 +234,7 @@ if not cython.compiled:
 
 def _size(data: Any) -> str:
     if isinstance(data, bytes):
-        return f"<{len(data)} bytes>"
+        return f"<{counted(len(data), 'byte')}>"
     return "None" if data is None else f"<{type(data).__name__}>"
 
 
@@ -252,4 +254,4 @@ def _made(topic: Any, value: Any, key: Any, headers: Any, partition: Any, timest
 
 if cython.compiled:
     free_one_by_one(Record, Delivered)
-    take_calls(Record, _made, _NAMES[:6], (None, (), None, None))
+    take_calls(Record, _made, record_signature.Record.__init__, _NAMES[:6], (None, (), None, None))

@@ -12,6 +12,8 @@ from functools import wraps
 from types import FunctionType
 from typing import Any
 
+from klife.words import kind_of, with_article
+
 
 def refuse_wrong_self(cls: type, *but: str) -> None:
     """Have the methods that `cls` defines raise a TypeError for a `self` that is none, `but` for some."""
@@ -36,4 +38,4 @@ def _looking(cls: type, method: FunctionType) -> Callable[..., Any]:
 
 
 def _refused(cls: type, method: str, self: object) -> TypeError:
-    return TypeError(f"{method} of {cls.__name__} was called with a {type(self).__name__} as self; call it on a {cls.__name__}")
+    return TypeError(f"{method} of {cls.__name__} was called with {kind_of(self)} as self; call it on {with_article(cls.__name__)}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import pytest
 
-from klife import Record
+import klife
+from klife import Record, record_signature
 
 FIELDS = ("topic", "value", "key", "headers", "partition", "timestamp_ms")
 GIVEN: dict[str, Any] = {"topic": "orders", "value": b"v", "key": b"k", "headers": (("h", b"1"),), "partition": 3, "timestamp_ms": 4}
@@ -32,21 +34,30 @@ def test_names_that_a_program_has_made_are_names() -> None:
     assert fields(made) == GIVEN
 
 
+MISSING = r"missing 1 required positional argument: "
+
+
 @pytest.mark.parametrize(
-    ("arguments", "names"),
+    ("arguments", "names", "said"),
     [
-        ((), {}),
-        (("orders",), {}),
-        ((), {"topic": "orders"}),
-        ((), {"value": b"v", "key": b"k"}),
-        (("orders", b"v"), {"topic": "orders"}),
-        (("orders", b"v"), {"unknown": 1}),
-        (("orders", b"v", None, (), None, None, None), {}),
+        ((), {}, r"missing 2 required positional arguments: 'topic' and 'value'"),
+        (("orders",), {}, f"{MISSING}'value'"),
+        ((), {"topic": "orders"}, f"{MISSING}'value'"),
+        ((), {"value": b"v", "key": b"k"}, f"{MISSING}'topic'"),
+        (("orders", b"v"), {"topic": "orders"}, r"got multiple values for argument 'topic'"),
+        (("orders", b"v"), {"unknown": 1}, r"got an unexpected keyword argument 'unknown'"),
+        (("orders", b"v", None, (), None, None, None), {}, r"takes from 3 to 7 positional arguments but 8 were given"),
     ],
 )
-def test_wrong_arguments_are_type_errors(arguments: tuple[Any, ...], names: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match="__init__"):
+def test_wrong_arguments_are_type_errors_in_python_s_words(arguments: tuple[Any, ...], names: dict[str, Any], said: str) -> None:
+    with pytest.raises(TypeError, match=rf"^Record\.__init__\(\) {said}"):
         Record(*arguments, **names)
+
+
+@pytest.mark.skipif(klife.compiled, reason="a compiled class does not tell what its constructor takes")
+def test_what_says_so_takes_what_the_constructor_takes() -> None:
+    ours, told = (list(signature(cls).parameters.values()) for cls in (Record, record_signature.Record))
+    assert [(each.name, each.kind, each.default) for each in ours] == [(each.name, each.kind, each.default) for each in told]
 
 
 class Order(Record):

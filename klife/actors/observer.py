@@ -17,6 +17,7 @@ from gevent import GreenletExit
 from klife.hooks import BufferWait, Compression, Connection, DeliveredBatch, FailedBatch, Hooks, Request, Retry, Sample, Throttle
 from klife.protocol.api_keys import api_name
 from klife.record import Record
+from klife.words import kind_of
 from klife_supervision.logs import Logger, get_logger, traceback_of
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Observer:
             try:
                 answer = method(record)
                 if not isinstance(answer, Record):
-                    raise TypeError(f"on_produce returned a {type(answer).__name__}; expected a Record")
+                    raise TypeError(f"on_produce returned {kind_of(answer)}; expected a Record")
             except Exception as error:  # noqa: BLE001 - it harms nothing; what ends the caller's greenlet is the caller's
                 self._failed(method, error)
             else:

@@ -26,6 +26,7 @@ from klife.protocol.apis.metadata import MetadataResponse, MetadataResponseTopic
 from klife.protocol.error_codes import ErrorCode, describe, is_retriable
 from klife.protocol.errors import DecodeError
 from klife.protocol.message import Request, Response
+from klife.words import counted
 
 R = TypeVar("R", bound=Response)
 
@@ -93,7 +94,7 @@ def grow(reach: Reach, topic: str, count: int) -> None:
             raise AdminError(f"cannot extend topic {topic!r}: {describe(code)} ({there})", code)
         return is_done(found) and _all_led(found)
 
-    _until_all_know(reach, complete, [topic], deadline, f"know {count} partitions of {topic!r}, with leaders")
+    _until_all_know(reach, complete, [topic], deadline, f"know {counted(count, 'partition')} of {topic!r}, with leaders")
 
 
 def delete(reach: Reach, names: Sequence[str]) -> None:

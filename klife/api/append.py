@@ -22,6 +22,7 @@ from klife.api.append_one import AppendOne
 from klife.api.from_thread import call_at_home
 from klife.errors import InvalidRecordType, KlifeError, ProduceError, UnknownPartition
 from klife.record import Record, Undelivered
+from klife.words import kind_of
 
 if cython.compiled:
     import cython
@@ -66,7 +67,7 @@ class Append(AppendOne):
         try:
             each = iter(records)
         except TypeError as error:
-            raise InvalidRecordType(f"produce_batch takes an iterable of Records, got a {type(records).__name__}") from error
+            raise InvalidRecordType(f"produce_batch takes an iterable of Records, got {kind_of(records)}") from error
         return list(each)  # what a generator raises is its caller's
 
     def _right(self, listed: list[Record]) -> list[Record]:

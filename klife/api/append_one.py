@@ -30,6 +30,7 @@ from klife.api.from_thread import call_at_home
 from klife.api.handle import Handle
 from klife.errors import BufferFull, ClientClosed, InvalidRecordType, UnknownPartition
 from klife.record import Record
+from klife.words import kind_of
 
 if cython.compiled:
     import cython
@@ -165,7 +166,7 @@ class AppendOne:
         wrong = isinstance(partitioner, (str, type)) or not callable(getattr(partitioner, "partition", None))
         if partitioner is not None and wrong:
             raise InvalidRecordType(
-                f"partitioner is a {type(partitioner).__name__}; expected an object with partition(record, partition_count) -> int"
+                f"partitioner is {kind_of(partitioner)}; expected an object with partition(record, partition_count) -> int"
             )
         if deadline is None:
             deadline = monotonic() + self._handle.engine.settings.max_block

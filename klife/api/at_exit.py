@@ -29,6 +29,7 @@ from klife.actors.runtime.forked import take_note
 from klife.api import uwsgi
 from klife.api.from_thread import call_at_home
 from klife.errors import KlifeError
+from klife.words import counted, were
 from klife_supervision import ExitReason
 
 _FLUSH_AT_EXIT = 5.0  # seconds for all clients together
@@ -78,11 +79,11 @@ def _flush_all() -> None:
         else:  # `stop` waited in this very greenlet, and what ended the program ended that wait, too
             how, advice = "still being stopped", ""
         left = _deliver(engine)
-        what = f"klife: client {engine.name!r} was {how} before exit; {unsettled} records were undelivered"
+        what = f"klife: client {engine.name!r} was {how} before exit; {counted(unsettled, 'record')} {were(unsettled)} undelivered"
         if left:
             _say(f"{what}, {max(unsettled - left, 0)} could still be delivered within {_FLUSH_AT_EXIT:g} s, {_lost(left)}.{advice}")
         else:
-            _say(f"{what} and have been delivered now.{advice}")
+            _say(f"{what}, and all is delivered now.{advice}")
 
 
 def _deliver_late(engine: Engine) -> None:
@@ -130,7 +131,7 @@ def _at_home(engine: Engine, function: Callable[[], object]) -> None:
 
 
 def _lost(count: int) -> str:
-    return f"{count} are LOST (or possibly persisted, if they were in flight)"
+    return f"{count} {'is' if count == 1 else 'are'} LOST (or possibly persisted, where in flight)"
 
 
 def _say(what: str) -> None:

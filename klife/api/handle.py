@@ -22,6 +22,7 @@ from klife.api import lifecycle
 from klife.api.from_thread import call_at_home
 from klife.api.held import held_for
 from klife.errors import InvalidRecordType
+from klife.words import kind_of
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ def deadline_in(timeout: float) -> float:
     try:
         return monotonic() + timeout
     except TypeError:
-        raise InvalidRecordType(f"timeout is a {type(timeout).__name__}; expected seconds as a number") from None
+        raise InvalidRecordType(f"timeout is {kind_of(timeout)}; expected seconds as a number") from None
 
 
 class Handle:

@@ -26,6 +26,7 @@ from klife.api.from_thread import call_at_home
 from klife.coroutines import is_coroutine_function
 from klife.errors import ClientClosed, InvalidRecordType, InvalidRecordValue, ProduceError, TransactionAborted, TransactionMisused
 from klife.record import Record
+from klife.words import kind_of
 
 if TYPE_CHECKING:
     from klife.actors.transactions.transaction import Transaction as OpenTransaction
@@ -245,7 +246,7 @@ def _check_call(function: Any, retries: Any) -> None:
     """Before anything is begun: an error in the block would be taken for the function's."""
     if not callable(function):
         raise InvalidRecordType(
-            f"the first argument of transaction() is a {type(function).__name__}; expected a function to call in the transaction. "
+            f"the first argument of transaction() is {kind_of(function)}; expected a function to call in the transaction. "
             "A pool is named by pool='...'"
         )
     if is_coroutine_function(function):
@@ -253,6 +254,6 @@ def _check_call(function: Any, retries: Any) -> None:
             "the first argument of transaction() is a coroutine function, which the commit would not wait for; expected a plain one"
         )
     if type(retries) is not int:
-        raise InvalidRecordType(f"retries is a {type(retries).__name__}; expected an int, 0 or more")
+        raise InvalidRecordType(f"retries is {kind_of(retries)}; expected an int, 0 or more")
     if retries < 0:
         raise InvalidRecordValue(f"retries is {retries}; expected 0 or more")

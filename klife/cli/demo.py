@@ -23,6 +23,7 @@ from klife.cli.demo_load import VALUE_BYTES, Load, Place
 from klife.cli.terminal import ConfigFile, ctrl_c_here, err, errors_as_lines, out, wait_ready
 from klife.errors import ProduceError
 from klife.testing.consumer import LogReader
+from klife.words import counted
 
 WARM_UP_SECONDS = 3.0
 READ_TIMEOUT_SECONDS = 120.0
@@ -58,12 +59,12 @@ def _run(client: Client, settings: ClientConfig, topics: list[str], seconds: flo
         # Brokers that were just started have cold JVMs: their first seconds are slow, and say nothing about the client.
         watch(load, "warming the brokers up (not measured)", min(WARM_UP_SECONDS, seconds))
         load.measure()
-        watch(load, f"{greenlets} greenlets produce", seconds)
+        watch(load, f"{counted(greenlets, 'greenlet')} {'produces' if greenlets == 1 else 'produce'}", seconds)
         figures = load.figures()
         load.finish()
 
     out.rule("figures")
-    out.print(f"{greenlets} greenlets, each waiting for its record; values of {VALUE_BYTES} bytes, acks all, idempotent")
+    out.print(f"{counted(greenlets, 'greenlet')}, each waiting for its record; values of {VALUE_BYTES} bytes, acks all, idempotent")
     show_figures(figures)
     out.rule("supervision tree")
     out.print(str(client.tree()), markup=False)

@@ -37,6 +37,7 @@ from klife.cli.terminal import (
 )
 from klife.errors import FlushTimeout, KlifeError, ProduceError
 from klife.record import Record
+from klife.words import counted
 
 SHOWN_ERRORS = 5
 TOPIC_TIMEOUT_SECONDS = 5.0  # a topic that was just created, or that the brokers create for us, is there within one
@@ -152,7 +153,7 @@ class Lines:
         for error in self._errors:
             err.print(error, markup=False, style="red")
         if self.failed > len(self._errors):
-            err.print(f"... and {self.failed - len(self._errors)} more lines failed")
+            err.print(f"... and {counted(self.failed - len(self._errors), 'more line')} failed")
         if self.unreadable:
             err.print(f"klife: {self.unreadable}; neither it nor what comes after it was sent", markup=False, style="red")
         seconds = time.monotonic() - self._began
@@ -199,7 +200,7 @@ class Lines:
             task = progress.add_task(self._topic, total=reader.size)
 
             def show() -> None:
-                description = f"{self.delivered} of {self._taken} lines delivered"
+                description = f"{self.delivered} of {counted(self._taken, 'line')} delivered"
                 progress.update(task, completed=reader.bytes_read, description=description, refresh=True)
 
             def follow() -> None:

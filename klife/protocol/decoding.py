@@ -23,6 +23,7 @@ from klife.protocol.errors import DecodeError, TrailingBytes
 from klife.protocol.primitives import Buffer, Malformed, numbers, skip_tags, uvarint_rest
 from klife.protocol.schema import EMPTY, ArrayOf, Field, FieldType, Scalar, Struct, StructOf, records_, walk
 from klife.protocol.source import Source
+from klife.words import counted
 
 _SHORT_ARRAY = 17
 
@@ -39,8 +40,8 @@ def malformed(what: str, pos: int, size: int, error: Exception) -> DecodeError:
 def overrun(what: str, pos: int, size: int, message: Any) -> DecodeError:
     """The error for input that is shorter or longer than the message in it."""
     if pos > size:
-        return DecodeError(f"{what} cannot be decoded: it ends {pos - size} bytes too early, after {size}")
-    return TrailingBytes(f"{what} cannot be decoded: {size - pos} bytes are left over after its {pos}", message)
+        return DecodeError(f"{what} cannot be decoded: it ends {counted(pos - size, 'byte')} too early, after {size}")
+    return TrailingBytes(f"{what} cannot be decoded: {counted(size - pos, 'byte')} left over after its {pos}", message)
 
 
 @cache

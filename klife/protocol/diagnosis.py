@@ -12,6 +12,7 @@ from typing import Any
 
 from klife.protocol.primitives import MAX_STRING_BYTES, records_size
 from klife.protocol.schema import NEVER, ArrayOf, Field, FieldType, Scalar, Struct, StructOf, Versions
+from klife.words import with_article
 
 _RANGES = {
     "int8": (-(2**7), 2**7 - 1),
@@ -111,7 +112,7 @@ def _string(value: str, name: str) -> Iterator[str]:
 
 def _expected(kind: FieldType) -> str:
     if isinstance(kind, StructOf):
-        return f"a {kind.cls.__name__}"
+        return with_article(kind.cls.__name__)
     if isinstance(kind, ArrayOf):
         element = kind.element
         return f"a list of {element.cls.__name__ if isinstance(element, StructOf) else element.name}"

@@ -16,6 +16,7 @@ from klife.protocol.errors import DecodeError, EncodeError
 from klife.protocol.headers import decode_response_header, encode_request_header
 from klife.protocol.message import Request
 from klife.protocol.primitives import INT32_MAX, SPLIT_BYTES, Buffer
+from klife.words import with_article
 
 if cython.compiled:
     import cython
@@ -43,7 +44,7 @@ def encode_request(request: Request[Any], version: int, correlation_id: int, cli
     for part in parts:
         size += part.nbytes if isinstance(part, memoryview) else len(part)
     if size > INT32_MAX:
-        raise EncodeError(f"a {api_name(request.API_KEY)} request has {size} bytes; a frame has at most {INT32_MAX}")
+        raise EncodeError(f"{with_article(api_name(request.API_KEY))} request has {size} bytes; a frame has at most {INT32_MAX}")
     head = size.to_bytes(_SIZE_BYTES, "big") + header
     if size <= _JOIN_BYTES:
         return [b"".join((head, *parts))]

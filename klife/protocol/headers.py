@@ -17,6 +17,7 @@ from klife.protocol.api_keys import api_name
 from klife.protocol.errors import DecodeError, EncodeError
 from klife.protocol.message import Request
 from klife.protocol.primitives import MAX_STRING_BYTES, Buffer, Malformed, skip_tags, uvarint_rest
+from klife.words import counted
 
 if cython.compiled:
     import cython
@@ -67,5 +68,5 @@ def decode_response_header(frame: Buffer, request: type[Request[Any]], version: 
         pos = len(frame) + 1
     if pos > len(frame):
         name = api_name(request.API_KEY)
-        raise DecodeError(f"the header of a response to {name} v{version} is truncated or corrupt ({len(frame)} bytes)")
+        raise DecodeError(f"the header of a response to {name} v{version} is truncated or corrupt ({counted(len(frame), 'byte')})")
     return correlation_id, pos

@@ -34,6 +34,7 @@ from klife.protocol.record_layout import (
     TRANSACTIONAL,
     UNCHECKED,
 )
+from klife.words import counted
 
 MAX_DECOMPRESSED_BYTES: Final = 128 * 1024 * 1024
 """The default limit: room for a Fetch response of the usual 50 MiB at most ratios, and no more than a worker
@@ -130,7 +131,8 @@ def _decode_batch(view: memoryview, room: int) -> tuple[RecordBatch, int]:
         raise DecodeError(f"a record batch at offset {base_offset} is damaged: its CRC is {computed:#010x} and should be {crc:#010x}")
     attributes, last_delta, base_time, max_time, producer_id, epoch, sequence, count = CHECKED.unpack_from(view, CHECKED_FROM)
     if not 0 <= count <= last_delta + 1:
-        raise DecodeError(f"a record batch at offset {base_offset} counts {count} records and {last_delta + 1} offsets")
+        offsets = counted(last_delta + 1, "offset")
+        raise DecodeError(f"a record batch at offset {base_offset} counts {counted(count, 'record')} and {offsets}")
     codec = attributes & CODEC_MASK
     timestamp_type = TimestampType.LOG_APPEND_TIME if attributes & LOG_APPEND_TIME else TimestampType.CREATE_TIME
     records: list[DecodedRecord] = []
@@ -175,14 +177,14 @@ def _decode_records(
     more than reading it.
     """
     if count * SMALLEST_RECORD > len(payload):
-        raise DecodeError(f"{count} records in a payload of {len(payload)} bytes")
+        raise DecodeError(f"{counted(count, 'record')} in a payload of {counted(len(payload), 'byte')}")
     records: list[DecodedRecord] = []
     at = 0
     for _ in range(count):
         size, at = _varint(payload, at)
         end = at + size
         if not at < end <= len(payload):
-            raise DecodeError(f"a record of {size} bytes where {len(payload) - at} are left")
+            raise DecodeError(f"a record of {counted(size, 'byte')} where {len(payload) - at} are left")
         # The byte skipped is the record's attributes, of which none is defined.
         time_delta, at = _varint(payload, at + 1)
         offset_delta, at = _varint(payload, at)
@@ -193,17 +195,17 @@ def _decode_records(
         header_count, at = _varint(payload, at)
         headers, at = _headers(payload, at, end, header_count) if header_count else ((), at)
         if at != end:
-            raise DecodeError(f"a record of {size} bytes whose fields take {size + at - end}")
+            raise DecodeError(f"a record of {counted(size, 'byte')} whose fields take {size + at - end}")
         timestamp = base_time + time_delta if appended is None else appended
         records.append(DecodedRecord(base_offset + offset_delta, timestamp, key, value, headers))
     if at != len(payload):
-        raise DecodeError(f"{len(payload) - at} bytes are left after the last of {count} records")
+        raise DecodeError(f"{counted(len(payload) - at, 'byte')} left after the last of {counted(count, 'record')}")
     return records
 
 
 def _headers(payload: bytes, at: int, end: int, count: int) -> tuple[tuple[tuple[str, bytes | None], ...], int]:
     if not 0 <= count * SMALLEST_HEADER <= end - at:
-        raise DecodeError(f"{count} record headers in {end - at} bytes")
+        raise DecodeError(f"{counted(count, 'record header')} in {counted(end - at, 'byte')}")
     headers: list[tuple[str, bytes | None]] = []
     for _ in range(count):
         name, at = _nullable_bytes(payload, at, end)
@@ -219,11 +221,11 @@ def _nullable_bytes(payload: bytes, at: int, end: int) -> tuple[bytes | None, in
     size, at = _varint(payload, at)
     if size < 0:
         if size != -1:
-            raise DecodeError(f"a field of {size} bytes in a record")
+            raise DecodeError(f"a field of {counted(size, 'byte')} in a record")
         return None, at
     stop = at + size
     if stop > end:
-        raise DecodeError(f"a field of {size} bytes where its record has {end - at} left")
+        raise DecodeError(f"a field of {counted(size, 'byte')} where its record has {end - at} left")
     return payload[at:stop], stop
 
 

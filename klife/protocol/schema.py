@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast, dataclass_transform, overload
 
 from klife.protocol.primitives import ZERO_UUID
+from klife.words import counted
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Struct")
@@ -312,9 +313,9 @@ def _show(kind: FieldType, value: Any) -> str:
     if kind is uuid and isinstance(value, bytes):
         return value.hex()
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return f"<{len(value)} bytes>"
+        return f"<{counted(len(value), 'byte')}>"
     if kind is records_ and isinstance(value, (list, tuple)):
-        return f"<{len(value)} buffers>"
+        return f"<{counted(len(value), 'buffer')}>"
     return repr(value)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from klife.admin import AdminClient
 from klife.testing.cluster_errors import BackendUnavailable, ClusterError
+from klife.words import counted
 
 if TYPE_CHECKING:
     from klife.testing.cluster_security import SecureListeners
@@ -44,7 +45,7 @@ class ExternalBackend:
             self._addresses = {broker.node_id: broker.address for broker in admin.brokers()}
         if len(self._addresses) < self._spec.brokers:
             raise ClusterError(
-                f"the cluster of {VARIABLE} has {len(self._addresses)} brokers, and {self._spec.brokers} are needed: "
+                f"the cluster of {VARIABLE} has {counted(len(self._addresses), 'broker')}, and {self._spec.brokers} are needed: "
                 f"start more, or unset {VARIABLE}"
             )
 

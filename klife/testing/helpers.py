@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from klife.errors import KlifeError
 from klife.testing.consumer import Log, LogReader
+from klife.words import kind_of
 
 if TYPE_CHECKING:
     from klife.api.client import Client
@@ -115,4 +116,4 @@ def _check_filter(name: str, value: object, types: tuple[type, ...], expected: s
     # A str never equals a record's bytes: without this, a slip turns "nothing was produced" into a test that
     # always passes.
     if value is not _ANY and not isinstance(value, types):
-        raise TypeError(f"{name} is a {type(value).__name__}; expected {expected}, or leave it out for any")
+        raise TypeError(f"{name} is {kind_of(value)}; expected {expected}, or leave it out for any")

@@ -16,16 +16,18 @@ that breaks a promise:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import cycle
+from itertools import count, cycle
 from types import SimpleNamespace
 from typing import Any
 
 import gevent
+import pytest
 from gevent import get_hub
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from klife.actors.producer import batcher_actor, deadline_timer, producer, producer_actor, topic
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.batcher import Batcher
 from klife.actors.producer.batcher_actor import BatcherActor
@@ -55,6 +57,10 @@ class DeliveryModel(RuleBasedStateMachine):
         start_sequence=st.sampled_from([0, 2**31 - 3]),
     )
     def start(self, max_in_flight: int, batchers: int, record_limit: int, start_sequence: int) -> None:
+        self.patches = pytest.MonkeyPatch()
+        ticks = count()  # of a clock by which nothing is ever due: how fast the machine is must not matter
+        for module in (batcher_actor, deadline_timer, producer, producer_actor, topic):
+            self.patches.setattr(module, "monotonic", lambda: next(ticks) / 1e6)
         self.cluster: Any = ModelCluster(PARTITIONS, record_limit)
         self.producer = Producer(
             a_producer(
@@ -72,7 +78,8 @@ class DeliveryModel(RuleBasedStateMachine):
             self.cluster.broker,
             lambda *_: None,
         )
-        self.producer.budget = SimpleNamespace(is_over=lambda: False)  # no loop runs, and how fast this does must not matter
+        self.producer.budget = SimpleNamespace(is_over=lambda: False)  # no loop runs
+        self.producer.hub_watch.due = 1e12  # nor is it let run
         self.producer.judging = SimpleNamespace(is_over=cycle([True, False, False]).__next__)  # and what is judged comes in parts
         self.cluster.on_change.append(self.producer.wake)
         self.batchers: dict[Batcher, BatcherActor] = {}
@@ -236,8 +243,15 @@ class DeliveryModel(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """The trouble ends, and with it every delivery."""
-        if not hasattr(self, "produced"):
+        if not hasattr(self, "patches"):
             return
+        try:
+            if hasattr(self, "produced"):
+                self.check_the_end()
+        finally:
+            self.patches.undo()
+
+    def check_the_end(self) -> None:
         for partition in range(PARTITIONS):
             self.cluster.move(partition, 1 + partition % 2)
         for _ in range(400):

@@ -72,7 +72,7 @@ def test_a_second_exit_does_not_cut_short_what_the_first_still_delivers() -> Non
         status, errors = end(cluster, "sys.exit(3)", twice)
         assert status == 3
         assert errors.splitlines() == [
-            "klife: client 'shop' was not stopped before exit; 100 records were undelivered and have been delivered now. "
+            "klife: client 'shop' was not stopped before exit; 100 records were undelivered, and all is delivered now. "
             "Call client.stop() before the program ends."
         ]
         assert cluster.log("orders") == VALUES
@@ -90,7 +90,7 @@ def test_an_exit_that_ends_the_wait_of_stop_goes_on_with_it() -> None:
         status, errors = end(cluster, "client.stop()", once)
         assert status == 9
         assert errors.splitlines() == [
-            "klife: client 'shop' was still being stopped before exit; 100 records were undelivered and have been delivered now."
+            "klife: client 'shop' was still being stopped before exit; 100 records were undelivered, and all is delivered now."
         ]
         assert cluster.log("orders") == VALUES
 

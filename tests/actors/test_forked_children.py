@@ -261,7 +261,7 @@ def test_the_childs_exit_says_nothing_of_the_parents_records_and_delivers_its_ow
             cluster,
         ).stderr
         assert said.splitlines() == [
-            "klife: client 'web' was not stopped before exit; 1 records were undelivered and have been delivered now. "
+            "klife: client 'web' was not stopped before exit; 1 record was undelivered, and all is delivered now. "
             "Call client.stop() before the program ends."
         ]
         assert cluster.log("orders") == [b"child", b"parent"]
@@ -290,7 +290,7 @@ def test_a_multiprocessing_child_delivers_at_its_exit_what_nobody_flushed(how: s
     with ScriptedCluster() as cluster:
         said = run(program, cluster).stderr
         assert cluster.log("orders") == [b"child"]
-        assert said.count("1 records were undelivered and have been delivered now") == 1
+        assert said.count("1 record was undelivered, and all is delivered now") == 1
 
 
 def test_the_child_frees_the_records_of_its_parent_and_subprocesses_are_not_disturbed() -> None:

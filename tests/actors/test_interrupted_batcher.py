@@ -20,8 +20,10 @@ from klife.actors.network.call import CallFailed
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.batcher_actor import BatcherActor
 from klife.actors.producer.buffer_pool import Claim
+from klife.actors.producer.compressed_ahead import WORTH_IT
 from klife.actors.producer.request import InFlightRequest
 from klife.protocol.apis.produce import BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse
+from klife.protocol.codecs import CODECS
 from klife.protocol.error_codes import ErrorCode
 from klife.protocol.produce_wire import PlainAnswer
 from tests.support.interruptions import Interrupted, at_place
@@ -39,11 +41,13 @@ class Broker(ModelBroker):
 
 class Scene:
     """A topic of two partitions, with two records each that wait to leave; one is called back, one is waited
-    for.
+    for. If they are `compressed`, each has a batch of its own, of which the second is compressed ahead.
     """
 
-    def __init__(self) -> None:
-        self.parts = Parts([1, 1], retry_backoff=0.0, retry_backoff_max=0.0)
+    def __init__(self, *, compressed: bool = False) -> None:
+        settings = {"codec": CODECS["snappy"], "batch_size_bytes": 3 * WORTH_IT, "max_in_flight": 1} if compressed else {}
+        filling = bytes(2 * WORTH_IT) if compressed else b""
+        self.parts = Parts([1, 1], retry_backoff=0.0, retry_backoff_max=0.0, **settings)
         self.parts.brokers[1] = Broker(1)
         self.parts.producer.budget = self.parts.producer.judging = SimpleNamespace(
             is_over=lambda: False
@@ -56,7 +60,7 @@ class Scene:
         for partition in (0, 1):
             for number in (0, 1):
                 callback = self.called.append if partition == 1 else None
-                self.append(Record("t", b"%d" % number, partition=partition), callback)
+                self.append(Record("t", b"%d" % number + filling, partition=partition), callback)
         self.waiter = gevent.spawn(self.batches[0].wait, PATIENCE)
         gevent.sleep(0)
 
@@ -115,7 +119,7 @@ class Scene:
         if self.claim is not None:
             self.taking.get(timeout=PATIENCE)
             self.pool.give(self.pool.limit)
-        assert [record.value for record in self.called] == [b"0", b"1"]
+        assert [bytes(record.value or b"")[:1] for record in self.called] == [b"0", b"1"]
         assert producer.settlement.delivered_records + producer.settlement.failed_records == records
         assert self.pool.used == 0
         assert not self.parts.batcher().calls
@@ -159,24 +163,34 @@ if not klife.compiled:  # where signal handlers are called in the middle
     @pytest.mark.parametrize("somebody_waits_for_room", [False, True])
     @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
     def test_what_is_raised_anywhere_loses_nothing(answer: Any, somebody_waits_for_room: bool) -> None:
-        where: list[str] = []
+        places = interrupted_everywhere(answer, somebody_waits_for_room=somebody_waits_for_room)
+        assert places > 100, "there are places"
 
-        def interrupt() -> None:
-            where[:] = traceback.format_stack()[-4:-2]
-            raise Interrupted
+    @pytest.mark.parametrize("answer", [None, LOST], ids=["written", "lost"])
+    def test_what_is_raised_anywhere_while_batches_are_compressed_ahead_loses_nothing(answer: Any) -> None:
+        assert interrupted_everywhere(answer, compressed=True) > 200, "there are more places"
 
-        for number in count():
-            scene = Scene()
-            actor = scene.actor()
-            if somebody_waits_for_room:
-                scene.wait_for_room()
-            with at_place(number, interrupt) as ran, suppress(Interrupted):
-                scene.work(actor, answer)
-            try:
-                scene.check()
-            except BaseException as error:
-                error.add_note(f"raised at place {number}:\n{''.join(where)}")
-                raise
-            if not ran[0]:
-                break
-        assert number > 100, "there are places"
+
+def interrupted_everywhere(answer: Any, *, somebody_waits_for_room: bool = False, compressed: bool = False) -> int:
+    """How many places there are, at each of which a scene was interrupted."""
+    where: list[str] = []
+
+    def interrupt() -> None:
+        where[:] = traceback.format_stack()[-4:-2]
+        raise Interrupted
+
+    for number in count():
+        scene = Scene(compressed=compressed)
+        actor = scene.actor()
+        if somebody_waits_for_room:
+            scene.wait_for_room()
+        with at_place(number, interrupt) as ran, suppress(Interrupted):
+            scene.work(actor, answer)
+        try:
+            scene.check()
+        except BaseException as error:
+            error.add_note(f"raised at place {number}:\n{''.join(where)}")
+            raise
+        if not ran[0]:
+            break
+    return number

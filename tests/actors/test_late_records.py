@@ -70,7 +70,7 @@ def test_what_can_not_be_delivered_any_more_is_told() -> None:
             """
         cluster[1].always(ProduceRequest, silent)
         errors = stderr_of(program, cluster)
-        assert "klife: client 'shop' was used while the program ended; 1 are LOST (or possibly persisted" in errors
+        assert "klife: client 'shop' was used while the program ended; 1 is LOST (or possibly persisted" in errors
 
 
 def test_a_destructor_that_produces_when_the_interpreter_is_torn_down_is_told() -> None:

@@ -20,7 +20,7 @@ WRONG_TYPES: list[tuple[dict[str, Any], str]] = [
     ({"value": memoryview(SECRET.encode())}, "Record.value is a memoryview"),
     ({"value": {SECRET: SECRET}}, "Record.value is a dict"),
     ({"key": SECRET}, "Record.key is a str"),
-    ({"key": 5}, "Record.key is a int"),
+    ({"key": 5}, "Record.key is an int"),
     ({"topic": b"t"}, "Record.topic is a bytes"),
     ({"topic": None}, "Record.topic is a NoneType"),
     ({"headers": {SECRET: b"x"}}, "Record.headers is a dict"),
@@ -72,7 +72,7 @@ def test_an_impossible_value_is_a_value_error_that_names_the_field(fields: dict[
 
 @pytest.mark.parametrize("something", [None, 5, b"v", {"topic": "t"}, ("t", b"v")], ids=repr)
 def test_what_is_no_record_is_told_apart(something: object) -> None:
-    with pytest.raises(InvalidRecordType, match=rf"expected a klife.Record, got a {type(something).__name__}"):
+    with pytest.raises(InvalidRecordType, match=rf"expected a klife.Record, got an? {type(something).__name__};"):
         check(something)
 
 

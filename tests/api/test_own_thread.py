@@ -253,10 +253,10 @@ def test_an_exit_without_stop_delivers_what_is_left_and_says_so(ending: str) -> 
         {ending}
         """
     )
-    count = 2 if "produce" in ending else 1
+    left = "2 records were" if "produce" in ending else "1 record was"
     assert told.splitlines() == [
         "0",
-        f"klife: client 'klife-1' was not stopped before exit; {count} records were undelivered and have been delivered now. "
+        f"klife: client 'klife-1' was not stopped before exit; {left} undelivered, and all is delivered now. "
         "Call client.stop() before the program ends.",
     ]
 
@@ -278,7 +278,7 @@ def test_what_can_not_be_delivered_at_exit_is_told_and_what_comes_later_is_refus
         client.produce(order())
         """
     )
-    assert "1 records were undelivered, 0 could still be delivered within 5 s, 1 are LOST" in told
+    assert "1 record was undelivered, 0 could still be delivered within 5 s, 1 is LOST" in told
     assert told.splitlines()[0] == "ClientClosed"
 
 

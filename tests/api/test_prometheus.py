@@ -33,7 +33,7 @@ def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None
 OF_TOPIC = {"producer": "klife_default_producer", "topic": "orders"}
 
 
-def test_they_count_what_happened(registry: CollectorRegistry) -> None:
+def test_they_count_what_happened(registry: CollectorRegistry, never_late: None) -> None:
     with ScriptedCluster() as cluster:
         client = Client.start(cluster.bootstrap_servers, name="shop", hooks=[PrometheusHooks(registry)], retry_backoff_ms=5)
         client.produce_batch([ORDER] * 10).get(PATIENCE)

@@ -106,6 +106,6 @@ def test_what_a_generator_of_records_raises_is_raised(client: Client) -> None:
 
     with pytest.raises(TypeError, match=r"^mine$"):
         client.produce_batch(records())
-    with pytest.raises(InvalidRecordType, match="takes an iterable of Records, got a int"):
+    with pytest.raises(InvalidRecordType, match="takes an iterable of Records, got an int"):
         client.produce_batch(5)  # type: ignore[arg-type]
     assert client.status().buffered_bytes == 0

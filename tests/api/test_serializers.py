@@ -274,7 +274,7 @@ def test_wrong_headers_are_told_as_ever(start: Any) -> None:
         client.produce({"topic": "orders"})
     with pytest.raises(InvalidRecordType, match=r"records\[1\].*got a str"):
         client.produce_batch([Record("orders", b"x"), "orders"])
-    with pytest.raises(InvalidRecordType, match="topic is a int"):
+    with pytest.raises(InvalidRecordType, match="topic is an int"):
         client.produce(Record(7, b"x"))
     assert produce(client, Record("orders", b"x")).error is None
 

@@ -59,7 +59,7 @@ def test_a_client_without_pools_says_what_to_give_it(client: Client, call: Calla
 def test_a_pool_that_is_not_there_is_named_with_those_that_are(paying: Client) -> None:
     with pytest.raises(ValueError, match=r"no pool 'mony'.*'money', 'audit'"):
         enter(paying, pool="mony")
-    with pytest.raises(TypeError, match="pool is a int"):
+    with pytest.raises(TypeError, match="pool is an int"):
         enter(paying, pool=3)
 
 

@@ -204,4 +204,4 @@ def test_a_terminal_sees_a_progress_bar_and_a_pipe_does_not(
 
     assert piped.stderr == ""
     assert watched.returncode == 0
-    assert "1 of 1 lines delivered" in seen
+    assert "1 of 1 line delivered" in seen

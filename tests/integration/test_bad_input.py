@@ -104,15 +104,15 @@ def test_in_a_batch_a_partition_out_of_range_fails_its_own_record(shop: tuple[Cl
         (lambda client, record: client.produce("orders"), r"expected a klife\.Record, got a str"),
         (lambda client, record: client.produce_async(None), r"expected a klife\.Record, got a NoneType"),
         (lambda client, record: client.produce_batch(record), r"an iterable of Records, got one Record; use produce"),
-        (lambda client, record: client.produce_batch(7), r"an iterable of Records, got a int"),
+        (lambda client, record: client.produce_batch(7), r"an iterable of Records, got an int"),
         (lambda client, record: client.produce_batch([record, b"x"]), r"records\[1\]: expected a klife\.Record, got a bytes"),
-        (lambda client, record: client.produce(record, producer=3), r"producer is a int; expected the name of one of"),
+        (lambda client, record: client.produce(record, producer=3), r"producer is an int; expected the name of one of"),
         (lambda client, record: client.produce(record, partitioner="murmur2"), r"partitioner is a str; expected an object with"),
         (
             lambda client, record: client.produce(record, partitioner=Murmur2Partitioner),
             r"partitioner is a \w*Meta; expected an object",
         ),
-        (lambda client, record: Record.verify_batch([1]), r"one of them is a int"),
+        (lambda client, record: Record.verify_batch([1]), r"one of them is an int"),
     ],
 )
 def test_something_else_where_a_record_belongs_is_named(shop: tuple[Client, str], call: Any, text: str) -> None:

@@ -107,7 +107,7 @@ def test_a_flush_and_a_delivery_timeout_end_on_time_while_the_broker_stalls(
     freeze(lone_cluster, paused)
     delivery = client.produce(Record(topic, b"v", partition=0))
     began = monotonic()
-    with pytest.raises(FlushTimeout, match=r"1 records were not settled within 0\.3 s"):
+    with pytest.raises(FlushTimeout, match=r"1 record was not settled within 0\.3 s"):
         client.flush(0.3)
     assert not delivery.done()
     with pytest.raises(DeliveryTimeout, match=r"not delivered within delivery_timeout_ms \(2000 ms\)") as raised:
@@ -222,7 +222,7 @@ def test_exit_without_stop_delivers_what_it_can_and_says_so(lone_cluster: KafkaC
     status, errors, took = run_careless(lone_cluster, topic, lambda: None)
     assert status == 0
     assert took < 15
-    assert "client 'careless' was not stopped before exit; 100 records were undelivered and have been delivered now" in errors
+    assert "client 'careless' was not stopped before exit; 100 records were undelivered, and all is delivered now" in errors
     assert "Call client.stop() before the program ends" in errors
     assert [each.value for each in read(lone_cluster, topic)] == [b"ready"] + [b"%d" % number for number in range(100)]
 

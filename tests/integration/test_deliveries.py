@@ -165,7 +165,7 @@ def test_verify_batch_returns_the_results_or_raises_with_both_kinds(start_client
     results = client.produce_batch([Record(topic, b"1"), Record(topic, b"2")]).get(30)
     assert Record.verify_batch(results) == results
     mixed = client.produce_batch([Record("no-such-topic", b"3"), Record(topic, b"4")]).get(30)
-    with pytest.raises(BatchError, match="1 of 2 records were not delivered; the first error: topic 'no-such-topic'") as raised:
+    with pytest.raises(BatchError, match="1 of 2 records was not delivered; the first error: topic 'no-such-topic'") as raised:
         Record.verify_batch(mixed)
     assert (raised.value.delivered, raised.value.failed) == ([mixed[1]], [mixed[0]])
     assert isinstance(raised.value.failed[0].error, UnknownTopic)

@@ -100,6 +100,6 @@ def test_a_partitioner_that_errs_is_named_and_nothing_is_queued(start_client: St
     topic = make_topic(2)
     with pytest.raises(InvalidRecordValue, match=r"Wrong\.partition returned is 2, but topic .* has 2 partitions"):
         client.produce(Record(topic, b"v"), partitioner=Wrong())
-    with pytest.raises(InvalidRecordType, match="partitioner is a int; expected an object with partition"):
+    with pytest.raises(InvalidRecordType, match="partitioner is an int; expected an object with partition"):
         client.produce(Record(topic, b"v"), partitioner=3)
     assert client.produce(Record(topic, b"v")).get(30).offset == 0

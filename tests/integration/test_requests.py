@@ -14,12 +14,14 @@ from tests.support.on_cluster import MakeTopic, ReadBack, StartClient
 from tests.support.waiting import wait_until
 
 BROKERS = 3
+PATIENCE = 120.0  # seconds, for brokers of a busy machine
 
 
 def produce_requests(client: Client) -> int:
     return sum(producer.requests for producer in client.status().producers)
 
 
+@pytest.mark.usefixtures("never_late")
 def test_greenlets_share_requests_one_per_broker_and_round_at_linger_zero(start_client: StartClient, make_topic: MakeTopic) -> None:
     client = start_client()
     topics = [make_topic(30) for _ in range(3)]
@@ -32,7 +34,7 @@ def test_greenlets_share_requests_one_per_broker_and_round_at_linger_zero(start_
             client.produce(Record(topic, b"v", partition=(worker * 7 + turn * 3 + at) % 30)) for at, topic in enumerate(topics)
         ]
         for delivery in deliveries:
-            delivery.get(30)
+            delivery.get(PATIENCE)
 
     sent_before = sum(broker.requests_sent for broker in client.status().brokers)
     for turn in range(rounds):
@@ -53,7 +55,7 @@ def test_greenlets_that_run_freely_still_share_requests(start_client: StartClien
         for turn in range(rounds):
             deliveries = [client.produce(Record(topic, b"v", partition=(worker + turn) % 30)) for topic in topics]
             for delivery in deliveries:
-                delivery.get(30)
+                delivery.get(PATIENCE)
 
     gevent.joinall([gevent.spawn(work, worker) for worker in range(16)], raise_error=True)
     records = 16 * 3 * rounds
@@ -74,10 +76,10 @@ def test_linger_groups_records_of_different_moments(start_client: StartClient, m
             if producer == "patient":
                 gevent.sleep(0.01)  # records of different moments are what this is about
             else:
-                deliveries[-1].get(30)
+                deliveries[-1].get(PATIENCE)
         produced = monotonic() - began
         for delivery in deliveries:
-            delivery.get(30)
+            delivery.get(PATIENCE)
         if producer == "patient":
             assert monotonic() - began >= 0.4
             lingered = 1 + int(produced / 0.4)  # batches that records of so long a time are
@@ -93,8 +95,8 @@ def test_a_flush_does_not_wait_for_linger(start_client: StartClient, make_topic:
     for number in range(30):
         client.produce_async(Record(topic, b"v", partition=number % 3))
     began = monotonic()
-    client.flush(20)
-    assert monotonic() - began < 10
+    client.flush(25)
+    assert monotonic() - began < 25
     assert len(read_back(topic)) == 30
 
 
@@ -102,7 +104,7 @@ def test_a_request_holds_at_most_batch_size_bytes(start_client: StartClient, mak
     client = start_client(batch_size_bytes=50_000)
     topic = make_topic(1)
     client.partitions(topic)
-    client.produce_batch([Record(topic, b"%03d" % number + bytes(10_000)) for number in range(40)]).get(30)
+    client.produce_batch([Record(topic, b"%03d" % number + bytes(10_000)) for number in range(40)]).get(PATIENCE)
     assert 8 <= produce_requests(client) <= 14
     assert [int((read.value or b"")[:3]) for read in read_back(topic)] == list(range(40))
 
@@ -115,7 +117,7 @@ def test_one_oversize_record_fails_with_its_size_and_the_limit_and_the_rest_of_i
     topic = make_topic(1, max_message_bytes=20_000)
     records = [Record(topic, b"%d" % number) for number in range(100)]
     records[37] = Record(topic, bytes(30_000), key=b"large")
-    results = client.produce_batch(records).get(30)
+    results = client.produce_batch(records).get(PATIENCE)
     error = results[37].error
     assert isinstance(error, RecordTooLarge)
     assert 30_000 < error.size < 30_200
@@ -126,7 +128,7 @@ def test_one_oversize_record_fails_with_its_size_and_the_limit_and_the_rest_of_i
     others = [result for index, result in enumerate(results) if index != 37]
     assert Record.verify_batch(others) == others
     assert [read.value for read in read_back(topic)] == [record.value for index, record in enumerate(records) if index != 37]
-    assert client.produce(Record(topic, b"after")).get(30).offset == 99
+    assert client.produce(Record(topic, b"after")).get(PATIENCE).offset == 99
 
 
 @pytest.mark.parametrize("in_flight", [1, 5])
@@ -136,7 +138,7 @@ def test_a_batch_over_the_brokers_limit_is_split_and_arrives_in_order(
     client = start_client(max_in_flight_requests=in_flight)
     topic = make_topic(1, max_message_bytes=10_000)
     values = [b"%03d" % number + bytes(900) for number in range(500)]
-    results = Record.verify_batch(client.produce_batch([Record(topic, value) for value in values]).get(30))
+    results = Record.verify_batch(client.produce_batch([Record(topic, value) for value in values]).get(PATIENCE))
     assert [result.offset for result in results] == list(range(500))
     assert [read.value for read in read_back(topic)] == values
 
@@ -148,7 +150,7 @@ def test_nothing_overtakes_a_partitions_first_batch_while_that_is_split(
     client = start_client(max_in_flight_requests=5, batch_size_bytes=6_000)
     topic = make_topic(1, max_message_bytes=4_000)
     values = [b"%03d" % number + bytes(1_100 if number < 5 else 10) for number in range(400)]
-    Record.verify_batch(client.produce_batch([Record(topic, value) for value in values]).get(30))
+    Record.verify_batch(client.produce_batch([Record(topic, value) for value in values]).get(PATIENCE))
     assert [read.value for read in read_back(topic)] == values
 
 
@@ -158,7 +160,7 @@ def test_several_oversize_records_on_several_partitions_fail_alone(
     client = start_client(max_in_flight_requests=5)
     topic = make_topic(6, max_message_bytes=5_000)
     records = [Record(topic, bytes(8_000) if number % 50 == 7 else b"%d" % number, partition=number % 6) for number in range(300)]
-    results = client.produce_batch(records).get(30)
+    results = client.produce_batch(records).get(PATIENCE)
     failed = [index for index, result in enumerate(results) if result.error is not None]
     assert failed == [index for index in range(300) if index % 50 == 7]
     found = read_back(topic)
@@ -188,7 +190,7 @@ def test_requests_in_flight_keep_the_order_of_a_partition(
 def test_several_batchers_share_a_brokers_partitions(start_client: StartClient, make_topic: MakeTopic, read_back: ReadBack) -> None:
     client = start_client(batchers_count=3)
     topic = make_topic(90)  # Kafka draws their leaders; of 30, one batcher of the nine had none in one run of seven
-    results = client.produce_batch([Record(topic, b"%d" % number, partition=number % 90) for number in range(900)]).get(30)
+    results = client.produce_batch([Record(topic, b"%d" % number, partition=number % 90) for number in range(900)]).get(PATIENCE)
     Record.verify_batch(results)
     found = read_back(topic)
     for partition in range(90):

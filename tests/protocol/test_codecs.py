@@ -338,7 +338,7 @@ def test_zip_bombs_are_refused_without_the_memory_they_ask_for() -> None:
     assert ran.returncode == 0, ran.stderr
     refusals = dict(line.split(": ", 1) for line in ran.stdout.splitlines())
     claimed = refusals.pop("snappy, claiming what is allowed")
-    assert claimed == "a batch's snappy data is damaged: 103 bytes claim to hold 1048576"
+    assert claimed == "a batch's snappy data is damaged: 103 bytes said to hold 1048576"
     assert len(refusals) == 7
     for name, refusal in refusals.items():
         assert "once decompressed" in refusal or "too much memory" in refusal, f"{name}: {refusal}"

@@ -338,7 +338,7 @@ def test_every_truncation_is_a_decode_error(version: int) -> None:
 
 
 def test_bytes_left_over_are_a_decode_error() -> None:
-    with pytest.raises(DecodeError, match="2 bytes are left over"):
+    with pytest.raises(DecodeError, match="2 bytes left over"):
         Everything.decode(EVERYTHING.encode(1) + b"..", 1)
 
 

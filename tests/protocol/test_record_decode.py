@@ -183,10 +183,10 @@ RECORD = record_around(b"\0\0\0\x01\x01\0")
 
 DAMAGE = [
     (batch_around(RECORD, count=-1), "counts -1 records"),
-    (batch_around(RECORD, count=1, last_offset_delta=-1), "counts 1 records and 0 offsets"),
-    (batch_around(RECORD, count=2, last_offset_delta=0), "counts 2 records and 1 offsets"),
+    (batch_around(RECORD, count=1, last_offset_delta=-1), "counts 1 record and 0 offsets"),
+    (batch_around(RECORD, count=2, last_offset_delta=0), "counts 2 records and 1 offset"),
     (batch_around(RECORD, count=(1 << 31) - 1), "2147483647 records in a payload of 7 bytes"),
-    (batch_around(RECORD + RECORD, count=1), "7 bytes are left after the last of 1 records"),
+    (batch_around(RECORD + RECORD, count=1), "7 bytes left after the last of 1 record"),
     (batch_around(RECORD, attributes=5), "codec 5"),
     (batch_around(RECORD, attributes=7), "codec 7"),
     (batch_around(zigzag_varint(-1) + RECORD), "record of -1 bytes"),

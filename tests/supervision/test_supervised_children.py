@@ -13,6 +13,7 @@ from gevent.event import AsyncResult, Event
 
 from klife_supervision import ChildSpec, DynamicSupervisor, ExitReason, RunningChild, Supervisor, link
 from tests.support.supervision_fakes import DEADLINE, Family, ended, forever, settled, states
+from tests.support.waiting import wait_until
 
 Supervise = Callable[..., Supervisor]
 
@@ -141,8 +142,7 @@ def test_a_keyboard_interrupt_in_a_child_reaches_the_main_greenlet(supervise: Su
     go.set()
     with pytest.raises(KeyboardInterrupt):
         forever()
-    settled(supervisor)
-    assert states(supervisor) == {}
+    wait_until(lambda: states(supervisor) == {})
 
 
 # Greenlets

@@ -25,6 +25,9 @@ class Journal:
         self._entries.append(entry)
         self._changed.set()
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def take(self) -> list[str]:
         """All entries since the last take."""
         entries, self._entries = self._entries, []

@@ -116,7 +116,7 @@ def test_a_topic_that_does_not_exist_is_an_error_and_not_an_empty_list(client: C
     ("given", "text"),
     [
         ({"value": "text"}, "value is a str; expected bytes or None"),
-        ({"key": 5}, "key is a int; expected bytes or None"),
+        ({"key": 5}, "key is an int; expected bytes or None"),
         ({"headers": None}, "headers is a NoneType; expected a list or tuple"),
         ({"partition": "0"}, "partition is a str; expected an int"),
     ],

@@ -10,6 +10,7 @@ from klife.actors.network.session import Session
 from klife.actors.settings import NEVER
 from klife.protocol.api_keys import api_name
 from klife.protocol.connection import State
+from klife.words import with_article
 
 
 def overdue(broker: Broker, session: Session, now: float) -> str | None:
@@ -18,7 +19,7 @@ def overdue(broker: Broker, session: Session, now: float) -> str | None:
         return session.too_late()
     for call in broker.calls:
         if call.deadline <= now:
-            return f"a {api_name(call.request.API_KEY)} request was not answered in time"
+            return f"{with_article(api_name(call.request.API_KEY))} request was not answered in time"
     return None
 
 

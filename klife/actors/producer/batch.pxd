@@ -13,6 +13,7 @@ cdef class Batch(Latch):
     cdef public bint fate_unknown
     cdef public bint sequence_refused
     cdef public object wire
+    cdef public object ahead
     cdef public object base_offset
     cdef public long long append_time_ms
     cdef public object error

@@ -56,6 +56,7 @@ class Batch(Latch):
         fate_unknown: bool = False  # some attempt ended without the broker's answer
         sequence_refused: bool = False  # sent again, and out of order: not in the log, or forgotten for newer ones
         wire: EncodedBatch | None = None
+        ahead: Any = None  # its `CompressedAhead`, until that goes into `wire`
         # the outcome
         base_offset: int | None = None
         # pieces
@@ -251,6 +252,6 @@ if not cython.compiled:
     for _name in (
         *("_home", "topic", "partition_id", "terms", "created", "fields", "count", "size", "ordinal", "sequence", "append_time_ms"),
         *("identity", "in_flight", "wire", "is_set", "base_offset", "_wakeups", "_greenlets", "_locks", "callbacks", "indices"),
-        *("error", "outcomes", "attempts", "fate_unknown"),
+        *("error", "outcomes", "attempts", "fate_unknown", "ahead"),
     ):
         setattr(_first, _name, None)

@@ -17,6 +17,7 @@ cdef class Batcher:
     cdef public bint has_actor
     cdef public double wake_at
     cdef public Py_ssize_t gathers
+    cdef public list ahead
     cdef public Py_ssize_t _patience
     cdef public double _left_alone_at
     cdef public list _later

@@ -58,6 +58,7 @@ class Batcher:
         "has_actor",
         "wake_at",
         "gathers",
+        "ahead",
         "_patience",
         "_left_alone_at",
         "_later",
@@ -78,6 +79,7 @@ class Batcher:
         self.has_actor: bool = False  # whether its supervisor was told to run one
         self.wake_at: float = NEVER  # when the actor wakes by itself
         self.gathers: int = _LEAST_PATIENCE  # so many requests wait for the loop to be idle, before one is tried that does not
+        self.ahead: list[Batch] = []  # those that were given to be compressed ahead, and may not be sent yet
         self._patience: int = _LEAST_PATIENCE
         self._left_alone_at: float = 0.0  # when the newest such one left, if nothing came right behind it
         self._later: list[tuple[float, int, Partition]] = []

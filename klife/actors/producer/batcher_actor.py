@@ -19,6 +19,7 @@ from klife.actors.metadata.snapshot import BrokerInfo
 from klife.actors.network.call import CallFailed
 from klife.actors.producer.batch import Batch
 from klife.actors.producer.batcher import Batcher
+from klife.actors.producer.compressed_ahead import compress_ahead
 from klife.actors.producer.partition import Partition, Refused
 from klife.actors.producer.policy import Action, rule_for
 from klife.actors.producer.producer import Producer
@@ -30,6 +31,7 @@ from klife.errors import KlifeError, ProduceError
 from klife.protocol.apis.produce import PartitionProduceResponse, ProduceResponse
 from klife.protocol.error_codes import describe
 from klife.protocol.produce_wire import PlainAnswer
+from klife.words import counted
 from klife_supervision import ExitReason
 from klife_supervision.logs import Logger, get_logger, traceback_of
 
@@ -84,7 +86,7 @@ class BatcherActor(GeventActor):
     @property
     def state(self) -> str:
         """Shown in the supervision tree."""
-        return f"{len(self.batcher.calls)} in flight, {len(self.batcher.ready)} partitions ready"
+        return f"{len(self.batcher.calls)} in flight, {counted(len(self.batcher.ready), 'partition')} ready"
 
     @property
     def looks_in_hub(self) -> bool:
@@ -177,6 +179,8 @@ class BatcherActor(GeventActor):
             room -= self._send(batches)
             if batcher.ready and room > 0:
                 get_hub().loop.run_callback(inbox.wake_when_idle)  # behind those who were refused this turn
+            elif batcher.ready and self.settings.codec:
+                compress_ahead(batcher, self.settings, producer.budget)
         elif step is _WAIT:
             if room > 0 and producer.batchers.held_up:
                 producer.batchers.broker_is_free()

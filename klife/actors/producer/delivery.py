@@ -28,6 +28,7 @@ from klife.actors.runtime.loop_budget import AT_ONCE, let_home_run
 from klife.coroutines import refuse_coroutine
 from klife.errors import ProduceError
 from klife.record import Delivered, Record, Undelivered
+from klife.words import counted
 from klife.wrong_self import refuse_wrong_self, wrong_self
 from klife_supervision.logs import Logger, get_logger, traceback_of
 
@@ -212,7 +213,7 @@ class BatchDelivery:
         raise TypeError(_NOT_PORTABLE)
 
     def __repr__(self) -> str:
-        return f"<BatchDelivery of {len(self._places.batches)} records, {'done' if self.done() else 'pending'}>"
+        return f"<BatchDelivery of {counted(len(self._places.batches), 'record')}, {'done' if self.done() else 'pending'}>"
 
 
 def _call(callback: Callable[[BatchDelivery], object], delivery: BatchDelivery) -> None:

@@ -14,6 +14,7 @@ from klife.actors.producer.policy import rule_for
 from klife.actors.runtime.hub_pause import hub_stands_still
 from klife.errors import DeliveryTimeout
 from klife.protocol.error_codes import ErrorCode, describe
+from klife.words import counted, were
 
 if TYPE_CHECKING:
     from klife.actors.producer.batcher import Batcher
@@ -82,7 +83,8 @@ def _waits_for(batch: Batch, batcher: Batcher, identities: Identities) -> str:
 def _waits_its_turn(batch: Batch, partition: Partition, batcher: Batcher) -> str:
     if partition.in_flight:
         return f"broker {batcher.node_id} has not answered to the partition's records before these yet"
-    return f"broker {batcher.node_id} had {len(batcher.calls)} requests to answer first, {batch.attempts} attempts were made"
+    first, tried = counted(len(batcher.calls), "request"), counted(batch.attempts, "attempt")
+    return f"broker {batcher.node_id} had {first} to answer first, {tried} {were(batch.attempts)} made"
 
 
 def timed_out(batch: Batch, partition: Partition, identities: Identities, stood_still: float) -> DeliveryTimeout:

@@ -44,6 +44,6 @@ def orphan(producer: Producer) -> None:
 
 def _forget(batch: Batch) -> None:
     batch.fields = []
-    batch.wire = None
+    batch.wire = batch.ahead = None
     batch.callbacks = batch.indices = None
     batch.is_set = True

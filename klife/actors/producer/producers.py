@@ -25,6 +25,7 @@ from klife.actors.producer.topic import Topic
 from klife.actors.producer.validation import checked_topic
 from klife.actors.runtime.post import Post
 from klife.errors import ClientClosed, InvalidRecordType, InvalidRecordValue
+from klife.words import kind_of
 from klife_supervision import ChildSpec
 
 
@@ -93,7 +94,7 @@ class Producers:
             InvalidRecordType, InvalidRecordValue: there is none of that name.
         """
         if not isinstance(name, str):
-            raise InvalidRecordType(f"producer is a {type(name).__name__}; expected the name of one of this client's producers")
+            raise InvalidRecordType(f"producer is {kind_of(name)}; expected the name of one of this client's producers")
         producer = self.by_name.get(name)
         if producer is None:
             names = ", ".join(map(repr, self.by_name)) or "none: its feature is disabled"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from klife import cython_shim as cython
 from klife.actors.network.call import Call
+from klife.actors.producer.compressed_ahead import PATIENCE
 from klife.actors.producer.identity import Identity
 from klife.actors.runtime.thread_pool import call_in_thread
 from klife.actors.settings import NEVER
@@ -116,7 +117,8 @@ class InFlightRequest(Call):
             if wire is None:
                 try:
                     if codec:
-                        wire = batch.wire = _with_codec(batch, codec, settings, budget)
+                        wire = _with_codec(batch, codec, settings, budget)
+                        batch.wire, batch.ahead = wire, None
                     else:
                         wire = batch.wire = _plain(batch, settings.transactional_id is not None)
                 except Exception as error:  # noqa: BLE001 - whatever it is, it must not take the other partitions' batches along
@@ -188,12 +190,23 @@ def _plain(batch: Batch, is_transactional: bool) -> EncodedBatch:
 
 
 @cython.cfunc
-@cython.locals(batch="Batch", identity="Identity", fields=list)
+@cython.locals(batch="Batch", identity="Identity")
 def _with_codec(batch: Batch, codec: int, settings: ProducerSettings, budget: LoopBudget) -> EncodedBatch:
-    identity, fields = batch.identity or _NO_IDENTITY, batch.fields
-    payload, first_timestamp, max_timestamp = encode_payload(fields, batch.size)
+    identity, ahead = batch.identity or _NO_IDENTITY, batch.ahead
+    if ahead is None:
+        payload, first_timestamp, max_timestamp = encode_payload(batch.fields, batch.size)
+    else:
+        payload, first_timestamp, max_timestamp, job = ahead
+    if ahead is None or job.left_to_caller(PATIENCE):
+        began = monotonic()
+        compressed = _compressed(payload, settings, budget)
+        seconds = monotonic() - began
+    else:
+        compressed, seconds = job.result(), job.seconds
+    if settings.observer is not None:
+        settings.observer.compressed(settings.name, batch.topic, codec, len(payload), len(compressed), seconds)
     return seal(
-        _compressed(payload, settings, budget) if settings.observer is None else _timed(payload, settings, budget, batch.topic),
+        compressed,
         batch.count,
         first_timestamp,
         max_timestamp,
@@ -203,13 +216,6 @@ def _with_codec(batch: Batch, codec: int, settings: ProducerSettings, budget: Lo
         base_sequence=batch.sequence,
         is_transactional=settings.transactional_id is not None,
     )
-
-
-def _timed(payload: bytes, settings: Any, budget: Any, topic: str) -> bytes:
-    began = monotonic()
-    compressed = _compressed(payload, settings, budget)
-    settings.observer.compressed(settings.name, topic, settings.codec, len(payload), len(compressed), monotonic() - began)
-    return compressed
 
 
 def _compressed(payload: bytes, settings: Any, budget: Any) -> bytes:

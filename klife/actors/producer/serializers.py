@@ -30,6 +30,7 @@ from klife.actors.runtime.thread_pool import call_in_thread
 from klife.errors import SerializationError
 from klife.record import Record
 from klife.serializer import SerializationContext, takes_context
+from klife.words import kind_of
 
 _first_uses: dict[TopicSerializers, _FirstUse] = {}
 """Those that go on now."""
@@ -112,12 +113,12 @@ class TopicSerializers:
             raise self._failed(given, field, f"raised {type(error).__name__}, which is this error's __cause__") from error
         if not isinstance(data, bytes):
             hint = "; encode it first" if isinstance(data, str) else ""
-            raise self._failed(given, field, f"returned {'None' if data is None else f'a {type(data).__name__}'}, expected bytes{hint}")
+            raise self._failed(given, field, f"returned {'None' if data is None else kind_of(data)}, expected bytes{hint}")
         return data, headers
 
     def _failed(self, given: object, field: str, what: str) -> SerializationError:
         return SerializationError(
-            f"the {field}_serializer of topic {self.topic!r}, given a {type(given).__name__}, {what}. The record was not queued.",
+            f"the {field}_serializer of topic {self.topic!r}, given {kind_of(given)}, {what}. The record was not queued.",
             topic=self.topic,
             field=field,
         )

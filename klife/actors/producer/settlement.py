@@ -128,7 +128,7 @@ class Settlement:
             self.failed_records += batch.count
             if self.first_error is None:
                 self.first_error = error
-        batch.wire = None
+        batch.wire = batch.ahead = None
         if root is None:
             batch.base_offset = base_offset
             batch.append_time_ms = append_time_ms

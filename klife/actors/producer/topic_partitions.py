@@ -22,6 +22,7 @@ from klife.actors.producer.validation import exact_int
 from klife.errors import InvalidRecordType, InvalidRecordValue, UnknownPartition
 from klife.protocol.primitives import INT32_MAX, ZERO_UUID
 from klife.record import Record
+from klife.words import counted, kind_of
 
 if cython.compiled:
     import cython
@@ -224,8 +225,9 @@ class TopicPartitions:
         partition_id = chosen if type(chosen) is int else exact_int(chosen)
         if partition_id is None:
             raise InvalidRecordType(
-                f"{whose} is a {type(chosen).__name__} ({chosen!r}); expected an int from 0 to {self.count - 1} "
-                f"(topic {self.name!r} has {self.count} partitions)" + (", or None to let the partitioner choose" if explicit else "")
+                f"{whose} is {kind_of(chosen)} ({chosen!r}); expected an int from 0 to {self.count - 1} "
+                f"(topic {self.name!r} has {counted(self.count, 'partition')})"
+                + (", or None to let the partitioner choose" if explicit else "")
             )
         if not 0 <= partition_id <= INT32_MAX:
             raise InvalidRecordValue(self._no_such(whose, partition_id, explicit))
@@ -256,7 +258,7 @@ class TopicPartitions:
         return self._unseen(record, self._choice_of(partitioner or self.partitioner, record), partitioner, deadline)
 
     def _no_such(self, whose: str, partition_id: int, explicit: bool) -> str:
-        return f"{whose} is {partition_id}, but topic {self.name!r} has {self.count} partitions" + (
+        return f"{whose} is {partition_id}, but topic {self.name!r} has {counted(self.count, 'partition')}" + (
             (f": expected an int from 0 to {self.count - 1}" + (", or None to let the partitioner choose" if explicit else ""))
             if self.count
             else ""

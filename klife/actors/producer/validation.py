@@ -14,6 +14,7 @@ from operator import index
 from klife.errors import InvalidRecordType, InvalidRecordValue, KlifeError, RecordTooLarge
 from klife.record import Record
 from klife.topic_name import is_legal_topic
+from klife.words import kind_of, with_article
 
 NO_HEADERS: tuple[()] = ()  # the one empty tuple there is: the default of a record's headers
 
@@ -66,13 +67,13 @@ def invalid_payload(record: Record, field: str) -> KlifeError:
         "dict": f"serialise it first, e.g. {field}=json.dumps(data).encode()",
     }.get(got, "serialise it to bytes first")
     what = "bytes, or None for a tombstone" if field == "value" else "bytes or None"
-    return InvalidRecordType(f"Record.{field} is a {got}; expected {what} ({hint}). The record was not queued.")
+    return InvalidRecordType(f"Record.{field} is {with_article(got)}; expected {what} ({hint}). The record was not queued.")
 
 
 def not_a_record(value: object) -> KlifeError:
     """The error for something else where a record belongs."""
     return InvalidRecordType(
-        f"expected a klife.Record, got a {type(value).__name__}; make one with Record(topic='...', value=b'...'). Nothing was queued."
+        f"expected a klife.Record, got {kind_of(value)}; make one with Record(topic='...', value=b'...'). Nothing was queued."
     )
 
 
@@ -93,13 +94,13 @@ def not_a_callback(value: object) -> KlifeError:
     """The error for a callback that can not be called: when its turn came, there would be nobody left to tell
     but the log.
     """
-    return InvalidRecordType(f"callback is a {type(value).__name__}; expected a function of one argument, or None. Nothing was queued.")
+    return InvalidRecordType(f"callback is {kind_of(value)}; expected a function of one argument, or None. Nothing was queued.")
 
 
 def checked_topic(topic: object, what: str = "Record.topic", so: str = " The record was not queued.") -> str:
     """`topic`, if Kafka allows it as a name; `what` is it called, and `so` is what comes of a wrong one."""
     if not isinstance(topic, str):
-        raise InvalidRecordType(f"{what} is a {type(topic).__name__}; expected the topic's name as a str.{so}")
+        raise InvalidRecordType(f"{what} is {kind_of(topic)}; expected the topic's name as a str.{so}")
     topic = exact_str(topic)
     if not is_legal_topic(topic):
         raise InvalidRecordValue(
@@ -116,7 +117,7 @@ def checked_headers(record: Record) -> tuple[Headers, int]:
     headers = record.headers
     if not isinstance(headers, (list, tuple)):
         raise InvalidRecordType(
-            f"Record.headers is a {type(headers).__name__}; expected a sequence of (str, bytes | None) pairs, e.g. "
+            f"Record.headers is {kind_of(headers)}; expected a sequence of (str, bytes | None) pairs, e.g. "
             "[('trace', b'abc')]. The record was not queued."
         )
     size = 0
@@ -124,18 +125,18 @@ def checked_headers(record: Record) -> tuple[Headers, int]:
     for number, header in enumerate(headers):
         if not isinstance(header, tuple) or len(header) != 2:
             raise InvalidRecordType(
-                f"Record.headers[{number}] is a {type(header).__name__}"
+                f"Record.headers[{number}] is {kind_of(header)}"
                 + (f" of {len(header)}" if isinstance(header, tuple) else "")
                 + "; expected a (str, bytes | None) pair. The record was not queued."
             )
         name, value = header
         if not isinstance(name, str):
             raise InvalidRecordType(
-                f"the name of Record.headers[{number}] is a {type(name).__name__}; expected a str. The record was not queued."
+                f"the name of Record.headers[{number}] is {kind_of(name)}; expected a str. The record was not queued."
             )
         if value is not None and not isinstance(value, bytes):
             raise InvalidRecordType(
-                f"the value of Record.headers[{number}] is a {type(value).__name__}; expected bytes or None. The record was not queued."
+                f"the value of Record.headers[{number}] is {kind_of(value)}; expected bytes or None. The record was not queued."
             )
         if type(name) is not str or type(value) is not bytes:
             name, value = exact_str(name), None if value is None else exact_bytes(value)
@@ -158,7 +159,7 @@ def checked_timestamp(record: Record) -> int:
     timestamp_ms = given if type(given) is int else exact_int(given)
     if timestamp_ms is None:
         raise InvalidRecordType(
-            f"Record.timestamp_ms is a {type(given).__name__}; expected an int of milliseconds since 1970, or None for now. "
+            f"Record.timestamp_ms is {kind_of(given)}; expected an int of milliseconds since 1970, or None for now. "
             "The record was not queued."
         )
     if not 0 <= timestamp_ms <= _MAX_TIMESTAMP_MS:
@@ -189,7 +190,7 @@ def check(record: object, where: str = "") -> None:
         partition = None if record.partition is None else exact_int(record.partition)
         if partition is None and record.partition is not None:
             raise InvalidRecordType(
-                f"Record.partition is a {type(record.partition).__name__}; expected an int, or None to let the partitioner choose. "
+                f"Record.partition is {kind_of(record.partition)}; expected an int, or None to let the partitioner choose. "
                 "The record was not queued."
             )
         if partition is not None and partition < 0:

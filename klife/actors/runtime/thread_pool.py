@@ -16,17 +16,23 @@ def call_in_thread(call: Callable[..., T], *arguments: Any) -> T:
     `threadpool.apply` raises it too, but its thread has printed a traceback before, whatever the caller makes
     of the error.
     """
-    result, error = get_hub().threadpool.apply(_outcome, (call, arguments))
+    result: T = returned(get_hub().threadpool.apply(outcome_of, (call, arguments)))
+    return result
+
+
+def returned(outcome: tuple[Any, Exception | None]) -> Any:
+    """What a call returned or raised, by its `outcome_of`."""
+    result, error = outcome
     if error is None:
-        returned: T = result
-        return returned
+        return result
     try:
         raise error
     finally:
-        del error  # it knows this frame
+        del error, outcome  # they know this frame
 
 
-def _outcome(call: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, Exception | None]:
+def outcome_of(call: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, Exception | None]:
+    """What `call(*arguments)` returns, and what it raises."""
     try:
         return call(*arguments), None
     except Exception as error:  # noqa: BLE001 - the caller's to judge

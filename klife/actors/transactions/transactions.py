@@ -23,6 +23,7 @@ from klife.actors.transactions.producer import TransactionalProducer
 from klife.actors.transactions.status import pool_status
 from klife.actors.transactions.transaction import Owner, Transaction
 from klife.errors import InvalidRecordType, InvalidRecordValue, KlifeError, PoolExhausted, TransactionError
+from klife.words import kind_of
 from klife_supervision import ChildSpec
 
 _GRACE = 5.0  # seconds that a caller waits beyond what its transaction may take
@@ -128,7 +129,7 @@ class Transactions:
     def _named(self, name: str | None) -> Pool:
         wanted = self._default if name is None else name
         if not isinstance(wanted, str) and name is not None:
-            raise InvalidRecordType(f"pool is a {type(name).__name__}; expected the name of one of this client's txn_pools")
+            raise InvalidRecordType(f"pool is {kind_of(name)}; expected the name of one of this client's txn_pools")
         pool = self.pools.get(wanted) if wanted is not None else None
         if pool is None:
             names = ", ".join(map(repr, self.pools)) or "none: give it txn_pools=[{'name': ...}]"

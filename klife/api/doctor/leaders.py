@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from klife.api.doctor.report import Check
 from klife.protocol.apis.metadata import MetadataResponse
 from klife.protocol.error_codes import ErrorCode, describe
+from klife.words import counted
 
 CLUSTER = "cluster"
 _SHOWN = 3
@@ -29,10 +30,10 @@ def leaders_check(metadata: MetadataResponse) -> Check:
     told = []
     steps = []
     if leaderless:
-        told.append(f"{_count(len(leaderless), 'partition')} of {len(partitions)} without a leader: {_some(leaderless)}")
+        told.append(f"{counted(len(leaderless), 'partition')} of {len(partitions)} without a leader: {_some(leaderless)}")
         steps.append("start the brokers that have their replicas")
     for node, count in sorted(away.items()):
-        told.append(f"broker {node} is away, and has replicas of {_count(count, 'partition')}")
+        told.append(f"broker {node} is away, and has replicas of {counted(count, 'partition')}")
     if away and not leaderless:
         steps.append(f"start {_some([f'broker {node}' for node in sorted(away)])}")
     if refused:
@@ -42,14 +43,10 @@ def leaders_check(metadata: MetadataResponse) -> Check:
         return Check("leaders", CLUSTER, False, "; ".join(told), ", and ".join(steps))
     if not partitions:
         return Check("leaders", CLUSTER, True, "there are no topics yet")
-    detail = f"{_count(len(topics), 'topic')} with {_count(len(partitions), 'partition')}, and each has one"
+    detail = f"{counted(len(topics), 'topic')} with {counted(len(partitions), 'partition')}, and each has one"
     if behind:
-        detail += f"; {_count(behind, 'partition')} with replicas that are behind"
+        detail += f"; {counted(behind, 'partition')} with replicas that are behind"
     return Check("leaders", CLUSTER, True, detail)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _some(names: Iterable[str]) -> str:

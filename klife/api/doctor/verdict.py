@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from klife.api.doctor.report import Check, DoctorReport
 from klife.host_name import address_of
+from klife.words import counted
 
 _UNREACHABLE = ("resolve", "connect")
 _LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
@@ -106,7 +107,7 @@ def _classic(unreached: Sequence[Finding]) -> tuple[str, str]:
 def _some_brokers(unreached: Sequence[Finding], count: int) -> tuple[str, str]:
     first = unreached[0].failure
     assert first is not None
-    verdict = f"{len(unreached)} of {count} brokers can not be used from here: {_told(unreached)}"
+    verdict = f"{len(unreached)} of {counted(count, 'broker')} can not be used from here: {_told(unreached)}"
     if all(_is_unreachable(finding) for finding in unreached):
         which = ", ".join(str(node) for finding in unreached for node in finding.node_ids)
         return verdict, (

@@ -13,6 +13,7 @@ from typing import Final
 
 from klife.protocol.codecs.levels import LEVELS
 from klife.protocol.codecs.reading import block_at, block_size, damaged, too_large
+from klife.words import counted
 
 MAGIC: Final = b"\x04\x22\x4d\x18"
 HEADER_SIZE: Final = len(MAGIC) + 3
@@ -102,7 +103,7 @@ def decompress(data: bytes, max_bytes: int) -> bytes:
         if size == 0:
             break
         if size > max_block:
-            raise damaged("lz4", f"a block of {size} bytes where {max_block} is the most")
+            raise damaged("lz4", f"a block of {counted(size, 'byte')} where {max_block} is the most")
         block = block_at(view, at, size, "lz4")
         if stored:
             part = bytes(block)

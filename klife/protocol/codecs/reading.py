@@ -5,6 +5,7 @@ from __future__ import annotations
 from struct import Struct
 
 from klife.protocol.errors import DecodeError
+from klife.words import counted
 
 
 def too_large(codec: str, max_bytes: int) -> DecodeError:
@@ -25,5 +26,5 @@ def block_size(view: memoryview, at: int, number: Struct, codec: str) -> tuple[i
 
 def block_at(view: memoryview, at: int, size: int, codec: str) -> memoryview:
     if size > len(view) - at:
-        raise damaged(codec, f"a block of {size} bytes where {len(view) - at} are left")
+        raise damaged(codec, f"a block of {counted(size, 'byte')} where {len(view) - at} are left")
     return view[at : at + size]

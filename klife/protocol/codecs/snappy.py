@@ -10,6 +10,7 @@ from struct import Struct
 from typing import Final
 
 from klife.protocol.codecs.reading import block_at, block_size, damaged, too_large
+from klife.words import counted
 
 MAGIC: Final = b"\x82SNAPPY\0"
 # Magic, version 1, oldest version that can read it 1.
@@ -57,7 +58,7 @@ def _decompress_block(block: memoryview, room: int, max_bytes: int) -> bytes:
         if size > room:
             raise too_large("snappy", max_bytes)
         if size > MAX_RATIO * len(block):
-            raise damaged("snappy", f"{len(block)} bytes claim to hold {size}")
+            raise damaged("snappy", f"{counted(len(block), 'byte')} said to hold {size}")
         plain: bytes = snappy.uncompress(block)
         return plain
     except cramjam.DecompressionError as error:

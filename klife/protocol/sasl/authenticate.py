@@ -17,6 +17,7 @@ from klife.protocol.handshake import Compute, Question, Step, TokenWanted, Wish
 from klife.protocol.sasl.mechanism import Mechanism, SaslExchange
 from klife.protocol.sasl.words import failed, names, quoted
 from klife.protocol.versions import negotiate
+from klife.words import kind_of
 
 _FRAMED = 1  # from this version of SaslHandshake on, what follows are Kafka's requests
 
@@ -85,7 +86,7 @@ class Authentication:
         if says is None or isinstance(says, (Compute, TokenWanted)):
             return says
         if not isinstance(says, (bytes, bytearray)):
-            raise self._failed(f"the mechanism said a {type(says).__name__}, and not bytes, which is a bug in it")
+            raise self._failed(f"the mechanism said {kind_of(says)}, and not bytes, which is a bug in it")
         return Question(SaslAuthenticateRequest(auth_bytes=bytes(says)), self._version)
 
     def _not_taken(self, response: SaslHandshakeResponse) -> AuthenticationFailed:

@@ -24,6 +24,7 @@ from klife.protocol.errors import AuthenticationFailed
 from klife.protocol.handshake import Compute
 from klife.protocol.sasl.credentials import utf8
 from klife.protocol.sasl.words import failed, not_right, quoted
+from klife.words import counted
 
 HASHES = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-512": "sha512"}
 MIN_ITERATIONS, MAX_ITERATIONS = 4096, 1_000_000
@@ -131,7 +132,7 @@ class ScramExchange:
 
     def _attributes(self, challenge: bytes) -> list[str]:
         if len(challenge) > _MAX_MESSAGE_BYTES:
-            raise self._not_right(f"the broker's message has {len(challenge)} bytes")
+            raise self._not_right(f"the broker's message has {counted(len(challenge), 'byte')}")
         try:
             attributes = challenge.decode().split(",")
         except UnicodeDecodeError:
@@ -157,7 +158,7 @@ class ScramExchange:
             raise self._not_right(f"the broker wants {shown} iterations, and klife does {MIN_ITERATIONS} to {MAX_ITERATIONS}")
         salted = self._bytes(salt, "salt")
         if not 0 < len(salted) <= _MAX_SALT_BYTES:
-            raise self._not_right(f"the broker's salt has {len(salted)} bytes")
+            raise self._not_right(f"the broker's salt has {counted(len(salted), 'byte')}")
         return _ServerFirst(nonce, salted, int(count))
 
     def _verify(self, attributes: list[str]) -> None:

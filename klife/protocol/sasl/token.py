@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
+from klife.words import kind_of
+
 _MAX_CHARS = 256 * 1024  # brokers take 512 KiB (sasl.server.max.receive.size)
 _MAX_SUBJECT = 200  # characters of one that is shown
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, b64token
@@ -65,9 +67,9 @@ def token_from(answer: Any, now: float) -> Token:
     """
     value, expires_at, extensions = _parts(answer)
     if not isinstance(value, str):
-        raise ValueError(f"the token is a {type(value).__name__}; {_RETURNS}, a token being a str")
+        raise ValueError(f"the token is {kind_of(value)}; {_RETURNS}, a token being a str")
     if not isinstance(extensions, Mapping):
-        raise ValueError(f"the extensions are a {type(extensions).__name__}; they have to be a mapping of str to str")
+        raise ValueError(f"the extensions are {kind_of(extensions)}; they have to be a mapping of str to str")
     token = Token(value, _time(expires_at) if expires_at is not None else jwt_expiry(value), dict(extensions), jwt_subject(value))
     if token.expires_at is not None and token.expires_at <= now:
         raise ValueError(f"the token expired {now - token.expires_at:.0f} s ago; return one that is valid, and check the clocks")
@@ -111,7 +113,7 @@ def _parts(answer: Any) -> tuple[Any, Any, Any]:
 
 def _time(expires_at: Any) -> float:
     if isinstance(expires_at, bool) or not isinstance(expires_at, (int, float)):
-        raise ValueError(f"the token's expiry is a {type(expires_at).__name__}; it has to be a number, of seconds since 1970")
+        raise ValueError(f"the token's expiry is {kind_of(expires_at)}; it has to be a number, of seconds since 1970")
     if expires_at >= _MILLISECONDS_FROM:
         raise ValueError("the token's expiry is thousands of years away, so it is in milliseconds; divide it by 1000")
     if not isfinite(expires_at):

@@ -266,7 +266,7 @@ def test_where_it_fails_only_the_type_is_told(when: str) -> None:
     assert error.__cause__ is bug
 
 
-@pytest.mark.parametrize(("says", "told"), [("text", "a str"), (5, "a int")])
+@pytest.mark.parametrize(("says", "told"), [("text", "a str"), (5, "an int")])
 def test_what_is_no_bytes_is_a_bug_of_it(says: Any, told: str) -> None:
     assert told in str(refusal_of(Own(says)))
 
