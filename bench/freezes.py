@@ -1,5 +1,5 @@
 """`python -m bench.freezes`: for how long klife holds the hub when very much happens at once, for the table in
-docs/performance.md.
+docs/speed-notes.md.
 
 What counts is the processor time of one turn of the loop, from one poll of the sockets to the next: that is
 what everybody else waits for, however busy the machine is. The collector's share is taken off, and told apart.
