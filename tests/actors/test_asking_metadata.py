@@ -94,10 +94,12 @@ def test_topics_used_one_after_the_other_are_each_asked_for_at_once(start_client
     with ScriptedCluster(topics=dict.fromkeys(names, 1)) as cluster:
         client = start_client(cluster)
         client.wait_ready(PATIENCE)
-        began = monotonic()
+        took = []
         for name in names:
+            began = monotonic()
             client.partitions(name)
-        assert monotonic() - began < 5  # ten seconds if each waited for a fifth of one
+            took.append(monotonic() - began)
+        assert sorted(took)[10] < 0.15  # a fifth of a second if each waited for that; a busy machine holds most of them up
 
 
 def test_new_topics_do_not_keep_others_from_being_looked_at_again(start_client: Any) -> None:
