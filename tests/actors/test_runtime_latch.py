@@ -64,8 +64,8 @@ def test_latches_set_in_one_turn_let_their_waiters_go_in_the_order_they_were_set
 
 
 def test_many_waiters_that_take_their_time_do_not_keep_the_hub() -> None:
+    loop = get_hub().loop  # first: a latch that is made where there is no hub has none for its home
     latches, turns = [Latch() for _ in range(10)], []
-    loop = get_hub().loop
 
     def work(latch: Latch) -> None:
         latch.wait()
@@ -85,8 +85,8 @@ def test_many_waiters_that_take_their_time_do_not_keep_the_hub() -> None:
 
 
 def test_waiters_that_wake_one_another_share_their_turns_too() -> None:
-    latches, turns = [Latch() for _ in range(11)], []
     loop = get_hub().loop
+    latches, turns = [Latch() for _ in range(11)], []
 
     def work(number: int) -> None:
         latches[number].wait()
@@ -110,7 +110,8 @@ def hold_the_hub(seconds: float) -> None:
 
 
 def test_many_whose_time_is_up_at_once_do_not_keep_the_hub() -> None:
-    latch, turns, loop = Latch(), [], get_hub().loop
+    loop = get_hub().loop
+    latch, turns = Latch(), []
 
     def work() -> None:
         assert not latch.wait(0.01)
