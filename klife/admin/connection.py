@@ -19,7 +19,8 @@ from klife.actors.network.addresses import Addresses
 from klife.actors.network.connector import Connector
 from klife.actors.network.errand import Errand
 from klife.actors.network.security import Security
-from klife.actors.network.transport import Transport
+from klife.actors.network.transport import NoTransport, Transport
+from klife.actors.network.wrong_listener import CLOSED_AT_FIRST_REQUEST, TLS, closed_at_once, is_tls, why_of_no_use
 from klife.actors.runtime.forked import take_note
 from klife.actors.settings import NEVER, ConnectionSettings
 from klife.errors import AdminError
@@ -52,10 +53,12 @@ class BrokerConnection:
         host, _, port = address.rpartition(":")
         host = host.strip("[]")
         steps = [authenticating(security.mechanism, host)] if security.mechanism is not None else []
+        self._settings = settings
         self._security = security
         self._machine = KafkaConnection(CLIENT_ID, settings.max_response_bytes, steps)
         self._news = Event()
         self._is_asked = True
+        self._has_answered = False  # a request, beyond the handshake
         self._over_at = NEVER
         self._process = os.getpid()
         self._machine.connect()
@@ -91,7 +94,7 @@ class BrokerConnection:
             with _at_most(timeout):
                 data = self._read()
             answered = self._machine.receive(data)
-        self._is_asked = False
+        self._is_asked, self._has_answered = False, True
         response: R = answered.popleft().response
         return response
 
@@ -118,8 +121,13 @@ class BrokerConnection:
             if machine.wish is not None:
                 self._write(machine.done(self._fulfilled(machine.wish)))
             else:
-                machine.receive(self._read())
+                data = self._read()
+                if machine.state is State.NEGOTIATING and self._settings.tls is None and is_tls(data):
+                    raise ConnectionError(TLS)
+                machine.receive(data)
                 self._write(machine.take_handshake())
+        if (unusable := why_of_no_use(machine.ranges)) is not None:
+            raise ConnectionError(unusable)
         if machine.session_lifetime_ms:
             self._over_at = time.monotonic() + machine.session_lifetime_ms / 1000 * _SESSION_USED
 
@@ -149,10 +157,20 @@ class BrokerConnection:
         while data is None:
             while not transport.readable:
                 self._wait()
-            data = transport.read()
+            try:
+                data = transport.read()
+            except NoTransport:
+                raise
+            except OSError as error:
+                raise ConnectionError(f"reading failed: {error}{self._why_closed()}") from None
         if not data:
-            raise ConnectionError("the broker closed the connection")
+            raise ConnectionError(f"the broker closed the connection{self._why_closed()}")
         return data
+
+    def _why_closed(self) -> str:
+        if self._machine.state is State.NEGOTIATING:
+            return closed_at_once(self._settings)
+        return "" if self._has_answered or self._settings.sasl is not None else CLOSED_AT_FIRST_REQUEST
 
     def _there(self) -> Transport:
         if self._transport is None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
+from time import monotonic
 from typing import Any
 
 import gevent
@@ -20,6 +21,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from klife.hooks import BufferWait, Compression, Connection, DeliveredBatch, FailedBatch, Hooks, Request, Retry, Sample, Throttle
 from klife.metrics.collectors import DELIVERY_BUCKETS, REQUEST_BUCKETS, collectors_of
+from klife_supervision.let_hub_run import TURN_SECONDS, let_hub_run
 
 _WRITTEN_AFTER = 0.1  # seconds
 
@@ -105,14 +107,20 @@ class PrometheusHooks(Hooks):
         unwritten = self._unwritten.get(client)
         if unwritten is None or unwritten.process != os.getpid():  # else, in a forked child, it is the parent's to write
             unwritten = self._unwritten[client] = _Unwritten()
-            gevent.spawn_later(_WRITTEN_AFTER, self._write, client)
+            gevent.spawn_later(_WRITTEN_AFTER, self._write, client, lets_hub_run=True)
         return unwritten
 
-    def _write(self, client: str) -> None:
+    def _write(self, client: str, *, lets_hub_run: bool = False) -> None:
         unwritten = self._unwritten.pop(client, None)
         if unwritten is None or unwritten.process != os.getpid():
             return
+        until = monotonic() + TURN_SECONDS
         for of_topic, delivered in unwritten.delivered.items():
+            if lets_hub_run and monotonic() > until:  # a topic takes 4 us, and 60 the first time
+                let_hub_run()
+                if unwritten.process != os.getpid():  # this greenlet is a copy, in a forked child
+                    return
+                until = monotonic() + TURN_SECONDS
             records, size, seconds = self._metrics.of_topic(client, *of_topic)
             records.inc(delivered.records)
             size.inc(delivered.bytes)

@@ -16,7 +16,7 @@ that breaks a promise:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, cycle
 from types import SimpleNamespace
 from typing import Any
 
@@ -80,6 +80,7 @@ class DeliveryModel(RuleBasedStateMachine):
         )
         self.producer.budget = SimpleNamespace(is_over=lambda: False)  # no loop runs
         self.producer.hub_watch.due = 1e12  # nor is it let run
+        self.producer.judging = SimpleNamespace(is_over=cycle([True, False, False]).__next__)  # and what is judged comes in parts
         self.cluster.on_change.append(self.producer.wake)
         self.batchers: dict[Batcher, BatcherActor] = {}
         self.produced: list[list[tuple[bytes, Batch, int]]] = [[] for _ in range(PARTITIONS)]

@@ -49,7 +49,9 @@ class Scene:
         filling = bytes(2 * WORTH_IT) if compressed else b""
         self.parts = Parts([1, 1], retry_backoff=0.0, retry_backoff_max=0.0, **settings)
         self.parts.brokers[1] = Broker(1)
-        self.parts.producer.budget = SimpleNamespace(is_over=lambda: False)  # all of it is one turn of the loop
+        self.parts.producer.budget = self.parts.producer.judging = SimpleNamespace(
+            is_over=lambda: False
+        )  # all of it is one turn of the loop
         self.pool = self.parts.producer.pool
         self.metadata: Any = SimpleNamespace(request_refresh=lambda: None, leader_refused=lambda *_: None, leader_hint=lambda *_: None)
         self.called: list[Record] = []

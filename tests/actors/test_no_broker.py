@@ -14,12 +14,11 @@ import pytest
 from gevent import socket
 
 from klife import BrokersUnreachable, Client, ProduceError, Record, UnknownTopic
-from klife.protocol.api_keys import ApiKey
-from klife.protocol.apis.api_versions import ApiVersion, ApiVersionsRequest
+from klife.protocol.apis.api_versions import ApiVersionsRequest
 from klife.protocol.apis.init_producer_id import InitProducerIdRequest
 from klife.protocol.apis.metadata import MetadataRequest
 from tests.support.inside_client import tells_why_it_is_not_ready
-from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, cut, good, silent
+from tests.support.scripted_broker import PATIENCE, Exchange, ScriptedCluster, controller, cut, good, silent
 from tests.support.waiting import wait_until_known
 
 ORDER = Record(topic="orders", value=b"v")
@@ -61,16 +60,6 @@ def test_brokers_that_are_gone_are_told_though_they_were_there_before(start_clie
 
 
 # what is no broker, or none for us
-
-
-def controller(exchange: Exchange) -> None:
-    """What a KRaft controller of Kafka 4.3 answers: no Metadata, no Produce."""
-    response = exchange.good_answer()
-    response.api_keys = [
-        ApiVersion(api_key=key, min_version=lowest, max_version=highest)
-        for key, lowest, highest in ((1, 4, 18), (18, 0, 4), (52, 0, 2), (60, 0, 2), (ApiKey.BROKER_REGISTRATION, 0, 4))
-    ]
-    exchange.send(response)
 
 
 def test_a_controllers_listener_is_told_as_one(start_client: Any) -> None:

@@ -103,46 +103,46 @@ def test_waiters_that_wake_one_another_share_their_turns_too() -> None:
     assert max(Counter(turns).values()) <= 3
 
 
+def hold_the_hub(seconds: float) -> None:
+    until = monotonic() + seconds
+    while monotonic() < until:
+        pass
+
+
 def test_many_whose_time_is_up_at_once_do_not_keep_the_hub() -> None:
-    latch, turns, late = Latch(), [], monotonic() + 0.05
-    loop = get_hub().loop
+    latch, turns, loop = Latch(), [], get_hub().loop
 
     def work() -> None:
-        assert not latch.wait(late - monotonic())
+        assert not latch.wait(0.01)
         turns.append(loop.iteration)
-        until = monotonic() + 0.001
-        while monotonic() < until:
-            pass
+        hold_the_hub(0.001)
 
     greenlets = [gevent.spawn(work) for _ in range(20)]
-    gevent.sleep(0)
-    while monotonic() < late:  # the hub does not run until all are due
-        pass
+    gevent.sleep(0)  # all have begun to wait
+    hold_the_hub(0.02)  # until all are due
     gevent.joinall(greenlets)
+    assert len(turns) == 20
     assert max(Counter(turns).values()) <= 3
 
 
 def test_who_is_killed_when_its_time_is_up_is_not_switched_to_again() -> None:
-    latch, due, seen = Latch(), monotonic() + 0.02, []
+    latch, seen = Latch(), []
 
-    def hold_the_turn() -> None:
-        latch.wait(due - monotonic())
-        until = monotonic() + 0.005
-        while monotonic() < until:
-            pass
+    def use_the_turn_up() -> None:
+        latch.wait(0.01)
+        hold_the_hub(0.005)
 
     def be_late() -> None:
         try:
-            latch.wait(due + 0.005 - monotonic())
+            latch.wait(0.015)
         except GreenletExit:
             seen.append("killed")
         get_hub().switch()  # nobody knows of it, so nobody wakes it
         seen.append("woken")
 
-    first, second = gevent.spawn(hold_the_turn), gevent.spawn(be_late)
+    first, second = gevent.spawn(use_the_turn_up), gevent.spawn(be_late)
     gevent.sleep(0)
-    while monotonic() < due + 0.01:
-        pass
+    hold_the_hub(0.03)
     first.join(5)
     second.kill(block=False)
     for _ in range(10):

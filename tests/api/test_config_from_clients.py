@@ -177,3 +177,12 @@ def test_keywords_without_an_equivalent_are_answered_too(option: str, value: obj
     [problem] = problems(lambda: ClientConfig.from_kafka_python(**{option: value}))
     assert problem.startswith(f"{option}: ")
     assert says in problem
+
+
+def test_a_delivery_timeout_that_is_shorter_than_the_default_of_a_request_is_taken_by_itself() -> None:
+    confluent = ClientConfig.from_confluent({"bootstrap.servers": "localhost:9092", "message.timeout.ms": 10_000})
+    assert (confluent.delivery_timeout_ms, confluent.request_timeout_ms) == (10_000, 9_995)
+    kafka_python = ClientConfig.from_kafka_python(delivery_timeout_ms=10_000, linger_ms=20)
+    assert (kafka_python.delivery_timeout_ms, kafka_python.request_timeout_ms) == (10_000, 9_980)
+    with pytest.raises(ConfigError, match=r"delivery_timeout_ms \(10000\) is less than"):  # where both are given
+        ClientConfig.from_kafka_python(delivery_timeout_ms=10_000, request_timeout_ms=10_001)

@@ -9,6 +9,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from klife import Client, Record
+from klife.hooks import DeliveredBatch
+from klife.metrics import prometheus
 from klife.metrics.collectors import DELIVERY_BUCKETS
 from klife.metrics.prometheus import PrometheusHooks, _Times
 from klife.protocol.apis.produce import ProduceRequest
@@ -90,6 +92,24 @@ def test_a_hub_that_did_not_run_is_seen(registry: CollectorRegistry) -> None:
         gevent.sleep(0.2)
         client.stop(PATIENCE)
     assert value(registry, "hub_gap_seconds_max") >= 0.3  # type: ignore[operator]
+
+
+def test_the_hub_runs_while_what_was_heard_of_many_topics_is_written(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prometheus, "TURN_SECONDS", 0)  # each turn is over at once
+    hooks, turns, loop = PrometheusHooks(registry), [], gevent.get_hub().loop
+    really = hooks._metrics.of_topic
+
+    def noted(*labels: str) -> Any:
+        turns.append(loop.iteration)
+        return really(*labels)
+
+    hooks._metrics.of_topic = noted
+    for number in range(20):
+        hooks.on_delivered(DeliveredBatch("client", "producer", f"topic-{number}", 0, 1, 10, 0.01, 0, 0))
+    wait_until(lambda: len(turns) == 20)
+    assert len(set(turns)) == 20
 
 
 def test_what_was_added_up_goes_into_a_histogram_as_if_it_had_observed_each(registry: CollectorRegistry) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import gevent.subprocess
 import pytest
 from typer.testing import CliRunner
 
 from klife.cli.app import app
 from klife.testing.cluster import KafkaCluster
 from tests.support.cli_command import COMMAND, NewTopic, RunKlife, environment
+from tests.support.scripted_broker import ScriptedCluster
 
 
 @pytest.mark.parametrize(
@@ -128,3 +130,23 @@ log.warning("shown again")
     shown = [line.split("]")[1].split("  ")[0].strip() for line in done.stderr.splitlines()]
     assert shown == ["shown", "shown too", "shown again"]
     assert "broker=1" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
+def test_a_full_disk_under_standard_output_is_a_line(arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, env=environment(), check=False)
+    assert (done.returncode, done.stderr) == (1, "klife: [Errno 28] No space left on device\n")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_standard_stream_that_is_closed_is_an_empty_one(closed: str) -> None:
+    with ScriptedCluster() as cluster:
+        shell = f'exec "$@" {closed}'
+        produce = ["produce", "orders", "--bootstrap", cluster.bootstrap_servers]
+        running = gevent.subprocess.Popen(
+            ["sh", "-c", shell, "sh", *COMMAND, *produce], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment()
+        )
+        _, told = running.communicate()
+    assert running.returncode == 0, told
+    assert b"Traceback" not in told

@@ -6,8 +6,10 @@ import json
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from time import monotonic
 from typing import Any
 
 import gevent
@@ -59,6 +61,23 @@ def test_telling_waits_for_no_handler_and_order_and_context_stay(written: Any) -
     release.set()
     assert logs.flush(DEADLINE)
     assert seen == [("first", "first"), ("second", "second")]
+
+
+def test_the_hub_runs_while_many_events_are_written(written: Any) -> None:
+    turns, loop = [], gevent.get_hub().loop
+
+    def slow(_event: Any) -> None:
+        turns.append(loop.iteration)
+        until = monotonic() + 0.001
+        while monotonic() < until:
+            pass
+
+    written(slow)
+    for number in range(20):
+        logs.get_logger("klife").info("step", number=number)
+    assert logs.flush(DEADLINE)
+    assert len(turns) == 20
+    assert max(Counter(turns).values()) <= 3
 
 
 def test_what_a_full_queue_drops_is_counted_and_told(written: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ from gevent import socket
 from gevent.event import Event
 from gevent.server import StreamServer
 
+from klife.protocol.api_keys import ApiKey
 from klife.protocol.apis.add_partitions_to_txn import AddPartitionsToTxnRequest
 from klife.protocol.apis.api_versions import ApiVersion, ApiVersionsRequest, ApiVersionsResponse
 from klife.protocol.apis.describe_configs import DescribeConfigsRequest
@@ -144,6 +145,16 @@ def good(exchange: Exchange) -> None:
 
 def silent(exchange: Exchange) -> None:
     """Never answer; the connection stays open."""
+
+
+def controller(exchange: Exchange) -> None:
+    """What a KRaft controller of Kafka 4.3 answers: no Metadata, no Produce."""
+    response = exchange.good_answer()
+    response.api_keys = [
+        ApiVersion(api_key=key, min_version=lowest, max_version=highest)
+        for key, lowest, highest in ((1, 4, 18), (18, 0, 4), (52, 0, 2), (60, 0, 2), (ApiKey.BROKER_REGISTRATION, 0, 4))
+    ]
+    exchange.send(response)
 
 
 def cut(exchange: Exchange) -> None:

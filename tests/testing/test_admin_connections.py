@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import gevent
 import pytest
 
 from klife.admin import AdminClient, AdminError
 from klife.errors import ConfigError
+from klife.protocol.apis.api_versions import ApiVersionsRequest
 from klife.protocol.apis.metadata import MetadataRequest
 from klife.testing.cluster_processes import wait_until
-from tests.support.scripted_broker import ScriptedCluster, cut, silent
+from tests.support.scripted_broker import ScriptedCluster, controller, cut, silent
 from tests.support.scripted_sasl import ScriptedSasl
+from tests.support.secured import broker_context, made_in
 from tests.support.sockets import socket_inodes
 
 
@@ -89,3 +92,33 @@ def test_files_and_credentials_are_checked_at_the_start() -> None:
             AdminClient("localhost:9092", timeout=wrong)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="sasl"):
         AdminClient("localhost:9092", sasl={"mechanism": "PLAIN", "username": "klife"})
+
+
+def test_a_listener_that_wants_tls_is_told(tmp_path: Path) -> None:
+    with ScriptedCluster(tls=broker_context(made_in(tmp_path))) as cluster:
+        told_of(cluster, "set tls, or name a listener without it")
+
+
+def test_a_listener_that_wants_sasl_is_told() -> None:
+    with ScriptedCluster(sasl=ScriptedSasl(("PLAIN",))) as cluster:
+        told_of(cluster, "a listener that wants SASL does that: set sasl")
+
+
+def test_a_broker_that_closes_when_it_has_answered_before_wants_no_sasl() -> None:
+    with ScriptedCluster() as cluster, AdminClient(cluster.bootstrap_servers, timeout=0.0) as admin:
+        for broker in admin.brokers():
+            cluster[broker.node_id].always(MetadataRequest, cut)
+        with pytest.raises(AdminError) as told:
+            admin.brokers()
+    assert "SASL" not in str(told.value)
+
+
+def test_a_controllers_listener_is_told() -> None:
+    with ScriptedCluster() as cluster:
+        cluster[1].always(ApiVersionsRequest, controller)
+        told_of(cluster, "this is a KRaft controller's listener")
+
+
+def told_of(cluster: ScriptedCluster, what: str) -> None:
+    with AdminClient(cluster.bootstrap_servers, timeout=0.0) as admin, pytest.raises(AdminError, match=what):
+        admin.brokers()

@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from gevent import get_hub
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from klife import Client, ProduceError, Record, TransactionAborted, UnknownTopic, WaitTimeout
+from klife import Client, ProduceError, Record, RecordTooLarge, TransactionAborted, UnknownTopic, WaitTimeout
 from klife.admin import AdminClient, NewTopic
 from klife.protocol.apis.describe_transactions import DescribeTransactionsRequest
 from klife.protocol.error_codes import ErrorCode
@@ -95,6 +95,16 @@ def test_an_error_that_passes_is_retried_and_one_that_does_not_is_told(kafka: Fa
     assert values(kafka.records("orders")) == [b"1", b"2"]
     with pytest.raises(ValueError, match="'NO_SUCH_ERROR' is no error of Kafka's"):
         kafka.fail_next("NO_SUCH_ERROR")
+
+
+def test_a_record_that_is_too_large_for_kafka_s_defaults_is_refused_and_many_small_ones_are_not(
+    kafka: FakeCluster, client: Client
+) -> None:
+    with pytest.raises(RecordTooLarge, match=r"MESSAGE_TOO_LARGE"):
+        client.produce(Record(topic="orders", value=os.urandom(1_100_000), partition=0)).get()
+    many = [Record(topic="orders", value=os.urandom(1_000), partition=0) for _ in range(2_000)]  # more than a batch may have
+    assert [each.error for each in client.produce_batch(many).get()] == [None] * len(many)
+    assert len(kafka.records("orders")) == len(many)
 
 
 def test_a_record_whose_answer_was_lost_is_written_once(kafka: FakeCluster, client: Client) -> None:

@@ -153,8 +153,9 @@ class BatcherActor(GeventActor):
         if batcher.completed:
             while batcher.completed:
                 in_flight_request = batcher.completed.popleft()
-                if not producer.settlement.written(in_flight_request):
-                    self._answered(in_flight_request)
+                if not producer.settlement.written(in_flight_request) and not self._answered(in_flight_request):
+                    self._goes_on_later(in_flight_request)
+                    return
                 producer.batchers.offer_again(in_flight_request.batches)
                 batcher.calls.discard(in_flight_request)  # not before: a successor takes over what it still finds here
             producer.answered()
@@ -261,44 +262,63 @@ class BatcherActor(GeventActor):
 
     # answers
 
-    def _answered(self, in_flight_request: InFlightRequest) -> None:
+    def _answered(self, in_flight_request: InFlightRequest) -> bool:
+        """Do what follows for each batch of it. False when that has taken its share of the turn, and batches may
+        be left.
+        """
         if in_flight_request.error is not None:
-            self._unanswered(in_flight_request, in_flight_request.error)
-        elif in_flight_request.response is None:  # acks 0: handed to the socket is all we will ever know
-            for partition, batch in in_flight_request.batches:
-                self.producer.settlement.delivered(partition, batch, -1, -1)
-        else:
-            self._judge(in_flight_request, in_flight_request.response)
+            return self._unanswered(in_flight_request, in_flight_request.error)
+        if in_flight_request.response is not None:
+            return self._judge(in_flight_request, in_flight_request.response)
+        for partition, batch in in_flight_request.batches:  # acks 0: handed to the socket is all we will ever know
+            self.producer.settlement.delivered(partition, batch, -1, -1)
+        return True
 
-    def _unanswered(self, in_flight_request: InFlightRequest, error: KlifeError) -> None:
-        if not isinstance(error, CallFailed):  # this broker can not be talked to like this, now or later
-            for partition, batch in in_flight_request.batches:
-                self._give_up(partition, batch, str(error))
-            return
-        why = Refused(None, str(error))
-        for partition, batch in in_flight_request.batches:
-            self.producer.unanswered(partition, batch, why, error.sent)
-        self.metadata.request_refresh()
+    def _goes_on_later(self, in_flight_request: InFlightRequest) -> None:
+        """The rest of it is judged in the loop's next turn. What was judged is not its own any more: it may be
+        in another request by then.
+        """
+        batches, in_flight_request.batches = in_flight_request.batches, in_flight_request.left()
+        self.batcher.completed.appendleft(in_flight_request)
+        self.producer.batchers.offer_again(batches)
+        self.actor_inbox.wake_when_idle()
 
-    def _judge(self, in_flight_request: InFlightRequest, response: PlainAnswer | ProduceResponse) -> None:
-        by_topic = in_flight_request.by_topic
-        if not isinstance(response, PlainAnswer):
-            self._judge_each(by_topic, response)
-        for batches in by_topic.values():
-            if batches:  # the broker left them out of its answer
-                for partition, batch in batches.values():
-                    self.producer.unanswered(partition, batch, _LEFT_OUT, True)
-                batches.clear()
+    def _unanswered(self, in_flight_request: InFlightRequest, error: KlifeError) -> bool:
+        if isinstance(error, CallFailed):
+            why, sent = Refused(None, str(error)), error.sent
+            self.metadata.request_refresh()
+            return self._each_left(in_flight_request, lambda partition, batch: self.producer.unanswered(partition, batch, why, sent))
+        # This broker can not be talked to like this, now or later.
+        return self._each_left(in_flight_request, lambda partition, batch: self._give_up(partition, batch, str(error)))
 
-    def _judge_each(self, by_topic: dict[str | bytes, dict[int, tuple[Partition, Batch]]], response: ProduceResponse) -> None:
+    def _each_left(self, in_flight_request: InFlightRequest, do: Callable[[Partition, Batch], None]) -> bool:
+        """Of what nobody has judged, as `_answered` does."""
+        for batches in in_flight_request.by_topic.values():
+            while batches:
+                _, (partition, batch) = batches.popitem()
+                do(partition, batch)
+                if self.producer.judging.is_over():
+                    return False
+        return True
+
+    def _judge(self, in_flight_request: InFlightRequest, response: PlainAnswer | ProduceResponse) -> bool:
+        if not isinstance(response, PlainAnswer) and not self._judge_each(in_flight_request.by_topic, response):
+            return False
+        # What the broker left out of its answer.
+        return self._each_left(in_flight_request, lambda partition, batch: self.producer.unanswered(partition, batch, _LEFT_OUT, True))
+
+    def _judge_each(self, by_topic: dict[str | bytes, dict[int, tuple[Partition, Batch]]], response: ProduceResponse) -> bool:
         for topic in response.responses:
             batches = by_topic.get(topic.name or topic.topic_id)  # an answer has one of them, as its version goes
-            if batches is None:
+            if not batches:
                 continue
             for answer in topic.partition_responses:
                 both = batches.pop(answer.index, None)
                 if both is not None:
                     self._judge_one(*both, topic.topic_id, answer, response)
+                    if self.producer.judging.is_over():
+                        return False
+        return True
 
     def _judge_one(
         self, partition: Partition, batch: Batch, topic_id: bytes, answer: PartitionProduceResponse, response: ProduceResponse

@@ -62,6 +62,7 @@ class Producer:
         self.settings = settings
         self.pool = pool
         self.budget: LoopBudget = LoopBudget(home.loop)
+        self.judging: LoopBudget = LoopBudget(home.loop)  # of refused batches: apart, for else they might always find the turn over
         self.callbacks: Callbacks = Callbacks(pool, home, self.budget)
         self.terms: Terms = Terms(settings, home, max_block, self.callbacks.add)
         self.identities: Identities = Identities()
@@ -262,11 +263,16 @@ class Producer:
             )
         return count
 
-    def fail_unsent(self, error_of: Callable[[str, int], ProduceError]) -> None:
-        """Settle as failed what was certainly not written and waits to be sent, because it never can be."""
+    def fail_unsent(self, error_of: Callable[[str, int], ProduceError]) -> bool:
+        """Settle as failed what was certainly not written and waits to be sent, because it never can be, so much
+        of it as a turn allows; return whether to call it again, in another turn.
+        """
         for batch, partition in list(self.deadlines.pending.items()):
             if not batch.in_flight and not batch.fate_unknown:
                 self.settlement.dropped(partition, batch, error_of(batch.topic, batch.partition_id))
+                if self.judging.is_over():
+                    return True
+        return False
 
     @property
     def unsettled(self) -> int:

@@ -210,14 +210,15 @@ class ProducerActor(GeventActor):
 
     def _fail_for_want_of_identity(self) -> None:
         why, code, producer = self._id_refusal, self._id_refused_with, self.producer.settings.name
-        self.producer.fail_unsent(
+        if self.producer.fail_unsent(
             lambda topic, partition: ProduceError(
                 f"records of {topic}-{partition} were not sent: the cluster gives producer {producer!r} no id: {why}",
                 topic=topic,
                 partition=partition,
                 error_code=code,
             )
-        )
+        ):
+            self.actor_inbox.wake_when_idle()
 
 
 def _refusal(code: int | None, why: str, principal: Principal) -> str:

@@ -128,6 +128,11 @@ class InFlightRequest(Call):
             left.append(both)
         return wires, left
 
+    def left(self) -> list[tuple[Partition, Batch]]:
+        """The batches that nobody has judged."""
+        topics = {id(batches): batches for batches in self.by_topic.values()}  # each is there by name and by id
+        return [both for batches in topics.values() for both in batches.values()]
+
     def finish(self, error: KlifeError | None = None) -> None:
         """As a call does: its answer is there, or none will come. The batcher has to look."""
         if self.is_done:

@@ -140,7 +140,7 @@ class Latch:
                     if timer is not None:
                         timer.close()
                     timer = hub.loop.timer(left)
-                    timer.start(_time_is_up, _wakeups_of(hub), late, current)
+                    timer.start(_time_is_up, late, current)
                 hub.switch()
             return self.is_set
         finally:
@@ -281,12 +281,12 @@ class Wakeups:
         self.loop.run_callback(self._run)
 
 
-def _time_is_up(wakeups: Wakeups, late: list[Any], greenlet: Any) -> None:
+def _time_is_up(late: list[Any], greenlet: Any) -> None:
     """In the hub. Timers that are due are all called in one turn of the loop, and what each of ten thousand
     greenlets does next would be done in that turn, too.
     """
     late.append(greenlet)
-    wakeups.add(late)
+    _wakeups_of(get_hub_if_exists()).add(late)
 
 
 @cython.cfunc

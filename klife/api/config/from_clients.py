@@ -127,7 +127,7 @@ class ConfluentReader(PropertiesReader):
             )
         if type(most) is int and type(options["batch_size_bytes"]) is int:
             options["batch_size_bytes"] = min(options["batch_size_bytes"], most)
-        self.options = options
+        self.options: dict[str, Any] = _fitted(options, self.options)
 
     def _give_to_topics(self, serializers: Mapping[str, Any]) -> None:
         """Those of the whole producer are each topic's here, unless it has one of its own."""
@@ -232,9 +232,20 @@ class KafkaPythonReader(PropertiesReader):
             options["sasl"] = {"mechanism": dotted.pop("sasl.mechanism", "OAUTHBEARER"), "token_provider": provider.token}
             dotted["security.protocol"] = "SSL" if protocol == "SASL_SSL" and context is None else "PLAINTEXT"
         super().read(dotted)
-        self.options: dict[str, Any] = KAFKA_PYTHON_DEFAULTS | self.options | options
+        options = self.options | options
+        self.options: dict[str, Any] = _fitted(KAFKA_PYTHON_DEFAULTS | options, options)
         if self.options.get("acks") not in (None, "all", -1):
             self.options.setdefault("enable_idempotence", False)
+
+
+def _fitted(options: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` with a default request_timeout_ms that fits into the delivery_timeout_ms that was given: both
+    clients take a shorter one by itself, and let no request outlast it.
+    """
+    delivery, linger = options["delivery_timeout_ms"], options.get("linger_ms", 0)
+    if "request_timeout_ms" not in given and type(delivery) is int and type(linger) is int and delivery > linger:
+        return options | {"request_timeout_ms": min(options["request_timeout_ms"], delivery - linger)}
+    return options
 
 
 def not_a_dict(properties: object) -> str:

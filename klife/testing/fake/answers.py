@@ -57,6 +57,7 @@ _HOST = "127.0.0.1"
 _COORDINATOR_LISTS_FROM = 4
 _V2_PRODUCE_FROM = 12  # from there on a batch adds its partition to the transaction (KIP-890)
 _V2_END_FROM = 5
+_MOST_BYTES = 1_048_588  # of a batch: Kafka's default for message.max.bytes
 _TRANSACTION_COORDINATOR = 1
 _NO_ID = bytes(16)
 
@@ -228,6 +229,8 @@ def _write(exchange: Exchange, topic: Topic | None, index: int, data: bytes) -> 
         now = LeaderIdAndEpoch(leader_id=partition.leader, leader_epoch=partition.leader_epoch)
         refused = ErrorCode.NOT_LEADER_OR_FOLLOWER
         return PartitionProduceResponse(index=index, error_code=refused, base_offset=-1, current_leader=now)
+    if len(data) > _MOST_BYTES:
+        return PartitionProduceResponse(index=index, error_code=ErrorCode.MESSAGE_TOO_LARGE, base_offset=-1)
     failure = exchange.cluster.faults.next_failure(topic.name, index)
     code, offset = 0, -1
     if failure is None or failure.persisted:
