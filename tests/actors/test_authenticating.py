@@ -75,7 +75,7 @@ def test_a_wrong_password_is_told_everywhere_and_tried_again(start_client: Any) 
 def test_a_password_that_is_changed_holds_records_until_their_deadline_and_says_why(start_client: Any) -> None:
     sasl = ScriptedSasl()
     with ScriptedCluster(sasl=sasl) as cluster:
-        client = start_client(cluster, sasl=PLAIN, request_timeout_ms=100, delivery_timeout_ms=400)
+        client = start_client(cluster, sasl=PLAIN, request_timeout_ms=500, delivery_timeout_ms=2_000)
         client.produce(ORDER).get(PATIENCE)
         sasl.users["klife"] = "another"
         cluster[1].cut_all()

@@ -156,7 +156,7 @@ def test_in_the_middle_of_produce_nothing_is_taken_or_it_is_settled(handled: Han
             return 0
 
     with ScriptedCluster() as cluster:
-        handled.client = client = Client.start(cluster.bootstrap_servers, delivery_timeout_ms=1_000, request_timeout_ms=500)
+        handled.client = client = Client.start(cluster.bootstrap_servers, delivery_timeout_ms=10_000, request_timeout_ms=5_000)
         client.produce(Record("orders", b"0")).get(PATIENCE)
         taken: list[Any] = []
         with suppress(ClientClosed):

@@ -88,7 +88,7 @@ def test_a_large_metadata_answer_tells_its_throttle_time_before_it_is_decoded() 
 
 def test_the_delivery_timeout_stays_whatever_the_broker_asks_for(start_client: Any) -> None:
     with ScriptedCluster() as cluster:
-        client = start_client(cluster, request_timeout_ms=200, delivery_timeout_ms=400)
+        client = start_client(cluster, request_timeout_ms=1_000, delivery_timeout_ms=2_000)
         client.produce(Record("orders", b"first")).get(PATIENCE)
         cluster[1].script(ProduceRequest, throttle(60_000))
         client.produce(Record("orders", b"second")).get(PATIENCE)
