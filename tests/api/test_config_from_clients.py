@@ -186,3 +186,58 @@ def test_a_delivery_timeout_that_is_shorter_than_the_default_of_a_request_is_tak
     assert (kafka_python.delivery_timeout_ms, kafka_python.request_timeout_ms) == (10_000, 9_980)
     with pytest.raises(ConfigError, match=r"delivery_timeout_ms \(10000\) is less than"):  # where both are given
         ClientConfig.from_kafka_python(delivery_timeout_ms=10_000, request_timeout_ms=10_001)
+
+
+# Those of librdkafka's CONFIGURATION.md (2.x) that a producer has.
+LIBRDKAFKA_NAMES = """
+    acks allow.auto.create.topics api.version.fallback.ms api.version.request api.version.request.timeout.ms
+    background_event_cb batch.num.messages batch.size bootstrap.servers broker.address.family broker.address.ttl
+    broker.version.fallback builtin.features client.dns.lookup client.id client.rack closesocket_cb compression.codec
+    compression.level compression.type connect_cb connections.max.idle.ms debug default_topic_conf delivery.report.only.error
+    delivery.timeout.ms dr_cb dr_msg_cb enable.gapless.guarantee enable.idempotence enable.metrics.push enable.random.seed
+    enable.sasl.oauthbearer.unsecure.jwt enable.ssl.certificate.verification enabled_events error_cb https.ca.location
+    https.ca.pem interceptors internal.termination.signal linger.ms log.connection.close log.queue log.thread.name log_cb
+    log_level max.in.flight max.in.flight.requests.per.connection message.copy.max.bytes message.max.bytes
+    message.send.max.retries message.timeout.ms metadata.broker.list metadata.max.age.ms
+    metadata.recovery.rebootstrap.trigger.ms metadata.recovery.strategy msg_order_cmp oauthbearer_token_refresh_cb opaque
+    open_cb partitioner partitioner_cb plugin.library.paths produce.offset.report queue.buffering.backpressure.threshold
+    queue.buffering.max.kbytes queue.buffering.max.messages queue.buffering.max.ms queuing.strategy receive.message.max.bytes
+    reconnect.backoff.jitter.ms reconnect.backoff.max.ms reconnect.backoff.ms request.required.acks request.timeout.ms
+    resolve_cb retries retry.backoff.max.ms retry.backoff.ms sasl.kerberos.keytab sasl.kerberos.kinit.cmd
+    sasl.kerberos.min.time.before.relogin sasl.kerberos.principal sasl.kerberos.service.name sasl.mechanism sasl.mechanisms
+    sasl.oauthbearer.assertion.algorithm sasl.oauthbearer.assertion.claim.aud sasl.oauthbearer.assertion.claim.exp.seconds
+    sasl.oauthbearer.assertion.claim.iss sasl.oauthbearer.assertion.claim.jti.include
+    sasl.oauthbearer.assertion.claim.nbf.seconds sasl.oauthbearer.assertion.claim.sub sasl.oauthbearer.assertion.file
+    sasl.oauthbearer.assertion.jwt.template.file sasl.oauthbearer.assertion.private.key.file
+    sasl.oauthbearer.assertion.private.key.passphrase sasl.oauthbearer.assertion.private.key.pem
+    sasl.oauthbearer.client.credentials.client.id sasl.oauthbearer.client.credentials.client.secret
+    sasl.oauthbearer.client.id sasl.oauthbearer.client.secret sasl.oauthbearer.config sasl.oauthbearer.extensions
+    sasl.oauthbearer.grant.type sasl.oauthbearer.metadata.authentication.type sasl.oauthbearer.method sasl.oauthbearer.scope
+    sasl.oauthbearer.sub.claim.name sasl.oauthbearer.token.endpoint.url sasl.password sasl.username security.protocol
+    socket.blocking.max.ms socket.connection.setup.timeout.ms socket.keepalive.enable socket.max.fails socket.nagle.disable
+    socket.receive.buffer.bytes socket.send.buffer.bytes socket.timeout.ms socket_cb ssl.ca.certificate.stores
+    ssl.ca.location ssl.ca.pem ssl.certificate.location ssl.certificate.pem ssl.certificate.verify_cb ssl.cipher.suites
+    ssl.crl.location ssl.curves.list ssl.endpoint.identification.algorithm ssl.engine.id ssl.engine.location ssl.key.location
+    ssl.key.password ssl.key.pem ssl.keystore.location ssl.keystore.password ssl.providers ssl.sigalgs.list ssl_ca
+    ssl_certificate ssl_engine_callback_data ssl_key statistics.interval.ms stats_cb sticky.partitioning.linger.ms
+    throttle_cb topic.blacklist topic.metadata.propagation.max.ms topic.metadata.refresh.fast.cnt
+    topic.metadata.refresh.fast.interval.ms topic.metadata.refresh.interval.ms topic.metadata.refresh.sparse
+    transaction.timeout.ms transactional.id
+"""
+
+
+@pytest.mark.parametrize("name", LIBRDKAFKA_NAMES.split())
+def test_no_name_of_librdkafka_s_is_unknown(name: str) -> None:
+    """Each is an option, of no concern here, or has a sentence on what to do."""
+    told = problems(lambda: ClientConfig.from_confluent(SERVERS | {name: "x", "linger.ms": "and this is refused"}))
+    assert not [problem for problem in told if "unknown property" in problem]
+
+
+def test_what_asks_for_what_klife_does_is_passed_over() -> None:
+    ClientConfig.from_confluent(SERVERS | {"api.version.request": True, "broker.address.family": "any", "client.rack": "a"})
+    (told,) = problems(lambda: ClientConfig.from_confluent(SERVERS | {"broker.address.family": "v4"}))
+    assert told == "broker.address.family: has no equivalent in klife; all addresses of a name are tried, in turn; leave it out"
+
+
+def test_how_long_a_new_topic_may_take_is_taken() -> None:
+    assert ClientConfig.from_confluent(SERVERS | {"topic.metadata.propagation.max.ms": 7_000}).unknown_topic_ms == 7_000

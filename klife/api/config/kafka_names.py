@@ -62,7 +62,17 @@ PARTITIONERS: Final = {
 # Of no concern to klife, and in the files that providers give to be copied. For some only these values are.
 PASSED_OVER: Final[dict[str, tuple[str, ...]]] = {
     "client.dns.lookup": ("use_all_dns_ips", "default"),
-    "session.timeout.ms": (),  # a consumer's
+    "api.version.request": ("true",),
+    "broker.address.family": ("any",),
+    "topic.metadata.refresh.sparse": (),
+    "topic.metadata.refresh.fast.interval.ms": (),
+    "topic.metadata.refresh.fast.cnt": (),
+    "log.connection.close": (),
+    "log.thread.name": (),
+    "enable.random.seed": (),
+    "enable.metrics.push": (),  # KIP-714: brokers that want it can do without
+    "client.rack": (),  # a consumer's, as is the next
+    "session.timeout.ms": (),
     "schema.registry.url": (),
     "basic.auth.credentials.source": (),
     "basic.auth.user.info": (),
@@ -83,6 +93,9 @@ _CONSUMER = "it is a consumer's setting, and this is a producer"
 _LOGS = "klife logs through `logging`, to the loggers `klife.*`; set levels there"
 _BUFFER_BYTES = "what waits is bounded in bytes; set buffer.memory"
 _SOCKET = "give it as a socket option: socket_options=[(level, option, value)]"
+_VERSIONS = "a broker is asked for the versions it speaks; leave it out"
+_OF_C = "it is for programs in C; leave it out"
+_ASSERTION = "client credentials are the one grant there is; for others give a token_provider in the option sasl"
 _STATUS = "numbers about the client are in Client.status()"
 
 NO_EQUIVALENT: Final[dict[str, str]] = {
@@ -150,8 +163,44 @@ NO_EQUIVALENT: Final[dict[str, str]] = {
     "sasl.login.connect.timeout.ms": "klife.oidc.ClientCredentials has a timeout; leave it out",
     "sasl.login.read.timeout.ms": "klife.oidc.ClientCredentials has a timeout; leave it out",
     "sasl.oauthbearer.config": _TOKEN_PROVIDER,
-    "sasl.oauthbearer.assertion.file": _TOKEN_PROVIDER,
-    "sasl.oauthbearer.grant.type": "client credentials are the one grant there is; for others give a token_provider in the option sasl",
+    **{
+        f"sasl.oauthbearer.assertion.{of_one}": _ASSERTION
+        for of_one in (
+            *("file", "algorithm", "private.key.file", "private.key.passphrase", "private.key.pem", "jwt.template.file", "claim.aud"),
+            *("claim.exp.seconds", "claim.iss", "claim.jti.include", "claim.nbf.seconds", "claim.sub"),
+        )
+    },
+    "sasl.oauthbearer.grant.type": _ASSERTION,
+    "sasl.oauthbearer.metadata.authentication.type": _TOKEN_PROVIDER,
+    "sasl.oauthbearer.sub.claim.name": "a token is the broker's to read; leave it out",
     "enable.sasl.oauthbearer.unsecure.jwt": "unsecured tokens are for tests; give a token_provider that makes them",
     "oauth_cb": _TOKEN_PROVIDER,
+    "oauthbearer_token_refresh_cb": _TOKEN_PROVIDER,
+    "sasl.kerberos.min.time.before.relogin": _KERBEROS,
+    "https.ca.pem": "put the certificates into a file, and give https.ca.location",
+    "ssl.providers": _CONTEXT,
+    "ssl.engine.id": _CONTEXT,
+    **dict.fromkeys(("ssl_key", "ssl_certificate", "ssl_ca", "ssl_engine_callback_data"), _CONTEXT),
+    **dict.fromkeys(
+        (
+            *("background_event_cb", "socket_cb", "connect_cb", "closesocket_cb", "open_cb", "opaque", "default_topic_conf"),
+            *("enabled_events", "internal.termination.signal", "interceptors", "plugin.library.paths", "msg_order_cmp", "log.queue"),
+        ),
+        _OF_C,
+    ),
+    "resolve_cb": "names are looked up by gevent's resolver (GEVENT_RESOLVER)",
+    **dict.fromkeys(
+        ("api.version.request", "api.version.request.timeout.ms", "api.version.fallback.ms", "broker.version.fallback"), _VERSIONS
+    ),
+    "builtin.features": "it can only be read; leave it out",
+    "broker.address.family": "all addresses of a name are tried, in turn; leave it out",
+    "broker.address.ttl": "a name is looked up for each connection; leave it out",
+    "topic.blacklist": "topics are those that the program produces to; leave it out",
+    "message.copy.max.bytes": "small values are copied and large ones are not, by themselves; leave it out",
+    "metadata.recovery.rebootstrap.trigger.ms": "when no known broker answers the bootstrap list is always asked again",
+    "socket.blocking.max.ms": "nothing blocks; leave it out",
+    "reconnect.backoff.jitter.ms": "backoffs have a fifth of jitter; leave it out",
+    "sticky.partitioning.linger.ms": "key-less records stick to a partition per batch; leave it out",
+    "queuing.strategy": "order is always kept; leave it out",
+    "produce.offset.report": "a result always has its offset; leave it out",
 }

@@ -269,7 +269,7 @@ class ClientOptions(ProducerOptions):
     allow_auto_create_topics: Annotated[bool, Kafka("allow.auto.create.topics")] = True
     """Whether a record may have its topic created, where the brokers are set up to (auto.create.topics.enable)."""
 
-    unknown_topic_ms: Milliseconds = 5_000
+    unknown_topic_ms: Annotated[Milliseconds, Kafka("topic.metadata.propagation.max.ms")] = 5_000
     """Milliseconds for which the cluster has to say that there is no such topic, until `produce` believes it; and for which it then
     remembers."""
 

@@ -79,4 +79,4 @@ class PropertiesReader:
 def _is_passed_over(name: str, value: Any) -> bool:
     """Whether it is for others that read the same file, or asks for what klife does anyway."""
     harmless = PASSED_OVER.get(name)
-    return harmless is not None and (not harmless or value in harmless)
+    return harmless is not None and (not harmless or str(value).lower() in harmless)
