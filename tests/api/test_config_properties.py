@@ -141,3 +141,42 @@ def test_everything_wrong_comes_in_one_error_unknown_names_and_cross_checks_incl
 def test_a_password_is_never_in_the_error() -> None:
     found = problems({"sasl.password": "hunter2", "sasl.pasword": "hunter2", "ssl.key.password": "hunter2", "pass": "hunter2"})
     assert "hunter2" not in "\n".join(found)
+
+
+# Those that Java's producer has (Kafka 4.x, ProducerConfig and what it takes in).
+JAVA_NAMES = """
+    acks auto.include.jmx.reporter batch.size bootstrap.servers buffer.memory client.dns.lookup client.id
+    compression.gzip.level compression.lz4.level compression.type compression.zstd.level config.providers
+    connections.max.idle.ms delivery.timeout.ms enable.idempotence enable.metrics.push interceptor.classes key.serializer
+    linger.ms max.block.ms max.in.flight.requests.per.connection max.request.size metadata.max.age.ms metadata.max.idle.ms
+    metadata.recovery.rebootstrap.trigger.ms metadata.recovery.strategy metric.reporters metrics.num.samples
+    metrics.recording.level metrics.sample.window.ms partitioner.adaptive.partitioning.enable
+    partitioner.availability.timeout.ms partitioner.class partitioner.ignore.keys receive.buffer.bytes
+    reconnect.backoff.max.ms reconnect.backoff.ms request.timeout.ms retries retry.backoff.max.ms retry.backoff.ms
+    sasl.client.callback.handler.class sasl.jaas.config sasl.kerberos.kinit.cmd sasl.kerberos.min.time.before.relogin
+    sasl.kerberos.service.name sasl.kerberos.ticket.renew.jitter sasl.kerberos.ticket.renew.window.factor
+    sasl.login.callback.handler.class sasl.login.class sasl.login.connect.timeout.ms sasl.login.read.timeout.ms
+    sasl.login.refresh.buffer.seconds sasl.login.refresh.min.period.seconds sasl.login.refresh.window.factor
+    sasl.login.refresh.window.jitter sasl.login.retry.backoff.max.ms sasl.login.retry.backoff.ms sasl.mechanism
+    sasl.oauthbearer.client.credentials.client.id sasl.oauthbearer.client.credentials.client.secret
+    sasl.oauthbearer.clock.skew.seconds sasl.oauthbearer.expected.audience sasl.oauthbearer.expected.issuer
+    sasl.oauthbearer.header.urlencode sasl.oauthbearer.jwks.endpoint.refresh.ms
+    sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms sasl.oauthbearer.jwks.endpoint.retry.backoff.ms
+    sasl.oauthbearer.jwks.endpoint.url sasl.oauthbearer.jwt.retriever.class sasl.oauthbearer.jwt.validator.class
+    sasl.oauthbearer.scope sasl.oauthbearer.scope.claim.name sasl.oauthbearer.sub.claim.name
+    sasl.oauthbearer.token.endpoint.url security.protocol security.providers send.buffer.bytes
+    socket.connection.setup.timeout.max.ms socket.connection.setup.timeout.ms ssl.cipher.suites ssl.enabled.protocols
+    ssl.endpoint.identification.algorithm ssl.engine.factory.class ssl.key.password ssl.keymanager.algorithm
+    ssl.keystore.certificate.chain ssl.keystore.key ssl.keystore.location ssl.keystore.password ssl.keystore.type
+    ssl.protocol ssl.provider ssl.secure.random.implementation ssl.trustmanager.algorithm ssl.truststore.certificates
+    ssl.truststore.location ssl.truststore.password ssl.truststore.type transaction.timeout.ms
+    transaction.two.phase.commit.enable transactional.id value.serializer
+"""
+
+
+@pytest.mark.parametrize("name", JAVA_NAMES.split())
+def test_no_name_of_java_s_producer_is_unknown(name: str) -> None:
+    """Each is an option, of no concern here, or has a sentence on what to do."""
+    with pytest.raises(ConfigError) as raised:
+        ClientConfig.from_properties({"bootstrap.servers": "kafka:9092", name: "x", "linger.ms": "and this is refused"})
+    assert not [problem for problem in raised.value.problems if "unknown property" in problem]

@@ -95,6 +95,7 @@ _BUFFER_BYTES = "what waits is bounded in bytes; set buffer.memory"
 _SOCKET = "give it as a socket option: socket_options=[(level, option, value)]"
 _VERSIONS = "a broker is asked for the versions it speaks; leave it out"
 _OF_C = "it is for programs in C; leave it out"
+_BROKERS_TOKEN = "a token is the broker's to read; leave it out"
 _ASSERTION = "client credentials are the one grant there is; for others give a token_provider in the option sasl"
 _STATUS = "numbers about the client are in Client.status()"
 
@@ -128,7 +129,10 @@ NO_EQUIVALENT: Final[dict[str, str]] = {
     "delivery.report.only.error": _CALLBACK,
     "dr_cb": _CALLBACK,
     "dr_msg_cb": _CALLBACK,
-    "metric.reporters": _STATUS,
+    **dict.fromkeys(
+        ("metric.reporters", "metrics.num.samples", "metrics.recording.level", "metrics.sample.window.ms", "auto.include.jmx.reporter"),
+        _STATUS,
+    ),
     "statistics.interval.ms": _STATUS,
     "debug": _LOGS,
     "log_level": _LOGS,
@@ -172,11 +176,33 @@ NO_EQUIVALENT: Final[dict[str, str]] = {
     },
     "sasl.oauthbearer.grant.type": _ASSERTION,
     "sasl.oauthbearer.metadata.authentication.type": _TOKEN_PROVIDER,
-    "sasl.oauthbearer.sub.claim.name": "a token is the broker's to read; leave it out",
     "enable.sasl.oauthbearer.unsecure.jwt": "unsecured tokens are for tests; give a token_provider that makes them",
     "oauth_cb": _TOKEN_PROVIDER,
     "oauthbearer_token_refresh_cb": _TOKEN_PROVIDER,
     "sasl.kerberos.min.time.before.relogin": _KERBEROS,
+    "sasl.kerberos.ticket.renew.jitter": _KERBEROS,
+    "sasl.kerberos.ticket.renew.window.factor": _KERBEROS,
+    "sasl.login.retry.backoff.ms": _RENEWED,
+    "sasl.login.retry.backoff.max.ms": _RENEWED,
+    **{
+        f"sasl.oauthbearer.{of_one}": _BROKERS_TOKEN
+        for of_one in (
+            *("jwks.endpoint.url", "jwks.endpoint.refresh.ms", "jwks.endpoint.retry.backoff.ms", "jwks.endpoint.retry.backoff.max.ms"),
+            *(
+                "clock.skew.seconds",
+                "expected.audience",
+                "expected.issuer",
+                "scope.claim.name",
+                "sub.claim.name",
+                "jwt.validator.class",
+            ),
+        )
+    },
+    "sasl.oauthbearer.header.urlencode": "a client's id and secret are sent as RFC 6749 has them; leave it out",
+    "security.providers": _OF_JAVA,
+    "config.providers": "read what is kept elsewhere before, and give the values",
+    "transaction.two.phase.commit.enable": _TXN,
+    "partitioner.availability.timeout.ms": "key-less records go to partitions whose brokers answer, by themselves; leave it out",
     "https.ca.pem": "put the certificates into a file, and give https.ca.location",
     "ssl.providers": _CONTEXT,
     "ssl.engine.id": _CONTEXT,
