@@ -41,10 +41,10 @@ class _Breath:
         self._waiting: dict[Any, None] = {}
 
     def wait(self, hub: Any, current: Any) -> None:
-        self._waiting[current] = None
-        if not self._watcher.active:
-            self._watcher.start(self._polled)
-        try:
+        try:  # a signal handler may raise after any call, and nothing must switch to the caller later
+            self._waiting[current] = None
+            if not self._watcher.active:
+                self._watcher.start(self._polled)
             while current in self._waiting:
                 hub.switch()
         finally:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import socket
 import time
 from collections import Counter
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import gevent
+import gevent.event
 import pytest
 from gevent import GreenletExit, get_hub, getcurrent
 from gevent.monkey import get_original
 from greenlet import greenlet as bare_greenlet
 
+import klife
 from klife.actors.runtime.latch import Latch
 from klife_supervision.let_hub_run import let_hub_run
+from tests.support.interruptions import Interrupted, at_place
 
 start_thread = get_original("_thread", "start_new_thread")
 allocate_lock = get_original("_thread", "allocate_lock")
@@ -149,6 +155,43 @@ def test_who_is_killed_when_its_time_is_up_is_not_switched_to_again() -> None:
     for _ in range(10):
         let_hub_run()
     assert seen == ["killed"]
+
+
+if not klife.compiled:  # where signal handlers are called in the middle, and may raise
+
+    @pytest.mark.parametrize("is_set", [False, True])
+    def test_who_is_interrupted_when_its_time_is_up_is_not_switched_to_again_either(is_set: bool) -> None:
+        me = getcurrent()
+
+        def interrupt() -> None:
+            raise Interrupted
+
+        for number in count():
+            latch = Latch(get_hub())
+            if is_set:
+                get_hub().loop.timer(0.001).start(latch.set)
+            with at_place(number, interrupt, counts=lambda: getcurrent() is me) as ran, suppress(Interrupted):
+                latch.wait(0.001)
+            latch.set()
+            assert not gevent.event.Event().wait(0.005), "an event is switched to by nobody else"
+            if not ran[0]:
+                break
+        assert number > 10, "there are places"
+
+    def test_nor_who_is_interrupted_while_it_lets_the_hub_run() -> None:
+        me = getcurrent()
+
+        def interrupt() -> None:
+            raise Interrupted
+
+        for number in count():
+            ours = str(Path(let_hub_run.__code__.co_filename).parent)
+            with at_place(number, interrupt, (ours,), lambda: getcurrent() is me) as ran, suppress(Interrupted):
+                let_hub_run()
+            assert not gevent.event.Event().wait(0.005), "an event is switched to by nobody else"
+            if not ran[0]:
+                break
+        assert number > 5, "there are places"
 
 
 def test_a_waiter_that_ends_with_an_exception_takes_no_other_along() -> None:

@@ -80,7 +80,7 @@ LEADERS = Check("leaders", "cluster", True, "1 topic")
         ),
         (
             [finding("k:1", bootstrap=True), finding("a:1", 1, fails=WRONG_PASSWORD)],
-            "1 of 1 brokers can not be used from here: broker 1 at a:1: the broker refused user 'u'.",
+            "1 of 1 broker can not be used from here: broker 1 at a:1: the broker refused user 'u'.",
             "mend sasl",
         ),
         (

@@ -210,7 +210,7 @@ def test_a_client_made_in_a_hook_and_forgotten_delivers_at_the_workers_exit(
         found = [each.value or b"" for each in read_topic(kafka_cluster.bootstrap_servers, topic)]
         assert sorted(found) == sorted(load.answered)
         assert "client 'shop' was not stopped before exit" in service.log
-        assert "have been delivered now" in service.log
+        assert "all is delivered now" in service.log
 
 
 USED_IN_THE_MASTER = """

@@ -74,7 +74,7 @@ def app(environ, start_response):
 STOPS = "uwsgi.atexit = lambda: print(client.stop(timeout=25), flush=True)"
 
 
-@pytest.mark.parametrize(("at_exit", "said"), [("", "have been delivered now"), (STOPS, "StopReport(delivered=")])
+@pytest.mark.parametrize(("at_exit", "said"), [("", "all is delivered now"), (STOPS, "StopReport(delivered=")])
 def test_what_is_queued_when_a_worker_ends_is_delivered_and_the_users_hooks_run(
     at_exit: str, said: str, kafka_cluster: KafkaCluster, make_topic: MakeTopic, tmp_path: Path
 ) -> None:

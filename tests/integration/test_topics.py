@@ -77,7 +77,7 @@ def test_a_partition_that_was_just_added_is_used_at_once(
     topic = make_topic(1)
     impatient = start_client(max_block_ms=500, topics=[{"name": topic}])
     wait_until_known(impatient, topic)
-    with pytest.raises(UnknownPartition, match=r"Record\.partition is 1, but topic .* has 1 partitions: expected an int from 0 to 0"):
+    with pytest.raises(UnknownPartition, match=r"Record\.partition is 1, but topic .* has 1 partition: expected an int from 0 to 0"):
         impatient.produce(Record(topic, b"v", partition=1))
     client = start_client()
     client.produce(Record(topic, b"v")).get(30)

@@ -112,12 +112,13 @@ class Latch:
         if waiters is None:
             self._wakeups = _wakeups_of(hub)
             waiters = self._greenlets = []
-        try:
-            waiters.append(current)  # in here, for a signal handler may raise after any call
-            return self._wait_until(None if timeout is None else monotonic() + timeout, hub, current)
+        try:  # for all of it: a signal handler may raise after any call, and nothing must switch to the caller later
+            waiters.append(current)
+            is_set = self._wait_until(None if timeout is None else monotonic() + timeout, hub, current)
         finally:
             if current in waiters:
                 waiters.remove(current)
+        return is_set
 
     def _wait_until(self, deadline: float | None, hub: Any, current: Any) -> bool:
         if deadline is None:
@@ -144,10 +145,12 @@ class Latch:
                 hub.switch()
             return self.is_set
         finally:
-            late.clear()
-            if timer is not None:
-                timer.stop()
-                timer.close()
+            try:
+                if timer is not None:
+                    timer.stop()
+                    timer.close()
+            finally:  # as above
+                late.clear()
 
     def _wait_elsewhere(self, hub: Any, current: Any, timeout: float | None) -> bool:
         """Not at home: in `hub`, whose greenlet `current` is, or in a thread without one."""
@@ -169,12 +172,13 @@ class Latch:
         waker = _Waker(hub, current)
         try:
             self._list_for(waker)
-            return self._wait_until(None if timeout is None else monotonic() + timeout, hub, current)  # looks at the flag first
+            is_set = self._wait_until(None if timeout is None else monotonic() + timeout, hub, current)  # looks at the flag first
         finally:
             waker.close()
             if self._locks is not None:
                 with suppress(ValueError):
                     self._locks.remove(waker)
+        return is_set
 
     def _list_for(self, lock: Any) -> list[Any]:
         with _first_in_thread:  # another thread may be the first at the same time
