@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import time
 from collections import Counter
@@ -172,6 +173,27 @@ if not klife.compiled:  # where signal handlers are called in the middle, and ma
                 get_hub().loop.timer(0.001).start(latch.set)
             with at_place(number, interrupt, counts=lambda: getcurrent() is me) as ran, suppress(Interrupted):
                 latch.wait(0.001)
+            latch.set()
+            assert not gevent.event.Event().wait(0.005), "an event is switched to by nobody else"
+            if not ran[0]:
+                break
+        assert number > 10, "there are places"
+
+    def test_who_is_interrupted_away_from_home_leaves_nothing_that_keeps_the_loop() -> None:
+        me = getcurrent()
+
+        def interrupt() -> None:
+            raise Interrupted
+
+        def kept() -> int:
+            return sum(type(each).__name__ == "async_" and each.active for each in gc.get_objects())
+
+        before = kept()
+        for number in count():
+            latch = Latch("elsewhere")
+            with at_place(number, interrupt, counts=lambda: getcurrent() is me) as ran, suppress(Interrupted):
+                latch.wait(0.001)
+            assert kept() == before
             latch.set()
             assert not gevent.event.Event().wait(0.005), "an event is switched to by nobody else"
             if not ran[0]:

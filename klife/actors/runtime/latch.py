@@ -171,10 +171,13 @@ class Latch:
     def _wait_in_hub(self, hub: Any, current: Any, timeout: float | None) -> bool:
         waker = _Waker(hub, current)
         try:
+            waker.watcher.start(waker.wake)
             self._list_for(waker)
             is_set = self._wait_until(None if timeout is None else monotonic() + timeout, hub, current)  # looks at the flag first
-        finally:
-            waker.close()
+        finally:  # without a function of our own, in which a signal handler might raise before it does anything
+            waker.greenlet = None
+            waker.watcher.stop()
+            waker.watcher.close()
             if self._locks is not None:
                 with suppress(ValueError):
                     self._locks.remove(waker)
@@ -189,34 +192,28 @@ class Latch:
 
 
 class _Waker:
-    """Switches to a greenlet of another hub, as if its lock had been released. A watcher of its own keeps
-    that hub's loop running.
+    """Switches to `greenlet`, of another `hub`, as if its lock had been released. Its `watcher` keeps that hub's loop
+    running while it is started.
     """
 
-    __slots__ = ("_hub", "_current", "_watcher")
+    __slots__ = ("greenlet", "watcher", "_hub")
 
-    def __init__(self, hub: Any, current: Any) -> None:
+    def __init__(self, hub: Any, greenlet: Any) -> None:
+        self.greenlet = greenlet
+        self.watcher = hub.loop.async_()
         self._hub = hub
-        self._current = current
-        self._watcher = hub.loop.async_()
-        self._watcher.start(self._wake)
 
-    def _wake(self) -> None:
-        if self._current is not None:
-            self._current.switch()
+    def wake(self) -> None:
+        if self.greenlet is not None:
+            self.greenlet.switch()
 
     def release(self) -> None:
         """From any thread."""
         if get_hub_if_exists() is self._hub:
-            self._hub.loop.run_callback(self._wake)  # as soon as at home: before what is only true for a moment has passed
+            self._hub.loop.run_callback(self.wake)  # as soon as at home: before what is only true for a moment has passed
             return
         with suppress(Exception):  # it has left, or its hub is gone
-            self._watcher.send()
-
-    def close(self) -> None:
-        self._current = None
-        self._watcher.stop()
-        self._watcher.close()
+            self.watcher.send()
 
 
 class Wakeups:
