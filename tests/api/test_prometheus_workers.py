@@ -60,12 +60,30 @@ def worker_exit(server, worker):
 
 
 def get(port: int, path: str) -> str:
+    head, body = answer_to(port, path)
+    assert " 200 " in head, (head, body)
+    return body
+
+
+def scrape(port: int) -> str:
+    """What a Prometheus gets, which asks again: while another worker makes its file of metrics that is empty for an
+    instant, and prometheus_client raises.
+    """
+
+    def metrics() -> str:
+        head, body = answer_to(port, "/metrics")
+        return body if " 200 " in head else ""
+
+    return wait_until(metrics)
+
+
+def answer_to(port: int, path: str) -> tuple[str, str]:
+    """The line that says how it went, and the body."""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
     head, _, body = answer.partition("\r\n\r\n")
-    assert " 200 " in head.splitlines()[0], answer
-    return body
+    return head.splitlines()[0], body
 
 
 def delivered(metrics: str) -> float:
@@ -104,14 +122,14 @@ def test_a_scrape_of_any_worker_has_what_all_have_delivered(tmp_path: Path) -> N
             asked = [gevent.spawn(get, port, f"/order/{number}") for number in range(ORDERS)]
             gevent.joinall(asked, raise_error=True)
             produced = WORKERS * AT_START + ORDERS
-            wait_until(lambda: delivered(get(port, "/metrics")) == produced)
-            assert [delivered(get(port, "/metrics")) for _ in range(8)] == [produced] * 8  # whoever answers
-            wait_until(lambda: get(port, "/metrics").count("klife_buffer_limit_bytes{") == 1)  # of all together
-            assert re.search(r"^klife_delivery_seconds_bucket\{.*le=\"\+Inf\".*\} ", get(port, "/metrics"), re.MULTILINE)
+            wait_until(lambda: delivered(scrape(port)) == produced)
+            assert [delivered(scrape(port)) for _ in range(8)] == [produced] * 8  # whoever answers
+            wait_until(lambda: scrape(port).count("klife_buffer_limit_bytes{") == 1)  # of all together
+            assert re.search(r"^klife_delivery_seconds_bucket\{.*le=\"\+Inf\".*\} ", scrape(port), re.MULTILINE)
             os.kill(ready(tmp_path)[0], signal.SIGKILL)  # what it had delivered stays delivered
             wait_until(lambda: len(ready(tmp_path)) == WORKERS + 1, 60)
             produced += AT_START
-            wait_until(lambda: delivered(get(port, "/metrics")) == produced)
+            wait_until(lambda: delivered(scrape(port)) == produced)
             assert stopped(gunicorn) == 0, (tmp_path / "log").read_text()
         finally:
             if gunicorn.poll() is None:
