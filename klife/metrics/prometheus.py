@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from time import monotonic
 from typing import Any
 
 import gevent
@@ -21,7 +20,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from klife.hooks import BufferWait, Compression, Connection, DeliveredBatch, FailedBatch, Hooks, Request, Retry, Sample, Throttle
 from klife.metrics.collectors import DELIVERY_BUCKETS, REQUEST_BUCKETS, collectors_of
-from klife_supervision.let_hub_run import TURN_SECONDS, let_hub_run
+from klife_supervision.let_hub_run import LongWork
 
 _WRITTEN_AFTER = 0.1  # seconds
 
@@ -114,13 +113,11 @@ class PrometheusHooks(Hooks):
         unwritten = self._unwritten.pop(client, None)
         if unwritten is None or unwritten.process != os.getpid():
             return
-        until = monotonic() + TURN_SECONDS
+        work = LongWork()
         for of_topic, delivered in unwritten.delivered.items():
-            if lets_hub_run and monotonic() > until:  # a topic takes 4 us, and 60 the first time
-                let_hub_run()
-                if unwritten.process != os.getpid():  # this greenlet is a copy, in a forked child
-                    return
-                until = monotonic() + TURN_SECONDS
+            # A topic takes 4 us, and 60 the first time.
+            if lets_hub_run and work.gives_way() and unwritten.process != os.getpid():  # this greenlet is a copy, in a forked child
+                return
             records, size, seconds = self._metrics.of_topic(client, *of_topic)
             records.inc(delivered.records)
             size.inc(delivered.bytes)

@@ -32,6 +32,21 @@ def let_hub_run() -> None:
     breath.wait(hub, getcurrent())
 
 
+class LongWork:
+    """Work of one greenlet that may take several turns of the loop."""
+
+    def __init__(self) -> None:
+        self._until = monotonic() + TURN_SECONDS
+
+    def gives_way(self) -> bool:
+        """Let the hub run, if this has had a turn's share since it did so last; return whether others ran."""
+        if monotonic() <= self._until:
+            return False
+        let_hub_run()
+        self._until = monotonic() + TURN_SECONDS
+        return True
+
+
 class _Breath:
     """Who lets a hub run, longest first."""
 

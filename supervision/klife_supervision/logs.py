@@ -33,7 +33,7 @@ import gevent
 from gevent import GreenletExit, getcurrent
 from gevent._hub_local import get_hub_if_exists
 
-from klife_supervision.let_hub_run import TURN_SECONDS, let_hub_run
+from klife_supervision.let_hub_run import LongWork
 from klife_supervision.log_output import Event, configuration, is_wanted, write
 from klife_supervision.log_repeats import Repeats
 
@@ -223,17 +223,15 @@ def _run(hub: Any) -> None:
 
 def _write_all(*, lets_hub_run: bool = False) -> None:
     global _dropped
-    until = monotonic() + TURN_SECONDS
+    work = LongWork()
     while _queue:
         try:
             event = _queue.popleft()
         except IndexError:  # perhaps it went to another thread
             return
         _write(event)
-        if lets_hub_run and monotonic() > until:  # a thousand events, of 20 us or more each, may wait
-            let_hub_run()
+        if lets_hub_run and work.gives_way():  # a thousand events, of 20 us or more each, may wait
             _forget_after_fork()  # this greenlet may be a copy, in a forked child
-            until = monotonic() + TURN_SECONDS
         if _dropped and len(_queue) < QUEUED_AT_MOST:
             dropped, _dropped = _dropped, 0
             Logger("klife_supervision").warning("log_events_dropped", count=dropped, queued_at_most=QUEUED_AT_MOST)

@@ -10,11 +10,11 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 
 from klife import Client, Record
 from klife.hooks import DeliveredBatch
-from klife.metrics import prometheus
 from klife.metrics.collectors import DELIVERY_BUCKETS
 from klife.metrics.prometheus import PrometheusHooks, _Times
 from klife.protocol.apis.produce import ProduceRequest
 from klife.protocol.error_codes import ErrorCode
+from klife_supervision import let_hub_run
 from tests.support.scripted_broker import PATIENCE, ScriptedCluster, cut, refuse
 from tests.support.waiting import wait_until
 
@@ -97,7 +97,7 @@ def test_a_hub_that_did_not_run_is_seen(registry: CollectorRegistry) -> None:
 def test_the_hub_runs_while_what_was_heard_of_many_topics_is_written(
     registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prometheus, "TURN_SECONDS", 0)  # each turn is over at once
+    monkeypatch.setattr(let_hub_run, "TURN_SECONDS", 0)  # each turn is over at once
     hooks, turns, loop = PrometheusHooks(registry), [], gevent.get_hub().loop
     really = hooks._metrics.of_topic
 
