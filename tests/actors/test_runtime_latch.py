@@ -6,7 +6,8 @@ import gc
 import socket
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from time import monotonic
@@ -22,7 +23,7 @@ from greenlet import greenlet as bare_greenlet
 import klife
 from klife.actors.runtime.latch import Latch
 from klife_supervision.let_hub_run import let_hub_run
-from tests.support.interruptions import Interrupted, at_place
+from tests.support.interruptions import KLIFE, Interrupted, at_place
 
 start_thread = get_original("_thread", "start_new_thread")
 allocate_lock = get_original("_thread", "allocate_lock")
@@ -160,57 +161,55 @@ def test_who_is_killed_when_its_time_is_up_is_not_switched_to_again() -> None:
 
 if not klife.compiled:  # where signal handlers are called in the middle, and may raise
 
-    @pytest.mark.parametrize("is_set", [False, True])
-    def test_who_is_interrupted_when_its_time_is_up_is_not_switched_to_again_either(is_set: bool) -> None:
+    @contextmanager
+    def interrupted(number: int, *within: str) -> Iterator[list[bool]]:
+        """The block is interrupted at the place of that number; told is whether there was one."""
         me = getcurrent()
 
         def interrupt() -> None:
             raise Interrupted
 
+        with at_place(number, interrupt, within or (KLIFE,), lambda: getcurrent() is me) as ran, suppress(Interrupted):
+            yield ran
+
+    def check_that_nothing_switches_here() -> None:
+        assert not gevent.event.Event().wait(0.005), "an event is switched to by nobody else"
+
+    @pytest.mark.parametrize("is_set", [False, True])
+    def test_who_is_interrupted_when_its_time_is_up_is_not_switched_to_again_either(is_set: bool) -> None:
         for number in count():
             latch = Latch(get_hub())
             if is_set:
                 get_hub().loop.timer(0.001).start(latch.set)
-            with at_place(number, interrupt, counts=lambda: getcurrent() is me) as ran, suppress(Interrupted):
+            with interrupted(number) as ran:
                 latch.wait(0.001)
             latch.set()
-            assert not gevent.event.Event().wait(0.005), "an event is switched to by nobody else"
+            check_that_nothing_switches_here()
             if not ran[0]:
                 break
         assert number > 10, "there are places"
 
     def test_who_is_interrupted_away_from_home_leaves_nothing_that_keeps_the_loop() -> None:
-        me = getcurrent()
-
-        def interrupt() -> None:
-            raise Interrupted
-
         def kept() -> int:
             return sum(type(each).__name__ == "async_" and each.active for each in gc.get_objects())
 
         before = kept()
         for number in count():
             latch = Latch("elsewhere")
-            with at_place(number, interrupt, counts=lambda: getcurrent() is me) as ran, suppress(Interrupted):
+            with interrupted(number) as ran:
                 latch.wait(0.001)
             assert kept() == before
             latch.set()
-            assert not gevent.event.Event().wait(0.005), "an event is switched to by nobody else"
+            check_that_nothing_switches_here()
             if not ran[0]:
                 break
         assert number > 10, "there are places"
 
     def test_nor_who_is_interrupted_while_it_lets_the_hub_run() -> None:
-        me = getcurrent()
-
-        def interrupt() -> None:
-            raise Interrupted
-
         for number in count():
-            ours = str(Path(let_hub_run.__code__.co_filename).parent)
-            with at_place(number, interrupt, (ours,), lambda: getcurrent() is me) as ran, suppress(Interrupted):
+            with interrupted(number, str(Path(let_hub_run.__code__.co_filename).parent)) as ran:
                 let_hub_run()
-            assert not gevent.event.Event().wait(0.005), "an event is switched to by nobody else"
+            check_that_nothing_switches_here()
             if not ran[0]:
                 break
         assert number > 5, "there are places"
