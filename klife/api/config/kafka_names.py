@@ -97,6 +97,10 @@ _VERSIONS = "a broker is asked for the versions it speaks; leave it out"
 _OF_C = "it is for programs in C; leave it out"
 _BROKERS_TOKEN = "a token is the broker's to read; leave it out"
 _ASSERTION = "client credentials are the one grant there is; for others give a token_provider in the option sasl"
+_REBOOTSTRAP = "when no known broker answers the bootstrap list is always asked again"
+_STICKS = "key-less records stick to a partition per batch; leave it out"
+_ORDER = "order is always kept; leave it out"
+_ADDRESSES = "all addresses of a name are tried, in turn; leave it out"
 _STATUS = "numbers about the client are in Client.status()"
 
 NO_EQUIVALENT: Final[dict[str, str]] = {
@@ -108,13 +112,13 @@ NO_EQUIVALENT: Final[dict[str, str]] = {
     "transaction.timeout.ms": _TXN,
     "partitioner.class": 'it names a Java class; give default_partitioner="murmur2" (as Java), another name or a klife.Partitioner',
     "partitioner.ignore.keys": "give a klife.Partitioner as default_partitioner",
-    "partitioner.adaptive.partitioning.enable": "key-less records stick to a partition per batch; leave it out",
+    "partitioner.adaptive.partitioning.enable": _STICKS,
     "max.request.size": "a request to a broker is bounded by batch_size_bytes, and a record by the broker's own limit",
     "message.max.bytes": "a request to a broker is bounded by batch_size_bytes, and a record by the broker's own limit",
     "batch.num.messages": "batches are bounded in bytes; set batch_size_bytes",
     "queue.buffering.max.messages": _BUFFER_BYTES,
     "queue.buffering.backpressure.threshold": "batches form while earlier requests are unanswered; leave it out",
-    "enable.gapless.guarantee": "order is always kept; leave it out",
+    "enable.gapless.guarantee": _ORDER,
     "send.buffer.bytes": _SOCKET,
     "receive.buffer.bytes": _SOCKET,
     "socket.send.buffer.bytes": _SOCKET,
@@ -124,7 +128,7 @@ NO_EQUIVALENT: Final[dict[str, str]] = {
     "socket.timeout.ms": "set request.timeout.ms",
     "socket.connection.setup.timeout.max.ms": "the time to connect does not grow; set socket.connection.setup.timeout.ms",
     "metadata.max.idle.ms": "topics stay known while the client runs",
-    "metadata.recovery.strategy": "when no known broker answers the bootstrap list is always asked again",
+    "metadata.recovery.strategy": _REBOOTSTRAP,
     "interceptor.classes": _CALLBACK,
     "delivery.report.only.error": _CALLBACK,
     "dr_cb": _CALLBACK,
@@ -142,7 +146,7 @@ NO_EQUIVALENT: Final[dict[str, str]] = {
     "key.deserializer": _CONSUMER,
     "value.deserializer": _CONSUMER,
     "max.poll.records": _CONSUMER,
-    "client.dns.lookup": "all addresses of a name are tried, in turn; leave it out",
+    "client.dns.lookup": _ADDRESSES,
     "ssl.cipher.suites": _CONTEXT,
     "ssl.curves.list": _CONTEXT,
     "ssl.sigalgs.list": _CONTEXT,
@@ -188,14 +192,8 @@ NO_EQUIVALENT: Final[dict[str, str]] = {
         f"sasl.oauthbearer.{of_one}": _BROKERS_TOKEN
         for of_one in (
             *("jwks.endpoint.url", "jwks.endpoint.refresh.ms", "jwks.endpoint.retry.backoff.ms", "jwks.endpoint.retry.backoff.max.ms"),
-            *(
-                "clock.skew.seconds",
-                "expected.audience",
-                "expected.issuer",
-                "scope.claim.name",
-                "sub.claim.name",
-                "jwt.validator.class",
-            ),
+            *("clock.skew.seconds", "expected.audience", "expected.issuer"),
+            *("scope.claim.name", "sub.claim.name", "jwt.validator.class"),
         )
     },
     "sasl.oauthbearer.header.urlencode": "a client's id and secret are sent as RFC 6749 has them; leave it out",
@@ -219,14 +217,14 @@ NO_EQUIVALENT: Final[dict[str, str]] = {
         ("api.version.request", "api.version.request.timeout.ms", "api.version.fallback.ms", "broker.version.fallback"), _VERSIONS
     ),
     "builtin.features": "it can only be read; leave it out",
-    "broker.address.family": "all addresses of a name are tried, in turn; leave it out",
+    "broker.address.family": _ADDRESSES,
     "broker.address.ttl": "a name is looked up for each connection; leave it out",
     "topic.blacklist": "topics are those that the program produces to; leave it out",
     "message.copy.max.bytes": "small values are copied and large ones are not, by themselves; leave it out",
-    "metadata.recovery.rebootstrap.trigger.ms": "when no known broker answers the bootstrap list is always asked again",
+    "metadata.recovery.rebootstrap.trigger.ms": _REBOOTSTRAP,
     "socket.blocking.max.ms": "nothing blocks; leave it out",
     "reconnect.backoff.jitter.ms": "backoffs have a fifth of jitter; leave it out",
-    "sticky.partitioning.linger.ms": "key-less records stick to a partition per batch; leave it out",
-    "queuing.strategy": "order is always kept; leave it out",
+    "sticky.partitioning.linger.ms": _STICKS,
+    "queuing.strategy": _ORDER,
     "produce.offset.report": "a result always has its offset; leave it out",
 }
